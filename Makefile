@@ -1,0 +1,53 @@
+# make demo   install, build, and do the main job once on the embedded model
+# make lab    JupyterLab on the tour
+# make test   every test: Python, TypeScript and browser
+# make setup  install and build alone
+
+PYTHON ?= python3
+# For a Linux machine without a GPU: the address of PyTorch's CPU index (see README), else PyPI's build is taken.
+TORCH_INDEX ?=
+
+BIN := .venv/bin
+STAMP := build/.setup
+PIP_INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt
+
+.PHONY: setup demo lab test check bench clean
+
+setup: $(STAMP) static
+
+$(STAMP): pyproject.toml constraints.txt package.json package-lock.json
+	$(PYTHON) -c 'import sys; assert sys.version_info >= (3, 10), "Hookscope needs Python 3.10 or newer"'
+	node -e 'if (+process.versions.node.split(".")[0] < 20) throw Error("Hookscope needs Node 20 or newer")'
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(PIP_INSTALL) torch $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX))
+	$(PIP_INSTALL) hatchling editables
+	$(PIP_INSTALL) --no-build-isolation -e '.[lab]'
+	npm ci --no-audit --no-fund --loglevel=error
+	mkdir -p build && touch $(STAMP)
+
+.PHONY: static
+static: $(STAMP)
+	npm run --silent build
+
+demo: setup
+	$(BIN)/python examples/demo.py
+
+lab: setup
+	$(BIN)/jupyter lab examples/tour.ipynb
+
+build/.test: $(STAMP)
+	$(PIP_INSTALL) --group dev
+	touch build/.test
+
+check: build/.test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/pyright
+	npm run --silent check
+
+test: setup build/.test check
+	npm test --silent
+	$(BIN)/python -m pytest
+
+clean:
+	rm -rf build dist .venv node_modules widgets/hookscope/static

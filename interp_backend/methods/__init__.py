@@ -1,0 +1,1 @@
+"""One file a method, each one public function over the executor."""

@@ -1,0 +1,28 @@
+"""What every result says about how it came to be."""
+
+from __future__ import annotations
+
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+from ..model import LanguageModel
+
+
+def provenance(model: LanguageModel) -> dict[str, Any]:
+    """The model, the versions that matter for a number, and anything that might have changed it."""
+    warnings = []
+    if hooks := model.users_hooks():
+        named = ", ".join(hooks[:3]) + (" and others" if len(hooks) > 3 else "")
+        warnings.append(f"The model carries hooks of your own ({named}); they acted on every run.")
+    return {
+        "model": model.describe(),
+        "versions": {name: _version(name) for name in ("hookscope", "transformer_lens", "transformers", "torch")},
+        "warnings": warnings,
+    }
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:  # run from a source tree that was not installed
+        return None

@@ -1,0 +1,123 @@
+"""What crosses between a view and Python: requests in, events out. Everything from a view is checked here.
+
+A request is `{kind: "request", id, method, params}`, an event `{kind: "event", id, event, ...}` with the id of
+the request that it belongs to. One table says which methods there are and what each takes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from .methods.activation_patching import Direction
+from .prompts import PromptPair
+from .results import Result, encode_array
+
+Axis = Literal["layer", "head", "position"]
+ActivationName = Literal["resid_pre", "resid_mid", "resid_post", "attn_out", "mlp_out", "z"]
+
+
+class _Params(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class ActivationPatchingParams(_Params):
+    """A sweep: see `activation_patching`."""
+
+    activation: ActivationName
+    axes: tuple[Axis, ...] = Field(min_length=2, max_length=3)
+    metric: Annotated[str, Field(max_length=100)]  # the name of a user's own function is known to the widget alone
+    direction: Direction
+
+
+class EditParams(_Params):
+    """Another pair in the prompt pair editor."""
+
+    pair: PromptPair
+
+
+class CancelParams(_Params):
+    """Stop what this widget is running."""
+
+
+Selection = dict[Axis, Annotated[int, Field(ge=0, strict=True)]]
+
+METHODS: dict[str, type[_Params]] = {
+    "activation_patching": ActivationPatchingParams,
+    "edit": EditParams,
+    "cancel": CancelParams,
+}
+
+
+@dataclass(frozen=True)
+class Request:
+    """A request that has been checked: `params` is of the class that `METHODS` names."""
+
+    id: str
+    method: str
+    params: Any
+
+
+class BadRequest(ValueError):
+    """A request that can't be understood; `field` names what is wrong in it, `id` whose it is if it had one."""
+
+    def __init__(self, message: str, field: str | None = None, id: str = ""):
+        super().__init__(message)
+        self.field = field
+        self.id = id
+
+
+def parse(message: Any) -> Request:
+    """Check a message from a view.
+
+    Raises:
+        BadRequest: with a sentence that names the field.
+    """
+    if not isinstance(message, dict) or message.get("kind") != "request":
+        raise BadRequest('A message from a view is an object with kind "request".', "kind")
+    id = message.get("id")
+    if not isinstance(id, str) or not 0 < len(id) <= 100:
+        raise BadRequest("A request needs an id, a text of 1 to 100 characters.", "id")
+    method = message.get("method")
+    if not isinstance(method, str) or method not in METHODS:
+        raise BadRequest(f"There is no method {_short(method)}. Known: {', '.join(METHODS)}.", "method", id)
+    try:
+        return Request(id, method, METHODS[method].model_validate(message.get("params")))
+    except ValidationError as problem:
+        first = problem.errors()[0]
+        field = ".".join(str(part) for part in first["loc"]) or "params"
+        raise BadRequest(f"{field}: {first['msg']}, not {_short(first['input'])}.", field, id) from None
+
+
+def event(id: str, kind: str, **content: Any) -> dict[str, Any]:
+    return {"kind": "event", "id": id, "event": kind, **content}
+
+
+def partial(id: str, sweep: str, result: Result, cells: list[int]) -> dict[str, Any]:
+    """Some cells of a result (flat, in C order) that have been computed, as an event."""
+    top, shown = None, set()
+    if result.top is not None:
+        parts = {
+            name: getattr(result.top, name).reshape(result.values.size, -1)[cells]
+            for name in ("ids", "logits", "probs")
+        }
+        top = {name: encode_array(part) for name, part in parts.items()}
+        shown = set(np.unique(parts["ids"]).tolist())
+    return event(
+        id,
+        "partial",
+        sweep=sweep,
+        cells=encode_array(np.array(cells, np.int32)),
+        values=encode_array(result.values.ravel()[cells]),
+        normalized=encode_array(result.normalized.ravel()[cells]),
+        top=top,
+        tokens={str(token): result.tokens[token] for token in shown},
+    )
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."

@@ -1,0 +1,29 @@
+"""Hatchling's hook: a wheel always carries bundles that were built for it, or is not made at all."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+from hatchling.builders.hooks.plugin.interface import BuildHookInterface
+
+BUNDLES = ("prompt_pair_editor.js", "patch_heatmap.js", "report.js")
+
+
+class BundleHook(BuildHookInterface):
+    def initialize(self, version: str, build_data: dict[str, Any]) -> None:
+        # An editable install reads static/ from the source tree, where `make setup` has just built it.
+        if self.target_name != "wheel" or version == "editable":
+            return
+        root = Path(self.root)
+        npm = shutil.which("npm")
+        if npm is None:
+            raise RuntimeError("Building a wheel needs npm, to build the bundles. Install Node 20 or newer.")
+        if not (root / "node_modules").is_dir():
+            subprocess.run([npm, "ci", "--no-audit", "--no-fund"], cwd=root, check=True)
+        subprocess.run([npm, "run", "build"], cwd=root, check=True)
+        missing = [name for name in BUNDLES if not (root / "widgets/hookscope/static" / name).is_file()]
+        if missing:
+            raise RuntimeError(f"The build left out {', '.join(missing)}; the wheel would show no widget.")

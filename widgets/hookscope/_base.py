@@ -1,0 +1,144 @@
+"""What all widgets share: state of the running job, requests in, results out, errors."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, ClassVar
+
+import anywidget
+import traitlets
+
+from interp_backend import protocol
+from interp_backend.jobs import Job, worker_of
+from interp_backend.model import LanguageModel, load_model
+from interp_backend.protocol import BadRequest, Request
+
+STATIC = Path(__file__).parent / "static"
+
+
+class HookscopeWidget(anywidget.AnyWidget):
+    """A view on one model. Work runs on the model's worker thread; the cell that asks for it returns at once."""
+
+    # The only traits that a view may set; everything else comes as a request, or not at all.
+    set_by_view: ClassVar[frozenset[str]] = frozenset({"selection"})
+
+    info = traitlets.Dict(help="What the view's menus offer; constant.").tag(sync=True)
+    status = traitlets.Unicode("idle", help="idle, queued, running, done, cancelled or error.").tag(sync=True)
+    progress = traitlets.Dict(help="Cells `done` of `total`, and `seconds_left` or None.").tag(sync=True)
+    error = traitlets.Instance(dict, allow_none=True, help="`field` (or None) and `message` of the last error.").tag(
+        sync=True
+    )
+    selection = traitlets.Instance(dict, allow_none=True, help="What is pinned, by axis, or None.").tag(sync=True)
+
+    def __init__(self, model: Any, **traits: Any) -> None:
+        self.model: LanguageModel = load_model(model)
+        self._job: Job | None = None
+        self._owner = object()  # of jobs: a widget has one at a time
+        self._current = object()  # changes with every job; what an older one still says is stale
+        self._counter = itertools.count(1)
+        super().__init__(progress=progress(0, 0), **traits)
+        self.on_msg(self._on_message)
+
+    # What users call
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait until the running work has ended; False if that takes longer than `timeout` seconds.
+
+        Interrupting the wait cancels the work.
+        """
+        try:
+            return self._job is None or self._job.wait(timeout)
+        except KeyboardInterrupt:
+            self.cancel()
+            raise
+
+    def cancel(self) -> None:
+        """Stop the running work; what has been computed stays."""
+        if self._job is not None:
+            self._job.cancel()
+
+    def close(self) -> None:
+        """Close the widget, and stop what it was running."""
+        self.cancel()
+        super().close()
+
+    # What comes from a view
+
+    def set_state(self, sync_data: dict[str, Any]) -> None:
+        """Take what a view has set, if it may set it and it is valid; say so in the widget if not."""
+        for name, value in sync_data.items():
+            if name not in self.set_by_view:
+                self._fail(f"{name} can't be set from a view.", name)
+                continue
+            try:
+                super().set_state({name: value})
+            except (traitlets.TraitError, ValueError) as problem:
+                self._fail(str(problem), name)
+
+    def _on_message(self, _: Any, message: Any, __: Any) -> None:
+        try:
+            request = protocol.parse(message)
+            self.send(protocol.event(request.id, "accepted"))
+            self._answer(request)
+        except BadRequest as problem:
+            self._fail(str(problem), problem.field, problem.id)
+        except (traitlets.TraitError, ValueError) as problem:
+            self._fail(str(problem), None, message["id"])
+
+    def _answer(self, request: Request) -> None:
+        """Do what a view asks for. Widgets add their own methods."""
+        if request.method != "cancel":
+            raise BadRequest(f"This widget has no method {request.method!r}.", "method", request.id)
+        self.cancel()
+        self.send(protocol.event(request.id, "result"))
+
+    def _fail(self, message: str, field: str | None = None, id: str = "") -> None:
+        self.error = {"field": field, "message": message}
+        self.send(protocol.event(id, "error", message=message, field=field))
+
+    # What runs
+
+    def _new_id(self) -> str:
+        """An id for work that Python itself asks for."""
+        return f"py-{next(self._counter)}"
+
+    def _submit(self, id: str, steps: Callable[[], Iterator[Any]], on_step: Callable[[Any], None]) -> None:
+        """Queue work in place of what this widget was doing. Its steps and its end arrive on the worker's thread."""
+
+        current = self._current = object()
+
+        def heard(job: Job, step: Any) -> None:
+            if self._current is not current:
+                return
+            if step is not None:
+                on_step(step)
+            else:
+                self._on_status(job, id)
+
+        self.error = None
+        self.status = "queued"
+        self._job = worker_of(self.model).submit(self._owner, steps, heard)
+
+    def _on_status(self, job: Job, id: str) -> None:
+        if job.status == "error":
+            self._fail(_sentence(job.error), None, id)
+        elif job.status in ("done", "cancelled"):
+            self._finished()
+            self.send(protocol.event(id, "result" if job.status == "done" else "cancelled"))
+        self.status = job.status
+
+    def _finished(self) -> None:
+        """The work has ended; show the last of it."""
+
+
+def progress(done: int, total: int, seconds_left: float | None = None) -> dict[str, Any]:
+    return {"done": done, "total": total, "seconds_left": seconds_left}
+
+
+def _sentence(problem: BaseException | None) -> str:
+    """An exception for a person: its own words where it was written for one, else with its name."""
+    if isinstance(problem, (ValueError, TypeError)) and str(problem):
+        return str(problem)
+    return f"{type(problem).__name__}: {problem}"

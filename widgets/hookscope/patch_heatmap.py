@@ -1,0 +1,294 @@
+"""The patch heatmap: activation patching by clicking."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import traitlets
+
+from interp_backend import protocol
+from interp_backend.methods.activation_patching import (
+    Step,
+    activation_patching_steps,
+    axes_of,
+    choose_axes,
+)
+from interp_backend.metrics import METRICS
+from interp_backend.model import ACTIVATIONS, load_model
+from interp_backend.prompts import PromptPair
+from interp_backend.protocol import BadRequest, Request
+from interp_backend.results import Result
+
+from ._base import STATIC, HookscopeWidget, progress
+from .prompt_pair_editor import PromptPairEditor
+from .report import write_page
+from .traits import PairTrait, ResultTrait
+
+TOP_K = 10
+SECONDS_BETWEEN_PARTIALS = 0.04  # a view draws no faster, and a slow host chokes on more
+
+DIRECTIONS = [
+    {
+        "name": "denoise",
+        "label": "clean \u2192 corrupt",
+        "help": "patch clean activations into the corrupt run: what is enough to bring the answer back",
+    },
+    {
+        "name": "noise",
+        "label": "corrupt \u2192 clean",
+        "help": "patch corrupt activations into the clean run: what the answer can't do without",
+    },
+]
+
+
+class PatchHeatmap(HookscopeWidget):
+    """A map of what each place in the model does to the answer, by activation patching.
+
+    It starts its first sweep at once, and another one whenever the activation, the axes, the metric, the
+    direction or the pair changes, from Python or in the view.
+
+    Args:
+        model: what `load_model` gives or takes.
+        pair: a PromptPair, or a PromptPairEditor whose pair is then followed.
+        activation, axes, metric, direction: as in `interp_backend.activation_patching`.
+        layer_zero: "bottom" or "top".
+
+    Attributes:
+        result: the last sweep's `Result`, filling while it runs. Set it to show another one.
+        selection: the pinned cell, such as `{"layer": 2, "position": 5}`, or None. Set it to pin.
+        status, progress, error: how the sweep is doing.
+    """
+
+    _esm = STATIC / "patch_heatmap.js"
+
+    activation = traitlets.Unicode("resid_pre", help="Which activation is patched.").tag(sync=True)
+    axes = traitlets.List(traitlets.Unicode(), help="The axes of the sweep.").tag(sync=True)
+    metric = traitlets.Union(
+        [traitlets.Unicode(), traitlets.Callable()], help="A metric's name, or a function of logits."
+    ).tag(sync=True, to_json=lambda metric, _: name_of(metric))
+    direction = traitlets.Enum(["denoise", "noise"], "denoise", help="Which run is patched into which.").tag(sync=True)
+    layer_zero = traitlets.Enum(["bottom", "top"], "bottom", help="Where layer 0 is drawn.").tag(sync=True)
+    pair = PairTrait(help="The two prompts.")
+    result = ResultTrait(help="The last sweep.")
+
+    def __init__(
+        self,
+        model: Any,
+        pair: PromptPair | PromptPairEditor,
+        *,
+        activation: str = "resid_pre",
+        axes: Sequence[str] | None = None,
+        metric: str | Callable[..., Any] = "logit_diff",
+        direction: str = "denoise",
+        layer_zero: str = "bottom",
+    ) -> None:
+        editor = pair if isinstance(pair, PromptPairEditor) else None
+        model = load_model(model)
+        self._own_metric = metric if callable(metric) else None
+        self._settling = True  # changes of traits start no sweep until all are in place
+        self._unsent: list[int] = []
+        self._last_sent = 0.0
+        self.sweep_id = ""
+        super().__init__(
+            model,
+            pair=editor.pair if editor else pair,
+            activation=activation,
+            axes=list(choose_axes(model, activation, axes)),
+            metric=metric,
+            direction=direction,
+            layer_zero=layer_zero,
+            info={
+                "model": model.describe(),
+                "activations": _activation_menu(model.unavailable),
+                "metrics": _metric_menu(self._own_metric),
+                "directions": DIRECTIONS,
+            },
+        )
+        self._settling = False
+        if editor is not None:
+            editor.observe(lambda change: setattr(self, "pair", change["new"]), "pair")
+        self.run()
+
+    def run(self) -> None:
+        """Start the sweep that the traits describe, in place of one that is running."""
+        self._sweep(self._new_id())
+
+    def save(self, path: str | Path) -> Path:
+        """Write the map as one self-contained HTML page that opens offline and still hovers and pins.
+
+        Raises:
+            ValueError: there is no result yet.
+        """
+        if self.result is None:
+            raise ValueError("There is no sweep to save yet. Call .wait() first.")
+        return write_page(path, [("patch_heatmap", self)], title="Hookscope: activation patching")
+
+    # Traits and requests
+
+    @traitlets.validate("activation")
+    def _valid_activation(self, proposal: Any) -> str:
+        return _checked(lambda: choose_axes(self.model, proposal["value"], None) and proposal["value"])
+
+    @traitlets.validate("axes")
+    def _valid_axes(self, proposal: Any) -> list[str]:
+        return _checked(lambda: list(choose_axes(self.model, self.activation, proposal["value"])))
+
+    @traitlets.validate("metric")
+    def _valid_metric(self, proposal: Any) -> Any:
+        metric = proposal["value"]
+        if self._own_metric is not None and metric == name_of(self._own_metric):
+            return self._own_metric  # a view knows it by its name alone
+        if not callable(metric) and metric not in METRICS:
+            raise traitlets.TraitError(f"There is no metric {metric!r}. Choose one of {', '.join(METRICS)}.")
+        return metric
+
+    @traitlets.validate("selection")
+    def _valid_selection(self, proposal: Any) -> dict[str, int] | None:
+        return valid_selection(proposal["value"], self.result)
+
+    @traitlets.observe("pair", "activation", "axes", "metric", "direction")
+    def _on_change(self, change: Any) -> None:
+        if self._settling:
+            return
+        with self._settled():
+            if change["name"] == "activation":
+                self.axes = list(axes_of(self.activation)[0])
+            if change["name"] == "metric" and callable(self.metric):
+                self._own_metric = self.metric
+                self.info = {**dict(self.info), "metrics": _metric_menu(self._own_metric)}
+        self.run()
+
+    @traitlets.observe("result")
+    def _on_result(self, change: Any) -> None:
+        """A result that a user puts here is shown with its own choices, and stops the sweep that would replace it."""
+        if self._settling or change["new"] is None:
+            return
+        self.cancel()
+        self._current = object()
+        params = change["new"].params
+        with self._settled():
+            for name in ("activation", "axes", "metric", "direction"):
+                if name in params:
+                    setattr(self, name, params[name])
+        self.selection = None
+        self.error = None
+        self.status = "done"
+
+    @contextmanager
+    def _settled(self) -> Iterator[None]:
+        before, self._settling = self._settling, True
+        try:
+            yield
+        finally:
+            self._settling = before
+
+    def _answer(self, request: Request) -> None:
+        if request.method != "activation_patching":
+            return super()._answer(request)
+        wanted = request.params
+        with self._settled():
+            for name in ("activation", "axes", "metric", "direction"):
+                value = getattr(wanted, name)
+                try:
+                    setattr(self, name, list(value) if name == "axes" else value)
+                except traitlets.TraitError as problem:
+                    raise BadRequest(str(problem), name, request.id) from None
+        self._sweep(request.id)
+
+    # The sweep
+
+    def _sweep(self, id: str) -> None:
+        steps = partial(
+            activation_patching_steps,
+            self.model,
+            self.pair,
+            activation=self.activation,
+            direction=self.direction,
+            metric=self.metric,
+            axes=tuple(self.axes),
+            top_k=TOP_K,
+        )
+        self.progress = progress(0, 0)
+        self._submit(id, steps, lambda step: self._on_step(step, id))
+
+    def _on_step(self, step: Step, id: str) -> None:
+        if step.done == 0:  # the frame of the map, and the cells that need no run
+            self._unsent = []
+            self.sweep_id = id
+            self._show(step.result)
+        self._unsent += step.cells if step.done else []
+        now = time.perf_counter()
+        if now - self._last_sent >= SECONDS_BETWEEN_PARTIALS or step.done in (0, step.total):
+            self._last_sent = now
+            self.progress = progress(step.done, step.total, step.seconds_left)
+            if self._unsent:
+                self.send(protocol.partial(id, self.sweep_id, step.result, self._unsent))
+                self._unsent = []
+
+    def _finished(self) -> None:
+        if self.result is not None:
+            self._show(self.result.model_copy())  # another object, so that the view gets all of it
+
+    def _show(self, result: Result) -> None:
+        with self._settled():
+            if self.selection is not None and not _fits(self.selection, result):
+                self.selection = None
+            self.result = result
+
+
+def valid_selection(selection: Any, result: Result | None) -> dict[str, int] | None:
+    """A selection that names a cell of the result, or None. Raises TraitError for any other."""
+    if selection is None:
+        return None
+    if result is None:
+        raise traitlets.TraitError("Nothing can be pinned before there is a result.")
+    if not _fits(selection, result):
+        ranges = ", ".join(f"{axis} 0 to {n - 1}" for axis, n in zip(result.axes, result.values.shape))
+        raise traitlets.TraitError(f"There is no cell {selection}. Name {ranges}.")
+    return dict(selection)
+
+
+def _fits(selection: dict[str, Any], result: Result) -> bool:
+    sizes = dict(zip(result.axes, result.values.shape))
+    whole = all(isinstance(index, int) and not isinstance(index, bool) for index in selection.values())
+    return set(selection) == set(sizes) and whole and all(0 <= selection[axis] < sizes[axis] for axis in sizes)
+
+
+def name_of(metric: Any) -> str:
+    return metric if isinstance(metric, str) else getattr(metric, "__name__", type(metric).__name__)
+
+
+def _checked(check: Callable[[], Any]) -> Any:
+    try:
+        return check()
+    except ValueError as problem:
+        raise traitlets.TraitError(str(problem)) from None
+
+
+def _activation_menu(unavailable: dict[str, str]) -> list[dict[str, Any]]:
+    menu = []
+    for name, activation in ACTIVATIONS.items():
+        for axes in axes_of(name):
+            by = " and ".join(axis for axis in axes if axis != "layer")
+            menu.append(
+                {
+                    "activation": name,
+                    "axes": list(axes),
+                    "label": f"{name}, by {by}" if activation.per_head else name,
+                    "help": activation.help,
+                    "reason": unavailable.get(name),
+                }
+            )
+    return menu
+
+
+def _metric_menu(own: Callable[..., Any] | None) -> list[dict[str, str]]:
+    menu = [{"name": metric.name, "label": metric.label, "help": metric.help} for metric in METRICS.values()]
+    if own is not None:
+        menu.append({"name": name_of(own), "label": name_of(own), "help": "your own function of the logits"})
+    return menu

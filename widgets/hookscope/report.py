@@ -1,0 +1,66 @@
+"""Self-contained pages: views with their data in one HTML file that opens anywhere, offline."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import html
+import json
+from pathlib import Path
+from typing import Any
+
+from ._base import STATIC
+
+# State of the kernel's side that a page has no use for.
+_LEFT_OUT = {"layout", "tabbable", "tooltip", "comm"}
+
+_PAGE = """<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy"
+  content="default-src 'none'; script-src '{hash}'; style-src 'unsafe-inline'; img-src data:">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
+<title>{title}</title>
+</head>
+<body>
+<main id="hookscope-views"></main>
+<script type="application/json" id="hookscope-page">{state}</script>
+<script type="module">{script}</script>
+</body>
+</html>
+"""
+
+
+def write_page(path: str | Path, views: list[tuple[str, Any]], title: str) -> Path:
+    """Write some widgets, as they are now, into one page. Returns its path.
+
+    The script is inlined and allowed by its hash alone, and nothing else may load or connect; the data is
+    inert JSON in which no tag can close.
+    """
+    path = Path(path)
+    script = (STATIC / "report.js").read_text("utf-8")
+    if "</script" in script.lower():
+        raise ValueError("The bundle report.js can't be inlined: it holds a closing script tag.")
+    digest = base64.b64encode(hashlib.sha256(script.encode("utf-8")).digest()).decode("ascii")
+    page = {
+        "schema_version": 1,
+        "title": title,
+        "views": [{"widget": name, "state": _state(widget)} for name, widget in views],
+    }
+    text = _PAGE.format(
+        hash=f"sha256-{digest}",
+        title=html.escape(title),
+        state=json.dumps(page, allow_nan=False).replace("<", "\\u003c"),
+        script=script,
+    )
+    # no newline translation, which would change the script under its hash
+    with path.open("w", encoding="utf-8", newline="") as file:
+        file.write(text)
+    return path
+
+
+def _state(widget: Any) -> dict[str, Any]:
+    state = widget.get_state()
+    return {name: value for name, value in state.items() if not name.startswith("_") and name not in _LEFT_OUT}
