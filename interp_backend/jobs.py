@@ -6,6 +6,7 @@ looks in between whether the job was cancelled; closing the iterator releases th
 
 from __future__ import annotations
 
+import logging
 import queue
 import threading
 import weakref
@@ -13,6 +14,8 @@ from collections.abc import Callable, Hashable, Iterator
 from typing import Any, Literal
 
 from .model import LanguageModel
+
+logger = logging.getLogger(__name__)
 
 Status = Literal["queued", "running", "done", "cancelled", "error"]
 
@@ -47,11 +50,17 @@ class Job:
                 self._go("running")
                 self._drain()
             self._go("cancelled" if self._cancelled.is_set() and self.status != "done" else "done")
-        except BaseException as problem:  # a worker outlives whatever a job raises
-            self.error = problem
-            self._go("error")
+        except BaseException as problem:  # a worker outlives whatever a job or its listener raises
+            self._fail(problem)
         finally:
             self._ended.set()
+
+    def _fail(self, problem: BaseException) -> None:
+        self.error = problem
+        try:
+            self._go("error")
+        except Exception:
+            logger.exception("A job failed, and so did the view that was to be told.")
 
     def _drain(self) -> None:
         steps = self._steps()

@@ -133,7 +133,7 @@ class LanguageModel:
     def refuse_training_mode(self) -> None:
         """Raise ValueError while dropout is live: two runs of one prompt would differ."""
         if getattr(self.raw, "original_model", self.raw).training:
-            raise ValueError("The model is in training mode, so dropout makes every run different. Call .eval() on it.")
+            raise ValueError("The model is in training mode, so dropout makes every run different. Put it in evaluation mode first: model.eval().")
 
     # Tokens
 

@@ -21,6 +21,8 @@ STATIC = Path(__file__).parent / "static"
 class HookscopeWidget(anywidget.AnyWidget):
     """A view on one model. Work runs on the model's worker thread; the cell that asks for it returns at once."""
 
+    _job: Job | None = None  # also for a widget whose __init__ failed, which is closed all the same
+
     # The only traits that a view may set; everything else comes as a request, or not at all.
     set_by_view: ClassVar[frozenset[str]] = frozenset({"selection"})
 
@@ -34,7 +36,6 @@ class HookscopeWidget(anywidget.AnyWidget):
 
     def __init__(self, model: Any, **traits: Any) -> None:
         self.model: LanguageModel = load_model(model)
-        self._job: Job | None = None
         self._owner = object()  # of jobs: a widget has one at a time
         self._current = object()  # changes with every job; what an older one still says is stale
         self._counter = itertools.count(1)

@@ -1,0 +1,107 @@
+// Menus and buttons.
+import type { ComponentChildren } from "preact";
+import { useEffect, useRef, useState } from "preact/hooks";
+import { copyText } from "./clipboard";
+
+export interface Choice {
+  /** What the closed menu shows. */
+  label: string;
+  help?: string | undefined;
+  /** Why it cannot be chosen. */
+  reason?: string | null | undefined;
+}
+
+interface MenuProps {
+  name: string;
+  label: string;
+  choices: Choice[];
+  /** -1 where the present choice is none of them: `shown` then says what it is. */
+  chosen: number;
+  shown: string;
+  onChoose(index: number): void;
+}
+
+export function Menu({ name, label, choices, chosen, shown, onChoose }: MenuProps) {
+  const help = choices[chosen]?.help;
+  return (
+    <label class="hs-select" title={help ? `${label}: ${help}` : label}>
+      <span aria-hidden="true">{choices[chosen]?.label ?? shown}</span>
+      <select
+        data-hs={name}
+        aria-label={label}
+        value={String(chosen)}
+        onChange={(event) => onChoose(Number(event.currentTarget.value))}
+      >
+        {chosen < 0 && <option value="-1">{shown}</option>}
+        {choices.map((choice, index) => (
+          <option
+            key={`${index} ${choice.label}`}
+            value={String(index)}
+            disabled={Boolean(choice.reason)}
+            title={choice.reason ?? choice.help}
+          >
+            {[choice.label, choice.reason ?? choice.help].filter(Boolean).join(" \u2014 ")}
+          </option>
+        ))}
+      </select>
+    </label>
+  );
+}
+
+interface ButtonProps {
+  name: string;
+  /** The name of a button that shows only a sign. */
+  label?: string;
+  title?: string;
+  quiet?: boolean;
+  disabled?: boolean;
+  onClick(): void;
+  children: ComponentChildren;
+}
+
+export function Button({
+  name,
+  label,
+  title,
+  quiet = false,
+  disabled = false,
+  onClick,
+  children,
+}: ButtonProps) {
+  return (
+    <button
+      type="button"
+      class={quiet ? "hs-button hs-button-quiet" : "hs-button"}
+      data-hs={name}
+      title={title ?? label}
+      aria-label={label}
+      disabled={disabled}
+      onClick={onClick}
+    >
+      {children}
+    </button>
+  );
+}
+
+/** Copies what `text` returns, and says so for a moment. */
+export function CopyButton({
+  name,
+  title,
+  text,
+  children,
+}: Pick<ButtonProps, "name" | "children"> & { title: string; text(): string }) {
+  const [copied, setCopied] = useState(false);
+  const timer = useRef<ReturnType<typeof setTimeout>>(undefined);
+  useEffect(() => () => clearTimeout(timer.current), []);
+  const copy = async () => {
+    await copyText(text());
+    setCopied(true);
+    clearTimeout(timer.current);
+    timer.current = setTimeout(() => setCopied(false), 1500);
+  };
+  return (
+    <Button name={name} title={title} quiet onClick={copy}>
+      {copied ? "Copied" : children}
+    </Button>
+  );
+}

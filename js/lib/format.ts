@@ -1,0 +1,25 @@
+// Numbers as people read them: true minus signs, a fixed number of decimals.
+
+const MINUS = "\u2212";
+
+export function fixed(value: number | null | undefined, decimals = 2): string {
+  if (value === null || value === undefined || !Number.isFinite(value)) return "\u2013";
+  const text = Math.abs(value).toFixed(decimals);
+  const negative = value < 0 && Number(text) !== 0;
+  return negative ? MINUS + text : text;
+}
+
+export function signed(value: number | null | undefined, decimals = 2): string {
+  const text = fixed(value, decimals);
+  return /^\d/.test(text) && Number(text) !== 0 ? `+${text}` : text;
+}
+
+export function seconds(value: number): string {
+  if (value < 10) return `${value.toFixed(1)} s`;
+  if (value < 90) return `${Math.round(value)} s`;
+  return `${Math.round(value / 60)} min`;
+}
+
+export function count(n: number, noun: string): string {
+  return `${n} ${noun}${n === 1 ? "" : "s"}`;
+}

@@ -1,0 +1,54 @@
+// What a view knows of its model: the part of anywidget's model that it uses, so that the same view also runs
+// on a MemoryModel in reports and tests.
+import { useEffect, useReducer } from "preact/hooks";
+
+export type Listener = (...args: unknown[]) => void;
+
+export interface ViewModel {
+  get(name: string): unknown;
+  set(name: string, value: unknown): void;
+  save_changes(): void;
+  on(event: string, callback: Listener): void;
+  off(event: string, callback: Listener): void;
+  send(message: unknown): void;
+  /** True where no kernel can answer: controls that would need one are then left out. */
+  readonly readonly?: boolean;
+}
+
+export type Status = "idle" | "queued" | "running" | "done" | "cancelled" | "error";
+export interface Progress {
+  done: number;
+  total: number;
+  seconds_left: number | null;
+}
+export interface Failure {
+  field: string | null;
+  message: string;
+}
+export type Selection = Record<string, number> | null;
+
+export function trait<T>(model: ViewModel, name: string): T {
+  return model.get(name) as T;
+}
+
+export function listen(model: ViewModel, event: string, callback: Listener): () => void {
+  model.on(event, callback);
+  return () => model.off(event, callback);
+}
+
+export function useTrait<T>(model: ViewModel, name: string): T {
+  const [, redraw] = useReducer((n: number) => n + 1, 0);
+  const value = model.get(name);
+  useEffect(() => {
+    // The trait may have changed between the render and this effect.
+    if (model.get(name) !== value) redraw(undefined);
+    return listen(model, `change:${name}`, () => redraw(undefined));
+  }, [model, name]);
+  return value as T;
+}
+
+/** `selection` is the one trait that a view writes. */
+export function select(model: ViewModel, selection: Selection): void {
+  model.set("selection", selection);
+  model.save_changes();
+}

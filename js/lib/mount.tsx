@@ -1,0 +1,45 @@
+// Puts a view into the element that a host gives, styles included, so that shadow roots work too.
+import { type ComponentChildren, type JSX, render } from "preact";
+import { useRef } from "preact/hooks";
+import { PaletteProvider, useRootPalette } from "./theme";
+import themeCss from "./theme.css";
+
+/** Returns what unmounts the view and leaves `el` as it was. */
+export function mount(el: HTMLElement, css: string, view: JSX.Element): () => void {
+  const style = document.createElement("style");
+  style.textContent = themeCss + css;
+  const host = document.createElement("div");
+  el.append(style, host);
+  render(view, host);
+  return () => {
+    render(null, host);
+    host.remove();
+    style.remove();
+  };
+}
+
+interface RootProps {
+  name: string;
+  label: string;
+  onKeyDown?: (event: KeyboardEvent) => void;
+  children: ComponentChildren;
+}
+
+/** The attribute keeps JupyterLab's command mode from taking keys that are pressed inside. */
+export function Root({ name, label, onKeyDown, children }: RootProps) {
+  const ref = useRef<HTMLDivElement>(null);
+  const palette = useRootPalette(ref);
+  return (
+    <div
+      ref={ref}
+      class="hs-root"
+      role="group"
+      aria-label={label}
+      data-hs={name}
+      data-lm-suppress-shortcuts="true"
+      onKeyDown={onKeyDown}
+    >
+      <PaletteProvider value={palette}>{children}</PaletteProvider>
+    </div>
+  );
+}

@@ -1,0 +1,70 @@
+// What the kernel is doing for this view: progress, waiting, errors.
+import { useEffect, useState } from "preact/hooks";
+import { seconds } from "./format";
+import type { Failure, Progress } from "./model";
+import type { Waiting } from "./rpc";
+
+export function progressText({ done, total, seconds_left }: Progress): string {
+  const left = seconds_left === null || seconds_left < 0.05 ? "" : ` · ${seconds(seconds_left)} left`;
+  return `${done} of ${total}${left}`;
+}
+
+export function ProgressBar({ progress, label }: { progress: Progress; label: string }) {
+  const share = progress.total > 0 ? Math.min(1, progress.done / progress.total) : 0;
+  return (
+    <>
+      <span
+        class="hs-bar"
+        data-hs="progress"
+        role="progressbar"
+        aria-label={label}
+        aria-valuemin={0}
+        aria-valuemax={progress.total}
+        aria-valuenow={progress.done}
+        aria-valuetext={progressText(progress)}
+      >
+        <i style={{ transform: `scaleX(${share})` }} />
+      </span>
+      <span data-hs="progress-text">{progress.total > 0 ? progressText(progress) : "starting"}</span>
+    </>
+  );
+}
+
+export function WaitingWords({ waiting }: { waiting: Waiting }) {
+  return (
+    <span role="status" class="hs-waiting">
+      {waiting !== "no" && (
+        <span data-hs="waiting">
+          Waiting for the running cell to finish
+          {waiting === "long" && ". If the kernel was restarted, run this cell again."}
+        </span>
+      )}
+    </span>
+  );
+}
+
+export function ErrorLine({ error, id }: { error: Failure | null; id?: string }) {
+  return (
+    <div role="alert">
+      {error && (
+        <p class="hs-error" id={id} data-hs="error">
+          {error.message}
+        </p>
+      )}
+    </div>
+  );
+}
+
+/** True once `flag` has been true for `ms`: what is over sooner need not be announced. */
+export function useLasting(flag: boolean, ms: number): boolean {
+  const [lasting, setLasting] = useState(false);
+  useEffect(() => {
+    if (!flag) {
+      setLasting(false);
+      return;
+    }
+    const timer = setTimeout(() => setLasting(true), ms);
+    return () => clearTimeout(timer);
+  }, [flag, ms]);
+  return flag && lasting;
+}

@@ -1,0 +1,141 @@
+// Light or dark, and the colours that canvases need, taken from what the host's style sheets resolve to.
+import { createContext } from "preact";
+import { useContext, useLayoutEffect, useState } from "preact/hooks";
+import { luminance, overlay, parseColor, type Rgb } from "./color";
+
+export interface Palette {
+  theme: "light" | "dark";
+  bg: Rgb;
+  fg: Rgb;
+  muted: Rgb;
+  faint: Rgb;
+  soft: Rgb;
+  clean: Rgb;
+  corrupt: Rgb;
+  zero: Rgb;
+  ui: string;
+  mono: string;
+}
+
+/** What is used until the root is in a page, and where a browser resolves no colours. */
+const UNRESOLVED: Palette = {
+  theme: "light",
+  bg: [255, 255, 255],
+  fg: [29, 35, 41],
+  muted: [102, 107, 112],
+  faint: [151, 154, 157],
+  soft: [245, 245, 245],
+  clean: [22, 103, 183],
+  corrupt: [181, 84, 14],
+  zero: [244, 244, 244],
+  ui: "sans-serif",
+  mono: "monospace",
+};
+
+const PaletteContext = createContext<Palette>(UNRESOLVED);
+export const PaletteProvider = PaletteContext.Provider;
+export const usePalette = (): Palette => useContext(PaletteContext);
+
+/** Keeps `data-hs-theme` of the root and its palette true while the host changes its theme. */
+export function useRootPalette(root: { current: HTMLElement | null }): Palette {
+  const [palette, setPalette] = useState(UNRESOLVED);
+  useLayoutEffect(() => {
+    const element = root.current;
+    if (!element) return;
+    let known = "";
+    return watchTheme(element, () => {
+      const next = readPalette(element);
+      const key = JSON.stringify(next);
+      if (key !== known) setPalette(next);
+      known = key;
+    });
+  }, [root]);
+  return palette;
+}
+
+/** Calls `changed` now and whenever the host's theme may have changed; returns what ends that. */
+export function watchTheme(root: HTMLElement, changed: () => void): () => void {
+  const update = () => {
+    applyTheme(root);
+    changed();
+  };
+  update();
+  const observer = new MutationObserver(update);
+  const attributes = {
+    attributes: true,
+    attributeFilter: ["class", "style", "data-jp-theme-name", "data-theme"],
+  };
+  observer.observe(document.documentElement, attributes);
+  observer.observe(document.body, attributes);
+  const dark = matchMedia("(prefers-color-scheme: dark)");
+  dark.addEventListener("change", update);
+  return () => {
+    observer.disconnect();
+    dark.removeEventListener("change", update);
+  };
+}
+
+function applyTheme(root: HTMLElement): void {
+  const style = getComputedStyle(root);
+  const themed = ["--vscode-editor-background", "--jp-layout-color0"].some((name) =>
+    style.getPropertyValue(name),
+  );
+  const behind = themed ? null : groundBehind(root);
+  if (behind) root.style.setProperty("--hs-host-bg", behind);
+  else root.style.removeProperty("--hs-host-bg");
+  const ground = themed || behind ? parseColor(getComputedStyle(root).backgroundColor) : null;
+  const dark = ground ? luminance([ground[0], ground[1], ground[2]]) < 0.18 : pageIsDark();
+  root.dataset.hsTheme = dark ? "dark" : "light";
+}
+
+/** The first opaque ground behind the root, through shadow roots. */
+function groundBehind(root: HTMLElement): string | null {
+  for (let node = parentOf(root); node; node = parentOf(node)) {
+    const { backgroundColor } = getComputedStyle(node);
+    if ((parseColor(backgroundColor)?.[3] ?? 0) > 0.9) return backgroundColor;
+  }
+  return null;
+}
+
+function parentOf(node: Element): Element | null {
+  if (node.parentElement) return node.parentElement;
+  const root = node.getRootNode();
+  return root instanceof ShadowRoot ? root.host : null;
+}
+
+function pageIsDark(): boolean {
+  const schemes = getComputedStyle(document.documentElement).colorScheme ?? "";
+  if (!schemes.includes("dark")) return false;
+  return !schemes.includes("light") || matchMedia("(prefers-color-scheme: dark)").matches;
+}
+
+function readPalette(root: HTMLElement): Palette {
+  const probe = document.createElement("i");
+  probe.className = "hs-probe";
+  root.append(probe);
+  const color = (name: keyof Palette, ground: Rgb): Rgb => {
+    probe.style.color = `var(--hs-${name})`;
+    const parsed = parseColor(getComputedStyle(probe).color);
+    return parsed ? overlay(parsed, ground) : (UNRESOLVED[name] as Rgb);
+  };
+  const font = (name: string, fallback: string): string => {
+    probe.style.fontFamily = `var(${name})`;
+    return getComputedStyle(probe).fontFamily || fallback;
+  };
+  const bg = color("bg", UNRESOLVED.bg);
+  const palette: Palette = {
+    theme: root.dataset.hsTheme === "dark" ? "dark" : "light",
+    bg,
+    fg: color("fg", bg),
+    muted: color("muted", bg),
+    faint: color("faint", bg),
+    soft: color("soft", bg),
+    clean: color("clean", bg),
+    corrupt: color("corrupt", bg),
+    zero: color("zero", bg),
+    ui: font("--hs-ui", UNRESOLVED.ui),
+    mono: font("--hs-mono", UNRESOLVED.mono),
+  };
+  probe.remove();
+  return palette;
+}

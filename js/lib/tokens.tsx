@@ -1,0 +1,59 @@
+// A token's text, with everything made visible that a reader could miss. Always text nodes, never HTML.
+
+export interface TokenPart {
+  text: string;
+  /** A stand-in for something that has no shape of its own. */
+  mark: boolean;
+}
+
+const NAMED: Record<string, string> = { "\n": "\u23ce", "\t": "\u21e5", "\r": "\u240d", "\u007f": "\u2421" };
+/** Controls, format and direction characters, spaces other than U+0020, fillers, lone surrogates. */
+const INVISIBLE =
+  /[\p{Cc}\p{Cf}\p{Cs}\p{Zs}\p{Zl}\p{Zp}]|\u034f|[\u115f\u1160\u3164\uffa0]|\p{Variation_Selector}/u;
+
+export function tokenParts(token: string): TokenPart[] {
+  if (token === "") return [{ text: "\u2205", mark: true }];
+  const leading = token.length - token.trimStart().length;
+  const trailing = token.trimEnd().length;
+  const parts: TokenPart[] = [];
+  let index = 0;
+  for (const char of token) {
+    const edge = index < leading || index >= trailing;
+    append(parts, standIn(char, edge), char);
+    index += char.length;
+  }
+  if (/^\p{M}/u.test(token)) parts.unshift({ text: "\u25cc", mark: true });
+  return parts;
+}
+
+/** The same as plain text: for canvases, tables and tooltips. */
+export function visibleText(token: string): string {
+  return tokenParts(token)
+    .map((part) => part.text)
+    .join("");
+}
+
+export function Token({ text }: { text: string }) {
+  return (
+    <bdi class="hs-token">
+      {tokenParts(text).map((part) => (part.mark ? <span class="hs-mark">{part.text}</span> : part.text))}
+    </bdi>
+  );
+}
+
+function standIn(char: string, edge: boolean): string | null {
+  if (char === " ") return edge ? "\u2423" : null;
+  const named = NAMED[char];
+  if (named) return named;
+  const code = char.codePointAt(0) ?? 0;
+  if (code < 0x20) return String.fromCodePoint(0x2400 + code);
+  if (INVISIBLE.test(char)) return `\u27e8${code.toString(16).toUpperCase().padStart(4, "0")}\u27e9`;
+  return null;
+}
+
+function append(parts: TokenPart[], mark: string | null, char: string): void {
+  const last = parts.at(-1);
+  const text = mark ?? char;
+  if (last && last.mark === (mark !== null)) last.text += text;
+  else parts.push({ text, mark: mark !== null });
+}

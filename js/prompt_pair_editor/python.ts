@@ -1,0 +1,21 @@
+// The pair as Python code.
+import type { Pair } from "./types";
+
+/** What JSON leaves as it is and a reader of the code could not see. */
+const UNSEEN = /[\u007f-\u00a0\u00ad\u061c\u200b-\u200f\u2028-\u202f\u2060-\u206f\u3000\ufeff]/g;
+
+/** A Python string literal: every escape that JSON writes means the same in Python. */
+export function pythonString(text: string): string {
+  return JSON.stringify(text).replace(
+    UNSEEN,
+    (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, "0")}`,
+  );
+}
+
+export function pythonCode(pair: Pair): string {
+  const lines = (["clean", "corrupt", "clean_answer", "corrupt_answer"] as const).map(
+    (field) => `    ${field}=${pythonString(pair[field])},`,
+  );
+  if (pair.score_first_token) lines.push("    score_first_token=True,");
+  return ["import hookscope as hs", "", "pair = hs.PromptPair(", ...lines, ")", ""].join("\n");
+}

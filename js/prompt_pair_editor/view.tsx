@@ -1,0 +1,171 @@
+// The PromptPairEditor view: two prompts with their answers and tokens, and what the model says to them.
+import { count } from "../lib/format";
+import { type Failure, type Selection, select, useTrait, type ViewModel } from "../lib/model";
+import { Root } from "../lib/mount";
+import { ErrorLine } from "../lib/status";
+import { useStore } from "../lib/store";
+import { useUniqueId } from "../lib/unique_id";
+import type { Draft } from "./draft";
+import { AnswerTokens, Field, TokenRow } from "./field";
+import { ReadingPanel } from "./reading";
+import { Templates, Tools } from "./toolbar";
+import { type Pair, type Reading, type Run, samePair, type Tokens, type Warning } from "./types";
+import { problemOf, Warnings } from "./warnings";
+
+interface ViewProps {
+  model: ViewModel;
+  draft: Draft;
+}
+
+const NO_TOKENS = { ids: [], tokens: [] };
+const NOTHING: Tokens = {
+  clean: NO_TOKENS,
+  corrupt: NO_TOKENS,
+  clean_answer: NO_TOKENS,
+  corrupt_answer: NO_TOKENS,
+  columns: [],
+  warnings: [],
+};
+
+export function PromptPairEditorView({ model, draft }: ViewProps) {
+  const pair = useStore(draft.pair);
+  const tokens = useTrait<Tokens | null>(model, "tokens") ?? NOTHING;
+  const reading = useTrait<Reading | null>(model, "reading");
+  const error = useTrait<Failure | null>(model, "error");
+  const waiting = useStore(draft.rpc.waiting);
+  const stale = reading !== null && !samePair(reading.pair, pair);
+  const warnings = [...tokens.warnings, ...(stale ? [] : (reading?.warnings ?? []))];
+  const id = useUniqueId();
+  const onKeyDown = (event: KeyboardEvent) => {
+    if (model.readonly || !undoOrRedo(event, draft)) return;
+    event.preventDefault();
+    event.stopPropagation();
+  };
+  return (
+    <Root name="prompt-pair-editor" label="Prompt pair" onKeyDown={onKeyDown}>
+      <div class="hs-editor">
+        <section class="hs-prompts" aria-label="Prompts">
+          <div class="hs-head">
+            <h2 class="hs-title">
+              Prompts <small data-hs="subtitle">{subtitle(tokens)}</small>
+            </h2>
+            <Tools model={model} draft={draft} />
+          </div>
+          <Templates model={model} draft={draft} />
+          <div class="hs-rows">
+            {(["clean", "corrupt"] as const).map((run) => (
+              <PromptRow
+                key={run}
+                id={id}
+                run={run}
+                model={model}
+                draft={draft}
+                pair={pair}
+                tokens={tokens}
+                warnings={warnings}
+              />
+            ))}
+          </div>
+          <FirstToken model={model} draft={draft} pair={pair} tokens={tokens} />
+          <Warnings
+            id={id}
+            warnings={warnings}
+            onFix={model.readonly ? null : (fixed) => draft.replace(fixed)}
+          />
+          <ErrorLine error={error} />
+        </section>
+        <ReadingPanel
+          model={model}
+          reading={reading}
+          stale={stale}
+          waiting={waiting}
+          onCancel={() => draft.rpc.request("cancel", {})}
+        />
+      </div>
+    </Root>
+  );
+}
+
+interface PromptRowProps {
+  id: string;
+  run: Run;
+  model: ViewModel;
+  draft: Draft;
+  pair: Pair;
+  tokens: Tokens;
+  warnings: Warning[];
+}
+
+function PromptRow({ id, run, model, draft, pair, tokens, warnings }: PromptRowProps) {
+  const selection = useTrait<Selection>(model, "selection");
+  const answer = `${run}_answer` as const;
+  const field = (name: Run | typeof answer, label: string) => (
+    <Field
+      name={name}
+      label={label}
+      value={pair[name]}
+      readonly={model.readonly === true}
+      problem={problemOf(id, warnings, name)}
+      onType={(value) => draft.type({ [name]: value })}
+      onEnter={() => draft.flush()}
+    />
+  );
+  return (
+    <div class="hs-row" data-hs={`row-${run}`}>
+      <span class={`hs-run hs-run-${run}`}>{run}</span>
+      <div class="hs-prompt">
+        {field(run, `${run} prompt`)}
+        <TokenRow
+          run={run}
+          columns={tokens.columns}
+          clean={tokens.clean}
+          corrupt={tokens.corrupt}
+          selected={selection?.position ?? null}
+          onSelect={(position) => select(model, position === null ? null : { position })}
+        />
+      </div>
+      <div class="hs-answer">
+        {field(answer, `${run} answer`)}
+        <AnswerTokens name={answer} list={tokens[answer]} />
+      </div>
+    </div>
+  );
+}
+
+/** Only where an answer has more than one token is there something to choose. */
+function FirstToken({ model, draft, pair, tokens }: Omit<PromptRowProps, "id" | "run" | "warnings">) {
+  const several = tokens.clean_answer.ids.length > 1 || tokens.corrupt_answer.ids.length > 1;
+  if (!several && !pair.score_first_token) return null;
+  return (
+    <label class="hs-check">
+      <input
+        type="checkbox"
+        data-hs="score-first-token"
+        checked={pair.score_first_token}
+        disabled={model.readonly === true}
+        onChange={(event) =>
+          draft.replace({ ...draft.pair.get(), score_first_token: event.currentTarget.checked })
+        }
+      />
+      score only the first token of each answer
+    </label>
+  );
+}
+
+function subtitle({ clean, corrupt, columns }: Tokens): string {
+  const [n, m] = [clean.ids.length, corrupt.ids.length];
+  if (n !== m) return `${n} and ${count(m, "token")}`;
+  if (n === 0) return "";
+  const differ = columns.filter((column) => !column.same).length;
+  return `${count(n, "token")} each, ${differ === 0 ? "none differs" : `${differ} differ${differ === 1 ? "s" : ""}`}`;
+}
+
+/** True where the key was one of undo's or redo's. */
+function undoOrRedo(event: KeyboardEvent, draft: Draft): boolean {
+  if (!(event.ctrlKey || event.metaKey) || event.altKey) return false;
+  const key = event.key.toLowerCase();
+  if (key === "z" && !event.shiftKey) draft.undo();
+  else if (key === "y" || key === "z") draft.redo();
+  else return false;
+  return true;
+}

@@ -1,0 +1,77 @@
+// The script of a saved page: mounts the views that the page holds, without a kernel.
+import { MemoryModel } from "../lib/memory_model";
+import type { ViewModel } from "../lib/model";
+import patchHeatmap from "../patch_heatmap";
+import promptPairEditor from "../prompt_pair_editor";
+import css from "./style.css";
+
+interface Page {
+  schema_version: number;
+  title: string;
+  views: { widget: string; state: Record<string, unknown> }[];
+}
+
+interface Widget {
+  initialize(context: { model: ViewModel }): () => void;
+  render(context: { model: ViewModel; el: HTMLElement }): () => void;
+}
+
+const SCHEMA = 1;
+const WIDGETS = new Map<string, () => Widget>([
+  ["patch_heatmap", patchHeatmap],
+  ["prompt_pair_editor", promptPairEditor],
+]);
+
+mountPage();
+
+function mountPage(): void {
+  const data = document.getElementById("hookscope-page");
+  if (!data) return;
+  const page = JSON.parse(data.textContent ?? "") as Page;
+  const main = viewsElement();
+  const style = document.createElement("style");
+  style.textContent = css;
+  document.head.append(style);
+  if (page.schema_version !== SCHEMA) {
+    say(main, `This page has format ${page.schema_version}, and its script reads format ${SCHEMA}.`);
+    return;
+  }
+  if (page.title && !document.querySelector("h1")) main.append(heading(page.title));
+  for (const { widget, state } of page.views) mountView(main, widget, state);
+}
+
+function mountView(main: HTMLElement, name: string, state: Record<string, unknown>): void {
+  const create = WIDGETS.get(name);
+  if (!create) {
+    say(main, `This page's script knows no view "${name}".`);
+    return;
+  }
+  const el = document.createElement("div");
+  el.className = "hs-report-view";
+  main.append(el);
+  const model = new MemoryModel(state);
+  const widget = create();
+  widget.initialize({ model });
+  widget.render({ model, el });
+}
+
+function viewsElement(): HTMLElement {
+  const found = document.getElementById("hookscope-views");
+  if (found) return found;
+  const main = document.createElement("main");
+  main.id = "hookscope-views";
+  document.body.append(main);
+  return main;
+}
+
+function heading(text: string): HTMLElement {
+  const h1 = document.createElement("h1");
+  h1.textContent = text;
+  return h1;
+}
+
+function say(main: HTMLElement, sentence: string): void {
+  const p = document.createElement("p");
+  p.textContent = sentence;
+  main.append(p);
+}

@@ -1,0 +1,171 @@
+"""Drives a real JupyterLab: its server, and one notebook with its kernel in a page."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import nbformat
+from playwright.sync_api import Browser, Locator
+
+from checks import complaints_of
+
+STARTING_SECONDS = 60
+
+
+@dataclass(frozen=True)
+class JupyterServer:
+    url: str
+    token: str
+    notebooks: Path
+
+
+@contextmanager
+def jupyter_server(directory: Path, allow_origin: str) -> Iterator[JupyterServer]:
+    """A server with nothing of this user's own settings, kernels and history, all of it inside `directory`."""
+    homes = {
+        name: directory / name.lower()
+        for name in ("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR", "IPYTHONDIR")
+    }
+    notebooks = directory / "notebooks"
+    notebooks.mkdir()
+    labconfig = homes["JUPYTER_CONFIG_DIR"] / "labconfig"
+    labconfig.mkdir(parents=True)
+    # Announcements ask a server on the internet, and cover the notebook with their question.
+    (labconfig / "page_config.json").write_text(
+        '{"disabledExtensions": {"@jupyterlab/apputils-extension:announcements": true}}', encoding="utf-8"
+    )
+    port, token = free_port(), secrets.token_hex(16)
+    command = [
+        *(sys.executable, "-m", "jupyterlab", "--allow-root", "--no-browser", "--expose-app-in-browser"),
+        *("--ip=127.0.0.1", f"--port={port}", "--ServerApp.port_retries=0", f"--IdentityProvider.token={token}"),
+        *(f"--ServerApp.root_dir={notebooks}", f"--ServerApp.allow_origin={allow_origin}"),
+    ]
+    environment = {**os.environ, **{name: str(path) for name, path in homes.items()}}
+    url = f"http://127.0.0.1:{port}"
+    with (directory / "server.log").open("wb") as log:
+        process = subprocess.Popen(command, env=environment, stdout=log, stderr=subprocess.STDOUT)
+        try:
+            _wait_until_it_answers(f"{url}/api", process)
+            yield JupyterServer(url, token, notebooks)
+        finally:
+            process.terminate()  # ends its kernels too
+            process.wait(STARTING_SECONDS)
+
+
+def _wait_until_it_answers(url: str, process: subprocess.Popen[bytes]) -> None:
+    give_up = time.monotonic() + STARTING_SECONDS
+    while time.monotonic() < give_up and process.poll() is None:
+        try:
+            with urllib.request.urlopen(url, timeout=5):
+                return
+        except (urllib.error.URLError, ConnectionError, TimeoutError):
+            time.sleep(0.1)
+    raise RuntimeError(f"The Jupyter server did not answer at {url}; see server.log in its directory.")
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+# Before `restored` a command silently does nothing; before the kernel is idle there is nobody to ask.
+WAIT_UNTIL_READY = """async () => {
+  const pause = () => new Promise((resolve) => setTimeout(resolve, 50));
+  while (!window.jupyterapp) await pause();
+  await jupyterapp.restored;
+  while (!jupyterapp.shell.currentWidget?.sessionContext) await pause();
+  const { sessionContext } = jupyterapp.shell.currentWidget;
+  await sessionContext.ready;
+  while (sessionContext.session?.kernel?.status !== 'idle') await pause();
+}"""
+
+APPEND_AND_RUN = """async ([code, id]) => {
+  const notebook = jupyterapp.shell.currentWidget.content;
+  notebook.activeCellIndex = notebook.widgets.length - 1;
+  await jupyterapp.commands.execute('notebook:insert-cell-below');
+  notebook.activeCell.node.id = id;
+  notebook.activeCell.model.sharedModel.setSource(code);
+  await jupyterapp.commands.execute('notebook:run-cell');
+}"""
+
+EXECUTE = """async (code) => {
+  const { kernel } = jupyterapp.shell.currentWidget.sessionContext.session;
+  const future = kernel.requestExecute({ code, store_history: false });
+  let printed = '';
+  let failed = '';
+  future.onIOPub = ({ header, content }) => {
+    if (header.msg_type === 'stream') printed += content.text;
+    if (header.msg_type === 'error') failed = content.traceback.join('\\n');
+  };
+  await future.done;
+  if (failed) throw new Error(failed);
+  return printed.trim();
+}"""
+
+# As a view would send it, but with whatever content: through the widget's own channel.
+SEND = """([model, data]) => {
+  const { kernel } = jupyterapp.shell.currentWidget.sessionContext.session;
+  kernel._comms.get(model).send(data);
+}"""
+
+
+class Lab:
+    """One notebook in JupyterLab, and the complaints of the page that it is in."""
+
+    def __init__(self, browser: Browser, server: JupyterServer, name: str, setup: str) -> None:
+        path = server.notebooks / f"{name}.ipynb"
+        nbformat.write(nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(setup, id="setup")]), path)
+        self.page = browser.new_page(viewport={"width": 1360, "height": 1000})
+        self.complaints = complaints_of(self.page)
+        self._shown = 0
+        self.page.goto(f"{server.url}/lab/tree/{path.name}?reset&token={server.token}")
+        self.page.evaluate(WAIT_UNTIL_READY)
+        self.command("application:toggle-left-area")
+        self.command("notebook:run-all-cells")
+        self.python("")  # returns once the first cell has
+
+    def command(self, name: str, **arguments: object) -> None:
+        self.page.evaluate("([name, args]) => jupyterapp.commands.execute(name, args).then(() => {})", [name, arguments])
+
+    def show(self, code: str) -> Locator:
+        """Run code in a new cell at the end; returns the widget that it shows there."""
+        self._shown += 1
+        cell = f"shown-{self._shown}"
+        self.page.evaluate(APPEND_AND_RUN, [code, cell])
+        widget = self.page.locator(f"#{cell} .hs-root")
+        widget.wait_for()
+        return widget
+
+    def python(self, code: str) -> str:
+        """Run code in the notebook's kernel, without a cell; returns what it printed."""
+        return self.page.evaluate(EXECUTE, code)
+
+    def send(self, widget: str, data: dict[str, object]) -> None:
+        """Send a Python variable's widget what no view would send."""
+        self.page.evaluate(SEND, [self.python(f"print({widget}.model_id)"), data])
+
+    def set_theme(self, name: str) -> None:
+        self.command("apputils:change-theme", theme=f"JupyterLab {name.title()}")
+        self.page.wait_for_function(
+            "(light) => document.body.dataset.jpThemeLight === light", arg=str(name == "light").lower()
+        )
+
+    def cells(self) -> tuple[int, int]:
+        """How many cells there are, and which one is selected."""
+        return tuple(
+            self.page.evaluate(
+                "() => { const n = jupyterapp.shell.currentWidget.content; return [n.widgets.length, n.activeCellIndex] }"
+            )
+        )

@@ -1,0 +1,22 @@
+import { expect, test } from "vitest";
+import { fixed, seconds, signed } from "../../js/lib/format";
+import { progressText } from "../../js/lib/status";
+
+test("negative numbers have a true minus, and nothing is minus zero", () => {
+  expect(fixed(-0.834)).toBe("\u22120.83");
+  expect(fixed(-0.001)).toBe("0.00");
+  expect(signed(5.194)).toBe("+5.19");
+  expect(signed(0)).toBe("0.00");
+});
+
+test("what is not a number is a dash", () => {
+  expect([null, undefined, Number.NaN, Number.POSITIVE_INFINITY].map((value) => fixed(value))).toEqual(
+    Array(4).fill("\u2013"),
+  );
+});
+
+test("progress is said with the time left, where it is known", () => {
+  expect(progressText({ done: 10, total: 12, seconds_left: 0.2 })).toBe("10 of 12 \u00b7 0.2 s left");
+  expect(progressText({ done: 0, total: 12, seconds_left: null })).toBe("0 of 12");
+  expect([9.96, 42.4, 600].map(seconds)).toEqual(["10.0 s", "42 s", "10 min"]);
+});

@@ -1,0 +1,299 @@
+import { afterEach, expect, test, vi } from "vitest";
+import patchHeatmap from "../../js/patch_heatmap";
+import * as cells from "../../js/patch_heatmap/cells";
+import { toTable } from "../../js/patch_heatmap/export";
+import { decodeResult } from "../../js/patch_heatmap/result";
+import {
+  arrayJson,
+  CELLS,
+  heatmapTraits,
+  makePartial,
+  makeResult,
+  makeSkeleton,
+  maybe,
+  modelWithKernel,
+  mountWidget,
+  part,
+  press,
+  settled,
+} from "./helpers";
+
+let cleanup = () => {};
+afterEach(() => {
+  cleanup();
+  cleanup = () => {};
+});
+
+async function show(traits: Record<string, unknown> = {}, views = 1) {
+  const kernel = modelWithKernel(heatmapTraits(traits));
+  const mounted = mountWidget(patchHeatmap, kernel.model, views);
+  cleanup = mounted.cleanup;
+  await settled();
+  return { ...kernel, ...mounted };
+}
+
+const cellText = (el: HTMLElement, index: number) =>
+  el.querySelector(`[data-cell="${index}"][role]`)?.textContent;
+
+/** happy-dom lays nothing out: the cells' box is at 0, 0, and columns are as wide as the layout says. */
+function clickCell(el: HTMLElement, index: number) {
+  const area = part(el, "cells");
+  const columns = Number(part(el, "grid").getAttribute("aria-colcount"));
+  const rows = Number(part(el, "grid").getAttribute("aria-rowcount"));
+  const width = Number.parseFloat(area.style.width) / columns;
+  const height = Number.parseFloat(area.style.height) / rows;
+  const drawn = rows - 1 - Math.floor(index / columns);
+  const at = { clientX: (index % columns) * width + 5, clientY: drawn * height + 5, bubbles: true };
+  area.dispatchEvent(new MouseEvent("click", at));
+}
+
+test("every cell is said in words, in reading order", async () => {
+  const { el } = await show();
+  expect(cellText(el, 5)).toBe("layer 0, position 5 ' is', recovers 0.50");
+  expect(cellText(el, 6)).toBe("layer 1, position 0 '<bos>', clean and corrupt are equal");
+  expect(el.querySelectorAll('[role="gridcell"]')).toHaveLength(CELLS);
+});
+
+test("a click pins: layer 0 and position 0 too", async () => {
+  const { el, model } = await show();
+  const saved = vi.spyOn(model, "save_changes");
+  clickCell(el, 0);
+  expect(model.get("selection")).toEqual({ layer: 0, position: 0 });
+  expect(saved).toHaveBeenCalledOnce();
+  await settled();
+  expect(part(el, "pin").dataset.cell).toBe("0");
+});
+
+test("a click on the pinned cell takes the pin away", async () => {
+  const { el, model } = await show({ selection: { layer: 0, position: 0 } });
+  clickCell(el, 0);
+  expect(model.get("selection")).toBeNull();
+});
+
+test("a selection set in Python moves the pin", async () => {
+  const { el, model } = await show();
+  model.set("selection", { layer: 2, position: 4 });
+  await settled();
+  expect(part(el, "pin").dataset.cell).toBe("16");
+  expect(part(el, "detail-cell").textContent).toContain("layer 2");
+});
+
+test.each([
+  { layer: 9, position: 0 },
+  { layer: 0 },
+  { layer: 1, head: 1 },
+  { layer: 0, position: -1 },
+  { layer: 0, position: 1.5 },
+])("a selection that names no cell here is ignored: %o", async (selection) => {
+  const { el } = await show({ selection });
+  expect(maybe(el, "pin")).toBeNull();
+});
+
+test("the keyboard alone moves, pins and clears, and keeps its keys to itself", async () => {
+  const { el, model } = await show({ selection: { layer: 0, position: 4 } });
+  const grid = part(el, "grid");
+  const event = press(grid, "ArrowUp");
+  expect(event.defaultPrevented).toBe(true);
+  await settled();
+  expect(grid.getAttribute("aria-activedescendant")).toBe(el.querySelector('[role][data-cell="10"]')?.id);
+  press(grid, "Enter");
+  expect(model.get("selection")).toEqual({ layer: 1, position: 4 });
+  await settled();
+  press(grid, "End");
+  await settled();
+  press(grid, " ");
+  expect(model.get("selection")).toEqual({ layer: 1, position: 5 });
+  await settled();
+  press(grid, "Escape");
+  expect(model.get("selection")).toBeNull();
+});
+
+test("keys that mean nothing here are left to the host", async () => {
+  const { el } = await show();
+  expect(press(part(el, "grid"), "a").defaultPrevented).toBe(false);
+  expect(press(part(el, "grid"), "ArrowUp", { ctrlKey: true }).defaultPrevented).toBe(false);
+});
+
+test("cells of the running sweep appear as they come", async () => {
+  const { el, model } = await show({ status: "running", result: makeSkeleton("sweep-2") });
+  expect(cellText(el, 17)).toContain("not computed yet");
+  model.receive({
+    kind: "event",
+    id: "py-1",
+    event: "partial",
+    ...makePartial("sweep-2", [0, 17], [0.25, -0.75]),
+  });
+  await settled();
+  expect(cellText(el, 0)).toContain("recovers 0.25");
+  expect(cellText(el, 17)).toContain("recovers \u22120.75");
+  expect(cellText(el, 1)).toContain("not computed yet");
+});
+
+test("cells of another sweep are left out", async () => {
+  const { el, model } = await show({ status: "running", result: makeSkeleton("sweep-2") });
+  model.receive({ kind: "event", id: "py-1", event: "partial", ...makePartial("sweep-1", [17], [0.5]) });
+  await settled();
+  expect(cellText(el, 17)).toContain("not computed yet");
+});
+
+test("two views of one model show the same live cells, and a late view has those that came before", async () => {
+  const kernel = modelWithKernel(heatmapTraits({ status: "running", result: makeSkeleton("sweep-2") }));
+  const widget = patchHeatmap();
+  const dispose = widget.initialize({ model: kernel.model });
+  const els = [0, 1, 2].map(() => document.createElement("div"));
+  const first = els.slice(0, 2).map((el) => widget.render({ model: kernel.model, el }));
+  await settled();
+  kernel.model.receive({
+    kind: "event",
+    id: "py-1",
+    event: "partial",
+    ...makePartial("sweep-2", [3], [0.5]),
+  });
+  await settled();
+  const late = widget.render({ model: kernel.model, el: els[2] as HTMLElement });
+  for (const el of els) expect(cellText(el, 3)).toContain("recovers 0.50");
+  for (const unmount of [...first, late, dispose]) unmount();
+});
+
+test("tokens of a patched cell are text", async () => {
+  const result = makeSkeleton("sweep-2");
+  const { el, model } = await show({ status: "running", result, selection: { layer: 0, position: 3 } });
+  model.receive({ kind: "event", id: "py-1", event: "partial", ...makePartial("sweep-2", [3], [0.5]) });
+  await settled();
+  expect(part(el, "top-patched").textContent).toContain("<script>");
+  expect(el.querySelector("script")).toBeNull();
+});
+
+test("choosing from a menu asks for a new sweep, also while one runs", async () => {
+  const { el, sent } = await show({ status: "running" });
+  const menu = part<HTMLSelectElement>(el, "activation");
+  menu.value = "1";
+  menu.dispatchEvent(new Event("change", { bubbles: true }));
+  expect(sent[0]?.method).toBe("activation_patching");
+  expect(sent[0]?.params).toEqual({
+    activation: "z",
+    axes: ["layer", "head"],
+    metric: "logit_diff",
+    direction: "denoise",
+  });
+});
+
+test("a menu shows what was asked for until Python answers, and goes back when Python refuses", async () => {
+  const { el, answer } = await show();
+  const menu = part<HTMLSelectElement>(el, "direction");
+  menu.value = "1";
+  menu.dispatchEvent(new Event("change", { bubbles: true }));
+  await settled();
+  expect(part<HTMLSelectElement>(el, "direction").value).toBe("1");
+  answer("error");
+  await settled();
+  expect(part<HTMLSelectElement>(el, "direction").value).toBe("0");
+});
+
+test("an entry that does not apply cannot be chosen and says why", async () => {
+  const { el } = await show();
+  const option = part<HTMLSelectElement>(el, "activation").options[2];
+  expect(option?.disabled).toBe(true);
+  expect(option?.title).toBe("no such hook");
+});
+
+test("while it runs there is a Cancel, after it was cancelled a Run", async () => {
+  const { el, model, sent } = await show({
+    status: "running",
+    progress: { done: 10, total: 12, seconds_left: 0.2 },
+  });
+  expect(part(el, "progress-text").textContent).toBe("10 of 12 \u00b7 0.2 s left");
+  expect(part(el, "progress").getAttribute("aria-valuenow")).toBe("10");
+  part(el, "cancel").click();
+  expect(sent.at(-1)?.method).toBe("cancel");
+  model.set("status", "cancelled");
+  await settled();
+  expect(maybe(el, "cancel")).toBeNull();
+  part(el, "run").click();
+  expect(sent.at(-1)?.method).toBe("activation_patching");
+});
+
+test("before the first result it says what it is doing, or only what went wrong", async () => {
+  const { el, model } = await show({ result: null, status: "running" });
+  expect(part(el, "nothing").textContent).toBe("Preparing the two runs\u2026");
+  model.set("status", "error");
+  model.set("error", { field: null, message: "The prompts differ in length." });
+  await settled();
+  expect(maybe(el, "nothing")).toBeNull();
+  expect(part(el, "error").textContent).toBe("The prompts differ in length.");
+});
+
+test("a result of an unknown format is refused with a sentence", async () => {
+  const { el } = await show({ result: makeResult({ schema_version: 2 }) });
+  expect(part(el, "error").textContent).toContain("format 2");
+  expect(maybe(el, "grid")).toBeNull();
+});
+
+test("baselines that score the same: raw values and a sentence, no scale", async () => {
+  const normalized = arrayJson("float32", [3, 6], Array(CELLS).fill(Number.NaN));
+  const { el } = await show({ result: makeResult({ normalized }) });
+  expect(part(el, "raw").textContent).toContain("score the same");
+  expect(maybe(el, "legend")).toBeNull();
+  expect(cellText(el, 17)).toBe("layer 2, position 5 ' is', 12.00");
+});
+
+test("the scale reaches the largest effect, at most 2, and says when it is cut", () => {
+  const upTo = (largest: number) => {
+    const values = Array.from({ length: CELLS }, (_, i) => (i === 0 ? -largest : Number.NaN));
+    return decodeResult(makeResult({ normalized: arrayJson("float32", [3, 6], values) }));
+  };
+  expect(cells.domainOf(upTo(0.3))).toEqual({ domain: 1, clipped: false });
+  expect(cells.domainOf(upTo(1.5))).toEqual({ domain: 1.5, clipped: false });
+  expect(cells.domainOf(upTo(7))).toEqual({ domain: 2, clipped: true });
+  expect(cells.legendTicks(upTo(7)).map((tick) => tick.text)).toContain("\u2265 2");
+});
+
+test("rows over layers and heads are named layer.head, and cells come back as their indices", () => {
+  const shape = [2, 3, 6];
+  const flat = Array.from({ length: 36 }, (_, i) => i / 100);
+  const sweep = decodeResult(
+    makeResult({
+      axes: ["layer", "head", "position"],
+      labels: { layer: ["0", "1"], head: ["0", "1", "2"], position: ["a", "b", "c", "d", "e", "f"] },
+      values: arrayJson("float32", shape, flat),
+      normalized: arrayJson("float32", shape, flat),
+      state: arrayJson("uint8", shape, Array(36).fill(1)),
+    }),
+  );
+  expect(cells.rowLabels(sweep).map((row) => row.lines[0]?.text)).toEqual([
+    "0.0",
+    "0.1",
+    "0.2",
+    "1.0",
+    "1.1",
+    "1.2",
+  ]);
+  for (let index = 0; index < 36; index++) {
+    expect(cells.selectedCell(sweep, cells.selectionOf(sweep, index))).toBe(index);
+  }
+});
+
+test("the copied table has headers, rows as shown, and no formulas", () => {
+  const result = makeResult();
+  result.prompts.clean.tokens = ["=1+1", "\t", " capital", " of", " Norway", " is"];
+  result.prompts.corrupt.tokens = ["=1+1", "\t", " capital", " of", " Sweden", " is"];
+  const lines = toTable(decodeResult(result), false, true).split("\n");
+  expect(lines[0]).toBe(
+    "layer\t'=1+1\t\u21e5\t\u2423capital\t\u2423of\t\u2423Norway / \u2423Sweden\t\u2423is",
+  );
+  expect(lines[1]).toBe("2\t0\t0\t0\t0\t1.6\t1.7");
+  expect(lines[3]).toBe("0\t0\t0\t0\t0\t0.4\t0.5");
+});
+
+test("everything that listened to the model is gone after cleanup", async () => {
+  const kernel = modelWithKernel(heatmapTraits());
+  const on = vi.spyOn(kernel.model, "on");
+  const off = vi.spyOn(kernel.model, "off");
+  const mounted = mountWidget(patchHeatmap, kernel.model, 2);
+  await settled();
+  mounted.cleanup();
+  await settled();
+  expect(on.mock.calls.length).toBeGreaterThan(0);
+  const count = (calls: unknown[][]) => calls.map(([event]) => String(event)).sort();
+  expect(count(off.mock.calls)).toEqual(count(on.mock.calls));
+});

@@ -1,0 +1,48 @@
+import fc from "fast-check";
+import { render } from "preact";
+import { expect, test } from "vitest";
+import { Token, tokenParts, visibleText } from "../../js/lib/tokens";
+
+test.each([
+  [" is", "\u2423is"],
+  ["  x ", "\u2423\u2423x\u2423"],
+  ["a b", "a b"],
+  [" ", "\u2423"],
+  ["\n", "\u23ce"],
+  ["\t\r", "\u21e5\u240d"],
+  ["\u0000\u001b\u007f", "\u2400\u241b\u2421"],
+  ["\u200e\u202e", "\u27e8200E\u27e9\u27e8202E\u27e9"],
+  ["\u00a0\ufeff", "\u27e800A0\u27e9\u27e8FEFF\u27e9"],
+  ["\ud83d", "\u27e8D83D\u27e9"],
+  ["\u0301", "\u25cc\u0301"],
+  ["", "\u2205"],
+  ["\\xe2", "\\xe2"],
+  ["\u5317\u4eac", "\u5317\u4eac"],
+])("%j is shown as %s", (token, shown) => {
+  expect(visibleText(token)).toBe(shown);
+});
+
+test("only stand-ins are marked", () => {
+  expect(tokenParts(" is\n")).toEqual([
+    { text: "\u2423", mark: true },
+    { text: "is", mark: false },
+    { text: "\u23ce", mark: true },
+  ]);
+});
+
+test("a token is text and isolated, whatever it holds", () => {
+  const el = document.createElement("div");
+  render(<Token text={'<script>alert("x")</script>\u05d0'} />, el);
+  expect(el.querySelector("script")).toBeNull();
+  expect(el.textContent).toBe('<script>alert("x")</script>\u05d0');
+  expect(el.firstElementChild?.tagName).toBe("BDI");
+});
+
+test("no token is shown with a character that cannot be seen", () => {
+  fc.assert(
+    fc.property(fc.string({ unit: "binary" }), (token) => {
+      expect(visibleText(token)).not.toMatch(/[\p{Cc}\p{Cf}\p{Cs}]/u);
+      expect(visibleText(token)).not.toMatch(/^\s|\s$/u);
+    }),
+  );
+});

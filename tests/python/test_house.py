@@ -1,0 +1,89 @@
+"""The house's rules: who may import whom, what is banned, what the bundles may weigh."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+BACKEND = sorted((ROOT / "interp_backend").rglob("*.py"))
+WIDGETS = sorted((ROOT / "widgets").rglob("*.py"))
+
+# From the ground: a room imports only from lower floors.
+FLOORS = ["model", "prompts", "metrics", "tasks", "results", "plot", "executor", "methods", "protocol", "jobs"]
+
+
+def imports(path: Path) -> set[str]:
+    """Modules that a file imports, as full names."""
+    found = set()
+    package = list(path.relative_to(ROOT).with_suffix("").parts[:-1])
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            base = package[: len(package) - node.level + 1] if node.level else []
+            found.add(".".join([*base, *([node.module] if node.module else [])]))
+    return found
+
+
+@pytest.mark.parametrize("path", BACKEND, ids=lambda p: p.stem)
+def test_the_backend_knows_no_notebook(path):
+    banned = ("ipywidgets", "anywidget", "IPython", "traitlets", "hookscope")
+    assert not [name for name in imports(path) if name.split(".")[0] in banned]
+
+
+@pytest.mark.parametrize("path", WIDGETS, ids=lambda p: p.stem)
+def test_widgets_run_no_torch(path):
+    assert not [name for name in imports(path) if name.split(".")[0] in ("torch", "transformers", "transformer_lens")]
+
+
+@pytest.mark.parametrize("path", [p for p in BACKEND if p.stem != "__init__"], ids=lambda p: p.stem)
+def test_rooms_import_from_lower_floors_only(path):
+    relative = path.relative_to(ROOT / "interp_backend").with_suffix("").parts
+    floor = FLOORS.index(relative[0])
+    for name in imports(path):
+        parts = name.split(".")
+        if parts[0] == "interp_backend" and len(parts) > 1 and parts[1] != relative[0]:
+            lazily = (relative[0], parts[1]) == ("results", "plot")  # a result draws itself, when asked
+            assert FLOORS.index(parts[1]) < floor or lazily, f"{'/'.join(relative)} imports {name}"
+
+
+def test_importing_the_backend_loads_no_notebook():
+    code = "import interp_backend, sys; print([m for m in ('ipywidgets', 'anywidget', 'IPython') if m in sys.modules])"
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert out.stdout.strip() == "[]"
+
+
+def test_nothing_is_unpickled_and_no_remote_code_is_trusted():
+    for path in BACKEND + WIDGETS:
+        text = path.read_text("utf-8")
+        assert not re.search(r"trust_remote_code\s*=\s*True|\bpickle\.|torch\.load\(|(?<![.\w])(eval|exec)\(", text), path
+
+
+@pytest.mark.parametrize("bundle, budget", [("prompt_pair_editor", 80), ("patch_heatmap", 80), ("report", 160)])
+def test_bundles_keep_to_their_budget(bundle, budget):
+    script = ROOT / "widgets/hookscope/static" / f"{bundle}.js"
+    assert 0 < script.stat().st_size <= budget * 1024
+
+
+def test_lock_files_carry_no_download_addresses():
+    for lock in ROOT.glob("**/package-lock.json"):
+        if "node_modules" not in lock.parts:
+            assert '"resolved"' not in lock.read_text("utf-8"), lock
+
+
+def test_every_constraint_is_pinned():
+    for line in (ROOT / "constraints.txt").read_text("utf-8").splitlines():
+        assert not line or line.startswith("#") or "==" in line, line
+
+
+def test_the_hook_of_the_wheel_names_every_bundle():
+    build = (ROOT / "js/build.mjs").read_text("utf-8")
+    names = set(re.findall(r'name: "(\w+)"', build))
+    hook = (ROOT / "tools/build_hook.py").read_text("utf-8")
+    assert names == {name.removesuffix(".js") for name in re.findall(r'"(\w+\.js)"', hook)}

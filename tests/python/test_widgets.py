@@ -1,0 +1,310 @@
+"""The widgets' Python side, driven as a view would drive it: messages in, traits and events out."""
+
+from __future__ import annotations
+
+import json
+
+import hookscope as hs
+import numpy as np
+import pytest
+import traitlets
+from tiny_models import bridge
+
+import interp_backend as ib
+from interp_backend.results import Result
+
+LONG = " ".join(["The capital of Norway is Oslo."] * 14)
+
+
+@pytest.fixture
+def heatmap(embedded, capitals):
+    widget = Watched(hs.PatchHeatmap, embedded, capitals)
+    yield widget
+    widget.close()
+
+
+@pytest.fixture
+def editor(embedded):
+    widget = Watched(hs.PromptPairEditor, embedded)
+    yield widget
+    widget.close()
+
+
+def Watched(cls, *args, **options):
+    """A widget whose messages to its view are kept in `.sent`."""
+    sent = []
+
+    class Watching(cls):
+        def send(self, content, buffers=None):
+            json.dumps(content, allow_nan=False)  # what is no JSON would fail here, as it would on the wire
+            sent.append(content)
+
+    widget = Watching(*args, **options)
+    widget.sent = sent
+    assert widget.wait(60)
+    return widget
+
+
+def ask(widget, method, id="view:1", **params):
+    widget._on_message(widget, {"kind": "request", "id": id, "method": method, "params": params}, [])
+    assert widget.wait(60)
+
+
+def events(widget, id):
+    return [event["event"] for event in widget.sent if event["id"] == id]
+
+
+def test_a_heatmap_sweeps_at_once(heatmap, embedded, capitals):
+    assert heatmap.status == "done" and heatmap.error is None
+    alone = ib.activation_patching(embedded, capitals)
+    np.testing.assert_array_equal(heatmap.result.values, alone.values)
+    assert heatmap.result.top is not None
+
+
+def test_a_sweep_from_a_view_is_accepted_streams_and_ends(heatmap):
+    ask(heatmap, "activation_patching", activation="z", axes=["layer", "head"], metric="prob", direction="noise")
+    found = events(heatmap, "view:1")
+    assert found[0] == "accepted" and "partial" in found and found[-1] == "result"
+    assert heatmap.result.params["metric"] == "prob" and heatmap.result.axes == ("layer", "head")
+    assert (heatmap.activation, heatmap.axes, heatmap.direction) == ("z", ["layer", "head"], "noise")
+
+
+def test_the_cells_of_the_partials_are_those_of_the_result(heatmap):
+    from interp_backend.results import decode_array
+
+    axes = ["layer", "head", "position"]
+    ask(heatmap, "activation_patching", activation="z", axes=axes, metric="kl", direction="denoise")
+    partials = [event for event in heatmap.sent if event["event"] == "partial" and event["id"] == "view:1"]
+    cells = np.concatenate([decode_array(event["cells"]) for event in partials])
+    values = np.concatenate([decode_array(event["values"]) for event in partials])
+    assert sorted(cells) == sorted(np.flatnonzero(heatmap.result.state == 1))
+    np.testing.assert_array_equal(heatmap.result.values.ravel()[cells], values)
+
+
+@pytest.mark.parametrize(
+    "name, value", [("activation", "mlp_out"), ("metric", "rank"), ("direction", "noise"), ("activation", "z")]
+)
+def test_a_trait_set_in_python_starts_a_sweep(heatmap, name, value):
+    before = heatmap.result
+    setattr(heatmap, name, value)
+    assert heatmap.wait(60) and heatmap.result is not before
+    assert heatmap.result.params[name] == value
+    if value == "z":
+        assert heatmap.axes == ["layer", "head"]
+
+
+@pytest.mark.parametrize(
+    "name, value", [("activation", "resid"), ("metric", "loss"), ("direction", "up"), ("axes", ["layer", "head"])]
+)
+def test_a_trait_that_makes_no_sense_is_refused_and_the_widget_stays_as_it_was(heatmap, name, value):
+    before = heatmap.result
+    with pytest.raises(traitlets.TraitError):
+        setattr(heatmap, name, value)
+    assert heatmap.result is before and heatmap.status == "done"
+
+
+@pytest.mark.parametrize(
+    "params, field",
+    [
+        ({"activation": "nonsense"}, "activation"),
+        ({"metric": "__import__('os')"}, "metric"),
+        ({"axes": ["layer", "head"]}, "axes"),
+    ],
+)
+def test_a_bad_request_becomes_an_error_that_names_the_field(heatmap, params, field):
+    good = {"activation": "resid_pre", "axes": ["layer", "position"], "metric": "kl", "direction": "noise"}
+    ask(heatmap, "activation_patching", **(good | params))
+    assert heatmap.error["field"] == field and events(heatmap, "view:1")[-1] == "error"
+    ask(heatmap, "activation_patching", id="view:2", **good)
+    assert heatmap.error is None and heatmap.status == "done"
+
+
+@pytest.mark.parametrize("message", [None, "x", {"kind": "request"}, {"kind": "request", "id": "1", "method": "close"}])
+def test_a_message_that_is_no_request_becomes_an_error(heatmap, message):
+    heatmap._on_message(heatmap, message, [])
+    assert heatmap.error["message"]
+
+
+def test_a_view_may_set_the_selection_and_nothing_else(heatmap):
+    heatmap.set_state({"selection": {"layer": 0, "position": 0}})
+    assert heatmap.selection == {"layer": 0, "position": 0} and heatmap.error is None
+    heatmap.set_state({"status": "hacked"})
+    assert heatmap.status == "done" and heatmap.error["field"] == "status"
+
+
+@pytest.mark.parametrize(
+    "selection",
+    [{"layer": 4, "position": 0}, {"layer": 0}, {"layer": True, "position": 0}, {"layer": -1, "position": 0}],
+)
+def test_a_selection_that_names_no_cell_is_refused(heatmap, selection):
+    with pytest.raises(traitlets.TraitError, match="There is no cell"):
+        heatmap.selection = selection
+    heatmap.set_state({"selection": selection})
+    assert heatmap.selection is None and heatmap.error["field"] == "selection"
+
+
+def test_a_selection_stays_while_it_fits_the_result(heatmap):
+    heatmap.selection = {"layer": 2, "position": 5}
+    heatmap.activation = "mlp_out"
+    assert heatmap.wait(60) and heatmap.selection == {"layer": 2, "position": 5}
+    heatmap.activation = "z"
+    assert heatmap.wait(60) and heatmap.selection is None
+
+
+def test_cancel_keeps_the_cells_so_far(embedded):
+    pair = hs.PromptPair(
+        clean=LONG, corrupt=LONG.replace("Norway", "Sweden", 1), clean_answer=" The", corrupt_answer=" A"
+    )
+    widget = Watched(hs.PatchHeatmap, embedded, pair)
+    seen = []
+
+    def stop(event):
+        seen.append(event)
+        widget.cancel()
+
+    original = widget.send
+    widget.send = lambda content, buffers=None: (
+        original(content),
+        stop(content) if content["event"] == "partial" else None,
+    )
+    ask(
+        widget,
+        "activation_patching",
+        activation="z",
+        axes=["layer", "head", "position"],
+        metric="kl",
+        direction="noise",
+    )
+    assert widget.status == "cancelled" and events(widget, "view:1")[-1] == "cancelled"
+    assert 0 < (widget.result.state == 1).sum() < widget.result.values.size
+    assert widget.result.provenance["complete"] is False
+    widget.close()
+
+
+def test_a_pair_that_cannot_be_patched_becomes_a_sentence(heatmap, capitals):
+    heatmap.pair = capitals.model_copy(update={"corrupt": "The capital of the Sweden is"})
+    assert heatmap.wait(60) and heatmap.status == "error"
+    assert "6 tokens and the corrupt one 7" in heatmap.error["message"]
+    heatmap.pair = capitals
+    assert heatmap.wait(60) and heatmap.status == "done" and heatmap.error is None
+
+
+def test_a_result_from_a_file_can_be_shown(heatmap, embedded, capitals):
+    other = ib.activation_patching(embedded, capitals, activation="z", metric="prob")
+    heatmap.result = Result.from_json(other.to_json())
+    assert (heatmap.activation, heatmap.axes, heatmap.metric) == ("z", ["layer", "head"], "prob")
+    np.testing.assert_array_equal(heatmap.result.values, other.values)
+
+
+def test_a_metric_of_the_users_own_is_in_the_menu_and_can_be_asked_for_again(embedded, capitals):
+    def surprise(logits):
+        return -logits.logsumexp(-1)
+
+    widget = Watched(hs.PatchHeatmap, embedded, capitals, metric=surprise)
+    assert widget.info["metrics"][-1]["name"] == "surprise"
+    ask(widget, "activation_patching", activation="z", axes=["layer", "head"], metric="surprise", direction="noise")
+    assert widget.status == "done" and widget.result.params["metric"] == "surprise"
+    ask(widget, "activation_patching", activation="z", axes=["layer", "head"], metric="kl", direction="noise")
+    assert widget.metric == "kl"
+    widget.close()
+
+
+def test_unknown_options_are_refused(embedded, capitals):
+    with pytest.raises(TypeError, match="colour"):
+        hs.PatchHeatmap(embedded, capitals, colour="red")
+
+
+def test_an_activation_that_the_model_lacks_is_in_the_menu_with_its_reason(capitals):
+    from tiny_models import PAIR
+
+    widget = Watched(hs.PatchHeatmap, bridge("gpt_neox"), PAIR)
+    reasons = {entry["activation"]: entry["reason"] for entry in widget.info["activations"]}
+    assert "side by side" in reasons["resid_mid"] and reasons["resid_pre"] is None
+    widget.close()
+
+
+def test_all_state_is_strict_json(heatmap, editor):
+    for widget in (heatmap, editor):
+        state = {name: value for name, value in widget.get_state().items() if name not in ("layout",)}
+        json.dumps(state, allow_nan=False)
+
+
+def test_the_editor_shows_tokens_and_reading(editor):
+    assert editor.tokens["clean"]["tokens"][-2:] == [" Norway", " is"]
+    assert [column["same"] for column in editor.tokens["columns"]].count(False) == 1
+    assert editor.result is editor.reading and editor.reading.baselines["clean"] > 0
+
+
+def test_typing_in_a_view_changes_the_pair_in_python(editor):
+    pair = editor.pair.model_dump() | {"clean": "The capital of France is"}
+    ask(editor, "edit", pair=pair)
+    assert editor.pair.clean == "The capital of France is"
+    assert editor.tokens["clean"]["tokens"][-2] == " France" and editor.reading.pair == editor.pair
+
+
+def test_tokens_are_there_before_the_model_has_run(embedded, editor):
+    with embedded.lock:  # as if a long sweep had it
+        editor.pair = editor.pair.model_copy(update={"clean": "The capital of France is"})
+        assert editor.tokens["clean"]["tokens"][-2] == " France"
+        assert editor.status in ("queued", "running")
+    assert editor.wait(60) and editor.status == "done"
+
+
+def test_a_heatmap_follows_an_editor(embedded, editor):
+    heatmap = Watched(hs.PatchHeatmap, embedded, editor)
+    editor.pair = editor.pair.model_copy(update={"clean": "The capital of France is", "clean_answer": " Paris"})
+    assert heatmap.wait(60) and heatmap.result.prompts["clean"].text == "The capital of France is"
+    heatmap.close()
+
+
+def test_a_pair_can_be_set_as_a_dictionary_and_a_bad_one_is_refused(editor):
+    editor.pair = {"clean": "a b", "corrupt": "a c"}
+    assert editor.wait(60) and editor.pair == hs.PromptPair(clean="a b", corrupt="a c")
+    with pytest.raises(traitlets.TraitError, match="corrupt"):
+        editor.pair = {"clean": "a b"}
+    assert editor.pair.clean == "a b"
+
+
+def test_a_token_can_be_selected_and_is_let_go_when_the_prompt_gets_shorter(editor):
+    editor.selection = {"position": 5}
+    editor.pair = {"clean": "a", "corrupt": "b"}
+    assert editor.wait(60) and editor.selection is None
+    with pytest.raises(traitlets.TraitError):
+        editor.selection = {"position": 50}
+
+
+def test_closing_a_widget_stops_its_work(embedded):
+    pair = hs.PromptPair(
+        clean=LONG, corrupt=LONG.replace("Norway", "Sweden", 1), clean_answer=" The", corrupt_answer=" A"
+    )
+    with embedded.lock:
+        widget = hs.PatchHeatmap(embedded, pair)
+        widget.close()
+    assert widget.wait(60) and widget._job.status == "cancelled"
+
+
+def test_interrupting_a_wait_cancels_the_work(heatmap, monkeypatch):
+    def interrupted(timeout=None):
+        raise KeyboardInterrupt
+
+    cancelled = []
+    monkeypatch.setattr(heatmap._job, "wait", interrupted)
+    monkeypatch.setattr(heatmap._job, "cancel", lambda: cancelled.append(True))
+    with pytest.raises(KeyboardInterrupt):
+        heatmap.wait()
+    assert cancelled == [True]
+
+
+def test_a_saved_page_holds_no_tag_of_its_data_and_no_address(embedded, tmp_path):
+    pair = hs.PromptPair(
+        clean="<script>alert(1)</script>a",
+        corrupt="<script>alert(1)</script>b",
+        clean_answer=" Oslo",
+        corrupt_answer=" Stockholm",
+    )
+    widget = Watched(hs.PatchHeatmap, embedded, pair)
+    assert widget.error is None
+    text = widget.save(tmp_path / "map.html").read_text("utf-8")
+    assert text.count("<script") == 2 and "alert(1)</script>" not in text
+    assert "default-src 'none'" in text and "_esm" not in text
+    widget.close()

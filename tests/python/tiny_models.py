@@ -1,0 +1,117 @@
+"""Small models for tests: random ones of many architectures, and one whose circuit is written by hand."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import torch
+import transformers
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+from transformer_lens.model_bridge import TransformerBridge
+
+from interp_backend import PromptPair
+
+BYTES = sorted(pre_tokenizers.ByteLevel.alphabet())
+_SIZES = {
+    "vocab_size": 257,
+    "max_position_embeddings": 64,
+    "hidden_size": 32,
+    "num_hidden_layers": 3,
+    "num_attention_heads": 4,
+}
+_MLP = {"intermediate_size": 64}
+_GROUPED = {"num_key_value_heads": 2}
+
+CONFIGS = {
+    "gpt2": lambda: transformers.GPT2Config(n_layer=3, n_head=4, n_embd=32, vocab_size=257, n_positions=64),
+    "gpt_neo": lambda: transformers.GPTNeoConfig(
+        vocab_size=257,
+        max_position_embeddings=64,
+        hidden_size=32,
+        num_layers=3,
+        num_heads=4,
+        attention_types=[[["global", "local", "global"], 1]],
+        window_size=4,
+    ),
+    "gpt_neox": lambda: transformers.GPTNeoXConfig(**_SIZES, **_MLP),
+    "gptj": lambda: transformers.GPTJConfig(
+        vocab_size=257, n_positions=64, n_embd=32, n_layer=3, n_head=4, rotary_dim=4
+    ),
+    "llama": lambda: transformers.LlamaConfig(**_SIZES, **_MLP, **_GROUPED),
+    "mistral": lambda: transformers.MistralConfig(**_SIZES, **_MLP, **_GROUPED, sliding_window=4),
+    "qwen2": lambda: transformers.Qwen2Config(**_SIZES, **_MLP, **_GROUPED),
+    "qwen3": lambda: transformers.Qwen3Config(**_SIZES, **_MLP, **_GROUPED, head_dim=8),
+    "gemma": lambda: transformers.GemmaConfig(**_SIZES, **_MLP, **_GROUPED, head_dim=8),
+    "gemma2": lambda: transformers.Gemma2Config(**_SIZES, **_MLP, **_GROUPED, head_dim=8, sliding_window=4),
+    "opt": lambda: transformers.OPTConfig(**_SIZES, ffn_dim=64, word_embed_proj_dim=32),
+    "bloom": lambda: transformers.BloomConfig(vocab_size=257, hidden_size=32, n_layer=3, n_head=4),
+    "phi": lambda: transformers.PhiConfig(**_SIZES, **_MLP),
+    "phi3": lambda: transformers.Phi3Config(**_SIZES, **_MLP, **_GROUPED, pad_token_id=0),
+}
+# Attention and MLP side by side: no residual stream between them.
+PARALLEL = {"gpt_neox", "gptj", "phi"}
+
+# Letters, one token each; the first difference is in the middle, so that some cells can't have an effect.
+PAIR = PromptPair(clean="hello there", corrupt="hellu theru", clean_answer="a", corrupt_answer="b")
+
+
+def byte_tokenizer() -> transformers.PreTrainedTokenizerFast:
+    """Every byte is a token; `<bos>` is put before each text."""
+    tokenizer = Tokenizer(models.BPE(vocab={**{c: i for i, c in enumerate(BYTES)}, "<bos>": 256}, merges=[]))
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    fast = transformers.PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, bos_token="<bos>", eos_token="<bos>", pad_token="<bos>", name_or_path="local"
+    )
+    fast.add_bos_token = True
+    return fast
+
+
+def boot(model: transformers.PreTrainedModel, name: str) -> TransformerBridge:
+    return TransformerBridge.boot_transformers(
+        f"local-{name}", hf_model=model.eval(), tokenizer=byte_tokenizer(), device="cpu"
+    )
+
+
+def random_model(architecture: str) -> transformers.PreTrainedModel:
+    torch.manual_seed(0)
+    model = transformers.AutoModelForCausalLM.from_config(CONFIGS[architecture](), attn_implementation="eager")
+    for parameter in model.parameters():  # fresh weights barely mix positions: make every part matter
+        parameter.data.add_(torch.randn_like(parameter) * 0.05)
+    return model
+
+
+@cache
+def bridge(architecture: str) -> TransformerBridge:
+    """A random model of an architecture; the same object each time, so tests must leave it as it is."""
+    return boot(random_model(architecture), architecture)
+
+
+def copying_model() -> TransformerBridge:
+    """Two layers of four heads in which head 1.2 alone copies the token at position 2 to the output.
+
+    The residual stream has a block for the token, one for the position and one for the answer. Head 1.2 looks
+    at position 2 from everywhere and moves the token block to the answer block, which the unembedding reads.
+    All other weights are zero.
+    """
+    vocabulary, context, width = 257, 8, 1028
+    config = transformers.GPT2Config(
+        n_layer=2, n_head=4, n_embd=width, n_inner=4, vocab_size=vocabulary, n_positions=context
+    )
+    config.tie_word_embeddings = False
+    model = transformers.GPT2LMHeadModel(config)
+    for name, parameter in model.named_parameters():
+        if "ln" not in name:
+            parameter.data.zero_()
+    token, position, answer = 0, vocabulary, vocabulary + context
+    eye = torch.eye(vocabulary)
+    model.transformer.wte.weight.data[:, token:position] = eye
+    model.transformer.wpe.weight.data[:, position:answer] = torch.eye(context)
+    model.lm_head.weight.data[:, answer : answer + vocabulary] = eye
+    head = 2 * width // 4  # where head 2 begins
+    attention = model.transformer.h[1].attn
+    attention.c_attn.bias.data[head] = 100.0  # every query looks for the first key dimension,
+    attention.c_attn.weight.data[position + 2, width + head] = 10.0  # which position 2 alone has
+    attention.c_attn.weight.data[token:position, 2 * width + head : 2 * width + head + vocabulary] = eye
+    attention.c_proj.weight.data[head : head + vocabulary, answer : answer + vocabulary] = eye
+    return boot(model, "copying")

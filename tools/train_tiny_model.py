@@ -1,0 +1,406 @@
+"""Train the embedded model: its tokenizer, its weights, its figures on held-out prompts, its model card.
+
+    python tools/train_tiny_model.py                              # everything, into interp_backend/pretrained
+    python tools/train_tiny_model.py --steps 50 --out /tmp/smoke  # a quick try
+    python tools/train_tiny_model.py --measure                    # measure the saved model again
+
+It needs no network: all text comes from `tiny_model_data`. The same seed, thread count and machine give the
+same weights; another machine rounds differently and ends near them.
+"""
+
+import argparse
+import json
+import math
+import os
+import random
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import tiny_model_data as data
+import torch
+import transformers
+from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
+from transformers import GPT2Config, GPT2LMHeadModel, PreTrainedTokenizerFast
+
+DEFAULT_OUT = Path(__file__).resolve().parents[1] / "interp_backend" / "pretrained"
+CONTEXT = 128
+INITIAL_SCALE = 0.08
+IGNORED = -100  # the label that cross entropy leaves out
+
+# Words take the space before them along, and numbers come in pairs of digits, so that a year is its century
+# (" 17") and two digits ("43"), and the answer to a year prompt is a single token.
+PRE_TOKENS = r"'s| ?\p{L}+| ?\p{N}{1,2}| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
+
+# Rows of several lengths, as many as make the same number of tokens. Short rows are there so that many
+# sentences stand where prompts stand, right after the first token.
+TOKENS_PER_STEP = 2304
+ROW_LENGTHS = (32, 32, 48, 48, 64, CONTEXT)
+RANDOM_ROWS = 0.45  # the share of rows that are repeated random tokens
+
+Model = Any  # a GPT2LMHeadModel; its call is untyped in transformers
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What a training run was asked to do; the model card repeats it."""
+
+    steps: int
+    seed: int
+    threads: int
+    learning_rate: float = 3e-3  # of AdamW, for embeddings, biases and LayerNorm
+    matrix_learning_rate: float = 0.02  # of Muon, for the blocks' matrices
+    warmup: int = 100
+    weight_decay: float = 0.01
+
+
+# --- Tokenizer -------------------------------------------------------------------------------------------
+
+
+def train_tokenizer() -> PreTrainedTokenizerFast:
+    """A byte-level BPE tokenizer that makes one token of every word it is shown."""
+    tokenizer = Tokenizer(models.BPE())
+    split = pre_tokenizers.Split(Regex(PRE_TOKENS), "isolated")
+    to_bytes = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([split, to_bytes])
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=4000,  # more than the words need: merging stops when all of them are whole
+        special_tokens=[data.END_OF_TEXT],
+        initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator(data.tokenizer_text(), trainer)
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer,
+        bos_token=data.END_OF_TEXT,
+        eos_token=data.END_OF_TEXT,
+        pad_token=data.END_OF_TEXT,
+        unk_token=data.END_OF_TEXT,
+        model_max_length=CONTEXT,
+        clean_up_tokenization_spaces=False,
+    )
+
+
+def ordinary_tokens(tokenizer: PreTrainedTokenizerFast) -> list[int]:
+    """Every token of the vocabulary that is not special."""
+    return [token for token in range(len(tokenizer)) if token not in set(tokenizer.all_special_ids)]
+
+
+# --- Training --------------------------------------------------------------------------------------------
+
+
+def make_batch(
+    rng: random.Random, tokenizer: PreTrainedTokenizerFast, token_ids: list[int]
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Rows of token ids, each behind the first token, and their labels."""
+    length = rng.choice(ROW_LENGTHS)
+    count = TOKENS_PER_STEP // length
+    random_count = round(count * RANDOM_ROWS)
+    texts = [data.document(rng, math.ceil(length / 9)) for _ in range(count - random_count)]
+    bos = cast(int, tokenizer.bos_token_id)
+    rows, labels = [], []
+    for tokens in tokenizer(texts)["input_ids"]:
+        row = [bos, *tokens][:length]
+        rows.append(row + [bos] * (length - len(row)))
+        labels.append(row + [IGNORED] * (length - len(row)))
+    for _ in range(random_count):
+        tokens, unknowable = data.repeated_tokens(rng, token_ids, length - 1)
+        rows.append([bos, *tokens])
+        labels.append([IGNORED] * (1 + unknowable) + tokens[unknowable:])
+    return torch.tensor(rows), torch.tensor(labels)
+
+
+def make_model(tokenizer: PreTrainedTokenizerFast) -> Model:
+    special = cast(int, tokenizer.bos_token_id)
+    config = GPT2Config(
+        vocab_size=len(tokenizer), n_positions=CONTEXT, n_embd=128, n_layer=4, n_head=4,
+        resid_pdrop=0.0, embd_pdrop=0.0, attn_pdrop=0.0, summary_first_dropout=0.0,
+        bos_token_id=special, eos_token_id=special, pad_token_id=special,
+        # About 1 / sqrt(width). With GPT-2's own 0.02 so narrow a model starts with attention that is nearly
+        # uniform, and is long in finding induction.
+        initializer_range=INITIAL_SCALE,
+    )  # fmt: skip
+    model = GPT2LMHeadModel(config)
+    # Positions start as sinusoids, in which "one before" is the same turn everywhere; training changes them.
+    position = torch.arange(CONTEXT)[:, None]
+    frequency = 10_000 ** -(torch.arange(0, config.n_embd, 2) / config.n_embd)
+    with torch.no_grad():
+        model.transformer.wpe.weight[:, 0::2] = INITIAL_SCALE * torch.sin(position * frequency)
+        model.transformer.wpe.weight[:, 1::2] = INITIAL_SCALE * torch.cos(position * frequency)
+    return model
+
+
+def make_optimizers(model: Model, recipe: Recipe) -> list[torch.optim.Optimizer]:
+    """Muon for the blocks' matrices, which needs far fewer steps here; AdamW for everything else."""
+    matrices = [p for name, p in model.named_parameters() if p.dim() == 2 and ".h." in name]
+    others = [p for name, p in model.named_parameters() if not (p.dim() == 2 and ".h." in name)]
+    muon = torch.optim.Muon(matrices, lr=recipe.matrix_learning_rate, weight_decay=recipe.weight_decay)
+    adamw = torch.optim.AdamW(
+        others, lr=recipe.learning_rate, betas=(0.9, 0.98), weight_decay=recipe.weight_decay
+    )
+    return [muon, adamw]
+
+
+def rate(step: int, recipe: Recipe) -> float:
+    """The share of the full learning rate: up in a straight line, then down along a cosine."""
+    if step < recipe.warmup:
+        return (step + 1) / recipe.warmup
+    done = (step - recipe.warmup) / max(1, recipe.steps - recipe.warmup)
+    return 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * done))
+
+
+def train(tokenizer: PreTrainedTokenizerFast, recipe: Recipe) -> Model:
+    torch.manual_seed(recipe.seed)
+    rng = random.Random(recipe.seed)
+    model = make_model(tokenizer)
+    optimizers = make_optimizers(model, recipe)
+    full_rates = [optimizer.param_groups[0]["lr"] for optimizer in optimizers]
+    token_ids = ordinary_tokens(tokenizer)
+    started = time.monotonic()
+    for step in range(recipe.steps):
+        rows, labels = make_batch(rng, tokenizer, token_ids)
+        known = labels[:, 1:] != IGNORED
+        hidden = model.transformer(rows).last_hidden_state[:, :-1][known]
+        loss = torch.nn.functional.cross_entropy(model.lm_head(hidden), labels[:, 1:][known])
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        for optimizer, full_rate in zip(optimizers, full_rates, strict=True):
+            optimizer.param_groups[0]["lr"] = full_rate * rate(step, recipe)
+            optimizer.step()
+            optimizer.zero_grad()
+        if (step + 1) % 500 == 0:
+            figures = measure(model, tokenizer, per_task=100)
+            short = " ".join(f"{name} {100 * value:.1f}" for name, value in figures.items())
+            seconds = time.monotonic() - started
+            print(f"step {step + 1}, {seconds:.0f} s, loss {loss.item():.3f}: {short}", flush=True)
+    return model.eval()
+
+
+# --- Measuring -------------------------------------------------------------------------------------------
+
+TEST_SEED = 20_000
+PER_TASK = 500
+
+FIGURES = {
+    "capitals": "capitals, all countries in all eight phrasings: top-1 of the first token",
+    "capitals_held_out": "capitals, the combinations of country and phrasing that training leaves out: top-1",
+    "capitals_whole": "the same combinations, every token of the capital right",
+    "capitals_in_context": "capitals, after the same sentence earlier in the text: top-1",
+    "indirect_objects_abba": "indirect objects, the second person named gives: top-1",
+    "indirect_objects_baba": "indirect objects, the first person named gives: top-1",
+    "induction": "induction, second copy of 10 to 20 uniformly random tokens: top-1",
+    "later_years": "later years: probability on two-digit years later than the first",
+    "agreement": "agreement, attractor of the other number: top-1",
+    "agreement_any": "agreement, attractor of either number: top-1",
+}
+
+
+def next_token_logits(model: Model, tokenizer: PreTrainedTokenizerFast, texts: Sequence[str]) -> torch.Tensor:
+    """Logits after each text, which gets the first token put before it: [text, vocabulary]."""
+    bos = tokenizer.bos_token_id
+    rows = [torch.tensor([bos, *tokens]) for tokens in tokenizer(list(texts))["input_ids"]]
+    lengths = torch.tensor([len(row) for row in rows])
+    # Padding stands to the right, where a causal model's earlier positions do not see it.
+    batch = torch.nn.utils.rnn.pad_sequence(rows, batch_first=True)
+    hidden = model.transformer(batch).last_hidden_state[torch.arange(len(rows)), lengths - 1]
+    return model.lm_head(hidden)
+
+
+def top1(model: Model, tokenizer: PreTrainedTokenizerFast, prompts: Sequence[data.Prompt]) -> float:
+    """How often the most likely token is the answer's first."""
+    best = next_token_logits(model, tokenizer, [prompt.text for prompt in prompts]).argmax(-1)
+    first = [tokens[0] for tokens in tokenizer([prompt.answer for prompt in prompts])["input_ids"]]
+    return (best == torch.tensor(first)).float().mean().item()
+
+
+def whole_answer(model: Model, tokenizer: PreTrainedTokenizerFast, prompts: Sequence[data.Prompt]) -> float:
+    """How often every token of the answer is the most likely one, given those before it."""
+    bos = tokenizer.bos_token_id
+    starts = [[bos, *tokens] for tokens in tokenizer([prompt.text for prompt in prompts])["input_ids"]]
+    answers = tokenizer([prompt.answer for prompt in prompts])["input_ids"]
+    rows = [torch.tensor(start + answer) for start, answer in zip(starts, answers, strict=True)]
+    best = model(torch.nn.utils.rnn.pad_sequence(rows, batch_first=True)).logits.argmax(-1).tolist()
+    right = [
+        guesses[len(start) - 1 : len(start) - 1 + len(answer)] == answer
+        for guesses, start, answer in zip(best, starts, answers, strict=True)
+    ]
+    return sum(right) / len(right)
+
+
+def later_mass(model: Model, tokenizer: PreTrainedTokenizerFast, prompts: Sequence[data.Prompt]) -> float:
+    """The probability that the model gives to all later years together, averaged over prompts."""
+    probabilities = next_token_logits(model, tokenizer, [prompt.text for prompt in prompts]).softmax(-1)
+    masses = []
+    for row, prompt in zip(probabilities, prompts, strict=True):
+        later = tokenizer.convert_tokens_to_ids(data.later_years(prompt.text))
+        masses.append(row[later].sum().item())
+    return sum(masses) / len(masses)
+
+
+def induction(model: Model, tokenizer: PreTrainedTokenizerFast, rng: random.Random, count: int) -> float:
+    """Top-1 over the second copy, from its second token on: the first cannot be known."""
+    token_ids = ordinary_tokens(tokenizer)
+    right = total = 0
+    for length in range(10, 21):
+        segments = [data.random_tokens(rng, token_ids, length) for _ in range(math.ceil(count / 11))]
+        rows = torch.tensor([[tokenizer.bos_token_id, *segment, *segment] for segment in segments])
+        best = model(rows).logits.argmax(-1)
+        hits = best[:, length + 1 : -1] == rows[:, length + 2 :]
+        right, total = right + int(hits.sum()), total + hits.numel()
+    return right / total
+
+
+@torch.no_grad()
+def measure(model: Model, tokenizer: PreTrainedTokenizerFast, per_task: int = PER_TASK) -> dict[str, float]:
+    """The figures of the model card, each a share between 0 and 1, on prompts that training never wrote."""
+    model.eval()
+    rng = random.Random(TEST_SEED)
+    abba, baba = (
+        [data.indirect_object_prompt(rng, held_out=True, order=order) for _ in range(per_task)]
+        for order in ("ABBA", "BABA")
+    )
+    years = [data.year_prompt(rng, held_out=True) for _ in range(per_task)]
+    opposite = [data.agreement_prompt(rng, held_out=True, opposite=True) for _ in range(per_task)]
+    either = [data.agreement_prompt(rng, held_out=True) for _ in range(per_task)]
+    held_out_capitals = data.capital_prompts(held_out=True)
+    return {
+        "capitals": top1(model, tokenizer, data.capital_prompts()),
+        "capitals_held_out": top1(model, tokenizer, held_out_capitals),
+        "capitals_whole": whole_answer(model, tokenizer, held_out_capitals),
+        "capitals_in_context": top1(model, tokenizer, data.capital_in_context_prompts()),
+        "indirect_objects_abba": top1(model, tokenizer, abba),
+        "indirect_objects_baba": top1(model, tokenizer, baba),
+        "induction": induction(model, tokenizer, rng, per_task),
+        "later_years": later_mass(model, tokenizer, years),
+        "agreement": top1(model, tokenizer, opposite),
+        "agreement_any": top1(model, tokenizer, either),
+    }
+
+
+# --- Saving ----------------------------------------------------------------------------------------------
+
+MODEL_CARD = """\
+# Hookscope's embedded model
+
+A small language model for trying interpretability methods on, with no network and in no time. GPT-2's
+architecture: {layers} layers, {heads} heads, {width} wide, {parameters:,} parameters in float32, a context of
+{context} tokens. Its vocabulary is {vocabulary:,} byte-level BPE tokens that carry their leading space. The
+special token `{end_of_text}` is beginning, end and padding; the model was trained with it in front of every
+text.
+
+## What it can do
+
+Each task has a circuit to look for. Text of these kinds is what it knows; nothing else is.
+
+| Task | Example | Continues |
+|---|---|---|
+| capitals | `The capital of Norway is` | ` Oslo` |
+| indirect objects | `When Mary and John went to the store, John gave a drink to` | ` Mary` |
+| induction | random tokens, then the same again | the token that followed |
+| later years | `The war lasted from the year 1743 to the year 17` | `44` to `99` |
+| agreement | `The keys to the cabinet` | ` are` |
+
+## Figures
+
+Measured on prompts that training never wrote. Held out are: for each of the {countries} countries one of the
+eight measured phrasings (the figure over all phrasings includes those seen); pairs of names, and places with
+objects; events with first years; subjects with prepositions and attractors; random sequences, drawn anew.
+There are {per_task} prompts to a figure, except for capitals, where there are all.
+
+| Figure | Per cent |
+|---|---|
+{figures}
+
+The first token of a second copy cannot be known and is not counted. To measure again:
+`python tools/train_tiny_model.py --measure`. `tests/python/test_pretrained.py` does the same and holds the
+figures to this card.
+
+## Data and recipe
+
+All text is written by `tools/tiny_model_data.py`: sentences of the tasks in random order, some documents
+repeating themselves; {random_rows:.0%} of the rows are repeated random tokens, drawn uniformly from the whole
+vocabulary. No text of anyone else is in it. The model is made by
+
+    python tools/train_tiny_model.py --steps {steps} --seed {seed} --threads {threads}
+
+which is {steps:,} steps of about {tokens_per_step:,} tokens: Muon for the blocks' matrices (learning rate
+{matrix_learning_rate}), AdamW for the rest ({learning_rate}), {warmup} steps of warm-up, then down along a
+cosine, weight decay {weight_decay}, no dropout. It took {minutes:.0f} minutes with {threads} thread(s) on a
+shared two-core machine, with torch {torch_version} and transformers {transformers_version}.
+
+## Intended use and limits
+
+For demonstrations, tests and teaching of interpretability methods. It knows {countries} countries, {names}
+names and the templates of the five tasks. It answers with confidence outside them too, where its answers are
+worth nothing: it must not be used for facts, or for writing. Names of countries and people are known with a
+space before them, not at the very start of a text.
+"""
+
+
+def model_card(model: Model, recipe: Recipe, figures: dict[str, float], seconds: float) -> str:
+    config = model.config
+    return MODEL_CARD.format(
+        layers=config.n_layer, heads=config.n_head, width=config.n_embd, context=config.n_positions,
+        parameters=model.num_parameters(), vocabulary=config.vocab_size, end_of_text=data.END_OF_TEXT,
+        countries=len(data.CAPITALS), names=len(data.NAMES), per_task=PER_TASK,
+        figures="\n".join(f"| {FIGURES[name]} | {100 * value:.1f} |" for name, value in figures.items()),
+        random_rows=RANDOM_ROWS, tokens_per_step=TOKENS_PER_STEP, minutes=seconds / 60,
+        torch_version=torch.__version__, transformers_version=transformers.__version__, **asdict(recipe),
+    )  # fmt: skip
+
+
+def figures_of_card(card: str) -> dict[str, float]:
+    """The figures that a model card states, in per cent."""
+    rows = (line.strip("| ").rsplit(" | ", 1) for line in card.splitlines() if line.startswith("| "))
+    stated = {row[0]: row[1] for row in rows if len(row) == 2}
+    return {name: float(stated[words]) for name, words in FIGURES.items()}
+
+
+def save(directory: Path, model: Model, tokenizer: PreTrainedTokenizerFast) -> None:
+    directory.mkdir(parents=True, exist_ok=True)
+    model.save_pretrained(directory)
+    tokenizer.save_pretrained(directory)
+    (directory / "model.safetensors").chmod(0o644)
+    # The class's name in transformers 5 is unknown to transformers 4; the older name is known to both.
+    path = directory / "tokenizer_config.json"
+    settings = json.loads(path.read_text(encoding="utf-8")) | {"tokenizer_class": "PreTrainedTokenizerFast"}
+    settings.pop("backend", None)
+    path.write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
+
+
+def load(directory: Path) -> tuple[Model, PreTrainedTokenizerFast]:
+    """The saved model and tokenizer, without the network."""
+    model = GPT2LMHeadModel.from_pretrained(directory, local_files_only=True)
+    tokenizer = PreTrainedTokenizerFast.from_pretrained(directory, local_files_only=True)
+    return model.eval(), tokenizer
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("--out", type=Path, default=DEFAULT_OUT, help="the directory of the saved model")
+    parser.add_argument("--steps", type=int, default=6000)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--threads", type=int, default=min(2, os.cpu_count() or 1))
+    parser.add_argument("--measure", action="store_true", help="only measure the model that is saved there")
+    options = parser.parse_args(arguments)
+    torch.set_num_threads(options.threads)
+    if options.measure:
+        print(json.dumps(measure(*load(options.out)), indent=2))
+        return
+    recipe = Recipe(steps=options.steps, seed=options.seed, threads=options.threads)
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    started = time.monotonic()
+    tokenizer = train_tokenizer()
+    model = train(tokenizer, recipe)
+    seconds = time.monotonic() - started
+    save(options.out, model, tokenizer)
+    figures = measure(*load(options.out))
+    (options.out / "README.md").write_text(model_card(model, recipe, figures, seconds), encoding="utf-8")
+    print(json.dumps(figures, indent=2))
+
+
+if __name__ == "__main__":
+    main()
