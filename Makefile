@@ -19,6 +19,7 @@ $(STAMP): pyproject.toml constraints.txt package.json package-lock.json
 	$(PYTHON) -c 'import sys; assert sys.version_info >= (3, 10), "Hookscope needs Python 3.10 or newer"'
 	node -e 'if (+process.versions.node.split(".")[0] < 20) throw Error("Hookscope needs Node 20 or newer")'
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
 	$(PIP_INSTALL) torch $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX))
 	$(PIP_INSTALL) hatchling editables
 	$(PIP_INSTALL) --no-build-isolation -e '.[lab]'

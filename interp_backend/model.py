@@ -277,7 +277,8 @@ def load_model(source: Any = None, *, device: str | None = None, allow_pickle: b
     if source is None and device is None:
         with _wrapping:
             if _embedded is None:
-                _embedded = LanguageModel(_boot(str(PRETRAINED), "cpu"), "hookscope-tiny")
+                with _no_progress_bar():  # it takes no time worth a bar
+                    _embedded = LanguageModel(_boot(str(PRETRAINED), "cpu"), "hookscope-tiny")
             return _embedded
     if source is None:
         return _wrap(_boot(str(PRETRAINED), device), "hookscope-tiny")
@@ -293,6 +294,19 @@ def _boot(source: str, device: str | None) -> Any:
     from transformer_lens.model_bridge import TransformerBridge  # slow to import, and not always needed
 
     return TransformerBridge.boot_transformers(source, device=device)
+
+
+@contextmanager
+def _no_progress_bar() -> Iterator[None]:
+    from transformers.utils import logging
+
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            logging.enable_progress_bar()
 
 
 def _refuse_pickles(directory: Path, allow_pickle: bool) -> None:

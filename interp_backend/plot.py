@@ -55,7 +55,8 @@ def _title(result: Result) -> str:
 
 
 def _number(value: float) -> str:
-    return "" if np.isnan(value) else f"{value:.2f}".replace("-", "\u2212")
+    # adding zero turns the -0.0 of a rounded tiny number into 0.0
+    return "" if np.isnan(value) else f"{round(value, 2) + 0.0:.2f}".replace("-", "\u2212")
 
 
 def _visible(tokens: list[str]) -> list[str]:

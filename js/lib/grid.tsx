@@ -19,8 +19,8 @@ export interface GridProps {
   label: string;
   rows: GridLabel[];
   columns: GridLabel[];
-  /** What the rows are. */
-  rowAxis: string;
+  /** Stands where row and column labels meet. */
+  corner: string;
   /** Draw row 0 at the bottom. */
   flip: boolean;
   /** How wide the grid may become before it scrolls. */
@@ -37,11 +37,11 @@ export interface GridProps {
 }
 
 export function Grid(props: GridProps) {
-  const { rows, columns, flip, room, rowAxis, pinned, paint } = props;
+  const { rows, columns, flip, room, corner, pinned, paint } = props;
   const { mono } = usePalette();
   const layout = useMemo(
-    () => layoutGrid(rows, columns, { room, flip, corner: rowAxis, mono }),
-    [rows, columns, room, flip, rowAxis, mono],
+    () => layoutGrid(rows, columns, { room, flip, corner, mono }),
+    [rows, columns, room, flip, corner, mono],
   );
   const scroller = useRef<HTMLDivElement>(null);
   const id = useUniqueId();
@@ -73,7 +73,7 @@ export function Grid(props: GridProps) {
       <div class="hs-grid-inner" aria-hidden="true">
         <RowLabels layout={layout} labels={rows} active={active} />
         <Cells layout={layout} paint={paint} revision={props.revision} cursor={cursor} pinned={pinned} />
-        <div class="hs-grid-corner">{rowAxis}</div>
+        <div class="hs-grid-corner">{corner}</div>
         <ColumnLabels layout={layout} labels={columns} active={active} />
       </div>
       {words}

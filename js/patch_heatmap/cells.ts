@@ -95,6 +95,12 @@ export function columnLabels(sweep: Sweep): GridLabel[] {
   });
 }
 
+/** What stands where row and column labels meet. Tokens need no name, heads do. */
+export function cornerOf({ axes }: Sweep): string {
+  const rows = axes.slice(0, -1).join(".");
+  return axes.at(-1) === "position" ? rows : `${rows} \u00d7 ${axes.at(-1)}`;
+}
+
 /** Left of the first token that differs every cell is equal. */
 export function firstDiffering(columns: GridLabel[]): number {
   return Math.max(

@@ -4,7 +4,7 @@ import { layoutGrid } from "../lib/grid_layout";
 import { paintPicture } from "../lib/grid_paint";
 import type { Palette } from "../lib/theme";
 import { visibleText } from "../lib/tokens";
-import { columnLabels, domainOf, legendTicks, paintCell, rowLabels, scaleOf } from "./cells";
+import { columnLabels, cornerOf, domainOf, legendTicks, paintCell, rowLabels, scaleOf } from "./cells";
 import { EMPTY, EQUAL, type Sweep } from "./result";
 
 /** What is shown, as tab-separated values: rows from top to bottom, full precision, equal cells as their exact 0. */
@@ -16,7 +16,7 @@ export function toTable(sweep: Sweep, raw: boolean, flip: boolean): string {
     const cells = columns.map((_, column) => tableNumber(sweep, raw, row * columns.length + column));
     return [label.lines[0]?.text ?? "", ...cells].join("\t");
   });
-  const head = [sweep.axes.slice(0, -1).join("."), ...columns.map(tableText)].join("\t");
+  const head = [cornerOf(sweep), ...columns.map(tableText)].join("\t");
   return [head, ...(flip ? rows.reverse() : rows), ""].join("\n");
 }
 
@@ -27,7 +27,7 @@ export function savePicture(
   palette: Palette,
   subtitle: string,
 ): void {
-  const [rows, columns, corner] = [rowLabels(sweep), columnLabels(sweep), sweep.axes.slice(0, -1).join(".")];
+  const [rows, columns, corner] = [rowLabels(sweep), columnLabels(sweep), cornerOf(sweep)];
   const scale = scaleOf(sweep, palette);
   const canvas = document.createElement("canvas");
   paintPicture(canvas, {

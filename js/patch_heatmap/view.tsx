@@ -114,7 +114,7 @@ function SweepView({ model, shown, sweep }: { model: ViewModel; shown: Shown; sw
           label="Activation patching"
           rows={rows}
           columns={columns}
-          rowAxis={sweep.axes.slice(0, -1).join(".")}
+          corner={cells.cornerOf(sweep)}
           flip={flip}
           room={width - legend}
           startColumn={cells.firstDiffering(columns)}

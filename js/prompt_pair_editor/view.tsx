@@ -29,7 +29,8 @@ const NOTHING: Tokens = {
 
 export function PromptPairEditorView({ model, draft }: ViewProps) {
   const pair = useStore(draft.pair);
-  const tokens = useTrait<Tokens | null>(model, "tokens") ?? NOTHING;
+  // Empty until the tokenizer has run for the first time.
+  const tokens = { ...NOTHING, ...useTrait<Partial<Tokens> | null>(model, "tokens") };
   const reading = useTrait<Reading | null>(model, "reading");
   const error = useTrait<Failure | null>(model, "error");
   const waiting = useStore(draft.rpc.waiting);

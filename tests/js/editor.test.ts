@@ -260,6 +260,14 @@ test("the choice of scoring first tokens shows only where an answer has several"
   expect(sent.at(-1)?.params.pair).toEqual({ ...PAIR, score_first_token: true });
 });
 
+test("before the tokenizer has run the fields can be written in", async () => {
+  const { el, sent } = await show({ tokens: {} });
+  expect(part(el, "subtitle").textContent).toBe("");
+  write(el, "clean", "first");
+  await rest();
+  expect(sent).toHaveLength(1);
+});
+
 test("waiting for the kernel is said and unsaid", async () => {
   const { el, answer } = await show();
   part(el, "swap").click();
