@@ -89,7 +89,11 @@ def record(model: LanguageModel, ids: list[int], activations: Sequence[str] = ()
         return hook
 
     names = [model.hook_name(activation, i) for activation in activations for i in range(model.n_layers)]
-    with torch.no_grad(), model.hooks([(name, keep(name)) for name in names]), _calls_of_blocks(model) as blocks:
+    with (
+        torch.no_grad(),
+        model.raw.hooks(fwd_hooks=[(name, keep(name)) for name in names]),
+        _calls_of_blocks(model) as blocks,
+    ):
         logits = model.raw(tokens)[0, -1]
     if not torch.isfinite(logits).any():
         raise ValueError(
@@ -165,7 +169,7 @@ def _run_blocks(model: LanguageModel, base: Run, source: Run, patches: Sequence[
     ordered = [patches[i] for i in order]
     first = ordered[0].layer
     resid = base.blocks[first].resid[:0]
-    with model.hooks(_patch_hooks(model, source, ordered)):
+    with model.raw.hooks(fwd_hooks=_patch_hooks(model, source, ordered)):
         for layer in range(first, model.n_layers):
             entering = sum(patch.layer == layer for patch in ordered)
             if entering:
@@ -196,7 +200,7 @@ def _read_out(model: LanguageModel, resid: Tensor) -> Tensor:
 
 def _run_whole(model: LanguageModel, base: Run, source: Run, patches: Sequence[Patch]) -> Tensor:
     """Logits [patch, d_vocab] by running the whole model on a batch of copies of the prompt."""
-    with model.hooks(_patch_hooks(model, source, patches)):
+    with model.raw.hooks(fwd_hooks=_patch_hooks(model, source, patches)):
         return model.raw(base.tokens.repeat(len(patches), 1))[:, -1]
 
 

@@ -133,7 +133,10 @@ class LanguageModel:
     def refuse_training_mode(self) -> None:
         """Raise ValueError while dropout is live: two runs of one prompt would differ."""
         if getattr(self.raw, "original_model", self.raw).training:
-            raise ValueError("The model is in training mode, so dropout makes every run different. Put it in evaluation mode first: model.eval().")
+            raise ValueError(
+                "The model is in training mode, so dropout makes every run different. "
+                "Put it in evaluation mode first: model.eval()."
+            )
 
     # Tokens
 
@@ -169,25 +172,6 @@ class LanguageModel:
 
     def hook_name(self, activation: str, layer: int) -> str:
         return f"blocks.{layer}.{_CHECKED[activation]}"
-
-    @contextmanager
-    def hooks(self, hooks: list[tuple[str, Hook]]) -> Iterator[None]:
-        """Add forward hooks by name and take exactly these away again, whatever happens.
-
-        TransformerLens's own context manager would also remove what a user has added; a hook that somebody
-        left on purpose stays.
-        """
-        added = []
-        try:
-            for name, function in hooks:
-                point = self.raw.hook_dict[name]
-                point.add_hook(function, dir="fwd")
-                added.append((point, point.fwd_hooks[-1]))
-            yield
-        finally:
-            for point, handle in added:
-                handle.hook.remove()
-                point.fwd_hooks[:] = [other for other in point.fwd_hooks if other is not handle]
 
     def users_hooks(self) -> list[str]:
         """Names of hook points that carry hooks of a user's own; they act on every run."""
@@ -241,7 +225,7 @@ class LanguageModel:
         names = [name for name in names if name in self.raw.hook_dict]
         if not names:
             return True  # that is `unavailable`, not dead
-        with self.hooks([(name, disturb) for name in names]):
+        with self.raw.hooks(fwd_hooks=[(name, disturb) for name in names]):
             return not torch.equal(self.raw(tokens), undisturbed)
 
 

@@ -82,15 +82,18 @@ def _agreement(plural: str, singular: str, attractor: str) -> PromptPair:
     )
 
 
-_WORDS = ["river", "stone", "lamp", "apple", "door", "table", "bread", "horse", "cloud", "music", "paper", "glass", "ship", "bird", "tree", "book", "drink", "park", "store", "school", "garden", "ring", "box", "cup", "key", "cat", "dog", "king", "child", "teacher", "letter", "window"]  # fmt: skip
+_WORDS = (
+    "river stone lamp apple door table bread horse cloud music paper glass ship bird tree book drink park "
+    "store school garden ring box cup key cat dog king child teacher letter window"
+)
 
 
 def _induction(model: LanguageModel) -> list[PromptPair]:
     """A sequence and its repetition up to one word: what came after that word the first time?"""
-    words = [word for word in _WORDS if len(model.answer_ids(f" {word}")) == 1]
+    words = [word for word in _WORDS.split() if len(model.answer_ids(f" {word}")) == 1]
     pairs = []
     for start in range(0, max(1, len(words) - 6), 6):
-        a, b, c, d, e = (words[start : start + 6] + _WORDS)[:5]
+        a, b, c, d, e = (words[start : start + 6] + _WORDS.split())[:5]
         pairs.append(
             PromptPair(
                 clean=f" {a} {b} {c} {d} {a} {b} {c}",

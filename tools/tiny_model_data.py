@@ -15,7 +15,6 @@ training never writes a held-out combination, and the held-out prompts are made 
 
 import hashlib
 import itertools
-import math
 import random
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -318,11 +317,11 @@ def repeated_tokens(rng: random.Random, token_ids: list[int], length: int) -> tu
     """`length` tokens in which a random segment is repeated, and how many of them cannot be predicted.
 
     The segment's length varies, and so does what stands before it, so that copying from a fixed distance
-    does not do: the model has to look for what followed the last time. Short segments are drawn more often:
-    with few tokens to choose from, the right one is found sooner, and long ones follow.
+    does not do: the model has to look for what followed the last time. Segments are long, because in a short
+    one guessing among all tokens seen so far is nearly as good, and the model is long in leaving that off.
     """
     longest = min(40, length // 2)
-    segment_length = round(math.exp(rng.uniform(math.log(3), math.log(longest))))
+    segment_length = rng.randint(longest // 2, longest)
     before = rng.randint(0, min(8, length - 2 * segment_length))
     segment = random_tokens(rng, token_ids, segment_length)
     copies = itertools.islice(itertools.cycle(segment), length - before)

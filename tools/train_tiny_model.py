@@ -36,9 +36,13 @@ PRE_TOKENS = r"'s| ?\p{L}+| ?\p{N}{1,2}| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
 
 # Rows of several lengths, as many as make the same number of tokens. Short rows are there so that many
 # sentences stand where prompts stand, right after the first token.
-TOKENS_PER_STEP = 2304
+TOKENS_PER_STEP = 2048
 ROW_LENGTHS = (32, 32, 48, 48, 64, CONTEXT)
-RANDOM_ROWS = 0.45  # the share of rows that are repeated random tokens
+RANDOM_ROWS = 0.5  # the share of rows that are repeated random tokens
+# Induction is found much sooner among few tokens. So random rows start with this many of them, twice as many
+# after every so many steps, until they are drawn from the whole vocabulary.
+FIRST_RANDOM_TOKENS = 64
+STEPS_TO_DOUBLE = 350
 
 Model = Any  # a GPT2LMHeadModel; its call is untyped in transformers
 
@@ -50,8 +54,8 @@ class Recipe:
     steps: int
     seed: int
     threads: int
-    learning_rate: float = 3e-3  # of AdamW, for embeddings, biases and LayerNorm
-    matrix_learning_rate: float = 0.02  # of Muon, for the blocks' matrices
+    learning_rate: float = 1e-3  # of AdamW, for embeddings, biases and LayerNorm
+    matrix_learning_rate: float = 0.01  # of Muon, for the blocks' matrices
     warmup: int = 100
     weight_decay: float = 0.01
 
@@ -138,9 +142,7 @@ def make_optimizers(model: Model, recipe: Recipe) -> list[torch.optim.Optimizer]
     matrices = [p for name, p in model.named_parameters() if p.dim() == 2 and ".h." in name]
     others = [p for name, p in model.named_parameters() if not (p.dim() == 2 and ".h." in name)]
     muon = torch.optim.Muon(matrices, lr=recipe.matrix_learning_rate, weight_decay=recipe.weight_decay)
-    adamw = torch.optim.AdamW(
-        others, lr=recipe.learning_rate, betas=(0.9, 0.98), weight_decay=recipe.weight_decay
-    )
+    adamw = torch.optim.AdamW(others, lr=recipe.learning_rate, betas=(0.9, 0.98), weight_decay=recipe.weight_decay)
     return [muon, adamw]
 
 
@@ -159,9 +161,11 @@ def train(tokenizer: PreTrainedTokenizerFast, recipe: Recipe) -> Model:
     optimizers = make_optimizers(model, recipe)
     full_rates = [optimizer.param_groups[0]["lr"] for optimizer in optimizers]
     token_ids = ordinary_tokens(tokenizer)
+    rng.shuffle(token_ids)
     started = time.monotonic()
     for step in range(recipe.steps):
-        rows, labels = make_batch(rng, tokenizer, token_ids)
+        drawn = token_ids[: round(FIRST_RANDOM_TOKENS * 2 ** (step / STEPS_TO_DOUBLE))]
+        rows, labels = make_batch(rng, tokenizer, drawn)
         known = labels[:, 1:] != IGNORED
         hidden = model.transformer(rows).last_hidden_state[:, :-1][known]
         loss = torch.nn.functional.cross_entropy(model.lm_head(hidden), labels[:, 1:][known])
@@ -171,7 +175,7 @@ def train(tokenizer: PreTrainedTokenizerFast, recipe: Recipe) -> Model:
             optimizer.param_groups[0]["lr"] = full_rate * rate(step, recipe)
             optimizer.step()
             optimizer.zero_grad()
-        if (step + 1) % 500 == 0:
+        if (step + 1) % 200 == 0:
             figures = measure(model, tokenizer, per_task=100)
             short = " ".join(f"{name} {100 * value:.1f}" for name, value in figures.items())
             seconds = time.monotonic() - started
@@ -381,7 +385,7 @@ def load(directory: Path) -> tuple[Model, PreTrainedTokenizerFast]:
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--out", type=Path, default=DEFAULT_OUT, help="the directory of the saved model")
-    parser.add_argument("--steps", type=int, default=6000)
+    parser.add_argument("--steps", type=int, default=3600)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=min(2, os.cpu_count() or 1))
     parser.add_argument("--measure", action="store_true", help="only measure the model that is saved there")

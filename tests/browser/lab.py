@@ -81,8 +81,12 @@ def free_port() -> int:
 
 
 # Before `restored` a command silently does nothing; before the kernel is idle there is nobody to ask.
-WAIT_UNTIL_READY = """async () => {
-  const pause = () => new Promise((resolve) => setTimeout(resolve, 50));
+WAIT_UNTIL_READY = """async (seconds) => {
+  const giveUp = Date.now() + 1000 * seconds;
+  const pause = async () => {
+    if (Date.now() > giveUp) throw new Error('JupyterLab or its kernel did not get ready.');
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  };
   while (!window.jupyterapp) await pause();
   await jupyterapp.restored;
   while (!jupyterapp.shell.currentWidget?.sessionContext) await pause();
@@ -126,18 +130,21 @@ class Lab:
 
     def __init__(self, browser: Browser, server: JupyterServer, name: str, setup: str) -> None:
         path = server.notebooks / f"{name}.ipynb"
-        nbformat.write(nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(setup, id="setup")]), path)
+        kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
+        nbformat.write(nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(setup)], metadata=kernel), path)
         self.page = browser.new_page(viewport={"width": 1360, "height": 1000})
         self.complaints = complaints_of(self.page)
         self._shown = 0
         self.page.goto(f"{server.url}/lab/tree/{path.name}?reset&token={server.token}")
-        self.page.evaluate(WAIT_UNTIL_READY)
+        self.page.evaluate(WAIT_UNTIL_READY, STARTING_SECONDS)
         self.command("application:toggle-left-area")
         self.command("notebook:run-all-cells")
         self.python("")  # returns once the first cell has
 
     def command(self, name: str, **arguments: object) -> None:
-        self.page.evaluate("([name, args]) => jupyterapp.commands.execute(name, args).then(() => {})", [name, arguments])
+        self.page.evaluate(
+            "([name, args]) => jupyterapp.commands.execute(name, args).then(() => {})", [name, arguments]
+        )
 
     def show(self, code: str) -> Locator:
         """Run code in a new cell at the end; returns the widget that it shows there."""

@@ -7,13 +7,13 @@ from functools import partial
 import numpy as np
 import pytest
 import torch
-from tiny_models import CONFIGS, PAIR, PARALLEL, boot, bridge, copying_model, random_model
 from transformer_lens import patching
 
 import interp_backend as ib
 from interp_backend import executor
 from interp_backend.metrics import METRICS
 from interp_backend.results import COMPUTED, UNCHANGED
+from tiny_models import CONFIGS, PAIR, PARALLEL, boot, bridge, copying_model, random_model
 
 _RESID_POST = partial(
     patching.generic_activation_patch,

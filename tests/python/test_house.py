@@ -62,7 +62,9 @@ def test_importing_the_backend_loads_no_notebook():
 def test_nothing_is_unpickled_and_no_remote_code_is_trusted():
     for path in BACKEND + WIDGETS:
         text = path.read_text("utf-8")
-        assert not re.search(r"trust_remote_code\s*=\s*True|\bpickle\.|torch\.load\(|(?<![.\w])(eval|exec)\(", text), path
+        assert not re.search(r"trust_remote_code\s*=\s*True|\bpickle\.|torch\.load\(|(?<![.\w])(eval|exec)\(", text), (
+            path
+        )
 
 
 @pytest.mark.parametrize("bundle, budget", [("prompt_pair_editor", 80), ("patch_heatmap", 80), ("report", 160)])

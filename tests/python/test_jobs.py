@@ -7,11 +7,11 @@ import threading
 
 import numpy as np
 import pytest
-from tiny_models import PAIR, boot, bridge, random_model
 
 import interp_backend as ib
 from interp_backend.jobs import Worker, worker_of
 from interp_backend.methods.activation_patching import activation_patching_steps
+from tiny_models import PAIR, boot, bridge, random_model
 
 
 class Recorder:

@@ -8,11 +8,11 @@ import threading
 import pytest
 import torch
 import transformers
-from tiny_models import CONFIGS, PAIR, PARALLEL, boot, bridge, byte_tokenizer, random_model
 
 import interp_backend as ib
 from interp_backend.methods.activation_patching import activation_patching_steps
 from interp_backend.model import PRETRAINED
+from tiny_models import CONFIGS, PAIR, PARALLEL, boot, bridge, byte_tokenizer, random_model
 
 
 def hooks_on(raw) -> int:

@@ -3,9 +3,10 @@
 from pathlib import Path
 
 import pytest
-import tiny_model_data as data
 import torch
 import train_tiny_model as tool
+
+import tiny_model_data as data
 
 DIRECTORY = Path(__file__).resolve().parents[2] / "interp_backend" / "pretrained"
 

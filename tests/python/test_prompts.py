@@ -6,11 +6,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
-from tiny_models import bridge
 
 import interp_backend as ib
 from interp_backend.prompts import align
 from interp_backend.tasks import templates
+from tiny_models import bridge
 
 
 def warnings_of(model, **fields):

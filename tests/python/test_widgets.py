@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 
-import hookscope as hs
 import numpy as np
 import pytest
 import traitlets
-from tiny_models import bridge
 
+import hookscope as hs
 import interp_backend as ib
 from interp_backend.results import Result
+from tiny_models import bridge
 
 LONG = " ".join(["The capital of Norway is Oslo."] * 14)
 
@@ -240,6 +240,7 @@ def test_typing_in_a_view_changes_the_pair_in_python(editor):
     ask(editor, "edit", pair=pair)
     assert editor.pair.clean == "The capital of France is"
     assert editor.tokens["clean"]["tokens"][-2] == " France" and editor.reading.pair == editor.pair
+    assert events(editor, "view:1") == ["accepted", "result"]
 
 
 def test_tokens_are_there_before_the_model_has_run(embedded, editor):

@@ -7,12 +7,13 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import traitlets
 
 from interp_backend import protocol
 from interp_backend.methods.activation_patching import (
+    Direction,
     Step,
     activation_patching_steps,
     axes_of,
@@ -208,7 +209,7 @@ class PatchHeatmap(HookscopeWidget):
             self.model,
             self.pair,
             activation=self.activation,
-            direction=self.direction,
+            direction=cast(Direction, self.direction),
             metric=self.metric,
             axes=tuple(self.axes),
             top_k=TOP_K,

@@ -89,9 +89,12 @@ class PromptPairEditor(HookscopeWidget):
     def _answer(self, request: Request) -> None:
         if request.method != "edit":
             return super()._answer(request)
-        if self.pair == request.params.pair:
-            return self._read(request.id)
-        self.pair = request.params.pair
+        self._ready = False  # the reading of this pair answers the request, so it is asked for here
+        try:
+            self.pair = request.params.pair
+        finally:
+            self._ready = True
+        self._read(request.id)
 
     def _read(self, id: str) -> None:
         """Tokens at once; what the model says as soon as its worker is free."""
