@@ -95,10 +95,10 @@ def record(model: LanguageModel, ids: list[int], activations: Sequence[str] = ()
         _calls_of_blocks(model) as blocks,
     ):
         logits = model.raw(tokens)[0, -1]
-    if not torch.isfinite(logits).any():
+    if torch.isnan(logits).any():
         raise ValueError(
-            "The model's logits are not finite numbers for this prompt. Load it in float32: half precision "
-            "overflows in some models."
+            "The model's logits are not numbers (NaN) for this prompt. Load it in float32: some models overflow in "
+            "half precision."
         )
     return Run(tokens, logits.detach().clone(), kept, blocks)
 

@@ -251,8 +251,8 @@ def load_model(source: Any = None, *, device: str | None = None, allow_pickle: b
         A `LanguageModel`; the same object for the same raw model, so that all share its lock.
 
     Raises:
-        ValueError: pickled weights without `allow_pickle`, an encoder or encoder-decoder model, a model
-            in training mode, or a model without a tokenizer.
+        ValueError: a name or directory that can't be loaded, pickled weights without `allow_pickle`, an encoder or
+            encoder-decoder, a model in training mode, or a model without a tokenizer.
         TypeError: something that is no model.
     """
     global _embedded
@@ -277,7 +277,13 @@ def load_model(source: Any = None, *, device: str | None = None, allow_pickle: b
 def _boot(source: str, device: str | None) -> Any:
     from transformer_lens.model_bridge import TransformerBridge  # slow to import, and not always needed
 
-    return TransformerBridge.boot_transformers(source, device=device)
+    try:
+        return TransformerBridge.boot_transformers(source, device=device)
+    except (OSError, ValueError, KeyError) as problem:
+        raise ValueError(
+            f"Can't load a model from {source!r}: {problem} Give a name that the model hub knows (and be online, "
+            "or have it in the cache), or a directory that save_pretrained wrote, with model and tokenizer."
+        ) from problem
 
 
 @contextmanager
@@ -306,16 +312,16 @@ def _refuse_pickles(directory: Path, allow_pickle: bool) -> None:
 
 
 def _wrap(raw: Any, name: str) -> LanguageModel:
-    if not hasattr(raw, "hook_dict") or not hasattr(raw, "blocks") or not hasattr(raw, "cfg"):
-        if hasattr(raw, "hook_dict"):
-            raise ValueError(
-                "This model has no `blocks`, so it is no decoder-only language model: encoders and "
-                "encoder-decoders are not supported."
-            )
+    if not hasattr(raw, "hook_dict") or not hasattr(raw, "cfg"):
         raise TypeError(
             f"Can't make a model from {type(raw).__name__}. Give a name, a directory, a TransformerBridge "
             "or a HookedTransformer; a plain transformers model goes through "
             "TransformerBridge.boot_transformers(name, hf_model=model, tokenizer=tokenizer)."
+        )
+    if not hasattr(raw, "blocks") or getattr(raw.cfg, "attention_dir", "causal") != "causal":
+        raise ValueError(
+            "This is an encoder or an encoder-decoder. Hookscope works on decoder-only language models, "
+            "which predict the next token: gpt2, llama, qwen, gemma and their like."
         )
     if getattr(raw, "tokenizer", None) is None:
         raise ValueError("The model has no tokenizer, and prompts are text. Set model.tokenizer first.")

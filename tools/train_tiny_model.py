@@ -5,7 +5,7 @@
     python tools/train_tiny_model.py --measure                    # measure the saved model again
 
 It needs no network: all text comes from `tiny_model_data`. The same seed, thread count and machine give the
-same weights; another machine rounds differently and ends near them.
+same weights; another machine rounds differently and ends near them. Training needs torch 2.9 or newer, for Muon.
 """
 
 import argparse
@@ -19,11 +19,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, cast
 
-import tiny_model_data as data
 import torch
 import transformers
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import GPT2Config, GPT2LMHeadModel, PreTrainedTokenizerFast
+
+import tiny_model_data as data
 
 DEFAULT_OUT = Path(__file__).resolve().parents[1] / "interp_backend" / "pretrained"
 CONTEXT = 128
@@ -141,8 +142,9 @@ def make_optimizers(model: Model, recipe: Recipe) -> list[torch.optim.Optimizer]
     """Muon for the blocks' matrices, which needs far fewer steps here; AdamW for everything else."""
     matrices = [p for name, p in model.named_parameters() if p.dim() == 2 and ".h." in name]
     others = [p for name, p in model.named_parameters() if not (p.dim() == 2 and ".h." in name)]
-    muon = torch.optim.Muon(matrices, lr=recipe.matrix_learning_rate, weight_decay=recipe.weight_decay)
-    adamw = torch.optim.AdamW(others, lr=recipe.learning_rate, betas=(0.9, 0.98), weight_decay=recipe.weight_decay)
+    decay = recipe.weight_decay
+    muon = torch.optim.Muon(matrices, lr=recipe.matrix_learning_rate, weight_decay=decay)
+    adamw = torch.optim.AdamW(others, lr=recipe.learning_rate, betas=(0.9, 0.98), weight_decay=decay)
     return [muon, adamw]
 
 
@@ -325,8 +327,9 @@ figures to this card.
 ## Data and recipe
 
 All text is written by `tools/tiny_model_data.py`: sentences of the tasks in random order, some documents
-repeating themselves; {random_rows:.0%} of the rows are repeated random tokens, drawn uniformly from the whole
-vocabulary. No text of anyone else is in it. The model is made by
+repeating themselves; {random_rows:.0%} of the rows are repeated random tokens, drawn uniformly. They are drawn
+from {first_random_tokens} tokens at first, from twice as many after every {steps_to_double} steps, and so for
+the greater part of training from the whole vocabulary. No text of anyone else is in it. The model is made by
 
     python tools/train_tiny_model.py --steps {steps} --seed {seed} --threads {threads}
 
@@ -351,7 +354,8 @@ def model_card(model: Model, recipe: Recipe, figures: dict[str, float], seconds:
         parameters=model.num_parameters(), vocabulary=config.vocab_size, end_of_text=data.END_OF_TEXT,
         countries=len(data.CAPITALS), names=len(data.NAMES), per_task=PER_TASK,
         figures="\n".join(f"| {FIGURES[name]} | {100 * value:.1f} |" for name, value in figures.items()),
-        random_rows=RANDOM_ROWS, tokens_per_step=TOKENS_PER_STEP, minutes=seconds / 60,
+        random_rows=RANDOM_ROWS, first_random_tokens=FIRST_RANDOM_TOKENS, steps_to_double=STEPS_TO_DOUBLE,
+        tokens_per_step=TOKENS_PER_STEP, minutes=seconds / 60,
         torch_version=torch.__version__, transformers_version=transformers.__version__, **asdict(recipe),
     )  # fmt: skip
 
@@ -391,6 +395,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--measure", action="store_true", help="only measure the model that is saved there")
     options = parser.parse_args(arguments)
     torch.set_num_threads(options.threads)
+    # Warnings about padding and long texts are of no use here: rows are cut, and padding comes last.
+    transformers.logging.set_verbosity_error()
+    transformers.logging.disable_progress_bar()
     if options.measure:
         print(json.dumps(measure(*load(options.out)), indent=2))
         return

@@ -34,3 +34,8 @@ def axe_violations(view: Locator) -> list[str]:
             nodes.map((node) => `${id}: ${node.html.slice(0, 200)} ${node.any.map((check) => check.message).join(' ')}`));
         }"""
     )
+
+
+def wider_than_its_page(page: Page) -> float:
+    """By how many pixels one could scroll sideways."""
+    return page.evaluate("() => document.documentElement.scrollWidth - document.documentElement.clientWidth")

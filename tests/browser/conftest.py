@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from checks import SCREENSHOTS, screenshot
 from find_chromium import find_chromium
 from lab import JupyterServer, Lab, jupyter_server
 from playwright.sync_api import Browser, expect, sync_playwright
+from vscode import Webview, build_harness, install_parts, webview_server
 
 SECONDS = 60  # to wait for what a page should show; generous, since nothing here measures speed
 FLAGS = (
@@ -41,8 +43,19 @@ def browser(pytestconfig: pytest.Config) -> Iterator[Browser]:
 
 
 @pytest.fixture(scope="session")
-def jupyter(tmp_path_factory: pytest.TempPathFactory) -> Iterator[JupyterServer]:
-    with jupyter_server(tmp_path_factory.mktemp("jupyter"), "") as server:
+def webview_files(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("webview")
+
+
+@pytest.fixture(scope="session")
+def webview_origin(webview_files: Path) -> Iterator[str]:
+    with webview_server(webview_files) as origin:
+        yield origin
+
+
+@pytest.fixture(scope="session")
+def jupyter(webview_origin: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[JupyterServer]:
+    with jupyter_server(tmp_path_factory.mktemp("jupyter"), webview_origin) as server:
         yield server
 
 
@@ -58,6 +71,22 @@ def lab(notebook: Lab) -> Iterator[Lab]:
     notebook.set_theme("light")
     yield notebook
     assert notebook.complaints == []
+
+
+@pytest.fixture(scope="session")
+def webview(browser: Browser, webview_files: Path, webview_origin: str, jupyter: JupyterServer) -> Webview:
+    install_parts()
+    build_harness(webview_files)
+    return Webview(browser, webview_origin, jupyter, SETUP)
+
+
+@pytest.fixture
+def vscode(webview: Webview) -> Iterator[Webview]:
+    """The webview, in the dark theme; nothing may have been said on the console by the end of the test."""
+    webview.complaints.clear()
+    webview.set_theme("dark")
+    yield webview
+    assert webview.complaints == []
 
 
 @pytest.hookimpl(wrapper=True)

@@ -12,7 +12,7 @@ import transformers
 import interp_backend as ib
 from interp_backend.methods.activation_patching import activation_patching_steps
 from interp_backend.model import PRETRAINED
-from tiny_models import CONFIGS, PAIR, PARALLEL, boot, bridge, byte_tokenizer, random_model
+from tiny_models import CONFIGS, PAIR, PARALLEL, boot, bridge, byte_tokenizer, random_encoder, random_model
 
 
 def hooks_on(raw) -> int:
@@ -145,6 +145,25 @@ def test_a_model_in_training_mode_is_refused():
 def test_what_is_no_model_is_refused_in_a_sentence(source, error, sentence):
     with pytest.raises(error, match=sentence):
         ib.load_model(source)
+
+
+@pytest.mark.parametrize("source", ["no-such-model-anywhere", "./no/such/directory"])
+def test_a_name_that_leads_nowhere_is_refused_in_a_sentence(source):
+    with pytest.raises(ValueError, match=f"(?s)Can't load a model from '{source}'.*save_pretrained"):
+        ib.load_model(source)
+
+
+@pytest.mark.parametrize("architecture", ["bert", "t5"])
+def test_what_is_no_decoder_is_refused_in_a_sentence(architecture):
+    with pytest.raises(ValueError, match="decoder-only"):
+        ib.load_model(boot(random_encoder(architecture), architecture))
+
+
+def test_logits_that_are_no_numbers_are_refused_in_a_sentence():
+    raw = boot(random_model("gpt2"), "overflowing")
+    raw.original_model.lm_head.weight.data[0, 0] = float("nan")
+    with pytest.raises(ValueError, match="float32"):
+        ib.activation_patching(raw, PAIR)
 
 
 def test_a_model_without_tokenizer_is_refused():

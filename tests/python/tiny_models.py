@@ -81,6 +81,17 @@ def random_model(architecture: str) -> transformers.PreTrainedModel:
     return model
 
 
+def random_encoder(architecture: str) -> transformers.PreTrainedModel:
+    """Models that are no decoders, to be refused."""
+    if architecture == "bert":
+        sizes = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 64}
+        return transformers.BertForMaskedLM(transformers.BertConfig(vocab_size=257, **sizes))
+    sizes = {"d_model": 32, "d_kv": 8, "d_ff": 64, "num_layers": 2, "num_heads": 4}
+    return transformers.T5ForConditionalGeneration(
+        transformers.T5Config(vocab_size=257, decoder_start_token_id=0, **sizes)
+    )
+
+
 @cache
 def bridge(architecture: str) -> TransformerBridge:
     """A random model of an architecture; the same object each time, so tests must leave it as it is."""
