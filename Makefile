@@ -2,6 +2,7 @@
 # make lab    JupyterLab on the tour
 # make test   every test: Python, TypeScript and browser
 # make setup  install and build alone
+# make bench  how long a click takes, and how a sweep compares with TransformerLens
 
 PYTHON ?= python3
 # For a Linux machine without a GPU: the address of PyTorch's CPU index (see README), else PyPI's build is taken.
@@ -11,7 +12,7 @@ BIN := .venv/bin
 STAMP := build/.setup
 PIP_INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: setup demo lab test check bench clean
+.PHONY: setup demo lab test test-legacy check bench clean
 
 setup: $(STAMP) static
 
@@ -48,7 +49,17 @@ check: build/.test
 
 test: setup build/.test check
 	npm test --silent
+	$(BIN)/python tests/browser/find_chromium.py
 	$(BIN)/python -m pytest
+
+# TransformerLens 2.18 and its HookedTransformer, in an environment of their own.
+test-legacy:
+	test -x build/legacy/bin/python || $(PYTHON) -m venv build/legacy
+	build/legacy/bin/pip install --quiet --disable-pip-version-check -r tests/legacy/requirements.txt
+	PYTHONPATH=. HF_HUB_OFFLINE=1 build/legacy/bin/python -m pytest -q -c /dev/null --rootdir tests/legacy tests/legacy
+
+bench: setup build/.test
+	$(BIN)/python benchmarks/first_light.py
 
 clean:
 	rm -rf build dist .venv node_modules widgets/hookscope/static

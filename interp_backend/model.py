@@ -275,8 +275,13 @@ def load_model(source: Any = None, *, device: str | None = None, allow_pickle: b
 
 
 def _boot(source: str, device: str | None) -> Any:
-    from transformer_lens.model_bridge import TransformerBridge  # slow to import, and not always needed
-
+    try:
+        from transformer_lens.model_bridge import TransformerBridge  # slow to import, and not always needed
+    except ImportError:
+        raise ImportError(
+            "Loading a model needs TransformerLens 3 or newer. With an older one, load a HookedTransformer yourself "
+            "and hand it to load_model."
+        ) from None
     try:
         return TransformerBridge.boot_transformers(source, device=device)
     except (OSError, ValueError, KeyError) as problem:

@@ -1,0 +1,43 @@
+"""The two widgets by their parts, and the few gestures that take more than a line."""
+
+from __future__ import annotations
+
+from playwright.sync_api import Locator, expect
+
+
+def part(view: Locator, name: str) -> Locator:
+    return view.locator(f'[data-hs="{name}"]')
+
+
+def cell(view: Locator, index: int) -> Locator:
+    """A cell of the grid in words, by its flat index."""
+    return view.locator(f'[data-hs="cell"][data-cell="{index}"]')
+
+
+def expect_status(view: Locator, status: str) -> None:
+    expect(part(view, "state")).to_have_attribute("data-status", status)
+
+
+def place_of(view: Locator, row: int, column: int) -> dict[str, float]:
+    """The middle of a cell within the painted cells; row 0 is the lowest."""
+    rows, columns = (int(part(view, "grid").get_attribute(f"aria-{axis}count") or 0) for axis in ("row", "col"))
+    box = part(view, "cells").bounding_box()
+    assert box
+    return {"x": (column + 0.5) * box["width"] / columns, "y": (rows - row - 0.5) * box["height"] / rows}
+
+
+def choose(view: Locator, menu: str, label: str) -> None:
+    """Choose a menu's entry by what it begins with."""
+    select = part(view, menu)
+    entry = select.locator("option", has_text=label).first
+    select.select_option(entry.get_attribute("value"))
+
+
+def tab_to(view: Locator, name: str) -> None:
+    """Press Tab until a part of the view has the focus."""
+    keyboard = view.page.keyboard
+    for _ in range(20):
+        if part(view, name).evaluate("(element) => element === document.activeElement"):
+            return
+        keyboard.press("Tab")
+    raise AssertionError(f"Tab does not lead to {name}")
