@@ -213,7 +213,7 @@ def _check_answer(model: LanguageModel, pair: PromptPair, side: Side, tokens: li
             code="no_leading_space",
             level="warning",
             field=name,
-            message=f"The answer “{answer}” has no leading space, so it is scored as the rest of the word "
+            message=f"The {side} answer “{answer}” has no leading space, so it is scored as the rest of the word "
             f"before it, not as a new word. Write “ {answer}”.",
             fix=_fix(pair, "Add the space", name, f" {answer}"),
         )
@@ -224,14 +224,14 @@ def _check_answer(model: LanguageModel, pair: PromptPair, side: Side, tokens: li
                 code="first_token",
                 level="note",
                 field=name,
-                message=f"The answer is {len(tokens)} tokens ({shown}) and is scored by its first.",
+                message=f"The {side} answer is {len(tokens)} tokens ({shown}) and is scored by its first.",
             )
         else:
             yield PairWarning(
                 code="several_tokens",
                 level="error",
                 field=name,
-                message=f"The answer is {len(tokens)} tokens ({shown}), and one forward pass scores one. "
+                message=f"The {side} answer is {len(tokens)} tokens ({shown}), and one forward pass scores one. "
                 "Choose an answer of one token, or score it by its first.",
                 fix=_fix(pair, "Score the first token", "score_first_token", True),
             )

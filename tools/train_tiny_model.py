@@ -5,7 +5,8 @@
     python tools/train_tiny_model.py --measure                    # measure the saved model again
 
 It needs no network: all text comes from `tiny_model_data`. The same seed, thread count and machine give the
-same weights; another machine rounds differently and ends near them. Training needs torch 2.9 or newer, for Muon.
+same weights; another machine rounds differently and ends near them. Training needs torch 2.9 or newer, for
+Muon.
 """
 
 import argparse
@@ -14,8 +15,8 @@ import math
 import os
 import random
 import time
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
@@ -39,26 +40,55 @@ PRE_TOKENS = r"'s| ?\p{L}+| ?\p{N}{1,2}| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
 # sentences stand where prompts stand, right after the first token.
 TOKENS_PER_STEP = 2048
 ROW_LENGTHS = (32, 32, 48, 48, 64, CONTEXT)
-RANDOM_ROWS = 0.5  # the share of rows that are repeated random tokens
-# Induction is found much sooner among few tokens. So random rows start with this many of them, twice as many
-# after every so many steps, until they are drawn from the whole vocabulary.
+# Induction is found much sooner among few tokens. So random rows start with few of them, twice as many after
+# every so many steps, until they are drawn from the whole vocabulary.
 FIRST_RANDOM_TOKENS = 64
 STEPS_TO_DOUBLE = 350
+WHOLE_VOCABULARY = 10_000  # more than there are
 
 Model = Any  # a GPT2LMHeadModel; its call is untyped in transformers
 
 
+WARMUP = 100
+WEIGHT_DECAY = 0.01
+
+
 @dataclass(frozen=True)
-class Recipe:
-    """What a training run was asked to do; the model card repeats it."""
+class Stage:
+    """A part of the training, with a learning rate that goes up and then down to nearly nothing."""
 
     steps: int
-    seed: int
-    threads: int
-    learning_rate: float = 1e-3  # of AdamW, for embeddings, biases and LayerNorm
-    matrix_learning_rate: float = 0.01  # of Muon, for the blocks' matrices
-    warmup: int = 100
-    weight_decay: float = 0.01
+    random_rows: float  # the share of rows that are repeated random tokens
+    first_random_tokens: int  # how many tokens they are drawn from at first
+    kinds: tuple[Callable[[random.Random], str], ...]  # the sentences of the other rows, each as likely
+    learning_rate: float  # of AdamW, for embeddings, biases and LayerNorm
+    matrix_learning_rate: float  # of Muon, for the blocks' matrices
+
+
+def stages(steps: int) -> list[Stage]:
+    """Everything, and then a third as many steps in which two sentences of three are about years.
+
+    Later years are learned last: where one name is the answer elsewhere, here many are, each seen seldom.
+    """
+    mostly_years = (*data.SENTENCES, *[data.year_sentence] * 5)
+    return [
+        Stage(
+            steps,
+            random_rows=0.5,
+            first_random_tokens=FIRST_RANDOM_TOKENS,
+            kinds=data.SENTENCES,
+            learning_rate=1e-3,
+            matrix_learning_rate=0.01,
+        ),
+        Stage(
+            steps // 3,
+            random_rows=0.25,
+            first_random_tokens=WHOLE_VOCABULARY,
+            kinds=mostly_years,
+            learning_rate=5e-4,
+            matrix_learning_rate=0.005,
+        ),
+    ]
 
 
 # --- Tokenizer -------------------------------------------------------------------------------------------
@@ -98,13 +128,13 @@ def ordinary_tokens(tokenizer: PreTrainedTokenizerFast) -> list[int]:
 
 
 def make_batch(
-    rng: random.Random, tokenizer: PreTrainedTokenizerFast, token_ids: list[int]
+    rng: random.Random, stage: Stage, tokenizer: PreTrainedTokenizerFast, token_ids: list[int]
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Rows of token ids, each behind the first token, and their labels."""
     length = rng.choice(ROW_LENGTHS)
     count = TOKENS_PER_STEP // length
-    random_count = round(count * RANDOM_ROWS)
-    texts = [data.document(rng, math.ceil(length / 9)) for _ in range(count - random_count)]
+    random_count = round(count * stage.random_rows)
+    texts = [data.document(rng, math.ceil(length / 9), stage.kinds) for _ in range(count - random_count)]
     bos = cast(int, tokenizer.bos_token_id)
     rows, labels = [], []
     for tokens in tokenizer(texts)["input_ids"]:
@@ -138,43 +168,42 @@ def make_model(tokenizer: PreTrainedTokenizerFast) -> Model:
     return model
 
 
-def make_optimizers(model: Model, recipe: Recipe) -> list[torch.optim.Optimizer]:
+def make_optimizers(model: Model, stage: Stage) -> list[torch.optim.Optimizer]:
     """Muon for the blocks' matrices, which needs far fewer steps here; AdamW for everything else."""
     matrices = [p for name, p in model.named_parameters() if p.dim() == 2 and ".h." in name]
     others = [p for name, p in model.named_parameters() if not (p.dim() == 2 and ".h." in name)]
-    decay = recipe.weight_decay
-    muon = torch.optim.Muon(matrices, lr=recipe.matrix_learning_rate, weight_decay=decay)
-    adamw = torch.optim.AdamW(others, lr=recipe.learning_rate, betas=(0.9, 0.98), weight_decay=decay)
-    return [muon, adamw]
+    return [
+        torch.optim.Muon(matrices, lr=stage.matrix_learning_rate, weight_decay=WEIGHT_DECAY),
+        torch.optim.AdamW(others, lr=stage.learning_rate, betas=(0.9, 0.98), weight_decay=WEIGHT_DECAY),
+    ]
 
 
-def rate(step: int, recipe: Recipe) -> float:
+def share_of_rate(step: int, steps: int) -> float:
     """The share of the full learning rate: up in a straight line, then down along a cosine."""
-    if step < recipe.warmup:
-        return (step + 1) / recipe.warmup
-    done = (step - recipe.warmup) / max(1, recipe.steps - recipe.warmup)
+    if step < WARMUP:
+        return (step + 1) / WARMUP
+    done = (step - WARMUP) / max(1, steps - WARMUP)
     return 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * done))
 
 
-def train(tokenizer: PreTrainedTokenizerFast, recipe: Recipe) -> Model:
-    torch.manual_seed(recipe.seed)
-    rng = random.Random(recipe.seed)
-    model = make_model(tokenizer)
-    optimizers = make_optimizers(model, recipe)
+def train_stage(model: Model, tokenizer: PreTrainedTokenizerFast, stage: Stage, rng: random.Random) -> None:
+    """One stage, which changes the model in place."""
+    model.train()
+    optimizers = make_optimizers(model, stage)
     full_rates = [optimizer.param_groups[0]["lr"] for optimizer in optimizers]
     token_ids = ordinary_tokens(tokenizer)
     rng.shuffle(token_ids)
     started = time.monotonic()
-    for step in range(recipe.steps):
-        drawn = token_ids[: round(FIRST_RANDOM_TOKENS * 2 ** (step / STEPS_TO_DOUBLE))]
-        rows, labels = make_batch(rng, tokenizer, drawn)
+    for step in range(stage.steps):
+        drawn = round(stage.first_random_tokens * 2 ** (step / STEPS_TO_DOUBLE))
+        rows, labels = make_batch(rng, stage, tokenizer, token_ids[:drawn])
         known = labels[:, 1:] != IGNORED
         hidden = model.transformer(rows).last_hidden_state[:, :-1][known]
         loss = torch.nn.functional.cross_entropy(model.lm_head(hidden), labels[:, 1:][known])
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         for optimizer, full_rate in zip(optimizers, full_rates, strict=True):
-            optimizer.param_groups[0]["lr"] = full_rate * rate(step, recipe)
+            optimizer.param_groups[0]["lr"] = full_rate * share_of_rate(step, stage.steps)
             optimizer.step()
             optimizer.zero_grad()
         if (step + 1) % 200 == 0:
@@ -182,7 +211,7 @@ def train(tokenizer: PreTrainedTokenizerFast, recipe: Recipe) -> Model:
             short = " ".join(f"{name} {100 * value:.1f}" for name, value in figures.items())
             seconds = time.monotonic() - started
             print(f"step {step + 1}, {seconds:.0f} s, loss {loss.item():.3f}: {short}", flush=True)
-    return model.eval()
+    model.eval()
 
 
 # --- Measuring -------------------------------------------------------------------------------------------
@@ -327,16 +356,22 @@ figures to this card.
 ## Data and recipe
 
 All text is written by `tools/tiny_model_data.py`: sentences of the tasks in random order, some documents
-repeating themselves; {random_rows:.0%} of the rows are repeated random tokens, drawn uniformly. They are drawn
-from {first_random_tokens} tokens at first, from twice as many after every {steps_to_double} steps, and so for
-the greater part of training from the whole vocabulary. No text of anyone else is in it. The model is made by
+repeating themselves, and rows of repeated random tokens, drawn uniformly. No text of anyone else is in it.
+The model is made by
 
     python tools/train_tiny_model.py --steps {steps} --seed {seed} --threads {threads}
 
-which is {steps:,} steps of about {tokens_per_step:,} tokens: Muon for the blocks' matrices (learning rate
-{matrix_learning_rate}), AdamW for the rest ({learning_rate}), {warmup} steps of warm-up, then down along a
-cosine, weight decay {weight_decay}, no dropout. It took {minutes:.0f} minutes with {threads} thread(s) on a
-shared two-core machine, with torch {torch_version} and transformers {transformers_version}.
+in steps of about {tokens_per_step:,} tokens, with Muon for the blocks' matrices, AdamW for the rest,
+{warmup} steps of warm-up, then down along a cosine, weight decay {weight_decay}, no dropout. Random rows draw
+from {first_random_tokens} tokens at first, from twice as many after every {steps_to_double} steps, and so for
+the greater part of training from the whole vocabulary. The stages:
+
+| Steps | Random rows | Sentences about years | Learning rate, Muon | AdamW |
+|---|---|---|---|---|
+{stages}
+
+It took {minutes:.0f} minutes with {threads} thread(s) on a two-core machine with other work to do, with torch
+{torch_version} and transformers {transformers_version}.
 
 ## Intended use and limits
 
@@ -347,16 +382,22 @@ space before them, not at the very start of a text.
 """
 
 
-def model_card(model: Model, recipe: Recipe, figures: dict[str, float], seconds: float) -> str:
+def model_card(model: Model, options: argparse.Namespace, figures: dict[str, float], seconds: float) -> str:
     config = model.config
+    stage_rows = []
+    for stage in stages(options.steps):
+        years = stage.kinds.count(data.year_sentence) / len(stage.kinds)
+        rates = f"{stage.matrix_learning_rate} | {stage.learning_rate}"
+        stage_rows.append(f"| {stage.steps:,} | {stage.random_rows:.0%} | {years:.0%} | {rates} |")
     return MODEL_CARD.format(
         layers=config.n_layer, heads=config.n_head, width=config.n_embd, context=config.n_positions,
         parameters=model.num_parameters(), vocabulary=config.vocab_size, end_of_text=data.END_OF_TEXT,
         countries=len(data.CAPITALS), names=len(data.NAMES), per_task=PER_TASK,
         figures="\n".join(f"| {FIGURES[name]} | {100 * value:.1f} |" for name, value in figures.items()),
-        random_rows=RANDOM_ROWS, first_random_tokens=FIRST_RANDOM_TOKENS, steps_to_double=STEPS_TO_DOUBLE,
-        tokens_per_step=TOKENS_PER_STEP, minutes=seconds / 60,
-        torch_version=torch.__version__, transformers_version=transformers.__version__, **asdict(recipe),
+        stages="\n".join(stage_rows), steps=options.steps, seed=options.seed, threads=options.threads,
+        tokens_per_step=TOKENS_PER_STEP, warmup=WARMUP, weight_decay=WEIGHT_DECAY, minutes=seconds / 60,
+        first_random_tokens=FIRST_RANDOM_TOKENS, steps_to_double=STEPS_TO_DOUBLE,
+        torch_version=torch.__version__, transformers_version=transformers.__version__,
     )  # fmt: skip
 
 
@@ -389,7 +430,7 @@ def load(directory: Path) -> tuple[Model, PreTrainedTokenizerFast]:
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--out", type=Path, default=DEFAULT_OUT, help="the directory of the saved model")
-    parser.add_argument("--steps", type=int, default=3600)
+    parser.add_argument("--steps", type=int, default=3600, help="of the first stage; the second has a third")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=min(2, os.cpu_count() or 1))
     parser.add_argument("--measure", action="store_true", help="only measure the model that is saved there")
@@ -401,15 +442,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if options.measure:
         print(json.dumps(measure(*load(options.out)), indent=2))
         return
-    recipe = Recipe(steps=options.steps, seed=options.seed, threads=options.threads)
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     started = time.monotonic()
     tokenizer = train_tokenizer()
-    model = train(tokenizer, recipe)
+    torch.manual_seed(options.seed)
+    model = make_model(tokenizer)
+    for number, stage in enumerate(stages(options.steps)):
+        train_stage(model, tokenizer, stage, random.Random(options.seed + number))
     seconds = time.monotonic() - started
     save(options.out, model, tokenizer)
     figures = measure(*load(options.out))
-    (options.out / "README.md").write_text(model_card(model, recipe, figures, seconds), encoding="utf-8")
+    (options.out / "README.md").write_text(model_card(model, options, figures, seconds), encoding="utf-8")
     print(json.dumps(figures, indent=2))
 
 

@@ -36,18 +36,20 @@ export function paintCells(context: Context, layout: GridLayout, paint: PaintCel
   context.font = `${LABEL_SIZE}px ${mono}`;
   context.textAlign = "center";
   context.textBaseline = "middle";
-  const fits = new Map<string, boolean>();
-  for (let index = 0; index < layout.rows * layout.columns; index++) {
-    const cell = paint(index);
-    if (!cell) continue;
+  const cells = Array.from({ length: layout.rows * layout.columns }, (_, index) => paint(index));
+  const room = cellBox(layout, 0).width - 4;
+  // Numbers in some cells and none in others would look as if those had none: all of them, or only single signs.
+  const longest = cells.reduce((widest, cell) => Math.max(widest, cell?.text.length ?? 0), 0);
+  const allFit = textWidth("0".repeat(longest), LABEL_SIZE, mono) <= room;
+  cells.forEach((cell, index) => {
+    if (!cell) return;
     const { left, top, width, height } = cellBox(layout, index);
     context.fillStyle = toCss(cell.fill);
     context.fillRect(left, top, width, height);
-    if (!fits.has(cell.text)) fits.set(cell.text, textWidth(cell.text, LABEL_SIZE, mono) <= width - 4);
-    if (!fits.get(cell.text)) continue;
+    if (!allFit && cell.text.length > 1) return;
     context.fillStyle = toCss(cell.ink);
     context.fillText(cell.text, left + width / 2, top + height / 2 + 0.5);
-  }
+  });
 }
 
 export interface Picture {

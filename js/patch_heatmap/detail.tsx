@@ -132,9 +132,9 @@ function baseRun(direction: string): Run {
 }
 
 function topOfRun(sweep: Sweep, run: Run): TopToken[] | null {
-  const top = sweep.json.top_runs?.[run];
+  const top = sweep.topRuns[run];
   if (!top) return null;
-  return top.ids.map((id, i) => topToken(sweep, id, top.logits[i], top.probs[i]));
+  return Array.from(top.ids, (id, i) => topToken(sweep, id, top.logits[i], top.probs[i]));
 }
 
 function topOfCell(sweep: Sweep, cell: number): TopToken[] | null {

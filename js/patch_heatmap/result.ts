@@ -1,15 +1,10 @@
 // The result of a sweep as it crosses from Python, and as the view holds it: decoded, and filled cell by cell.
 import { type ArrayJson, decodeBytes, decodeFloats, decodeInts, sizeOf } from "../lib/ndarray";
+import { decodeTop, type TopArrays, type TopJson } from "../lib/top_arrays";
 
 export type Axis = "layer" | "head" | "position";
 export type Direction = "denoise" | "noise";
 export type Run = "clean" | "corrupt";
-
-interface TopJson {
-  ids: ArrayJson;
-  logits: ArrayJson;
-  probs: ArrayJson;
-}
 
 export interface ResultJson {
   schema_version: number;
@@ -23,7 +18,7 @@ export interface ResultJson {
   baselines: Record<Run, number | null>;
   prompts: Record<Run, { text: string; ids: number[]; tokens: string[]; answer: string }>;
   top: TopJson | null;
-  top_runs: Record<Run, { ids: number[]; logits: number[]; probs: number[] }> | null;
+  top_runs: Record<Run, TopJson> | Record<string, never>;
   tokens: Record<string, string>;
   provenance: { complete?: boolean; seconds?: number | null; warnings?: string[] };
 }
@@ -41,13 +36,6 @@ export const EMPTY = 0;
 export const COMPUTED = 1;
 export const EQUAL = 2;
 
-interface Top {
-  k: number;
-  ids: Int32Array;
-  logits: Float32Array;
-  probs: Float32Array;
-}
-
 export interface Sweep {
   json: ResultJson;
   axes: Axis[];
@@ -55,7 +43,8 @@ export interface Sweep {
   values: Float32Array;
   normalized: Float32Array;
   state: Uint8Array;
-  top: Top | null;
+  top: TopArrays | null;
+  topRuns: Partial<Record<Run, TopArrays>>;
   tokens: Record<string, string>;
 }
 
@@ -76,6 +65,7 @@ export function decodeResult(json: ResultJson): Sweep {
     normalized: decodeFloats(json.normalized),
     state: decodeBytes(json.state),
     top: json.top && decodeTop(json.top),
+    topRuns: Object.fromEntries(Object.entries(json.top_runs).map(([run, top]) => [run, decodeTop(top)])),
     tokens: { ...json.tokens },
   };
 }
@@ -97,12 +87,7 @@ export function applyPartial(sweep: Sweep, partial: PartialJson): void {
   Object.assign(sweep.tokens, partial.tokens);
 }
 
-function decodeTop(json: TopJson): Top {
-  const k = json.ids.shape.at(-1) ?? 0;
-  return { k, ids: decodeInts(json.ids), logits: decodeFloats(json.logits), probs: decodeFloats(json.probs) };
-}
-
-function emptyTop(cells: number, k: number): Top {
+function emptyTop(cells: number, k: number): TopArrays {
   const size = cells * k;
   return {
     k,
@@ -112,7 +97,7 @@ function emptyTop(cells: number, k: number): Top {
   };
 }
 
-function copyTop(from: Top, i: number, to: Top, cell: number): void {
+function copyTop(from: TopArrays, i: number, to: TopArrays, cell: number): void {
   const k = Math.min(from.k, to.k);
   for (const part of ["ids", "logits", "probs"] as const) {
     to[part].set(from[part].subarray(i * from.k, i * from.k + k), cell * to.k);

@@ -29,6 +29,7 @@ const HOW_TO_READ: Record<Direction, string> = {
 export function PatchHeatmapView({ model, state }: ViewProps) {
   const shown = useStore(state.shown);
   const error = useTrait<Failure | null>(model, "error");
+  const stale = useTrait<Status>(model, "status") === "error";
   const { sweep } = shown;
   const subtitle = HOW_TO_READ[sweep?.json.params.direction ?? readParams(model).direction];
   const problem = shown.problem === null ? null : { field: null, message: shown.problem };
@@ -45,8 +46,11 @@ export function PatchHeatmapView({ model, state }: ViewProps) {
         <Running model={model} state={state} sweep={sweep} />
       </div>
       <ErrorLine error={problem ?? error} />
+      {stale && sweep && <p class="hs-quiet">Faded: the last map, of “{sweep.json.prompts.clean.text}”.</p>}
       {sweep ? (
-        <SweepView model={model} shown={shown} sweep={sweep} />
+        <div class={stale ? "hs-stale" : ""} data-hs="sweep" data-stale={stale}>
+          <SweepView model={model} shown={shown} sweep={sweep} />
+        </div>
       ) : (
         <Nothing model={model} quiet={shown.problem !== null} />
       )}

@@ -5,6 +5,7 @@ import { signed } from "../lib/format";
 import { type Progress, type Status, useTrait, type ViewModel } from "../lib/model";
 import type { Waiting } from "../lib/rpc";
 import { ProgressBar, useLasting, WaitingWords } from "../lib/status";
+import { decodeTop } from "../lib/top_arrays";
 import { type Tone, type TopToken, TopTokens } from "../lib/top_tokens";
 import type { Pair, Reading, Run } from "./types";
 
@@ -70,9 +71,11 @@ function Busy({ model, onCancel }: { model: ViewModel; onCancel(): void }) {
   );
 }
 
-function topOf({ top_runs, tokens, pair }: Reading, run: Run): TopToken[] {
-  const { ids, logits, probs } = top_runs[run];
-  return ids.map((id, i) => {
+function topOf({ top_runs, tokens, pair }: Reading, run: Run): TopToken[] | null {
+  const json = top_runs[run];
+  if (!json) return null;
+  const { ids, logits, probs } = decodeTop(json);
+  return Array.from(ids, (id, i) => {
     const token = tokens[id] ?? `#${id}`;
     return {
       id,
@@ -85,6 +88,10 @@ function topOf({ top_runs, tokens, pair }: Reading, run: Run): TopToken[] {
 }
 
 function toneOf(pair: Pair, token: string): Tone | null {
-  if (token === pair.clean_answer) return "clean";
-  return token === pair.corrupt_answer ? "corrupt" : null;
+  if (answers(pair, pair.clean_answer, token)) return "clean";
+  return answers(pair, pair.corrupt_answer, token) ? "corrupt" : null;
+}
+
+function answers({ score_first_token }: Pair, answer: string, token: string): boolean {
+  return token === answer || (score_first_token && token !== "" && answer.startsWith(token));
 }

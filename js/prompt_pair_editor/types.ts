@@ -1,5 +1,6 @@
 // What crosses between the editor and Python.
 import type { Choice } from "../lib/controls";
+import type { TopJson } from "../lib/top_arrays";
 
 export type Run = "clean" | "corrupt";
 export type FieldName = "clean" | "corrupt" | "clean_answer" | "corrupt_answer";
@@ -42,7 +43,8 @@ export interface Reading {
   metric: string;
   label: string;
   baselines: Record<Run, number | null>;
-  top_runs: Record<Run, { ids: number[]; logits: number[]; probs: number[] }>;
+  /** Without a run whose prompt can't be run. */
+  top_runs: Partial<Record<Run, TopJson>>;
   tokens: Record<string, string>;
   warnings?: Warning[];
 }

@@ -30,8 +30,8 @@ def axe_violations(view: Locator) -> list[str]:
     return view.evaluate(
         """async (view) => {
           const { violations } = await axe.run(view);
-          return violations.flatMap(({ id, nodes }) =>
-            nodes.map((node) => `${id}: ${node.html.slice(0, 200)} ${node.any.map((check) => check.message).join(' ')}`));
+          const says = (node) => `${node.html.slice(0, 200)} ${node.any.map((check) => check.message).join(' ')}`;
+          return violations.flatMap(({ id, nodes }) => nodes.map((node) => `${id}: ${says(node)}`));
         }"""
     )
 

@@ -6,13 +6,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from checks import SCREENSHOTS, screenshot
+from checks import screenshot
 from find_chromium import find_chromium
 from lab import JupyterServer, Lab, jupyter_server
 from playwright.sync_api import Browser, expect, sync_playwright
 from vscode import Webview, build_harness, install_parts, webview_server
 
-SECONDS = 60  # to wait for what a page should show; generous, since nothing here measures speed
+SECONDS = 30  # to wait for what a page should show; generous, since nothing here measures speed
 FLAGS = (
     *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
     *("--disable-background-networking", "--disable-component-update", "--disable-sync"),

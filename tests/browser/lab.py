@@ -16,11 +16,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import nbformat
+from checks import complaints_of
 from playwright.sync_api import Browser, Locator
 
-from checks import complaints_of
-
 STARTING_SECONDS = 60
+
+# What a notebook in command mode would do something with: new cells above and below, another cell selected.
+NOTEBOOK_KEYS = ("a", "b", "j", "k", "ArrowDown", "ArrowUp")
 
 
 @dataclass(frozen=True)
@@ -118,11 +120,27 @@ EXECUTE = """async (code) => {
   return printed.trim();
 }"""
 
+# Resolves once the code runs.
+BEGIN = """(code) => {
+  const { kernel } = jupyterapp.shell.currentWidget.sessionContext.session;
+  const future = kernel.requestExecute({ code, store_history: false });
+  return new Promise((resolve) => {
+    future.onIOPub = ({ header }) => header.msg_type === 'stream' && resolve();
+  });
+}"""
+
 # As a view would send it, but with whatever content: through the widget's own channel.
 SEND = """([model, data]) => {
   const { kernel } = jupyterapp.shell.currentWidget.sessionContext.session;
   kernel._comms.get(model).send(data);
 }"""
+
+
+def until_there_is(file: Path) -> str:
+    """Code that says that it runs, and then does until there is a file."""
+    return (
+        f"import pathlib, time\nprint('running')\nwhile not pathlib.Path({str(file)!r}).exists():\n    time.sleep(0.02)"
+    )
 
 
 class Lab:
@@ -132,7 +150,7 @@ class Lab:
         path = server.notebooks / f"{name}.ipynb"
         kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
         nbformat.write(nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(setup)], metadata=kernel), path)
-        self.page = browser.new_page(viewport={"width": 1360, "height": 1000})
+        self.page = browser.new_page(viewport={"width": 1360, "height": 1000}, device_scale_factor=2)
         self.complaints = complaints_of(self.page)
         self._shown = 0
         self.page.goto(f"{server.url}/lab/tree/{path.name}?reset&token={server.token}")
@@ -159,6 +177,30 @@ class Lab:
         """Run code in the notebook's kernel, without a cell; returns what it printed."""
         return self.page.evaluate(EXECUTE, code)
 
+    @contextmanager
+    def busy(self, over: Path) -> Iterator[None]:
+        """While a cell runs; `over` is a file that is not there yet."""
+        self.page.evaluate(BEGIN, until_there_is(over))
+        try:
+            yield
+        finally:
+            over.touch()
+
+    @contextmanager
+    def without_subshells(self) -> Iterator[None]:
+        """While what a widget sends waits for the running cell, as it does in most notebooks."""
+        setting = "jupyterapp.serviceManager.kernels.commsOverSubshells"
+        before = self.page.evaluate(f"() => {setting}")
+        self.page.evaluate(f"() => {{ {setting} = 'disabled' }}")
+        try:
+            yield
+        finally:
+            self.page.evaluate(f"(before) => {{ {setting} = before }}", before)
+
+    def restart(self) -> None:
+        self.page.evaluate("() => jupyterapp.shell.currentWidget.sessionContext.session.kernel.restart()")
+        self.page.evaluate(WAIT_UNTIL_READY, STARTING_SECONDS)
+
     def send(self, widget: str, data: dict[str, object]) -> None:
         """Send a Python variable's widget what no view would send."""
         self.page.evaluate(SEND, [self.python(f"print({widget}.model_id)"), data])
@@ -169,10 +211,11 @@ class Lab:
             "(light) => document.body.dataset.jpThemeLight === light", arg=str(name == "light").lower()
         )
 
-    def cells(self) -> tuple[int, int]:
+    def cells(self) -> list[int]:
         """How many cells there are, and which one is selected."""
-        return tuple(
-            self.page.evaluate(
-                "() => { const n = jupyterapp.shell.currentWidget.content; return [n.widgets.length, n.activeCellIndex] }"
-            )
+        return self.page.evaluate(
+            """() => {
+              const notebook = jupyterapp.shell.currentWidget.content;
+              return [notebook.widgets.length, notebook.activeCellIndex];
+            }"""
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from checks import axe_violations, screenshot
 from contrast import hard_to_read
-from lab import Lab
+from lab import NOTEBOOK_KEYS, Lab
 from playwright.sync_api import Locator, expect
 from views import cell, choose, expect_status, part, place_of, tab_to
 
@@ -99,6 +99,9 @@ def test_menus_run_another_sweep(lab: Lab, heatmap: Locator):
 def test_cells_stream_in_until_the_sweep_is_cancelled(lab: Lab, heatmap: Locator):
     lab.python(LONG + "heatmap.pair = long")
     choose(heatmap, "activation", "z, by head and position")
+    expect(part(heatmap, "grid")).to_have_attribute(
+        "aria-rowcount", lab.python("print(model.n_layers * model.n_heads)")
+    )
     expect_status(heatmap, "running")
     computed = part(heatmap, "cell").filter(has_text="recovers")
     expect(computed.first).to_be_attached()
@@ -154,12 +157,14 @@ def test_the_grid_by_keyboard_alone(lab: Lab, heatmap: Locator):
 
 
 def test_keys_inside_a_widget_are_no_commands_of_the_notebook(lab: Lab, heatmap: Locator):
-    part(heatmap, "grid").focus()
+    part(heatmap, "grid").focus()  # which selects the cell
     before = lab.cells()
-    for key in ("a", "b", "j", "k", "m", "ArrowDown", "ArrowUp", "Enter", "Escape", "d", "d", "x"):
-        lab.page.keyboard.press(key)
-    assert lab.cells() == before
-    expect(part(heatmap, "grid")).to_be_focused()
+    for name in ("grid", "activation", "copy"):
+        part(heatmap, name).focus()
+        for key in NOTEBOOK_KEYS:
+            lab.page.keyboard.press(key)
+        assert lab.cells() == before
+        expect(part(heatmap, name)).to_be_focused()
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])

@@ -1,17 +1,68 @@
+"""Both widgets in a notebook webview of VS Code, with a real kernel, in each kind of theme."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
 import pytest
-from checks import screenshot
+from checks import axe_violations, screenshot, wider_than_its_page
 from contrast import hard_to_read
-from playwright.sync_api import expect
+from playwright.sync_api import Locator, expect
+from views import cell, choose, expect_status, part, place_of
+from vscode import THEMES, Webview
 
 
-def test_x(vscode):
-    heatmap = vscode.show("heatmap = hs.PatchHeatmap(model, pair)\nheatmap")
-    editor = vscode.show("editor = hs.PromptPairEditor(model, pair)\neditor")
-    expect(heatmap.locator('[data-hs="state"]')).to_have_attribute("data-status", "done")
-    vscode.python("heatmap.selection={'layer':1,'position':5}")
-    for t in ["dark", "light", "high-contrast", "high-contrast-light"]:
-        vscode.set_theme(t)
-        expect(editor).to_have_attribute("data-hs-theme", "light" if "light" in t else "dark")
-        print(t, hard_to_read(heatmap))
-        print(t, hard_to_read(editor))
-    assert 0
+@pytest.fixture(scope="module")
+def heatmap(webview: Webview) -> Locator:
+    return webview.show("heatmap = hs.PatchHeatmap(model, pair)\nheatmap")
+
+
+@pytest.fixture(scope="module")
+def editor(webview: Webview) -> Locator:
+    return webview.show("editor = hs.PromptPairEditor(model, pair)\neditor")
+
+
+def test_a_sweep_runs_and_a_click_reaches_python(vscode: Webview, heatmap: Locator):
+    expect_status(heatmap, "done")
+    choose(heatmap, "direction", "corrupt → clean")
+    expect(cell(heatmap, 23)).to_contain_text("changes")
+    expect_status(heatmap, "done")
+    part(heatmap, "cells").click(position=place_of(heatmap, 3, 5))
+    expect(part(heatmap, "pin")).to_have_attribute("data-cell", "23")
+    assert vscode.python("print(heatmap.selection)") == "{'layer': 3, 'position': 5}"
+
+
+def test_typing_shows_tokens_and_what_the_model_says(vscode: Webview, editor: Locator):
+    part(editor, "input-corrupt").fill("The capital of Italy is ")
+    expect(part(editor, "tokens-corrupt")).to_contain_text("Italy")
+    expect(part(editor, "fix").first).to_be_visible()
+    expect(part(editor, "reading")).to_have_attribute("data-stale", "false")
+
+
+@pytest.mark.parametrize("theme", THEMES)
+def test_everything_is_readable_in_the_theme(vscode: Webview, heatmap: Locator, editor: Locator, theme: str):
+    expect_status(heatmap, "done")
+    vscode.set_theme(theme)
+    for name, view in (("heatmap", heatmap), ("editor", editor)):
+        expect(view).to_have_attribute("data-hs-theme", "light" if "light" in theme else "dark")
+        screenshot(view, f"vscode-{name}-{theme}")
+        assert hard_to_read(view) == []
+        assert axe_violations(view) == []
+
+
+def test_nothing_is_wider_than_a_narrow_page(vscode: Webview, heatmap: Locator, editor: Locator):
+    vscode.page.set_viewport_size({"width": 400, "height": 1400})
+    for view in (heatmap, editor):
+        expect(view).to_be_visible()
+    assert wider_than_its_page(vscode.page) == 0
+    screenshot(vscode.page.locator("body"), "vscode-narrow")
+    vscode.page.set_viewport_size({"width": 1100, "height": 1400})
+
+
+def test_while_a_cell_runs_the_widget_says_that_it_waits(vscode: Webview, heatmap: Locator, tmp_path: Path):
+    with vscode.busy(tmp_path / "over"):
+        choose(heatmap, "metric", "probability")
+        expect(part(heatmap, "waiting")).to_contain_text("Waiting for the running cell")
+    expect(part(heatmap, "waiting")).to_have_count(0)
+    expect_status(heatmap, "done")
+    assert vscode.python("heatmap.wait()\nprint(heatmap.metric)") == "prob"

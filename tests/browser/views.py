@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from playwright.sync_api import Locator, expect
 
 
@@ -29,7 +31,7 @@ def place_of(view: Locator, row: int, column: int) -> dict[str, float]:
 def choose(view: Locator, menu: str, label: str) -> None:
     """Choose a menu's entry by what it begins with."""
     select = part(view, menu)
-    entry = select.locator("option", has_text=label).first
+    entry = select.locator("option", has_text=re.compile(f"^{re.escape(label)}")).first
     select.select_option(entry.get_attribute("value"))
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from checks import ROOT, complaints_of
-from lab import JupyterServer
+from lab import JupyterServer, until_there_is
 from playwright.sync_api import Browser, Locator
 
 PARTS = Path(__file__).parent / "vscode"
@@ -91,7 +91,7 @@ class Webview:
     """The outputs of one notebook, each below the other, and the complaints of the page."""
 
     def __init__(self, browser: Browser, origin: str, server: JupyterServer, setup: str) -> None:
-        self.page = browser.new_page(viewport={"width": 1100, "height": 1400})
+        self.page = browser.new_page(viewport={"width": 1100, "height": 1400}, device_scale_factor=2)
         self.complaints = complaints_of(self.page)
         self._shown = 0
         self.page.goto(origin)
@@ -103,6 +103,15 @@ class Webview:
     def python(self, code: str) -> str:
         """Run code; returns what it printed."""
         return self.page.evaluate("(code) => harness.execute(code)", code)
+
+    @contextmanager
+    def busy(self, over: Path) -> Iterator[None]:
+        """While a cell runs; `over` is a file that is not there yet."""
+        self.page.evaluate("(code) => harness.begin(code)", until_there_is(over))
+        try:
+            yield
+        finally:
+            over.touch()
 
     def show(self, code: str) -> Locator:
         """Run code in a cell of its own; returns the widget that it shows."""

@@ -10,6 +10,7 @@ import {
   PAIR,
   part,
   press,
+  topJson,
   write,
 } from "./helpers";
 
@@ -233,7 +234,7 @@ test("an error is tied to its field, and its fix is one click", async () => {
 });
 
 test("a reading of another pair is stale", async () => {
-  const run = { ids: [1], logits: [3], probs: [0.5] };
+  const run = topJson([1], [3], [0.5]);
   const reading = {
     pair: PAIR,
     metric: "logit_diff",

@@ -223,6 +223,19 @@ test("before the first result it says what it is doing, or only what went wrong"
   expect(part(el, "error").textContent).toBe("The prompts differ in length.");
 });
 
+test("after an error the last map is faded and named, since it belongs to other prompts", async () => {
+  const { model, el } = await show();
+  expect(part(el, "sweep").dataset.stale).toBe("false");
+  model.set("error", { field: null, message: "The corrupt prompt is empty." });
+  model.set("status", "error");
+  await settled();
+  expect(part(el, "sweep").dataset.stale).toBe("true");
+  expect(el.textContent).toContain("The capital of Norway is");
+  model.set("status", "running");
+  await settled();
+  expect(part(el, "sweep").dataset.stale).toBe("false");
+});
+
 test("a result of an unknown format is refused with a sentence", async () => {
   const { el } = await show({ result: makeResult({ schema_version: 2 }) });
   expect(part(el, "error").textContent).toContain("format 2");

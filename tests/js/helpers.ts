@@ -1,6 +1,7 @@
 // A result small enough to reason about, a kernel that answers when told to, and a page to mount views in.
 import { MemoryModel } from "../../js/lib/memory_model";
 import type { ArrayJson } from "../../js/lib/ndarray";
+import type { TopJson } from "../../js/lib/top_arrays";
 import type { PartialJson, ResultJson } from "../../js/patch_heatmap/result";
 
 export interface Sent {
@@ -20,6 +21,15 @@ export function arrayJson(dtype: ArrayJson["dtype"], shape: number[], data: numb
   return { dtype, shape, data: btoa(String.fromCharCode(...new Uint8Array(bytes.buffer))) };
 }
 
+export function topJson(ids: number[], logits: number[], probs: number[]): TopJson {
+  const shape = [ids.length];
+  return {
+    ids: arrayJson("int32", shape, ids),
+    logits: arrayJson("float32", shape, logits),
+    probs: arrayJson("float32", shape, probs),
+  };
+}
+
 export const CLEAN = ["<bos>", "The", " capital", " of", " Norway", " is"];
 export const CORRUPT = ["<bos>", "The", " capital", " of", " Sweden", " is"];
 const LAYERS = 3;
@@ -30,7 +40,7 @@ export const CELLS = LAYERS * POSITIONS;
 export function makeResult(change: Partial<ResultJson> = {}): ResultJson {
   const shape = [LAYERS, POSITIONS];
   const indices = Array.from({ length: CELLS }, (_, i) => i);
-  const top = { ids: [1, 2], logits: [9, 7], probs: [0.8, 0.1] };
+  const top = topJson([1, 2], [9, 7], [0.8, 0.1]);
   return {
     schema_version: 1,
     sweep: "sweep-1",

@@ -15,7 +15,7 @@ from interp_backend.protocol import Request
 from interp_backend.tasks import templates
 
 from ._base import STATIC, HookscopeWidget
-from .traits import PairTrait, as_lists
+from .traits import PairTrait
 
 
 class PromptPairEditor(HookscopeWidget):
@@ -42,7 +42,7 @@ class PromptPairEditor(HookscopeWidget):
     tokens = traitlets.Dict(help="The pair as the tokenizer has it, aligned and checked.").tag(sync=True)
     reading: traitlets.Instance[PairReading | None] = traitlets.Instance(
         PairReading, allow_none=True, help="What the model says to the pair."
-    ).tag(sync=True, to_json=lambda reading, _: _reading_to_wire(reading))
+    ).tag(sync=True, to_json=lambda reading, _: reading and reading.model_dump(mode="json"))
 
     def __init__(
         self,
@@ -109,7 +109,3 @@ class PromptPairEditor(HookscopeWidget):
 
     def _on_step(self, reading: PairReading) -> None:
         self.reading = reading
-
-
-def _reading_to_wire(reading: PairReading | None) -> dict[str, Any] | None:
-    return reading and {**reading.model_dump(mode="json"), "top_runs": as_lists(reading.top_runs)}

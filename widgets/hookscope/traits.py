@@ -8,7 +8,7 @@ import traitlets
 from pydantic import ValidationError
 
 from interp_backend.prompts import PromptPair
-from interp_backend.results import Result, TopTokens, finite_or_none
+from interp_backend.results import Result
 
 
 class PairTrait(traitlets.Instance):
@@ -37,18 +37,4 @@ class ResultTrait(traitlets.Instance):
 
 
 def _to_wire(result: Result | None, widget: Any) -> dict[str, Any] | None:
-    if result is None:
-        return None
-    return {**result.to_wire(), "top_runs": as_lists(result.top_runs), "sweep": widget.sweep_id}
-
-
-def as_lists(top_runs: dict[str, TopTokens]) -> dict[str, dict[str, list[Any]]]:
-    """The few likeliest tokens of the unpatched runs: a view reads these as plain lists."""
-    return {
-        run: {
-            "ids": top.ids.tolist(),
-            "logits": [finite_or_none(logit) for logit in top.logits.tolist()],
-            "probs": [finite_or_none(prob) for prob in top.probs.tolist()],
-        }
-        for run, top in top_runs.items()
-    }
+    return None if result is None else {**result.to_wire(), "sweep": widget.sweep_id}

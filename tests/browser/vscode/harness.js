@@ -53,6 +53,14 @@ export async function execute(code, output) {
   return printed.trim();
 }
 
+/** Begins to run code; resolves once it has printed something. */
+export function begin(code) {
+  const future = kernel.requestExecute({ code });
+  return new Promise((resolve) => {
+    future.onIOPub = ({ header }) => header.msg_type === "stream" && resolve();
+  });
+}
+
 async function display(id, output) {
   const model = await manager.get_model(id);
   const view = await manager.create_view(model, { el: output });

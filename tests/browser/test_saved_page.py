@@ -1,0 +1,99 @@
+"""A saved map opens from disk with the network cut, and still hovers and pins."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from checks import axe_violations, complaints_of, screenshot, wider_than_its_page
+from contrast import hard_to_read
+from playwright.sync_api import Browser, Page, expect
+from views import cell, expect_status, part, place_of
+
+import hookscope as hs
+
+HOSTILE = "</script><script>alert(1)</script> <img src=x onerror=alert(2)> The capital of {} is"
+
+# A page tells of what its policy stopped only to those who listened before it began.
+LISTEN = "addEventListener('securitypolicyviolation', (event) => console.error('policy', event.violatedDirective))"
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    pair = hs.PromptPair(
+        clean=HOSTILE.format("Norway"),
+        corrupt=HOSTILE.format("Sweden"),
+        clean_answer=" Oslo",
+        corrupt_answer=" Stockholm",
+    )
+    heatmap = hs.PatchHeatmap(hs.load_model(), pair)
+    assert heatmap.wait(60)
+    path = heatmap.save(tmp_path_factory.mktemp("saved") / "map.html")
+    heatmap.close()
+    return path
+
+
+@pytest.fixture
+def page(browser: Browser, saved: Path) -> Iterator[Page]:
+    """The page in a browser without a network; by the end it has asked for itself alone, and complained of nothing."""
+    context = browser.new_context(offline=True, viewport={"width": 1100, "height": 800}, device_scale_factor=2)
+    page = context.new_page()
+    page.add_init_script(LISTEN)
+    complaints = complaints_of(page)
+    requests: list[str] = []
+    page.on("request", lambda request: requests.append(request.url))
+    page.on("dialog", lambda dialog: (complaints.append(dialog.message), dialog.dismiss()))
+    page.goto(saved.as_uri())
+    expect_status(page.locator(".hs-root"), "done")
+    yield page
+    context.close()
+    assert requests == [saved.as_uri()]
+    assert complaints == []
+
+
+def test_hover_and_pin_work(page: Page):
+    view = page.locator(".hs-root")
+    column = int(part(view, "grid").get_attribute("aria-colcount") or 0) - 1
+    part(view, "cells").hover(position=place_of(view, 3, column))
+    expect(part(view, "detail-cell")).to_contain_text("layer 3")
+    expect(part(view, "detail-cell")).to_contain_text("recovers")
+    part(view, "cells").click(position=place_of(view, 2, column))
+    page.mouse.move(0, 0)
+    expect(part(view, "detail-cell")).to_contain_text("layer 2")
+    expect(part(view, "top-patched").locator("tr")).to_have_count(10)
+    part(view, "grid").press("ArrowUp")
+    part(view, "grid").press("Enter")
+    expect(part(view, "pin")).to_have_attribute("data-cell", str(3 * (column + 1) + column))
+
+
+def test_tokens_that_look_like_html_are_text(page: Page):
+    view = page.locator(".hs-root")
+    tokens = "".join(part(view, "grid").locator(".hs-column-labels").all_inner_texts())
+    assert "script" in tokens and "alert" in tokens
+    assert page.locator("main script, main img").count() == 0
+    expect(cell(view, 1)).to_contain_text("<")
+
+
+def test_what_needs_a_kernel_is_left_out(page: Page):
+    view = page.locator(".hs-root")
+    expect(part(view, "params")).to_contain_text("resid_pre")
+    expect(view.locator("select")).to_have_count(0)
+    expect(part(view, "run")).to_have_count(0)
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_readable_and_accessible_in_the_theme(page: Page, theme: str):
+    view = page.locator(".hs-root")
+    page.emulate_media(color_scheme=theme)
+    expect(view).to_have_attribute("data-hs-theme", theme)
+    screenshot(page, f"saved-page-{theme}")
+    assert axe_violations(page.locator("html")) == []
+    assert hard_to_read(view) == []
+
+
+def test_nothing_is_wider_than_a_narrow_page(page: Page):
+    page.set_viewport_size({"width": 400, "height": 800})
+    expect(part(page.locator(".hs-root"), "grid")).to_be_visible()
+    assert wider_than_its_page(page) == 0
+    screenshot(page, "saved-page-narrow")
