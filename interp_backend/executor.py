@@ -21,7 +21,7 @@ from torch import Tensor
 from .model import ACTIVATIONS, Hook, LanguageModel
 
 FIRST_BATCH = 8
-TARGET_SECONDS = 0.025  # of one pass; batches double below it, so none takes much over twice that, and a cancel is quick
+TARGET_SECONDS = 0.025  # of one pass: batches double below it, so that cells stream and a cancel is quick
 MAX_ROWS = 2048  # tokens in one pass: past that, more memory and no more speed
 
 _verdicts: weakref.WeakKeyDictionary[LanguageModel, str | None] = weakref.WeakKeyDictionary()

@@ -6,6 +6,7 @@ flag is set, no hook is left behind.
 
 from __future__ import annotations
 
+import json
 import threading
 import weakref
 from collections.abc import Callable, Iterator
@@ -231,7 +232,7 @@ class LanguageModel:
 
 # By id of the raw model, which its wrapper keeps alive: an entry and its key go together.
 _wrapped: weakref.WeakValueDictionary[int, LanguageModel] = weakref.WeakValueDictionary()
-_wrapping = threading.Lock()
+_wrapping = threading.RLock()
 _embedded: LanguageModel | None = None
 
 
@@ -262,7 +263,7 @@ def load_model(source: Any = None, *, device: str | None = None, allow_pickle: b
         with _wrapping:
             if _embedded is None:
                 with _no_progress_bar():  # it takes no time worth a bar
-                    _embedded = LanguageModel(_boot(str(PRETRAINED), "cpu"), "hookscope-tiny")
+                    _embedded = _wrap(_boot(str(PRETRAINED), "cpu"), "hookscope-tiny")
             return _embedded
     if source is None:
         return _wrap(_boot(str(PRETRAINED), device), "hookscope-tiny")
@@ -305,13 +306,18 @@ def _no_progress_bar() -> Iterator[None]:
 
 
 def _refuse_pickles(directory: Path, allow_pickle: bool) -> None:
-    pickled = sorted(path.name for pattern in PICKLED for path in directory.glob(pattern))
-    # training_args.bin and optimizer states lie beside many checkpoints and are never opened
-    weights = [name for name in pickled if not name.startswith(("training_args", "optimizer", "scheduler"))]
-    if weights and not any(directory.glob("*.safetensors")) and not allow_pickle:
+    """Refuse a directory from which transformers would read anything but safetensors."""
+    if allow_pickle or (directory / "model.safetensors").is_file():
+        return
+    index = directory / "model.safetensors.index.json"
+    if index.is_file():
+        files = set(json.loads(index.read_text("utf-8"))["weight_map"].values())
+    else:
+        files = {path.name for pattern in PICKLED for path in directory.glob(pattern)}
+    if pickled := sorted(file for file in files if not file.endswith(".safetensors")):
         raise ValueError(
-            f"The weights in {directory} are pickled ({weights[0]}), and unpickling can run code. "
-            "Save them with save_pretrained(..., safe_serialization=True), or pass allow_pickle=True "
+            f"The weights in {directory} are pickled ({pickled[0]}), and unpickling can run code. "
+            "Save them again with save_pretrained, which writes safetensors, or pass allow_pickle=True "
             "if you trust where they come from."
         )
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from lab import Lab
 from playwright.sync_api import expect
-from views import choose, expect_status, part
+from views import choose, expect_status, part, place_of
 
 
 def test_while_a_cell_runs_the_widget_says_that_it_waits(lab: Lab, tmp_path: Path):
@@ -34,6 +34,8 @@ def test_after_a_restart_the_widget_says_what_to_do_and_its_cell_brings_it_back(
     expect_status(heatmap, "done")
     lab.restart()
     choose(heatmap, "direction", "corrupt → clean")
+    part(heatmap, "cells").click(position=place_of(heatmap, 3, 5))
+    expect(part(heatmap, "pin")).to_have_attribute("data-cell", "23")
     part(editor, "input-clean").fill("The capital of France is")
     for view in (heatmap, editor):
         expect(part(view, "waiting")).to_contain_text("If the kernel was restarted, run this cell again.")

@@ -30,6 +30,7 @@ def saved(tmp_path):
 
 def test_the_embedded_model_needs_no_name_and_is_one_object():
     assert ib.load_model() is ib.load_model()
+    assert ib.load_model(ib.load_model().raw) is ib.load_model()
     assert ib.load_model().describe()["name"] == "hookscope-tiny"
 
 
@@ -51,6 +52,15 @@ def test_a_directory_of_pickles_is_refused_until_allowed(saved):
 def test_pickles_beside_safetensors_are_not_opened(saved):
     (saved / "pytorch_model.bin").write_bytes(b"not a pickle: opening it would fail")
     assert ib.load_model(saved).n_layers == 3
+
+
+@pytest.mark.parametrize("decoy", ["other.safetensors", "model.safetensors.index.json"])
+def test_a_safetensors_file_that_is_not_the_weights_does_not_let_pickles_in(saved, decoy):
+    (saved / "model.safetensors").unlink()
+    (saved / "pytorch_model.bin").write_bytes(b"")
+    (saved / decoy).write_text('{"weight_map": {"lm_head.weight": "pytorch_model.bin"}}')
+    with pytest.raises(ValueError, match=r"pickled \(pytorch_model.bin\)"):
+        ib.load_model(saved)
 
 
 def test_wrapping_twice_gives_one_object_and_so_one_lock():
