@@ -1,0 +1,34 @@
+"""The examples run from top to bottom, and are kept without outputs."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import nbformat
+import pytest
+from nbclient import NotebookClient
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+
+
+@pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.ipynb")), ids=lambda p: p.stem)
+def test_a_notebook_runs_and_is_kept_without_outputs(path, tmp_path):
+    notebook = nbformat.read(path, as_version=4)
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    assert not any(cell.outputs or cell.execution_count for cell in code)
+    shutil.copy(path, tmp_path)
+    NotebookClient(notebook, kernel_name="python3", resources={"metadata": {"path": str(tmp_path)}}).execute()
+    shown = [output for cell in code for output in cell.outputs if "data" in output]
+    assert any("application/vnd.jupyter.widget-view+json" in output["data"] for output in shown)
+
+
+def test_the_demo_prints_its_table_and_writes_its_files(tmp_path):
+    command = [sys.executable, str(EXAMPLES / "demo.py")]
+    run = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+    table = run.stdout.split("The five strongest:\n")[1].splitlines()
+    assert table[0].split() == ["layer", "position", "token", "logit", "difference", "recovered"]
+    assert "Norway" in run.stdout and "make lab" in run.stdout
+    assert {path.name for path in (tmp_path / "build/demo").iterdir()} == {"result.json", "map.png"}
