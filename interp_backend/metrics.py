@@ -8,11 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
 
-MetricName = Literal["logit_diff", "logit", "log_prob", "prob", "rank", "kl"]
 MetricFunction = Callable[[torch.Tensor], torch.Tensor]
 
 

@@ -10,14 +10,20 @@ from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from .methods.activation_patching import Direction
+from .model import ACTIVATIONS
 from .prompts import PromptPair
 from .results import Result, encode_array
 
 Axis = Literal["layer", "head", "position"]
-ActivationName = Literal["resid_pre", "resid_mid", "resid_post", "attn_out", "mlp_out", "z"]
+
+
+def _known(activation: str) -> str:
+    if activation not in ACTIVATIONS:
+        raise ValueError(f"there is no such activation; known: {', '.join(ACTIVATIONS)}")
+    return activation
 
 
 class _Params(BaseModel):
@@ -27,7 +33,7 @@ class _Params(BaseModel):
 class ActivationPatchingParams(_Params):
     """A sweep: see `activation_patching`."""
 
-    activation: ActivationName
+    activation: Annotated[str, AfterValidator(_known)]
     axes: tuple[Axis, ...] = Field(min_length=2, max_length=3)
     metric: Annotated[str, Field(max_length=100)]  # the name of a user's own function is known to the widget alone
     direction: Direction
@@ -42,8 +48,6 @@ class EditParams(_Params):
 class CancelParams(_Params):
     """Stop what this widget is running."""
 
-
-Selection = dict[Axis, Annotated[int, Field(ge=0, strict=True)]]
 
 METHODS: dict[str, type[_Params]] = {
     "activation_patching": ActivationPatchingParams,

@@ -16,7 +16,7 @@ training never writes a held-out combination, and the held-out prompts are made 
 import hashlib
 import itertools
 import random
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 END_OF_TEXT = "<|endoftext|>"
@@ -305,16 +305,12 @@ def agreement_sentence(rng: random.Random) -> str:
 SENTENCES = (capital_sentence, indirect_object_sentence, year_sentence, agreement_sentence)
 
 
-def document(
-    rng: random.Random,
-    sentences: int,
-    kinds: Sequence[Callable[[random.Random], str]] = SENTENCES,
-) -> str:
-    """Sentences of all kinds, one after another; some documents repeat themselves."""
+def document(rng: random.Random, sentences: int) -> str:
+    """Sentences of all tasks, one after another; some documents repeat themselves."""
     if sentences > 1 and rng.random() < 0.2:
-        few = [rng.choice(kinds)(rng) for _ in range(rng.randint(1, 2))]
+        few = [rng.choice(SENTENCES)(rng) for _ in range(rng.randint(1, 2))]
         return " ".join(itertools.islice(itertools.cycle(few), sentences))
-    return " ".join(rng.choice(kinds)(rng) for _ in range(sentences))
+    return " ".join(rng.choice(SENTENCES)(rng) for _ in range(sentences))
 
 
 def repeated_tokens(rng: random.Random, token_ids: list[int], length: int) -> tuple[list[int], int]:

@@ -15,7 +15,7 @@ import math
 import os
 import random
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -40,17 +40,18 @@ PRE_TOKENS = r"'s| ?\p{L}+| ?\p{N}{1,2}| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
 # sentences stand where prompts stand, right after the first token.
 TOKENS_PER_STEP = 2048
 ROW_LENGTHS = (32, 32, 48, 48, 64, CONTEXT)
+RANDOM_ROWS = 0.5  # the share of rows that are repeated random tokens
 # Induction is found much sooner among few tokens. So random rows start with few of them, twice as many after
 # every so many steps, until they are drawn from the whole vocabulary.
 FIRST_RANDOM_TOKENS = 64
 STEPS_TO_DOUBLE = 350
 WHOLE_VOCABULARY = 10_000  # more than there are
 
-Model = Any  # a GPT2LMHeadModel; its call is untyped in transformers
-
-
+YEAR_LOSS = 0.5  # what the loss on year prompts counts, beside that on text
 WARMUP = 100
 WEIGHT_DECAY = 0.01
+
+Model = Any  # a GPT2LMHeadModel; its call is untyped in transformers
 
 
 @dataclass(frozen=True)
@@ -58,36 +59,20 @@ class Stage:
     """A part of the training, with a learning rate that goes up and then down to nearly nothing."""
 
     steps: int
-    random_rows: float  # the share of rows that are repeated random tokens
-    first_random_tokens: int  # how many tokens they are drawn from at first
-    kinds: tuple[Callable[[random.Random], str], ...]  # the sentences of the other rows, each as likely
+    first_random_tokens: int  # how many tokens the random rows are drawn from at first
+    year_prompts: int  # how many prompts a step are taught with all their answers at once
     learning_rate: float  # of AdamW, for embeddings, biases and LayerNorm
     matrix_learning_rate: float  # of Muon, for the blocks' matrices
 
 
 def stages(steps: int) -> list[Stage]:
-    """Everything, and then a third as many steps in which two sentences of three are about years.
+    """Everything from text; then a quarter as many steps for later years too, which text teaches slowly.
 
-    Later years are learned last: where one name is the answer elsewhere, here many are, each seen seldom.
+    Elsewhere one token is right. After a year up to 97 are, and a sentence shows one of them.
     """
-    mostly_years = (*data.SENTENCES, *[data.year_sentence] * 5)
     return [
-        Stage(
-            steps,
-            random_rows=0.5,
-            first_random_tokens=FIRST_RANDOM_TOKENS,
-            kinds=data.SENTENCES,
-            learning_rate=1e-3,
-            matrix_learning_rate=0.01,
-        ),
-        Stage(
-            steps // 3,
-            random_rows=0.25,
-            first_random_tokens=WHOLE_VOCABULARY,
-            kinds=mostly_years,
-            learning_rate=5e-4,
-            matrix_learning_rate=0.005,
-        ),
+        Stage(steps, FIRST_RANDOM_TOKENS, 0, learning_rate=1e-3, matrix_learning_rate=0.01),
+        Stage(steps // 4, WHOLE_VOCABULARY, 64, learning_rate=5e-4, matrix_learning_rate=0.005),
     ]
 
 
@@ -128,13 +113,13 @@ def ordinary_tokens(tokenizer: PreTrainedTokenizerFast) -> list[int]:
 
 
 def make_batch(
-    rng: random.Random, stage: Stage, tokenizer: PreTrainedTokenizerFast, token_ids: list[int]
+    rng: random.Random, tokenizer: PreTrainedTokenizerFast, token_ids: list[int]
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Rows of token ids, each behind the first token, and their labels."""
     length = rng.choice(ROW_LENGTHS)
     count = TOKENS_PER_STEP // length
-    random_count = round(count * stage.random_rows)
-    texts = [data.document(rng, math.ceil(length / 9), stage.kinds) for _ in range(count - random_count)]
+    random_count = round(count * RANDOM_ROWS)
+    texts = [data.document(rng, math.ceil(length / 9)) for _ in range(count - random_count)]
     bos = cast(int, tokenizer.bos_token_id)
     rows, labels = [], []
     for tokens in tokenizer(texts)["input_ids"]:
@@ -186,6 +171,15 @@ def share_of_rate(step: int, steps: int) -> float:
     return 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * done))
 
 
+def year_loss(model: Model, tokenizer: PreTrainedTokenizerFast, prompts: Sequence[str]) -> torch.Tensor:
+    """Cross entropy with what text would show in the long run: all later years, each as likely."""
+    wanted = torch.zeros(len(prompts), len(tokenizer))
+    for row, prompt in zip(wanted, prompts, strict=True):
+        later = data.later_years(prompt)
+        row[tokenizer.convert_tokens_to_ids(later)] = 1 / len(later)
+    return torch.nn.functional.cross_entropy(next_token_logits(model, tokenizer, prompts), wanted)
+
+
 def train_stage(model: Model, tokenizer: PreTrainedTokenizerFast, stage: Stage, rng: random.Random) -> None:
     """One stage, which changes the model in place."""
     model.train()
@@ -196,10 +190,13 @@ def train_stage(model: Model, tokenizer: PreTrainedTokenizerFast, stage: Stage, 
     started = time.monotonic()
     for step in range(stage.steps):
         drawn = round(stage.first_random_tokens * 2 ** (step / STEPS_TO_DOUBLE))
-        rows, labels = make_batch(rng, stage, tokenizer, token_ids[:drawn])
+        rows, labels = make_batch(rng, tokenizer, token_ids[:drawn])
         known = labels[:, 1:] != IGNORED
         hidden = model.transformer(rows).last_hidden_state[:, :-1][known]
         loss = torch.nn.functional.cross_entropy(model.lm_head(hidden), labels[:, 1:][known])
+        if stage.year_prompts:
+            prompts = [data.year_prompt(rng, held_out=False).text for _ in range(stage.year_prompts)]
+            loss = loss + YEAR_LOSS * year_loss(model, tokenizer, prompts)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         for optimizer, full_rate in zip(optimizers, full_rates, strict=True):
@@ -364,10 +361,11 @@ The model is made by
 in steps of about {tokens_per_step:,} tokens, with Muon for the blocks' matrices, AdamW for the rest,
 {warmup} steps of warm-up, then down along a cosine, weight decay {weight_decay}, no dropout. Random rows draw
 from {first_random_tokens} tokens at first, from twice as many after every {steps_to_double} steps, and so for
-the greater part of training from the whole vocabulary. The stages:
+the greater part of training from the whole vocabulary; they are {random_rows:.0%} of all rows. In the second
+stage year prompts are taught beside the text, with all their right answers at once. The stages:
 
-| Steps | Random rows | Sentences about years | Learning rate, Muon | AdamW |
-|---|---|---|---|---|
+| Steps | Year prompts a step | Learning rate, Muon | AdamW |
+|---|---|---|---|
 {stages}
 
 It took {minutes:.0f} minutes with {threads} thread(s) on a two-core machine with other work to do, with torch
@@ -384,19 +382,18 @@ space before them, not at the very start of a text.
 
 def model_card(model: Model, options: argparse.Namespace, figures: dict[str, float], seconds: float) -> str:
     config = model.config
-    stage_rows = []
-    for stage in stages(options.steps):
-        years = stage.kinds.count(data.year_sentence) / len(stage.kinds)
-        rates = f"{stage.matrix_learning_rate} | {stage.learning_rate}"
-        stage_rows.append(f"| {stage.steps:,} | {stage.random_rows:.0%} | {years:.0%} | {rates} |")
+    stage_rows = [
+        f"| {stage.steps:,} | {stage.year_prompts} | {stage.matrix_learning_rate} | {stage.learning_rate} |"
+        for stage in stages(options.steps)
+    ]
     return MODEL_CARD.format(
         layers=config.n_layer, heads=config.n_head, width=config.n_embd, context=config.n_positions,
         parameters=model.num_parameters(), vocabulary=config.vocab_size, end_of_text=data.END_OF_TEXT,
         countries=len(data.CAPITALS), names=len(data.NAMES), per_task=PER_TASK,
         figures="\n".join(f"| {FIGURES[name]} | {100 * value:.1f} |" for name, value in figures.items()),
         stages="\n".join(stage_rows), steps=options.steps, seed=options.seed, threads=options.threads,
-        tokens_per_step=TOKENS_PER_STEP, warmup=WARMUP, weight_decay=WEIGHT_DECAY, minutes=seconds / 60,
-        first_random_tokens=FIRST_RANDOM_TOKENS, steps_to_double=STEPS_TO_DOUBLE,
+        random_rows=RANDOM_ROWS, tokens_per_step=TOKENS_PER_STEP, warmup=WARMUP, weight_decay=WEIGHT_DECAY,
+        minutes=seconds / 60, first_random_tokens=FIRST_RANDOM_TOKENS, steps_to_double=STEPS_TO_DOUBLE,
         torch_version=torch.__version__, transformers_version=transformers.__version__,
     )  # fmt: skip
 
@@ -430,7 +427,7 @@ def load(directory: Path) -> tuple[Model, PreTrainedTokenizerFast]:
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--out", type=Path, default=DEFAULT_OUT, help="the directory of the saved model")
-    parser.add_argument("--steps", type=int, default=3600, help="of the first stage; the second has a third")
+    parser.add_argument("--steps", type=int, default=3600, help="the second stage has a quarter more")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=min(2, os.cpu_count() or 1))
     parser.add_argument("--measure", action="store_true", help="only measure the model that is saved there")

@@ -125,6 +125,15 @@ def test_a_message_that_is_no_request_becomes_an_error(heatmap, message):
     assert heatmap.error["message"]
 
 
+def test_what_goes_wrong_while_a_request_is_answered_becomes_an_error(editor, monkeypatch):
+    def broken(prompt):
+        raise RuntimeError("Already borrowed")
+
+    monkeypatch.setattr(editor.model, "to_ids", broken)
+    ask(editor, "edit", pair=editor.pair.model_dump() | {"clean": "The capital of France is"})
+    assert editor.error["message"] == "RuntimeError: Already borrowed" and events(editor, "view:1")[-1] == "error"
+
+
 def test_a_view_may_set_the_selection_and_nothing_else(heatmap):
     heatmap.set_state({"selection": {"layer": 0, "position": 0}})
     assert heatmap.selection == {"layer": 0, "position": 0} and heatmap.error is None

@@ -85,8 +85,8 @@ class HookscopeWidget(anywidget.AnyWidget):
             self._answer(request)
         except BadRequest as problem:
             self._fail(str(problem), problem.field, problem.id)
-        except (traitlets.TraitError, ValueError) as problem:
-            self._fail(str(problem), None, message["id"])
+        except Exception as problem:  # it would end in the kernel's log, where nobody looks
+            self._fail(_sentence(problem), None, message["id"])
 
     def _answer(self, request: Request) -> None:
         """Do what a view asks for. Widgets add their own methods."""
@@ -140,6 +140,6 @@ def progress(done: int, total: int, seconds_left: float | None = None) -> dict[s
 
 def _sentence(problem: BaseException | None) -> str:
     """An exception for a person: its own words where it was written for one, else with its name."""
-    if isinstance(problem, (ValueError, TypeError)) and str(problem):
+    if isinstance(problem, (ValueError, TypeError, traitlets.TraitError)) and str(problem):
         return str(problem)
     return f"{type(problem).__name__}: {problem}"
