@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from checks import screenshot
+from checks import SCREENSHOTS, screenshot
 from find_chromium import find_chromium
 from lab import JupyterServer, Lab, jupyter_server
 from playwright.sync_api import Browser, expect, sync_playwright
@@ -34,6 +34,8 @@ pair = hs.PromptPair(
 def browser(pytestconfig: pytest.Config) -> Iterator[Browser]:
     expect.set_options(timeout=SECONDS * 1000)
     path = find_chromium()
+    for picture in SCREENSHOTS.glob("failed-*.png"):
+        picture.unlink()  # of an earlier run
     assert path, "There is no Chromium: run tests/browser/find_chromium.py, or set HOOKSCOPE_CHROMIUM."
     with sync_playwright() as playwright:
         chromium = playwright.chromium.launch(executable_path=path, args=FLAGS)

@@ -20,6 +20,7 @@ from checks import complaints_of
 from playwright.sync_api import Browser, Locator
 
 STARTING_SECONDS = 60
+KERNEL_SECONDS = 120
 
 # What a notebook in command mode would do something with: new cells above and below, another cell selected.
 NOTEBOOK_KEYS = ("a", "b", "j", "k", "ArrowDown", "ArrowUp")
@@ -106,7 +107,7 @@ APPEND_AND_RUN = """async ([code, id]) => {
   await jupyterapp.commands.execute('notebook:run-cell');
 }"""
 
-EXECUTE = """async (code) => {
+EXECUTE = """async ([code, seconds]) => {
   const { kernel } = jupyterapp.shell.currentWidget.sessionContext.session;
   const future = kernel.requestExecute({ code, store_history: false });
   let printed = '';
@@ -115,7 +116,10 @@ EXECUTE = """async (code) => {
     if (header.msg_type === 'stream') printed += content.text;
     if (header.msg_type === 'error') failed = content.traceback.join('\\n');
   };
-  await future.done;
+  const tooLong = new Promise((_, reject) => {
+    setTimeout(() => reject(new Error(`The kernel was still busy after ${seconds} s with ${code}`)), 1000 * seconds);
+  });
+  await Promise.race([future.done, tooLong]);
   if (failed) throw new Error(failed);
   return printed.trim();
 }"""
@@ -175,7 +179,7 @@ class Lab:
 
     def python(self, code: str) -> str:
         """Run code in the notebook's kernel, without a cell; returns what it printed."""
-        return self.page.evaluate(EXECUTE, code)
+        return self.page.evaluate(EXECUTE, [code, KERNEL_SECONDS])
 
     @contextmanager
     def busy(self, over: Path) -> Iterator[None]:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from checks import ROOT, complaints_of
-from lab import JupyterServer, until_there_is
+from lab import KERNEL_SECONDS, JupyterServer, until_there_is
 from playwright.sync_api import Browser, Locator
 
 PARTS = Path(__file__).parent / "vscode"
@@ -102,7 +102,7 @@ class Webview:
 
     def python(self, code: str) -> str:
         """Run code; returns what it printed."""
-        return self.page.evaluate("(code) => harness.execute(code)", code)
+        return self.page.evaluate("([code, seconds]) => harness.execute(code, seconds)", [code, KERNEL_SECONDS])
 
     @contextmanager
     def busy(self, over: Path) -> Iterator[None]:
@@ -118,14 +118,14 @@ class Webview:
         self._shown += 1
         output = f"shown-{self._shown}"
         self.page.evaluate(
-            """async ([code, id]) => {
+            """async ([code, seconds, id]) => {
               const output = document.createElement('div');
               output.className = 'cell-output-ipywidget-background';
               output.id = id;
               document.body.append(output);
-              await harness.execute(code, output);
+              await harness.execute(code, seconds, output);
             }""",
-            [code, output],
+            [code, KERNEL_SECONDS, output],
         )
         widget = self.page.locator(f"#{output} .hs-root")
         widget.wait_for()

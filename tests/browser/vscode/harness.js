@@ -36,7 +36,7 @@ async function loadWidgetScript(name) {
 }
 
 /** Runs code; returns what it printed, and shows the widgets that it displays in `output`. */
-export async function execute(code, output) {
+export async function execute(code, seconds, output) {
   const future = kernel.requestExecute({ code });
   let printed = "";
   let failed = "";
@@ -47,7 +47,10 @@ export async function execute(code, output) {
     const view = content.data?.["application/vnd.jupyter.widget-view+json"];
     if (view && output) shown.push(display(view.model_id, output));
   };
-  await future.done;
+  const tooLong = new Promise((_, reject) => {
+    setTimeout(() => reject(new Error(`The kernel was still busy after ${seconds} s with ${code}`)), 1000 * seconds);
+  });
+  await Promise.race([future.done, tooLong]);
   await Promise.all(shown);
   if (failed) throw new Error(failed);
   return printed.trim();
