@@ -25,7 +25,8 @@ interface RootProps {
   children: ComponentChildren;
 }
 
-/** The attribute keeps JupyterLab's command mode from taking keys that are pressed inside. */
+/** Whatever has the focus inside gets the attribute that keeps JupyterLab's command mode from taking its keys: on an
+ *  ancestor alone it would come too late for JupyterLab's `:focus:not(:read-write)`. */
 export function Root({ name, label, onKeyDown, children }: RootProps) {
   const ref = useRef<HTMLDivElement>(null);
   const palette = useRootPalette(ref);
@@ -36,7 +37,7 @@ export function Root({ name, label, onKeyDown, children }: RootProps) {
       role="group"
       aria-label={label}
       data-hs={name}
-      data-lm-suppress-shortcuts="true"
+      onFocusIn={({ target }) => (target as Element).setAttribute("data-lm-suppress-shortcuts", "true")}
       onKeyDown={onKeyDown}
     >
       <PaletteProvider value={palette}>{children}</PaletteProvider>

@@ -35,7 +35,12 @@ export class Rpc {
     const id = `${this.#client}:${method}:${++this.#count}`;
     this.#latest.set(method, id);
     this.#expectAnswer();
-    this.#model.send({ kind: "request", id, method, params });
+    try {
+      this.#model.send({ kind: "request", id, method, params });
+    } catch {
+      this.#answered();
+      this.waiting.set("long"); // the kernel was restarted or has closed the widget: nobody will answer
+    }
     return id;
   }
 
