@@ -191,7 +191,6 @@ def _check_lengths(pair: PromptPair, ids: dict[str, list[int]]):
         yield PairWarning(
             code="unequal_lengths",
             level="error",
-            field="corrupt",
             message=f"The clean prompt has {clean} tokens and the corrupt one {corrupt}, so their positions "
             "don't correspond. Choose a word that is as many tokens long.",
         )

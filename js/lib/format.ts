@@ -15,6 +15,7 @@ export function signed(value: number | null | undefined, decimals = 2): string {
 }
 
 export function seconds(value: number): string {
+  if (value < 0.05) return "under 0.1 s";
   if (value < 10) return `${value.toFixed(1)} s`;
   if (value < 90) return `${Math.round(value)} s`;
   return `${Math.round(value / 60)} min`;

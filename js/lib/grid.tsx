@@ -53,7 +53,9 @@ export function Grid(props: GridProps) {
     return <GridRows {...{ id, layout, describe, pinned }} place={cursor.place} />;
   }, [id, layout, props.revision, pinned, cursor.place]);
   useLayoutEffect(() => {
-    if (scroller.current) scroller.current.scrollLeft = props.startColumn * layout.cellWidth;
+    if (!scroller.current) return;
+    scroller.current.scrollLeft = props.startColumn * layout.cellWidth;
+    markEdges(scroller.current);
   }, [layout, props.startColumn]);
   return (
     <div
@@ -68,6 +70,7 @@ export function Grid(props: GridProps) {
       aria-activedescendant={cursor.place === null ? undefined : cellId(id, cursor.place)}
       onKeyDown={cursor.onKeyDown}
       onBlur={cursor.onBlur}
+      onScroll={(event) => markEdges(event.currentTarget)}
       style={{ "--hs-gutter": `${layout.gutter}px`, "--hs-footer": `${layout.footer}px` }}
     >
       <div class="hs-grid-inner" aria-hidden="true">
@@ -79,6 +82,13 @@ export function Grid(props: GridProps) {
       {words}
     </div>
   );
+}
+
+/** Marks on which side there are columns that can't be seen. */
+function markEdges(scroller: HTMLElement): void {
+  const { scrollLeft, clientWidth, scrollWidth } = scroller;
+  scroller.dataset.left = String(scrollLeft > 0);
+  scroller.dataset.right = String(scrollLeft + clientWidth < scrollWidth - 1);
 }
 
 /** The cell under the pointer or the keyboard's cursor; `place` is where the keyboard would go on from. */

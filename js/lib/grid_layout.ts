@@ -26,7 +26,7 @@ export const LABEL_SIZE = 11;
 export const LINE_HEIGHT = 14;
 const MIN_CELL = 38;
 const MAX_CELL = 96;
-const MAX_UPRIGHT = 92;
+const MAX_UPRIGHT = 72;
 /** More rows than this are drawn lower, so that a sweep over all heads stays on the screen. */
 const MANY_ROWS = 40;
 

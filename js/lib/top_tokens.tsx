@@ -52,7 +52,9 @@ function Row({ token, logits }: { token: TopToken; logits: boolean }) {
       </td>
       <td class="hs-mini-cell" aria-hidden="true">
         <span class="hs-mini">
-          <i class={token.tone ? `hs-fill-${token.tone}` : undefined} style={{ width }} />
+          {token.prob >= SMALL && (
+            <i class={token.tone ? `hs-fill-${token.tone}` : undefined} style={{ width }} />
+          )}
         </span>
       </td>
       <td class={token.prob < SMALL ? "hs-number hs-muted" : "hs-number"}>{fixed(token.prob)}</td>

@@ -61,7 +61,7 @@ function Patched({ sweep, cell, rows }: { sweep: Sweep; cell: number | null; row
     <TopTokens
       name="patched"
       heading={heading}
-      tokens={cell === null ? [] : topOfCell(sweep, cell)}
+      tokens={cell === null ? null : topOfCell(sweep, cell)}
       rows={rows}
       logits
     />

@@ -8,7 +8,7 @@ import css from "./style.css";
 interface Page {
   schema_version: number;
   title: string;
-  views: { widget: string; state: Record<string, unknown> }[];
+  views: { widget: string; caption: string; state: Record<string, unknown> }[];
 }
 
 interface Widget {
@@ -37,7 +37,10 @@ function mountPage(): void {
     return;
   }
   if (page.title && !document.querySelector("h1")) main.append(heading(page.title));
-  for (const { widget, state } of page.views) mountView(main, widget, state);
+  for (const { widget, caption, state } of page.views) {
+    say(main, caption);
+    mountView(main, widget, state);
+  }
 }
 
 function mountView(main: HTMLElement, name: string, state: Record<string, unknown>): void {

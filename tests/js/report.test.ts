@@ -20,8 +20,8 @@ async function openPage(page: object) {
 }
 
 const VIEWS = [
-  { widget: "prompt_pair_editor", state: editorTraits() },
-  { widget: "patch_heatmap", state: heatmapTraits() },
+  { widget: "prompt_pair_editor", caption: "tiny & <b>small</b>", state: editorTraits() },
+  { widget: "patch_heatmap", caption: "", state: heatmapTraits() },
 ];
 
 test("a saved page mounts its views in order, under its title", async () => {
@@ -29,6 +29,7 @@ test("a saved page mounts its views in order, under its title", async () => {
   const names = [...main.querySelectorAll<HTMLElement>(".hs-root")].map((root) => root.dataset.hs);
   expect(names).toEqual(["prompt-pair-editor", "patch-heatmap"]);
   expect(main.querySelector("h1")?.textContent).toBe("Where <b>Oslo</b> lives");
+  expect(main.querySelector("p")?.textContent).toBe("tiny & <b>small</b>");
 });
 
 test("without a kernel nothing is offered that would need one", async () => {
@@ -61,7 +62,7 @@ test("an unknown view is named, and the others are shown", async () => {
   const main = await openPage({
     schema_version: 1,
     title: "",
-    views: [{ widget: "x", state: {} }, VIEWS[1]],
+    views: [{ widget: "x", caption: "", state: {} }, VIEWS[1]],
   });
   expect(main.textContent).toContain('no view "x"');
   expect(main.querySelectorAll(".hs-root")).toHaveLength(1);

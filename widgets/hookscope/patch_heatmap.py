@@ -27,7 +27,7 @@ from interp_backend.results import Result
 
 from ._base import STATIC, HookscopeWidget, progress
 from .prompt_pair_editor import PromptPairEditor
-from .report import write_page
+from .report import View, write_page
 from .traits import PairTrait, ResultTrait
 
 TOP_K = 10
@@ -127,7 +127,9 @@ class PatchHeatmap(HookscopeWidget):
         """
         if self.result is None:
             raise ValueError("There is no sweep to save yet. Call .wait() first.")
-        return write_page(path, [("patch_heatmap", self)], title="Hookscope: activation patching")
+        clean, corrupt = (self.result.prompts[side] for side in ("clean", "corrupt"))
+        title = f"“{clean.text}” against “{corrupt.text}”"
+        return write_page(path, [View("patch_heatmap", _caption(self.result), self)], title)
 
     # Traits and requests
 
@@ -258,6 +260,14 @@ def _fits(selection: dict[str, Any], result: Result) -> bool:
     sizes = dict(zip(result.axes, result.values.shape))
     whole = all(isinstance(index, int) and not isinstance(index, bool) for index in selection.values())
     return set(selection) == set(sizes) and whole and all(0 <= selection[axis] < sizes[axis] for axis in sizes)
+
+
+def _caption(result: Result) -> str:
+    """Which model and answers a saved map is about. A result from a file may say less than ours do."""
+    model = result.provenance.get("model", {})
+    answers = [f"“{prompt.answer}” ({side})" for side, prompt in result.prompts.items() if prompt.answer is not None]
+    parts = [str(model.get("name", "")), f"weights {model['weights']}" if "weights" in model else ""]
+    return " · ".join(filter(None, [*parts, f"answers {' and '.join(answers)}" if answers else ""]))
 
 
 def name_of(metric: Any) -> str:

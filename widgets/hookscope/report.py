@@ -6,6 +6,7 @@ import base64
 import hashlib
 import html
 import json
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,16 @@ _PAGE = """<!doctype html>
 """
 
 
-def write_page(path: str | Path, views: list[tuple[str, Any]], title: str) -> Path:
+@dataclass(frozen=True)
+class View:
+    """A widget on a page: the name of its bundle, a caption in plain text, and the widget itself."""
+
+    name: str
+    caption: str
+    widget: Any
+
+
+def write_page(path: str | Path, views: list[View], title: str) -> Path:
     """Write some widgets, as they are now, into one page. Returns its path.
 
     The script is inlined and allowed by its hash alone, and nothing else may load or connect; the data is
@@ -47,7 +57,7 @@ def write_page(path: str | Path, views: list[tuple[str, Any]], title: str) -> Pa
     page = {
         "schema_version": 1,
         "title": title,
-        "views": [{"widget": name, "state": _state(widget)} for name, widget in views],
+        "views": [{"widget": view.name, "caption": view.caption, "state": _state(view.widget)} for view in views],
     }
     text = _PAGE.format(
         hash=f"sha256-{digest}",
