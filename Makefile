@@ -35,7 +35,7 @@ demo: setup
 	$(BIN)/python examples/demo.py
 
 lab: setup
-	$(BIN)/jupyter lab examples/tour.ipynb
+	$(BIN)/jupyter lab $(if $(filter 0,$(shell id -u)),--allow-root) examples/tour.ipynb
 
 build/.test: $(STAMP)
 	$(PIP_INSTALL) --group dev
