@@ -35,7 +35,7 @@ demo: setup
 	$(BIN)/python examples/demo.py
 
 lab: setup
-	$(BIN)/jupyter lab $(if $(filter 0,$(shell id -u)),--allow-root) examples/tour.ipynb
+	$(BIN)/jupyter lab --LabApp.default_url=/lab/tree/examples/tour.ipynb $(if $(filter 0,$(shell id -u)),--allow-root)
 
 build/.test: $(STAMP)
 	$(PIP_INSTALL) --group dev
