@@ -9,9 +9,15 @@ export function fixed(value: number | null | undefined, decimals = 2): string {
   return negative ? MINUS + text : text;
 }
 
-export function signed(value: number | null | undefined, decimals = 2): string {
-  const text = fixed(value, decimals);
+export function signed(value: number | null | undefined): string {
+  const text = fixed(value);
   return /^\d/.test(text) && Number(text) !== 0 ? `+${text}` : text;
+}
+
+/** A metric's raw value: a difference has a sign, a rank no decimals. */
+export function metricValue(metric: string | null, value: number | null | undefined): string {
+  if (metric === "logit_diff") return signed(value);
+  return fixed(value, metric === "rank" ? 0 : 2);
 }
 
 export function seconds(value: number): string {

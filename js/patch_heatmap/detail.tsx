@@ -1,6 +1,6 @@
 // What one cell says: its effect, and what the model would say next in the clean, the patched and the corrupt run.
 import type { ComponentChildren } from "preact";
-import { signed } from "../lib/format";
+import { metricValue } from "../lib/format";
 import { Token } from "../lib/tokens";
 import { type Tone, type TopToken, TopTokens } from "../lib/top_tokens";
 import { effectWords, tokensAt, unravel } from "./cells";
@@ -23,7 +23,7 @@ export function Detail({ sweep, raw, metric, cell, pinned }: DetailProps) {
   const run = (name: Run, value: number | null) => (
     <TopTokens
       name={name}
-      heading={<Heading word={name} value={value} />}
+      heading={<Heading sweep={sweep} word={name} value={value} />}
       tokens={topOfRun(sweep, name)}
       rows={rows}
       logits
@@ -45,10 +45,10 @@ function Hint() {
   return <p class="hs-detail-hint">Hover over a cell to read it, click to pin it.</p>;
 }
 
-function Heading({ word, value }: { word: string; value: number | null }) {
+function Heading({ sweep, word, value }: { sweep: Sweep; word: string; value: number | null }) {
   return (
     <>
-      {word} <b>{signed(value)}</b>
+      {word} <b>{metricValue(sweep.json.params.metric, value)}</b>
     </>
   );
 }
@@ -56,7 +56,7 @@ function Heading({ word, value }: { word: string; value: number | null }) {
 function Patched({ sweep, cell, rows }: { sweep: Sweep; cell: number | null; rows: number }) {
   const computed = cell !== null && sweep.state[cell] !== EMPTY;
   const value = computed ? patchedValue(sweep, cell) : null;
-  const heading = value === null ? "patched" : <Heading word="patched" value={value} />;
+  const heading = value === null ? "patched" : <Heading sweep={sweep} word="patched" value={value} />;
   return (
     <TopTokens
       name="patched"
@@ -85,7 +85,7 @@ function Words({ sweep, raw, metric, cell }: { sweep: Sweep; raw: boolean; metri
   const state = sweep.state[cell];
   if (state === EMPTY) return <>not computed yet</>;
   if (state === EQUAL) return <>clean and corrupt are equal here, so patching changes nothing</>;
-  const value = `${metric} ${signed(sweep.values[cell])}`;
+  const value = `${metric} ${metricValue(sweep.json.params.metric, sweep.values[cell])}`;
   if (raw) return <>{value}</>;
   return (
     <>

@@ -1,7 +1,7 @@
 // What the model says now: the most likely next tokens after both prompts, and the metric before any patching.
 
 import { Button } from "../lib/controls";
-import { signed } from "../lib/format";
+import { metricValue } from "../lib/format";
 import { type Progress, type Status, useTrait, type ViewModel } from "../lib/model";
 import type { Waiting } from "../lib/rpc";
 import { ProgressBar, useLasting, WaitingWords } from "../lib/status";
@@ -41,7 +41,7 @@ export function ReadingPanel({ model, reading, stale, waiting, onCancel }: Readi
 function RunTop({ run, reading }: { run: Run; reading: Reading | null }) {
   const heading = (
     <>
-      {run} {reading && <b>{signed(reading.baselines[run])}</b>}
+      {run} {reading && <b>{metricValue(reading.metric, reading.baselines[run])}</b>}
     </>
   );
   return (

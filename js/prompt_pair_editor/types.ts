@@ -40,7 +40,8 @@ export interface Tokens extends Record<FieldName, TokenList> {
 
 export interface Reading {
   pair: Pair;
-  metric: string;
+  /** null where the pair lacks what the metric needs. */
+  metric: string | null;
   label: string;
   baselines: Record<Run, number | null>;
   /** Without a run whose prompt can't be run. */

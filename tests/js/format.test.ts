@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { fixed, seconds, signed } from "../../js/lib/format";
+import { fixed, metricValue, seconds, signed } from "../../js/lib/format";
 import { progressText } from "../../js/lib/status";
 
 test("negative numbers have a true minus, and nothing is minus zero", () => {
@@ -7,6 +7,10 @@ test("negative numbers have a true minus, and nothing is minus zero", () => {
   expect(fixed(-0.001)).toBe("0.00");
   expect(signed(5.194)).toBe("+5.19");
   expect(signed(0)).toBe("0.00");
+  expect(metricValue("logit_diff", 5.194)).toBe("+5.19");
+  expect(metricValue("prob", 0.987)).toBe("0.99");
+  expect(metricValue("rank", 12)).toBe("12");
+  expect(metricValue(null, null)).toBe("\u2013");
 });
 
 test("what is not a number is a dash", () => {
