@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from .model import ACTIVATIONS, Hook, LanguageModel
+from .turn import Turn, of_this_thread
 
 FIRST_BATCH = 8
 TARGET_SECONDS = 0.025  # of one pass: batches double below it, so that cells stream and a cancel is quick
@@ -75,8 +76,16 @@ class BlockCall:
         return args, {name: _repeat(value, batch) for name, value in self.kwargs.items()}
 
 
-def record(model: LanguageModel, ids: list[int], activations: Sequence[str] = ()) -> Run:
-    """Run one prompt and keep what patched runs need: block inputs, chosen activations, last logits."""
+def record(turn: Turn, ids: list[int], activations: Sequence[str] = ()) -> Run:
+    """Run one prompt and keep what patched runs need: block inputs, chosen activations, last logits.
+
+    Raises:
+        ValueError: a model in training mode, logits that are not numbers, or an activation whose hook never fires.
+    """
+    return turn.run(lambda: _record(turn.model, ids, activations))
+
+
+def _record(model: LanguageModel, ids: list[int], activations: Sequence[str]) -> Run:
     model.refuse_training_mode()
     tokens = torch.tensor([ids], device=model.device)
     kept: dict[str, Tensor] = {}
@@ -91,7 +100,7 @@ def record(model: LanguageModel, ids: list[int], activations: Sequence[str] = ()
     names = [model.hook_name(activation, i) for activation in activations for i in range(model.n_layers)]
     with (
         torch.no_grad(),
-        model.raw.hooks(fwd_hooks=[(name, keep(name)) for name in names]),
+        model.raw.hooks(fwd_hooks=[(name, of_this_thread(keep(name))) for name in names]),
         _calls_of_blocks(model) as blocks,
     ):
         logits = model.raw(tokens)[0, -1]
@@ -100,26 +109,26 @@ def record(model: LanguageModel, ids: list[int], activations: Sequence[str] = ()
             "The model's logits are not numbers (NaN) for this prompt. Load it in float32: some models overflow in "
             "half precision."
         )
+    if silent := [name for name in names if name not in kept]:
+        raise ValueError(f"The hook {silent[0]} never fires in this model. Choose another activation.")
     return Run(tokens, logits.detach().clone(), kept, blocks)
 
 
-def run_patches(
-    model: LanguageModel, base: Run, source: Run, patches: Sequence[Patch]
-) -> Iterator[tuple[list[int], Tensor]]:
+def run_patches(turn: Turn, base: Run, source: Run, patches: Sequence[Patch]) -> Iterator[tuple[list[int], Tensor]]:
     """Run the base prompt once a patch, with that place's activation taken from the source run.
 
     Both runs need the same number of tokens and the patched activations recorded. Yields the indices of
     some patches and their logits [patch, d_vocab] at the last position, until all are done; batches grow
     while a pass is quicker than `TARGET_SECONDS`.
     """
-    by_hand = bool(base.blocks) and why_not_by_hand(model, base) is None
-    length = base.tokens.shape[1]
+    run_chunk = _run_blocks if why_not_by_hand(turn, base) is None else _run_whole
+    # A user's own hook may mean its first row, or one position: it gets what it would get in the user's own loop.
+    most = 1 if turn.users_hooks else max(1, MAX_ROWS // base.tokens.shape[1])
     batch, start = FIRST_BATCH, 0
     while start < len(patches):
-        chunk = patches[start : start + max(1, min(batch, MAX_ROWS // length))]
+        chunk = patches[start : start + min(batch, most)]
         began = time.perf_counter()
-        with torch.no_grad():
-            logits = _run_blocks(model, base, source, chunk) if by_hand else _run_whole(model, base, source, chunk)
+        logits = turn.run(lambda chunk=chunk: run_chunk(turn.model, base, source, chunk))
         yield list(range(start, start + len(chunk))), logits
         start += len(chunk)
         if time.perf_counter() - began < TARGET_SECONDS:
@@ -133,14 +142,16 @@ def unchanged(base: Run, source: Run, model: LanguageModel, patch: Patch) -> boo
     return torch.equal(base.activations[name][index], source.activations[name][index])
 
 
-def why_not_by_hand(model: LanguageModel, run: Run) -> str | None:
+def why_not_by_hand(turn: Turn, run: Run) -> str | None:
     """None where the model's blocks, called one by one, give the model's own logits; else why not.
 
     Tried once a model, with two copies of a recorded run.
     """
-    if model not in _verdicts:
-        _verdicts[model] = _try_by_hand(model, run)
-    return _verdicts[model]
+    if turn.users_hooks:
+        return "the model carries hooks of the user's own, which may reach outside its blocks"
+    if turn.model not in _verdicts:
+        _verdicts[turn.model] = turn.run(lambda: _try_by_hand(turn.model, run))
+    return _verdicts[turn.model]
 
 
 def _try_by_hand(model: LanguageModel, run: Run) -> str | None:
@@ -169,7 +180,7 @@ def _run_blocks(model: LanguageModel, base: Run, source: Run, patches: Sequence[
     ordered = [patches[i] for i in order]
     first = ordered[0].layer
     resid = base.blocks[first].resid[:0]
-    with model.raw.hooks(fwd_hooks=_patch_hooks(model, source, ordered)):
+    with torch.no_grad(), _patching(model, source, ordered):
         for layer in range(first, model.n_layers):
             entering = sum(patch.layer == layer for patch in ordered)
             if entering:
@@ -200,27 +211,35 @@ def _read_out(model: LanguageModel, resid: Tensor) -> Tensor:
 
 def _run_whole(model: LanguageModel, base: Run, source: Run, patches: Sequence[Patch]) -> Tensor:
     """Logits [patch, d_vocab] by running the whole model on a batch of copies of the prompt."""
-    with model.raw.hooks(fwd_hooks=_patch_hooks(model, source, patches)):
+    with torch.no_grad(), _patching(model, source, patches):
         return model.raw(base.tokens.repeat(len(patches), 1))[:, -1]
 
 
-def _patch_hooks(model: LanguageModel, source: Run, patches: Sequence[Patch]) -> list[tuple[str, Hook]]:
+@contextmanager
+def _patching(model: LanguageModel, source: Run, patches: Sequence[Patch]) -> Iterator[None]:
     """One hook for each place of the model that any patch touches; patch i writes into row i of the batch."""
     by_name: dict[str, list[tuple[int, Patch]]] = {}
     for row, patch in enumerate(patches):
         by_name.setdefault(model.hook_name(patch.activation, patch.layer), []).append((row, patch))
+    fired: set[str] = set()
 
     def write(name: str, writes: list[tuple[int, Patch]]) -> Hook:
         def hook(value: Tensor, hook: Any) -> Tensor:
+            fired.add(name)
             # In place, not a copy: hook_resid_mid is the MLP norm's input, and a copy would miss the residual.
             for row, patch in writes:
                 index = _index(patch)
                 value[(row, *index)] = source.activations[name][index]
             return value
 
-        return hook
+        return of_this_thread(hook)
 
-    return [(name, write(name, writes)) for name, writes in by_name.items()]
+    with model.raw.hooks(fwd_hooks=[(name, write(name, writes)) for name, writes in by_name.items()]):
+        yield
+    if missed := by_name.keys() - fired:
+        raise RuntimeError(
+            f"The patch at {min(missed)} was not made: the model's hooks were reset while it ran. Run this again."
+        )
 
 
 def _index(patch: Patch) -> tuple[slice | int, ...]:
@@ -244,7 +263,7 @@ def _calls_of_blocks(model: LanguageModel) -> Iterator[list[BlockCall]]:
                 named["use_cache"] = False
             calls.append(BlockCall(args[0].detach().clone(), others, named))
 
-    handles = [block.register_forward_pre_hook(keep, with_kwargs=True) for block in model.raw.blocks]
+    handles = [block.register_forward_pre_hook(of_this_thread(keep), with_kwargs=True) for block in model.raw.blocks]
     try:
         yield calls
     finally:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 
@@ -116,9 +117,9 @@ def resolve(metric: str | MetricFunction, reference: Reference) -> tuple[str, st
             does not give one number a run (raised when it is called).
     """
     if callable(metric):
-        name = getattr(metric, "__name__", type(metric).__name__)
+        name = name_of(metric)
         return name, name, _checked(metric, name)
-    if metric not in METRICS:
+    if not isinstance(metric, str) or metric not in METRICS:
         raise ValueError(f"There is no metric {metric!r}. Choose one of {', '.join(METRICS)}, or give a function.")
     chosen = METRICS[metric]
     for need in chosen.needs:
@@ -130,14 +131,52 @@ def resolve(metric: str | MetricFunction, reference: Reference) -> tuple[str, st
     return chosen.name, chosen.label, lambda logits: chosen.function(logits.float(), reference)
 
 
+def name_of(metric: Any) -> str:
+    """A metric's name: itself, or the function's."""
+    return metric if isinstance(metric, str) else getattr(metric, "__name__", type(metric).__name__)
+
+
+def needs_of(metric: str | MetricFunction) -> tuple[str, ...]:
+    """Which answers of a pair a metric reads; a user's own function may read any token it likes, but none of these."""
+    return METRICS[metric].needs if isinstance(metric, str) and metric in METRICS else ()
+
+
+def baseline_warnings(name: str, label: str, clean: float | None, corrupt: float | None) -> list[str]:
+    """What is wrong with using two runs' values as the ends of a scale, in sentences; none if nothing is."""
+    if clean is None or corrupt is None:
+        return [f"The {label} of the clean or the corrupt run is not a finite number, so there is no scale."]
+    values = f"the clean run's {label} ({_number(clean)}) and the corrupt run's ({_number(corrupt)})"
+    higher_is_better = METRICS[name].higher_is_better if name in METRICS else True
+    if not (clean > corrupt if higher_is_better else clean < corrupt):
+        return [
+            f"There is nothing for patching to restore: {values} are the wrong way round or equal. Check that the "
+            "answers are not swapped, or choose prompts that the model gets right."
+        ]
+    if abs(clean - corrupt) < 0.1 * max(abs(clean), abs(corrupt)):
+        return [
+            f"The scale from 0 to 1 is short: {values} are close together, so small changes look large. "
+            "Read the raw values, or choose prompts that differ more."
+        ]
+    return []
+
+
+def _number(value: float) -> str:
+    return f"{value:.2f}".replace("-", "\u2212")
+
+
 def _checked(function: MetricFunction, name: str) -> MetricFunction:
     def measure(logits: torch.Tensor) -> torch.Tensor:
-        values = torch.as_tensor(function(logits.float()))
+        try:
+            with torch.no_grad():
+                # a copy, since the function may write into what it gets
+                values = torch.as_tensor(function(logits.detach().float().clone()))
+        except Exception as problem:
+            raise ValueError(f"The metric {name} failed: {type(problem).__name__}: {problem}") from problem
         if values.shape != logits.shape[:1]:
             raise ValueError(
                 f"The metric {name} gave shape {tuple(values.shape)} for logits of shape {tuple(logits.shape)}. "
                 "It gets logits [run, d_vocab] at the last position and has to give one number a run: [run]."
             )
-        return values.float()
+        return values.detach().float()
 
     return measure

@@ -19,7 +19,6 @@ from typing import Any
 import torch
 
 PRETRAINED = Path(__file__).parent / "pretrained"
-PICKLED = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl", "*.pickle")
 
 Hook = Callable[..., Any]
 
@@ -60,14 +59,16 @@ class LanguageModel:
     Attributes:
         raw: the TransformerBridge or HookedTransformer itself.
         name: what to call it.
-        lock: held for the whole of every run, because hooks are global state of a model. One lock a raw
+        lock: held for the whole of a method, because hooks are global state of a model. One lock a raw
             model, however often it is wrapped; re-entrant within a thread.
+        pass_lock: held for one pass at a time; see `turn.py`.
     """
 
     def __init__(self, raw: Any, name: str):
         self.raw = raw
         self.name = name
         self.lock = threading.RLock()
+        self.pass_lock = threading.Lock()
         self._token_texts: dict[int, str] = {}
         self._tokenizer_lock = threading.Lock()  # fast tokenizers raise "already borrowed" across threads
 
@@ -146,8 +147,16 @@ class LanguageModel:
         with self._tokenizer_lock:
             return [int(i) for i in self.raw.to_tokens(prompt, truncate=False)[0]]
 
-    def answer_ids(self, answer: str) -> list[int]:
-        """Token ids of text that continues a prompt: no special tokens are added."""
+    def answer_ids(self, answer: str, after: str = "") -> list[int]:
+        """Token ids of text that continues a prompt: no special tokens are added.
+
+        Some tokenizers (Llama 2's) put a space before any text, so that an answer by itself has one token more than it
+        has after its prompt. So it is tokenised with the prompt, unless the two run together into other tokens.
+        """
+        if after:
+            prompt, whole = self.to_ids(after), self.to_ids(after + answer)
+            if len(whole) > len(prompt) and whole[: len(prompt)] == prompt:
+                return whole[len(prompt) :]
         with self._tokenizer_lock:
             return [int(i) for i in self.raw.tokenizer(answer, add_special_tokens=False)["input_ids"]]
 
@@ -174,15 +183,24 @@ class LanguageModel:
     def hook_name(self, activation: str, layer: int) -> str:
         return f"blocks.{layer}.{_CHECKED[activation]}"
 
+    def hook_handles(self, *, temporary: bool = False) -> frozenset[int]:
+        """All hooks on hook points, told apart by identity; or those alone that were not added to stay."""
+        points = self.raw.hook_dict.values()
+        handles = (handle for point in points for handle in point.fwd_hooks)
+        return frozenset(id(handle) for handle in handles if not (temporary and handle.is_permanent))
+
     def users_hooks(self) -> list[str]:
-        """Names of hook points that carry hooks of a user's own; they act on every run."""
-
-        def own(handle: Any) -> bool:  # on opt, TransformerLens keeps some of its own
-            module = getattr(getattr(handle, "user_hook", None), "__module__", None) or ""
-            return not module.startswith("transformer_lens")
-
-        carrying = (point for point in self.raw.hook_dict.values() if any(map(own, point.fwd_hooks)))
-        return sorted({str(point.name) for point in carrying})
+        """Names of hook points and modules that carry hooks of a user's own; they act on every run."""
+        points = self.raw.hook_dict.values()
+        carrying = {
+            str(p.name) for p in points if any(_is_users(getattr(handle, "user_hook", None)) for handle in p.fwd_hooks)
+        }
+        for name, module in self.raw.named_modules():
+            if hasattr(module, "fwd_hooks"):
+                continue  # a hook point, counted above
+            if any(map(_is_users, [*module._forward_hooks.values(), *module._forward_pre_hooks.values()])):
+                carrying.add(name or "the model itself")
+        return sorted(carrying)
 
     @cached_property
     def unavailable(self) -> dict[str, str]:
@@ -228,6 +246,12 @@ class LanguageModel:
             return True  # that is `unavailable`, not dead
         with self.raw.hooks(fwd_hooks=[(name, disturb) for name in names]):
             return not torch.equal(self.raw(tokens), undisturbed)
+
+
+def _is_users(hook: Any) -> bool:
+    """Whether a hook is a user's: TransformerLens and transformers wire some of their own, some at a first run."""
+    module = getattr(hook, "__module__", None) or type(hook).__module__
+    return module.split(".")[0] not in ("transformer_lens", "transformers", "accelerate", "torch", "interp_backend")
 
 
 # By id of the raw model, which its wrapper keeps alive: an entry and its key go together.
@@ -285,7 +309,7 @@ def _boot(source: str, device: str | None) -> Any:
         ) from None
     try:
         return TransformerBridge.boot_transformers(source, device=device)
-    except (OSError, ValueError, KeyError) as problem:
+    except Exception as problem:  # whatever a damaged file makes its reader raise
         raise ValueError(
             f"Can't load a model from {source!r}: {problem} Give a name that the model hub knows (and be online, "
             "or have it in the cache), or a directory that save_pretrained wrote, with model and tokenizer."
@@ -310,15 +334,14 @@ def _refuse_pickles(directory: Path, allow_pickle: bool) -> None:
     if allow_pickle or (directory / "model.safetensors").is_file():
         return
     index = directory / "model.safetensors.index.json"
-    if index.is_file():
-        files = set(json.loads(index.read_text("utf-8"))["weight_map"].values())
-    else:
-        files = {path.name for pattern in PICKLED for path in directory.glob(pattern)}
-    if pickled := sorted(file for file in files if not file.endswith(".safetensors")):
+    try:
+        shards = set(json.loads(index.read_text("utf-8"))["weight_map"].values()) if index.is_file() else set()
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise ValueError(f"{index} is damaged: it does not say which file holds which weight.") from None
+    if not shards or not all(str(shard).endswith(".safetensors") for shard in shards):
         raise ValueError(
-            f"The weights in {directory} are pickled ({pickled[0]}), and unpickling can run code. "
-            "Save them again with save_pretrained, which writes safetensors, or pass allow_pickle=True "
-            "if you trust where they come from."
+            f"{directory} has no weights in safetensors. Pickled ones are not read, since unpickling can run code: "
+            "save the model again with save_pretrained, or pass allow_pickle=True if you trust where it comes from."
         )
 
 

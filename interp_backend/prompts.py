@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from difflib import SequenceMatcher
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from .model import LanguageModel
 
@@ -88,11 +89,46 @@ class TokenizedPair:
             "warnings": [warning.model_dump() for warning in self.warnings],
         }
 
-    def refuse(self, *, equal_lengths: bool) -> None:
-        """Raise ValueError with the first error that forbids a run on this pair."""
+    def refuse(self, needs: Sequence[str], *, equal_lengths: bool) -> None:
+        """Raise ValueError with the first error that forbids a run on this pair.
+
+        Args:
+            needs: the answers that the metric reads; what is wrong with others forbids nothing.
+            equal_lengths: whether both prompts need the same number of tokens.
+        """
         for warning in self.warnings:
-            if warning.level == "error" and (equal_lengths or warning.code != "unequal_lengths"):
+            about_answers = warning.field in ("clean_answer", "corrupt_answer")
+            irrelevant = about_answers and (
+                warning.field not in needs or (warning.code in _ABOUT_BOTH and len(needs) < 2)
+            )
+            if warning.level != "error" or irrelevant:
+                continue
+            if equal_lengths or warning.code != "unequal_lengths":
                 raise ValueError(warning.message)
+
+
+_ABOUT_BOTH = ("equal_answers", "equal_first_tokens")
+
+
+def as_pair(pair: Any) -> PromptPair:
+    """A PromptPair, or a dictionary of its fields as one.
+
+    Raises:
+        ValueError: a dictionary whose fields are not a pair's.
+        TypeError: anything else.
+    """
+    if isinstance(pair, PromptPair):
+        return pair
+    if not isinstance(pair, dict):
+        raise TypeError(
+            f"A pair is a PromptPair(clean=..., corrupt=..., clean_answer=..., corrupt_answer=...), "
+            f"not {type(pair).__name__}."
+        )
+    try:
+        return PromptPair.model_validate(pair)
+    except ValidationError as problem:
+        first = problem.errors()[0]
+        raise ValueError(f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from None
 
 
 def tokenize(model: LanguageModel, pair: PromptPair) -> TokenizedPair:
@@ -100,8 +136,8 @@ def tokenize(model: LanguageModel, pair: PromptPair) -> TokenizedPair:
     ids = {
         "clean": model.to_ids(pair.clean) if pair.clean else [],
         "corrupt": model.to_ids(pair.corrupt) if pair.corrupt else [],
-        "clean_answer": model.answer_ids(pair.clean_answer) if pair.clean_answer else [],
-        "corrupt_answer": model.answer_ids(pair.corrupt_answer) if pair.corrupt_answer else [],
+        "clean_answer": model.answer_ids(pair.clean_answer, pair.clean) if pair.clean_answer else [],
+        "corrupt_answer": model.answer_ids(pair.corrupt_answer, pair.corrupt) if pair.corrupt_answer else [],
     }
     texts = {name: model.token_texts(tokens) for name, tokens in ids.items()}
     return TokenizedPair(
@@ -239,7 +275,8 @@ def _check_answer(model: LanguageModel, pair: PromptPair, side: Side, tokens: li
 def _misses_space(model: LanguageModel, prompt: str, answer: str) -> bool:
     """Whether an answer looks like a word of its own but would continue the prompt's last word."""
     starts_word = (answer[0].isalpha() and prompt[-1:].isalnum()) or prompt[-1:] in tuple('.,;:!?”")')
-    return answer[0].isalnum() and starts_word and model.answer_ids(f" {answer}") != model.answer_ids(answer)
+    spaced = model.answer_ids(f" {answer}", prompt)
+    return answer[0].isalnum() and starts_word and spaced != model.answer_ids(answer, prompt)
 
 
 def _check_answers_differ(pair: PromptPair, ids: dict[str, list[int]], texts: dict[str, list[str]]):

@@ -130,6 +130,20 @@ class Result(_Part):
         return id(self)
 
     @model_validator(mode="after")
+    def _makes_sense(self) -> Result:
+        if len(self.axes) < 2 or len(set(self.axes)) != len(self.axes):
+            raise ValueError("a result has two axes or more, of different names")
+        if set(self.prompts) != {"clean", "corrupt"} or set(self.baselines) != {"clean", "corrupt"}:
+            raise ValueError("prompts and baselines have to be those of the clean and the corrupt run")
+        if not all(math.isfinite(value) for value in self.baselines.values() if value is not None):
+            raise ValueError("a baseline is a finite number or null")
+        if self.state.dtype != np.uint8 or self.state.max(initial=0) > UNCHANGED:
+            raise ValueError("a cell's state is 0, 1 or 2, in an array of uint8")
+        if not isinstance(self.provenance.get("model", {}), dict):
+            raise ValueError("provenance.model has to be an object")
+        return self
+
+    @model_validator(mode="after")
     def _shapes_agree(self) -> Result:
         shape = tuple(len(self.labels.get(axis, ())) for axis in self.axes)
         if self.values.shape != shape or self.state.shape != shape:
@@ -176,7 +190,7 @@ class Result(_Part):
         """
         try:
             wire = json.loads(text)
-        except ValueError as problem:
+        except (ValueError, RecursionError) as problem:
             raise ValueError(f"This is no JSON: {problem}") from None
         return cls.from_wire(wire)
 

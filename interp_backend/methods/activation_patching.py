@@ -18,10 +18,11 @@ import numpy as np
 import torch
 
 from ..executor import Patch, Run, record, run_patches, unchanged, why_not_by_hand
-from ..metrics import MetricFunction, Reference, resolve
+from ..metrics import MetricFunction, Reference, baseline_warnings, needs_of, resolve
 from ..model import ACTIVATIONS, LanguageModel, load_model
-from ..prompts import PromptPair, TokenizedPair, tokenize
+from ..prompts import PromptPair, TokenizedPair, as_pair, tokenize
 from ..results import COMPUTED, NOT_COMPUTED, UNCHANGED, Prompt, Result, TopTokens, finite_or_none
+from ..turn import Turn
 from .provenance import provenance
 from .top_tokens import texts_of, top_tokens
 
@@ -95,24 +96,27 @@ def activation_patching_steps(
     `complete` False. The model's lock is held from the first step until the iterator ends or is closed.
     """
     model = load_model(model)
-    tokenized = tokenize(model, pair)
-    tokenized.refuse(equal_lengths=True)
+    if top_k < 0:
+        raise ValueError(f"top_k is how many tokens to keep, 0 or more, not {top_k}.")
+    tokenized = tokenize(model, as_pair(pair))
+    tokenized.refuse(needs_of(metric), equal_lengths=True)
     axes = choose_axes(model, activation, axes)
     if direction not in get_args(Direction):
         raise ValueError(f"There is no direction {direction!r}. Choose denoise or noise.")
     began = time.perf_counter()
-    with model.lock:
-        clean = record(model, tokenized.ids["clean"], [activation])
-        corrupt = record(model, tokenized.ids["corrupt"], [activation])
+    with Turn(model) as turn:
+        clean = record(turn, tokenized.ids["clean"], [activation])
+        corrupt = record(turn, tokenized.ids["corrupt"], [activation])
         base, source = (corrupt, clean) if direction == "denoise" else (clean, corrupt)
         reference = Reference(tokenized.answer_id("clean"), tokenized.answer_id("corrupt"), clean.logits)
         name, label, measure = resolve(metric, reference)
-        result = _empty_result(model, tokenized, axes, clean, corrupt, measure, top_k)
+        result = _empty_result(turn, tokenized, axes, clean, corrupt, measure, top_k)
         result.params.update(activation=activation, axes=list(axes), direction=direction, metric=name)
         result.metric_label = label
-        result.provenance["executor"] = "blocks" if why_not_by_hand(model, base) is None else "hooks"
-        result.provenance["executor_reason"] = why_not_by_hand(model, base)
-        yield from _sweep(model, base, source, result, measure, top_k, began)
+        result.provenance["executor"] = "blocks" if why_not_by_hand(turn, base) is None else "hooks"
+        result.provenance["executor_reason"] = why_not_by_hand(turn, base)
+        result.provenance["warnings"] += baseline_warnings(name, label, *result.baselines.values())
+        yield from _sweep(turn, base, source, result, measure, top_k, began)
 
 
 def choose_axes(model: LanguageModel, activation: str, axes: Sequence[str] | None) -> tuple[str, ...]:
@@ -121,16 +125,16 @@ def choose_axes(model: LanguageModel, activation: str, axes: Sequence[str] | Non
     Raises:
         ValueError: an activation that doesn't exist or that this model doesn't have, or axes that don't fit.
     """
-    if activation not in ACTIVATIONS:
+    if not isinstance(activation, str) or activation not in ACTIVATIONS:
         raise ValueError(f"There is no activation {activation!r}. Choose one of {', '.join(ACTIVATIONS)}.")
     if activation in model.unavailable:
         raise ValueError(model.unavailable[activation])
     choices = axes_of(activation)
     if axes is None:
         return choices[0]
-    if tuple(axes) not in choices:
+    if not isinstance(axes, (list, tuple)) or tuple(axes) not in choices:
         fitting = " or ".join(str(choice) for choice in choices)
-        raise ValueError(f"The axes of {activation} are {fitting}, not {tuple(axes)}.")
+        raise ValueError(f"The axes of {activation} are {fitting}, not {axes!r}.")
     return tuple(axes)
 
 
@@ -142,7 +146,7 @@ def axes_of(activation: str) -> list[tuple[str, ...]]:
 
 
 def _empty_result(
-    model: LanguageModel,
+    turn: Turn,
     tokenized: TokenizedPair,
     axes: tuple[str, ...],
     clean: Run,
@@ -151,7 +155,7 @@ def _empty_result(
     top_k: int,
 ) -> Result:
     """A result with no cell computed, and all that is known before the first."""
-    texts = tokenized.texts
+    model, texts = turn.model, tokenized.texts
     all_labels = {
         "layer": [str(i) for i in range(model.n_layers)],
         "head": [str(i) for i in range(model.n_heads)],
@@ -181,7 +185,7 @@ def _empty_result(
         top=top,
         top_runs=tops if top_k else {},
         tokens=texts_of(model, *(t.ids for t in tops.values())),
-        provenance=provenance(model),
+        provenance=provenance(turn),
     )
 
 
@@ -196,7 +200,7 @@ def _prompt(tokenized: TokenizedPair, side: Literal["clean", "corrupt"]) -> Prom
 
 
 def _sweep(
-    model: LanguageModel,
+    turn: Turn,
     base: Run,
     source: Run,
     result: Result,
@@ -206,16 +210,16 @@ def _sweep(
 ) -> Iterator[Step]:
     places = [dict(zip(result.axes, index)) for index in itertools.product(*map(range, result.values.shape))]
     patches = [Patch(result.params["activation"], **place) for place in places]
-    equal = [cell for cell, patch in enumerate(patches) if unchanged(base, source, model, patch)]
+    equal = [cell for cell, patch in enumerate(patches) if unchanged(base, source, turn.model, patch)]
     to_run = sorted(set(range(len(patches))) - set(equal))
-    _fill(model, result, equal, base.logits[None], measure, top_k, UNCHANGED)
+    _fill(turn.model, result, equal, base.logits[None], measure, top_k, UNCHANGED)
     result.provenance.update(complete=result.complete, seconds=time.perf_counter() - began)
     yield Step(result, equal, 0, len(to_run), None)
 
     started, done = time.perf_counter(), 0
-    for chosen, logits in run_patches(model, base, source, [patches[cell] for cell in to_run]):
+    for chosen, logits in run_patches(turn, base, source, [patches[cell] for cell in to_run]):
         cells = [to_run[i] for i in chosen]
-        _fill(model, result, cells, logits, measure, top_k, COMPUTED)
+        _fill(turn.model, result, cells, logits, measure, top_k, COMPUTED)
         done += len(cells)
         now = time.perf_counter()
         result.provenance.update(complete=result.complete, seconds=now - began)

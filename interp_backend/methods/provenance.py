@@ -5,17 +5,17 @@ from __future__ import annotations
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-from ..model import LanguageModel
+from ..turn import Turn
 
 
-def provenance(model: LanguageModel) -> dict[str, Any]:
+def provenance(turn: Turn) -> dict[str, Any]:
     """The model, the versions that matter for a number, and anything that might have changed it."""
     warnings = []
-    if hooks := model.users_hooks():
+    if hooks := turn.users_hooks:
         named = ", ".join(hooks[:3]) + (" and others" if len(hooks) > 3 else "")
         warnings.append(f"The model carries hooks of your own ({named}); they acted on every run.")
     return {
-        "model": model.describe(),
+        "model": turn.model.describe(),
         "versions": {name: _version(name) for name in ("hookscope", "transformer_lens", "transformers", "torch")},
         "warnings": warnings,
     }

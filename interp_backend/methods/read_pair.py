@@ -8,10 +8,11 @@ import torch
 from pydantic import BaseModel
 
 from ..executor import record
-from ..metrics import METRICS, MetricFunction, Reference, resolve
+from ..metrics import MetricFunction, Reference, baseline_warnings, needs_of, resolve
 from ..model import load_model
-from ..prompts import PairWarning, PromptPair, tokenize
+from ..prompts import PairWarning, PromptPair, as_pair, tokenize
 from ..results import TopTokens, finite_or_none
+from ..turn import Turn
 from .top_tokens import texts_of, top_tokens
 
 
@@ -51,16 +52,16 @@ def read_pair(
         top_k: how many likely tokens to list for each prompt.
     """
     model = load_model(model)
-    tokenized = tokenize(model, pair)
+    tokenized = tokenize(model, as_pair(pair))
     blocked = {w.field for w in tokenized.warnings if w.code in ("empty_prompt", "too_long")}
-    with model.lock:
+    with Turn(model) as turn:
         logits = {
-            side: record(model, tokenized.ids[side]).logits for side in ("clean", "corrupt") if side not in blocked
+            side: record(turn, tokenized.ids[side]).logits for side in ("clean", "corrupt") if side not in blocked
         }
     top_runs = {side: top_tokens(run, top_k) for side, run in logits.items()}
     name: str | None = None
     label, baselines, warnings = "", {}, []
-    unscored = any(w.code == "several_tokens" for w in tokenized.warnings)
+    unscored = any(w.code == "several_tokens" and w.field in needs_of(metric) for w in tokenized.warnings)
     if len(logits) == 2 and not unscored:
         reference = Reference(tokenized.answer_id("clean"), tokenized.answer_id("corrupt"), logits["clean"])
         try:
@@ -70,7 +71,8 @@ def read_pair(
         else:
             values = measure(torch.stack([logits["clean"], logits["corrupt"]])).tolist()
             baselines = {"clean": finite_or_none(values[0]), "corrupt": finite_or_none(values[1])}
-            warnings = _not_better(name, label, *values)
+            sentences = baseline_warnings(name, label, *values)
+            warnings = [PairWarning(code="baselines", level="warning", message=s) for s in sentences]
             label = _with_answers(name, label, tokenized.texts)
     return PairReading(
         pair=pair,
@@ -83,27 +85,8 @@ def read_pair(
     )
 
 
-def _not_better(name: str, label: str, clean: float, corrupt: float) -> list[PairWarning]:
-    higher_is_better = METRICS[name].higher_is_better if name in METRICS else True
-    if clean > corrupt if higher_is_better else clean < corrupt:
-        return []
-    return [
-        PairWarning(
-            code="clean_not_better",
-            level="warning",
-            message=f"The clean run's {label} ({_number(clean)}) is no better than the corrupt run's "
-            f"({_number(corrupt)}), so there is nothing for patching to restore. Check that the answers are not "
-            "swapped, or choose prompts that the model gets right.",
-        )
-    ]
-
-
 def _with_answers(name: str, label: str, texts: dict[str, list[str]]) -> str:
     clean, corrupt = (texts[f"{side}_answer"] for side in ("clean", "corrupt"))
     if name == "logit_diff":
         return f"{label}, {clean[0].strip()} \u2212 {corrupt[0].strip()}"
     return f"{label} of {clean[0].strip()}" if name != "kl" and clean else label
-
-
-def _number(value: float) -> str:
-    return f"{value:.2f}".replace("-", "\u2212")

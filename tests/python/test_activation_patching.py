@@ -180,6 +180,33 @@ def test_a_metric_of_the_wrong_shape_is_refused(embedded, capitals):
         ib.activation_patching(embedded, capitals, metric=lambda logits: logits)
 
 
+def test_a_metric_may_write_into_what_it_gets_and_carry_gradients():
+    probe = torch.nn.Linear(257, 1)
+
+    def vandal(logits):
+        values = probe(logits)[:, 0]
+        logits[:] = 0
+        return values
+
+    result = ib.activation_patching(bridge("gpt2"), PAIR, metric=vandal, top_k=3)
+    plain = ib.activation_patching(bridge("gpt2"), PAIR, top_k=3)
+    np.testing.assert_allclose(result.top.logits, plain.top.logits, atol=1e-5)
+
+
+def test_what_is_wrong_with_an_answer_that_the_metric_does_not_read_forbids_nothing():
+    pair = PAIR.model_copy(update={"corrupt_answer": "several letters"})
+    assert ib.activation_patching(bridge("gpt2"), pair, metric="prob").complete
+    assert ib.activation_patching(bridge("gpt2"), pair, metric="kl").complete
+    with pytest.raises(ValueError, match="corrupt answer is 15 tokens"):
+        ib.activation_patching(bridge("gpt2"), pair)
+
+
+def test_a_scale_with_close_ends_is_said_to_be_short(embedded):
+    pair = ib.PromptPair(clean="The key to", corrupt="The keys to", clean_answer=" are", corrupt_answer=" is")
+    result = ib.activation_patching(embedded, pair, metric=lambda logits: 100 + 1e-3 * logits[:, 5].abs())
+    assert len(result.provenance["warnings"]) == 1
+
+
 def test_top_tokens_are_those_of_the_patched_run():
     raw = bridge("gpt2")
     result = ib.activation_patching(raw, PAIR, top_k=4)

@@ -15,7 +15,7 @@ BACKEND = sorted((ROOT / "interp_backend").rglob("*.py"))
 WIDGETS = sorted((ROOT / "widgets").rglob("*.py"))
 
 # From the ground: a room imports only from lower floors.
-FLOORS = ["model", "prompts", "metrics", "tasks", "results", "plot", "executor", "methods", "protocol", "jobs"]
+FLOORS = ["model", "turn", "prompts", "metrics", "tasks", "results", "plot", "executor", "methods", "protocol", "jobs"]
 
 
 def imports(path: Path) -> set[str]:

@@ -8,6 +8,7 @@ import threading
 import pytest
 import torch
 import transformers
+from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
 
 import interp_backend as ib
 from interp_backend.methods.activation_patching import activation_patching_steps
@@ -44,7 +45,7 @@ def test_a_directory_of_pickles_is_refused_until_allowed(saved):
     weights = transformers.AutoModelForCausalLM.from_pretrained(saved).state_dict()
     torch.save(weights, saved / "pytorch_model.bin")
     (saved / "model.safetensors").unlink()
-    with pytest.raises(ValueError, match=r"pickled \(pytorch_model.bin\).*allow_pickle"):
+    with pytest.raises(ValueError, match=r"no weights in safetensors.*allow_pickle"):
         ib.load_model(saved)
     assert ib.load_model(saved, allow_pickle=True).n_layers == 3
 
@@ -59,7 +60,7 @@ def test_a_safetensors_file_that_is_not_the_weights_does_not_let_pickles_in(save
     (saved / "model.safetensors").unlink()
     (saved / "pytorch_model.bin").write_bytes(b"")
     (saved / decoy).write_text('{"weight_map": {"lm_head.weight": "pytorch_model.bin"}}')
-    with pytest.raises(ValueError, match=r"pickled \(pytorch_model.bin\)"):
+    with pytest.raises(ValueError, match="no weights in safetensors"):
         ib.load_model(saved)
 
 
@@ -87,7 +88,7 @@ def test_a_users_model_stays_as_it_was():
 def test_a_users_own_hook_stays_acts_and_is_mentioned():
     raw = boot(random_model("gpt2"), "hooked")
     plain = ib.activation_patching(raw, PAIR)
-    assert plain.provenance["warnings"] == []
+    assert not [warning for warning in plain.provenance["warnings"] if "hooks" in warning]
     calls = []
     raw.hook_dict["blocks.1.hook_mlp_out"].add_perma_hook(lambda value, hook: calls.append(1) or value * 0)
     result = ib.activation_patching(raw, PAIR)
@@ -116,13 +117,18 @@ def test_no_hook_is_left_behind(ending):
         next(steps)
         steps.close()
     else:
-        with pytest.raises(RuntimeError if ending == "error" else KeyboardInterrupt):
+        with pytest.raises(ValueError if ending == "error" else KeyboardInterrupt):
             list(steps)
     assert hooks_on(raw) == hooks
     free = []
-    thread = threading.Thread(target=lambda: free.append(ib.load_model(raw).lock.acquire(blocking=False)))
+
+    def try_lock():
+        with ib.load_model(raw).lock:
+            free.append(True)
+
+    thread = threading.Thread(target=try_lock, daemon=True)
     thread.start()
-    thread.join()
+    thread.join(20)
     assert free == [True]
 
 
@@ -133,6 +139,90 @@ def test_dead_and_missing_activations_are_known(architecture):
     assert model.dead_hooks == dead
     assert set(model.unavailable) == ({"resid_mid"} if architecture in PARALLEL else set())
     assert model.users_hooks() == []  # opt carries some of TransformerLens's own
+
+
+def test_another_threads_runs_stay_apart_from_a_sweep():
+    """The next cell runs the model, plainly and with a cache, while a widget sweeps it."""
+    raw = boot(random_model("gpt2"), "shared")
+    model = ib.load_model(raw)
+    options = {"activation": "z", "axes": ("layer", "head", "position")}
+    alone = ib.activation_patching(model, PAIR, **options)
+    prompt = raw.to_tokens("hello world")  # as long as the pair's: a mix-up would not even raise
+    with torch.no_grad():
+        logits, cache = raw.run_with_cache(prompt)
+    results, sweeping = [], threading.Event()
+
+    def sweep():
+        for _ in range(3):
+            results.append(ib.activation_patching(model, PAIR, **options))
+        sweeping.set()
+
+    thread = threading.Thread(target=sweep)
+    thread.start()
+    runs = 0
+    while not sweeping.is_set() or runs < 3:
+        with torch.no_grad():
+            torch.testing.assert_close(raw(prompt), logits)
+            again, fresh = raw.run_with_cache(prompt)
+        torch.testing.assert_close(again, logits)
+        for name in cache:
+            torch.testing.assert_close(fresh[name], cache[name], msg=name)
+        runs += 1
+    thread.join()
+    for result in results:
+        assert abs(result.values - alone.values).max() < 1e-5
+    assert len(results) == 3
+
+
+def test_resetting_the_models_hooks_during_a_sweep_is_noticed():
+    raw = boot(random_model("gpt2"), "reset")
+    steps = activation_patching_steps(raw, PAIR, activation="attn_out")
+    next(steps)
+    reset = raw.blocks[0].register_forward_pre_hook(lambda module, args: raw.reset_hooks() and None)
+    with pytest.raises(RuntimeError, match="Run this again"):
+        list(steps)
+    reset.remove()
+
+
+@pytest.mark.parametrize("where", ["blocks.1.attn.hook_z", "ln_final.hook_normalized"])
+def test_with_a_users_hook_each_cell_is_what_a_plain_loop_gives(where):
+    """Such a hook may mean the first row of a batch, or a position of the whole prompt."""
+    raw = boot(random_model("gpt2"), "hooked")
+
+    def users(value, hook):
+        value[0, 4] = 0
+        return value
+
+    raw.hook_dict[where].add_perma_hook(users)
+    result = ib.activation_patching(raw, PAIR, activation="mlp_out")
+    a, b = (raw.tokenizer(t, add_special_tokens=False)["input_ids"][0] for t in ("a", "b"))
+    with torch.no_grad():
+        _, cache = raw.run_with_cache(raw.to_tokens(PAIR.clean))
+        for layer, position in [(0, 5), (1, 8), (2, 11)]:
+
+            def put(value, hook, layer=layer, position=position):
+                value[:, position] = cache[f"blocks.{layer}.hook_mlp_out"][:, position]
+                return value
+
+            hooks = [(f"blocks.{layer}.hook_mlp_out", put)]
+            logits = raw.run_with_hooks(raw.to_tokens(PAIR.corrupt), fwd_hooks=hooks)[0, -1]
+            assert result.values[layer, position] == pytest.approx(float(logits[a] - logits[b]), abs=1e-5)
+    assert result.provenance["executor"] == "hooks"
+
+
+def test_a_tokenizer_that_puts_a_space_before_every_text_scores_the_right_token():
+    raw = boot(random_model("llama"), "sentencepiece")
+    pieces = ["<unk>", "<s>", "\u2581", "\u2581is", "\u2581Oslo", "\u2581Rome"]
+    tokenizer = Tokenizer(models.WordLevel({piece: i for i, piece in enumerate(pieces)}, unk_token="<unk>"))
+    tokenizer.normalizer = normalizers.Sequence([normalizers.Prepend("\u2581"), normalizers.Replace(" ", "\u2581")])
+    tokenizer.pre_tokenizer = pre_tokenizers.Split("\u2581", "merged_with_next")
+    # without a beginning-of-text token, which is not what this is about
+    raw.tokenizer = transformers.PreTrainedTokenizerFast(tokenizer_object=tokenizer, unk_token="<unk>")
+    model = ib.load_model(raw)
+    assert model.token_texts(model.answer_ids(" Oslo")) == [" ", " Oslo"]  # by itself
+    assert model.token_texts(model.answer_ids(" Oslo", "Rome is")) == [" Oslo"]  # where it stands
+    pair = ib.PromptPair(clean="Rome is", corrupt="Oslo is", clean_answer=" Rome", corrupt_answer=" Oslo")
+    assert ib.tokenize(model, pair).warnings == []
 
 
 def test_a_model_in_training_mode_is_refused():

@@ -120,7 +120,8 @@ def test_empty_prompts_and_missing_answers(embedded):
 def test_a_clean_run_that_is_no_better_than_the_corrupt_one(embedded, capitals):
     swapped = capitals.model_copy(update={"clean": capitals.corrupt, "corrupt": capitals.clean})
     (warning,) = ib.read_pair(embedded, swapped).warnings
-    assert warning.code == "clean_not_better" and "swapped" in warning.message
+    assert warning.code == "baselines" and "swapped" in warning.message
+    assert ib.activation_patching(embedded, swapped).provenance["warnings"] == [warning.message]
     assert ib.read_pair(embedded, capitals).warnings == []
 
 

@@ -107,6 +107,27 @@ def test_arrays_that_do_not_fit_the_labels_are_refused(result):
         Result.from_json(json.dumps(wire))
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"prompts": {}},
+        {"axes": ["layer", "layer"]},
+        {"baselines": {"clean": 1.0}},
+        {"provenance": {"model": "a text"}},
+        {"state": encode_array(np.full((4, 6), 7, np.uint8))},
+        {"state": encode_array(np.zeros((4, 6), np.float32))},
+    ],
+)
+def test_results_that_make_no_sense_are_refused(result, change):
+    with pytest.raises(ValueError):
+        Result.from_json(json.dumps(json.loads(result.to_json()) | change))
+
+
+def test_json_that_is_nested_without_end_is_refused():
+    with pytest.raises(ValueError, match="no JSON"):
+        Result.from_json("[" * 100_000)
+
+
 def test_normalized_means_the_same_in_both_directions(embedded, capitals):
     denoise = ib.activation_patching(embedded, capitals)
     noise = ib.activation_patching(embedded, capitals, direction="noise")

@@ -267,6 +267,59 @@ def test_a_heatmap_follows_an_editor(embedded, editor):
     heatmap.close()
 
 
+def test_a_closed_heatmap_no_longer_follows_its_editor(embedded, editor):
+    heatmap = Watched(hs.PatchHeatmap, embedded, editor)
+    shown = heatmap.result
+    heatmap.close()
+    editor.pair = editor.pair.model_copy(update={"clean": "The capital of France is", "clean_answer": " Paris"})
+    assert heatmap.pair.clean == "The capital of Norway is"
+    heatmap.run()
+    assert heatmap.wait(60) and heatmap.result is shown
+
+
+def test_a_request_is_taken_as_a_whole_or_not_at_all(heatmap):
+    ask(heatmap, "activation_patching", activation="z", axes=["layer", "position"], metric="kl", direction="noise")
+    assert heatmap.error["field"] == "axes"
+    assert (heatmap.activation, heatmap.axes, heatmap.metric, heatmap.direction) == (
+        "resid_pre",
+        ["layer", "position"],
+        "logit_diff",
+        "denoise",
+    )
+
+
+def test_a_shown_result_brings_its_pair_and_its_metric_even_of_another_day(heatmap, embedded):
+    def mine(logits):
+        return logits[:, 7]
+
+    pair = hs.PromptPair(clean="The key to the cabinet", corrupt="The keys to the cabinet")
+    loaded = Result.from_json(ib.activation_patching(embedded, pair, metric=mine).to_json())
+    heatmap.result = loaded
+    assert heatmap.pair.clean == "The key to the cabinet" and heatmap.metric == "mine"
+    heatmap.run()
+    assert heatmap.wait(60) and "no metric 'mine'" in heatmap.error["message"]
+    broken = loaded.model_copy(update={"params": {**loaded.params, "direction": "up"}})
+    with pytest.raises(traitlets.TraitError, match="direction"):
+        heatmap.result = broken
+    assert heatmap.result is loaded
+
+
+def test_a_selection_may_come_from_a_dataframe(heatmap):
+    heatmap.selection = {"layer": np.int64(1), "position": np.int64(5)}
+    assert heatmap.selection == {"layer": 1, "position": 5}
+    json.dumps(heatmap.selection)
+
+
+def test_a_page_that_cannot_be_written_leaves_the_old_one_whole(heatmap, tmp_path):
+    page = heatmap.save(tmp_path / "map.html")
+    before = page.read_bytes()
+    heatmap.layer_zero = "top"
+    (tmp_path / "map.html.part").mkdir()  # writing fails
+    with pytest.raises(OSError):
+        heatmap.save(page)
+    assert page.read_bytes() == before
+
+
 def test_a_pair_can_be_set_as_a_dictionary_and_a_bad_one_is_refused(editor):
     editor.pair = {"clean": "a b", "corrupt": "a c"}
     assert editor.wait(60) and editor.pair == hs.PromptPair(clean="a b", corrupt="a c")

@@ -21,6 +21,7 @@ STATIC = Path(__file__).parent / "static"
 class HookscopeWidget(anywidget.AnyWidget):
     """A view on one model. Work runs on the model's worker thread; the cell that asks for it returns at once."""
 
+    _closed = False
     _job: Job | None = None  # also for a widget whose __init__ failed, which is closed all the same
 
     # The only traits that a view may set; everything else comes as a request, or not at all.
@@ -63,6 +64,7 @@ class HookscopeWidget(anywidget.AnyWidget):
     def close(self) -> None:
         """Close the widget, and stop what it was running."""
         self.cancel()
+        self._closed = True
         super().close()
 
     # What comes from a view
@@ -108,6 +110,8 @@ class HookscopeWidget(anywidget.AnyWidget):
     def _submit(self, id: str, steps: Callable[[], Iterator[Any]], on_step: Callable[[Any], None]) -> None:
         """Queue work in place of what this widget was doing. Its steps and its end arrive on the worker's thread."""
 
+        if self._closed:
+            return
         current = self._current = object()
 
         def heard(job: Job, step: Any) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import operator
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -19,7 +21,7 @@ from interp_backend.methods.activation_patching import (
     axes_of,
     choose_axes,
 )
-from interp_backend.metrics import METRICS
+from interp_backend.metrics import METRICS, name_of
 from interp_backend.model import ACTIVATIONS, load_model
 from interp_backend.prompts import PromptPair
 from interp_backend.protocol import BadRequest, Request
@@ -30,6 +32,7 @@ from .prompt_pair_editor import PromptPairEditor
 from .report import View, write_page
 from .traits import PairTrait, ResultTrait
 
+CHOICES = ("activation", "axes", "metric", "direction")  # in this order: which axes fit depends on the activation
 TOP_K = 10
 SECONDS_BETWEEN_PARTIALS = 0.04  # a view draws no faster, and a slow host chokes on more
 
@@ -66,6 +69,7 @@ class PatchHeatmap(HookscopeWidget):
     """
 
     _esm = STATIC / "patch_heatmap.js"
+    _editor: PromptPairEditor | None = None
 
     activation = traitlets.Unicode("resid_pre", help="Which activation is patched.").tag(sync=True)
     axes = traitlets.List(traitlets.Unicode(), help="The axes of the sweep.").tag(sync=True)
@@ -91,7 +95,8 @@ class PatchHeatmap(HookscopeWidget):
         editor = pair if isinstance(pair, PromptPairEditor) else None
         model = load_model(model)
         self._own_metric = metric if callable(metric) else None
-        self._settling = True  # changes of traits start no sweep until all are in place
+        self._settling = threading.local()  # by thread: changes of traits start no sweep until all are in place
+        self._settling.on = True
         self._unsent: list[int] = []
         self._last_sent = 0.0
         self.sweep_id = ""
@@ -110,10 +115,21 @@ class PatchHeatmap(HookscopeWidget):
                 "directions": DIRECTIONS,
             },
         )
-        self._settling = False
+        self._settling.on = False
+        self._editor = editor
         if editor is not None:
-            editor.observe(lambda change: setattr(self, "pair", change["new"]), "pair")
+            editor.observe(self._follow, "pair")
         self.run()
+
+    def close(self) -> None:
+        """Close the widget: it stops what it was running, and following its editor."""
+        if self._editor is not None:
+            self._editor.unobserve(self._follow, "pair")
+            self._editor = None
+        super().close()
+
+    def _follow(self, change: Any) -> None:
+        self.pair = change["new"]
 
     def run(self) -> None:
         """Start the sweep that the traits describe, in place of one that is running."""
@@ -146,6 +162,8 @@ class PatchHeatmap(HookscopeWidget):
         metric = proposal["value"]
         if self._own_metric is not None and metric == name_of(self._own_metric):
             return self._own_metric  # a view knows it by its name alone
+        if self.result is not None and metric == self.result.params.get("metric"):
+            return metric  # that of the result that is shown, perhaps a function from another day
         if not callable(metric) and metric not in METRICS:
             raise traitlets.TraitError(f"There is no metric {metric!r}. Choose one of {', '.join(METRICS)}.")
         return metric
@@ -154,9 +172,19 @@ class PatchHeatmap(HookscopeWidget):
     def _valid_selection(self, proposal: Any) -> dict[str, int] | None:
         return valid_selection(proposal["value"], self.result)
 
+    @traitlets.validate("result")
+    def _valid_result(self, proposal: Any) -> Result | None:
+        result = proposal["value"]
+        if result is not None and not self._is_settling():
+            _checked(lambda: choose_axes(self.model, result.params.get("activation"), result.axes))
+            if result.params.get("direction") not in ("denoise", "noise") or "metric" not in result.params:
+                raise traitlets.TraitError("This result does not say which direction and which metric it is of.")
+            result.params.update(axes=list(result.axes))
+        return result
+
     @traitlets.observe("pair", "activation", "axes", "metric", "direction")
     def _on_change(self, change: Any) -> None:
-        if self._settling:
+        if self._is_settling():
             return
         with self._settled():
             if change["name"] == "activation":
@@ -169,37 +197,42 @@ class PatchHeatmap(HookscopeWidget):
     @traitlets.observe("result")
     def _on_result(self, change: Any) -> None:
         """A result that a user puts here is shown with its own choices, and stops the sweep that would replace it."""
-        if self._settling or change["new"] is None:
+        if self._is_settling() or change["new"] is None:
             return
         self.cancel()
         self._current = object()
-        params = change["new"].params
         with self._settled():
-            for name in ("activation", "axes", "metric", "direction"):
-                if name in params:
-                    setattr(self, name, params[name])
+            for name in CHOICES:
+                setattr(self, name, change["new"].params[name])
+            self.pair = _pair_of(change["new"])
+            self.info = {**dict(self.info), "metrics": _metric_menu(self.metric)}
         self.selection = None
         self.error = None
         self.status = "done"
 
     @contextmanager
     def _settled(self) -> Iterator[None]:
-        before, self._settling = self._settling, True
+        before, self._settling.on = self._is_settling(), True
         try:
             yield
         finally:
-            self._settling = before
+            self._settling.on = before
+
+    def _is_settling(self) -> bool:
+        return getattr(self._settling, "on", False)
 
     def _answer(self, request: Request) -> None:
         if request.method != "activation_patching":
             return super()._answer(request)
-        wanted = request.params
+        wanted = request.params.model_dump()
+        before = {name: getattr(self, name) for name in CHOICES}
         with self._settled():
-            for name in ("activation", "axes", "metric", "direction"):
-                value = getattr(wanted, name)
+            for name in CHOICES:
                 try:
-                    setattr(self, name, list(value) if name == "axes" else value)
+                    setattr(self, name, list(wanted[name]) if name == "axes" else wanted[name])
                 except traitlets.TraitError as problem:
+                    for kept, value in before.items():  # all of a choice or none of it
+                        setattr(self, kept, value)
                     raise BadRequest(str(problem), name, request.id) from None
         self._sweep(request.id)
 
@@ -253,13 +286,24 @@ def valid_selection(selection: Any, result: Result | None) -> dict[str, int] | N
     if not _fits(selection, result):
         ranges = ", ".join(f"{axis} 0 to {n - 1}" for axis, n in zip(result.axes, result.values.shape))
         raise traitlets.TraitError(f"There is no cell {selection}. Name {ranges}.")
-    return dict(selection)
+    return {axis: operator.index(selection[axis]) for axis in result.axes}
 
 
 def _fits(selection: dict[str, Any], result: Result) -> bool:
     sizes = dict(zip(result.axes, result.values.shape))
-    whole = all(isinstance(index, int) and not isinstance(index, bool) for index in selection.values())
+    whole = all(hasattr(index, "__index__") and not isinstance(index, bool) for index in selection.values())
     return set(selection) == set(sizes) and whole and all(0 <= selection[axis] < sizes[axis] for axis in sizes)
+
+
+def _pair_of(result: Result) -> PromptPair:
+    """The pair that a result is of; its answers were scored by their first tokens."""
+    clean, corrupt = result.prompts["clean"], result.prompts["corrupt"]
+    return PromptPair(
+        clean=clean.text,
+        corrupt=corrupt.text,
+        clean_answer=clean.answer or "",
+        corrupt_answer=corrupt.answer or "",
+    )
 
 
 def _caption(result: Result) -> str:
@@ -268,10 +312,6 @@ def _caption(result: Result) -> str:
     answers = [f"“{prompt.answer}” ({side})" for side, prompt in result.prompts.items() if prompt.answer is not None]
     parts = [str(model.get("name", "")), f"weights {model['weights']}" if "weights" in model else ""]
     return " · ".join(filter(None, [*parts, f"answers {' and '.join(answers)}" if answers else ""]))
-
-
-def name_of(metric: Any) -> str:
-    return metric if isinstance(metric, str) else getattr(metric, "__name__", type(metric).__name__)
 
 
 def _checked(check: Callable[[], Any]) -> Any:
@@ -298,8 +338,8 @@ def _activation_menu(unavailable: dict[str, str]) -> list[dict[str, Any]]:
     return menu
 
 
-def _metric_menu(own: Callable[..., Any] | None) -> list[dict[str, str]]:
+def _metric_menu(own: Callable[..., Any] | str | None) -> list[dict[str, str]]:
     menu = [{"name": metric.name, "label": metric.label, "help": metric.help} for metric in METRICS.values()]
-    if own is not None:
+    if own is not None and own not in METRICS:
         menu.append({"name": name_of(own), "label": name_of(own), "help": "your own function of the logits"})
     return menu

@@ -8,7 +8,7 @@ from typing import Any
 import traitlets
 
 from interp_backend.methods.read_pair import PairReading, read_pair
-from interp_backend.metrics import METRICS
+from interp_backend.metrics import METRICS, name_of
 from interp_backend.model import load_model
 from interp_backend.prompts import PromptPair, tokenize
 from interp_backend.protocol import Request
@@ -38,7 +38,7 @@ class PromptPairEditor(HookscopeWidget):
     pair = PairTrait(help="The live pair.")
     metric = traitlets.Union(
         [traitlets.Enum(list(METRICS)), traitlets.Callable()], help="A metric's name, or a function of logits."
-    ).tag(sync=True, to_json=lambda metric, _: metric if isinstance(metric, str) else metric.__name__)
+    ).tag(sync=True, to_json=lambda metric, _: name_of(metric))
     tokens = traitlets.Dict(help="The pair as the tokenizer has it, aligned and checked.").tag(sync=True)
     reading: traitlets.Instance[PairReading | None] = traitlets.Instance(
         PairReading, allow_none=True, help="What the model says to the pair."

@@ -6,6 +6,7 @@ import base64
 import hashlib
 import html
 import json
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -65,9 +66,11 @@ def write_page(path: str | Path, views: list[View], title: str) -> Path:
         state=json.dumps(page, allow_nan=False).replace("<", "\\u003c"),
         script=script,
     )
-    # no newline translation, which would change the script under its hash
-    with path.open("w", encoding="utf-8", newline="") as file:
-        file.write(text)
+    # As bytes: no newline is translated, which would change the script under its hash. Lone surrogates, which are no
+    # text, become question marks. And an older page stays whole until the new one is.
+    unfinished = path.with_name(f"{path.name}.part")
+    unfinished.write_bytes(text.encode("utf-8", "replace"))
+    os.replace(unfinished, path)
     return path
 
 
