@@ -1,6 +1,6 @@
 // Puts a view into the element that a host gives, styles included, so that shadow roots work too.
 import { type ComponentChildren, type JSX, render } from "preact";
-import { useRef } from "preact/hooks";
+import { useErrorBoundary, useRef } from "preact/hooks";
 import { PaletteProvider, useRootPalette } from "./theme";
 import themeCss from "./theme.css";
 
@@ -10,12 +10,26 @@ export function mount(el: HTMLElement, css: string, view: JSX.Element): () => vo
   style.textContent = themeCss + css;
   const host = document.createElement("div");
   el.append(style, host);
-  render(view, host);
+  render(<Boundary>{view}</Boundary>, host);
   return () => {
     render(null, host);
     host.remove();
     style.remove();
   };
+}
+
+/** A view that fails says so in its place, and can be drawn again once its data has changed. */
+function Boundary({ children }: { children: ComponentChildren }) {
+  const [error, reset] = useErrorBoundary();
+  if (error === undefined) return <>{children}</>;
+  return (
+    <div class="hs-root" data-hs="failed" role="alert">
+      This view can't be drawn: {error instanceof Error ? error.message : String(error)}.{" "}
+      <button type="button" onClick={reset}>
+        Draw it again
+      </button>
+    </div>
+  );
 }
 
 interface RootProps {

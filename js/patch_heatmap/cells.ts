@@ -39,7 +39,7 @@ export function legendTicks(sweep: Sweep): LegendTick[] {
     { value: -1, text: fixed(-1, 0), word: denoise ? undefined : "corrupt" },
   ];
   // A tick for the ends too, where it would not run into the one beside it.
-  if (domain < 1.3) return named;
+  if (domain < 1.6) return named;
   const end = fixed(domain, domain === WIDEST ? 0 : 1);
   return [
     { value: domain, text: clipped ? `\u2265 ${end}` : end },

@@ -26,12 +26,19 @@ const HOW_TO_READ: Record<Direction, string> = {
   noise: "corrupt into clean; \u22121 = answer fully destroyed",
 };
 
+/** Where there is no scale. */
+const RAW: Record<Direction, string> = {
+  denoise: "clean into corrupt; raw values",
+  noise: "corrupt into clean; raw values",
+};
+
 export function PatchHeatmapView({ model, state }: ViewProps) {
   const shown = useStore(state.shown);
   const error = useTrait<Failure | null>(model, "error");
   const stale = useTrait<Status>(model, "status") === "error";
   const { sweep } = shown;
-  const subtitle = HOW_TO_READ[sweep?.json.params.direction ?? readParams(model).direction];
+  const direction = sweep?.json.params.direction ?? readParams(model).direction;
+  const subtitle = sweep && cells.isRaw(sweep) ? RAW[direction] : HOW_TO_READ[direction];
   const problem = shown.problem === null ? null : { field: null, message: shown.problem };
   return (
     <Root name="patch-heatmap" label="Activation patching">

@@ -236,6 +236,19 @@ test("after an error the last map is faded and named, since it belongs to other 
   expect(part(el, "sweep").dataset.stale).toBe("false");
 });
 
+test("a result that can't be drawn is said so, and a good one after it can be drawn", async () => {
+  const { model, el } = await show();
+  const labels = { layer: null, position: null } as unknown as Record<string, string[]>;
+  model.set("result", { ...makeResult(), labels, prompts: {} as never });
+  await settled();
+  expect(part(el, "failed").textContent).toContain("can't be drawn");
+  model.set("result", makeResult({ sweep: "sweep-2" }));
+  part(el, "failed").querySelector("button")?.click();
+  await settled();
+  expect(maybe(el, "failed")).toBeNull();
+  expect(part(el, "grid")).not.toBeNull();
+});
+
 test("a result of an unknown format is refused with a sentence", async () => {
   const { el } = await show({ result: makeResult({ schema_version: 2 }) });
   expect(part(el, "error").textContent).toContain("format 2");
