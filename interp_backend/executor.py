@@ -22,7 +22,7 @@ from .model import ACTIVATIONS, Hook, LanguageModel
 from .turn import Turn, of_this_thread
 
 FIRST_BATCH = 8
-TARGET_SECONDS = 0.025  # of one pass: batches double below it, so that cells stream and a cancel is quick
+TARGET_SECONDS = 0.025  # of one pass: batches double below half of it, so that cells stream and a cancel is quick
 MAX_ROWS = 2048  # tokens in one pass: past that, more memory and no more speed
 
 _verdicts: weakref.WeakKeyDictionary[LanguageModel, str | None] = weakref.WeakKeyDictionary()
@@ -119,7 +119,7 @@ def run_patches(turn: Turn, base: Run, source: Run, patches: Sequence[Patch]) ->
 
     Both runs need the same number of tokens and the patched activations recorded. Yields the indices of
     some patches and their logits [patch, d_vocab] at the last position, until all are done; batches grow
-    while a pass is quicker than `TARGET_SECONDS`.
+    while a pass takes less than half of `TARGET_SECONDS`.
     """
     run_chunk = _run_blocks if why_not_by_hand(turn, base) is None else _run_whole
     # A user's own hook may mean its first row, or one position: it gets what it would get in the user's own loop.
@@ -131,7 +131,7 @@ def run_patches(turn: Turn, base: Run, source: Run, patches: Sequence[Patch]) ->
         logits = turn.run(lambda chunk=chunk: run_chunk(turn.model, base, source, chunk))
         yield list(range(start, start + len(chunk))), logits
         start += len(chunk)
-        if time.perf_counter() - began < TARGET_SECONDS:
+        if time.perf_counter() - began < TARGET_SECONDS / 2:
             batch *= 2
 
 

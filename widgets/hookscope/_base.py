@@ -130,6 +130,8 @@ class HookscopeWidget(anywidget.AnyWidget):
         if job.status == "error":
             self._fail(_sentence(job.error), None, id)
         elif job.status in ("done", "cancelled"):
+            if job.status == "cancelled":
+                self.status = job.status  # the answer to an impatient click goes ahead of the data
             self._finished()
             self.send(protocol.event(id, "result" if job.status == "done" else "cancelled"))
         self.status = job.status
