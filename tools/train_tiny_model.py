@@ -1,7 +1,7 @@
 """Train the embedded model: its tokenizer, its weights, its figures on held-out prompts, its model card.
 
     python tools/train_tiny_model.py                              # everything, into interp_backend/pretrained
-    python tools/train_tiny_model.py --steps 50 --out /tmp/smoke  # a quick try
+    python tools/train_tiny_model.py --steps 50 --out build/smoke  # a quick try
     python tools/train_tiny_model.py --measure                    # measure the saved model again
 
 It needs no network: all text comes from `tiny_model_data`. The same seed, thread count and machine give the
