@@ -346,7 +346,9 @@ There are {per_task} prompts to a figure, except for capitals, where there are a
 |---|---|
 {figures}
 
-The first token of a second copy cannot be known and is not counted. To measure again:
+These figures were watched while the recipe was chosen;
+no prompt behind them was trained on. The first token of a second copy cannot be known and is not counted.
+To measure again:
 `python tools/train_tiny_model.py --measure`. `tests/python/test_pretrained.py` does the same and holds the
 figures to this card.
 
