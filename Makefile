@@ -60,6 +60,7 @@ test-legacy:
 
 bench: setup build/.test
 	$(BIN)/python benchmarks/first_light.py
+	$(BIN)/python benchmarks/activation_patching.py
 
 clean:
 	rm -rf build dist .venv node_modules widgets/hookscope/static

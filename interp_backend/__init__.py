@@ -1,22 +1,36 @@
 """Hook-based interpretability methods on decoder-only language models. Knows torch, knows no notebook."""
 
+from .interventions import Add, FromOther, FromPrompt, Intervention, Mean, Resample, Scale, Zero
+from .loading import load_model
 from .methods.activation_patching import activation_patching
+from .methods.patch_together import patch_together
 from .methods.read_pair import PairReading, read_pair
 from .metrics import METRICS
-from .model import ACTIVATIONS, LanguageModel, load_model
+from .model import ACTIVATIONS, LanguageModel
+from .pairs import PromptPairs
 from .prompts import PromptPair, TokenizedPair, tokenize
 from .results import Result
 
 __all__ = [
     "ACTIVATIONS",
     "METRICS",
+    "Add",
+    "FromOther",
+    "FromPrompt",
+    "Intervention",
     "LanguageModel",
+    "Mean",
     "PairReading",
     "PromptPair",
+    "PromptPairs",
+    "Resample",
     "Result",
+    "Scale",
     "TokenizedPair",
+    "Zero",
     "activation_patching",
     "load_model",
+    "patch_together",
     "read_pair",
     "tokenize",
 ]

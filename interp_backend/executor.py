@@ -1,284 +1,457 @@
 """Many interventions in few passes: the one place that runs a model.
 
-A patch at layer l changes nothing below layer l. So a prompt is run once and every block's input kept
-(`record`); each patched run then starts at its own layer, in one batch with the runs that are already under
-way (`run_patches`). Where a model's blocks can't be called so, the same patches run as a batch through the
-whole model with hooks: slower, and the same numbers. `how_blocks_run` decides by trying, not by name.
+`run_patched` takes a base run and patched runs, each a set of edits of activations, and yields the logits of each. A
+patched run starts at the layer and position of its first edit that changes anything, many of them go through a block
+together (`packing.py`), and only the positions and tokens that are asked for are unembedded. Where a model can't be run
+so, or turns out to give other numbers so, the same edits run as a batch through the whole model with hooks: slower,
+and the same numbers.
 """
 
 from __future__ import annotations
 
 import time
 import weakref
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
+import psutil
 import torch
 from torch import Tensor
 
 from .model import ACTIVATIONS, Hook, LanguageModel
+from .packing import Layout, Start, run_packed
+from .recording import Recording
 from .turn import Turn, of_this_thread
 
-FIRST_BATCH = 8
-TARGET_SECONDS = 0.025  # of one pass: batches double below half of it, so that cells stream and a cancel is quick
-MAX_ROWS = 2048  # tokens in one pass: past that, more memory and no more speed
+# Tokens in one pass: past that, more memory and no more speed. On a CPU the widest tensors then still fit into memory
+# that is used again, instead of being fetched from the system each time.
+MOST_ROWS = {"cpu": 1024}
+MOST_ROWS_ELSEWHERE = 8192
+# Of a sweep that streams: a small first pass, so that something is seen at once, and later none so small that reading
+# the weights costs more than using them.
+FIRST_ROWS, LEAST_ROWS = 32, 256
+SHARE_OF_MEMORY = 0.25
 
-_verdicts: weakref.WeakKeyDictionary[LanguageModel, str | None] = weakref.WeakKeyDictionary()
+Operation = Literal["replace", "add", "scale"]
 
 
-@dataclass(frozen=True)
-class Patch:
-    """One place of a run whose activation is replaced.
+@dataclass(frozen=True, eq=False)
+class Edit:
+    """One activation of a patched run that is changed.
 
     Attributes:
         activation: a key of `model.ACTIVATIONS`.
         layer: which block.
-        position: which token; None replaces all positions.
-        head: which head, for activations that have heads; None replaces all of them.
+        positions: which tokens of the base prompt; for attention patterns, which destinations.
+        operation: "replace" puts `payload` in; "add" adds `payload` times `factor`; "scale" multiplies by `factor`.
+        payload: shaped as the base run's recorded activation, position for position; None to scale.
+        factor: of "add" and "scale".
+        head: which head, for activations that have heads; None is all of them, except for a pattern, which needs one.
+        entries: which neurons, or which source positions of a pattern; None is all of them.
     """
 
     activation: str
     layer: int
-    position: int | None = None
+    positions: tuple[int, ...]
+    operation: Operation = "replace"
+    payload: Tensor | None = None
+    factor: float = 1.0
     head: int | None = None
+    entries: tuple[int, ...] | None = None
 
 
-@dataclass(frozen=True)
-class Run:
-    """What one unpatched run of one prompt leaves behind.
+PatchedRun = Sequence[Edit]
+
+
+@dataclass(frozen=True, eq=False)
+class Pass:
+    """Some patched runs that are done.
 
     Attributes:
-        tokens: [1, position].
-        logits: [d_vocab] at the last position, in the model's own precision.
-        activations: by hook name, [position, ...].
-        blocks: for each block, what it was called with; empty if blocks can't be run by hand.
+        runs: which, as indices.
+        logits: [run, read position, token]; one row for all where nothing was run.
+        ran: False for runs that change nothing, whose logits are the base run's.
     """
 
-    tokens: Tensor
+    runs: list[int]
     logits: Tensor
-    activations: dict[str, Tensor]
-    blocks: list[BlockCall]
+    ran: bool
 
 
-@dataclass(frozen=True)
-class BlockCall:
-    """The arguments that one block got: its input [1, position, d_model] and whatever else."""
+@dataclass
+class Limits:
+    """How large a pass may be.
 
-    resid: Tensor
-    args: tuple[Any, ...]
-    kwargs: dict[str, Any]
+    Attributes:
+        memory: bytes that a pass may take beyond the model; None is a quarter of what is free.
+        seconds: what a pass should take, so that results stream and a cancel is quick; None is as large as fits.
+    """
 
-    def repeated(self, batch: int) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        """The other arguments, for a batch of the same prompt."""
-        args = tuple(_repeat(value, batch) for value in self.args)
-        return args, {name: _repeat(value, batch) for name, value in self.kwargs.items()}
+    memory: int | None = None
+    seconds: float | None = None
+
+    def __post_init__(self) -> None:
+        """Raises ValueError: memory that is no number of bytes."""
+        number = isinstance(self.memory, (int, float)) and not isinstance(self.memory, bool)
+        if self.memory is not None and not (number and self.memory > 0):
+            raise ValueError(f"memory is how many bytes a pass may take, more than 0, not {self.memory!r}.")
 
 
-def record(turn: Turn, ids: list[int], activations: Sequence[str] = ()) -> Run:
-    """Run one prompt and keep what patched runs need: block inputs, chosen activations, last logits.
+def run_patched(
+    turn: Turn,
+    base: Recording,
+    runs: Sequence[PatchedRun],
+    *,
+    read: Sequence[int],
+    vocabulary: Sequence[int] | None = None,
+    limits: Limits | None = None,
+    why_not_packed: str | None = None,
+) -> Iterator[Pass]:
+    """Run the base prompt once for each set of edits, in the order given.
+
+    Args:
+        base: the recorded run whose activations are edited.
+        runs: for each patched run its edits, one or more.
+        read: positions of the base prompt whose logits are wanted, ascending.
+        vocabulary: tokens whose logits are wanted; None is all of them.
+        why_not_packed: what `why_not_packed()` said of this model; None runs packed.
+
+    Yields:
+        First the runs whose edits put back what is there, answered without running; then pass after pass.
 
     Raises:
-        ValueError: a model in training mode, logits that are not numbers, or an activation whose hook never fires.
+        MemoryError: one run alone needs more memory than there is.
+        RuntimeError: the model's hooks were changed by somebody else while it ran.
     """
-    return turn.run(lambda: _record(turn.model, ids, activations))
-
-
-def _record(model: LanguageModel, ids: list[int], activations: Sequence[str]) -> Run:
-    model.refuse_training_mode()
-    tokens = torch.tensor([ids], device=model.device)
-    kept: dict[str, Tensor] = {}
-
-    def keep(name: str) -> Hook:
-        # Cached tensors would be views that a later in-place edit changes: clone.
-        def hook(value: Tensor, hook: Any) -> None:
-            kept[name] = value[0].detach().clone()
-
-        return hook
-
-    names = [model.hook_name(activation, i) for activation in activations for i in range(model.n_layers)]
-    with (
-        torch.no_grad(),
-        model.raw.hooks(fwd_hooks=[(name, of_this_thread(keep(name))) for name in names]),
-        _calls_of_blocks(model) as blocks,
-    ):
-        logits = model.raw(tokens)[0, -1]
-    if torch.isnan(logits).any():
-        raise ValueError(
-            "The model's logits are not numbers (NaN) for this prompt. Load it in float32: some models overflow in "
-            "half precision."
-        )
-    if silent := [name for name in names if name not in kept]:
-        raise ValueError(f"The hook {silent[0]} never fires in this model. Choose another activation.")
-    return Run(tokens, logits.detach().clone(), kept, blocks)
-
-
-def run_patches(turn: Turn, base: Run, source: Run, patches: Sequence[Patch]) -> Iterator[tuple[list[int], Tensor]]:
-    """Run the base prompt once a patch, with that place's activation taken from the source run.
-
-    Both runs need the same number of tokens and the patched activations recorded. Yields the indices of
-    some patches and their logits [patch, d_vocab] at the last position, until all are done; batches grow
-    while a pass takes less than half of `TARGET_SECONDS`.
-    """
-    run_chunk = _run_blocks if why_not_by_hand(turn, base) is None else _run_whole
-    # A user's own hook may mean its first row, or one position: it gets what it would get in the user's own loop.
-    most = 1 if turn.users_hooks else max(1, MAX_ROWS // base.tokens.shape[1])
-    batch, start = FIRST_BATCH, 0
-    while start < len(patches):
-        chunk = patches[start : start + min(batch, most)]
+    plan = Plan(turn.model, base, runs, list(read), vocabulary)
+    packed = why_not_packed is None
+    pass_ = plan.run_packed if packed else plan.run_whole
+    limits = limits or Limits()
+    yield Pass(plan.unchanged, plan.base_logits(), ran=False)
+    waiting = [i for i in range(len(runs)) if plan.starts[i] is not None]
+    # A user's own hook may mean the first row of a batch, or one position: then one run at a time.
+    most = 1 if turn.users_hooks else plan.most_rows(limits.memory, packed)
+    rows = most if limits.seconds is None else min(most, FIRST_ROWS)
+    while waiting:
+        chosen = plan.take(waiting, rows, packed)
         began = time.perf_counter()
-        logits = turn.run(lambda chunk=chunk: run_chunk(turn.model, base, source, chunk))
-        yield list(range(start, start + len(chunk))), logits
-        start += len(chunk)
-        if time.perf_counter() - began < TARGET_SECONDS / 2:
-            batch *= 2
+        try:
+            logits = turn.run(lambda chosen=chosen: pass_(chosen))
+        except (RuntimeError, MemoryError) as problem:
+            if not _is_out_of_memory(problem):
+                raise
+            rows = most = _smaller(plan, chosen, packed, problem)
+            continue
+        yield Pass(chosen, logits, ran=True)
+        waiting = waiting[len(chosen) :]
+        if limits.seconds is not None:
+            pace = limits.seconds / max(time.perf_counter() - began, 1e-4)
+            rows = min(most, max(LEAST_ROWS, int(rows * min(8.0, pace))))
 
 
-def unchanged(base: Run, source: Run, model: LanguageModel, patch: Patch) -> bool:
-    """Whether a patch would put back exactly what is there, so that its effect is exactly zero."""
-    name = model.hook_name(patch.activation, patch.layer)
-    index = _index(patch)
-    return torch.equal(base.activations[name][index], source.activations[name][index])
+def _is_out_of_memory(problem: Exception) -> bool:
+    text = str(problem).lower()
+    return isinstance(problem, (torch.OutOfMemoryError, MemoryError)) or (
+        "out of memory" in text or "can't allocate memory" in text or "not enough memory" in text
+    )
 
 
-def why_not_by_hand(turn: Turn, run: Run) -> str | None:
-    """None where the model's blocks, called one by one, give the model's own logits; else why not.
+def _smaller(plan: Plan, chosen: list[int], packed: bool, problem: Exception) -> int:
+    """Half the rows of a pass that did not fit; what it had taken is given back first."""
+    if len(chosen) == 1:
+        raise MemoryError(
+            "One patched run alone does not fit into memory. Shorten the prompts, use a smaller or half-precision "
+            "model, or free some memory."
+        ) from problem
+    problem.__traceback__ = None  # it holds the tensors of the pass that failed
+    if plan.model.device.type == "cuda":
+        torch.cuda.empty_cache()
+    return max(1, plan.rows_of(chosen, packed) // 2)
 
-    Tried once a model, with two copies of a recorded run.
+
+def changes(model: LanguageModel, base: Recording, edit: Edit) -> Tensor:
+    """Where an edit would change the base run: a Boolean for each entry but the last axis of its activation."""
+    now = base.activations[model.hook_name(edit.activation, edit.layer)]
+    if edit.operation == "replace":
+        assert edit.payload is not None
+        changed = now != edit.payload
+    elif edit.operation == "add":
+        assert edit.payload is not None
+        changed = (edit.payload != 0).expand_as(now) & (edit.factor != 0)
+    else:
+        changed = (now != 0) & (edit.factor != 1)
+    return changed if ACTIVATIONS[edit.activation].entries else changed.any(-1)
+
+
+@dataclass
+class Plan:
+    """Patched runs of one base run, and when each of them leaves it."""
+
+    model: LanguageModel
+    base: Recording
+    runs: Sequence[PatchedRun]
+    read: list[int]
+    vocabulary: Sequence[int] | None
+    starts: list[Start | None] = field(init=False)
+
+    def __post_init__(self) -> None:
+        known: dict[Any, Any] = {}
+
+        def changed(edit: Edit) -> Any:
+            key = (edit.activation, edit.layer, id(edit.payload), edit.operation, edit.factor)
+            if key not in known:
+                known[key] = changes(self.model, self.base, edit).cpu().numpy()
+            return known[key]
+
+        starts = [_start(run, changed) for run in self.runs]
+        # What comes after the last position that is read can't reach it: such a run is the base run's too.
+        self.starts = [None if start and start.position > max(self.read) else start for start in starts]
+
+    @property
+    def unchanged(self) -> list[int]:
+        """Runs that change nothing that is read: their logits are the base run's."""
+        return [i for i, start in enumerate(self.starts) if start is None]
+
+    def rows_of(self, chosen: Iterable[int], packed: bool) -> int:
+        return sum(self._width(i, packed) for i in chosen)
+
+    def _width(self, i: int, packed: bool) -> int:
+        start = self.starts[i]
+        return len(self.base.tokens) - (start.position if packed and start is not None else 0)
+
+    def base_logits(self) -> Tensor:
+        """The base run's own logits, [1, read position, token]."""
+        logits = torch.stack([self.base.logits[position] for position in self.read])[None]
+        return logits if self.vocabulary is None else logits[..., list(self.vocabulary)]
+
+    def take(self, waiting: list[int], rows: int, packed: bool) -> list[int]:
+        """The next runs that have at most so many rows together; one at least."""
+        taken, total = [], 0
+        for i in waiting:
+            total += self._width(i, packed)
+            if taken and total > rows:
+                break
+            taken.append(i)
+        return taken
+
+    def most_rows(self, memory: int | None, packed: bool) -> int:
+        """How many rows a pass may have, by a rough count of what a row takes at the widest place of a block."""
+        cfg, length = self.model.raw.cfg, len(self.base.tokens)
+        width = 12 * self.model.d_model + 3 * (getattr(cfg, "d_mlp", None) or 4 * self.model.d_model)
+        attention = 4 * self.model.n_heads * length
+        tokens = len(self.read) * (len(self.vocabulary) if self.vocabulary is not None else int(cfg.d_vocab))
+        shortest = min((self._width(i, packed) for i in range(len(self.runs))), default=1)
+        logits = 3 * tokens / shortest if packed else 2 * int(cfg.d_vocab)
+        bytes_a_row = max(4, self.base.last_resid.element_size()) * (width + attention + logits)
+        budget = memory if memory is not None else SHARE_OF_MEMORY * free_memory(self.model.device)
+        return max(1, min(MOST_ROWS.get(self.model.device.type, MOST_ROWS_ELSEWHERE), int(budget / bytes_a_row)))
+
+    # A pass
+
+    def run_packed(self, chosen: list[int]) -> Tensor:
+        """Logits [run, read position, token]: rows of all runs side by side, block by block."""
+        order = sorted(chosen, key=lambda i: (self._begin(i).position, self._begin(i).layer))
+        device = self.base.tokens.device
+        edits = Edits(self.model, [self._needed(i) for i in order], device)
+        read = torch.tensor(self.read, device=device)
+        with torch.no_grad(), edits.written() as writer:
+            resid = run_packed(self.model, self.base, [self._begin(i) for i in order], read, writer.tell)
+            logits = read_out(self.model, resid, self.vocabulary)
+        place = {i: at for at, i in enumerate(order)}
+        return logits[torch.tensor([place[i] for i in chosen], device=device)]
+
+    def _begin(self, i: int) -> Start:
+        start = self.starts[i]
+        # A run without effect still has its row: it starts where it costs least.
+        return start if start is not None else Start(self.model.n_layers - 1, len(self.base.tokens) - 1)
+
+    def _needed(self, i: int) -> PatchedRun:
+        """A run's edits without those below the layer at which it starts: they put back what is there."""
+        start = self.starts[i]
+        return [] if start is None else [edit for edit in self.runs[i] if edit.layer >= start.layer]
+
+    def run_whole(self, chosen: list[int]) -> Tensor:
+        """The same by running the whole model, with hooks, on a batch of copies of the prompt."""
+        edits = Edits(self.model, [self.runs[i] for i in chosen], self.base.tokens.device)
+        with torch.no_grad(), edits.written():
+            logits = self.model.raw(self.base.tokens.repeat(len(chosen), 1))[:, self.read]
+        return logits if self.vocabulary is None else logits[..., list(self.vocabulary)]
+
+
+def _start(run: PatchedRun, changed: Callable[[Edit], Any]) -> Start | None:
+    """The first layer and the first position at which any edit of a run changes anything; None if none does."""
+    layers, positions = [], []
+    for edit in run:
+        mask = changed(edit)
+        kind = ACTIVATIONS[edit.activation]
+        for position in edit.positions:
+            index: list[Any] = [position]
+            if kind.per_head:
+                index.insert(0 if kind.pattern else 1, slice(None) if edit.head is None else edit.head)
+            if kind.entries and edit.entries is not None:
+                index.append(list(edit.entries))
+            if mask[tuple(index)].any():
+                positions.append(position)
+                layers.append(edit.layer)
+    return Start(min(layers), min(positions)) if layers else None
+
+
+class Edits:
+    """The edits of the runs of one pass, by hook, ready to be written."""
+
+    def __init__(self, model: LanguageModel, runs: Sequence[PatchedRun], device: torch.device):
+        self.model = model
+        self._layout: Layout | None = None
+        self._fired: set[str] = set()
+        by_hook: dict[str, dict[Any, list[tuple[int, Edit]]]] = {}
+        nths: dict[tuple[int, str], int] = {}
+        for run, edits in enumerate(runs):
+            for edit in edits:
+                hook = model.hook_name(edit.activation, edit.layer)
+                # Edits of one run may meet in a place, where they are made one after another, in their order.
+                nth = nths[run, hook] = nths.get((run, hook), -1) + 1
+                kind = (nth, edit.operation, id(edit.payload), edit.factor, edit.head is None, edit.entries is None)
+                by_hook.setdefault(hook, {}).setdefault(kind, []).append((run, edit))
+        self._writes = {
+            hook: [_Write(kinds[kind], device) for kind in sorted(kinds, key=lambda kind: kind[0])]
+            for hook, kinds in by_hook.items()
+        }
+
+    def tell(self, layout: Layout) -> None:
+        """Which rows the next block has."""
+        self._layout = layout
+
+    @contextmanager
+    def written(self) -> Iterator[Edits]:
+        """Hooks that write the edits, into rows of the told layout or, without one, into the batch's own rows."""
+
+        def hook_of(name: str) -> Hook:
+            def hook(value: Tensor, hook: Any) -> Tensor:
+                self._fired.add(name)
+                # In place, not a copy: hook_resid_mid is the MLP norm's input, and a copy would miss the residual.
+                for write in self._writes[name]:
+                    write.into(value, self._layout)
+                return value
+
+            return of_this_thread(hook)
+
+        with self.model.raw.hooks(fwd_hooks=[(name, hook_of(name)) for name in self._writes]):
+            yield self
+        if missed := self._writes.keys() - self._fired:
+            raise RuntimeError(
+                f"The patch at {min(missed)} was not made: the model's hooks were reset while it ran. Run this again."
+            )
+
+
+class _Write:
+    """Edits of one hook that differ only in run, position, head and entries, as index tensors."""
+
+    def __init__(self, edits: list[tuple[int, Edit]], device: torch.device):
+        self.edit = edits[0][1]
+        self.kind = ACTIVATIONS[self.edit.activation]
+        cells = [
+            (run, position, edit.head or 0, entry)
+            for run, edit in edits
+            for position in edit.positions
+            for entry in (edit.entries if edit.entries is not None else (0,))
+        ]
+        self.run, self.position, self.head, self.entry = torch.tensor(cells, device=device).T
+
+    def into(self, value: Tensor, layout: Layout | None) -> None:
+        run, position, head, entry = self.run, self.position, self.head, self.entry
+        batch, row = run, position
+        if layout is not None:
+            row = layout.row(run, position)
+            here = row >= 0
+            row, position, head, entry = row[here], position[here], head[here], entry[here]
+            batch = torch.zeros_like(row)
+        edit = self.edit
+        at = (batch, *self._index(row, head, entry))
+        if edit.operation == "scale":
+            value[at] = value[at] * edit.factor
+            return
+        assert edit.payload is not None
+        payload = edit.payload[self._index(position, head, entry)].to(value.dtype)
+        value[at] = payload if edit.operation == "replace" else value[at] + edit.factor * payload
+
+    def _index(self, position: Tensor, head: Tensor, entry: Tensor) -> tuple[Any, ...]:
+        """Where the edited places are in an activation without its first axis."""
+        index = [position]
+        if self.edit.head is not None:
+            index.insert(0 if self.kind.pattern else 1, head)
+        if self.edit.entries is not None:
+            index.append(entry)
+        return tuple(index)
+
+
+def read_out(model: LanguageModel, resid: Tensor, vocabulary: Sequence[int] | None) -> Tensor:
+    """Logits [..., token] from the last block's output [..., d_model]: final norm, unembedding, softcap."""
+    raw = model.raw
+    normed = raw.ln_final(resid) if hasattr(raw, "ln_final") else resid
+    if vocabulary is None:
+        logits = raw.unembed(normed)
+    else:
+        linear = raw.unembed.original_component
+        chosen = torch.tensor(list(vocabulary), device=resid.device)
+        bias = None if linear.bias is None else linear.bias[chosen]
+        logits = torch.nn.functional.linear(normed, linear.weight[chosen], bias)
+    return raw.adapter.apply_output_logits_transform(logits)
+
+
+# Whether a model may be run so
+
+
+_verdicts: weakref.WeakKeyDictionary[LanguageModel, dict[Any, str | None]] = weakref.WeakKeyDictionary()
+
+
+def why_not_packed(turn: Turn, base: Recording, trials: Sequence[PatchedRun], key: Any) -> str | None:
+    """None where packed runs of this model give its own logits; else why not.
+
+    Tried once for each `key`, with a few runs, against the whole model with hooks.
     """
     if turn.users_hooks:
         return "the model carries hooks of the user's own, which may reach outside its blocks"
-    if turn.model not in _verdicts:
-        _verdicts[turn.model] = turn.run(lambda: _try_by_hand(turn.model, run))
-    return _verdicts[turn.model]
+    known = _verdicts.setdefault(turn.model, {})
+    key = (key, turn.model.weights, turn.model.dtype, str(turn.model.device))
+    if key not in known:
+        try:
+            known[key] = turn.run(lambda: _try_packed(turn.model, base, trials))
+        except (RuntimeError, MemoryError) as problem:
+            if not _is_out_of_memory(problem):
+                raise
+            return "there was no memory to try its blocks on their own"  # which says nothing about the model
+    return known[key]
 
 
-def _try_by_hand(model: LanguageModel, run: Run) -> str | None:
-    if len(run.blocks) != model.n_layers:
-        return "the model does not run its blocks one after another"
+def _try_packed(model: LanguageModel, base: Recording, trials: Sequence[PatchedRun]) -> str | None:
+    if not base.blocks:
+        return "the model does not run its blocks one after another with a key-value cache"
+    last = len(base.tokens) - 1
+    some = list(range(0, int(model.raw.cfg.d_vocab), max(1, int(model.raw.cfg.d_vocab) // 8)))
+    plan = Plan(model, base, trials, [last], None)
+    few = Plan(model, base, trials, [last], some)
+    chosen = list(range(len(trials)))
+    whole = plan.run_whole(chosen)
     try:
-        with torch.no_grad():
-            resid = run.blocks[0].resid.repeat(2, 1, 1)
-            for layer in range(model.n_layers):
-                resid = _run_block(model, run, layer, resid)
-            logits = _read_out(model, resid[:, -1:])
+        worst = max(difference(plan.run_packed(chosen), whole), difference(few.run_packed(chosen), whole[..., some]))
     except Exception as problem:  # whatever a foreign block raises, the fallback is right
-        return f"a block can't be called on its own ({type(problem).__name__}: {problem})"
-    scale = run.logits.float().abs().max().clamp(min=1e-6)
-    tolerance = 1e-4 if run.logits.dtype == torch.float32 else 2e-2
-    worst = float(((logits.float() - run.logits.float()).abs().max() / scale).nan_to_num(torch.inf))
+        if _is_out_of_memory(problem):
+            raise
+        return f"its blocks can't be called on their own ({type(problem).__name__}: {problem})"
+    tolerance = 1e-4 if whole.dtype == torch.float32 else 3e-2
     return None if worst <= tolerance else f"its blocks called one by one differ from the whole by {worst:.1e}"
 
 
-# A pass, block by block
+def difference(a: Tensor, b: Tensor) -> float:
+    """The largest difference of two tensors, in units of the second's largest value."""
+    scale = b.float().abs().max().clamp(min=1e-6)
+    return float(((a.float() - b.float()).abs().max() / scale).nan_to_num(torch.inf))
 
 
-def _run_blocks(model: LanguageModel, base: Run, source: Run, patches: Sequence[Patch]) -> Tensor:
-    """Logits [patch, d_vocab]. Rows of the batch enter at their own layer, so they are sorted by it."""
-    order = sorted(range(len(patches)), key=lambda i: patches[i].layer)
-    ordered = [patches[i] for i in order]
-    first = ordered[0].layer
-    resid = base.blocks[first].resid[:0]
-    with torch.no_grad(), _patching(model, source, ordered):
-        for layer in range(first, model.n_layers):
-            entering = sum(patch.layer == layer for patch in ordered)
-            if entering:
-                resid = torch.cat([resid, base.blocks[layer].resid.expand(entering, -1, -1)])
-            resid = _run_block(model, base, layer, resid)
-        logits = _read_out(model, resid[:, -1:])
-    return logits[torch.argsort(torch.tensor(order, device=logits.device))]
-
-
-def _run_block(model: LanguageModel, base: Run, layer: int, resid: Tensor) -> Tensor:
-    args, kwargs = base.blocks[layer].repeated(resid.shape[0])
-    out = model.raw.blocks[layer](resid, *args, **kwargs)
-    return out[0] if isinstance(out, tuple) else out  # the bridge gives a tuple, HookedTransformer a tensor
-
-
-def _read_out(model: LanguageModel, resid: Tensor) -> Tensor:
-    """Logits [run, d_vocab] from the last block's output [run, 1, d_model]: final norm, unembedding, softcap."""
-    raw = model.raw
-    logits = raw.unembed(raw.ln_final(resid) if hasattr(raw, "ln_final") else resid)
-    adapter = getattr(raw, "adapter", None)
-    if adapter is not None:
-        logits = adapter.apply_output_logits_transform(logits)
-    elif getattr(raw.cfg, "output_logits_soft_cap", -1) > 0:
-        cap = raw.cfg.output_logits_soft_cap
-        logits = cap * torch.tanh(logits / cap)
-    return logits[:, -1]
-
-
-def _run_whole(model: LanguageModel, base: Run, source: Run, patches: Sequence[Patch]) -> Tensor:
-    """Logits [patch, d_vocab] by running the whole model on a batch of copies of the prompt."""
-    with torch.no_grad(), _patching(model, source, patches):
-        return model.raw(base.tokens.repeat(len(patches), 1))[:, -1]
-
-
-@contextmanager
-def _patching(model: LanguageModel, source: Run, patches: Sequence[Patch]) -> Iterator[None]:
-    """One hook for each place of the model that any patch touches; patch i writes into row i of the batch."""
-    by_name: dict[str, list[tuple[int, Patch]]] = {}
-    for row, patch in enumerate(patches):
-        by_name.setdefault(model.hook_name(patch.activation, patch.layer), []).append((row, patch))
-    fired: set[str] = set()
-
-    def write(name: str, writes: list[tuple[int, Patch]]) -> Hook:
-        def hook(value: Tensor, hook: Any) -> Tensor:
-            fired.add(name)
-            # In place, not a copy: hook_resid_mid is the MLP norm's input, and a copy would miss the residual.
-            for row, patch in writes:
-                index = _index(patch)
-                value[(row, *index)] = source.activations[name][index]
-            return value
-
-        return of_this_thread(hook)
-
-    with model.raw.hooks(fwd_hooks=[(name, write(name, writes)) for name, writes in by_name.items()]):
-        yield
-    if missed := by_name.keys() - fired:
-        raise RuntimeError(
-            f"The patch at {min(missed)} was not made: the model's hooks were reset while it ran. Run this again."
-        )
-
-
-def _index(patch: Patch) -> tuple[slice | int, ...]:
-    """Where a patch is in an activation [position, ...] or [position, head, ...]."""
-    position = slice(None) if patch.position is None else patch.position
-    if not ACTIVATIONS[patch.activation].per_head or patch.head is None:
-        return (position,)
-    return (position, patch.head)
-
-
-@contextmanager
-def _calls_of_blocks(model: LanguageModel) -> Iterator[list[BlockCall]]:
-    """Collect what each block is called with, without the key-value cache: a patched run has its own keys."""
-    calls: list[BlockCall] = []
-
-    def keep(module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        if args and isinstance(args[0], Tensor):
-            others = tuple(None if _is_cache(value) else value for value in args[1:])
-            named = {name: None if _is_cache(value) else value for name, value in kwargs.items()}
-            if "use_cache" in named:
-                named["use_cache"] = False
-            calls.append(BlockCall(args[0].detach().clone(), others, named))
-
-    handles = [block.register_forward_pre_hook(of_this_thread(keep), with_kwargs=True) for block in model.raw.blocks]
-    try:
-        yield calls
-    finally:
-        for handle in handles:
-            handle.remove()
-
-
-def _is_cache(value: Any) -> bool:
-    return hasattr(value, "update") and hasattr(value, "get_seq_length")
-
-
-def _repeat(value: Any, batch: int) -> Any:
-    """An argument of a block for `batch` copies of a prompt: tensors along their first axis, tuples within."""
-    if isinstance(value, Tensor) and value.ndim > 1:
-        return value.repeat(batch, *[1] * (value.ndim - 1))
-    if isinstance(value, (tuple, list)):
-        return type(value)(_repeat(item, batch) for item in value)
-    return value
+def free_memory(device: torch.device) -> int:
+    """Bytes that are free where a model runs."""
+    if device.type == "cuda":
+        return torch.cuda.mem_get_info(device)[0]
+    return psutil.virtual_memory().available

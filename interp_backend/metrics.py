@@ -1,18 +1,23 @@
 """What a run is judged by: numbers read off the logits at one position.
 
 A metric is a function of logits [run, d_vocab]; it gives one number a run. All of them are computed in
-float32, whatever the model's own precision.
+float32, whatever the model's own precision. With several answers on a side, their logits are averaged and their
+probabilities added; the rank is that of the likeliest.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+import traceback
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
+from torch import Tensor
 
-MetricFunction = Callable[[torch.Tensor], torch.Tensor]
+MetricFunction = Callable[[Tensor], Tensor]
+# A name of METRICS or a function of logits [run, d_vocab]; with a position of the patched prompt, read there.
+MetricLike = str | MetricFunction | tuple[str | MetricFunction, int]
 
 
 @dataclass(frozen=True)
@@ -20,54 +25,66 @@ class Reference:
     """What a metric may compare with.
 
     Attributes:
-        clean_answer, corrupt_answer: token ids; None without an answer.
-        clean_logits: [d_vocab], the clean run's.
+        clean_answer, corrupt_answer: token ids; none without an answer.
+        clean_logits, corrupt_logits: [d_vocab], of the two unpatched runs at the position that is read.
     """
 
-    clean_answer: int | None
-    corrupt_answer: int | None
-    clean_logits: torch.Tensor
+    clean_answer: tuple[int, ...]
+    corrupt_answer: tuple[int, ...]
+    clean_logits: Tensor
+    corrupt_logits: Tensor
 
 
 @dataclass(frozen=True)
 class Metric:
-    """One metric: its name, how a menu and a legend call it, and its function of logits [run, d_vocab]."""
+    """One metric.
+
+    Attributes:
+        name, label, help: how code, a legend and a tooltip call it.
+        needs: the answers of a pair that it reads.
+        higher_is_better: whether the clean run should have the larger value.
+        all_tokens: whether it needs the logits of the whole vocabulary, or those of the answers alone.
+        function: of logits [run, d_vocab].
+    """
 
     name: str
     label: str
     help: str
     needs: tuple[str, ...]
     higher_is_better: bool
-    function: Callable[[torch.Tensor, Reference], torch.Tensor]
+    all_tokens: bool
+    function: Callable[[Tensor, Reference], Tensor]
 
 
-def _logit_diff(logits: torch.Tensor, reference: Reference) -> torch.Tensor:
-    return logits[:, reference.clean_answer] - logits[:, reference.corrupt_answer]
+def _logit_diff(logits: Tensor, reference: Reference) -> Tensor:
+    return _logit(logits, reference) - logits[:, list(reference.corrupt_answer)].mean(-1)
 
 
-def _logit(logits: torch.Tensor, reference: Reference) -> torch.Tensor:
-    return logits[:, reference.clean_answer]
+def _logit(logits: Tensor, reference: Reference) -> Tensor:
+    return logits[:, list(reference.clean_answer)].mean(-1)
 
 
-def _log_prob(logits: torch.Tensor, reference: Reference) -> torch.Tensor:
-    return logits[:, reference.clean_answer] - logits.logsumexp(-1)
+def _log_prob(logits: Tensor, reference: Reference) -> Tensor:
+    return logits[:, list(reference.clean_answer)].logsumexp(-1) - logits.logsumexp(-1)
 
 
-def _prob(logits: torch.Tensor, reference: Reference) -> torch.Tensor:
+def _prob(logits: Tensor, reference: Reference) -> Tensor:
     return _log_prob(logits, reference).exp()
 
 
-def _rank(logits: torch.Tensor, reference: Reference) -> torch.Tensor:
-    return (logits > logits[:, reference.clean_answer, None]).sum(-1).float()
+def _rank(logits: Tensor, reference: Reference) -> Tensor:
+    best = logits[:, list(reference.clean_answer)].amax(-1)
+    return (logits > best[:, None]).sum(-1).float()
 
 
-def _kl(logits: torch.Tensor, reference: Reference) -> torch.Tensor:
-    clean = reference.clean_logits.float().log_softmax(-1)
-    divergence = clean.exp() * (clean - logits.log_softmax(-1))
-    # A token that the clean run rules out entirely (probability 0) adds nothing, not 0 * -inf = NaN.
-    return divergence.where(clean.exp() > 0, torch.zeros(())).sum(-1)
+def _kl(logits: Tensor, reference_logits: Tensor) -> Tensor:
+    expected = reference_logits.float().log_softmax(-1)
+    divergence = expected.exp() * (expected - logits.log_softmax(-1))
+    # A token that the reference rules out entirely (probability 0) adds nothing, not 0 * -inf = NaN.
+    return divergence.masked_fill(expected.exp() == 0, 0).sum(-1)
 
 
+CLEAN, BOTH = ("clean_answer",), ("clean_answer", "corrupt_answer")
 METRICS: dict[str, Metric] = {
     metric.name: metric
     for metric in (
@@ -75,26 +92,29 @@ METRICS: dict[str, Metric] = {
             "logit_diff",
             "logit difference",
             "logit of the clean answer minus logit of the corrupt answer",
-            ("clean_answer", "corrupt_answer"),
+            BOTH,
             True,
+            False,
             _logit_diff,
         ),
-        Metric("logit", "logit", "logit of the clean answer", ("clean_answer",), True, _logit),
+        Metric("logit", "logit", "logit of the clean answer", CLEAN, True, False, _logit),
         Metric(
             "log_prob",
             "log-probability",
             "natural logarithm of the clean answer's probability",
-            ("clean_answer",),
+            CLEAN,
+            True,
             True,
             _log_prob,
         ),
-        Metric("prob", "probability", "probability of the clean answer", ("clean_answer",), True, _prob),
+        Metric("prob", "probability", "probability of the clean answer", CLEAN, True, True, _prob),
         Metric(
             "rank",
             "rank",
             "how many tokens are likelier than the clean answer; 0 is the top",
-            ("clean_answer",),
+            CLEAN,
             False,
+            True,
             _rank,
         ),
         Metric(
@@ -103,32 +123,98 @@ METRICS: dict[str, Metric] = {
             "from the clean run's next-token distribution to this run's, in nats; 0 is equal",
             (),
             False,
-            _kl,
+            True,
+            lambda logits, reference: _kl(logits, reference.clean_logits),
+        ),
+        Metric(
+            "kl_corrupt",
+            "KL divergence from corrupt",
+            "from the corrupt run's next-token distribution to this run's, in nats; 0 is equal to corrupt",
+            (),
+            True,
+            True,
+            lambda logits, reference: _kl(logits, reference.corrupt_logits),
         ),
     )
 }
 
 
-def resolve(metric: str | MetricFunction, reference: Reference) -> tuple[str, str, MetricFunction]:
-    """Name, label and function of logits [run, d_vocab] for a metric's name or a function of the user's own.
+@dataclass(frozen=True)
+class Measure:
+    """A metric that is read at one position.
+
+    Attributes:
+        name: the metric's name, with "@position" where it is not read at the position of the whole sweep.
+        label: in words.
+        metric: a name of METRICS, or a user's function.
+        at: the position, or None for that of the whole sweep.
+    """
+
+    name: str
+    label: str
+    metric: str | MetricFunction
+    at: int | None
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """Which answers of a pair it reads; a user's function may read any token it likes, but none of these."""
+        return METRICS[self.metric].needs if isinstance(self.metric, str) else ()
+
+    @property
+    def all_tokens(self) -> bool:
+        return METRICS[self.metric].all_tokens if isinstance(self.metric, str) else True
+
+    def of(self, logits: Tensor, reference: Reference, columns: dict[int, int] | None = None) -> Tensor:
+        """The metric of logits [run, token], one number a run.
+
+        Args:
+            columns: which column of the logits is which token, where they are not the whole vocabulary.
+
+        Raises:
+            ValueError: an answer that it needs and the pair lacks; a function that fails or gives another shape.
+        """
+        if not isinstance(self.metric, str):
+            return _measured(self.metric, self.name, logits)
+        metric = METRICS[self.metric]
+        for need in metric.needs:
+            if not getattr(reference, need):
+                raise ValueError(
+                    f"The {metric.label} needs the {need.replace('_', ' ')}. Give it in the pair, "
+                    "or choose the metric kl, which needs none."
+                )
+        if columns is not None:
+            clean, corrupt = (tuple(columns[t] for t in getattr(reference, need)) for need in BOTH)
+            reference = replace(reference, clean_answer=clean, corrupt_answer=corrupt)
+        return metric.function(logits.float(), reference)
+
+
+def as_measures(metric: MetricLike | Sequence[MetricLike]) -> list[Measure]:
+    """One or several metrics, each perhaps with a position, as measures of different names.
 
     Raises:
-        ValueError: an unknown name, an answer that the metric needs and the pair lacks, or a function that
-            does not give one number a run (raised when it is called).
+        ValueError: an unknown name, a position that is no whole number, or the same metric twice.
     """
-    if callable(metric):
-        name = name_of(metric)
-        return name, name, _checked(metric, name)
-    if not isinstance(metric, str) or metric not in METRICS:
+    several = metric if isinstance(metric, (list, tuple)) and not _has_position(metric) else [metric]
+    measures = [_measure(one) for one in several]
+    names = [measure.name for measure in measures]
+    if not measures or len(set(names)) < len(names):
+        raise ValueError(f"Give one metric or several different ones, not {', '.join(names) or 'none'}.")
+    return measures
+
+
+def _has_position(metric: Any) -> bool:
+    return isinstance(metric, tuple) and len(metric) == 2 and type(metric[1]) is int
+
+
+def _measure(given: Any) -> Measure:
+    metric: Any
+    metric, at = given if _has_position(given) else (given, None)
+    if not callable(metric) and (not isinstance(metric, str) or metric not in METRICS):
         raise ValueError(f"There is no metric {metric!r}. Choose one of {', '.join(METRICS)}, or give a function.")
-    chosen = METRICS[metric]
-    for need in chosen.needs:
-        if getattr(reference, need) is None:
-            raise ValueError(
-                f"The {chosen.label} needs the {need.replace('_', ' ')}. Give it in the pair, "
-                "or choose the metric kl, which needs none."
-            )
-    return chosen.name, chosen.label, lambda logits: chosen.function(logits.float(), reference)
+    name = name_of(metric)
+    label = METRICS[name].label if isinstance(metric, str) else name
+    chosen: Any = metric
+    return Measure(name, label, chosen, None) if at is None else Measure(f"{name}@{at}", f"{label} at {at}", chosen, at)
 
 
 def name_of(metric: Any) -> str:
@@ -136,17 +222,13 @@ def name_of(metric: Any) -> str:
     return metric if isinstance(metric, str) else getattr(metric, "__name__", type(metric).__name__)
 
 
-def needs_of(metric: str | MetricFunction) -> tuple[str, ...]:
-    """Which answers of a pair a metric reads; a user's own function may read any token it likes, but none of these."""
-    return METRICS[metric].needs if isinstance(metric, str) and metric in METRICS else ()
-
-
 def baseline_warnings(name: str, label: str, clean: float | None, corrupt: float | None) -> list[str]:
     """What is wrong with using two runs' values as the ends of a scale, in sentences; none if nothing is."""
     if clean is None or corrupt is None:
         return [f"The {label} of the clean or the corrupt run is not a finite number, so there is no scale."]
-    values = f"the clean run's {label} ({_number(clean)}) and the corrupt run's ({_number(corrupt)})"
-    higher_is_better = METRICS[name].higher_is_better if name in METRICS else True
+    values = f"the clean run's {label} ({number(clean)}) and the corrupt run's ({number(corrupt)})"
+    metric = METRICS.get(name.split("@", maxsplit=1)[0])
+    higher_is_better = metric is None or metric.higher_is_better
     if not (clean > corrupt if higher_is_better else clean < corrupt):
         return [
             f"There is nothing for patching to restore: {values} are the wrong way round or equal. Check that the "
@@ -160,23 +242,32 @@ def baseline_warnings(name: str, label: str, clean: float | None, corrupt: float
     return []
 
 
-def _number(value: float) -> str:
+def number(value: float) -> str:
+    """Two decimals and a true minus sign."""
     return f"{value:.2f}".replace("-", "\u2212")
 
 
-def _checked(function: MetricFunction, name: str) -> MetricFunction:
-    def measure(logits: torch.Tensor) -> torch.Tensor:
-        try:
-            with torch.no_grad():
-                # a copy, since the function may write into what it gets
-                values = torch.as_tensor(function(logits.detach().float().clone()))
-        except Exception as problem:
-            raise ValueError(f"The metric {name} failed: {type(problem).__name__}: {problem}") from problem
-        if values.shape != logits.shape[:1]:
-            raise ValueError(
-                f"The metric {name} gave shape {tuple(values.shape)} for logits of shape {tuple(logits.shape)}. "
-                "It gets logits [run, d_vocab] at the last position and has to give one number a run: [run]."
-            )
-        return values.detach().float()
+class MetricFailed(ValueError):
+    """A user's own metric raised; `traceback` is that of the user's code, as text."""
 
-    return measure
+    def __init__(self, message: str, traceback: str):
+        super().__init__(message)
+        self.traceback = traceback
+
+
+def _measured(function: MetricFunction, name: str, logits: Tensor) -> Tensor:
+    try:
+        with torch.no_grad():
+            # a copy, since the function may write into what it gets
+            values = torch.as_tensor(function(logits.detach().float().clone()))
+    except Exception as problem:
+        own = problem.__traceback__.tb_next if problem.__traceback__ else None  # without this frame
+        shown = traceback.format_exception(type(problem), problem, own)
+        message = f"The metric {name} failed: {type(problem).__name__}: {problem}"
+        raise MetricFailed(message, "".join(shown)) from problem
+    if values.shape != logits.shape[:1]:
+        raise ValueError(
+            f"The metric {name} gave shape {tuple(values.shape)} for logits of shape {tuple(logits.shape)}. "
+            "It gets logits [run, d_vocab] at one position and has to give one number a run: [run]."
+        )
+    return values.detach().float()

@@ -1,55 +1,52 @@
-"""A language model as the methods see it: names, tokens, blocks, what is folded, which hooks work.
-
-`load_model` is the one way in. It never changes a model that a user hands in: no weights are folded, no
-flag is set, no hook is left behind.
-"""
+"""A language model as the methods see it: names, tokens, blocks, what is folded, which hooks work."""
 
 from __future__ import annotations
 
-import json
 import threading
-import weakref
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import torch
-
-PRETRAINED = Path(__file__).parent / "pretrained"
 
 Hook = Callable[..., Any]
 
 
 @dataclass(frozen=True)
 class Activation:
-    """One kind of activation: its TransformerLens name within a block and how it is indexed."""
+    """One kind of activation: its TransformerLens name within a block and how it is indexed.
+
+    Attributes:
+        hook: hook point within a block.
+        help: what it is, in a few words.
+        per_head: it has an axis of heads: [position, head, ...]; a pattern is [head, position, source].
+        entries: its last axis is one of things to patch by themselves: neurons, or source positions of a pattern.
+        pattern: attention weights; `position` is then the destination, the position that looks.
+    """
 
     hook: str
-    per_head: bool
     help: str
+    per_head: bool = False
+    entries: bool = False
+    pattern: bool = False
 
 
 ACTIVATIONS: dict[str, Activation] = {
-    "resid_pre": Activation("hook_resid_pre", False, "the residual stream as it enters the block"),
-    "resid_mid": Activation("hook_resid_mid", False, "the residual stream between attention and MLP"),
-    "resid_post": Activation("hook_resid_post", False, "the residual stream as it leaves the block"),
-    "attn_out": Activation("hook_attn_out", False, "what the attention layer writes"),
-    "mlp_out": Activation("hook_mlp_out", False, "what the MLP writes"),
-    "z": Activation("attn.hook_z", True, "each head's mixed values, before the output matrix"),
-}
-
-# Kinds that are only checked for being dead so far; patching them comes with the executor's own issue.
-_CHECKED = {
-    **{name: activation.hook for name, activation in ACTIVATIONS.items()},
-    "q": "attn.hook_q",
-    "k": "attn.hook_k",
-    "v": "attn.hook_v",
-    "pattern": "attn.hook_pattern",
-    "attn_scores": "attn.hook_attn_scores",
-    "mlp_post": "mlp.hook_post",
+    "embed": Activation("hook_embed", "the token embeddings, before any block"),
+    "resid_pre": Activation("hook_resid_pre", "the residual stream as it enters the block"),
+    "resid_mid": Activation("hook_resid_mid", "the residual stream between attention and MLP"),
+    "resid_post": Activation("hook_resid_post", "the residual stream as it leaves the block"),
+    "attn_out": Activation("hook_attn_out", "what the attention layer writes"),
+    "mlp_out": Activation("hook_mlp_out", "what the MLP writes"),
+    "mlp_post": Activation("mlp.hook_post", "the MLP's neurons, after their nonlinearity", entries=True),
+    "z": Activation("attn.hook_z", "each head's mixed values, before the output matrix", per_head=True),
+    "q": Activation("attn.hook_q", "each head's queries: what it looks for", per_head=True),
+    "k": Activation("attn.hook_k", "each head's keys: what it is found by", per_head=True),
+    "v": Activation("attn.hook_v", "each head's values: what it carries", per_head=True),
+    "pattern": Activation(
+        "attn.hook_pattern", "attention: where each position of a head looks", per_head=True, entries=True, pattern=True
+    ),
 }
 
 
@@ -59,14 +56,16 @@ class LanguageModel:
     Attributes:
         raw: the TransformerBridge or HookedTransformer itself.
         name: what to call it.
+        code: a Python expression that loads it again; None for an object that a user handed in.
         lock: held for the whole of a method, because hooks are global state of a model. One lock a raw
             model, however often it is wrapped; re-entrant within a thread.
         pass_lock: held for one pass at a time; see `turn.py`.
     """
 
-    def __init__(self, raw: Any, name: str):
+    def __init__(self, raw: Any, name: str, code: str | None = None):
         self.raw = raw
         self.name = name
+        self.code = code
         self.lock = threading.RLock()
         self.pass_lock = threading.Lock()
         self._token_texts: dict[int, str] = {}
@@ -140,6 +139,19 @@ class LanguageModel:
                 "Put it in evaluation mode first: model.eval()."
             )
 
+    def refuse_dtype(self) -> None:
+        """Raise ValueError where the device can't compute in the weights' precision (8 bits on a CPU, for example)."""
+        weight = next(self.raw.parameters())
+        if not weight.is_floating_point():  # quantized, and computed with in some other type
+            return
+        try:
+            one = torch.ones((1, 1), device=weight.device).to(weight.dtype)
+            torch.nn.functional.linear(one, one).softmax(-1)
+        except RuntimeError as problem:  # NotImplementedError is one
+            raise ValueError(
+                f"{self.device} can't compute in {self.dtype} ({problem}). Load the model in float32 or bfloat16."
+            ) from None
+
     # Tokens
 
     def to_ids(self, prompt: str) -> list[int]:
@@ -181,7 +193,8 @@ class LanguageModel:
     # Hooks
 
     def hook_name(self, activation: str, layer: int) -> str:
-        return f"blocks.{layer}.{_CHECKED[activation]}"
+        hook = ACTIVATIONS[activation].hook
+        return hook if activation == "embed" else f"blocks.{layer}.{hook}"
 
     def hook_handles(self, *, temporary: bool = False) -> frozenset[int]:
         """All hooks on hook points, told apart by identity; or those alone that were not added to stay."""
@@ -221,150 +234,59 @@ class LanguageModel:
                 )
         return missing
 
+    def why_not(self, activation: str) -> str | None:
+        """Why patching an activation makes no sense in this model, and what to do; None if it does."""
+        if activation in self.unavailable:
+            return self.unavailable[activation]
+        if activation in self.dead_hooks:
+            return (
+                f"Edits of {activation} never reach the output of this model ({self.architecture or self.name}): "
+                "TransformerLens computes attention there from values that it has already read (so on gpt_neo, gptj "
+                "and opt). Patch z, q, k or v instead."
+            )
+        return None
+
     @cached_property
     def dead_hooks(self) -> list[str]:
         """Activations whose edits never reach the logits, so that patching them would show a false zero.
 
-        Found by experiment: each activation is disturbed in every layer at once in a run of four tokens,
-        and the logits compared. On gpt_neo, gptj and opt TransformerLens discards edits to the attention
-        pattern, for example.
+        Found by experiment, in one run of a batch of four tokens: in row i activation i is disturbed, in every layer,
+        and nothing in the last row. On gpt_neo, gptj and opt TransformerLens discards edits of the attention pattern,
+        for example.
         """
-        tokens = torch.arange(4, device=self.device)[None] % int(self.raw.cfg.d_vocab)
-        with self.lock, torch.no_grad():
-            undisturbed = self.raw(tokens)
-            return [name for name in _CHECKED if not self._reaches_logits(name, tokens, undisturbed)]
+        tested = [name for name in ACTIVATIONS if name not in self.unavailable]
+        tokens = (torch.arange(4, device=self.device) % int(self.raw.cfg.d_vocab)).repeat(len(tested) + 1, 1)
 
-    def _reaches_logits(self, activation: str, tokens: torch.Tensor, undisturbed: torch.Tensor) -> bool:
-        def disturb(value: torch.Tensor, hook: Any) -> torch.Tensor:
-            # Each entry by another amount: a uniform shift is invisible to softmax and LayerNorm.
-            shift = torch.linspace(0.1, 1.0, value.numel(), device=value.device, dtype=value.dtype)
-            return value.add_(shift.view_as(value))
+        def disturb(row: int) -> Hook:
+            def hook(value: torch.Tensor, hook: Any) -> torch.Tensor:
+                # Each entry by another amount: a uniform shift is invisible to softmax and LayerNorm.
+                amount = torch.linspace(0.1, 1.0, value[row].numel(), device=value.device, dtype=value.dtype)
+                value[row] += amount.view_as(value[row])
+                return value
 
-        names = [self.hook_name(activation, i) for i in range(self.n_layers)]
-        names = [name for name in names if name in self.raw.hook_dict]
-        if not names:
-            return True  # that is `unavailable`, not dead
-        with self.raw.hooks(fwd_hooks=[(name, disturb) for name in names]):
-            return not torch.equal(self.raw(tokens), undisturbed)
+            return hook
+
+        hooks = [
+            (hook_name, hook)
+            for hook, name in ((disturb(row), name) for row, name in enumerate(tested))
+            for hook_name in {self.hook_name(name, i) for i in range(self.n_layers)}
+        ]
+        try:
+            with self.lock, torch.no_grad(), self.raw.hooks(fwd_hooks=hooks):
+                logits = self.raw(tokens).float()
+        except Exception:
+            if self.users_hooks():
+                return []  # a user's hook may be made for one prompt; without a verdict nothing is refused
+            raise
+        shift = (logits[:-1] - logits[-1]).abs().amax((1, 2)) / logits[-1].abs().max()
+        noise = 1e-5 if self.dtype == "float32" else 1e-2
+        return [name for name, moved in zip(tested, shift.tolist()) if moved <= noise]
 
 
 def _is_users(hook: Any) -> bool:
     """Whether a hook is a user's: TransformerLens and transformers wire some of their own, some at a first run."""
     module = getattr(hook, "__module__", None) or type(hook).__module__
     return module.split(".")[0] not in ("transformer_lens", "transformers", "accelerate", "torch", "interp_backend")
-
-
-# By id of the raw model, which its wrapper keeps alive: an entry and its key go together.
-_wrapped: weakref.WeakValueDictionary[int, LanguageModel] = weakref.WeakValueDictionary()
-_wrapping = threading.RLock()
-_embedded: LanguageModel | None = None
-
-
-def load_model(source: Any = None, *, device: str | None = None, allow_pickle: bool = False) -> LanguageModel:
-    """Load or wrap a decoder-only language model.
-
-    Args:
-        source: nothing, for the embedded model (no network); a name that
-            `TransformerBridge.boot_transformers` knows, such as `"gpt2"` (fetched from the model hub);
-            a directory written by `save_pretrained`; or a TransformerBridge or HookedTransformer that you
-            already have, which is used as it is and never changed.
-        device: where a model that is loaded goes, for example `"cuda"`; the best there is by default.
-        allow_pickle: load a directory whose weights are pickled. Unpickling can run any code that the
-            file's author wished: only for files that you trust.
-
-    Returns:
-        A `LanguageModel`; the same object for the same raw model, so that all share its lock.
-
-    Raises:
-        ValueError: a name or directory that can't be loaded, pickled weights without `allow_pickle`, an encoder or
-            encoder-decoder, a model in training mode, or a model without a tokenizer.
-        TypeError: something that is no model.
-    """
-    global _embedded
-    if isinstance(source, LanguageModel):
-        return source
-    if source is None and device is None:
-        with _wrapping:
-            if _embedded is None:
-                with _no_progress_bar():  # it takes no time worth a bar
-                    _embedded = _wrap(_boot(str(PRETRAINED), "cpu"), "hookscope-tiny")
-            return _embedded
-    if source is None:
-        return _wrap(_boot(str(PRETRAINED), device), "hookscope-tiny")
-    if isinstance(source, (str, Path)):
-        if Path(source).is_dir():
-            _refuse_pickles(Path(source), allow_pickle)
-            return _wrap(_boot(str(source), device), Path(source).resolve().name)
-        return _wrap(_boot(str(source), device), str(source))
-    return _wrap(source, str(getattr(getattr(source, "cfg", None), "model_name", None) or "model"))
-
-
-def _boot(source: str, device: str | None) -> Any:
-    try:
-        from transformer_lens.model_bridge import TransformerBridge  # slow to import, and not always needed
-    except ImportError:
-        raise ImportError(
-            "Loading a model needs TransformerLens 3 or newer. With an older one, load a HookedTransformer yourself "
-            "and hand it to load_model."
-        ) from None
-    try:
-        return TransformerBridge.boot_transformers(source, device=device)
-    except Exception as problem:  # whatever a damaged file makes its reader raise
-        raise ValueError(
-            f"Can't load a model from {source!r}: {problem} Give a name that the model hub knows (and be online, "
-            "or have it in the cache), or a directory that save_pretrained wrote, with model and tokenizer."
-        ) from problem
-
-
-@contextmanager
-def _no_progress_bar() -> Iterator[None]:
-    from transformers.utils import logging
-
-    shown = logging.is_progress_bar_enabled()
-    logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        if shown:
-            logging.enable_progress_bar()
-
-
-def _refuse_pickles(directory: Path, allow_pickle: bool) -> None:
-    """Refuse a directory from which transformers would read anything but safetensors."""
-    if allow_pickle or (directory / "model.safetensors").is_file():
-        return
-    index = directory / "model.safetensors.index.json"
-    try:
-        shards = set(json.loads(index.read_text("utf-8"))["weight_map"].values()) if index.is_file() else set()
-    except (ValueError, KeyError, TypeError, AttributeError):
-        raise ValueError(f"{index} is damaged: it does not say which file holds which weight.") from None
-    if not shards or not all(str(shard).endswith(".safetensors") for shard in shards):
-        raise ValueError(
-            f"{directory} has no weights in safetensors. Pickled ones are not read, since unpickling can run code: "
-            "save the model again with save_pretrained, or pass allow_pickle=True if you trust where it comes from."
-        )
-
-
-def _wrap(raw: Any, name: str) -> LanguageModel:
-    if not hasattr(raw, "hook_dict") or not hasattr(raw, "cfg"):
-        raise TypeError(
-            f"Can't make a model from {type(raw).__name__}. Give a name, a directory, a TransformerBridge "
-            "or a HookedTransformer; a plain transformers model goes through "
-            "TransformerBridge.boot_transformers(name, hf_model=model, tokenizer=tokenizer)."
-        )
-    if not hasattr(raw, "blocks") or getattr(raw.cfg, "attention_dir", "causal") != "causal":
-        raise ValueError(
-            "This is an encoder or an encoder-decoder. Hookscope works on decoder-only language models, "
-            "which predict the next token: gpt2, llama, qwen, gemma and their like."
-        )
-    if getattr(raw, "tokenizer", None) is None:
-        raise ValueError("The model has no tokenizer, and prompts are text. Set model.tokenizer first.")
-    with _wrapping:
-        model = _wrapped.get(id(raw))
-        if model is None:
-            model = _wrapped[id(raw)] = LanguageModel(raw, name)
-    model.refuse_training_mode()
-    return model
 
 
 def _token_text(tokenizer: Any, token: int) -> str:

@@ -5,14 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from difflib import SequenceMatcher
-from typing import Any, Literal
+from itertools import pairwise
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from .model import LanguageModel
 
 Side = Literal["clean", "corrupt"]
+SIDES: tuple[Side, Side] = ("clean", "corrupt")
 Level = Literal["error", "warning", "note"]
+_Text = Annotated[str, Field(max_length=1_000)]
+Answer = _Text | Annotated[tuple[_Text, ...], Field(max_length=1_000)]
 
 
 class PromptPair(BaseModel):
@@ -22,17 +26,26 @@ class PromptPair(BaseModel):
         clean: the prompt whose behaviour is to be explained.
         corrupt: the same with the one thing changed that matters.
         clean_answer: what should follow the clean prompt, with its leading space (`" Oslo"`).
+            Several answers count as one: their logits are averaged, their probabilities added.
         corrupt_answer: what should follow the corrupt one; the logit difference is clean minus corrupt.
         score_first_token: an answer of several tokens is scored by its first one. Off, it is refused.
+        alignment: which position of the clean prompt corresponds to which of the corrupt one, as pairs that increase in
+            both; None aligns equally long prompts position by position, and others by the tokens they share.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     clean: str = Field(max_length=200_000)
     corrupt: str = Field(max_length=200_000)
-    clean_answer: str = Field(default="", max_length=1_000)
-    corrupt_answer: str = Field(default="", max_length=1_000)
+    clean_answer: Answer = ""
+    corrupt_answer: Answer = ""
     score_first_token: bool = False
+    alignment: tuple[tuple[int, int], ...] | None = Field(default=None, max_length=100_000)
+
+    def answers(self, side: Side) -> tuple[str, ...]:
+        """The answers of one side that are not empty."""
+        answer = getattr(self, f"{side}_answer")
+        return tuple(filter(None, (answer,) if isinstance(answer, str) else answer))
 
 
 class PairWarning(BaseModel):
@@ -72,38 +85,50 @@ class TokenizedPair:
     pair: PromptPair
     ids: dict[str, list[int]]  # by field: clean, corrupt, clean_answer, corrupt_answer
     texts: dict[str, list[str]]
+    starts: dict[str, list[int]]  # by field of an answer: where in its ids each of the answers begins
     columns: list[Column]
     warnings: list[PairWarning] = field(default_factory=list)
 
-    def answer_id(self, side: Side) -> int | None:
-        """The token that an answer is scored by: its first; None without an answer."""
-        ids = self.ids[f"{side}_answer"]
-        return ids[0] if ids else None
+    def answer_ids(self, side: Side) -> tuple[int, ...]:
+        """The tokens that the answers are scored by: the first of each; none without an answer."""
+        field = f"{side}_answer"
+        return tuple(self.ids[field][start] for start in self.starts[field])
+
+    def counterparts(self, side: Side) -> list[int | None]:
+        """For each position of one prompt the position of the other that corresponds to it."""
+        other: Side = "corrupt" if side == "clean" else "clean"
+        return [getattr(c, other) for c in self.columns if getattr(c, side) is not None]
+
+    @property
+    def aligned_one_to_one(self) -> bool:
+        """Whether every position corresponds to the same position of the other prompt."""
+        return all(column.clean == column.corrupt for column in self.columns)
 
     def to_json(self) -> dict[str, Any]:
         """What the prompt pair editor shows, as plain JSON values."""
-        parts = {name: {"ids": self.ids[name], "tokens": self.texts[name]} for name in self.ids}
+        parts: dict[str, dict[str, Any]] = {
+            name: {"ids": self.ids[name], "tokens": self.texts[name]} for name in self.ids
+        }
+        for name, starts in self.starts.items():
+            parts[name]["starts"] = starts
         return {
             **parts,
             "columns": [column.model_dump() for column in self.columns],
             "warnings": [warning.model_dump() for warning in self.warnings],
         }
 
-    def refuse(self, needs: Sequence[str], *, equal_lengths: bool) -> None:
+    def refuse(self, needs: Sequence[str]) -> None:
         """Raise ValueError with the first error that forbids a run on this pair.
 
         Args:
             needs: the answers that the metric reads; what is wrong with others forbids nothing.
-            equal_lengths: whether both prompts need the same number of tokens.
         """
         for warning in self.warnings:
             about_answers = warning.field in ("clean_answer", "corrupt_answer")
             irrelevant = about_answers and (
                 warning.field not in needs or (warning.code in _ABOUT_BOTH and len(needs) < 2)
             )
-            if warning.level != "error" or irrelevant:
-                continue
-            if equal_lengths or warning.code != "unequal_lengths":
+            if warning.level == "error" and not irrelevant:
                 raise ValueError(warning.message)
 
 
@@ -122,7 +147,7 @@ def as_pair(pair: Any) -> PromptPair:
     if not isinstance(pair, dict):
         raise TypeError(
             f"A pair is a PromptPair(clean=..., corrupt=..., clean_answer=..., corrupt_answer=...), "
-            f"not {type(pair).__name__}."
+            f"not {type(pair).__name__}. Several go into a PromptPairs([...])."
         )
     try:
         return PromptPair.model_validate(pair)
@@ -133,47 +158,84 @@ def as_pair(pair: Any) -> PromptPair:
 
 def tokenize(model: LanguageModel, pair: PromptPair) -> TokenizedPair:
     """Tokenise a pair with the model's own tokenizer, align the two prompts and check them."""
-    ids = {
-        "clean": model.to_ids(pair.clean) if pair.clean else [],
-        "corrupt": model.to_ids(pair.corrupt) if pair.corrupt else [],
-        "clean_answer": model.answer_ids(pair.clean_answer, pair.clean) if pair.clean_answer else [],
-        "corrupt_answer": model.answer_ids(pair.corrupt_answer, pair.corrupt) if pair.corrupt_answer else [],
-    }
+    ids: dict[str, list[int]] = {side: model.to_ids(text) if (text := getattr(pair, side)) else [] for side in SIDES}
+    starts: dict[str, list[int]] = {}
+    for side in SIDES:
+        field, after = f"{side}_answer", getattr(pair, side)
+        ids[field], starts[field] = [], []
+        for answer in pair.answers(side):
+            if tokens := model.answer_ids(answer, after):
+                starts[field].append(len(ids[field]))
+                ids[field] += tokens
     texts = {name: model.token_texts(tokens) for name, tokens in ids.items()}
+    problem = _problem_of_alignment(pair, ids)
+    alignment = None if problem else pair.alignment
     return TokenizedPair(
         pair=pair,
         ids=ids,
         texts=texts,
-        columns=align(ids["clean"], ids["corrupt"]),
-        warnings=list(_check(model, pair, ids, texts)),
+        starts=starts,
+        columns=align(ids["clean"], ids["corrupt"], alignment),
+        warnings=[*([problem] if problem else []), *_check(model, pair, ids)],
     )
 
 
-def align(clean: list[int], corrupt: list[int]) -> list[Column]:
-    """Put two token sequences under each other: position by position where they are equally long,
-    else by their longest common runs, with gaps."""
-    if len(clean) == len(corrupt):
-        return [Column(clean=i, corrupt=i, same=a == b) for i, (a, b) in enumerate(zip(clean, corrupt))]
+def align(clean: list[int], corrupt: list[int], pairs: Sequence[tuple[int, int]] | None = None) -> list[Column]:
+    """Put two token sequences under each other.
+
+    By `pairs` of positions that correspond, if given; else position by position where they are equally long; else by
+    their longest common runs. Where one word stands for another of a different number of tokens, their last tokens
+    correspond, since that is where a model collects what a word means.
+    """
+    if pairs is None and len(clean) == len(corrupt):
+        pairs = [(i, i) for i in range(len(clean))]
+    elif pairs is None:
+        pairs = []
+        for _, a0, a1, b0, b1 in SequenceMatcher(None, clean, corrupt, autojunk=False).get_opcodes():
+            both = min(a1 - a0, b1 - b0)
+            pairs += zip(range(a1 - both, a1), range(b1 - both, b1))
     columns: list[Column] = []
-    for _, a0, a1, b0, b1 in SequenceMatcher(None, clean, corrupt, autojunk=False).get_opcodes():
-        for i in range(max(a1 - a0, b1 - b0)):
-            a = a0 + i if a0 + i < a1 else None
-            b = b0 + i if b0 + i < b1 else None
-            same = a is not None and b is not None and clean[a] == corrupt[b]
-            columns.append(Column(clean=a, corrupt=b, same=same))
+    a = b = 0
+    for next_a, next_b in [*pairs, (len(clean), len(corrupt))]:
+        columns += [Column(clean=i, corrupt=None, same=False) for i in range(a, next_a)]
+        columns += [Column(clean=None, corrupt=i, same=False) for i in range(b, next_b)]
+        if next_a < len(clean) and next_b < len(corrupt):
+            columns.append(Column(clean=next_a, corrupt=next_b, same=clean[next_a] == corrupt[next_b]))
+        a, b = next_a + 1, next_b + 1
     return columns
+
+
+def _problem_of_alignment(pair: PromptPair, ids: dict[str, list[int]]) -> PairWarning | None:
+    pairs = pair.alignment
+    if pairs is None:
+        return None
+    inside = all(0 <= a < len(ids["clean"]) and 0 <= b < len(ids["corrupt"]) for a, b in pairs)
+    rising = all(a[0] < b[0] and a[1] < b[1] for a, b in pairwise(pairs))
+    if inside and rising:
+        return None
+    return PairWarning(
+        code="bad_alignment",
+        level="error",
+        message=f"The alignment does not fit these prompts: it has to be pairs of a clean position (0 to "
+        f"{len(ids['clean']) - 1}) and a corrupt one (0 to {len(ids['corrupt']) - 1}), both rising from pair to pair. "
+        "Align them automatically, or correct it.",
+        fix=_fix(pair, "Align automatically", "alignment", None),
+    )
 
 
 # The checks. Each yields warnings about one thing, worst first.
 
 
-def _check(model: LanguageModel, pair: PromptPair, ids: dict[str, list[int]], texts: dict[str, list[str]]):
-    for side in ("clean", "corrupt"):
+def _check(model: LanguageModel, pair: PromptPair, ids: dict[str, list[int]]):
+    for side in SIDES:
         yield from _check_prompt(model, pair, side, ids[side])
     yield from _check_lengths(pair, ids)
-    for side in ("clean", "corrupt"):
-        yield from _check_answer(model, pair, side, texts[f"{side}_answer"])
-    yield from _check_answers_differ(pair, ids, texts)
+    for side in SIDES:
+        if not pair.answers(side):
+            yield _no_answer(side)
+        for answer in pair.answers(side):
+            yield from _check_answer(model, pair, side, answer)
+    yield from _check_answers_differ(model, pair)
 
 
 def _check_prompt(model: LanguageModel, pair: PromptPair, side: Side, ids: list[int]):
@@ -226,23 +288,25 @@ def _check_lengths(pair: PromptPair, ids: dict[str, list[int]]):
     elif clean != corrupt:
         yield PairWarning(
             code="unequal_lengths",
-            level="error",
-            message=f"The clean prompt has {clean} tokens and the corrupt one {corrupt}, so their positions "
-            "don't correspond. Choose a word that is as many tokens long.",
+            level="note",
+            message=f"The clean prompt has {clean} tokens and the corrupt one {corrupt}. They are aligned as shown; a "
+            "token without a counterpart is not patched.",
         )
 
 
-def _check_answer(model: LanguageModel, pair: PromptPair, side: Side, tokens: list[str]):
-    name, prompt, answer = f"{side}_answer", getattr(pair, side), getattr(pair, f"{side}_answer")
-    if not answer:
-        yield PairWarning(
-            code="no_answer",
-            level="warning",
-            field=name,
-            message=f"Without {'an' if side == 'clean' else 'a'} {'answer' if side == 'clean' else 'corrupt answer'} "
-            "only KL divergence can be measured. Type the word that should come next, with its leading space.",
-        )
-        return
+def _no_answer(side: Side) -> PairWarning:
+    return PairWarning(
+        code="no_answer",
+        level="warning",
+        field=f"{side}_answer",
+        message=f"Without {'an' if side == 'clean' else 'a'} {'answer' if side == 'clean' else 'corrupt answer'} "
+        "only KL divergence can be measured. Type the word that should come next, with its leading space.",
+    )
+
+
+def _check_answer(model: LanguageModel, pair: PromptPair, side: Side, answer: str):
+    name, prompt = f"{side}_answer", getattr(pair, side)
+    tokens = model.token_texts(model.answer_ids(answer, prompt))
     if _misses_space(model, prompt, answer):
         yield PairWarning(
             code="no_leading_space",
@@ -250,7 +314,7 @@ def _check_answer(model: LanguageModel, pair: PromptPair, side: Side, tokens: li
             field=name,
             message=f"The {side} answer “{answer}” has no leading space, so it is scored as the rest of the word "
             f"before it, not as a new word. Write “ {answer}”.",
-            fix=_fix(pair, "Add the space", name, f" {answer}"),
+            fix=_fix(pair, "Add the space", name, _with_space(getattr(pair, name), answer)),
         )
     if len(tokens) > 1:
         shown = " + ".join(f"“{token}”" for token in tokens)
@@ -272,6 +336,11 @@ def _check_answer(model: LanguageModel, pair: PromptPair, side: Side, tokens: li
             )
 
 
+def _with_space(field: str | tuple[str, ...], answer: str) -> str | tuple[str, ...]:
+    spaced = f" {answer}"
+    return spaced if isinstance(field, str) else tuple(spaced if one == answer else one for one in field)
+
+
 def _misses_space(model: LanguageModel, prompt: str, answer: str) -> bool:
     """Whether an answer looks like a word of its own but would continue the prompt's last word."""
     starts_word = (answer[0].isalpha() and prompt[-1:].isalnum()) or prompt[-1:] in tuple('.,;:!?”")')
@@ -279,11 +348,22 @@ def _misses_space(model: LanguageModel, prompt: str, answer: str) -> bool:
     return answer[0].isalnum() and starts_word and spaced != model.answer_ids(answer, prompt)
 
 
-def _check_answers_differ(pair: PromptPair, ids: dict[str, list[int]], texts: dict[str, list[str]]):
-    clean, corrupt = ids["clean_answer"], ids["corrupt_answer"]
-    if not clean or not corrupt:
+def _check_answers_differ(model: LanguageModel, pair: PromptPair):
+    clean, corrupt = (
+        {ids[0] for answer in pair.answers(side) if (ids := model.answer_ids(answer, getattr(pair, side)))}
+        for side in SIDES
+    )
+    if not (shared := clean & corrupt):
         return
-    if pair.clean_answer == pair.corrupt_answer:
+    token = model.token_text(min(shared))
+    if len(clean) > 1 or len(corrupt) > 1:
+        yield PairWarning(
+            code="shared_answers",
+            level="warning",
+            field="corrupt_answer",
+            message=f"“{token}” is among the answers of both sides, where it tells nothing apart. Remove it from one.",
+        )
+    elif pair.clean_answer == pair.corrupt_answer:
         yield PairWarning(
             code="equal_answers",
             level="error",
@@ -291,18 +371,19 @@ def _check_answers_differ(pair: PromptPair, ids: dict[str, list[int]], texts: di
             message="The two answers are the same, so their logit difference is always zero. "
             "Give the answer that the corrupt prompt calls for.",
         )
-    elif clean[0] == corrupt[0]:
+    else:
         yield PairWarning(
             code="equal_first_tokens",
             level="error",
             field="corrupt_answer",
-            message=f"Both answers begin with the token “{texts['clean_answer'][0]}”, so their logit difference "
+            message=f"Both answers begin with the token “{token}”, so their logit difference "
             "is always zero. Choose answers whose first tokens differ.",
         )
 
 
 def _fix(pair: PromptPair, label: str, name: str, value: object) -> Fix:
-    return Fix(label=label, pair=pair.model_copy(update={name: value}))
+    changed = {name: value, "alignment": None} if name in SIDES else {name: value}  # other text, other positions
+    return Fix(label=label, pair=pair.model_copy(update=changed))
 
 
 PairWarning.model_rebuild()

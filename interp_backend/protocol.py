@@ -12,12 +12,14 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
+from .interventions import Add, FromOther, FromPrompt, Scale, Zero
 from .methods.activation_patching import Direction
 from .model import ACTIVATIONS
 from .prompts import PromptPair
 from .results import Result, encode_array
 
-Axis = Literal["layer", "head", "position"]
+Axis = Literal["layer", "head", "position", "source", "neuron"]
+Cell = dict[Axis, int]
 
 
 def _known(activation: str) -> str:
@@ -30,13 +32,42 @@ class _Params(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 
+class FromDataSet(_Params):
+    """A mean over the widget's data set, or draws from it: a view does not know its prompts."""
+
+    kind: Literal["mean", "resample"]
+    by_position: bool = True
+
+
+ViewValue = Annotated[FromOther | FromPrompt | Zero | FromDataSet | Add | Scale, Field(discriminator="kind")]
+
+
 class ActivationPatchingParams(_Params):
     """A sweep: see `activation_patching`."""
 
     activation: Annotated[str, AfterValidator(_known)]
-    axes: tuple[Axis, ...] = Field(min_length=2, max_length=3)
+    axes: tuple[Axis, ...] = Field(min_length=2, max_length=4)
     metric: Annotated[str, Field(max_length=100)]  # the name of a user's own function is known to the widget alone
     direction: Direction
+    value: ViewValue = FromOther()
+    window: int = Field(default=1, ge=1, le=1000)
+    at: int | None = None
+
+
+class PatchTogetherParams(_Params):
+    """Some cells of the shown map, patched in one run."""
+
+    cells: list[Cell] = Field(min_length=2, max_length=500)
+
+
+class OpenParams(_Params):
+    """A cell of the shown map, whose parts are to be patched one by one."""
+
+    cell: Cell
+
+
+class CloseOpenedParams(_Params):
+    """Put the opened cell away."""
 
 
 class EditParams(_Params):
@@ -51,6 +82,9 @@ class CancelParams(_Params):
 
 METHODS: dict[str, type[_Params]] = {
     "activation_patching": ActivationPatchingParams,
+    "patch_together": PatchTogetherParams,
+    "open": OpenParams,
+    "close_opened": CloseOpenedParams,
     "edit": EditParams,
     "cancel": CancelParams,
 }

@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 
 SCHEMA_VERSION = 1
 DTYPES = ("float32", "int32", "uint8")
-NOT_COMPUTED, COMPUTED, UNCHANGED = 0, 1, 2
+NOT_COMPUTED, COMPUTED, UNCHANGED, NO_COUNTERPART = 0, 1, 2, 3
+STATES = ("not computed", "computed", "unchanged", "no counterpart")
+BOOTSTRAP_SAMPLES = 1000
 
 
 def encode_array(array: np.ndarray) -> dict[str, Any]:
@@ -70,12 +72,13 @@ class _Part(BaseModel):
 
 
 class Prompt(_Part):
-    """A prompt as it was run; `answer` is None where there was none."""
+    """A prompt as it was run, and the tokens that its answers were scored by; `answer` is the first, or None."""
 
     text: str
     ids: list[int]
     tokens: list[str]
     answer: str | None
+    answers: list[str] = Field(default_factory=list)
 
 
 class TopTokens(_Part):
@@ -84,6 +87,109 @@ class TopTokens(_Part):
     ids: Array
     logits: Array
     probs: Array
+
+
+class PairValues(_Part):
+    """One metric of every pair of a data set.
+
+    Attributes:
+        labels: a short text for each pair.
+        values: raw values, [pair, *axes]; NaN where a pair is not done, or has no such place.
+        clean, corrupt: the metric of each pair's two unpatched runs; None where it is not done or not finite.
+        base: which of the two is patched.
+    """
+
+    labels: list[str]
+    values: Array
+    clean: list[float | None]
+    corrupt: list[float | None]
+    base: Literal["clean", "corrupt"]
+
+    @model_validator(mode="after")
+    def _as_many(self) -> PairValues:
+        if not len(self.labels) == len(self.values) == len(self.clean) == len(self.corrupt) > 0:
+            raise ValueError("labels, values and baselines of a data set have to be as many as its pairs, one or more")
+        return self
+
+    def _sums(self, weights: np.ndarray) -> np.ndarray:
+        """Effects of weighted means over pairs, [sample, *axes]; weights [sample, pair]."""
+        clean, corrupt = (
+            np.array(side, np.float64).reshape(-1, *[1] * (self.values.ndim - 1)) for side in (self.clean, self.corrupt)
+        )
+        base = corrupt if self.base == "corrupt" else clean
+        known = np.isfinite(self.values) & np.isfinite(clean) & np.isfinite(corrupt)
+        effects = np.where(known, self.values - base, 0).reshape(len(known), -1)
+        gaps = np.where(known, clean - corrupt, 0).reshape(len(known), -1)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            ratio = (weights @ effects) / (weights @ gaps)
+        return np.where(np.isfinite(ratio), ratio, np.nan).reshape(-1, *self.values.shape[1:])
+
+    @property
+    def done(self) -> int:
+        """How many pairs have been run."""
+        return int(self._run().sum())
+
+    def _run(self) -> np.ndarray:
+        """Which pairs have been run: those of which anything is known, if only that it is infinite."""
+        some = ~np.isnan(self.values.reshape(len(self.values), -1)).all(1)
+        return some | [a is not None or b is not None for a, b in zip(self.clean, self.corrupt)]
+
+    @property
+    def mean(self) -> np.ndarray:
+        """Mean effect over the pairs in units of the mean gap between their two runs, [*axes]."""
+        return self._sums(np.ones((1, len(self.labels))))[0].astype(np.float32)
+
+    @property
+    def normalized(self) -> np.ndarray:
+        """Each pair's effect in units of the mean gap, [pair, *axes]: their mean is `mean`."""
+        gaps = [a - b for a, b in zip(self.clean, self.corrupt) if a is not None and b is not None]
+        gap = float(np.mean(gaps)) if gaps else 0.0
+        base = np.array(self.corrupt if self.base == "corrupt" else self.clean, np.float64)
+        effects = self.values - base.reshape(-1, *[1] * (self.values.ndim - 1))
+        return (effects / gap if gap else np.full_like(effects, np.nan)).astype(np.float32)
+
+    @property
+    def interval(self) -> tuple[np.ndarray, np.ndarray]:
+        """The 95% bootstrap interval of `mean` over pairs (Efron 1979), [*axes] each; NaN for fewer than two pairs."""
+        if self.done < 2:
+            nothing = np.full(self.values.shape[1:], np.nan, np.float32)
+            return nothing, nothing
+        done = self._run()
+        chosen = np.random.default_rng(0).multinomial(self.done, done / done.sum(), BOOTSTRAP_SAMPLES)
+        samples = self._sums(chosen.astype(np.float64))
+        several = np.isfinite(self.values).sum(0) > 1  # one pair drawn again and again looks certain
+        some = np.isfinite(samples).any(0) & several
+        low, high = np.nanpercentile(np.where(some, samples, 0), [2.5, 97.5], axis=0)
+        return np.where(some, low, np.nan).astype(np.float32), np.where(some, high, np.nan).astype(np.float32)
+
+    @property
+    def agree(self) -> np.ndarray:
+        """How many pairs have an effect of the mean's sign, [*axes]."""
+        return (np.sign(self.normalized) == np.sign(self.mean)).sum(0).astype(np.int32)
+
+    def to_wire(self) -> dict[str, Any]:
+        low, high = self.interval
+        return {
+            **self.model_dump(mode="json"),
+            "normalized": encode_array(self.normalized),
+            "low": encode_array(low),
+            "high": encode_array(high),
+            "agree": encode_array(self.agree),
+            "done": self.done,
+        }
+
+
+class Measured(_Part):
+    """One metric of a sweep: its raw values [*axes], those of the two unpatched runs, and those of each pair.
+
+    `warnings` say what is wrong with its scale.
+    """
+
+    label: str
+    values: Array
+    baselines: dict[str, float | None]
+    warnings: list[str] = Field(default_factory=list)
+    pairs: PairValues | None = None
 
 
 class Result(_Part):
@@ -95,11 +201,18 @@ class Result(_Part):
         axes: name of each axis of `values`, for example `("layer", "position")`.
         labels: for each axis, a text for each index.
         values: the metric's raw value in each cell, float32; NaN where `state` is 0.
-        state: for each cell 0 not computed, 1 computed, 2 not run because the two activations are equal,
-            so that the value is exactly the base run's.
+        places: for each axis, what each index is in the model: the number of a layer, head, position (from the end,
+            if negative), neuron or source position; a list of positions for a named set of them.
+        state: for each cell 0 not computed, 1 computed, 2 not run because nothing that is read can change (the two
+            activations are equal, or come after the position that is read), so that the value is exactly the base
+            run's, 3 not run because the other prompt has no token there.
         baselines: the metric of the clean and of the corrupt run; None where it is not a finite number.
         metric_label: the metric in words.
         prompts: "clean" and "corrupt", as they were run.
+        counterparts: for each position of the patched prompt, the position of the other prompt that corresponds to it;
+            None if all correspond to themselves.
+        measures: every metric of the sweep by name, the one in `values` among them; see `of`.
+        pairs: for a data set, the metric of every pair; `values` and `baselines` are then means.
         top: for each cell the likeliest tokens of the patched run, [*axes, k], if they were asked for.
         top_runs: the same for the clean and the corrupt run, [k].
         tokens: text of every token id in `top` and `top_runs`.
@@ -116,6 +229,10 @@ class Result(_Part):
     baselines: dict[str, float | None]
     metric_label: str
     prompts: dict[str, Prompt]
+    places: dict[str, list[int | list[int]]] = Field(default_factory=dict)
+    counterparts: list[int | None] | None = None
+    measures: dict[str, Measured] = Field(default_factory=dict)
+    pairs: PairValues | None = None
     top: TopTokens | None = None
     top_runs: dict[str, TopTokens] = Field(default_factory=dict)
     tokens: dict[int, str] = Field(default_factory=dict)
@@ -131,14 +248,14 @@ class Result(_Part):
 
     @model_validator(mode="after")
     def _makes_sense(self) -> Result:
-        if len(self.axes) < 2 or len(set(self.axes)) != len(self.axes):
-            raise ValueError("a result has two axes or more, of different names")
+        if not self.axes or len(set(self.axes)) != len(self.axes):
+            raise ValueError("a result has one axis or more, of different names")
         if set(self.prompts) != {"clean", "corrupt"} or set(self.baselines) != {"clean", "corrupt"}:
             raise ValueError("prompts and baselines have to be those of the clean and the corrupt run")
         if not all(math.isfinite(value) for value in self.baselines.values() if value is not None):
             raise ValueError("a baseline is a finite number or null")
-        if self.state.dtype != np.uint8 or self.state.max(initial=0) > UNCHANGED:
-            raise ValueError("a cell's state is 0, 1 or 2, in an array of uint8")
+        if self.state.dtype != np.uint8 or self.state.max(initial=0) > NO_COUNTERPART:
+            raise ValueError("a cell's state is 0, 1, 2 or 3, in an array of uint8")
         if not isinstance(self.provenance.get("model", {}), dict):
             raise ValueError("provenance.model has to be an object")
         return self
@@ -148,6 +265,11 @@ class Result(_Part):
         shape = tuple(len(self.labels.get(axis, ())) for axis in self.axes)
         if self.values.shape != shape or self.state.shape != shape:
             raise ValueError(f"values and state have to be shaped like the labels of the axes, {shape}")
+        if any(len(self.places.get(axis, self.labels[axis])) != len(self.labels[axis]) for axis in self.axes):
+            raise ValueError("places have to be as many as the labels of their axis")
+        measured = [(part.values.shape, part.pairs) for part in self.measures.values()] + [(shape, self.pairs)]
+        if any(s != shape or (p is not None and p.values.shape[1:] != shape) for s, p in measured):
+            raise ValueError(f"every metric's values have to be shaped like the labels of the axes, {shape}")
         if self.top is not None:
             shapes = {part.shape for part in (self.top.ids, self.top.logits, self.top.probs)}
             if len(shapes) != 1 or next(iter(shapes))[:-1] != shape:
@@ -158,10 +280,12 @@ class Result(_Part):
     def normalized(self) -> np.ndarray:
         """Effects in units of the gap between the two runs, shaped like `values`; above 0 is towards clean.
 
-        Denoise (clean into corrupt): 0 is the corrupt run, 1 the clean one. Noise (corrupt into clean):
+        Denoise (the corrupt run is patched): 0 is the corrupt run, 1 the clean one. Noise (the clean run is patched):
         0 is the clean run, -1 the corrupt one. So 0 is always "no effect". NaN everywhere if the two runs
-        score the same.
+        score the same. For a data set, the mean effect in units of the mean gap.
         """
+        if self.pairs is not None:
+            return self.pairs.mean
         clean, corrupt = self.baselines.get("clean"), self.baselines.get("corrupt")
         if clean is None or corrupt is None or clean == corrupt:
             return np.full_like(self.values, np.nan)
@@ -171,11 +295,53 @@ class Result(_Part):
     @property
     def complete(self) -> bool:
         """Whether every cell has its value; a cancelled run keeps those that it had."""
-        return bool((self.state != NOT_COMPUTED).all())
+        every = self.pairs is None or self.pairs.done == len(self.pairs.labels)
+        return bool((self.state != NOT_COMPUTED).all()) and every
+
+    @property
+    def scale_text(self) -> str:
+        """What 0 and 1 (or -1) of `normalized` are, with the two baselines, as a sentence; empty without a scale."""
+        clean, corrupt = self.baselines.get("clean"), self.baselines.get("corrupt")
+        if clean is None or corrupt is None or clean == corrupt:
+            return ""
+        mean = "the pairs' mean " if self.pairs is not None else "the "
+        ends = [f"{end:+.3g}".replace("-", "\u2212") for end in (clean, corrupt)]
+        said = f"{mean}clean run ({ends[0]})", f"{mean}corrupt run ({ends[1]})"
+        if self.params.get("direction") == "denoise":
+            return f"0 is {said[1]}, 1 is {said[0]}; {self.metric_label}."
+        return f"0 is {said[0]}, \u22121 is {said[1]}; {self.metric_label}."
+
+    def of(self, metric: str) -> Result:
+        """The same sweep judged by another of its metrics; the arrays are shared.
+
+        Raises:
+            ValueError: a metric that this sweep did not measure.
+        """
+        if metric not in self.measures:
+            raise ValueError(f"This sweep measured {', '.join(self.measures) or 'one metric'}, and not {metric}.")
+        chosen, shown = self.measures[metric], self.measures[self.params["metric"]]
+        others = [said for said in self.provenance.get("warnings", []) if said not in shown.warnings]
+        return self.model_copy(
+            update={
+                "values": chosen.values,
+                "baselines": chosen.baselines,
+                "metric_label": chosen.label,
+                "pairs": chosen.pairs,
+                "params": {**self.params, "metric": metric},
+                "provenance": {**self.provenance, "warnings": others + chosen.warnings},
+            }
+        )
+
+    def top_cells(self, k: int = 20) -> pandas.DataFrame:
+        """The k cells with the largest effects (of either sign), largest first: rows of `to_dataframe`."""
+        table = self.to_dataframe()
+        effect = table["normalized"] if table["normalized"].notna().any() else table["value"]
+        return table.loc[effect.abs().sort_values(ascending=False, kind="stable").index[:k]].reset_index(drop=True)
 
     def to_wire(self) -> dict[str, Any]:
         """The result as one object of plain JSON values, with `normalized` for those who only read it."""
-        return {**self.model_dump(mode="json"), "normalized": encode_array(self.normalized)}
+        wire = {**self.model_dump(mode="json", exclude={"pairs"}), "normalized": encode_array(self.normalized)}
+        return {**wire, "pairs": self.pairs and self.pairs.to_wire(), "scale_text": self.scale_text}
 
     def to_json(self) -> str:
         """The result as JSON text; `Result.from_json` reads it again, bit for bit."""
@@ -204,20 +370,37 @@ class Result(_Part):
                 f"This result has schema version {wire['schema_version']!r}, and this Hookscope reads version "
                 f"{SCHEMA_VERSION}. Update Hookscope, or run the method again."
             )
-        return cls.model_validate({name: value for name, value in wire.items() if name != "normalized"})
+        kept = {name: value for name, value in wire.items() if name not in ("normalized", "scale_text")}
+        if isinstance(kept.get("pairs"), dict):
+            derived = ("normalized", "low", "high", "agree", "done")
+            kept["pairs"] = {name: value for name, value in kept["pairs"].items() if name not in derived}
+        return cls.model_validate(kept)
 
     def to_dataframe(self) -> pandas.DataFrame:
-        """One row a cell: an index and a label for each axis, value, normalized, state in words."""
+        """One row a cell: what it is on each axis, value, normalized, state in words.
+
+        An axis gives the model's own number of a layer, head, position, source position or neuron, and a position's
+        token beside it. A data set has the interval and the number of pairs of the mean's sign too; with several
+        metrics, each has a column of its name.
+        """
         import pandas
 
         columns: dict[str, Any] = {}
         for axis, index in zip(self.axes, np.indices(self.values.shape), strict=True):
-            columns[axis] = index.ravel()
-            if axis == "position":
-                columns["token"] = np.array(self.labels[axis], dtype=object)[index.ravel()]
+            labels = np.array(self.labels[axis], dtype=object)[index.ravel()]
+            places = self.places.get(axis, list(range(len(self.labels[axis]))))
+            numbered = all(isinstance(place, int) for place in places)
+            columns[axis] = np.array(places)[index.ravel()] if numbered else labels
+            if axis == "position" and numbered:
+                columns["token"] = labels
         columns["value"] = self.values.ravel()
         columns["normalized"] = self.normalized.ravel()
-        columns["state"] = np.array(["not computed", "computed", "unchanged"], dtype=object)[self.state.ravel()]
+        if self.pairs is not None:
+            low, high = self.pairs.interval
+            columns.update(low=low.ravel(), high=high.ravel(), agree=self.pairs.agree.ravel())
+        columns["state"] = np.array(STATES, dtype=object)[self.state.ravel()]
+        if len(self.measures) > 1:
+            columns.update({name: measured.values.ravel() for name, measured in self.measures.items()})
         return pandas.DataFrame(columns)
 
     def plot(self) -> Figure:

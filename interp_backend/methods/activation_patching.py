@@ -7,48 +7,49 @@ Also called causal tracing or interchange intervention: Vig et al. 2020 (arXiv:2
 
 from __future__ import annotations
 
-import itertools
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Literal, get_args
 
-import numpy as np
-import torch
+from pydantic import ValidationError
 
-from ..executor import Patch, Run, record, run_patches, unchanged, why_not_by_hand
-from ..metrics import MetricFunction, Reference, baseline_warnings, needs_of, resolve
-from ..model import ACTIVATIONS, LanguageModel, load_model
-from ..prompts import PromptPair, TokenizedPair, as_pair, tokenize
-from ..results import COMPUTED, NOT_COMPUTED, UNCHANGED, Prompt, Result, TopTokens, finite_or_none
+from ..executor import Limits
+from ..interventions import as_value
+from ..loading import load_model
+from ..metrics import Measure, MetricLike, as_measures
+from ..model import LanguageModel
+from ..pairs import PromptPairs
+from ..prompts import PromptPair, Side, TokenizedPair, as_pair, tokenize
+from ..results import Result
 from ..turn import Turn
-from .provenance import provenance
-from .top_tokens import texts_of, top_tokens
+from .cells import Positions, Where, cells_of, choose_axes
+from .over_pairs import steps_over_pairs
+from .sweep import Readings, Step, Sweep, bind
 
 Direction = Literal["denoise", "noise"]
-
-
-@dataclass(frozen=True)
-class Step:
-    """Some way into a sweep: the result so far, and which cells (flat, in C order) are new since the last step."""
-
-    result: Result
-    cells: list[int]
-    done: int
-    total: int
-    seconds_left: float | None
+STREAMING = Limits(seconds=0.1)  # so that cells come while one looks on, and a cancel is quick
 
 
 def activation_patching(
     model: Any,
-    pair: PromptPair,
+    pair: PromptPair | PromptPairs,
     *,
     activation: str = "resid_pre",
     direction: Direction = "denoise",
-    metric: str | MetricFunction = "logit_diff",
+    metric: MetricLike | Sequence[MetricLike] = "logit_diff",
     axes: Sequence[str] | None = None,
+    value: Any = "other",
+    at: int | None = None,
+    window: int = 1,
+    layers: Sequence[int] | None = None,
+    heads: Sequence[int] | None = None,
+    positions: Positions | None = None,
+    sources: Sequence[int] | None = None,
+    neurons: Sequence[int] | None = None,
     top_k: int = 0,
+    memory: int | None = None,
 ) -> Result:
     """Patch every place of one kind, one at a time, and measure what each does.
 
@@ -56,39 +57,76 @@ def activation_patching(
 
     Args:
         model: what `load_model` gives or takes.
-        pair: the clean and the corrupt prompt, equally many tokens.
-        activation: `resid_pre`, `resid_mid`, `resid_post`, `attn_out`, `mlp_out` or `z` (per head).
-        direction: "denoise" patches clean into corrupt (what is enough to restore the answer), "noise"
-            patches corrupt into clean (what is needed for it).
-        metric: one of `metrics.METRICS`, or a function of logits [run, d_vocab] at the last position that
-            gives one number a run, [run].
-        axes: `("layer", "position")`; for z `("layer", "head")`, which patches a head at all positions at once,
-            or `("layer", "head", "position")`. By default the first of these that fits.
+        pair: a clean and a corrupt prompt, or a `PromptPairs` of many: the result is then their mean, with every pair's
+            own values and an interval. Prompts of different length are aligned (`PromptPair.alignment`); where a token
+            has no counterpart nothing is patched.
+        activation: a key of `ACTIVATIONS`: `embed`, `resid_pre`, `resid_mid`, `resid_post`, `attn_out`, `mlp_out`,
+            `mlp_post` (neurons), and by head `z`, `q`, `k`, `v` and `pattern`.
+        direction: which run is patched: "denoise" the corrupt one (what is enough to restore the answer), "noise" the
+            clean one (what is needed for it).
+        metric: one of `METRICS`, or a function of logits [run, d_vocab] that gives one number a run, [run]; or several,
+            at no further run. A metric with a position, `("prob", 3)`, is read there.
+        axes: the axes of the result. `("layer", "position")`; by head `("layer", "head")`, which patches a head at all
+            positions at once, or `("layer", "head", "position")`; for a pattern also
+            `("layer", "head", "position", "source")`, its single entries; for neurons `("layer", "neuron")` or
+            `("layer", "position", "neuron")`. By default the first of these that fits.
+        value: what is put in: "other" (the pair's other run), "zero", or one of `FromPrompt`, `Mean`, `Resample`,
+            `Add`, `Scale`; see `interventions`.
+        at: the position of the patched prompt at which metrics are read, negative from its end; None is the last.
+        window: how many neighbouring layers are patched together in each cell (Meng et al. 2022).
+        layers, heads, positions, sources, neurons: sweep these alone; `positions` can be named sets, each patched as
+            one, `{"subject": [3, 4], "last": [-1]}`.
         top_k: how many of each patched run's likeliest next tokens to keep; 0 keeps none.
+        memory: bytes that a pass may take beyond the model; None is a quarter of what is free.
 
     Returns:
         A `Result` with `values` [*axes] in the metric's own unit (logits, nats, ...) and `normalized`.
 
     Raises:
-        ValueError: prompts of unequal length, an answer of several tokens that is not to be scored by its
-            first, an activation that this model does not have, axes that don't fit the activation, a metric
-            that needs a missing answer.
+        ValueError: an activation that this model does not have or whose edits it ignores, axes that don't fit the
+            activation, a place that does not exist, an answer of several tokens that is not to be scored by its first,
+            a metric that needs a missing answer or fails, logits that are not numbers.
+        MemoryError: one patched run alone does not fit into memory.
     """
     steps = activation_patching_steps(
-        model, pair, activation=activation, direction=direction, metric=metric, axes=axes, top_k=top_k
+        model,
+        pair,
+        activation=activation,
+        direction=direction,
+        metric=metric,
+        axes=axes,
+        value=value,
+        at=at,
+        window=window,
+        layers=layers,
+        heads=heads,
+        positions=positions,
+        sources=sources,
+        neurons=neurons,
+        top_k=top_k,
+        limits=Limits(memory),
     )
     return deque(steps, maxlen=1)[0].result  # the last step; there is always a first
 
 
 def activation_patching_steps(
     model: Any,
-    pair: PromptPair,
+    pair: PromptPair | PromptPairs,
     *,
     activation: str = "resid_pre",
     direction: Direction = "denoise",
-    metric: str | MetricFunction = "logit_diff",
+    metric: MetricLike | Sequence[MetricLike] = "logit_diff",
     axes: Sequence[str] | None = None,
+    value: Any = "other",
+    at: int | None = None,
+    window: int = 1,
+    layers: Sequence[int] | None = None,
+    heads: Sequence[int] | None = None,
+    positions: Positions | None = None,
+    sources: Sequence[int] | None = None,
+    neurons: Sequence[int] | None = None,
     top_k: int = 0,
+    limits: Limits | None = None,
 ) -> Iterator[Step]:
     """`activation_patching` in steps; all of them share one result, filled as it goes.
 
@@ -96,151 +134,119 @@ def activation_patching_steps(
     `complete` False. The model's lock is held from the first step until the iterator ends or is closed.
     """
     model = load_model(model)
-    if top_k < 0:
-        raise ValueError(f"top_k is how many tokens to keep, 0 or more, not {top_k}.")
-    tokenized = tokenize(model, as_pair(pair))
-    tokenized.refuse(needs_of(metric), equal_lengths=True)
-    axes = choose_axes(model, activation, axes)
+    if isinstance(top_k, bool) or not isinstance(top_k, int) or top_k < 0:
+        raise ValueError(f"top_k is how many tokens to keep, 0 or more, not {top_k!r}.")
     if direction not in get_args(Direction):
         raise ValueError(f"There is no direction {direction!r}. Choose denoise or noise.")
-    began = time.perf_counter()
+    fixed = Fixed(
+        activation=activation,
+        axes=choose_axes(model, activation, axes),
+        direction=direction,
+        value=as_value(value),
+        at=at,
+        where=where_of(layers, heads, positions, sources, neurons, window),
+        top_k=top_k,
+        limits=limits or STREAMING,
+    )
+    measures = as_measures(metric)
+    tokenized = tokenize_all(model, pair, measures)
     with Turn(model) as turn:
-        clean = record(turn, tokenized.ids["clean"], [activation])
-        corrupt = record(turn, tokenized.ids["corrupt"], [activation])
-        base, source = (corrupt, clean) if direction == "denoise" else (clean, corrupt)
-        reference = Reference(tokenized.answer_id("clean"), tokenized.answer_id("corrupt"), clean.logits)
-        name, label, measure = resolve(metric, reference)
-        result = _empty_result(turn, tokenized, axes, clean, corrupt, measure, top_k)
-        result.params.update(activation=activation, axes=list(axes), direction=direction, metric=name)
-        result.metric_label = label
-        result.provenance["executor"] = "blocks" if why_not_by_hand(turn, base) is None else "hooks"
-        result.provenance["executor_reason"] = why_not_by_hand(turn, base)
-        result.provenance["warnings"] += baseline_warnings(name, label, *result.baselines.values())
-        yield from _sweep(turn, base, source, result, measure, top_k, began)
+        if isinstance(pair, PromptPairs):
+            lengths = [len(one.ids[fixed.base_side]) for one in tokenized]
+            sweeps = [_PairSweep(turn, one, replace(fixed, top_k=0), measures) for one in tokenized]
+            yield from steps_over_pairs(sweeps, lengths, [one.pair for one in tokenized])
+        else:
+            yield from _PairSweep(turn, tokenized[0], fixed, measures).steps()
 
 
-def choose_axes(model: LanguageModel, activation: str, axes: Sequence[str] | None) -> tuple[str, ...]:
-    """The axes of a sweep: those asked for if they fit the activation, else the activation's first choice.
+@dataclass(frozen=True)
+class Fixed:
+    """What a sweep is asked for, apart from the pair and the metrics."""
+
+    activation: str
+    axes: tuple[str, ...]
+    direction: Direction
+    value: Any
+    at: int | None
+    where: Where
+    top_k: int
+    limits: Limits
+
+    @property
+    def base_side(self) -> Side:
+        return "corrupt" if self.direction == "denoise" else "clean"
+
+    def params(self, pair: PromptPair) -> dict[str, Any]:
+        """The same as plain JSON values, for the result."""
+        return {
+            "pair": pair.model_dump(mode="json"),
+            "activation": self.activation,
+            "axes": list(self.axes),
+            "direction": self.direction,
+            "value": self.value.model_dump(mode="json"),
+            "at": self.at,
+            "top_k": self.top_k,
+            **self.where.model_dump(mode="json", exclude_none=True),
+        }
+
+
+def where_of(
+    layers: Sequence[int] | None,
+    heads: Sequence[int] | None,
+    positions: Positions | None,
+    sources: Sequence[int] | None,
+    neurons: Sequence[int] | None,
+    window: int,
+) -> Where:
+    """These as a `Where`, or a ValueError that names the one that is no list of whole numbers."""
+    if isinstance(positions, Mapping):
+        positions = {str(name): some for name, some in positions.items()}
+    try:
+        some = {"layers": layers, "heads": heads, "positions": positions, "sources": sources, "neurons": neurons}
+        return Where.model_validate({**some, "window": window})
+    except ValidationError as problem:
+        name = str(problem.errors()[0]["loc"][0])
+        kinds = {
+            "window": "a whole number",
+            "positions": "a list of whole numbers, or such lists by name, {name: list}",
+        }
+        given = positions if name == "positions" else problem.errors()[0]["input"]
+        raise ValueError(f"{name} is {kinds.get(name, 'a list of whole numbers')}, not {given!r}.") from None
+
+
+def tokenize_all(model: LanguageModel, pair: Any, measures: list[Measure]) -> list[TokenizedPair]:
+    """A pair, or all of a data set, tokenised.
 
     Raises:
-        ValueError: an activation that doesn't exist or that this model doesn't have, or axes that don't fit.
+        ValueError: a pair that forbids a run with these metrics; of a data set, which one.
     """
-    if not isinstance(activation, str) or activation not in ACTIVATIONS:
-        raise ValueError(f"There is no activation {activation!r}. Choose one of {', '.join(ACTIVATIONS)}.")
-    if activation in model.unavailable:
-        raise ValueError(model.unavailable[activation])
-    choices = axes_of(activation)
-    if axes is None:
-        return choices[0]
-    if not isinstance(axes, (list, tuple)) or tuple(axes) not in choices:
-        fitting = " or ".join(str(choice) for choice in choices)
-        raise ValueError(f"The axes of {activation} are {fitting}, not {axes!r}.")
-    return tuple(axes)
+    many = isinstance(pair, PromptPairs)
+    tokenized = [tokenize(model, one) for one in (pair.pairs if many else [as_pair(pair)])]
+    for i, one in enumerate(tokenized):
+        try:
+            one.refuse(sorted({need for measure in measures for need in measure.needs}))
+        except ValueError as problem:
+            raise ValueError(f"Pair {i} (“{one.pair.clean}”): {problem}" if many else str(problem)) from None
+    return tokenized
 
 
-def axes_of(activation: str) -> list[tuple[str, ...]]:
-    """The ways in which one kind of activation can be swept, the usual one first."""
-    if ACTIVATIONS[activation].per_head:
-        return [("layer", "head"), ("layer", "head", "position")]
-    return [("layer", "position")]
+@dataclass
+class _PairSweep:
+    """One pair's sweep: `steps` binds it to its runs and goes through its cells."""
 
+    turn: Turn
+    tokenized: TokenizedPair
+    fixed: Fixed
+    measures: list[Measure]
 
-def _empty_result(
-    turn: Turn,
-    tokenized: TokenizedPair,
-    axes: tuple[str, ...],
-    clean: Run,
-    corrupt: Run,
-    measure: MetricFunction,
-    top_k: int,
-) -> Result:
-    """A result with no cell computed, and all that is known before the first."""
-    model, texts = turn.model, tokenized.texts
-    all_labels = {
-        "layer": [str(i) for i in range(model.n_layers)],
-        "head": [str(i) for i in range(model.n_heads)],
-        "position": texts["clean"],
-    }
-    shape = tuple(len(all_labels[axis]) for axis in axes)
-    baselines = measure(torch.stack([clean.logits, corrupt.logits])).tolist()
-    tops = {side: top_tokens(run.logits, top_k) for side, run in (("clean", clean), ("corrupt", corrupt))}
-    top = None
-    if top_k:
-        k = tops["clean"].ids.shape[0]
-        top = TopTokens(
-            ids=np.full((*shape, k), -1, np.int32),
-            logits=np.full((*shape, k), np.nan, np.float32),
-            probs=np.full((*shape, k), np.nan, np.float32),
+    def steps(self) -> Iterator[Step]:
+        began = time.perf_counter()
+        fixed, side = self.fixed, self.fixed.base_side
+        readings = Readings.of(self.tokenized, side, fixed.at, self.measures)
+        binding = bind(self.turn, self.tokenized, readings, [(fixed.activation, fixed.value)])
+        cells = cells_of(binding, fixed.activation, fixed.axes, fixed.value, fixed.where, self.tokenized.texts[side])
+        trials = binding.trials(fixed.activation)
+        sweep = Sweep(binding, readings, self.tokenized, fixed.top_k, fixed.limits, began)
+        yield from sweep.steps(
+            "activation_patching", fixed.params(self.tokenized.pair), cells, trials, key=fixed.activation
         )
-    return Result(
-        method="activation_patching",
-        params={"top_k": top_k},
-        axes=axes,
-        labels={axis: all_labels[axis] for axis in axes},
-        values=np.full(shape, np.nan, np.float32),
-        state=np.full(shape, NOT_COMPUTED, np.uint8),
-        baselines={"clean": finite_or_none(baselines[0]), "corrupt": finite_or_none(baselines[1])},
-        metric_label="",
-        prompts={side: _prompt(tokenized, side) for side in ("clean", "corrupt")},
-        top=top,
-        top_runs=tops if top_k else {},
-        tokens=texts_of(model, *(t.ids for t in tops.values())),
-        provenance=provenance(turn),
-    )
-
-
-def _prompt(tokenized: TokenizedPair, side: Literal["clean", "corrupt"]) -> Prompt:
-    answer = tokenized.texts[f"{side}_answer"]
-    return Prompt(
-        text=getattr(tokenized.pair, side),
-        ids=tokenized.ids[side],
-        tokens=tokenized.texts[side],
-        answer=answer[0] if answer else None,
-    )
-
-
-def _sweep(
-    turn: Turn,
-    base: Run,
-    source: Run,
-    result: Result,
-    measure: MetricFunction,
-    top_k: int,
-    began: float,
-) -> Iterator[Step]:
-    places = [dict(zip(result.axes, index)) for index in itertools.product(*map(range, result.values.shape))]
-    patches = [Patch(result.params["activation"], **place) for place in places]
-    equal = [cell for cell, patch in enumerate(patches) if unchanged(base, source, turn.model, patch)]
-    to_run = sorted(set(range(len(patches))) - set(equal))
-    _fill(turn.model, result, equal, base.logits[None], measure, top_k, UNCHANGED)
-    result.provenance.update(complete=result.complete, seconds=time.perf_counter() - began)
-    yield Step(result, equal, 0, len(to_run), None)
-
-    started, done = time.perf_counter(), 0
-    for chosen, logits in run_patches(turn, base, source, [patches[cell] for cell in to_run]):
-        cells = [to_run[i] for i in chosen]
-        _fill(turn.model, result, cells, logits, measure, top_k, COMPUTED)
-        done += len(cells)
-        now = time.perf_counter()
-        result.provenance.update(complete=result.complete, seconds=now - began)
-        yield Step(result, cells, done, len(to_run), (now - started) / done * (len(to_run) - done))
-
-
-def _fill(
-    model: LanguageModel,
-    result: Result,
-    cells: list[int],
-    logits: torch.Tensor,
-    measure: MetricFunction,
-    top_k: int,
-    state: int,
-) -> None:
-    """Write cells (flat indices) from their runs' logits [cell or 1, d_vocab]."""
-    result.values.flat[cells] = measure(logits).cpu().numpy()
-    result.state.flat[cells] = state
-    if result.top is not None and cells:
-        top = top_tokens(logits, top_k)
-        for name in ("ids", "logits", "probs"):
-            flat = getattr(result.top, name).reshape(result.values.size, -1)
-            flat[cells] = getattr(top, name)
-        result.tokens.update(texts_of(model, top.ids))

@@ -7,10 +7,10 @@ from typing import Any
 import torch
 from pydantic import BaseModel
 
-from ..executor import record
-from ..metrics import MetricFunction, Reference, baseline_warnings, needs_of, resolve
-from ..model import load_model
-from ..prompts import PairWarning, PromptPair, as_pair, tokenize
+from ..loading import load_model
+from ..metrics import Measure, MetricFunction, Reference, as_measures, baseline_warnings
+from ..prompts import SIDES, PairWarning, PromptPair, TokenizedPair, as_pair, tokenize
+from ..recording import record
 from ..results import TopTokens, finite_or_none
 from ..turn import Turn
 from .top_tokens import texts_of, top_tokens
@@ -54,26 +54,24 @@ def read_pair(
     model = load_model(model)
     tokenized = tokenize(model, as_pair(pair))
     blocked = {w.field for w in tokenized.warnings if w.code in ("empty_prompt", "too_long")}
+    sides = [side for side in SIDES if side not in blocked]
     with Turn(model) as turn:
-        logits = {
-            side: record(turn, tokenized.ids[side]).logits for side in ("clean", "corrupt") if side not in blocked
-        }
+        ends = [[len(tokenized.ids[side]) - 1] for side in sides]
+        runs = record(turn, [tokenized.ids[side] for side in sides], [], ends)
+    logits = {side: run.logits[end] for side, run, [end] in zip(sides, runs, ends)}
     top_runs = {side: top_tokens(run, top_k) for side, run in logits.items()}
+    [measure] = as_measures(metric)
     name: str | None = None
     label, baselines, warnings = "", {}, []
-    unscored = any(w.code == "several_tokens" and w.field in needs_of(metric) for w in tokenized.warnings)
-    if len(logits) == 2 and not unscored:
-        reference = Reference(tokenized.answer_id("clean"), tokenized.answer_id("corrupt"), logits["clean"])
-        try:
-            name, label, measure = resolve(metric, reference)
-        except ValueError:
-            pass  # no answer yet: the editor already says so
-        else:
-            values = measure(torch.stack([logits["clean"], logits["corrupt"]])).tolist()
-            baselines = {"clean": finite_or_none(values[0]), "corrupt": finite_or_none(values[1])}
-            sentences = baseline_warnings(name, label, *values)
-            warnings = [PairWarning(code="baselines", level="warning", message=s) for s in sentences]
-            label = _with_answers(name, label, tokenized.texts)
+    unscored = any(w.code == "several_tokens" and w.field in measure.needs for w in tokenized.warnings)
+    answers = {f"{side}_answer": tokenized.answer_ids(side) for side in SIDES}
+    if len(logits) == 2 and not unscored and all(answers[need] for need in measure.needs):
+        reference = Reference(**answers, clean_logits=logits["clean"], corrupt_logits=logits["corrupt"])
+        clean, corrupt = map(finite_or_none, measure.of(torch.stack(list(logits.values())), reference).tolist())
+        name, baselines = measure.name, {"clean": clean, "corrupt": corrupt}
+        sentences = baseline_warnings(measure.name, measure.label, clean, corrupt)
+        warnings = [PairWarning(code="baselines", level="warning", message=s) for s in sentences]
+        label = _with_answers(measure, tokenized)
     return PairReading(
         pair=pair,
         metric=name,
@@ -85,8 +83,11 @@ def read_pair(
     )
 
 
-def _with_answers(name: str, label: str, texts: dict[str, list[str]]) -> str:
-    clean, corrupt = (texts[f"{side}_answer"] for side in ("clean", "corrupt"))
-    if name == "logit_diff":
-        return f"{label}, {clean[0].strip()} \u2212 {corrupt[0].strip()}"
-    return f"{label} of {clean[0].strip()}" if name != "kl" and clean else label
+def _with_answers(measure: Measure, tokenized: TokenizedPair) -> str:
+    clean, corrupt = (
+        " or ".join(tokenized.texts[f"{side}_answer"][start].strip() for start in tokenized.starts[f"{side}_answer"])
+        for side in SIDES
+    )
+    if measure.name == "logit_diff":
+        return f"{measure.label}, {clean} \u2212 {corrupt}"
+    return f"{measure.label} of {clean}" if measure.needs else measure.label

@@ -55,6 +55,8 @@ interface ButtonProps {
   title?: string;
   quiet?: boolean;
   disabled?: boolean;
+  /** Of a button that shows and hides something. */
+  expanded?: boolean;
   onClick(): void;
   children: ComponentChildren;
 }
@@ -65,6 +67,7 @@ export function Button({
   title,
   quiet = false,
   disabled = false,
+  expanded,
   onClick,
   children,
 }: ButtonProps) {
@@ -75,6 +78,7 @@ export function Button({
       data-hs={name}
       title={title ?? label}
       aria-label={label}
+      aria-expanded={expanded}
       disabled={disabled}
       onClick={onClick}
     >

@@ -1,4 +1,5 @@
-// Where the cells of a grid go: row 0 at the bottom or the top, columns as wide as their labels want and fit.
+// Where the cells of a grid go. A grid is one panel of rows and columns, or several such panels that flow side by
+// side and share their labels. Cells are numbered panel by panel, row by row.
 import { textWidth } from "./text_width";
 import { visibleText } from "./tokens";
 import type { Tone } from "./top_tokens";
@@ -9,45 +10,110 @@ export interface GridLabel {
   title: string;
 }
 
+/** What is laid out. */
+export interface GridShape {
+  rows: GridLabel[];
+  columns: GridLabel[];
+  /** Titles of the panels; none where the grid is a single one. */
+  panels: string[];
+  /** Stands where row and column labels meet. */
+  corner: string;
+  /** Draw row 0 at the bottom. */
+  flip: boolean;
+  /** Draw panel 0 at the bottom. */
+  rise: boolean;
+  /** Cells may become too small for numbers, so that more of them are seen at once. */
+  compact: boolean;
+}
+
 export interface GridLayout {
+  /** Of one panel. */
   rows: number;
   columns: number;
+  panels: number;
+  /** How many panels stand side by side. */
+  across: number;
   cellWidth: number;
   cellHeight: number;
-  /** Width of the row labels, height of the column labels. */
+  /** Width of the row labels, height of the column labels and of a panel's title. */
   gutter: number;
   footer: number;
-  /** Column labels stand upright where they would not fit side by side. */
-  upright: boolean;
+  head: number;
+  /** How column labels stand: upright where they would not fit side by side, unseen where not even so. */
+  labels: "level" | "upright" | "unseen";
   flip: boolean;
+  rise: boolean;
 }
 
 export const LABEL_SIZE = 11;
 export const LINE_HEIGHT = 14;
+export const PANEL_GAP = 14;
+export const PANEL_HEAD = 26;
 const MIN_CELL = 38;
 const MAX_CELL = 96;
 const MAX_UPRIGHT = 72;
+const MAX_GUTTER = 128;
 /** More rows than this are drawn lower, so that a sweep over all heads stays on the screen. */
 const MANY_ROWS = 40;
+/** Cells of a compact grid that have no room for numbers: first as wide as an upright label, then as can be hit. */
+const SMALL = [
+  { least: 14, most: 26, height: 14 },
+  { least: 9, most: 13, height: 14 },
+];
+/** Compact grids take the first size of cells with which they stay below this height. */
+const COMFORTABLE = 600;
 
-export function layoutGrid(
-  rows: GridLabel[],
-  columns: GridLabel[],
-  options: { room: number; flip: boolean; corner: string; mono: string },
-): GridLayout {
-  const { room, flip, corner, mono } = options;
+export function layoutGrid(shape: GridShape, room: number, mono: string): GridLayout {
+  const { rows, columns, corner, flip, rise } = shape;
   const width = (label: GridLabel) =>
     Math.max(...label.lines.map((line) => textWidth(visibleText(line.text), LABEL_SIZE, mono)));
-  const gutter = Math.ceil(Math.max(...rows.map(width), textWidth(corner, LABEL_SIZE, mono), 16)) + 12;
+  const widestRow = Math.max(...rows.map(width), textWidth(corner, LABEL_SIZE, mono), 16);
+  const gutter = Math.min(MAX_GUTTER, Math.ceil(widestRow) + 12);
   const widest = Math.max(...columns.map(width));
-  const wanted = Math.min(MAX_CELL, Math.max(56, Math.ceil(widest) + 10));
-  const offered = Math.floor((room - gutter) / columns.length);
-  const cellWidth = Math.max(MIN_CELL, Math.min(wanted, offered));
-  const upright = cellWidth < Math.min(widest + 4, MAX_CELL);
+  const most = Math.min(MAX_CELL, Math.max(56, Math.ceil(widest) + 10));
+  const height = rows.length > MANY_ROWS ? 16 : 24;
+  const sizes = [{ least: MIN_CELL, most, height }, ...(shape.compact ? SMALL : [])];
+  const fits = sizes.map((size) => fit(shape, room - gutter, size));
+  const best = fits.find((one) => one.comfortable) ?? fits.at(-1);
+  const { across = 1, cellWidth = MIN_CELL, cellHeight = height } = best ?? {};
+  const level = cellWidth >= Math.min(widest + 4, MAX_CELL);
+  const labels = level ? "level" : cellWidth >= LABEL_SIZE + 2 ? "upright" : "unseen";
   const lines = Math.max(...columns.map((label) => label.lines.length));
-  const footer = upright ? Math.min(MAX_UPRIGHT, Math.ceil(widest)) + 10 : lines * LINE_HEIGHT + 8;
-  const cellHeight = rows.length > MANY_ROWS ? 16 : 24;
-  return { rows: rows.length, columns: columns.length, cellWidth, cellHeight, gutter, footer, upright, flip };
+  const footer =
+    labels === "upright" ? Math.min(MAX_UPRIGHT, Math.ceil(widest)) + 10 : lines * LINE_HEIGHT + 8;
+  const counts = { rows: rows.length, columns: columns.length, panels: Math.max(1, shape.panels.length) };
+  const head = shape.panels.length > 0 ? PANEL_HEAD : 0;
+  return { ...counts, across, cellWidth, cellHeight, gutter, footer, head, labels, flip, rise };
+}
+
+/** Narrow columns have room for one upright line. */
+export function labelLines({ labels, cellWidth }: GridLayout, { lines }: GridLabel): GridLabel["lines"] {
+  return labels === "upright" && cellWidth < 2 * LINE_HEIGHT ? lines.slice(0, 1) : lines;
+}
+
+/** As many panels side by side as there is room for, in bands as even as can be. */
+function fit(shape: GridShape, room: number, size: { least: number; most: number; height: number }) {
+  const [columns, panels] = [shape.columns.length, Math.max(1, shape.panels.length)];
+  const possible = Math.floor((room + PANEL_GAP) / (columns * size.least + PANEL_GAP));
+  const bands = Math.ceil(panels / Math.max(1, Math.min(panels, possible)));
+  const across = Math.ceil(panels / bands);
+  const offered = Math.floor(((room + PANEL_GAP) / across - PANEL_GAP) / columns);
+  const cellWidth = Math.max(size.least, Math.min(size.most, offered));
+  const height = bands * (shape.rows.length * size.height + PANEL_HEAD);
+  return { across, cellWidth, cellHeight: size.height, comfortable: possible >= 1 && height <= COMFORTABLE };
+}
+
+/** Where two panels that stand side by side or above each other begin: the distance. */
+const pitch = (layout: GridLayout) => ({
+  x: layout.columns * layout.cellWidth + PANEL_GAP,
+  y: layout.rows * layout.cellHeight + layout.head,
+});
+
+const bandsOf = ({ panels, across }: GridLayout): number => Math.ceil(panels / across);
+
+export function cellsSize(layout: GridLayout): { width: number; height: number } {
+  const { x, y } = pitch(layout);
+  return { width: layout.across * x - PANEL_GAP, height: bandsOf(layout) * y };
 }
 
 /** Row 0 is drawn at the bottom when `flip` is set; this is its own inverse. */
@@ -55,44 +121,52 @@ export function drawnRow(layout: GridLayout, row: number): number {
   return layout.flip ? layout.rows - 1 - row : row;
 }
 
+function drawnBand(layout: GridLayout, band: number): number {
+  return layout.rise ? bandsOf(layout) - 1 - band : band;
+}
+
+/** Which panel this is from the left, and from the top. */
+export function drawnPanel(layout: GridLayout, panel: number): { column: number; band: number } {
+  return { column: panel % layout.across, band: drawnBand(layout, Math.floor(panel / layout.across)) };
+}
+
+/** Where the cells of a panel begin. */
+export function panelCorner(layout: GridLayout, panel: number): { left: number; top: number } {
+  const { x, y } = pitch(layout);
+  const { column, band } = drawnPanel(layout, panel);
+  return { left: column * x, top: band * y + layout.head };
+}
+
+export function placeOf({ rows, columns }: GridLayout, index: number) {
+  const row = Math.floor(index / columns);
+  return { panel: Math.floor(row / rows), row: row % rows, column: index % columns };
+}
+
 export function cellBox(layout: GridLayout, index: number) {
-  const row = Math.floor(index / layout.columns);
+  const { panel, row, column } = placeOf(layout, index);
+  const { left, top } = panelCorner(layout, panel);
   return {
-    left: (index % layout.columns) * layout.cellWidth,
-    top: drawnRow(layout, row) * layout.cellHeight,
+    left: left + column * layout.cellWidth,
+    top: top + drawnRow(layout, row) * layout.cellHeight,
     width: layout.cellWidth - 1,
     height: layout.cellHeight - 1,
   };
 }
 
 export function cellAt(layout: GridLayout, x: number, y: number): number | null {
-  const column = Math.floor(x / layout.cellWidth);
-  const drawn = Math.floor(y / layout.cellHeight);
+  const step = pitch(layout);
+  const panel = panelAt(layout, Math.floor(x / step.x), Math.floor(y / step.y));
+  if (panel === null) return null;
+  const { left, top } = panelCorner(layout, panel);
+  const column = Math.floor((x - left) / layout.cellWidth);
+  const drawn = Math.floor((y - top) / layout.cellHeight);
   if (column < 0 || column >= layout.columns || drawn < 0 || drawn >= layout.rows) return null;
-  return drawnRow(layout, drawn) * layout.columns + column;
+  return (panel * layout.rows + drawnRow(layout, drawn)) * layout.columns + column;
 }
 
-/** The cell that a key leads to, or null where the key means nothing to a grid. */
-export function cellAfterKey(layout: GridLayout, index: number, key: string): number | null {
-  const column = index % layout.columns;
-  const row = Math.floor(index / layout.columns);
-  const up = layout.flip ? 1 : -1;
-  const at = (r: number, c: number) =>
-    Math.min(layout.rows - 1, Math.max(0, r)) * layout.columns + Math.min(layout.columns - 1, Math.max(0, c));
-  switch (key) {
-    case "ArrowLeft":
-      return at(row, column - 1);
-    case "ArrowRight":
-      return at(row, column + 1);
-    case "ArrowUp":
-      return at(row + up, column);
-    case "ArrowDown":
-      return at(row - up, column);
-    case "Home":
-      return at(row, 0);
-    case "End":
-      return at(row, layout.columns - 1);
-    default:
-      return null;
-  }
+/** The inverse of drawnPanel; null where no panel is drawn. */
+export function panelAt(layout: GridLayout, column: number, band: number): number | null {
+  if (column < 0 || column >= layout.across || band < 0 || band >= bandsOf(layout)) return null;
+  const panel = drawnBand(layout, band) * layout.across + column;
+  return panel < layout.panels ? panel : null;
 }

@@ -1,5 +1,6 @@
 // The grid's cells in words, for screen readers.
 import type { GridLayout } from "./grid_layout";
+import { range } from "./range";
 
 /** Beyond this many cells only the row of the cursor is in the document. */
 const ALL_CELLS = 4000;
@@ -10,20 +11,23 @@ interface GridRowsProps {
   describe(index: number): string;
   place: number | null;
   pinned: number | null;
+  picked: readonly number[];
 }
 
 export const cellId = (grid: string, index: number): string => `${grid}-cell-${index}`;
 
-export function GridRows({ id, layout, describe, place, pinned }: GridRowsProps) {
-  const { rows, columns } = layout;
+export function GridRows({ id, layout, describe, place, pinned, picked }: GridRowsProps) {
+  const { columns } = layout;
+  const rows = layout.panels * layout.rows;
+  const isPicked = new Set(picked);
   const current = Math.floor((place ?? 0) / columns);
-  const shown = rows * columns > ALL_CELLS ? [current] : Array.from({ length: rows }, (_, row) => row);
+  const shown = rows * columns > ALL_CELLS ? [current] : range(rows);
   return (
     <div class="hs-sr">
       {shown.map((row) => (
         // biome-ignore lint/a11y: focus stays on the grid, which names the active cell
         <div key={row} role="row" aria-rowindex={row + 1}>
-          {Array.from({ length: columns }, (_, column) => {
+          {range(columns).map((column) => {
             const index = row * columns + column;
             return (
               // biome-ignore lint/a11y: focus stays on the grid, which names the active cell
@@ -36,7 +40,7 @@ export function GridRows({ id, layout, describe, place, pinned }: GridRowsProps)
                 aria-colindex={column + 1}
                 aria-selected={index === pinned}
               >
-                {describe(index)}
+                {isPicked.has(index) ? `${describe(index)}, picked` : describe(index)}
               </span>
             );
           })}

@@ -1,5 +1,6 @@
 // The key of a diverging scale: an upright gradient with zero in its middle.
 import { type Scale, toCss } from "./color";
+import { range } from "./range";
 
 export interface LegendTick {
   value: number;
@@ -8,32 +9,43 @@ export interface LegendTick {
   word?: string | undefined;
 }
 
-interface LegendProps {
+export interface LegendScale {
   scale: Scale;
   domain: number;
   ticks: LegendTick[];
+}
+
+interface LegendProps extends LegendScale {
   height: number;
+  /** What the ends are, in words. */
+  help: string;
 }
 
 const STEPS = 24;
+const TICK_HEIGHT = 13;
 
-export function Legend({ scale, domain, ticks, height }: LegendProps) {
-  const stops = Array.from({ length: STEPS + 1 }, (_, i) =>
-    toCss(scale.fill(domain * ((2 * i) / STEPS - 1))),
-  );
+/** Where ticks stand, without those that would run into one that comes before them in the list. */
+export function placedTicks({ ticks, domain }: LegendScale, height: number): (LegendTick & { y: number })[] {
+  const placed: (LegendTick & { y: number })[] = [];
+  for (const tick of ticks) {
+    const y = Math.min(height - 7, Math.max(7, ((1 - tick.value / domain) / 2) * height));
+    if (placed.every((other) => Math.abs(other.y - y) >= TICK_HEIGHT)) placed.push({ ...tick, y });
+  }
+  return placed;
+}
+
+export function Legend({ height, help, ...legend }: LegendProps) {
+  const stops = range(STEPS + 1).map((i) => toCss(legend.scale.fill(legend.domain * ((2 * i) / STEPS - 1))));
   return (
-    <div class="hs-legend" data-hs="legend" style={{ height: `${height}px` }}>
+    <div class="hs-legend" data-hs="legend" title={help} style={{ height: `${height}px` }}>
+      {help && <span class="hs-sr">{help}</span>}
       <span class="hs-legend-bar" style={{ background: `linear-gradient(to top, ${stops.join(",")})` }} />
-      {ticks.map(({ value, text, word }) => {
-        const top = ((1 - value / domain) / 2) * height;
-        const inside = Math.min(height - 7, Math.max(7, top));
-        return (
-          <span key={value} class="hs-legend-tick" style={{ top: `${inside}px` }}>
-            {text}
-            {word && <span class="hs-legend-word"> {word}</span>}
-          </span>
-        );
-      })}
+      {placedTicks(legend, height).map(({ y, text, word }) => (
+        <span key={text} class="hs-legend-tick" style={{ top: `${y}px` }}>
+          {text}
+          {word && <span class="hs-legend-word"> {word}</span>}
+        </span>
+      ))}
     </div>
   );
 }

@@ -24,6 +24,8 @@ export interface Progress {
 export interface Failure {
   field: string | null;
   message: string;
+  /** Of a user's own function that failed. */
+  traceback?: string | null;
 }
 export type Selection = Record<string, number> | null;
 

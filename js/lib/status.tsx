@@ -51,6 +51,13 @@ export function ErrorLine({ error, id }: { error: Failure | null; id?: string })
           {error.message}
         </p>
       )}
+      {error?.traceback && (
+        <details class="hs-traceback" data-hs="traceback">
+          <summary>Traceback</summary>
+          {/* biome-ignore lint/a11y/noNoninteractiveTabindex: it scrolls, also for the keyboard */}
+          <pre tabIndex={0}>{error.traceback}</pre>
+        </details>
+      )}
     </div>
   );
 }

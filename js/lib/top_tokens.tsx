@@ -1,6 +1,7 @@
 // The most likely next tokens of one run: token, bar, probability and, where there is room for it, logit.
 import type { ComponentChildren } from "preact";
 import { fixed } from "./format";
+import { range } from "./range";
 import { Token, visibleText } from "./tokens";
 
 export type Tone = "clean" | "corrupt";
@@ -26,13 +27,12 @@ interface TopTokensProps {
 const SMALL = 0.005;
 
 export function TopTokens({ name, heading, tokens, rows, logits }: TopTokensProps) {
-  const indices = Array.from({ length: rows }, (_, i) => i);
   return (
     <div class="hs-top" data-hs={`top-${name}`}>
       <div class="hs-top-head">{heading}</div>
       <table class="hs-top-table" aria-label={`most likely next tokens, ${name}`}>
         <tbody>
-          {indices.map((i) => {
+          {range(rows).map((i) => {
             const token = tokens?.[i];
             if (token) return <Row key={i} token={token} logits={logits} />;
             return <Blank key={i} row={i} logits={logits} pending={tokens === null} />;

@@ -4,77 +4,91 @@ import { seconds } from "../lib/format";
 import { type Progress, type Status, useTrait, type ViewModel } from "../lib/model";
 import { ProgressBar, WaitingWords } from "../lib/status";
 import { useStore } from "../lib/store";
-import type { Axis, Direction, Sweep } from "./result";
-import { type HeatmapState, sameAxes } from "./state";
-
-export interface HeatmapInfo {
-  activations: (Choice & { activation: string; axes: Axis[] })[];
-  metrics: (Choice & { name: string })[];
-  directions: (Choice & { name: Direction })[];
-}
+import { unusual } from "./option_words";
+import { Options } from "./options";
+import { entryOf, type HeatmapInfo, PARAM_TRAITS } from "./params";
+import type { Sweep } from "./result";
+import type { HeatmapState } from "./state";
 
 interface ControlsProps {
   model: ViewModel;
   state: HeatmapState;
+  sweep: Sweep | null;
 }
 
-export function Menus({ model, state }: ControlsProps) {
+export function Menus({ model, state, sweep }: ControlsProps) {
   const info = useTrait<HeatmapInfo>(model, "info");
   // Watched so that the menus follow both what was asked for here and what Python sets.
   useStore(state.requested);
-  for (const name of ["activation", "axes", "metric", "direction"]) useTrait(model, name);
+  for (const name of PARAM_TRAITS) useTrait(model, name);
   const params = state.params();
-  const activation = info.activations.findIndex(
-    (entry) => entry.activation === params.activation && sameAxes(entry.axes, params.axes),
-  );
-  const metric = info.metrics.findIndex((entry) => entry.name === params.metric);
-  const direction = info.directions.findIndex((entry) => entry.name === params.direction);
-  if (model.readonly) {
-    const words = [
-      info.activations[activation]?.label ?? params.activation,
-      info.metrics[metric]?.label ?? params.metric,
-      info.directions[direction]?.label ?? params.direction,
-    ];
-    return (
-      <span class="hs-muted" data-hs="params">
-        {words.join(" · ")}
-      </span>
-    );
-  }
+  const entry = entryOf(info, params);
+  if (model.readonly) return <Fixed model={model} state={state} sweep={sweep} />;
   return (
     <>
       <Menu
         name="activation"
         label="Activation"
         choices={info.activations}
-        chosen={activation}
+        chosen={entry ? info.activations.indexOf(entry) : -1}
         shown={params.activation}
         onChoose={(index) => {
-          const entry = info.activations[index];
-          if (entry) state.run({ activation: entry.activation, axes: entry.axes });
+          const chosen = info.activations[index];
+          if (chosen) state.run({ activation: chosen.activation, axes: chosen.axes });
         }}
       />
-      <Menu
-        name="metric"
-        label="Metric"
-        choices={info.metrics}
-        chosen={metric}
-        shown={params.metric}
-        onChoose={(index) => state.run({ metric: info.metrics[index]?.name ?? params.metric })}
-      />
-      <Menu
-        name="direction"
-        label="Direction"
-        choices={info.directions}
-        chosen={direction}
-        shown={params.direction}
-        onChoose={(index) => state.run({ direction: info.directions[index]?.name ?? params.direction })}
-      />
+      {(["metric", "direction"] as const).map((name) => {
+        const choices: (Choice & { name: string })[] = info[`${name}s`];
+        return (
+          <Menu
+            key={name}
+            name={name}
+            label={name === "metric" ? "Metric" : "Direction"}
+            choices={choices}
+            chosen={choices.findIndex((choice) => choice.name === params[name])}
+            shown={params[name]}
+            onChoose={(index) => state.run({ [name]: choices[index]?.name ?? params[name] })}
+          />
+        );
+      })}
+      <Options model={model} state={state} sweep={sweep} />
     </>
   );
 }
 
-export function Running({ model, state, sweep }: ControlsProps & { sweep: Sweep | null }) {
+/** Without a kernel: words, and a menu of the metrics that the sweep measured. */
+function Fixed({ model, state, sweep }: ControlsProps) {
+  const info = useTrait<HeatmapInfo>(model, "info");
+  const params = state.params();
+  const measures = Object.entries(sweep?.json.measures ?? {});
+  const metric = sweep?.json.params.metric ?? params.metric;
+  const before = entryOf(info, params)?.label ?? params.activation;
+  const named = info.metrics.find(({ name }) => name === metric)?.label ?? metric;
+  const direction = info.directions.find(({ name }) => name === params.direction)?.label ?? params.direction;
+  const after = [direction, ...unusual(params, info, sweep)];
+  const words = (parts: string[]) => (
+    <span class="hs-muted" data-hs="params">
+      {parts.join(" · ")}
+    </span>
+  );
+  if (measures.length < 2) return words([before, named, ...after]);
+  return (
+    <>
+      {words([before])}
+      <Menu
+        name="metric"
+        label="Metric"
+        choices={measures.map(([, { label }]) => ({ label }))}
+        chosen={measures.findIndex(([name]) => name === metric)}
+        shown={named}
+        onChoose={(index) => state.showMeasure(measures[index]?.[0] ?? metric)}
+      />
+      {words(after)}
+    </>
+  );
+}
+
+export function Running({ model, state, sweep }: ControlsProps) {
   const status = useTrait<Status>(model, "status");
   const progress = useTrait<Progress>(model, "progress");
   const waiting = useStore(state.rpc.waiting);

@@ -1,58 +1,62 @@
 // The sweep as a table for a spreadsheet and as a picture file.
 import { download } from "../lib/clipboard";
-import { layoutGrid } from "../lib/grid_layout";
-import { paintPicture } from "../lib/grid_paint";
+import { type GridLabel, layoutGrid, PANEL_GAP } from "../lib/grid_layout";
+import { paintPicture } from "../lib/grid_picture";
 import type { Palette } from "../lib/theme";
 import { visibleText } from "../lib/tokens";
-import { columnLabels, cornerOf, domainOf, legendTicks, paintCell, rowLabels, scaleOf } from "./cells";
-import { EMPTY, EQUAL, type Sweep } from "./result";
+import { type Board, flatBoard } from "./board";
+import { legendOf, painter } from "./cells";
+import { stateOf } from "./places";
+import { COMPUTED, EQUAL, type Sweep } from "./result";
+
+/** Side by side in a picture of several panels, with columns as wide as their upright labels need. */
+const PANELS_ACROSS = 4;
+const UPRIGHT_COLUMN = 14;
 
 /** What is shown, as tab-separated values: rows from top to bottom, full precision, equal cells as their exact 0. */
-export function toTable(sweep: Sweep, raw: boolean, flip: boolean): string {
-  const columns = columnLabels(sweep).map((label) =>
-    label.lines.map((line) => visibleText(line.text)).join(" / "),
-  );
-  const rows = rowLabels(sweep).map((label, row) => {
+export function toTable(sweep: Sweep, raw: boolean, rising: boolean): string {
+  const { rows, columns, corner } = flatBoard(sweep);
+  const lines = rows.map((label, row) => {
     const cells = columns.map((_, column) => tableNumber(sweep, raw, row * columns.length + column));
-    return [label.lines[0]?.text ?? "", ...cells].join("\t");
+    return [tableText(label), ...cells].join("\t");
   });
-  const head = [cornerOf(sweep), ...columns.map(tableText)].join("\t");
-  return [head, ...(flip ? rows.reverse() : rows), ""].join("\n");
+  const reversed = rising && sweep.axes[0] === "layer" && (sweep.shape[0] ?? 1) > 1;
+  const head = [corner, ...columns.map(tableText)].join("\t");
+  return [head, ...(reversed ? lines.reverse() : lines), ""].join("\n");
 }
 
 export function savePicture(
   sweep: Sweep,
+  board: Board,
   raw: boolean,
-  flip: boolean,
   palette: Palette,
   subtitle: string,
 ): void {
-  const [rows, columns, corner] = [rowLabels(sweep), columnLabels(sweep), cornerOf(sweep)];
-  const scale = scaleOf(sweep, palette);
+  const panel = board.columns.length * UPRIGHT_COLUMN + PANEL_GAP;
+  const room = board.panels.length > 0 ? (PANELS_ACROSS + 1) * panel : Number.POSITIVE_INFINITY;
   const canvas = document.createElement("canvas");
   paintPicture(canvas, {
     title: "Activation patching",
     subtitle,
-    rows,
-    columns,
-    corner,
-    layout: layoutGrid(rows, columns, { room: Number.POSITIVE_INFINITY, flip, corner, mono: palette.mono }),
-    paint: (index) => paintCell(sweep, palette, scale, raw, index),
-    legend: raw ? null : { scale, domain: domainOf(sweep).domain, ticks: legendTicks(sweep) },
+    shape: board,
+    layout: layoutGrid(board, room, palette.mono),
+    paint: painter(sweep, board, palette, raw),
+    legend: raw ? null : legendOf(sweep, palette),
     palette,
   });
   const name = `patching-${sweep.json.params.activation}-${sweep.json.params.direction}.png`;
   canvas.toBlob((blob) => blob && download(blob, name));
 }
 
-function tableNumber(sweep: Sweep, raw: boolean, index: number): string {
-  if (sweep.state[index] === EMPTY) return "";
-  if (sweep.state[index] === EQUAL && !raw) return "0";
-  const value = (raw ? sweep.values : sweep.normalized)[index] ?? Number.NaN;
-  return Number.isFinite(value) ? String(Number(value.toPrecision(6))) : "";
+function tableNumber(sweep: Sweep, raw: boolean, cell: number): string {
+  const state = stateOf(sweep, cell);
+  if (state === EQUAL && !raw) return "0";
+  const value = (raw ? sweep.values : sweep.normalized)[cell] ?? Number.NaN;
+  return state === COMPUTED && Number.isFinite(value) ? String(Number(value.toPrecision(6))) : "";
 }
 
 /** A spreadsheet would take a token such as "=" for the start of a formula. */
-function tableText(text: string): string {
+function tableText({ lines }: GridLabel): string {
+  const text = lines.map((line) => visibleText(line.text)).join(" / ");
   return /^[=+\-@]/.test(text) ? `'${text}` : text;
 }

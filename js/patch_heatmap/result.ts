@@ -1,22 +1,55 @@
 // The result of a sweep as it crosses from Python, and as the view holds it: decoded, and filled cell by cell.
 import { type ArrayJson, decodeBytes, decodeFloats, decodeInts, sizeOf } from "../lib/ndarray";
 import { decodeTop, type TopArrays, type TopJson } from "../lib/top_arrays";
+import type { Value } from "./params";
 
-export type Axis = "layer" | "head" | "position";
+export type Axis = "layer" | "head" | "position" | "source" | "neuron";
 export type Direction = "denoise" | "noise";
 export type Run = "clean" | "corrupt";
+type Baselines = Record<Run, number | null>;
 
+interface PairsJson {
+  labels: string[];
+  normalized: ArrayJson;
+  low: ArrayJson;
+  high: ArrayJson;
+  agree: ArrayJson;
+  done: number;
+}
+
+interface MeasureJson {
+  label: string;
+  values: ArrayJson;
+  baselines: Baselines;
+}
+
+/** What is optional here is missing in results that older versions saved. */
 export interface ResultJson {
   schema_version: number;
   sweep: string;
-  params: { activation: string; axes: Axis[]; direction: Direction; metric: string };
+  params: {
+    activation: string;
+    axes: Axis[];
+    direction: Direction;
+    metric: string;
+    value?: Value;
+    window?: number;
+    at?: number | null;
+  };
   axes: Axis[];
   labels: Record<string, string[]>;
+  /** What each index of an axis is in the model: its number, or the positions of a named set. */
+  places?: Record<string, (number | number[])[]>;
+  /** For each position of the patched prompt that of the other one; null where they are the same. */
+  counterparts?: (number | null)[] | null;
   values: ArrayJson;
   normalized: ArrayJson;
   state: ArrayJson;
-  baselines: Record<Run, number | null>;
-  prompts: Record<Run, { text: string; ids: number[]; tokens: string[]; answer: string }>;
+  baselines: Baselines;
+  measures?: Record<string, MeasureJson>;
+  pairs?: PairsJson | null;
+  scale_text?: string;
+  prompts: Record<Run, { text: string; ids: number[]; tokens: string[]; answer: string | string[] }>;
   top: TopJson | null;
   top_runs: Record<Run, TopJson> | Record<string, never>;
   tokens: Record<string, string>;
@@ -28,6 +61,8 @@ export interface PartialJson {
   cells: ArrayJson;
   values: ArrayJson;
   normalized: ArrayJson;
+  low?: ArrayJson;
+  high?: ArrayJson;
   top: TopJson | null;
   tokens?: Record<string, string>;
 }
@@ -35,6 +70,16 @@ export interface PartialJson {
 export const EMPTY = 0;
 export const COMPUTED = 1;
 export const EQUAL = 2;
+/** No token of the other prompt corresponds: nothing was patched. */
+export const ALONE = 3;
+
+/** What a data set's pairs say one by one; `normalized` is pair by cell. */
+export interface Pairs {
+  labels: string[];
+  done: number;
+  normalized: Float32Array;
+  agree: Int32Array;
+}
 
 export interface Sweep {
   json: ResultJson;
@@ -43,6 +88,10 @@ export interface Sweep {
   values: Float32Array;
   normalized: Float32Array;
   state: Uint8Array;
+  /** The interval of a mean over pairs. */
+  low: Float32Array | null;
+  high: Float32Array | null;
+  pairs: Pairs | null;
   top: TopArrays | null;
   topRuns: Partial<Record<Run, TopArrays>>;
   tokens: Record<string, string>;
@@ -57,6 +106,7 @@ export function decodeResult(json: ResultJson): Sweep {
         " Open it with the version that made it, or run it again.",
     );
   }
+  const pairs = json.pairs ?? null;
   return {
     json,
     axes: json.axes,
@@ -64,6 +114,14 @@ export function decodeResult(json: ResultJson): Sweep {
     values: decodeFloats(json.values),
     normalized: decodeFloats(json.normalized),
     state: decodeBytes(json.state),
+    low: pairs && decodeFloats(pairs.low),
+    high: pairs && decodeFloats(pairs.high),
+    pairs: pairs && {
+      labels: pairs.labels,
+      done: pairs.done,
+      normalized: decodeFloats(pairs.normalized),
+      agree: decodeInts(pairs.agree),
+    },
     top: json.top && decodeTop(json.top),
     topRuns: Object.fromEntries(Object.entries(json.top_runs).map(([run, top]) => [run, decodeTop(top)])),
     tokens: { ...json.tokens },
@@ -73,18 +131,24 @@ export function decodeResult(json: ResultJson): Sweep {
 /** Puts the cells of a partial event in their places. */
 export function applyPartial(sweep: Sweep, partial: PartialJson): void {
   const cells = decodeInts(partial.cells);
-  const values = decodeFloats(partial.values);
-  const normalized = decodeFloats(partial.normalized);
   const top = partial.top && decodeTop(partial.top);
   if (top) sweep.top ??= emptyTop(sizeOf(sweep.shape), top.k);
+  for (const name of ["values", "normalized", "low", "high"] as const) {
+    const [into, json] = [sweep[name], partial[name]];
+    if (into && json) scatter(into, cells, decodeFloats(json));
+  }
   cells.forEach((cell, i) => {
     if (cell < 0 || cell >= sweep.state.length) return;
-    sweep.values[cell] = values[i] ?? Number.NaN;
-    sweep.normalized[cell] = normalized[i] ?? Number.NaN;
     sweep.state[cell] = COMPUTED;
     if (top && sweep.top) copyTop(top, i, sweep.top, cell);
   });
   Object.assign(sweep.tokens, partial.tokens);
+}
+
+function scatter(into: Float32Array, cells: Int32Array, values: Float32Array): void {
+  cells.forEach((cell, i) => {
+    into[cell] = values[i] ?? Number.NaN;
+  });
 }
 
 function emptyTop(cells: number, k: number): TopArrays {

@@ -1,24 +1,12 @@
-// What belongs to one heatmap model whatever the number of its views: the sweep as its cells arrive, and the
-// choice that was asked for and has not come back as traits yet.
-import { listen, trait, type ViewModel } from "../lib/model";
+// What belongs to one heatmap model whatever the number of its views: the sweep as its cells arrive, the cells that
+// are picked, and the choice that was asked for and has not come back as traits yet.
+import { listen, type Selection, trait, type ViewModel } from "../lib/model";
 import { type KernelEvent, Rpc } from "../lib/rpc";
 import { Store } from "../lib/store";
-import {
-  type Axis,
-  applyPartial,
-  type Direction,
-  decodeResult,
-  type PartialJson,
-  type ResultJson,
-  type Sweep,
-} from "./result";
-
-export interface Params {
-  activation: string;
-  axes: Axis[];
-  metric: string;
-  direction: Direction;
-}
+import { withMeasure } from "./measures";
+import { PARAM_TRAITS, type Params, readParams, sameParams } from "./params";
+import { selectedCell, selectionOf } from "./places";
+import { applyPartial, decodeResult, type PartialJson, type ResultJson, type Sweep } from "./result";
 
 /** A new object whenever cells have changed; the sweep inside it is filled in place. */
 export interface Shown {
@@ -27,9 +15,24 @@ export interface Shown {
   problem: string | null;
 }
 
+/** What patching several cells at once did. */
+export interface Together {
+  cells: NonNullable<Selection>[];
+  normalized: number | null;
+  value: number | null;
+  sum: number | null;
+  metric: string;
+}
+
+export const NEURONS = [10, 20, 50];
+
 export class HeatmapState {
   readonly rpc: Rpc;
   readonly shown: Store<Shown>;
+  readonly opened: Store<Shown>;
+  readonly picked: Store<readonly number[]>;
+  /** How many neurons are shown a layer. */
+  readonly neurons = new Store(20);
   readonly requested = new Store<Params | null>(null);
   #model: ViewModel;
   #requestId = "";
@@ -39,11 +42,14 @@ export class HeatmapState {
   constructor(model: ViewModel) {
     this.#model = model;
     this.rpc = new Rpc(model);
-    this.shown = new Store(read(model));
-    const traits = ["activation", "axes", "metric", "direction"];
+    this.shown = new Store(read(model, "result"));
+    this.opened = new Store(read(model, "opened"));
+    this.picked = new Store(this.#cellsTogether());
     this.#stops = [
       listen(model, "change:result", () => this.#replace()),
-      ...traits.map((name) => listen(model, `change:${name}`, () => this.#arrived())),
+      listen(model, "change:opened", () => this.opened.set(read(model, "opened"))),
+      listen(model, "change:together", () => this.#showTogether()),
+      ...PARAM_TRAITS.map((name) => listen(model, `change:${name}`, () => this.#arrived())),
       this.rpc.onEvent((event) => this.#onEvent(event)),
     ];
   }
@@ -59,6 +65,28 @@ export class HeatmapState {
     this.#requestId = this.rpc.request("activation_patching", { ...params });
   }
 
+  /** Without a kernel: the same sweep, by another metric that it measured. */
+  showMeasure(metric: string): void {
+    const { sweep, problem } = read(this.#model, "result");
+    this.shown.set({ sweep: sweep && withMeasure(sweep, metric), problem });
+  }
+
+  patchTogether(): void {
+    const { sweep } = this.shown.get();
+    if (!sweep) return;
+    const cells = this.picked.get().map((cell) => selectionOf(sweep, cell));
+    this.rpc.request("patch_together", { cells });
+  }
+
+  open(cell: number): void {
+    const { sweep } = this.shown.get();
+    if (sweep) this.rpc.request("open", { cell: selectionOf(sweep, cell) });
+  }
+
+  close(): void {
+    this.rpc.request("close_opened", {});
+  }
+
   cancel(): void {
     this.rpc.request("cancel", {});
   }
@@ -72,7 +100,23 @@ export class HeatmapState {
   #replace(): void {
     cancelAnimationFrame(this.#frame);
     this.#frame = 0;
-    this.shown.set(read(this.#model));
+    const before = this.shown.get().sweep;
+    this.shown.set(read(this.#model, "result"));
+    const { sweep } = this.shown.get();
+    const same = sweep && before && placesOf(sweep) === placesOf(before);
+    if (!same) this.picked.set([]);
+  }
+
+  #showTogether(): void {
+    const cells = this.#cellsTogether();
+    if (cells.length > 0) this.picked.set(cells);
+  }
+
+  #cellsTogether(): number[] {
+    const { sweep } = this.shown.get();
+    const together = trait<Together | null | undefined>(this.#model, "together");
+    const cells = (together?.cells ?? []).map((cell) => sweep && selectedCell(sweep, cell));
+    return cells.filter((cell) => cell !== null);
   }
 
   #arrived(): void {
@@ -98,26 +142,13 @@ export class HeatmapState {
   }
 }
 
-export function readParams(model: ViewModel): Params {
-  return {
-    activation: trait(model, "activation"),
-    axes: trait(model, "axes"),
-    metric: trait(model, "metric"),
-    direction: trait(model, "direction"),
-  };
+/** Two sweeps with the same one have the same cells in the same places. */
+function placesOf({ json }: Sweep): string {
+  return JSON.stringify([json.axes, json.labels, json.places]);
 }
 
-export function sameAxes(a: readonly string[] | undefined, b: readonly string[] | undefined): boolean {
-  return a?.join() === b?.join();
-}
-
-function sameParams(a: Params, b: Params): boolean {
-  const same = a.activation === b.activation && a.metric === b.metric && a.direction === b.direction;
-  return same && sameAxes(a.axes, b.axes);
-}
-
-function read(model: ViewModel): Shown {
-  const json = trait<ResultJson | null>(model, "result");
+function read(model: ViewModel, name: "result" | "opened"): Shown {
+  const json = trait<ResultJson | null | undefined>(model, name);
   if (!json) return { sweep: null, problem: null };
   try {
     return { sweep: decodeResult(json), problem: null };

@@ -1,7 +1,9 @@
 import type { ViewModel } from "../lib/model";
 import { mount } from "../lib/mount";
 import { Draft } from "./draft";
+import fieldCss from "./field.css";
 import css from "./style.css";
+import stripCss from "./token_strip.css";
 import { PromptPairEditorView } from "./view";
 
 /** anywidget calls this once a model, so the draft in it belongs to that model and is shared by its views. */
@@ -14,7 +16,7 @@ export default () => {
     },
     render({ model, el }: { model: ViewModel; el: HTMLElement }) {
       draft ??= new Draft(model);
-      return mount(el, css, <PromptPairEditorView model={model} draft={draft} />);
+      return mount(el, css + fieldCss + stripCss, <PromptPairEditorView model={model} draft={draft} />);
     },
   };
 };

@@ -1,5 +1,5 @@
 // The pair as Python code.
-import type { Pair } from "./types";
+import type { Answer, Pair } from "./types";
 
 /** What JSON leaves as it is and a reader of the code could not see. */
 const UNSEEN = /[\u007f-\u00a0\u00ad\u061c\u200b-\u200f\u2028-\u202f\u2060-\u206f\u3000\ufeff]/g;
@@ -14,8 +14,14 @@ export function pythonString(text: string): string {
 
 export function pythonCode(pair: Pair): string {
   const lines = (["clean", "corrupt", "clean_answer", "corrupt_answer"] as const).map(
-    (field) => `    ${field}=${pythonString(pair[field])},`,
+    (field) => `    ${field}=${literal(pair[field])},`,
   );
   if (pair.score_first_token) lines.push("    score_first_token=True,");
+  if (pair.alignment)
+    lines.push(`    alignment=[${pair.alignment.map((link) => `(${link.join(", ")})`).join(", ")}],`);
   return ["import hookscope as hs", "", "pair = hs.PromptPair(", ...lines, ")", ""].join("\n");
+}
+
+function literal(value: Answer): string {
+  return typeof value === "string" ? pythonString(value) : `[${value.map(pythonString).join(", ")}]`;
 }

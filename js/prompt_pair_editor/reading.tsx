@@ -7,7 +7,8 @@ import type { Waiting } from "../lib/rpc";
 import { ProgressBar, useLasting, WaitingWords } from "../lib/status";
 import { decodeTop } from "../lib/top_arrays";
 import { type Tone, type TopToken, TopTokens } from "../lib/top_tokens";
-import type { Pair, Reading, Run } from "./types";
+import { answersIn } from "./answers";
+import type { Answer, Pair, Reading, Run } from "./types";
 
 interface ReadingProps {
   model: ViewModel;
@@ -92,6 +93,8 @@ function toneOf(pair: Pair, token: string): Tone | null {
   return answers(pair, pair.corrupt_answer, token) ? "corrupt" : null;
 }
 
-function answers({ score_first_token }: Pair, answer: string, token: string): boolean {
-  return token === answer || (score_first_token && token !== "" && answer.startsWith(token));
+function answers({ score_first_token }: Pair, answer: Answer, token: string): boolean {
+  return answersIn(answer).some(
+    (text) => token === text || (score_first_token && token !== "" && text.startsWith(token)),
+  );
 }

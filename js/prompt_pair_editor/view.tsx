@@ -1,16 +1,17 @@
 // The PromptPairEditor view: two prompts with their answers and tokens, and what the model says to them.
 import { count } from "../lib/format";
-import { type Failure, type Selection, select, useTrait, type ViewModel } from "../lib/model";
+import { type Failure, useTrait, type ViewModel } from "../lib/model";
 import { Root } from "../lib/mount";
 import { ErrorLine } from "../lib/status";
 import { useStore } from "../lib/store";
 import { useUniqueId } from "../lib/unique_id";
+import { answerGroups } from "./answers";
 import type { Draft } from "./draft";
-import { AnswerTokens, Field, TokenRow } from "./field";
+import { Prompts } from "./prompts";
 import { ReadingPanel } from "./reading";
 import { Templates, Tools } from "./toolbar";
-import { type Pair, type Reading, type Run, samePair, type Tokens, type Warning } from "./types";
-import { problemOf, Warnings } from "./warnings";
+import { type Pair, type Reading, samePair, type Tokens } from "./types";
+import { Warnings } from "./warnings";
 
 interface ViewProps {
   model: ViewModel;
@@ -48,25 +49,12 @@ export function PromptPairEditorView({ model, draft }: ViewProps) {
         <section class="hs-prompts" aria-label="Prompts">
           <div class="hs-head">
             <h2 class="hs-title">
-              Prompts <small data-hs="subtitle">{subtitle(tokens)}</small>
+              Prompts <small data-hs="subtitle">{subtitle(tokens, pair)}</small>
             </h2>
             <Tools model={model} draft={draft} />
           </div>
           <Templates model={model} draft={draft} />
-          <div class="hs-rows">
-            {(["clean", "corrupt"] as const).map((run) => (
-              <PromptRow
-                key={run}
-                id={id}
-                run={run}
-                model={model}
-                draft={draft}
-                pair={pair}
-                tokens={tokens}
-                warnings={warnings}
-              />
-            ))}
-          </div>
+          <Prompts id={id} model={model} draft={draft} pair={pair} tokens={tokens} warnings={warnings} />
           <FirstToken model={model} draft={draft} pair={pair} tokens={tokens} />
           <Warnings
             id={id}
@@ -87,55 +75,10 @@ export function PromptPairEditorView({ model, draft }: ViewProps) {
   );
 }
 
-interface PromptRowProps {
-  id: string;
-  run: Run;
-  model: ViewModel;
-  draft: Draft;
-  pair: Pair;
-  tokens: Tokens;
-  warnings: Warning[];
-}
-
-function PromptRow({ id, run, model, draft, pair, tokens, warnings }: PromptRowProps) {
-  const selection = useTrait<Selection>(model, "selection");
-  const answer = `${run}_answer` as const;
-  const field = (name: Run | typeof answer, label: string) => (
-    <Field
-      name={name}
-      label={label}
-      value={pair[name]}
-      readonly={model.readonly === true}
-      problem={problemOf(id, warnings, name)}
-      onType={(value) => draft.type({ [name]: value })}
-      onEnter={() => draft.flush()}
-    />
-  );
-  return (
-    <div class="hs-row" data-hs={`row-${run}`}>
-      <span class={`hs-run hs-run-${run}`}>{run}</span>
-      <div class="hs-prompt">
-        {field(run, `${run} prompt`)}
-        <TokenRow
-          run={run}
-          columns={tokens.columns}
-          clean={tokens.clean}
-          corrupt={tokens.corrupt}
-          selected={selection?.position ?? null}
-          onSelect={(position) => select(model, position === null ? null : { position })}
-        />
-      </div>
-      <div class="hs-answer">
-        {field(answer, `${run} answer`)}
-        <AnswerTokens name={answer} list={tokens[answer]} />
-      </div>
-    </div>
-  );
-}
-
 /** Only where an answer has more than one token is there something to choose. */
-function FirstToken({ model, draft, pair, tokens }: Omit<PromptRowProps, "id" | "run" | "warnings">) {
-  const several = tokens.clean_answer.ids.length > 1 || tokens.corrupt_answer.ids.length > 1;
+function FirstToken({ model, draft, pair, tokens }: ViewProps & { pair: Pair; tokens: Tokens }) {
+  const groups = [...answerGroups(tokens.clean_answer), ...answerGroups(tokens.corrupt_answer)];
+  const several = groups.some((group) => group.length > 1);
   if (!several && !pair.score_first_token) return null;
   return (
     <label class="hs-check">
@@ -153,12 +96,14 @@ function FirstToken({ model, draft, pair, tokens }: Omit<PromptRowProps, "id" | 
   );
 }
 
-function subtitle({ clean, corrupt, columns }: Tokens): string {
+function subtitle({ clean, corrupt, columns }: Tokens, { alignment }: Pair): string {
   const [n, m] = [clean.ids.length, corrupt.ids.length];
-  if (n !== m) return `${n} and ${count(m, "token")}`;
-  if (n === 0) return "";
+  if (n === 0 && m === 0) return "";
+  const lengths = n === m ? `${count(n, "token")} each` : `${n} and ${count(m, "token")}`;
+  if (alignment) return `${lengths}, aligned by hand`;
+  if (n !== m) return `${lengths}, aligned automatically`;
   const differ = columns.filter((column) => !column.same).length;
-  return `${count(n, "token")} each, ${differ === 0 ? "none differs" : `${differ} differ${differ === 1 ? "s" : ""}`}`;
+  return `${lengths}, ${differ === 0 ? "none differs" : `${differ} differ${differ === 1 ? "s" : ""}`}`;
 }
 
 /** True where the key was one of undo's or redo's. */

@@ -2,6 +2,12 @@
 import { Button } from "../lib/controls";
 import type { FieldName, Pair, Warning } from "./types";
 
+const LEVELS = {
+  error: { sign: "\u2715", word: "Error" },
+  warning: { sign: "\u26a0\ufe0e", word: "Warning" },
+  note: { sign: "\u2139\ufe0e", word: "Note" },
+};
+
 interface WarningsProps {
   id: string;
   warnings: Warning[];
@@ -29,10 +35,10 @@ export function Warnings({ id, warnings, onFix }: WarningsProps) {
           data-code={code}
         >
           <span class="hs-warning-sign" aria-hidden="true">
-            {level === "error" ? "\u2715" : "\u26a0\ufe0e"}
+            {LEVELS[level].sign}
           </span>
           <span>
-            <span class="hs-sr">{level === "error" ? "Error: " : "Warning: "}</span>
+            <span class="hs-sr">{`${LEVELS[level].word}: `}</span>
             <span class="hs-warning-text">{message}</span>
             {fix && onFix && (
               <Button name="fix" onClick={() => onFix(fix.pair)}>

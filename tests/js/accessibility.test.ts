@@ -2,15 +2,43 @@ import axe from "axe-core";
 import { expect, test } from "vitest";
 import patchHeatmap from "../../js/patch_heatmap";
 import promptPairEditor from "../../js/prompt_pair_editor";
-import { editorTraits, heatmapTraits, modelWithKernel, mountWidget, settled } from "./helpers";
+import { editorTraits, heatmapTraits, modelWithKernel, mountWidget, PAIR, settled } from "./helpers";
+import { INFO, makePairs, makeSweep } from "./sweeps";
 
 // Colours are not computed here: contrast is held by color.test.ts and in a real browser.
 const RULES = { "color-contrast": { enabled: false }, region: { enabled: false } };
 
+const CROWDED = {
+  info: INFO,
+  activation: "z",
+  axes: ["layer", "head", "position"],
+  result: makeSweep(["layer", "head", "position"], [4, 3, 6]),
+  value: { kind: "prompt", text: "The capital of Peru is" },
+  window: 3,
+  at: 4,
+  selection: { layer: 1, head: 0, position: 5 },
+  opened: makeSweep(["layer", "neuron"], [1, 60]),
+  together: {
+    cells: [0, 1].map((head) => ({ layer: 1, head, position: 5 })),
+    normalized: 1,
+    sum: 2,
+    metric: "logit_diff",
+  },
+  error: { field: "metric", message: "Your metric failed.", traceback: "Traceback" },
+  code: "import interp_backend as ib",
+};
+
 test.each([
   ["heatmap", patchHeatmap, heatmapTraits({ selection: { layer: 0, position: 4 } })],
   ["running heatmap", patchHeatmap, heatmapTraits({ status: "running" })],
+  [
+    "heatmap of pairs",
+    patchHeatmap,
+    heatmapTraits({ result: makePairs(), selection: { layer: 0, position: 5 } }),
+  ],
+  ["heatmap with everything on it", patchHeatmap, heatmapTraits(CROWDED)],
   ["editor", promptPairEditor, editorTraits()],
+  ["editor of an alignment", promptPairEditor, editorTraits({ pair: { ...PAIR, alignment: [[4, 5]] } })],
 ])("axe finds nothing wrong with the %s", async (_, create, traits) => {
   const { el, cleanup } = mountWidget(create, modelWithKernel(traits).model);
   await settled();

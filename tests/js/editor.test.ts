@@ -160,6 +160,7 @@ test("swap exchanges prompts and answers", async () => {
     clean_answer: " Stockholm",
     corrupt_answer: " Oslo",
     score_first_token: false,
+    alignment: null,
   });
 });
 

@@ -1,7 +1,9 @@
-import { afterEach, expect, test, vi } from "vitest";
+import { expect, test, vi } from "vitest";
 import patchHeatmap from "../../js/patch_heatmap";
+import { flatBoard } from "../../js/patch_heatmap/board";
 import * as cells from "../../js/patch_heatmap/cells";
 import { toTable } from "../../js/patch_heatmap/export";
+import { selectedCell, selectionOf } from "../../js/patch_heatmap/places";
 import { decodeResult } from "../../js/patch_heatmap/result";
 import {
   arrayJson,
@@ -17,35 +19,7 @@ import {
   press,
   settled,
 } from "./helpers";
-
-let cleanup = () => {};
-afterEach(() => {
-  cleanup();
-  cleanup = () => {};
-});
-
-async function show(traits: Record<string, unknown> = {}, views = 1) {
-  const kernel = modelWithKernel(heatmapTraits(traits));
-  const mounted = mountWidget(patchHeatmap, kernel.model, views);
-  cleanup = mounted.cleanup;
-  await settled();
-  return { ...kernel, ...mounted };
-}
-
-const cellText = (el: HTMLElement, index: number) =>
-  el.querySelector(`[data-cell="${index}"][role]`)?.textContent;
-
-/** happy-dom lays nothing out: the cells' box is at 0, 0, and columns are as wide as the layout says. */
-function clickCell(el: HTMLElement, index: number) {
-  const area = part(el, "cells");
-  const columns = Number(part(el, "grid").getAttribute("aria-colcount"));
-  const rows = Number(part(el, "grid").getAttribute("aria-rowcount"));
-  const width = Number.parseFloat(area.style.width) / columns;
-  const height = Number.parseFloat(area.style.height) / rows;
-  const drawn = rows - 1 - Math.floor(index / columns);
-  const at = { clientX: (index % columns) * width + 5, clientY: drawn * height + 5, bubbles: true };
-  area.dispatchEvent(new MouseEvent("click", at));
-}
+import { cellText, clickCell, show } from "./shown_heatmap";
 
 test("every cell is said in words, in reading order", async () => {
   const { el } = await show();
@@ -175,6 +149,9 @@ test("choosing from a menu asks for a new sweep, also while one runs", async () 
     axes: ["layer", "head"],
     metric: "logit_diff",
     direction: "denoise",
+    value: { kind: "other" },
+    window: 1,
+    at: null,
   });
 });
 
@@ -286,7 +263,7 @@ test("rows over layers and heads are named layer.head, and cells come back as th
       state: arrayJson("uint8", shape, Array(36).fill(1)),
     }),
   );
-  expect(cells.rowLabels(sweep).map((row) => row.lines[0]?.text)).toEqual([
+  expect(flatBoard(sweep).rows.map((row) => row.lines[0]?.text)).toEqual([
     "0.0",
     "0.1",
     "0.2",
@@ -295,7 +272,7 @@ test("rows over layers and heads are named layer.head, and cells come back as th
     "1.2",
   ]);
   for (let index = 0; index < 36; index++) {
-    expect(cells.selectedCell(sweep, cells.selectionOf(sweep, index))).toBe(index);
+    expect(selectedCell(sweep, selectionOf(sweep, index))).toBe(index);
   }
 });
 

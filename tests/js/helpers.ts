@@ -162,6 +162,7 @@ export const PAIR = {
   clean_answer: " Oslo",
   corrupt_answer: " Stockholm",
   score_first_token: false,
+  alignment: null,
 };
 export const FRANCE = { ...PAIR, clean: "The capital of France is", clean_answer: " Paris" };
 export const ITALY = { ...PAIR, clean: "The capital of Italy is", clean_answer: " Rome" };
@@ -180,8 +181,8 @@ export function editorTraits(change: Record<string, unknown> = {}): Record<strin
     tokens: {
       clean: list(CLEAN),
       corrupt: list(CORRUPT),
-      clean_answer: list([" Oslo"]),
-      corrupt_answer: list([" Stockholm"]),
+      clean_answer: { ...list([" Oslo"]), starts: [0] },
+      corrupt_answer: { ...list([" Stockholm"]), starts: [0] },
       columns: CLEAN.map((token, i) => ({ clean: i, corrupt: i, same: token === CORRUPT[i] })),
       warnings: [],
     },

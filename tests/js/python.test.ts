@@ -20,6 +20,19 @@ test("the code makes the pair", () => {
   );
 });
 
+test("sets of answers are lists, and an alignment made by hand is written too", () => {
+  const code = pythonCode({
+    ...PAIR,
+    clean_answer: [" he", ' "him"'],
+    alignment: [
+      [0, 0],
+      [2, 3],
+    ],
+  });
+  expect(code).toContain(String.raw`    clean_answer=[" he", " \"him\""],`);
+  expect(code).toContain("    alignment=[(0, 0), (2, 3)],\n)");
+});
+
 test.each([
   ['say "hi"\\n', String.raw`"say \"hi\"\\n"`],
   ["a\nb\tc", String.raw`"a\nb\tc"`],

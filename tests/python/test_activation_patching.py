@@ -60,7 +60,7 @@ def test_equals_transformer_lens_for_every_activation(architecture, direction):
         if activation == "resid_mid" and architecture in PARALLEL:
             continue
         result = ib.activation_patching(raw, PAIR, activation=activation, axes=axes, direction=direction)
-        assert result.provenance["executor"] == "blocks"
+        assert result.provenance["executor"] == "packed"
         assert_equal(result.values, oracle(raw, activation, axes, direction))
 
 
@@ -69,7 +69,7 @@ def test_equals_transformer_lens_on_other_architectures(architecture):
     raw = bridge(architecture)
     for activation, axes in [("resid_pre", None), ("z", ("layer", "head"))]:
         result = ib.activation_patching(raw, PAIR, activation=activation, axes=axes)
-        assert result.provenance["executor"] == "blocks"
+        assert result.provenance["executor"] == "packed"
         assert_equal(result.values, oracle(raw, activation, axes, "denoise"))
 
 
@@ -87,8 +87,7 @@ def test_equals_transformer_lens_on_folded_weights(architecture):
 def test_the_fallback_through_the_whole_model_gives_the_same(activation, axes, monkeypatch):
     raw = bridge("gpt2")
     by_hand = ib.activation_patching(raw, PAIR, activation=activation, axes=axes, top_k=3)
-    monkeypatch.setattr(executor, "why_not_by_hand", lambda *_: "for a test")
-    monkeypatch.setattr("interp_backend.methods.activation_patching.why_not_by_hand", lambda *_: "for a test")
+    monkeypatch.setattr("interp_backend.methods.sweep.why_not_packed", lambda *_: "for a test")
     whole = ib.activation_patching(raw, PAIR, activation=activation, axes=axes, top_k=3)
     assert (whole.provenance["executor"], whole.provenance["executor_reason"]) == ("hooks", "for a test")
     assert_equal(whole.values, by_hand.values)
@@ -98,8 +97,9 @@ def test_the_fallback_through_the_whole_model_gives_the_same(activation, axes, m
 
 def test_a_model_whose_blocks_run_differently_alone_falls_back_by_itself(monkeypatch):
     raw = boot(random_model("gemma2"), "gemma2")
-    # As if a model did something after its blocks that we don't know of: gemma2's softcap is left out.
-    monkeypatch.setattr(executor, "_read_out", lambda model, resid: model.raw.unembed(resid)[:, -1])
+    # As if a model did something after its blocks that we don't know of.
+    real = executor.read_out
+    monkeypatch.setattr(executor, "read_out", lambda *arguments: real(*arguments) * 1.01)
     result = ib.activation_patching(raw, PAIR)
     assert result.provenance["executor"] == "hooks"
     assert "differ from the whole" in result.provenance["executor_reason"]
@@ -143,6 +143,7 @@ def test_every_metric_equals_a_plain_loop(metric):
     a, b = model.answer_ids("a")[0], model.answer_ids("b")[0]
     with torch.no_grad():
         clean_logits, cache = raw.run_with_cache(clean)
+        corrupt_logits = raw(corrupt)
         for layer, position in np.ndindex(result.values.shape):
             name = f"blocks.{layer}.hook_attn_out"
 
@@ -151,7 +152,7 @@ def test_every_metric_equals_a_plain_loop(metric):
                 return value
 
             logits = raw.run_with_hooks(corrupt, fwd_hooks=[(name, put)])[0, -1]
-            p, q = clean_logits[0, -1].softmax(-1), logits.softmax(-1)
+            p, q, r = clean_logits[0, -1].softmax(-1), logits.softmax(-1), corrupt_logits[0, -1].softmax(-1)
             expected = {
                 "logit_diff": logits[a] - logits[b],
                 "logit": logits[a],
@@ -159,6 +160,7 @@ def test_every_metric_equals_a_plain_loop(metric):
                 "prob": q[a],
                 "rank": (logits > logits[a]).sum(),
                 "kl": (p * (p / q).log()).sum(),
+                "kl_corrupt": (r * (r / q).log()).sum(),
             }[metric]
             assert result.values[layer, position] == pytest.approx(float(expected), abs=1e-5)
 
@@ -231,7 +233,6 @@ def test_top_tokens_are_those_of_the_patched_run():
 @pytest.mark.parametrize(
     "change, sentence",
     [
-        ({"corrupt": "hello"}, "12 tokens and the corrupt one 6"),
         ({"clean_answer": "ab"}, "one forward pass scores one"),
         ({"corrupt_answer": "a"}, "two answers are the same"),
         ({"corrupt": "hello there"}, "two prompts are the same"),

@@ -15,7 +15,10 @@ BACKEND = sorted((ROOT / "interp_backend").rglob("*.py"))
 WIDGETS = sorted((ROOT / "widgets").rglob("*.py"))
 
 # From the ground: a room imports only from lower floors.
-FLOORS = ["model", "turn", "prompts", "metrics", "tasks", "results", "plot", "executor", "methods", "protocol", "jobs"]
+FLOORS = [
+    *("model", "loading", "turn", "prompts", "metrics", "tasks", "pairs", "results", "plot", "interventions"),
+    *("recording", "packing", "executor", "binding", "methods", "protocol", "jobs"),
+]
 
 
 def imports(path: Path) -> set[str]:

@@ -191,9 +191,9 @@ def test_cancel_keeps_the_cells_so_far(embedded):
 
 
 def test_a_pair_that_cannot_be_patched_becomes_a_sentence(heatmap, capitals):
-    heatmap.pair = capitals.model_copy(update={"corrupt": "The capital of the Sweden is"})
+    heatmap.pair = capitals.model_copy(update={"corrupt": capitals.clean})
     assert heatmap.wait(60) and heatmap.status == "error"
-    assert "6 tokens and the corrupt one 7" in heatmap.error["message"]
+    assert "two prompts are the same" in heatmap.error["message"]
     heatmap.pair = capitals
     assert heatmap.wait(60) and heatmap.status == "done" and heatmap.error is None
 

@@ -1,10 +1,10 @@
 """Hookscope: point-and-click interpretability of language models, in the notebook."""
 
-from interp_backend import LanguageModel, PromptPair, Result, load_model
+from interp_backend import LanguageModel, PromptPair, PromptPairs, Result, load_model
 
 from .patch_heatmap import PatchHeatmap
 from .prompt_pair_editor import PromptPairEditor
 
 __version__ = "0.1.0"
 
-__all__ = ["LanguageModel", "PatchHeatmap", "PromptPair", "PromptPairEditor", "Result", "load_model"]
+__all__ = ["LanguageModel", "PatchHeatmap", "PromptPair", "PromptPairEditor", "PromptPairs", "Result", "load_model"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, ClassVar
@@ -12,7 +13,8 @@ import traitlets
 
 from interp_backend import protocol
 from interp_backend.jobs import Job, worker_of
-from interp_backend.model import LanguageModel, load_model
+from interp_backend.loading import load_model
+from interp_backend.model import LanguageModel
 from interp_backend.protocol import BadRequest, Request
 
 STATIC = Path(__file__).parent / "static"
@@ -22,7 +24,9 @@ class HookscopeWidget(anywidget.AnyWidget):
     """A view on one model. Work runs on the model's worker thread; the cell that asks for it returns at once."""
 
     _closed = False
+    _shown_status = "idle"  # of the work whose result is shown
     _job: Job | None = None  # also for a widget whose __init__ failed, which is closed all the same
+    _aside: Job | None = None  # smaller work beside it, which leaves what is shown as it is
 
     # The only traits that a view may set; everything else comes as a request, or not at all.
     set_by_view: ClassVar[frozenset[str]] = frozenset({"selection"})
@@ -30,14 +34,14 @@ class HookscopeWidget(anywidget.AnyWidget):
     info = traitlets.Dict(help="What the view's menus offer; constant.").tag(sync=True)
     status = traitlets.Unicode("idle", help="idle, queued, running, done, cancelled or error.").tag(sync=True)
     progress = traitlets.Dict(help="Cells `done` of `total`, and `seconds_left` or None.").tag(sync=True)
-    error = traitlets.Instance(dict, allow_none=True, help="`field` (or None) and `message` of the last error.").tag(
-        sync=True
-    )
+    error = traitlets.Instance(
+        dict, allow_none=True, help="`field`, `message` and `traceback` of the last error; two of them may be None."
+    ).tag(sync=True)
     selection = traitlets.Instance(dict, allow_none=True, help="What is pinned, by axis, or None.").tag(sync=True)
 
     def __init__(self, model: Any, **traits: Any) -> None:
         self.model: LanguageModel = load_model(model)
-        self._owner = object()  # of jobs: a widget has one at a time
+        self._owner, self._aside_owner = object(), object()  # of jobs: a widget has one of each at a time
         self._current = object()  # changes with every job; what an older one still says is stale
         self._counter = itertools.count(1)
         super().__init__(progress=progress(0, 0), **traits)
@@ -50,16 +54,20 @@ class HookscopeWidget(anywidget.AnyWidget):
 
         Interrupting the wait cancels the work.
         """
+        give_up = None if timeout is None else time.monotonic() + timeout
         try:
-            return self._job is None or self._job.wait(timeout)
+            for job in filter(None, (self._job, self._aside)):
+                if not job.wait(None if give_up is None else max(0.0, give_up - time.monotonic())):
+                    return False
+            return True
         except KeyboardInterrupt:
             self.cancel()
             raise
 
     def cancel(self) -> None:
         """Stop the running work; what has been computed stays."""
-        if self._job is not None:
-            self._job.cancel()
+        for job in filter(None, (self._job, self._aside)):
+            job.cancel()
 
     def close(self) -> None:
         """Close the widget, and stop what it was running."""
@@ -97,8 +105,8 @@ class HookscopeWidget(anywidget.AnyWidget):
         self.cancel()
         self.send(protocol.event(request.id, "result"))
 
-    def _fail(self, message: str, field: str | None = None, id: str = "") -> None:
-        self.error = {"field": field, "message": message}
+    def _fail(self, message: str, field: str | None = None, id: str = "", traceback: str | None = None) -> None:
+        self.error = {"field": field, "message": message, "traceback": traceback}
         self.send(protocol.event(id, "error", message=message, field=field))
 
     # What runs
@@ -126,9 +134,37 @@ class HookscopeWidget(anywidget.AnyWidget):
         self.status = "queued"
         self._job = worker_of(self.model).submit(self._owner, steps, heard)
 
+    def _submit_aside(self, id: str, steps: Callable[[], Iterator[Any]], show: Callable[[Any], None]) -> None:
+        """Queue work beside what this widget shows, and show its last step once all of it is done."""
+        if self._closed:
+            return
+        current, last = self._current, []
+
+        def heard(job: Job, step: Any) -> None:
+            if self._current is not current:
+                return  # what it is about is no longer shown
+            if step is not None:
+                last[:] = [step]
+                self.progress = progress(step.done, step.total, step.seconds_left)
+                return
+            if job.status == "error":
+                self._fail_of(job, id)
+            elif job.status == "done" and last:
+                show(last[0])
+            if job.status in ("done", "cancelled"):
+                self.send(protocol.event(id, "result" if job.status == "done" else "cancelled"))
+            self.status = job.status if job.status in ("queued", "running") else self._shown_status
+
+        self.error = None
+        self._aside = worker_of(self.model).submit(self._aside_owner, steps, heard)
+
+    def _fail_of(self, job: Job, id: str) -> None:
+        self._fail(_sentence(job.error), None, id, getattr(job.error, "traceback", None))
+
     def _on_status(self, job: Job, id: str) -> None:
+        self._shown_status = job.status
         if job.status == "error":
-            self._fail(_sentence(job.error), None, id)
+            self._fail_of(job, id)
         elif job.status in ("done", "cancelled"):
             if job.status == "cancelled":
                 self.status = job.status  # the answer to an impatient click goes ahead of the data

@@ -9,62 +9,59 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
+import numpy as np
 import traitlets
 
 from interp_backend import protocol
-from interp_backend.methods.activation_patching import (
-    Direction,
-    Step,
-    activation_patching_steps,
-    axes_of,
-    choose_axes,
-)
+from interp_backend.interventions import Mean, Resample
+from interp_backend.loading import load_model
+from interp_backend.methods.activation_patching import activation_patching_steps
+from interp_backend.methods.cells import axes_of, choose_axes, interventions_of, opened, place_of
+from interp_backend.methods.code import python_code
+from interp_backend.methods.patch_together import patch_together_steps
+from interp_backend.methods.sweep import Step
 from interp_backend.metrics import METRICS, name_of
-from interp_backend.model import ACTIVATIONS, load_model
+from interp_backend.pairs import PromptPairs
 from interp_backend.prompts import PromptPair
 from interp_backend.protocol import BadRequest, Request
 from interp_backend.results import Result
 
 from ._base import STATIC, HookscopeWidget, progress
+from .menus import DIRECTIONS, activation_menu, metric_menu, value_menu
 from .prompt_pair_editor import PromptPairEditor
 from .report import View, write_page
-from .traits import PairTrait, ResultTrait
+from .traits import PairTrait, ResultTrait, ValueTrait
 
-CHOICES = ("activation", "axes", "metric", "direction")  # in this order: which axes fit depends on the activation
+# In this order: which axes fit depends on the activation.
+CHOICES = ("activation", "axes", "metric", "direction", "value", "window", "at")
+WHERE = ("layers", "heads", "positions", "sources", "neurons")
 TOP_K = 10
 SECONDS_BETWEEN_PARTIALS = 0.04  # a view draws no faster, and a slow host chokes on more
-
-DIRECTIONS = [
-    {
-        "name": "denoise",
-        "label": "clean \u2192 corrupt",
-        "help": "patch clean activations into the corrupt run: what is enough to bring the answer back",
-    },
-    {
-        "name": "noise",
-        "label": "corrupt \u2192 clean",
-        "help": "patch corrupt activations into the clean run: what the answer can't do without",
-    },
-]
+SECONDS_BETWEEN_MEANS = 0.25  # a mean over pairs goes to the view as a whole
 
 
 class PatchHeatmap(HookscopeWidget):
     """A map of what each place in the model does to the answer, by activation patching.
 
-    It starts its first sweep at once, and another one whenever the activation, the axes, the metric, the
-    direction or the pair changes, from Python or in the view.
+    It starts its first sweep at once, and another one whenever a choice or the pair changes, from Python or in the
+    view.
 
     Args:
         model: what `load_model` gives or takes.
-        pair: a PromptPair, or a PromptPairEditor whose pair is then followed.
-        activation, axes, metric, direction: as in `interp_backend.activation_patching`.
+        pair: a PromptPair; a PromptPairEditor whose pair is then followed; or PromptPairs, for their mean.
+        activation, axes, metric, direction, value, at, window: as in `interp_backend.activation_patching`.
+        layers, heads, positions, sources, neurons: sweep these alone, where the map has that axis.
+        dataset: prompts (or PromptPairs) from which means and samples are taken; by default those of `pair`, if several.
         layer_zero: "bottom" or "top".
 
     Attributes:
         result: the last sweep's `Result`, filling while it runs. Set it to show another one.
         selection: the pinned cell, such as `{"layer": 2, "position": 5}`, or None. Set it to pin.
+        together: what patching several cells in one run did, after `patch_together`.
+        opened: the `Result` of the parts of one cell, after `open_cell`.
+        code: Python code that computes exactly what is shown.
         status, progress, error: how the sweep is doing.
     """
 
@@ -77,28 +74,47 @@ class PatchHeatmap(HookscopeWidget):
         [traitlets.Unicode(), traitlets.Callable()], help="A metric's name, or a function of logits."
     ).tag(sync=True, to_json=lambda metric, _: name_of(metric))
     direction = traitlets.Enum(["denoise", "noise"], "denoise", help="Which run is patched into which.").tag(sync=True)
+    value = ValueTrait(help="What is patched in.")
+    window = traitlets.Int(1, min=1, help="How many neighbouring layers are patched together.").tag(sync=True)
+    at = traitlets.Int(None, allow_none=True, help="Where the metric is read; None is the end.").tag(sync=True)
     layer_zero = traitlets.Enum(["bottom", "top"], "bottom", help="Where layer 0 is drawn.").tag(sync=True)
-    pair = PairTrait(help="The two prompts.")
+    pair = PairTrait(many=True, help="The two prompts, or many pairs of them.")
     result = ResultTrait(help="The last sweep.")
+    together = traitlets.Instance(dict, allow_none=True, help="The joint effect of several cells.").tag(sync=True)
+    opened = ResultTrait(help="The parts of one cell.")
+    code = traitlets.Unicode(help="Python code of what is shown.").tag(sync=True)
 
     def __init__(
         self,
         model: Any,
-        pair: PromptPair | PromptPairEditor,
+        pair: PromptPair | PromptPairs | PromptPairEditor,
         *,
         activation: str = "resid_pre",
         axes: Sequence[str] | None = None,
         metric: str | Callable[..., Any] = "logit_diff",
         direction: str = "denoise",
+        value: Any = "other",
+        at: int | None = None,
+        window: int = 1,
+        layers: Sequence[int] | None = None,
+        heads: Sequence[int] | None = None,
+        positions: Any = None,
+        sources: Sequence[int] | None = None,
+        neurons: Sequence[int] | None = None,
+        dataset: Sequence[str] | PromptPairs | None = None,
         layer_zero: str = "bottom",
     ) -> None:
         editor = pair if isinstance(pair, PromptPairEditor) else None
         model = load_model(model)
         self._own_metric = metric if callable(metric) else None
+        self._where = {name: some for name, some in zip(WHERE, (layers, heads, positions, sources, neurons)) if some}
+        self._dataset = _prompts_of(dataset if dataset is not None else pair)
         self._settling = threading.local()  # by thread: changes of traits start no sweep until all are in place
         self._settling.on = True
-        self._unsent: list[int] = []
+        self._framed, self._unsent = False, list[int]()
         self._last_sent = 0.0
+        self._swept: dict[str, Any] = {}  # choices of the shown sweep
+        self._swept_own = self._own_metric
         self.sweep_id = ""
         super().__init__(
             model,
@@ -107,12 +123,16 @@ class PatchHeatmap(HookscopeWidget):
             axes=list(choose_axes(model, activation, axes)),
             metric=metric,
             direction=direction,
+            value=value,
+            window=window,
+            at=at,
             layer_zero=layer_zero,
             info={
                 "model": model.describe(),
-                "activations": _activation_menu(model.unavailable),
-                "metrics": _metric_menu(self._own_metric),
+                "activations": activation_menu(model),
+                "metrics": metric_menu(self._own_metric),
                 "directions": DIRECTIONS,
+                "values": value_menu(bool(self._dataset)),
             },
         )
         self._settling.on = False
@@ -133,7 +153,23 @@ class PatchHeatmap(HookscopeWidget):
 
     def run(self) -> None:
         """Start the sweep that the traits describe, in place of one that is running."""
-        self._sweep(self._new_id())
+        self._sweep(self._new_id(), again=True)
+
+    def patch_together(self, cells: Sequence[dict[str, int]]) -> None:
+        """Patch several cells of the map in one run, and each alone; `together` has what came of it after `wait()`.
+
+        Raises:
+            ValueError: there is no result yet, or no such cell.
+        """
+        self._patch_together(self._new_id(), list(cells))
+
+    def open_cell(self, cell: dict[str, int]) -> None:
+        """Patch the parts of one cell, each alone (a head's positions, a layer's neurons); `opened` has the result.
+
+        Raises:
+            ValueError: there is no result yet, no such cell, or one without parts.
+        """
+        self._open_cell(self._new_id(), cell)
 
     def save(self, path: str | Path) -> Path:
         """Write the map as one self-contained HTML page that opens offline and still hovers and pins.
@@ -141,11 +177,12 @@ class PatchHeatmap(HookscopeWidget):
         Raises:
             ValueError: there is no result yet.
         """
+        return write_page(path, [View("patch_heatmap", _caption(self._shown()), self)], _title(self._shown()))
+
+    def _shown(self) -> Result:
         if self.result is None:
-            raise ValueError("There is no sweep to save yet. Call .wait() first.")
-        clean, corrupt = (self.result.prompts[side] for side in ("clean", "corrupt"))
-        title = f"“{clean.text}” against “{corrupt.text}”"
-        return write_page(path, [View("patch_heatmap", _caption(self.result), self)], title)
+            raise ValueError("There is no sweep yet. Call .wait() first.")
+        return self.result
 
     # Traits and requests
 
@@ -182,17 +219,19 @@ class PatchHeatmap(HookscopeWidget):
             result.params.update(axes=list(result.axes))
         return result
 
-    @traitlets.observe("pair", "activation", "axes", "metric", "direction")
+    @traitlets.observe("pair", "activation", "axes", "metric", "direction", "value", "window", "at")
     def _on_change(self, change: Any) -> None:
         if self._is_settling():
             return
         with self._settled():
             if change["name"] == "activation":
                 self.axes = list(axes_of(self.activation)[0])
+            if change["name"] == "pair":
+                self.at = None  # a position of other prompts
             if change["name"] == "metric" and callable(self.metric):
                 self._own_metric = self.metric
-                self.info = {**dict(self.info), "metrics": _metric_menu(self._own_metric)}
-        self.run()
+                self.info = {**dict(self.info), "metrics": metric_menu(self._own_metric)}
+        self._sweep(self._new_id())
 
     @traitlets.observe("result")
     def _on_result(self, change: Any) -> None:
@@ -201,14 +240,19 @@ class PatchHeatmap(HookscopeWidget):
             return
         self.cancel()
         self._current = object()
+        params = change["new"].params
         with self._settled():
             for name in CHOICES:
-                setattr(self, name, change["new"].params[name])
+                if name in params:
+                    setattr(self, name, params[name])
             self.pair = _pair_of(change["new"])
-            self.info = {**dict(self.info), "metrics": _metric_menu(self.metric)}
+            self.info = {**dict(self.info), "metrics": metric_menu(self.metric)}
+        self._swept = self._choices()
+        self._put_away()
         self.selection = None
         self.error = None
-        self.status = "done"
+        self.code = python_code(self.model.code, {**params, **_pair_params(self.pair)})
+        self.status = self._shown_status = "done"
 
     @contextmanager
     def _settled(self) -> Iterator[None]:
@@ -222,9 +266,24 @@ class PatchHeatmap(HookscopeWidget):
         return getattr(self._settling, "on", False)
 
     def _answer(self, request: Request) -> None:
-        if request.method != "activation_patching":
-            return super()._answer(request)
+        try:
+            if request.method == "activation_patching":
+                self._choose(request)
+            elif request.method == "patch_together":
+                self._patch_together(request.id, request.params.cells)
+            elif request.method == "open":
+                self._open_cell(request.id, request.params.cell)
+            elif request.method == "close_opened":
+                self.opened = None
+                self.send(protocol.event(request.id, "result"))
+            else:
+                super()._answer(request)
+        except (ValueError, traitlets.TraitError) as problem:
+            raise BadRequest(str(problem), getattr(problem, "field", None), request.id) from None
+
+    def _choose(self, request: Request) -> None:
         wanted = request.params.model_dump()
+        wanted["value"] = self._value_of(request.params.value)
         before = {name: getattr(self, name) for name in CHOICES}
         with self._settled():
             for name in CHOICES:
@@ -236,35 +295,92 @@ class PatchHeatmap(HookscopeWidget):
                     raise BadRequest(str(problem), name, request.id) from None
         self._sweep(request.id)
 
+    def _value_of(self, value: Any) -> Any:
+        """What a view asks to patch in: it knows that there is a data set, and not its prompts."""
+        if not isinstance(value, protocol.FromDataSet):
+            return value
+        if isinstance(self.value, (Mean, Resample)) and self.value.kind == value.kind == "resample":
+            return self.value
+        prompts = getattr(self.value, "prompts", None) or self._dataset
+        if not prompts:
+            raise ValueError("There is no data set to take it from. Give one: PatchHeatmap(..., dataset=[...]).")
+        mean = value.kind == "mean"
+        return Mean(prompts=prompts, by_position=value.by_position) if mean else Resample(prompts=prompts)
+
     # The sweep
 
-    def _sweep(self, id: str) -> None:
+    def _choices(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in ("pair", *CHOICES) if name != "metric"}
+
+    def _sweep(self, id: str, *, again: bool = False) -> None:
+        name = name_of(self.metric)
+        choices = self._choices()
+        if not again and self.status == "done" and self._swept == choices and self._has_measured(name):
+            return self._show_metric(id, name)
+        self._swept, self._swept_own = choices, self._own_metric
+        axes = tuple(self.axes)
         steps = partial(
             activation_patching_steps,
             self.model,
             self.pair,
             activation=self.activation,
-            direction=cast(Direction, self.direction),
-            metric=self.metric,
-            axes=tuple(self.axes),
+            direction=self.direction,
+            metric=self._metrics(),
+            axes=axes,
+            value=self.value,
+            window=self.window,
+            at=self.at,
             top_k=TOP_K,
+            **{name: some for name, some in self._where.items() if name[:-1] in axes},
         )
         self.progress = progress(0, 0)
+        self._put_away()
+        self._framed = False
         self._submit(id, steps, lambda step: self._on_step(step, id))
 
+    def _has_measured(self, name: str) -> bool:
+        """Whether the shown sweep has this metric; of the user's own the very function, not another of its name."""
+        same = name in METRICS or self._swept_own is self.metric
+        return self.result is not None and name in self.result.measures and same
+
+    def _put_away(self) -> None:
+        """What belonged to the map that was shown."""
+        self.together = None
+        self.opened = None
+
+    def _metrics(self) -> list[Any]:
+        """The chosen metric, and all others that the pair has answers for: they cost no run."""
+        pairs = list(self.pair) if isinstance(self.pair, PromptPairs) else [self.pair]
+        answered = {f"{side}_answer" for side in ("clean", "corrupt") if all(pair.answers(side) for pair in pairs)}
+        others = [name for name, metric in METRICS.items() if answered.issuperset(metric.needs)]
+        return [self.metric, *(name for name in others if name != name_of(self.metric))]
+
+    def _show_metric(self, id: str, name: str) -> None:
+        """The sweep that is shown has measured this too."""
+        self._show(self._shown().of(name))
+        self.together = None  # in units of the other metric
+        if self.opened is not None:
+            self.opened = self.opened.of(name)
+        self.send(protocol.event(id, "result"))
+
     def _on_step(self, step: Step, id: str) -> None:
-        if step.done == 0:  # the frame of the map, and the cells that need no run
-            self._unsent = []
+        if not self._framed:  # the first step: the frame of the map, and the cells that need no run
+            self._framed, self._unsent = True, []
             self.sweep_id = id
             self._show(step.result)
-        self._unsent += step.cells if step.done else []
+        elif step.result.pairs is None:
+            self._unsent += step.cells
         now = time.perf_counter()
-        if now - self._last_sent >= SECONDS_BETWEEN_PARTIALS or step.done in (0, step.total):
-            self._last_sent = now
-            self.progress = progress(step.done, step.total, step.seconds_left)
-            if self._unsent:
-                self.send(protocol.partial(id, self.sweep_id, step.result, self._unsent))
-                self._unsent = []
+        pause = SECONDS_BETWEEN_PARTIALS if step.result.pairs is None else SECONDS_BETWEEN_MEANS
+        if now - self._last_sent < pause and step.done not in (0, step.total):
+            return
+        self._last_sent = now
+        self.progress = progress(step.done, step.total, step.seconds_left)
+        if self._unsent:
+            self.send(protocol.partial(id, self.sweep_id, step.result, self._unsent))
+            self._unsent = []
+        elif step.result.pairs is not None and step.cells and step.done < step.total:
+            self._show(step.result.model_copy())
 
     def _finished(self) -> None:
         if self.result is not None:
@@ -275,6 +391,54 @@ class PatchHeatmap(HookscopeWidget):
             if self.selection is not None and not _fits(self.selection, result):
                 self.selection = None
             self.result = result
+        self.code = python_code(self.model.code, result.params)
+
+    # Beside the sweep
+
+    def _patch_together(self, id: str, cells: list[dict[str, int]]) -> None:
+        result = self._shown()
+        parts = [interventions_of(result, cell, self.model.n_layers) for cell in cells]
+        steps = partial(
+            patch_together_steps,
+            self.model,
+            _pair_of(result),
+            parts,
+            direction=result.params["direction"],
+            metric=self.metric,
+            at=result.params.get("at"),
+        )
+
+        def show(step: Step) -> None:
+            effects = [_number(effect) for effect in step.result.normalized]
+            known = [effect for effect in effects[1:] if effect is not None]
+            self.together = {
+                "cells": cells,
+                "metric": step.result.params["metric"],
+                "value": _number(step.result.values[0]),
+                "normalized": effects[0],
+                "singles": effects[1:],
+                "sum": sum(known) if len(known) == len(cells) else None,
+            }
+
+        self._submit_aside(id, steps, show)
+
+    def _open_cell(self, id: str, cell: dict[str, int]) -> None:
+        result = self._shown()
+        steps = partial(
+            activation_patching_steps,
+            self.model,
+            _pair_of(result),
+            **opened(result, cell),
+            direction=result.params["direction"],
+            metric=self._metrics(),
+            value=result.params.get("value", "other"),
+            at=result.params.get("at"),
+        )
+
+        def show(step: Step) -> None:
+            self.opened = step.result
+
+        self._submit_aside(id, steps, show)
 
 
 def valid_selection(selection: Any, result: Result | None) -> dict[str, int] | None:
@@ -284,19 +448,35 @@ def valid_selection(selection: Any, result: Result | None) -> dict[str, int] | N
     if result is None:
         raise traitlets.TraitError("Nothing can be pinned before there is a result.")
     if not _fits(selection, result):
-        ranges = ", ".join(f"{axis} 0 to {n - 1}" for axis, n in zip(result.axes, result.values.shape))
-        raise traitlets.TraitError(f"There is no cell {selection}. Name {ranges}.")
+        raise traitlets.TraitError(f"There is no cell {selection} in a map of {', '.join(result.axes)}.")
     return {axis: operator.index(selection[axis]) for axis in result.axes}
 
 
 def _fits(selection: dict[str, Any], result: Result) -> bool:
-    sizes = dict(zip(result.axes, result.values.shape))
     whole = all(hasattr(index, "__index__") and not isinstance(index, bool) for index in selection.values())
-    return set(selection) == set(sizes) and whole and all(0 <= selection[axis] < sizes[axis] for axis in sizes)
+    if set(selection) != set(result.axes) or not whole:
+        return False
+    try:
+        for axis in result.axes:
+            place_of(result, axis, operator.index(selection[axis]))
+    except ValueError:
+        return False
+    return True
 
 
-def _pair_of(result: Result) -> PromptPair:
-    """The pair that a result is of; its answers were scored by their first tokens."""
+def _prompts_of(source: Any) -> tuple[str, ...]:
+    """The prompts of a data set: texts, or both sides of pairs."""
+    if isinstance(source, PromptPairs):
+        return tuple(dict.fromkeys(text for pair in source for text in (pair.clean, pair.corrupt)))
+    return tuple(map(str, source)) if isinstance(source, (list, tuple)) else ()
+
+
+def _pair_of(result: Result) -> PromptPair | PromptPairs:
+    """The pair or pairs that a result is of."""
+    if pairs := result.params.get("pairs"):
+        return PromptPairs(pairs)
+    if pair := result.params.get("pair"):
+        return PromptPair.model_validate(pair)
     clean, corrupt = result.prompts["clean"], result.prompts["corrupt"]
     return PromptPair(
         clean=clean.text,
@@ -306,12 +486,33 @@ def _pair_of(result: Result) -> PromptPair:
     )
 
 
+def _pair_params(pair: PromptPair | PromptPairs) -> dict[str, Any]:
+    if isinstance(pair, PromptPairs):
+        return {"pairs": [one.model_dump(mode="json") for one in pair]}
+    return {"pair": pair.model_dump(mode="json")}
+
+
+def _number(value: float) -> float | None:
+    return float(value) if np.isfinite(value) else None
+
+
+def _title(result: Result) -> str:
+    if result.pairs is not None:
+        return f"Mean of {len(result.pairs.labels)} pairs, “{result.pairs.labels[0]}” the first"
+    return f"“{result.prompts['clean'].text}” against “{result.prompts['corrupt'].text}”"
+
+
 def _caption(result: Result) -> str:
     """Which model and answers a saved map is about. A result from a file may say less than ours do."""
     model = result.provenance.get("model", {})
-    answers = [f"“{prompt.answer}” ({side})" for side, prompt in result.prompts.items() if prompt.answer is not None]
+    answers = [
+        f"{' or '.join(f'“{answer}”' for answer in prompt.answers or [prompt.answer])} ({side})"
+        for side, prompt in result.prompts.items()
+        if prompt.answer is not None
+    ]
     parts = [str(model.get("name", "")), f"weights {model['weights']}" if "weights" in model else ""]
-    return " · ".join(filter(None, [*parts, f"answers {' and '.join(answers)}" if answers else ""]))
+    said = f"answers {' and '.join(answers)}" if answers and result.pairs is None else ""
+    return " · ".join(filter(None, [*parts, said]))
 
 
 def _checked(check: Callable[[], Any]) -> Any:
@@ -319,27 +520,3 @@ def _checked(check: Callable[[], Any]) -> Any:
         return check()
     except ValueError as problem:
         raise traitlets.TraitError(str(problem)) from None
-
-
-def _activation_menu(unavailable: dict[str, str]) -> list[dict[str, Any]]:
-    menu = []
-    for name, activation in ACTIVATIONS.items():
-        for axes in axes_of(name):
-            by = " and ".join(axis for axis in axes if axis != "layer")
-            menu.append(
-                {
-                    "activation": name,
-                    "axes": list(axes),
-                    "label": f"{name}, by {by}" if activation.per_head else name,
-                    "help": activation.help,
-                    "reason": unavailable.get(name),
-                }
-            )
-    return menu
-
-
-def _metric_menu(own: Callable[..., Any] | str | None) -> list[dict[str, str]]:
-    menu = [{"name": metric.name, "label": metric.label, "help": metric.help} for metric in METRICS.values()]
-    if own is not None and own not in METRICS:
-        menu.append({"name": name_of(own), "label": name_of(own), "help": "your own function of the logits"})
-    return menu

@@ -5,27 +5,51 @@ from __future__ import annotations
 from typing import Any
 
 import traitlets
-from pydantic import ValidationError
 
-from interp_backend.prompts import PromptPair
+from interp_backend.interventions import FromOther, as_value
+from interp_backend.pairs import PromptPairs
+from interp_backend.prompts import as_pair
 from interp_backend.results import Result
 
 
 class PairTrait(traitlets.Instance):
-    """A PromptPair, or a dictionary of its fields."""
+    """A PromptPair, or a dictionary of its fields; where `many` are allowed also PromptPairs."""
 
-    def __init__(self, **options: Any) -> None:
-        super().__init__(PromptPair, **options)
-        self.tag(sync=True, to_json=lambda pair, _: pair and pair.model_dump())
+    def __init__(self, *, many: bool = False, **options: Any) -> None:
+        super().__init__(object, **options)
+        self._many = many
+        self.tag(sync=True, to_json=_pair_to_json)
 
     def validate(self, obj: Any, value: Any) -> Any:
-        if isinstance(value, dict):
-            try:
-                value = PromptPair.model_validate(value)
-            except ValidationError as problem:
-                first = problem.errors()[0]
-                raise traitlets.TraitError(f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from None
-        return super().validate(obj, value)
+        if self._many and isinstance(value, PromptPairs):
+            return value
+        try:
+            return as_pair(value)
+        except (ValueError, TypeError) as problem:
+            raise traitlets.TraitError(str(problem)) from None
+
+
+def _pair_to_json(pair: Any, _: Any) -> dict[str, Any] | None:
+    if isinstance(pair, PromptPairs):
+        return {"pairs": [one.model_dump(mode="json") for one in pair]}
+    return pair and pair.model_dump(mode="json")
+
+
+class ValueTrait(traitlets.TraitType):
+    """What is patched in: a value of `interventions`. A view gets it without a data set's prompts, which are many."""
+
+    default_value = FromOther()
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        hidden = {"prompts", "seed", "draws"}
+        self.tag(sync=True, to_json=lambda value, _: value.model_dump(mode="json", exclude=hidden))
+
+    def validate(self, obj: Any, value: Any) -> Any:
+        try:
+            return as_value(value)
+        except ValueError as problem:
+            raise traitlets.TraitError(str(problem)) from None
 
 
 class ResultTrait(traitlets.Instance):

@@ -1,0 +1,343 @@
+"""Interventions on one prompt as edits of its run: where the values that are put in come from.
+
+A binding runs every prompt that takes part once (the patched one, the pair's other one, third prompts, data sets) and
+keeps the activations that its interventions need. `edit` then says what one of them does to a patched run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from .executor import Edit
+from .interventions import (
+    Add,
+    FromOther,
+    FromPrompt,
+    Intervention,
+    Mean,
+    Resample,
+    Scale,
+    Value,
+    as_tuple,
+    check_activation,
+    in_range,
+)
+from .model import ACTIVATIONS, LanguageModel
+from .recording import Recording, record
+from .turn import Turn, of_this_thread
+
+
+class Binding:
+    """The runs behind some interventions on a pair.
+
+    Attributes:
+        base: the run that is patched.
+        other: the pair's other run.
+        draws: how many times each patched run is made, each time from other prompts; 1 unless something is resampled.
+
+    Args:
+        base, other: token ids of the two prompts.
+        counterparts: for each position of the base prompt, the corresponding one of the other, or None.
+        read: positions of the base and of the other prompt whose logits are kept.
+        uses: activations and the values that are put into them.
+    """
+
+    def __init__(
+        self,
+        turn: Turn,
+        base: Sequence[int],
+        other: Sequence[int],
+        counterparts: Sequence[int | None],
+        read: tuple[Sequence[int], Sequence[int]],
+        uses: Sequence[tuple[str, Value]],
+    ):
+        self.turn, self.model = turn, turn.model
+        self.counterparts = list(counterparts)
+        self._uses = uses
+        self.draws = max((value.draws for _, value in uses if isinstance(value, Resample)), default=1)
+        self._payloads: dict[Any, Tensor] = {}
+        self._others: dict[tuple[str, ...], list[Recording]] = {}
+        self._means: dict[Mean, dict[str, Tensor]] = {}
+        names = self._hook_names([activation for activation, _ in uses])
+        self.base, self.other = record(turn, [base, other], names, read)
+        self._shared = _shared_prefix(base, other)
+        self._one_to_one = self.counterparts == list(range(len(other)))
+        if not self._one_to_one and any(ACTIVATIONS[a].pattern and self._reads_other(v) for a, v in uses):
+            raise ValueError(
+                "A row of attention weights is patched as a whole, so both prompts need equally many tokens, "
+                "aligned one to one. Patch z, q, k or v, or choose prompts of one length."
+            )
+
+    def _hook_names(self, activations: Sequence[str]) -> list[str]:
+        places = {lowered(self.model, name, i) for name in activations for i in range(self.model.n_layers)}
+        names = {self.model.hook_name(name, layer) for name, layer in places}
+        return sorted(names | {self.model.hook_name("embed", 0)} if "embed" in activations else names)
+
+    def heads_of(self, activation: str) -> int:
+        """How many heads an activation has; keys and values may have fewer than queries."""
+        now = self._now(*lowered(self.model, activation, 0))
+        return now.shape[0 if ACTIVATIONS[activation].pattern else 1]
+
+    def entries_of(self, activation: str) -> int:
+        """How many neurons a layer has, or how many positions a pattern looks at."""
+        return self._now(*lowered(self.model, activation, 0)).shape[-1]
+
+    def trials(self, activation: str) -> list[list[Edit]]:
+        """A few edits of one activation, from which to see whether packed runs give this model's own numbers."""
+        length, kind = len(self.base.tokens), ACTIVATIONS[activation]
+        trials = []
+        for layer, position in (
+            (0, length // 2),
+            (self.model.n_layers // 2, length // 3),
+            (self.model.n_layers - 1, 0),
+        ):
+            name, layer = lowered(self.model, activation, layer)
+            payload = self._now(name, layer).roll(1, 0) * 1.5
+            positions = (position, length - 1)
+            trials.append([Edit(name, layer, positions, "replace", payload, head=0 if kind.per_head else None)])
+        return trials
+
+    def together(self, interventions: Sequence[Intervention], draw: int = 0) -> list[Edit]:
+        """What several interventions do in one run. Where they meet, each changes what the one before it left: in the
+        order of the model's own hooks, and at one hook in the order given."""
+        ordered = sorted(interventions, key=lambda one: _ORDER.get(one.activation, len(_ORDER)))
+        embeds = [one for one in ordered if one.activation == "embed"]
+        made = [edit for one in ordered[len(embeds) :] for edit in self.edits(one, draw)]
+        single = [edit for one in embeds for edit in self.edits(one, draw)]
+        return [*(single if len(embeds) < 2 else self._embedded(embeds, single, draw)), *made]
+
+    def _embedded(self, embeds: Sequence[Intervention], single: list[Edit], draw: int) -> list[Edit]:
+        """Several interventions on the embeddings as one edit of what enters the first block."""
+        hook = self.model.hook_name("embed", 0)
+        embedding = self.base.activations[hook].clone()
+        for one in embeds:
+            for edit in self.edits(one, draw):
+                at = list(edit.positions)
+                embedding[at] = self._written(hook, embedding, one.value, draw)[at]
+        positions = tuple(sorted({position for edit in single for position in edit.positions}))
+        return [Edit("resid_pre", 0, positions, "replace", self._after_embedding(embedding))] if positions else []
+
+    def edits(self, intervention: Intervention, draw: int = 0) -> list[Edit]:
+        """What an intervention does in one draw; nothing where the other prompt has no token that corresponds.
+
+        Raises:
+            ValueError: a layer, head, position or neuron that there is not, or an activation that can't be patched.
+        """
+        model, length = self.model, len(self.base.tokens)
+        activation = check_activation(model, intervention.activation)
+        kind = ACTIVATIONS[activation]
+        layer = in_range("layer", intervention.layer, 1 if activation == "embed" else model.n_layers)
+        positions = tuple(
+            in_range("position", p, length, negative=True) for p in as_tuple(intervention.position, length)
+        )
+        for field in ("position", "source", "neuron"):
+            if getattr(intervention, field) == ():
+                raise ValueError(f"The {field}s of an intervention are none. Give one or more, or None for all.")
+        for field, fits in (("head", kind.per_head), ("source", kind.pattern), ("neuron", activation == "mlp_post")):
+            if getattr(intervention, field) is not None and not fits:
+                raise ValueError(f"{activation} has no {field}: leave it out.")
+        head = intervention.head
+        if head is not None:
+            head = in_range("head", head, self.heads_of(activation))
+        field = "source" if kind.pattern else "neuron"
+        entries = getattr(intervention, field)
+        if entries is not None:
+            size = self.entries_of(activation)
+            entries = tuple(in_range(field, e, size, negative=kind.pattern) for e in as_tuple(entries, size))
+        heads = range(self.heads_of(activation)) if kind.pattern and head is None else [head]
+        made = [self.edit(activation, layer, positions, h, entries, intervention.value, draw) for h in heads]
+        return [edit for edit in made if edit is not None]
+
+    def edit(
+        self,
+        activation: str,
+        layer: int,
+        positions: tuple[int, ...],
+        head: int | None,
+        entries: tuple[int, ...] | None,
+        value: Value,
+        draw: int = 0,
+    ) -> Edit | None:
+        """`edits` for indices that are known to be in range; None where nothing corresponds."""
+        if self._reads_other(value):
+            positions = tuple(p for p in positions if self.counterparts[p] is not None)
+            if not positions:
+                return None
+        name, at = lowered(self.model, activation, layer)
+        if isinstance(value, Scale) and activation != "embed":
+            return Edit(name, at, positions, "scale", None, value.factor, head, entries)
+        payload = self._payload(activation, name, at, value, draw)
+        if isinstance(value, Add) and activation != "embed":
+            return Edit(name, at, positions, "add", payload, value.factor, head, entries)
+        return Edit(name, at, positions, "replace", payload, 1.0, head, entries)
+
+    @staticmethod
+    def _reads_other(value: Value) -> bool:
+        return isinstance(value, FromOther) or (isinstance(value, Add) and value.vector is None)
+
+    # Values, shaped as the base run's activation
+
+    def _now(self, name: str, layer: int) -> Tensor:
+        return self.base.activations[self.model.hook_name(name, layer)]
+
+    def _payload(self, activation: str, name: str, layer: int, value: Value, draw: int) -> Tensor:
+        key = (activation, name, layer, value, draw)
+        if key not in self._payloads:
+            if activation == "embed":
+                hook = self.model.hook_name("embed", 0)
+                now = self.base.activations[hook]
+                self._payloads[key] = self._after_embedding(self._written(hook, now, value, draw))
+            else:
+                self._payloads[key] = self._value(self.model.hook_name(name, layer), value, draw)
+            if isinstance(value, FromOther) and self._shared and self._one_to_one:
+                # Both runs agree up to rounding where nothing before differs: what is equal is put back exactly.
+                now = self._now(name, layer)
+                axis = 1 if ACTIVATIONS[activation].pattern else 0
+                same = now.narrow(axis, 0, self._shared)
+                self._payloads[key].narrow(axis, 0, self._shared).copy_(same)
+        return self._payloads[key]
+
+    def _written(self, hook: str, now: Tensor, value: Value, draw: int) -> Tensor:
+        """What an activation that is `now` becomes."""
+        if isinstance(value, Scale):
+            return now * value.factor
+        payload = self._value(hook, value, draw)
+        return now + value.factor * payload if isinstance(value, Add) else payload
+
+    def _value(self, hook: str, value: Value, draw: int) -> Tensor:
+        """What is put in, or what is added."""
+        now = self.base.activations[hook]
+        if isinstance(value, FromOther):
+            return self._aligned(hook)
+        if isinstance(value, FromPrompt):
+            return self._third(value).activations[hook]
+        if isinstance(value, Resample):
+            return self._drawn(value)[draw % value.draws].activations[hook]
+        if isinstance(value, Mean):
+            return self._mean(value, hook).to(now.dtype).expand_as(now)
+        if isinstance(value, Add):
+            return self._aligned(hook) - now if value.vector is None else self._vector(value, now)
+        return torch.zeros_like(now)
+
+    def _aligned(self, hook: str) -> Tensor:
+        """The other run's activation, position for position of the base prompt; anything where none corresponds."""
+        source = self.other.activations[hook]
+        if self._one_to_one:
+            return source.clone()
+        return source[torch.tensor([c or 0 for c in self.counterparts], device=source.device)]
+
+    def _vector(self, value: Add, now: Tensor) -> Tensor:
+        vector = torch.tensor(value.vector, dtype=now.dtype, device=now.device)
+        if vector.shape != now.shape[-1:]:
+            raise ValueError(
+                f"The steering vector has {len(vector)} numbers, and this activation needs {now.shape[-1]}."
+            )
+        return vector.expand_as(now)
+
+    def _after_embedding(self, embedding: Tensor) -> Tensor:
+        """The first block's input [position, d_model] with other token embeddings [position, d_model] everywhere.
+
+        Between the two a model works position by position (adding position embeddings, scaling, a norm).
+        """
+        model, kept = self.model, []
+
+        def write(value: Tensor, hook: Any) -> Tensor:
+            value[0] = embedding
+            return value
+
+        def keep(value: Tensor, hook: Any) -> None:
+            kept.append(value[0].detach().clone())
+
+        hooks = [("hook_embed", of_this_thread(write)), (model.hook_name("resid_pre", 0), of_this_thread(keep))]
+
+        def run() -> Tensor:
+            with torch.no_grad(), model.raw.hooks(fwd_hooks=hooks):
+                model.raw(self.base.tokens[None])
+            return kept[-1]
+
+        return self.turn.run(run)
+
+    # Other prompts
+
+    def _third(self, value: FromPrompt) -> Recording:
+        return self._recorded((value.text,))[0]
+
+    def _drawn(self, value: Resample) -> list[Recording]:
+        fitting = [text for text in value.prompts if len(self._ids(text)) == len(self.base.tokens)]
+        if not fitting:
+            raise ValueError(
+                f"No prompt of the data set has {len(self.base.tokens)} tokens as the patched one, so there is nothing "
+                "to draw from. Give prompts of that length."
+            )
+        again = len(fitting) < value.draws
+        chosen = np.random.default_rng(value.seed).choice(len(fitting), value.draws, replace=again)
+        return self._recorded(tuple(fitting[i] for i in chosen))
+
+    def _recorded(self, texts: tuple[str, ...]) -> list[Recording]:
+        """Runs of prompts that are as long as the base prompt."""
+        if texts not in self._others:
+            for text in texts:
+                if len(self._ids(text)) != len(self.base.tokens):
+                    raise ValueError(
+                        f"The prompt “{text}” has {len(self._ids(text))} tokens and the patched one "
+                        f"{len(self.base.tokens)}, so their positions don't correspond. Make them equally long."
+                    )
+            names = list(self.base.activations)
+            self._others[texts] = record(self.turn, [self._ids(text) for text in texts], names, [[]] * len(texts))
+        return self._others[texts]
+
+    def _ids(self, text: str) -> list[int]:
+        return self.model.to_ids(text)
+
+    def _mean(self, value: Mean, hook: str) -> Tensor:
+        """The mean of an activation over prompts: [position, ...], or [1, ...] over all positions."""
+        if value not in self._means:
+            ids = [self._ids(text) for text in value.prompts]
+            lengths = {len(prompt) for prompt in ids}
+            if value.by_position and lengths != {len(self.base.tokens)}:
+                raise ValueError(
+                    f"A mean position by position needs prompts of {len(self.base.tokens)} tokens as the patched one "
+                    f"has; the data set's have {', '.join(map(str, sorted(lengths)))}. Choose others, or "
+                    "by_position=False."
+                )
+            if not value.by_position and any(ACTIVATIONS[activation].pattern for activation, _ in self._uses):
+                raise ValueError("Attention patterns have a mean position by position only: leave by_position on.")
+            self._means[value] = _mean_activations(self.turn, ids, list(self.base.activations), value.by_position)
+        return self._means[value][hook]
+
+
+# Hooks whose edits are made at one place (see `lowered`), in the order in which a model comes by them.
+_ORDER = {"embed": 0, "resid_post": 1}
+
+
+def lowered(model: LanguageModel, activation: str, layer: int) -> tuple[str, int]:
+    """Where an activation is written: what leaves a block enters the next one, what is embedded enters the first."""
+    if activation == "embed":
+        return "resid_pre", 0
+    if activation == "resid_post" and layer + 1 < model.n_layers:
+        return "resid_pre", layer + 1
+    return activation, layer
+
+
+def _shared_prefix(a: Sequence[int], b: Sequence[int]) -> int:
+    return next((i for i, (x, y) in enumerate(zip(a, b)) if x != y), min(len(a), len(b)))
+
+
+def _mean_activations(turn: Turn, prompts: list[list[int]], names: list[str], by_position: bool) -> dict[str, Tensor]:
+    bos = turn.model.bos
+    sums: dict[str, Tensor] = {}
+    count = 0
+    for start in range(0, len(prompts), 16):
+        part = prompts[start : start + 16]
+        for ids, recording in zip(part, record(turn, part, names, [[]] * len(part))):
+            skip = 0 if by_position or bos is None or ids[0] != bos[0] or len(ids) == 1 else 1
+            count += 1 if by_position else len(ids) - skip
+            for name, value in recording.activations.items():
+                value = value.float() if by_position else value[skip:].float().sum(0, keepdim=True)
+                sums[name] = sums[name] + value if name in sums else value
+    return {name: value / count for name, value in sums.items()}

@@ -1,0 +1,188 @@
+"""What is changed in a run: one small type that names what, where and with what.
+
+`Intervention("z", layer=2, head=1, value=Zero())` removes a head. Every method that changes a run takes these, and a
+result says in the same words what was done.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
+
+from .model import ACTIVATIONS, LanguageModel
+
+Prompts = Annotated[tuple[str, ...], Field(min_length=1, max_length=10_000)]
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+
+
+class _Value(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class FromOther(_Value):
+    """The activation of the pair's other run: clean into corrupt (denoise) or corrupt into clean (noise).
+
+    Vig et al. 2020 (arXiv:2004.12265), Meng et al. 2022 (arXiv:2202.05262).
+    """
+
+    kind: Literal["other"] = "other"
+
+
+class FromPrompt(_Value):
+    """The activation of a run of any third prompt, as many tokens long as the prompt that is patched."""
+
+    kind: Literal["prompt"] = "prompt"
+    text: Annotated[str, Field(min_length=1, max_length=200_000)]
+
+
+class Zero(_Value):
+    """Zeros: what is left without this part. Far from anything the model has seen; prefer `Mean` for conclusions."""
+
+    kind: Literal["zero"] = "zero"
+
+
+class Mean(_Value):
+    """The mean activation over prompts (mean ablation; Wang et al. 2022, arXiv:2211.00593).
+
+    Attributes:
+        prompts: the data set.
+        by_position: position by position, for prompts as long as the one that is patched; else one mean over all
+            positions of prompts of any length, without the beginning-of-text token, whose activations are unlike any
+            others.
+    """
+
+    kind: Literal["mean"] = "mean"
+    prompts: Prompts
+    by_position: bool = True
+
+
+class Resample(_Value):
+    """Activations of prompts drawn at random (resampling ablation; Chan et al. 2022, causal scrubbing).
+
+    Attributes:
+        prompts: the data set; only prompts as long as the one that is patched are drawn.
+        draws: how many are drawn, without putting back where there are enough. Every cell is patched from each, and its
+            value is the mean.
+        seed: of the drawing.
+    """
+
+    kind: Literal["resample"] = "resample"
+    prompts: Prompts
+    draws: Annotated[int, Field(ge=1, le=1000)] = 1
+    seed: int = 0
+
+
+class Add(_Value):
+    """A vector added to the activation (steering; Turner et al. 2023, arXiv:2308.10248).
+
+    Attributes:
+        vector: as long as the activation's last axis (d_model, d_head, or the neurons of a layer); None is the
+            difference of the pair's two runs at the same place, other run minus the one that is patched.
+        factor: what the vector is multiplied by.
+    """
+
+    kind: Literal["add"] = "add"
+    vector: tuple[Finite, ...] | None = None
+    factor: Finite = 1.0
+
+
+class Scale(_Value):
+    """The activation times a factor: 0 removes it, 1 changes nothing."""
+
+    kind: Literal["scale"] = "scale"
+    factor: Finite
+
+
+Value = Annotated[
+    FromOther | FromPrompt | Zero | Mean | Resample | Add | Scale,
+    Field(discriminator="kind"),
+    BeforeValidator(lambda value: {"kind": value} if isinstance(value, str) else value),
+]
+_VALUE = TypeAdapter(Value)
+_MISSING = object()
+
+
+class Intervention(BaseModel):
+    """One change of a run.
+
+    Attributes:
+        activation: a key of `ACTIVATIONS`, in TransformerLens's short names.
+        layer: which block; 0 for `embed`.
+        position: which token of the patched prompt, or several; negative ones count from the end; None is all. For
+            `pattern` the destination, the position that looks.
+        head: which head, for q, k, v, z and pattern; None is all.
+        source: for `pattern`, the position (or several) that is looked at; None is the whole row.
+        neuron: for `mlp_post`, which neuron or neurons; None is all.
+        value: what to put there.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    activation: str
+    layer: int
+    position: int | tuple[int, ...] | None = None
+    head: int | None = None
+    source: int | tuple[int, ...] | None = None
+    neuron: int | tuple[int, ...] | None = None
+    value: Value = FromOther()
+
+    def __init__(self, /, activation: Any = _MISSING, layer: Any = _MISSING, **fields: Any) -> None:
+        # The first two may be given without their names. What is missing or unknown is for pydantic to say.
+        first = {"activation": activation, "layer": layer}
+        super().__init__(**{name: value for name, value in first.items() if value is not _MISSING}, **fields)
+
+
+def as_value(value: Any) -> Value:
+    """A value of an intervention from itself, a dictionary of its fields, or its kind.
+
+    Raises:
+        ValueError: anything else, with a sentence.
+    """
+    try:
+        return _VALUE.validate_python(value)
+    except ValidationError as problem:
+        first = problem.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        kinds = "other, prompt, zero, mean, resample, add, scale"
+        raise ValueError(
+            f"The value to patch in is not understood{f' ({where})' if where else ''}: {first['msg']}. It is one of "
+            f"FromOther(), FromPrompt(text), Zero(), Mean(prompts), Resample(prompts), Add(...), Scale(factor), or a "
+            f"dictionary with kind ({kinds}) and their fields."
+        ) from None
+
+
+def check_activation(model: LanguageModel, activation: Any) -> str:
+    """The activation, if it exists in this model and patching it can have an effect.
+
+    Raises:
+        ValueError: an unknown one, one that this model lacks, or one whose edits the model ignores.
+    """
+    if not isinstance(activation, str) or activation not in ACTIVATIONS:
+        raise ValueError(f"There is no activation {activation!r}. Choose one of {', '.join(ACTIVATIONS)}.")
+    if reason := model.why_not(activation):
+        raise ValueError(reason)
+    return activation
+
+
+def in_range(name: str, index: Any, size: int, *, negative: bool = False) -> int:
+    """An index of something that there are `size` of, negative ones counted from the end if allowed.
+
+    Raises:
+        ValueError: one that is out of range or no whole number.
+    """
+    if isinstance(index, bool) or not hasattr(index, "__index__"):
+        raise ValueError(f"A {name} is a whole number, not {index!r}.")
+    lowest = -size if negative else 0
+    if not lowest <= index < size:
+        known = f"there are {size}, so give {lowest} to {size - 1}" if size > 1 else "there is one, so give 0"
+        raise ValueError(f"There is no {name} {index}: {known}.")
+    return int(index) % size
+
+
+def as_tuple(value: int | Sequence[int] | None, everything: int) -> tuple[int, ...]:
+    """One index, several, or None for all, as several."""
+    if value is None:
+        return tuple(range(everything))
+    return (value,) if isinstance(value, int) else tuple(value)

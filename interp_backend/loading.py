@@ -1,0 +1,135 @@
+"""Load or wrap a language model: `load_model` is the one way in.
+
+It never changes a model that a user hands in: no weights are folded, no flag is set, no hook is left behind.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from .model import LanguageModel
+
+PRETRAINED = Path(__file__).parent / "pretrained"
+
+# By id of the raw model, which its wrapper keeps alive: an entry and its key go together.
+_wrapped: weakref.WeakValueDictionary[int, LanguageModel] = weakref.WeakValueDictionary()
+_wrapping = threading.RLock()
+_embedded: LanguageModel | None = None
+
+
+def load_model(source: Any = None, *, device: str | None = None, allow_pickle: bool = False) -> LanguageModel:
+    """Load or wrap a decoder-only language model.
+
+    Args:
+        source: nothing, for the embedded model (no network); a name that
+            `TransformerBridge.boot_transformers` knows, such as `"gpt2"` (fetched from the model hub);
+            a directory written by `save_pretrained`; or a TransformerBridge or HookedTransformer that you
+            already have, which is used as it is and never changed.
+        device: where a model that is loaded goes, for example `"cuda"`; the best there is by default.
+        allow_pickle: load a directory whose weights are pickled. Unpickling can run any code that the
+            file's author wished: only for files that you trust.
+
+    Returns:
+        A `LanguageModel`; the same object for the same raw model, so that all share its lock.
+
+    Raises:
+        ValueError: a name or directory that can't be loaded, pickled weights without `allow_pickle`, an encoder or
+            encoder-decoder, a model in training mode, or a model without a tokenizer.
+        TypeError: something that is no model.
+    """
+    global _embedded
+    if isinstance(source, LanguageModel):
+        return source
+    if source is None and device is None:
+        with _wrapping:
+            if _embedded is None:
+                with _no_progress_bar():  # it takes no time worth a bar
+                    _embedded = _wrap(_boot(str(PRETRAINED), "cpu"), "hookscope-tiny", "ib.load_model()")
+            return _embedded
+    said = [repr(str(source))] if source is not None else []
+    said += [f"device={device!r}"] if device else []
+    said += ["allow_pickle=True"] if allow_pickle else []
+    code = f"ib.load_model({', '.join(said)})"
+    if source is None:
+        return _wrap(_boot(str(PRETRAINED), device), "hookscope-tiny", code)
+    if isinstance(source, (str, Path)):
+        if Path(source).is_dir():
+            _refuse_pickles(Path(source), allow_pickle)
+            return _wrap(_boot(str(source), device), Path(source).resolve().name, code)
+        return _wrap(_boot(str(source), device), str(source), code)
+    return _wrap(source, str(getattr(getattr(source, "cfg", None), "model_name", None) or "model"), None)
+
+
+def _boot(source: str, device: str | None) -> Any:
+    try:
+        from transformer_lens.model_bridge import TransformerBridge  # slow to import, and not always needed
+    except ImportError:
+        raise ImportError(
+            "Loading a model needs TransformerLens 3 or newer. With an older one, load a HookedTransformer yourself "
+            "and hand it to load_model."
+        ) from None
+    try:
+        return TransformerBridge.boot_transformers(source, device=device)
+    except Exception as problem:  # whatever a damaged file makes its reader raise
+        raise ValueError(
+            f"Can't load a model from {source!r}: {problem} Give a name that the model hub knows (and be online, "
+            "or have it in the cache), or a directory that save_pretrained wrote, with model and tokenizer."
+        ) from problem
+
+
+@contextmanager
+def _no_progress_bar() -> Iterator[None]:
+    from transformers.utils import logging
+
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            logging.enable_progress_bar()
+
+
+def _refuse_pickles(directory: Path, allow_pickle: bool) -> None:
+    """Refuse a directory from which transformers would read anything but safetensors."""
+    if allow_pickle or (directory / "model.safetensors").is_file():
+        return
+    index = directory / "model.safetensors.index.json"
+    try:
+        shards = set(json.loads(index.read_text("utf-8"))["weight_map"].values()) if index.is_file() else set()
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise ValueError(f"{index} is damaged: it does not say which file holds which weight.") from None
+    if not shards or not all(str(shard).endswith(".safetensors") for shard in shards):
+        raise ValueError(
+            f"{directory} has no weights in safetensors. Pickled ones are not read, since unpickling can run code: "
+            "save the model again with save_pretrained, or pass allow_pickle=True if you trust where it comes from."
+        )
+
+
+def _wrap(raw: Any, name: str, code: str | None) -> LanguageModel:
+    if not hasattr(raw, "hook_dict") or not hasattr(raw, "cfg"):
+        raise TypeError(
+            f"Can't make a model from {type(raw).__name__}. Give a name, a directory, a TransformerBridge "
+            "or a HookedTransformer; a plain transformers model goes through "
+            "TransformerBridge.boot_transformers(name, hf_model=model, tokenizer=tokenizer)."
+        )
+    if not hasattr(raw, "blocks") or getattr(raw.cfg, "attention_dir", "causal") != "causal":
+        raise ValueError(
+            "This is an encoder or an encoder-decoder. Hookscope works on decoder-only language models, "
+            "which predict the next token: gpt2, llama, qwen, gemma and their like."
+        )
+    if getattr(raw, "tokenizer", None) is None:
+        raise ValueError("The model has no tokenizer, and prompts are text. Set model.tokenizer first.")
+    with _wrapping:
+        model = _wrapped.get(id(raw))
+        if model is None:
+            model = _wrapped[id(raw)] = LanguageModel(raw, name, code)
+    model.refuse_training_mode()
+    model.refuse_dtype()
+    return model

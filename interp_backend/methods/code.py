@@ -1,0 +1,63 @@
+"""A sweep as Python code: what one would write to get the same numbers without a widget."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ..interventions import as_value
+from ..metrics import METRICS
+from ..prompts import PromptPair
+from .cells import axes_of
+
+_WHERE = ("layers", "heads", "positions", "sources", "neurons")
+
+
+def python_code(model_code: str | None, params: Mapping[str, Any]) -> str:
+    """Code that makes a result with these parameters.
+
+    Args:
+        model_code: an expression that loads the model; None for an object of the user's own, which is then called
+            `model`.
+        params: of a result of `activation_patching`.
+    """
+    lines = ["import interp_backend as ib", ""]
+    lines.append("# model: the one that you gave to the widget" if model_code is None else f"model = {model_code}")
+    if params.get("pairs"):
+        lines += ["pairs = ib.PromptPairs(", "    ["]
+        lines += [_indented(_pair(PromptPair.model_validate(pair)), 8) + "," for pair in params["pairs"]]
+        lines += ["    ]", ")"]
+    else:
+        lines.append(f"pair = {_pair(PromptPair.model_validate(params['pair']))}")
+    lines += ["result = ib.activation_patching(", "    model,", "    pairs," if params.get("pairs") else "    pair,"]
+    lines += [f"    {name}={text}," for name, text in _arguments(params)]
+    return "\n".join([*lines, ")", "result.plot()", ""])
+
+
+def _arguments(params: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """The arguments that say something: those that differ from the function's own choice."""
+    arguments = [(name, repr(params[name])) for name in ("activation", "direction")]
+    metric, _, at = params["metric"].partition("@")
+    name = repr(metric) if metric in METRICS else metric  # a function of the user's own, by its name
+    arguments.append(("metric", f"({name}, {at})" if at else name))
+    if tuple(params["axes"]) != axes_of(params["activation"])[0]:
+        arguments.append(("axes", repr(tuple(params["axes"]))))
+    value = as_value(params.get("value", "other"))
+    if value.kind != "other":
+        fields = ", ".join(f"{name}={getattr(value, name)!r}" for name in sorted(value.model_fields_set - {"kind"}))
+        arguments.append(("value", f"ib.{type(value).__name__}({fields})"))
+    if params.get("at") is not None:
+        arguments.append(("at", repr(params["at"])))
+    if params.get("window", 1) != 1:
+        arguments.append(("window", repr(params["window"])))
+    return arguments + [(name, repr(params[name])) for name in _WHERE if params.get(name) is not None]
+
+
+def _pair(pair: PromptPair) -> str:
+    fields = {name: getattr(pair, name) for name in PromptPair.model_fields}
+    said = [f"    {name}={value!r}," for name, value in fields.items() if value not in ("", False, None)]
+    return "\n".join(["ib.PromptPair(", *said, ")"])
+
+
+def _indented(text: str, by: int) -> str:
+    return "\n".join(" " * by + line for line in text.splitlines())

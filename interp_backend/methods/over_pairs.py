@@ -1,0 +1,164 @@
+"""One sweep for each pair of a data set, and their mean."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+
+from ..metrics import baseline_warnings
+from ..prompts import PromptPair
+from ..results import COMPUTED, NO_COUNTERPART, NOT_COMPUTED, UNCHANGED, Measured, PairValues, Result
+from .sweep import Step
+
+FROM_END = ("position", "source")  # axes that pairs of different lengths share from their ends
+
+
+class PairSweep(Protocol):
+    """What sweeps one pair."""
+
+    def steps(self) -> Iterator[Step]: ...
+
+
+def steps_over_pairs(
+    sweeps: Sequence[PairSweep], lengths: Sequence[int], pairs: Sequence[PromptPair]
+) -> Iterator[Step]:
+    """Steps of a result that is the mean over pairs: one when the frame is known, and one after each pair.
+
+    Args:
+        lengths: tokens of each pair's patched prompt. Different ones are laid over each other by their ends: the last
+            position of all is -1.
+        pairs: the pairs, named by their clean prompts.
+    """
+    began = started = time.perf_counter()
+    mean: _Mean | None = None
+    for i, sweep in enumerate(sweeps):
+        step: Step | None = None
+        for step in sweep.steps():
+            if mean is None:
+                mean = _Mean(step.result, lengths, pairs)
+                yield mean.step([], 0, began, None)
+                started = time.perf_counter()
+            elif step.cells:
+                yield mean.step([], i, began, None)  # a chance to stop
+        assert step is not None and mean is not None
+        mean.take(i, step.result)
+        left = (time.perf_counter() - started) / (i + 1) * (len(pairs) - i - 1)
+        yield mean.step(list(range(mean.result.values.size)), i + 1, began, left)
+
+
+class _Mean:
+    """The result over all pairs, and where each pair's cells are in it."""
+
+    def __init__(self, first: Result, lengths: Sequence[int], every_pair: Sequence[PromptPair]):
+        labels = [pair.clean for pair in every_pair]
+        self._lengths = lengths
+        longest = max(lengths)
+        mixed = len(set(lengths)) > 1
+        chosen = {axis: first.params.get(f"{axis}s") for axis in first.axes if axis in FROM_END and mixed}
+        self._spread = {axis for axis, some in chosen.items() if some is None}
+        places, names = dict(first.places), dict(first.labels)
+        for axis, some in chosen.items():
+            if some is not None:  # as they were asked for: -1 is another number in a prompt of another length
+                places[axis] = list(some.values() if isinstance(some, dict) else some)
+        for axis in self._spread:
+            places[axis] = list(range(-longest, 0))
+            names[axis] = [str(place).replace("-", "\u2212") for place in places[axis]]
+        shape = tuple(len(names[axis]) for axis in first.axes)
+        side = "corrupt" if first.params["direction"] == "denoise" else "clean"
+        self._tokens: dict[str, list[set[str]]] = {
+            axis: [set() for _ in names[axis]] for axis in first.axes if axis in FROM_END
+        }
+        measures = {name: self._empty(measured, shape, labels, side) for name, measured in first.measures.items()}
+        self._metric = first.params["metric"]
+        shown = measures[self._metric]
+        self._states = np.full((len(labels), *shape), NOT_COMPUTED, np.uint8)
+        self.result = first.model_copy(
+            update={
+                "places": places,
+                "labels": names,
+                "values": shown.values,
+                "state": np.full(shape, NOT_COMPUTED, np.uint8),
+                "baselines": shown.baselines,
+                "measures": measures,
+                "pairs": shown.pairs,
+                "counterparts": None,
+                "top": None,
+                "top_runs": {},
+                "tokens": {},
+                "params": {
+                    **first.params,
+                    "pair": None,
+                    "pairs": [pair.model_dump(mode="json") for pair in every_pair],
+                },
+                "provenance": {**first.provenance, "warnings": []},
+            }
+        )
+
+    @staticmethod
+    def _empty(measured: Measured, shape: tuple[int, ...], labels: list[str], side: Any) -> Measured:
+        nothing = np.full((len(labels), *shape), np.nan, np.float32)
+        none: list[float | None] = [None] * len(labels)
+        pairs = PairValues(labels=labels, values=nothing, clean=none, corrupt=list(none), base=side)
+        empty = np.full(shape, np.nan, np.float32)
+        return Measured(label=measured.label, values=empty, baselines=dict.fromkeys(("clean", "corrupt")), pairs=pairs)
+
+    def take(self, i: int, result: Result) -> None:
+        """Put one pair's sweep in its place, and bring the means up to date."""
+        at = tuple(
+            slice(size - len(result.labels[axis]), size) if axis in self._spread else slice(size)
+            for axis, size in zip(self.result.axes, self.result.values.shape)
+        )
+        self._states[(i, *at)] = result.state
+        missing = np.ones(self.result.values.shape, bool)
+        missing[at] = False
+        self._states[i][missing] = NO_COUNTERPART
+        for name, measured in result.measures.items():
+            pairs = self.result.measures[name].pairs
+            assert pairs is not None
+            pairs.values[(i, *at)] = measured.values
+            pairs.clean[i], pairs.corrupt[i] = measured.baselines["clean"], measured.baselines["corrupt"]
+            self._update(name, self.result.measures[name], pairs, i + 1)
+        self._update_states(i + 1)
+        self._update_labels(result)
+        # About the mean's own scale; those of single pairs would drown it.
+        warnings = [
+            said for said in result.provenance["warnings"] if said not in result.measures[self._metric].warnings
+        ]
+        self.result.provenance["warnings"] = warnings + self.result.measures[self._metric].warnings
+
+    @staticmethod
+    def _update(name: str, measured: Measured, pairs: PairValues, done: int) -> None:
+        values = pairs.values[:done]
+        known = np.isfinite(values)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            measured.values[...] = np.where(known, values, 0).sum(0) / known.sum(0)
+        for side in ("clean", "corrupt"):
+            some = [value for value in getattr(pairs, side)[:done] if value is not None]
+            measured.baselines[side] = float(np.mean(some)) if some else None
+        measured.warnings = baseline_warnings(name, measured.label, **measured.baselines)
+
+    def _update_states(self, done: int) -> None:
+        states, now = self._states[:done], self.result.state
+        now[...] = COMPUTED
+        now[np.isin(states, (UNCHANGED, NO_COUNTERPART)).all(0)] = UNCHANGED
+        now[(states == NO_COUNTERPART).all(0)] = NO_COUNTERPART
+        now[(states == NOT_COMPUTED).any(0)] = NOT_COMPUTED
+
+    def _update_labels(self, result: Result) -> None:
+        """A position is named by its token where all pairs have the same there, else by its number."""
+        for axis, seen in self._tokens.items():
+            names, places = self.result.labels[axis], self.result.places[axis]
+            offset = len(names) - len(result.labels[axis]) if axis in self._spread else 0
+            for column, text in enumerate(result.labels[axis]):
+                seen[offset + column].add(text)
+            for column, texts in enumerate(seen):
+                number = str(places[column]).replace("-", "\u2212")
+                names[column] = next(iter(texts)) if len(texts) == 1 else number
+
+    def step(self, cells: list[int], done: int, began: float, left: float | None) -> Step:
+        result = self.result
+        result.provenance.update(complete=result.complete, seconds=time.perf_counter() - began)
+        return Step(result, cells, done, len(self._states), left)

@@ -1,0 +1,318 @@
+"""A sweep: many patched runs of one prompt, what each is judged by, and a result that fills as they come."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+
+from ..binding import Binding
+from ..executor import Edit, Limits, Pass, run_patched, why_not_packed
+from ..interventions import Value
+from ..metrics import Measure, Reference, baseline_warnings
+from ..prompts import Side, TokenizedPair
+from ..recording import Recording
+from ..results import (
+    COMPUTED,
+    NO_COUNTERPART,
+    NOT_COMPUTED,
+    UNCHANGED,
+    Measured,
+    Prompt,
+    Result,
+    TopTokens,
+    finite_or_none,
+)
+from ..turn import Turn
+from .provenance import provenance
+from .top_tokens import texts_of, top_tokens
+
+
+class AnyCells(Protocol):
+    """Places of a sweep: named axes, and what is patched at each index."""
+
+    @property
+    def axes(self) -> tuple[str, ...]: ...
+    @property
+    def places(self) -> dict[str, list[int | list[int]]]: ...
+    @property
+    def labels(self) -> dict[str, list[str]]: ...
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+    def indices(self) -> Iterator[tuple[int, ...]]: ...
+    def edits(self, binding: Binding, index: tuple[int, ...], draw: int) -> list[Edit]: ...
+
+
+@dataclass(frozen=True)
+class Step:
+    """Some way into a sweep: the result so far, and which cells (flat, in C order) are new since the last step."""
+
+    result: Result
+    cells: list[int]
+    done: int
+    total: int
+    seconds_left: float | None
+
+
+@dataclass(frozen=True)
+class Readings:
+    """At which positions of both prompts which metrics are read, and which tokens they need.
+
+    Attributes:
+        measures: the metrics, the shown one first.
+        base, other: for each of them its position in the patched prompt and in the other.
+        base_at: the position of the whole sweep, whose likeliest tokens are kept.
+    """
+
+    side: Side
+    measures: list[Measure]
+    base: list[int]
+    other: list[int]
+    base_at: int
+    other_at: int
+    answers: dict[Side, tuple[int, ...]]
+
+    @classmethod
+    def of(cls, tokenized: TokenizedPair, side: Side, at: int | None, measures: list[Measure]) -> Readings:
+        """Raises ValueError: a position that is not in the prompt, or that has no counterpart to compare with."""
+        counterparts = tokenized.counterparts(side)
+        length = len(counterparts)
+        other_length = len(tokenized.ids["clean" if side == "corrupt" else "corrupt"])
+
+        def both(position: int | None) -> tuple[int, int]:
+            if position is None or position in (-1, length - 1):
+                return length - 1, other_length - 1  # what comes next: the ends of both prompts correspond
+            if isinstance(position, bool) or not hasattr(position, "__index__"):
+                raise ValueError(f"at is the position where metrics are read, a whole number, not {position!r}.")
+            if not -length <= position < length:
+                raise ValueError(
+                    f"There is no position {position} to read a metric at: the {side} prompt, which is patched, has "
+                    f"{length} tokens."
+                )
+            counterpart = counterparts[position % length]
+            if counterpart is None:
+                raise ValueError(
+                    f"Position {position} of the {side} prompt has no counterpart in the other, so a metric read there "
+                    "has nothing to be compared with. Choose another, or align the prompts."
+                )
+            return position % length, counterpart
+
+        places = [both(measure.at if measure.at is not None else at) for measure in measures]
+        base_at, other_at = both(at)
+        answers: dict[Side, tuple[int, ...]] = {
+            "clean": tokenized.answer_ids("clean"),
+            "corrupt": tokenized.answer_ids("corrupt"),
+        }
+        return cls(side, measures, [p for p, _ in places], [p for _, p in places], base_at, other_at, answers)
+
+    @property
+    def base_positions(self) -> list[int]:
+        return sorted({*self.base, self.base_at})
+
+    @property
+    def other_positions(self) -> list[int]:
+        return sorted({*self.other, self.other_at})
+
+    def vocabulary(self, top_k: int) -> list[int] | None:
+        """The tokens whose logits are needed; None is all of them."""
+        if top_k or any(measure.all_tokens for measure in self.measures):
+            return None
+        return sorted({token for answers in self.answers.values() for token in answers}) or None
+
+    def references(self, base: Recording, other: Recording) -> list[Reference]:
+        """What each metric compares with."""
+        made = []
+        for b, o in zip(self.base, self.other):
+            logits = {self.side: base.logits[b], ("clean" if self.side == "corrupt" else "corrupt"): other.logits[o]}
+            made.append(Reference(self.answers["clean"], self.answers["corrupt"], logits["clean"], logits["corrupt"]))
+        return made
+
+
+def bind(turn: Turn, tokenized: TokenizedPair, readings: Readings, uses: Sequence[tuple[str, Value]]) -> Binding:
+    """Run both prompts of a pair and whatever else these activations and values need."""
+    side: Side = readings.side
+    other: Side = "clean" if side == "corrupt" else "corrupt"
+    positions = (readings.base_positions, readings.other_positions)
+    return Binding(turn, tokenized.ids[side], tokenized.ids[other], tokenized.counterparts(side), positions, uses)
+
+
+class Sweep:
+    """Patched runs of one bound prompt, read by some metrics.
+
+    Args:
+        binding: the runs behind it.
+        readings: what is read where.
+        tokenized: the pair, for the result.
+        top_k: how many likely tokens of each run to keep.
+        began: when the work began, for the result's account of time.
+    """
+
+    def __init__(
+        self,
+        binding: Binding,
+        readings: Readings,
+        tokenized: TokenizedPair,
+        top_k: int,
+        limits: Limits,
+        began: float,
+    ):
+        self.binding, self.readings, self.tokenized = binding, readings, tokenized
+        self.top_k, self.limits, self.began = top_k, limits, began
+        self.references = readings.references(binding.base, binding.other)
+        self.vocabulary = readings.vocabulary(top_k)
+        self.columns = None if self.vocabulary is None else {token: i for i, token in enumerate(self.vocabulary)}
+
+    def steps(
+        self, method: str, params: dict[str, Any], cells: AnyCells, trials: list[list[Edit]], key: Any
+    ) -> Iterator[Step]:
+        """Go through all cells in C order: first those that need no run, then the others, pass by pass."""
+        binding, turn = self.binding, self.binding.turn
+        reason = why_not_packed(turn, binding.base, trials, key)
+        result = self._empty_result(method, params, cells)
+        result.provenance.update(executor="hooks" if reason else "packed", executor_reason=reason)
+        made = [[cells.edits(binding, index, draw) for draw in range(binding.draws)] for index in cells.indices()]
+        nowhere = [cell for cell, draws in enumerate(made) if not any(draws)]
+        to_run = [cell for cell, draws in enumerate(made) if any(draws)]
+        passes = run_patched(
+            turn,
+            binding.base,
+            [edits for cell in to_run for edits in made[cell]],  # one run a cell and draw
+            read=self.readings.base_positions,
+            vocabulary=self.vocabulary,
+            limits=self.limits,
+            why_not_packed=reason,
+        )
+        result.state.flat[nowhere] = NO_COUNTERPART
+        pending: dict[int, list[tuple[bool, torch.Tensor]]] = {}
+        equal = self._take(result, pending, to_run, next(passes))
+        total = len(to_run) - len(equal)
+        yield self._step(result, equal + nowhere, 0, total, None)
+
+        started, done = time.perf_counter(), 0
+        for one_pass in passes:
+            finished = self._take(result, pending, to_run, one_pass)
+            done += len(finished)
+            now = time.perf_counter()
+            left = (now - started) / done * (total - done) if done else None
+            yield self._step(result, finished, done, total, left)
+
+    def _step(self, result: Result, cells: list[int], done: int, total: int, left: float | None) -> Step:
+        result.provenance.update(complete=result.complete, seconds=time.perf_counter() - self.began)
+        return Step(result, cells, done, total, left)
+
+    # Measuring
+
+    def _measure(self, logits: torch.Tensor) -> torch.Tensor:
+        """Every metric of logits [run, read position, token]: [metric, run]."""
+        positions = self.readings.base_positions
+        return torch.stack(
+            [
+                measure.of(logits[:, positions.index(at)], reference, self.columns).cpu()
+                for measure, at, reference in zip(self.readings.measures, self.readings.base, self.references)
+            ]
+        )
+
+    def _take(
+        self, result: Result, pending: dict[int, list[tuple[bool, torch.Tensor]]], to_run: list[int], one: Pass
+    ) -> list[int]:
+        """Measure the runs of a pass, and write the cells all of whose draws are there. Returns those."""
+        values = self._measure(one.logits).expand(-1, len(one.runs))
+        draws = self.binding.draws
+        if draws == 1:
+            cells = [to_run[run] for run in one.runs]
+            self._write(result, cells, values.numpy(), COMPUTED if one.ran else UNCHANGED)
+            self._write_top(result, cells, one.logits)
+            return cells
+        finished = []
+        for column, run in enumerate(one.runs):
+            cell = to_run[run // draws]
+            pending.setdefault(cell, []).append((one.ran, values[:, column]))
+            if len(pending[cell]) == draws:
+                ran, each = zip(*pending.pop(cell))
+                mean = torch.stack(each).mean(0)[:, None]
+                self._write(result, [cell], mean.numpy(), COMPUTED if any(ran) else UNCHANGED)
+                finished.append(cell)
+        return finished
+
+    def _write(self, result: Result, cells: list[int], values: np.ndarray, state: int) -> None:
+        """Values [metric, cell or 1]."""
+        for measured, row in zip(result.measures.values(), values):
+            measured.values.flat[cells] = row
+        result.state.flat[cells] = state
+
+    def _write_top(self, result: Result, cells: list[int], logits: torch.Tensor) -> None:
+        if result.top is None or not cells:
+            return
+        top = top_tokens(logits[:, self.readings.base_positions.index(self.readings.base_at)], self.top_k)
+        for name in ("ids", "logits", "probs"):
+            getattr(result.top, name).reshape(result.values.size, -1)[cells] = getattr(top, name)
+        result.tokens.update(texts_of(self.binding.model, top.ids))
+
+    # The result
+
+    def _empty_result(self, method: str, params: dict[str, Any], cells: AnyCells) -> Result:
+        """A result with no cell computed, and all that is known before the first."""
+        binding, readings, shape = self.binding, self.readings, cells.shape
+        other_side = "clean" if readings.side == "corrupt" else "corrupt"
+        at = {readings.side: binding.base.logits[readings.base_at], other_side: binding.other.logits[readings.other_at]}
+        tops = {side: top_tokens(at[side], self.top_k) for side in ("clean", "corrupt")} if self.top_k else {}
+        measures = self._empty_measures(shape)
+        name, shown = next(iter(measures.items()))
+        result = Result(
+            method=method,
+            params={**params, "metric": name},
+            axes=cells.axes,
+            labels=cells.labels,
+            places=cells.places,
+            values=shown.values,
+            state=np.full(shape, NOT_COMPUTED, np.uint8),
+            baselines=shown.baselines,
+            metric_label=shown.label,
+            measures=measures,
+            counterparts=None if self.tokenized.aligned_one_to_one else binding.counterparts,
+            prompts={side: prompt_of(self.tokenized, side) for side in ("clean", "corrupt")},
+            top=_empty_top(shape, len(tops["clean"].ids)) if tops and binding.draws == 1 else None,
+            top_runs=tops,
+            tokens=texts_of(binding.model, *(top.ids for top in tops.values())),
+            provenance=provenance(binding.turn),
+        )
+        result.provenance["warnings"] += shown.warnings
+        return result
+
+    def _empty_measures(self, shape: tuple[int, ...]) -> dict[str, Measured]:
+        made = {}
+        for measure, reference in zip(self.readings.measures, self.references):
+            both = measure.of(torch.stack([reference.clean_logits, reference.corrupt_logits]), reference).tolist()
+            baselines = {side: finite_or_none(value) for side, value in zip(("clean", "corrupt"), both)}
+            made[measure.name] = Measured(
+                label=measure.label,
+                values=np.full(shape, np.nan, np.float32),
+                baselines=baselines,
+                warnings=baseline_warnings(measure.name, measure.label, **baselines),
+            )
+        return made
+
+
+def prompt_of(tokenized: TokenizedPair, side: Side) -> Prompt:
+    """A prompt as it was run, with the tokens that its answers were scored by."""
+    texts, starts = tokenized.texts[f"{side}_answer"], tokenized.starts[f"{side}_answer"]
+    answers = [texts[start] for start in starts]
+    return Prompt(
+        text=getattr(tokenized.pair, side),
+        ids=tokenized.ids[side],
+        tokens=tokenized.texts[side],
+        answer=answers[0] if answers else None,
+        answers=answers,
+    )
+
+
+def _empty_top(shape: Sequence[int], k: int) -> TopTokens:
+    return TopTokens(
+        ids=np.full((*shape, k), -1, np.int32),
+        logits=np.full((*shape, k), np.nan, np.float32),
+        probs=np.full((*shape, k), np.nan, np.float32),
+    )

@@ -1,0 +1,78 @@
+// The painted cells of a grid, the titles of its panels, and the outlines over them.
+import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
+import type { GridProps } from "./grid";
+import { type Cursor, usePointer } from "./grid_cursor";
+import type { Box } from "./grid_keys";
+import { cellBox, cellsSize, type GridLayout, panelCorner } from "./grid_layout";
+import { paintCells, sizeCanvas } from "./grid_paint";
+import { usePalette } from "./theme";
+
+interface GridCellsProps {
+  grid: GridProps;
+  layout: GridLayout;
+  cursor: Cursor;
+}
+
+export function GridCells({ grid, layout, cursor }: GridCellsProps) {
+  const { paint, revision, pinned, picked, shape } = grid;
+  const canvas = useRef<HTMLCanvasElement>(null);
+  const { mono } = usePalette();
+  const density = useDensity();
+  const { width, height } = cellsSize(layout);
+  const { brush, handlers } = usePointer(grid, layout, cursor);
+  useLayoutEffect(() => {
+    if (!canvas.current) return;
+    const context = sizeCanvas(canvas.current, width, height, density);
+    if (context) paintCells(context, layout, paint, mono);
+  }, [layout, paint, revision, mono, density, width, height]);
+  return (
+    <div
+      class="hs-cells"
+      data-hs="cells"
+      style={{ width: `${width}px`, height: `${height}px` }}
+      {...handlers}
+    >
+      <canvas ref={canvas} />
+      {shape.panels.map((title, panel) => {
+        const { left, top } = panelCorner(layout, panel);
+        return (
+          <span key={title} class="hs-panel-title" style={{ left: `${left}px`, top: `${top - 17}px` }}>
+            {title}
+          </span>
+        );
+      })}
+      {picked.map((index) => (
+        <Outline key={index} layout={layout} index={index} kind="picked" />
+      ))}
+      {cursor.active !== null && <Outline layout={layout} index={cursor.active} kind="active" />}
+      {pinned !== null && <Outline layout={layout} index={pinned} kind="pin" />}
+      {brush && <i class="hs-outline hs-brush" data-hs="brush" style={pixels(brush)} />}
+    </div>
+  );
+}
+
+interface OutlineProps {
+  layout: GridLayout;
+  index: number;
+  kind: "active" | "pin" | "picked";
+}
+
+function Outline({ layout, index, kind }: OutlineProps) {
+  const style = pixels(cellBox(layout, index));
+  return <i class={`hs-outline hs-outline-${kind}`} data-hs={kind} data-cell={index} style={style} />;
+}
+
+function pixels(box: Box) {
+  return Object.fromEntries(Object.entries(box).map(([name, value]) => [name, `${value}px`]));
+}
+
+function useDensity(): number {
+  const [density, setDensity] = useState(() => window.devicePixelRatio || 1);
+  useEffect(() => {
+    const query = matchMedia(`(resolution: ${density}dppx)`);
+    const changed = () => setDensity(window.devicePixelRatio || 1);
+    query.addEventListener("change", changed);
+    return () => query.removeEventListener("change", changed);
+  }, [density]);
+  return density;
+}

@@ -1,0 +1,86 @@
+// The labels beside and under the cells of a grid.
+import {
+  drawnRow,
+  type GridLabel,
+  type GridLayout,
+  labelLines,
+  PANEL_GAP,
+  panelAt,
+  panelCorner,
+  placeOf,
+} from "./grid_layout";
+import { range } from "./range";
+import { Token } from "./tokens";
+
+interface LabelsProps {
+  layout: GridLayout;
+  labels: GridLabel[];
+  active: number | null;
+}
+
+/** Panels that stand side by side share the labels of their rows. */
+export function RowLabels({ layout, labels, active }: LabelsProps) {
+  const place = active === null ? null : placeOf(layout, active);
+  return (
+    <div class="hs-row-labels">
+      {range(Math.ceil(layout.panels / layout.across)).map((band) => {
+        const { top } = panelCorner(layout, panelAt(layout, 0, band) ?? 0);
+        const current = place && panelCorner(layout, place.panel).top === top ? place.row : -1;
+        return labels.map((label, row) => (
+          <span
+            key={`${band} ${label.title}`}
+            class={row === current ? "hs-label-active" : undefined}
+            title={label.title}
+            style={{
+              top: `${top + drawnRow(layout, row) * layout.cellHeight}px`,
+              height: `${layout.cellHeight - 1}px`,
+            }}
+          >
+            <Lines lines={label.lines.slice(0, 1)} />
+          </span>
+        ));
+      })}
+    </div>
+  );
+}
+
+/** One row of labels for each panel that stands side by side. */
+export function ColumnLabels({ layout, labels, active }: LabelsProps) {
+  const place = active === null ? null : placeOf(layout, active);
+  const width = `${layout.cellWidth - 1}px`;
+  return (
+    <div class="hs-column-labels" style={{ columnGap: `${PANEL_GAP}px` }}>
+      {range(layout.across).map((panel) => {
+        const current = place && place.panel % layout.across === panel ? place.column : -1;
+        return (
+          <div key={panel} class={`hs-panel-labels hs-labels-${layout.labels}`}>
+            {labels.map((label, column) => (
+              <div
+                key={label.title}
+                class={column === current ? "hs-label-active" : undefined}
+                title={label.title}
+                style={{ width }}
+              >
+                {(layout.labels !== "unseen" || column === current) && (
+                  <Lines lines={labelLines(layout, label)} />
+                )}
+              </div>
+            ))}
+          </div>
+        );
+      })}
+    </div>
+  );
+}
+
+function Lines({ lines }: Pick<GridLabel, "lines">) {
+  return (
+    <>
+      {lines.map((line) => (
+        <span key={line.tone} class={line.tone ? `hs-differs hs-tone-${line.tone}` : undefined}>
+          <Token text={line.text} />
+        </span>
+      ))}
+    </>
+  );
+}

@@ -1,0 +1,127 @@
+// A grid with its labels and its legend around it, for a picture file.
+import { toCss } from "./color";
+import {
+  cellsSize,
+  drawnRow,
+  type GridLayout,
+  type GridShape,
+  LABEL_SIZE,
+  LINE_HEIGHT,
+  labelLines,
+  panelCorner,
+} from "./grid_layout";
+import { type PaintCell, paintCells, sizeCanvas } from "./grid_paint";
+import { type LegendScale, placedTicks } from "./legend";
+import { shorten, textWidth } from "./text_width";
+import type { Palette } from "./theme";
+import { visibleText } from "./tokens";
+
+type Context = CanvasRenderingContext2D;
+
+export interface Picture {
+  title: string;
+  subtitle: string;
+  shape: GridShape;
+  layout: GridLayout;
+  paint: PaintCell;
+  legend: LegendScale | null;
+  palette: Palette;
+}
+
+const EDGE = 16;
+const HEAD = 48;
+const LEGEND_ROOM = 96;
+
+export function paintPicture(canvas: HTMLCanvasElement, picture: Picture): void {
+  const { layout, palette } = picture;
+  const cells = cellsSize(layout);
+  const heading = textWidth(picture.subtitle, 12, palette.ui);
+  const body = layout.gutter + cells.width + (picture.legend ? LEGEND_ROOM : 0);
+  const width = Math.max(body, heading) + 2 * EDGE;
+  const height = HEAD + cells.height + layout.footer + 2 * EDGE;
+  const context = sizeCanvas(canvas, width, height, 2);
+  if (!context) return;
+  context.fillStyle = toCss(palette.bg);
+  context.fillRect(0, 0, width, height);
+  paintHeading(context, picture);
+  context.translate(EDGE + layout.gutter, EDGE + HEAD);
+  paintCells(context, layout, picture.paint, palette.mono);
+  paintCorner(context, picture, cells.height);
+  paintPanels(context, picture);
+  for (let panel = 0; panel < layout.across; panel++) {
+    context.save();
+    context.translate(panelCorner(layout, panel).left, 0);
+    paintColumnLabels(context, picture, cells.height);
+    context.restore();
+  }
+  context.translate(cells.width + 20, 0);
+  paintLegend(context, picture, cells.height);
+}
+
+function paintHeading(context: Context, { title, subtitle, palette }: Picture): void {
+  context.textBaseline = "alphabetic";
+  context.textAlign = "left";
+  context.fillStyle = toCss(palette.fg);
+  context.font = `600 13px ${palette.ui}`;
+  context.fillText(title, EDGE, EDGE + 12);
+  context.fillStyle = toCss(palette.muted);
+  context.font = `12px ${palette.ui}`;
+  context.fillText(subtitle, EDGE, EDGE + 30);
+}
+
+function paintCorner(context: Context, { shape, palette }: Picture, bottom: number): void {
+  context.textAlign = "right";
+  context.fillStyle = toCss(palette.muted);
+  context.fillText(shape.corner, -8, bottom + LINE_HEIGHT / 2 + 3);
+}
+
+/** Their titles, and the labels of the rows beside those that stand at the left. */
+function paintPanels(context: Context, { shape, layout, palette }: Picture): void {
+  for (let panel = 0; panel < layout.panels; panel++) {
+    const { left, top } = panelCorner(layout, panel);
+    context.textAlign = "left";
+    context.fillText(shape.panels[panel] ?? "", left, top - LINE_HEIGHT / 2 - 2);
+    context.textAlign = "right";
+    for (const [row, { lines }] of left === 0 ? shape.rows.entries() : []) {
+      const text = shorten(visibleText(lines[0]?.text ?? ""), layout.gutter - 12, LABEL_SIZE, palette.mono);
+      context.fillText(text, -8, top + (drawnRow(layout, row) + 0.5) * layout.cellHeight);
+    }
+  }
+}
+
+function paintColumnLabels(context: Context, { shape, layout, palette }: Picture, bottom: number): void {
+  if (layout.labels === "unseen") return;
+  const upright = layout.labels === "upright";
+  const room = upright ? layout.footer - 8 : layout.cellWidth - 4;
+  shape.columns.forEach((label, column) => {
+    const lines = labelLines(layout, label);
+    lines.forEach((line, row) => {
+      const text = shorten(visibleText(line.text), room, LABEL_SIZE, palette.mono);
+      const spread = (row - (lines.length - 1) / 2) * LINE_HEIGHT;
+      const middle = (column + 0.5) * layout.cellWidth;
+      context.save();
+      context.fillStyle = toCss(line.tone ? palette[line.tone] : palette.muted);
+      context.textAlign = upright ? "right" : "center";
+      if (upright) context.translate(middle + spread, bottom + 5);
+      else context.translate(middle, bottom + 3 + (row + 0.5) * LINE_HEIGHT);
+      if (upright) context.rotate(-Math.PI / 2);
+      context.fillText(text, 0, 0);
+      context.restore();
+    });
+  });
+}
+
+function paintLegend(context: Context, { legend, palette }: Picture, room: number): void {
+  if (!legend) return;
+  const height = Math.max(72, Math.min(160, room - 1));
+  for (let y = 0; y < height; y++) {
+    context.fillStyle = toCss(legend.scale.fill(legend.domain * (1 - (2 * y) / height)));
+    context.fillRect(0, y, 8, 1);
+  }
+  context.font = `${LABEL_SIZE}px ${palette.ui}`;
+  context.textAlign = "left";
+  context.fillStyle = toCss(palette.muted);
+  for (const { y, text, word } of placedTicks(legend, height)) {
+    context.fillText(word ? `${text} ${word}` : text, 14, y);
+  }
+}

@@ -1,0 +1,175 @@
+import { expect, test } from "vitest";
+import { maybe, part, settled } from "./helpers";
+import { cellText, show, withoutKernel } from "./shown_heatmap";
+import { INFO, makeSweep, withProbability } from "./sweeps";
+
+const BY_HEAD = {
+  info: INFO,
+  activation: "z",
+  axes: ["layer", "head"],
+  result: makeSweep(["layer", "head"], [4, 3]),
+};
+
+function choose(el: HTMLElement, name: string, index: number): void {
+  const menu = part<HTMLSelectElement>(el, name);
+  menu.value = String(index);
+  menu.dispatchEvent(new Event("change", { bubbles: true }));
+}
+
+function enter(el: HTMLElement, name: string, text: string): void {
+  const field = part<HTMLInputElement>(el, name);
+  field.value = text;
+  field.dispatchEvent(new Event("change", { bubbles: true }));
+}
+
+async function open(traits: Record<string, unknown> = BY_HEAD) {
+  const shown = await show(traits);
+  part(shown.el, "more").click();
+  await settled();
+  return shown;
+}
+
+test("the usual options take no room until they are asked for", async () => {
+  const { el } = await show(BY_HEAD);
+  expect(maybe(el, "value")).toBeNull();
+  const more = part(el, "more");
+  expect(more.getAttribute("aria-expanded")).toBe("false");
+  more.click();
+  await settled();
+  expect([maybe(el, "value"), maybe(el, "window"), maybe(el, "at")]).not.toContain(null);
+  expect(more.getAttribute("aria-expanded")).toBe("true");
+});
+
+test("an option that is not as usual is always shown", async () => {
+  const { el } = await show({ ...BY_HEAD, value: { kind: "scale", factor: 0.5 }, window: 3, at: 4 });
+  expect(part<HTMLInputElement>(el, "value-factor").value).toBe("0.5");
+  expect(part<HTMLInputElement>(el, "window").value).toBe("3");
+  expect(part<HTMLSelectElement>(el, "at").selectedOptions[0]?.textContent).toBe("read at 4 \u2423Sweden");
+  expect(maybe(el, "more")).toBeNull();
+});
+
+test("options that do not apply are not offered", async () => {
+  const { el } = await open({ info: INFO });
+  expect(maybe(el, "window")).toBeNull();
+  expect(part<HTMLSelectElement>(el, "value").options[4]?.disabled).toBe(true);
+});
+
+test("what is put in is asked for with the rest of the choice", async () => {
+  const { el, sent } = await open();
+  choose(el, "value", 2);
+  expect(sent.at(-1)?.params).toEqual({
+    activation: "z",
+    axes: ["layer", "head"],
+    metric: "logit_diff",
+    direction: "denoise",
+    value: { kind: "zero" },
+    window: 1,
+    at: null,
+  });
+  choose(el, "at", 0);
+  expect(sent.at(-1)?.params).toMatchObject({ value: { kind: "zero" }, at: null });
+  choose(el, "at", 1);
+  expect(sent.at(-1)?.params).toMatchObject({ value: { kind: "zero" }, at: 0 });
+});
+
+test("a third prompt is asked for once it is typed", async () => {
+  const { el, sent } = await open();
+  choose(el, "value", 1);
+  await settled();
+  expect(sent).toHaveLength(0);
+  enter(el, "value-text", "  ");
+  await settled();
+  expect(part(el, "complaint").textContent).toContain("Type the prompt");
+  enter(el, "value-text", "The capital of Peru is");
+  expect(sent.at(-1)?.params.value).toEqual({ kind: "prompt", text: "The capital of Peru is" });
+});
+
+test("a factor must be a number, with any kind of minus", async () => {
+  const { el, sent } = await open();
+  choose(el, "value", 5);
+  expect(sent.at(-1)?.params.value).toEqual({ kind: "add", factor: 1 });
+  await settled();
+  for (const nonsense of ["", "two", "Infinity", "1e999"]) {
+    enter(el, "value-factor", nonsense);
+    await settled();
+    expect(part(el, "complaint").textContent).toContain("must be a number");
+    expect(part(el, "value-factor").getAttribute("aria-invalid")).toBe("true");
+  }
+  expect(sent).toHaveLength(1);
+  enter(el, "value-factor", "\u22122.5");
+  await settled();
+  expect(sent.at(-1)?.params.value).toEqual({ kind: "add", factor: -2.5 });
+  expect(maybe(el, "complaint")).toBeNull();
+});
+
+test("the mean can be one of each position", async () => {
+  const { el, sent } = await open();
+  choose(el, "value", 3);
+  await settled();
+  part<HTMLInputElement>(el, "value-by-position").click();
+  expect(sent.at(-1)?.params.value).toEqual({ kind: "mean", by_position: true });
+});
+
+test("a window is odd and at most as large as there are layers", async () => {
+  const { el, sent } = await open();
+  for (const nonsense of ["2", "0", "-1", "5", "1.5", "x", ""]) {
+    enter(el, "window", nonsense);
+    await settled();
+    expect(part(el, "complaint").textContent).toBe(
+      "An odd number of layers up to 4, with the cell's own in their middle.",
+    );
+  }
+  expect(sent).toHaveLength(0);
+  enter(el, "window", "3");
+  expect(sent.at(-1)?.params.window).toBe(3);
+});
+
+test("what was put in is said in the subtitle", async () => {
+  const result = makeSweep(["layer", "head"], [4, 3]);
+  result.params.value = { kind: "mean", by_position: true };
+  const { el } = await show({ ...BY_HEAD, result });
+  expect(part(el, "subtitle").textContent).toBe("means into corrupt; 1 = answer fully restored");
+});
+
+test("Python's traits decide when a request was answered, whatever the order of their fields", async () => {
+  const { el, model, sent } = await open();
+  choose(el, "value", 6);
+  await settled();
+  expect(part<HTMLSelectElement>(el, "value").value).toBe("6");
+  model.set("value", { factor: 0.5, kind: "scale" });
+  await settled();
+  model.set("value", { kind: "zero" });
+  await settled();
+  expect(sent).toHaveLength(1);
+  expect(part<HTMLSelectElement>(el, "value").value).toBe("2");
+});
+
+test("a traceback of the user's own function is there, folded, as text", async () => {
+  const traceback = "Traceback:\n  <b>1/0</b>";
+  const { el } = await show({ error: { field: "metric", message: "Your metric failed.", traceback } });
+  const details = part<HTMLDetailsElement>(el, "traceback");
+  expect(details.open).toBe(false);
+  expect(details.querySelector("pre")?.textContent).toBe(traceback);
+});
+
+test("the code of what is shown can be copied, where there is some", async () => {
+  const { el, model } = await show();
+  expect(maybe(el, "copy-code")).toBeNull();
+  model.set("code", "import interp_backend as ib");
+  await settled();
+  expect(part(el, "copy-code").textContent).toBe("Copy code");
+});
+
+test("another metric that was measured can be shown without a kernel", async () => {
+  const result = withProbability(makeSweep(["layer", "head"], [4, 3]));
+  const { el } = await withoutKernel({ ...BY_HEAD, result, value: { kind: "zero" } });
+  expect(cellText(el, 7)).toBe("layer 2, head 1, recovers 0.07");
+  choose(el, "metric", 1);
+  await settled();
+  // From 0.1 in the corrupt to 0.9 in the clean run, 0.5 is half way.
+  expect(cellText(el, 7)).toBe("layer 2, head 1, recovers 0.50");
+  expect(el.querySelector('[data-hs="controls"]')?.textContent).toContain("zero");
+  choose(el, "metric", 0);
+  await settled();
+  expect(cellText(el, 7)).toBe("layer 2, head 1, recovers 0.07");
+});

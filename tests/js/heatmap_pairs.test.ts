@@ -1,0 +1,71 @@
+import { expect, test } from "vitest";
+import { boardOf } from "../../js/patch_heatmap/board";
+import { painter } from "../../js/patch_heatmap/cells";
+import { decodeResult } from "../../js/patch_heatmap/result";
+import { arrayJson, makePartial, maybe, part, press, settled } from "./helpers";
+import { cellText, show } from "./shown_heatmap";
+import { makePairs } from "./sweeps";
+
+const PALETTE = {
+  soft: [1, 1, 1],
+  faint: [2, 2, 2],
+  zero: [3, 3, 3],
+  fg: [0, 0, 0],
+  clean: [0, 0, 9],
+  corrupt: [9, 0, 0],
+};
+
+test("the subtitle says of how many pairs this is the mean", async () => {
+  const { el } = await show({ result: makePairs() });
+  expect(part(el, "subtitle").textContent).toContain("mean of 3 of 4 pairs so far");
+});
+
+test("a cell whose interval has zero in it is marked, also in words", async () => {
+  const sweep = decodeResult(makePairs());
+  const paint = painter(sweep, boardOf(sweep, true, 20), PALETTE as never, false);
+  expect([0, 1, 2, 17].map((cell) => paint(cell)?.mark)).toEqual(["ring", "ring", null, null]);
+  const { el } = await show({ result: makePairs() });
+  expect(cellText(el, 0)).toContain("recovers 0.01, 95% interval \u22120.14 to 0.16, contains zero");
+  expect(cellText(el, 5)).toMatch(/recovers 0.51, 95% interval 0.36 to 0.66$/);
+});
+
+test("a pinned cell shows each pair that is done, from the least to the largest", async () => {
+  const { el } = await show({ result: makePairs(), selection: { layer: 0, position: 5 } });
+  expect(el.querySelectorAll("circle")).toHaveLength(3);
+  const options = [...part(el, "strip").querySelectorAll('[role="option"]')].map(
+    (option) => option.textContent,
+  );
+  expect(options).toEqual(["France / Italy: 0.50", "Japan / Norway: 0.51", "<b>Peru</b> / Chile: 0.52"]);
+  expect(part(el, "detail-cell").textContent).toContain("2 of 3 pairs agree in sign");
+  expect(maybe(el, "top-clean")).toBeNull();
+});
+
+test("pairs are named under the pointer and by the arrow keys", async () => {
+  const { el } = await show({ result: makePairs(), selection: { layer: 0, position: 5 } });
+  el.querySelectorAll("circle")[2]?.dispatchEvent(new PointerEvent("pointerenter"));
+  await settled();
+  expect(part(el, "pair").textContent).toBe("0.52 <b>Peru</b> / Chile");
+  const strip = part(el, "strip");
+  expect(press(strip, "Home").defaultPrevented).toBe(true);
+  await settled();
+  press(strip, "ArrowRight");
+  await settled();
+  expect(part(el, "pair").textContent).toBe("0.51 Japan / Norway");
+  const named = strip.getAttribute("aria-activedescendant");
+  expect(document.getElementById(named ?? "")?.textContent).toBe("Japan / Norway: 0.51");
+});
+
+test("tokens of the first pair stand for no other: columns are named as Python names them", async () => {
+  const { el } = await show({ result: makePairs() });
+  const label = el.querySelectorAll(".hs-panel-labels > div")[4];
+  expect(label?.textContent).toBe("\u2423Sweden");
+});
+
+test("cells that come while a sweep runs bring their interval", async () => {
+  const { el, model } = await show({ result: makePairs(), selection: { layer: 0, position: 5 } });
+  const interval = { low: arrayJson("float32", [1], [-0.2]), high: arrayJson("float32", [1], [0.9]) };
+  const partial = { ...makePartial("sweep-1", [5], [0.4]), ...interval };
+  model.receive({ kind: "event", id: "py-1", event: "partial", ...partial });
+  await settled();
+  expect(cellText(el, 5)).toContain("recovers 0.40, 95% interval \u22120.20 to 0.90, contains zero");
+});

@@ -1,0 +1,138 @@
+// Sweeps of the shapes that Python makes, with effects that can be reasoned about.
+import type { Axis, ResultJson } from "../../js/patch_heatmap/result";
+import { arrayJson, CLEAN, CORRUPT, makeResult } from "./helpers";
+
+export type Effect = (at: number[], index: number) => number;
+
+export function numbers(n: number): string[] {
+  return Array.from({ length: n }, (_, i) => String(i));
+}
+
+/** A complete sweep over any axes; `effect` says the normalized value of a cell from its indices. */
+export function makeSweep(
+  axes: Axis[],
+  shape: number[],
+  effect: Effect = (_, index) => index / 100,
+  change: Partial<ResultJson> = {},
+): ResultJson {
+  const size = shape.reduce((product, n) => product * n, 1);
+  const indicesOf = (index: number) =>
+    shape.map((n, i) => Math.floor(index / shape.slice(i + 1).reduce((product, m) => product * m, 1)) % n);
+  const values = Array.from({ length: size }, (_, index) => effect(indicesOf(index), index));
+  const labels = Object.fromEntries(axes.map((axis, i) => [axis, numbers(shape[i] ?? 1)]));
+  if (labels.position) labels.position = CORRUPT.slice(0, labels.position.length);
+  if (labels.source) labels.source = CORRUPT.slice(0, labels.source.length);
+  return makeResult({
+    axes,
+    params: { activation: "z", axes, direction: "denoise", metric: "logit_diff" },
+    labels,
+    places: Object.fromEntries(axes.map((axis, i) => [axis, numbers(shape[i] ?? 1).map(Number)])),
+    values: arrayJson("float32", shape, values),
+    normalized: arrayJson("float32", shape, values),
+    state: arrayJson("uint8", shape, Array(size).fill(1)),
+    ...change,
+  });
+}
+
+/** 3 layers by 6 positions over 4 pairs, 3 of them done. Cell i of pair p has effect i / 10 + p / 100. */
+export function makePairs(): ResultJson {
+  const [shape, cells, pairs] = [[3, 6], 18, 4];
+  const each = (p: number) =>
+    Array.from({ length: cells }, (_, i) => (p < 3 ? i / 10 + p / 100 : Number.NaN));
+  const mean = each(1);
+  const all = numbers(pairs).flatMap((p) => each(Number(p)));
+  const around = (by: number) => mean.map((value) => value + by);
+  return makeSweep(["layer", "position"], shape, (_, i) => mean[i] ?? 0, {
+    pairs: {
+      labels: ["France / Italy", "Japan / Norway", "<b>Peru</b> / Chile", "Kenya / Cuba"],
+      normalized: arrayJson("float32", [pairs, ...shape], all),
+      low: arrayJson("float32", shape, around(-0.15)),
+      high: arrayJson("float32", shape, around(0.15)),
+      agree: arrayJson("int32", shape, Array(cells).fill(2)),
+      done: 3,
+    },
+  });
+}
+
+/** The corrupt prompt has one token more, " now", at position 3. */
+export function makeUnequal(): ResultJson {
+  const corrupt = [...CORRUPT.slice(0, 3), " now", ...CORRUPT.slice(3)];
+  const state = Array.from({ length: 14 }, (_, i) => [2, 2, 2, 3, 2, 1, 1][i % 7] ?? 0);
+  const result = makeSweep(["layer", "position"], [2, 7], (_, i) => i / 10);
+  result.labels.position = corrupt;
+  result.prompts.clean.tokens = CLEAN;
+  result.prompts.corrupt.tokens = corrupt;
+  result.state = arrayJson("uint8", [2, 7], state);
+  return { ...result, counterparts: [0, 1, 2, null, 3, 4, 5] };
+}
+
+/** A second metric that the sweep measured: the probability, from 0.1 in the corrupt to 0.9 in the clean run. */
+export function withProbability(result: ResultJson): ResultJson {
+  const { shape } = result.values;
+  const size = shape.reduce((product, n) => product * n, 1);
+  const values = Array.from({ length: size }, () => 0.5);
+  return {
+    ...result,
+    measures: {
+      logit_diff: { label: "logit difference", values: result.values, baselines: result.baselines },
+      prob: {
+        label: "probability",
+        values: arrayJson("float32", shape, values),
+        baselines: { clean: 0.9, corrupt: 0.1 },
+      },
+    },
+  };
+}
+
+export const INFO = {
+  activations: [
+    {
+      activation: "resid_pre",
+      axes: ["layer", "position"],
+      label: "resid_pre",
+      help: "",
+      reason: null,
+      opens: null,
+    },
+    {
+      activation: "z",
+      axes: ["layer", "head"],
+      label: "z, by head",
+      help: "",
+      reason: null,
+      opens: "its positions",
+    },
+    { activation: "z", axes: ["layer", "position"], label: "z", help: "", reason: null, opens: "its heads" },
+    {
+      activation: "z",
+      axes: ["layer", "head", "position"],
+      label: "z, by head and position",
+      help: "",
+      reason: null,
+      opens: null,
+    },
+  ],
+  metrics: [
+    { name: "logit_diff", label: "logit difference", help: "clean minus corrupt" },
+    { name: "prob", label: "probability", help: "" },
+  ],
+  directions: [
+    { name: "denoise", label: "clean \u2192 corrupt", help: "" },
+    { name: "noise", label: "corrupt \u2192 clean", help: "" },
+  ],
+  values: [
+    { kind: "other", label: "the other run", help: "", reason: null, fields: [] },
+    { kind: "prompt", label: "a third prompt", help: "", reason: null, fields: ["text"] },
+    { kind: "zero", label: "zero", help: "", reason: null, fields: [] },
+    { kind: "mean", label: "the mean", help: "", reason: null, fields: ["by_position"] },
+    {
+      kind: "resample",
+      label: "another pair's run",
+      help: "",
+      reason: "needs a data set of pairs",
+      fields: [],
+    },
+    { kind: "add", label: "add the difference", help: "", reason: null, fields: ["factor"] },
+    { kind: "scale", label: "scale", help: "", reason: null, fields: ["factor"] },
+  ],
+};

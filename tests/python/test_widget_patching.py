@@ -1,0 +1,259 @@
+"""The heatmap's further gestures, driven as a view would: values, several cells, opened cells, pairs, and the code."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import traitlets
+from test_widgets import Watched, ask, events
+
+import hookscope as hs
+import interp_backend as ib
+from interp_backend.methods.code import python_code
+from tiny_models import PAIR, bridge
+
+SWEEP = {"activation": "resid_pre", "axes": ["layer", "position"], "metric": "logit_diff", "direction": "denoise"}
+
+
+@pytest.fixture
+def heatmap(embedded, capitals):
+    widget = Watched(hs.PatchHeatmap, embedded, capitals)
+    yield widget
+    widget.close()
+
+
+def run_code(code: str, **names) -> ib.Result:
+    """What a user gets who pastes the code into a cell."""
+    exec(code, names)
+    return names["result"]
+
+
+def assert_same_numbers(result, other):
+    assert result.axes == other.axes and result.params == {**other.params, "top_k": result.params["top_k"]}
+    np.testing.assert_allclose(result.values, other.values, atol=1e-4 * np.nanmax(np.abs(other.values)))
+    np.testing.assert_array_equal(result.state, other.state)
+
+
+@pytest.mark.parametrize(
+    "choice",
+    [
+        {},
+        {"activation": "z", "axes": ["layer", "head", "position"], "metric": "kl", "direction": "noise"},
+        {"activation": "embed", "metric": "prob"},
+        {"activation": "mlp_out", "window": 3, "at": 4},
+        {"activation": "mlp_post", "axes": ["layer", "neuron"]},
+        {"value": {"kind": "zero"}},
+        {"value": {"kind": "scale", "factor": 0.5}, "direction": "noise"},
+        {"value": {"kind": "add", "factor": -2.0}},
+        {"value": {"kind": "prompt", "text": "The capital of Japan is"}},
+    ],
+)
+def test_the_copied_code_gives_the_numbers_that_are_shown(heatmap, choice):
+    ask(heatmap, "activation_patching", **{**SWEEP, **choice})
+    assert heatmap.error is None and heatmap.status == "done"
+    assert_same_numbers(heatmap.result, run_code(heatmap.code))
+
+
+def test_the_code_of_a_data_set_of_sets_of_answers_and_of_an_alignment(embedded, capitals):
+    odd = ib.PromptPair(
+        clean='The capital of "Norway"\n is',
+        corrupt="The capital of the Sweden\u200b is",
+        clean_answer=(" Oslo", " Bergen"),
+        corrupt_answer=" Stockholm",
+        score_first_token=True,
+        alignment=((0, 0), (2, 3), (4, 5)),
+    )
+    pairs = ib.PromptPairs([capitals, odd])
+    widget = Watched(
+        hs.PatchHeatmap, embedded, pairs, value=ib.Mean(prompts=("The capital of", "Oslo"), by_position=False)
+    )
+    assert widget.status == "done" and "PromptPairs" in widget.code
+    assert_same_numbers(widget.result, run_code(widget.code))
+    widget.close()
+    widget = Watched(hs.PatchHeatmap, embedded, odd, positions={"country": [4, 5], "last": [-1]}, layers=[0, 2])
+    assert_same_numbers(widget.result, run_code(widget.code))
+    widget.close()
+
+
+def test_the_code_of_a_users_own_model_and_metric_names_both(capitals):
+    def oslo(logits):
+        return logits[:, 97]
+
+    raw = bridge("gpt2")
+    widget = Watched(hs.PatchHeatmap, raw, PAIR, metric=oslo)
+    assert "# model: the one that you gave" in widget.code and "metric=oslo" in widget.code
+    assert_same_numbers(widget.result, run_code(widget.code, model=raw, oslo=oslo))
+    widget.close()
+
+
+def test_a_metric_that_was_measured_needs_no_further_run(heatmap, monkeypatch):
+    shown = heatmap.result
+    assert set(shown.measures) == set(ib.METRICS)
+
+    def never(*_, **__):
+        raise AssertionError("a sweep was run")
+
+    monkeypatch.setattr("hookscope.patch_heatmap.activation_patching_steps", never)
+    ask(heatmap, "activation_patching", **{**SWEEP, "metric": "prob"})
+    assert heatmap.error is None and events(heatmap, "view:1") == ["accepted", "result"]
+    assert heatmap.result.params["metric"] == "prob" == heatmap.metric
+    np.testing.assert_array_equal(heatmap.result.values, shown.measures["prob"].values)
+    heatmap.metric = "rank"
+    assert heatmap.wait(60) and heatmap.result.params["metric"] == "rank" and "metric='rank'" in heatmap.code
+
+
+def test_run_sweeps_again_though_nothing_has_changed(heatmap):
+    before = heatmap.result
+    heatmap.run()
+    assert heatmap.wait(60) and heatmap.result.measures["prob"].values is not before.measures["prob"].values
+
+
+def test_another_function_of_the_same_name_is_another_metric(embedded, capitals):
+    def one():
+        return lambda logits: logits[:, 0]
+
+    def other():
+        return lambda logits: logits[:, 1]
+
+    widget = Watched(hs.PatchHeatmap, embedded, capitals, metric=one())
+    first = widget.result.values.copy()
+    widget.metric = other()
+    assert widget.wait(60) and not np.allclose(first, widget.result.values)
+    widget.close()
+
+
+def test_cells_are_patched_together_beside_the_sum_of_their_effects(heatmap, embedded, capitals):
+    cells = [{"layer": 0, "position": 4}, {"layer": 2, "position": 5}]
+    before = heatmap.result
+    ask(heatmap, "patch_together", cells=cells)
+    assert heatmap.error is None and heatmap.status == "done" and heatmap.result is before
+    both = ib.patch_together(embedded, capitals, [ib.Intervention("resid_pre", **cell) for cell in cells])
+    assert heatmap.together["cells"] == cells and heatmap.together["metric"] == "logit_diff"
+    assert heatmap.together["normalized"] == pytest.approx(float(both.normalized[0]), abs=1e-5)
+    assert heatmap.together["singles"] == pytest.approx([before.normalized[0, 4], before.normalized[2, 5]], abs=1e-4)
+    assert heatmap.together["sum"] == pytest.approx(sum(heatmap.together["singles"]), abs=1e-6)
+    heatmap.direction = "noise"
+    assert heatmap.wait(60) and heatmap.together is None  # it was about another map
+
+
+@pytest.mark.parametrize(
+    "cells", [[{"layer": 0}] * 2, [{"layer": 9, "position": 0}] * 2, [{"layer": 0, "head": 0}] * 2]
+)
+def test_cells_that_there_are_not_are_refused_in_a_sentence(heatmap, cells):
+    ask(heatmap, "patch_together", cells=cells)
+    assert "map" in heatmap.error["message"] and heatmap.together is None
+    ask(heatmap, "open", id="view:2", cell=cells[0])
+    assert heatmap.error["message"] and heatmap.opened is None
+
+
+@pytest.mark.parametrize(
+    "activation, axes, cell, opened",
+    [
+        ("z", ("layer", "head"), {"layer": 1, "head": 2}, ("layer", "head", "position")),
+        ("pattern", ("layer", "head"), {"layer": 1, "head": 2}, ("layer", "head", "position", "source")),
+        ("attn_out", ("layer", "position"), {"layer": 1, "position": 5}, ("layer", "head", "position")),
+        ("mlp_out", ("layer", "position"), {"layer": 1, "position": 5}, ("layer", "position", "neuron")),
+    ],
+)
+def test_a_cell_opens_into_its_parts(heatmap, embedded, capitals, activation, axes, cell, opened):
+    ask(heatmap, "activation_patching", **{**SWEEP, "activation": activation, "axes": list(axes)})
+    entry = next(e for e in heatmap.info["activations"] if (e["activation"], tuple(e["axes"])) == (activation, axes))
+    assert entry["opens"]
+    ask(heatmap, "open", id="view:2", cell=cell)
+    assert heatmap.error is None and heatmap.opened.axes == opened
+    inner = heatmap.opened.params["activation"]
+    whole = ib.activation_patching(embedded, capitals, activation=inner, axes=opened)
+    index = tuple(slice(cell[axis], cell[axis] + 1) if axis in cell else slice(None) for axis in opened)
+    np.testing.assert_allclose(heatmap.opened.values, whole.values[index], atol=1e-4)
+    ask(heatmap, "close_opened", id="view:3")
+    assert heatmap.opened is None
+
+
+def test_a_mean_needs_a_data_set_and_takes_the_widgets_own(heatmap, embedded, capitals):
+    ask(heatmap, "activation_patching", **{**SWEEP, "value": {"kind": "mean", "by_position": True}})
+    assert "dataset=" in heatmap.error["message"]
+    assert next(v for v in heatmap.info["values"] if v["kind"] == "mean")["reason"]
+    prompts = ["The capital of Japan is", "The capital of Italy is"]
+    widget = Watched(hs.PatchHeatmap, embedded, capitals, dataset=prompts)
+    for value, same in [
+        ({"kind": "mean", "by_position": True}, ib.Mean(prompts=tuple(prompts))),
+        ({"kind": "resample"}, ib.Resample(prompts=tuple(prompts))),
+    ]:
+        ask(widget, "activation_patching", **{**SWEEP, "value": value})
+        assert widget.error is None
+        expected = ib.activation_patching(embedded, capitals, value=same)
+        np.testing.assert_allclose(widget.result.values, expected.values, atol=1e-4)
+        assert "prompts" not in widget.get_state("value")["value"]
+    widget.close()
+
+
+def test_pairs_stream_one_by_one_and_cancel_keeps_those_that_are_done(embedded):
+    pairs = ib.PromptPairs(list(ib.PromptPairs.from_task(embedded, "capitals")) * 40)
+    widget = hs.PatchHeatmap(embedded, pairs, activation="z", axes=("layer", "head", "position"))
+    widget.observe(lambda change: widget.cancel() if change["new"]["done"] > 0 else None, "progress")
+    assert widget.wait(60) and widget.status == "cancelled"
+    done = widget.result.pairs.done
+    assert 0 < done < len(pairs) and not widget.result.complete
+    assert np.isfinite(widget.result.pairs.values[:done]).all() and np.isnan(widget.result.pairs.values[done:]).all()
+    assert np.isfinite(widget.result.normalized).all()
+    widget.close()
+
+
+def test_a_result_of_pairs_can_be_shown_again_and_run_again(embedded, heatmap):
+    pairs = ib.PromptPairs.from_task(embedded, "years")
+    result = ib.Result.from_json(ib.activation_patching(embedded, pairs, value="zero", direction="noise").to_json())
+    heatmap.result = result
+    assert heatmap.value.kind == "zero" and len(heatmap.pair) == len(pairs)
+    heatmap.run()
+    assert heatmap.wait(60)
+    np.testing.assert_allclose(heatmap.result.values, result.values, atol=1e-4)
+
+
+def test_what_a_metric_raised_is_shown_with_its_traceback(embedded, capitals):
+    def mine(logits):
+        return logits[:, 10**6]
+
+    widget = Watched(hs.PatchHeatmap, embedded, capitals, metric=mine)
+    assert widget.status == "error" and "The metric mine failed: IndexError" in widget.error["message"]
+    assert "return logits[:, 10**6]" in widget.error["traceback"] and "metrics.py" not in widget.error["traceback"]
+    widget.metric = "kl"
+    assert widget.wait(60) and widget.status == "done" and widget.error is None
+    widget.close()
+
+
+@pytest.mark.parametrize(
+    "name, value, sentence",
+    [
+        ("value", "nonsense", "not understood"),
+        ("value", {"kind": "scale"}, "not understood"),
+        ("window", 0, "less than 1"),
+        ("activation", "attn_scores", "no activation"),
+    ],
+)
+def test_a_choice_that_makes_no_sense_is_refused(heatmap, name, value, sentence):
+    with pytest.raises(traitlets.TraitError, match=sentence):
+        setattr(heatmap, name, value)
+    assert heatmap.wait(60) and heatmap.status == "done"
+
+
+@pytest.mark.parametrize("choice, sentence", [({"at": 40}, "no position 40"), ({"window": 9}, "1 to 4 layers")])
+def test_a_choice_beyond_the_model_becomes_an_error_and_the_widget_goes_on(heatmap, choice, sentence):
+    ask(heatmap, "activation_patching", **SWEEP, **choice)
+    assert heatmap.status == "error" and sentence in heatmap.error["message"]
+    ask(heatmap, "activation_patching", id="view:2", **SWEEP)
+    assert heatmap.status == "done" and heatmap.error is None
+
+
+def test_an_activation_that_the_model_ignores_is_in_the_menu_with_its_reason():
+    widget = Watched(hs.PatchHeatmap, bridge("gptj"), PAIR)
+    reasons = {entry["activation"]: entry["reason"] for entry in widget.info["activations"]}
+    assert "never reach the output" in reasons["pattern"] and reasons["z"] is None
+    ask(widget, "activation_patching", **{**SWEEP, "activation": "pattern", "axes": ["layer", "head"]})
+    assert "never reach the output" in widget.error["message"]
+    widget.close()
+
+
+def test_code_writes_only_what_differs_from_the_functions_own_choice(embedded, capitals):
+    result = ib.activation_patching(embedded, capitals)
+    code = python_code(None, result.params)
+    assert "axes" not in code and "value" not in code and "window" not in code
