@@ -65,7 +65,7 @@ class Binding:
         self._means: dict[Mean, dict[str, Tensor]] = {}
         names = self._hook_names([activation for activation, _ in uses])
         self.base, self.other = record(turn, [base, other], names, read)
-        self._shared = _shared_prefix(base, other)
+        self._shared = _shared_prefix(base, other, self.counterparts)
         self._one_to_one = self.counterparts == list(range(len(other)))
         if not self._one_to_one and any(ACTIVATIONS[a].pattern and self._reads_other(v) for a, v in uses):
             raise ValueError(
@@ -194,12 +194,14 @@ class Binding:
                 self._payloads[key] = self._after_embedding(self._written(hook, now, value, draw))
             else:
                 self._payloads[key] = self._value(self.model.hook_name(name, layer), value, draw)
-            if isinstance(value, FromOther) and self._shared and self._one_to_one:
+            if self._reads_other(value) and self._shared:
                 # Both runs agree up to rounding where nothing before differs: what is equal is put back exactly.
-                now = self._now(name, layer)
                 axis = 1 if ACTIVATIONS[activation].pattern else 0
-                same = now.narrow(axis, 0, self._shared)
-                self._payloads[key].narrow(axis, 0, self._shared).copy_(same)
+                same = self._payloads[key].narrow(axis, 0, self._shared)
+                if isinstance(value, Add) and activation != "embed":
+                    same.zero_()
+                else:
+                    same.copy_(self._now(name, layer).narrow(axis, 0, self._shared))
         return self._payloads[key]
 
     def _written(self, hook: str, now: Tensor, value: Value, draw: int) -> Tensor:
@@ -324,8 +326,10 @@ def lowered(model: LanguageModel, activation: str, layer: int) -> tuple[str, int
     return activation, layer
 
 
-def _shared_prefix(a: Sequence[int], b: Sequence[int]) -> int:
-    return next((i for i, (x, y) in enumerate(zip(a, b)) if x != y), min(len(a), len(b)))
+def _shared_prefix(a: Sequence[int], b: Sequence[int], counterparts: Sequence[int | None]) -> int:
+    """How many positions from the start have the same tokens in both prompts, and correspond to themselves."""
+    both = enumerate(zip(a, b, counterparts))
+    return next((i for i, (x, y, there) in both if x != y or there != i), min(len(a), len(b)))
 
 
 def _mean_activations(turn: Turn, prompts: list[list[int]], names: list[str], by_position: bool) -> dict[str, Tensor]:

@@ -229,9 +229,15 @@ def baseline_warnings(name: str, label: str, clean: float | None, corrupt: float
     values = f"the clean run's {label} ({number(clean)}) and the corrupt run's ({number(corrupt)})"
     metric = METRICS.get(name.split("@", maxsplit=1)[0])
     higher_is_better = metric is None or metric.higher_is_better
+    if abs(clean - corrupt) <= 1e-6 * max(abs(clean), abs(corrupt)):
+        return [
+            f"The clean and the corrupt run have the same {label} ({number(clean)}), so there is no scale: nothing in "
+            "which they differ has come as far as the position that is read, or the metric does not see it. Read at a "
+            "later position, or choose another metric or other prompts."
+        ]
     if not (clean > corrupt if higher_is_better else clean < corrupt):
         return [
-            f"There is nothing for patching to restore: {values} are the wrong way round or equal. Check that the "
+            f"There is nothing for patching to restore: {values} are the wrong way round. Check that the "
             "answers are not swapped, or choose prompts that the model gets right."
         ]
     if abs(clean - corrupt) < 0.1 * max(abs(clean), abs(corrupt)):

@@ -68,7 +68,8 @@ class PromptPairs:
             if empty.any():
                 row = table.index[empty][0]
                 raise ValueError(f"The column {name!r} is empty in row {row}. Fill it in, or drop the row.")
-        records = table[columns].to_dict(orient="records")
+        rows = table[columns].itertuples(index=False, name=None)
+        records = [dict(zip(columns, row)) for row in rows]
         return cls([{k: _cell(k, v) for k, v in record.items() if not _missing(v)} for record in records])
 
     @classmethod

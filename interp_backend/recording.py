@@ -58,7 +58,8 @@ def record(
         read: for each prompt, the positions whose logits to keep, 0 or more.
 
     Raises:
-        ValueError: a model in training mode, a precision that the device lacks, logits that are not numbers, or a hook that never fires.
+        ValueError: a model in training mode, a precision that the device lacks, logits that are not numbers, or a hook
+            that never fires.
     """
     turn.model.refuse_training_mode()
     turn.model.refuse_dtype()

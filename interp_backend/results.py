@@ -132,7 +132,7 @@ class PairValues(_Part):
     def _run(self) -> np.ndarray:
         """Which pairs have been run: those of which anything is known, if only that it is infinite."""
         some = ~np.isnan(self.values.reshape(len(self.values), -1)).all(1)
-        return some | [a is not None or b is not None for a, b in zip(self.clean, self.corrupt)]
+        return some | np.array([a is not None or b is not None for a, b in zip(self.clean, self.corrupt)])
 
     @property
     def mean(self) -> np.ndarray:

@@ -21,7 +21,7 @@ const cssAsText = {
   setup(build) {
     build.onLoad({ filter: /\.css$/ }, async ({ path }) => {
       const source = await readFile(path, "utf8");
-      const { code } = await esbuild.transform(source, { loader: "css", minify: true, target: "chrome111" });
+      const { code } = await esbuild.transform(source, { loader: "css", minify: true, target: "chrome120" });
       return { contents: code.trim(), loader: "text", watchFiles: [path] };
     });
   },

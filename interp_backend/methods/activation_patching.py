@@ -152,9 +152,9 @@ def activation_patching_steps(
     tokenized = tokenize_all(model, pair, measures)
     with Turn(model) as turn:
         if isinstance(pair, PromptPairs):
-            lengths = [len(one.ids[fixed.base_side]) for one in tokenized]
+            tokens = [one.texts[fixed.base_side] for one in tokenized]
             sweeps = [_PairSweep(turn, one, replace(fixed, top_k=0), measures) for one in tokenized]
-            yield from steps_over_pairs(sweeps, lengths, [one.pair for one in tokenized])
+            yield from steps_over_pairs(sweeps, tokens, [one.pair for one in tokenized])
         else:
             yield from _PairSweep(turn, tokenized[0], fixed, measures).steps()
 

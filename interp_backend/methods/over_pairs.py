@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any, Protocol
 
@@ -23,22 +24,22 @@ class PairSweep(Protocol):
 
 
 def steps_over_pairs(
-    sweeps: Sequence[PairSweep], lengths: Sequence[int], pairs: Sequence[PromptPair]
+    sweeps: Sequence[PairSweep], tokens: Sequence[Sequence[str]], pairs: Sequence[PromptPair]
 ) -> Iterator[Step]:
     """Steps of a result that is the mean over pairs: one when the frame is known, and one after each pair.
 
     Args:
-        lengths: tokens of each pair's patched prompt. Different ones are laid over each other by their ends: the last
-            position of all is -1.
-        pairs: the pairs, named by their clean prompts.
+        tokens: texts of each pair's patched prompt. Prompts of different lengths are laid over each other by their
+            ends: the last position of all is -1.
+        pairs: the pairs.
     """
     began = started = time.perf_counter()
     mean: _Mean | None = None
     for i, sweep in enumerate(sweeps):
         step: Step | None = None
-        for step in sweep.steps():
+        for step in _naming(i, pairs[i], sweep.steps()):
             if mean is None:
-                mean = _Mean(step.result, lengths, pairs)
+                mean = _Mean(step.result, tokens, pairs)
                 yield mean.step([], 0, began, None)
                 started = time.perf_counter()
             elif step.cells:
@@ -49,14 +50,35 @@ def steps_over_pairs(
         yield mean.step(list(range(mean.result.values.size)), i + 1, began, left)
 
 
+def _naming(i: int, pair: PromptPair, steps: Iterator[Step]) -> Iterator[Step]:
+    """The steps; what is wrong with one pair of many is said of it."""
+    try:
+        yield from steps
+    except ValueError as problem:
+        if type(problem) is not ValueError:  # a metric's own failure is not the pair's
+            raise
+        raise ValueError(f"Pair {i} (“{pair.clean}”): {problem}") from None
+
+
+def _names(pairs: Sequence[PromptPair]) -> list[str]:
+    """Their clean prompts; with the corrupt ones where the same clean prompt comes again."""
+    often = Counter(pair.clean for pair in pairs)
+    return [pair.clean if often[pair.clean] == 1 else f"{pair.clean} / {pair.corrupt}" for pair in pairs]
+
+
+def _token_of_all(tokens: Sequence[Sequence[str]], place: Any) -> str:
+    """A position by its token where all prompts have the same there, else by its number."""
+    texts = {prompt[place] for prompt in tokens if -len(prompt) <= place < len(prompt)}
+    return texts.pop() if len(texts) == 1 else f"[{place}]".replace("-", "\u2212")
+
+
 class _Mean:
     """The result over all pairs, and where each pair's cells are in it."""
 
-    def __init__(self, first: Result, lengths: Sequence[int], every_pair: Sequence[PromptPair]):
-        labels = [pair.clean for pair in every_pair]
-        self._lengths = lengths
-        longest = max(lengths)
-        mixed = len(set(lengths)) > 1
+    def __init__(self, first: Result, tokens: Sequence[Sequence[str]], every_pair: Sequence[PromptPair]):
+        labels = _names(every_pair)
+        longest = max(map(len, tokens))
+        mixed = len({len(texts) for texts in tokens}) > 1
         chosen = {axis: first.params.get(f"{axis}s") for axis in first.axes if axis in FROM_END and mixed}
         self._spread = {axis for axis, some in chosen.items() if some is None}
         places, names = dict(first.places), dict(first.labels)
@@ -65,12 +87,11 @@ class _Mean:
                 places[axis] = list(some.values() if isinstance(some, dict) else some)
         for axis in self._spread:
             places[axis] = list(range(-longest, 0))
-            names[axis] = [str(place).replace("-", "\u2212") for place in places[axis]]
+        for axis in places.keys() & set(FROM_END):
+            if not isinstance(first.params.get(f"{axis}s"), dict):
+                names[axis] = [_token_of_all(tokens, place) for place in places[axis]]
         shape = tuple(len(names[axis]) for axis in first.axes)
         side = "corrupt" if first.params["direction"] == "denoise" else "clean"
-        self._tokens: dict[str, list[set[str]]] = {
-            axis: [set() for _ in names[axis]] for axis in first.axes if axis in FROM_END
-        }
         measures = {name: self._empty(measured, shape, labels, side) for name, measured in first.measures.items()}
         self._metric = first.params["metric"]
         shown = measures[self._metric]
@@ -122,7 +143,6 @@ class _Mean:
             pairs.clean[i], pairs.corrupt[i] = measured.baselines["clean"], measured.baselines["corrupt"]
             self._update(name, self.result.measures[name], pairs, i + 1)
         self._update_states(i + 1)
-        self._update_labels(result)
         # About the mean's own scale; those of single pairs would drown it.
         warnings = [
             said for said in result.provenance["warnings"] if said not in result.measures[self._metric].warnings
@@ -146,17 +166,6 @@ class _Mean:
         now[np.isin(states, (UNCHANGED, NO_COUNTERPART)).all(0)] = UNCHANGED
         now[(states == NO_COUNTERPART).all(0)] = NO_COUNTERPART
         now[(states == NOT_COMPUTED).any(0)] = NOT_COMPUTED
-
-    def _update_labels(self, result: Result) -> None:
-        """A position is named by its token where all pairs have the same there, else by its number."""
-        for axis, seen in self._tokens.items():
-            names, places = self.result.labels[axis], self.result.places[axis]
-            offset = len(names) - len(result.labels[axis]) if axis in self._spread else 0
-            for column, text in enumerate(result.labels[axis]):
-                seen[offset + column].add(text)
-            for column, texts in enumerate(seen):
-                number = str(places[column]).replace("-", "\u2212")
-                names[column] = next(iter(texts)) if len(texts) == 1 else number
 
     def step(self, cells: list[int], done: int, began: float, left: float | None) -> Step:
         result = self.result

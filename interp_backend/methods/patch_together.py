@@ -81,7 +81,9 @@ def patch_together_steps(
             _TogetherSweep(turn, one, parts, direction, measures, at, top_k, limits or STREAMING) for one in tokenized
         ]
         if many:
-            yield from steps_over_pairs(sweeps, [s.length for s in sweeps], [one.pair for one in tokenized])
+            yield from steps_over_pairs(
+                sweeps, [one.texts[s.side] for one, s in zip(tokenized, sweeps)], [one.pair for one in tokenized]
+            )
         else:
             yield from sweeps[0].steps()
 
@@ -119,10 +121,6 @@ class _TogetherSweep:
     @property
     def side(self) -> Side:
         return "corrupt" if self.direction == "denoise" else "clean"
-
-    @property
-    def length(self) -> int:
-        return len(self.tokenized.ids[self.side])
 
     def steps(self) -> Iterator[Step]:
         began = time.perf_counter()

@@ -14,6 +14,11 @@ interface FieldProps {
 
 /** Shows `value` until it is typed in, and again when it changes from outside. */
 export function SmallField({ name, label, help, value, size, problem, onCommit }: FieldProps) {
+  const commit = ({ currentTarget: field }: { currentTarget: HTMLInputElement }) => {
+    if (field.value === field.defaultValue) return;
+    field.defaultValue = field.value;
+    onCommit(field.value);
+  };
   return (
     <label class="hs-small-field" title={help}>
       <span>{label}</span>
@@ -26,7 +31,9 @@ export function SmallField({ name, label, help, value, size, problem, onCommit }
         spellcheck={false}
         aria-invalid={problem !== undefined}
         aria-describedby={problem}
-        onChange={(event) => onCommit(event.currentTarget.value)}
+        onChange={commit}
+        // JupyterLab takes Enter from a field before it changes anything.
+        onKeyDown={(event) => event.key === "Enter" && commit(event)}
       />
     </label>
   );

@@ -35,10 +35,11 @@ export function GridCells({ grid, layout, cursor }: GridCellsProps) {
       <canvas ref={canvas} />
       {shape.panels.map((title, panel) => {
         const { left, top } = panelCorner(layout, panel);
+        const box = { left, top: top - 17, width: layout.columns * layout.cellWidth };
         return (
-          <span key={title} class="hs-panel-title" style={{ left: `${left}px`, top: `${top - 17}px` }}>
-            {title}
-          </span>
+          <div key={title} class="hs-panel-title" style={pixels(box)}>
+            <span>{title}</span>
+          </div>
         );
       })}
       {picked.map((index) => (
@@ -62,7 +63,7 @@ function Outline({ layout, index, kind }: OutlineProps) {
   return <i class={`hs-outline hs-outline-${kind}`} data-hs={kind} data-cell={index} style={style} />;
 }
 
-function pixels(box: Box) {
+function pixels(box: Partial<Box>) {
   return Object.fromEntries(Object.entries(box).map(([name, value]) => [name, `${value}px`]));
 }
 

@@ -62,7 +62,7 @@ function splitAxes({ axes, shape }: Sweep): { panelAxes: Axis[]; rowAxes: Axis[]
 /** Axes that tell rows apart; a head is named with its layer. */
 function namedAxes(sweep: Sweep, rowAxes: Axis[]): Axis[] {
   const many = rowAxes.filter((axis) => sizeAlong(sweep, axis) > 1);
-  if (many.length === 0) return rowAxes;
+  if (many.length === 0) return rowAxes.filter((axis) => !isPosition(axis));
   const whole = many.includes("head") && rowAxes.length > 1;
   return rowAxes.filter((axis) => many.includes(axis) || (axis === "layer" && whole));
 }

@@ -17,7 +17,7 @@ interface DetailProps extends CellProps {
 const FEW = 3;
 const MANY = 10;
 
-export function Detail({ sweep, raw, metric, cell, pinned, children }: DetailProps) {
+export function Detail({ sweep, raw, metric, cell, hint, pinned, children }: DetailProps) {
   const rows = pinned ? MANY : FEW;
   const baselines = sweep.json.baselines;
   const top = (name: Run | "patched", value: number | null, tokens: ReturnType<typeof topOfRun>) => (
@@ -32,7 +32,7 @@ export function Detail({ sweep, raw, metric, cell, pinned, children }: DetailPro
   return (
     <div class="hs-detail" data-hs="detail" data-rows={rows}>
       <div class="hs-detail-cell" data-hs="detail-cell">
-        <Cell sweep={sweep} raw={raw} metric={metric} cell={cell} />
+        <Cell sweep={sweep} raw={raw} metric={metric} cell={cell} hint={hint} />
         {children}
       </div>
       {sweep.pairs ? (

@@ -1,5 +1,5 @@
 // What is put in, over how many layers, and where the metric is read: shown where it is not as usual, or on demand.
-import { useState } from "preact/hooks";
+import { useEffect, useState } from "preact/hooks";
 import { Button, Menu } from "../lib/controls";
 import { parseNumber, SmallCheck, SmallField } from "../lib/fields";
 import { useTrait, type ViewModel } from "../lib/model";
@@ -38,30 +38,32 @@ export function Options({ model, state, sweep }: OptionsProps) {
     { name: "window", View: WindowOption, usual: params.window === 1, applies: takesWindow(params, sweep) },
     { name: "at", View: AtOption, usual: params.at === null, applies: positionNames(sweep).length > 1 },
   ].filter((option) => option.applies || !option.usual);
-  if (options.length === 0) return null;
+  const shown = options.filter((option) => open || !option.usual);
+  const toggle = () => {
+    setOpen(!open);
+    setComplaints({});
+  };
   return (
     <>
-      {options
-        .filter((option) => open || !option.usual)
-        .map(({ name, View }) => (
-          <View
-            key={name}
-            {...{ model, state, sweep, params }}
-            problem={complaints[name] ? `${id}-${name}` : undefined}
-            complain={(message) => setComplaints({ ...complaints, [name]: message })}
-          />
-        ))}
+      {shown.map(({ name, View }) => (
+        <View
+          key={name}
+          {...{ model, state, sweep, params }}
+          problem={complaints[name] ? `${id}-${name}` : undefined}
+          complain={(message) => setComplaints({ ...complaints, [name]: message })}
+        />
+      ))}
       {options.some((option) => option.usual) && (
-        <Button name="more" quiet expanded={open} onClick={() => setOpen(!open)}>
+        <Button name="more" quiet expanded={open} onClick={toggle}>
           {open ? "Less" : "More"}
         </Button>
       )}
       <div role="alert" class="hs-complaints">
-        {Object.entries(complaints).map(
-          ([name, message]) =>
-            message && (
+        {shown.map(
+          ({ name }) =>
+            complaints[name] && (
               <p key={name} class="hs-error" id={`${id}-${name}`} data-hs="complaint">
-                {message}
+                {complaints[name]}
               </p>
             ),
         )}
@@ -74,6 +76,7 @@ function ValueOption({ model, state, params, problem, complain }: OptionProps) {
   const { values = [] } = useTrait<HeatmapInfo>(model, "info");
   // A prompt is asked for once it has been typed.
   const [draft, setDraft] = useState<Value | null>(null);
+  useEffect(() => setDraft(null), [params.value]);
   const value = draft ?? params.value;
   const chosen = values.findIndex((entry) => entry.kind === value.kind);
   const fields = values[chosen]?.fields ?? [];
@@ -144,10 +147,8 @@ function WindowOption({ state, sweep, params, problem, complain }: OptionProps) 
       problem={problem}
       onCommit={(text) => {
         const window = parseNumber(text);
-        const good = window >= 1 && window <= layers && window % 2 === 1;
-        complain(
-          good ? null : `An odd number of layers up to ${layers}, with the cell's own in their middle.`,
-        );
+        const good = window >= 1 && window <= layers && Number.isInteger(window);
+        complain(good ? null : `A whole number of layers up to ${layers}.`);
         if (good) state.run({ window });
       }}
     />

@@ -7,6 +7,8 @@ import { type Axis, EQUAL, type Sweep } from "./result";
 import { effectWords, intervalWords, whyNone } from "./words";
 
 export interface CellProps {
+  /** What can be done where no cell is shown. */
+  hint?: string;
   sweep: Sweep;
   raw: boolean;
   /** The metric's name. */
@@ -14,8 +16,9 @@ export interface CellProps {
   cell: number | null;
 }
 
-export function Cell({ cell, ...props }: CellProps) {
-  if (cell === null) return <p class="hs-detail-words">Hover over a cell to read it, click to pin it.</p>;
+export function Cell({ cell, hint = "", ...props }: CellProps) {
+  if (cell === null)
+    return <p class="hs-detail-words">Hover over a cell to read it, click to pin it{hint}.</p>;
   return (
     <>
       <h3 class="hs-detail-place">

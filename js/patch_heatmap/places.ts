@@ -85,7 +85,7 @@ export function tokensAt(sweep: Sweep, axis: PositionAxis, index: number): GridL
   const aligned = counterparts || prompts.clean.tokens.length === prompts.corrupt.tokens.length;
   const there = counterparts ? (counterparts[position] ?? -1) : position;
   const token = prompts[other].tokens[there];
-  const alone = !aligned || (params.value ?? OTHER_RUN).kind === "prompt";
+  const alone = !aligned || !["other", "add"].includes((params.value ?? OTHER_RUN).kind);
   if (alone || token === base) return [{ text: base, tone: null }];
   const sides = { [run]: base, [other]: token };
   return RUNS.flatMap((tone) => {

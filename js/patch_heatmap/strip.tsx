@@ -65,11 +65,7 @@ export function PairStrip({ sweep, cell }: { sweep: Sweep; cell: number }) {
           {ticksOf(sweep).map(({ value, word }) => (
             <g key={value} class="hs-strip-tick">
               <line x1={at(value)} x2={at(value)} y1="4" y2={GROUND + 12} />
-              <text
-                x={at(value)}
-                y={HEIGHT - 2}
-                text-anchor={value === span.to ? "end" : value === span.from ? "start" : "middle"}
-              >
+              <text x={at(value)} y={HEIGHT - 2} text-anchor={anchorOf(share(span, value))}>
                 {`${fixed(value, 0)} ${word ?? ""}`}
               </text>
             </g>
@@ -157,6 +153,12 @@ function ticksOf(sweep: Sweep): LegendTick[] {
 /** How far along the strip, with room for half a dot at its ends. */
 function share({ from, to }: Span, value: number): number {
   return DOT + ((1 - 2 * DOT) * (value - from)) / (to - from);
+}
+
+/** Words at the ends of the strip stay inside it. */
+function anchorOf(along: number): string {
+  if (along > 0.9) return "end";
+  return along < 0.1 ? "start" : "middle";
 }
 
 function toneOf(value: number): string {

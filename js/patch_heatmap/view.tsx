@@ -78,9 +78,13 @@ function Exports({ model, state, sweep, subtitle }: ViewProps & { sweep: Sweep; 
   const palette = usePalette();
   const rising = useTrait<string>(model, "layer_zero") !== "top";
   const code = useTrait<string | undefined>(model, "code");
+  const info = useTrait<HeatmapInfo>(model, "info");
   const picture = () => {
     const board = boardOf(sweep, rising, state.neurons.get());
-    savePicture(sweep, board, isRaw(sweep), palette, subtitle);
+    // Without the menus it says itself what it is of.
+    const { activation } = sweep.json.params;
+    const words = [activation, metricLabel(info, sweep.json), subtitle].join(" \u00b7 ");
+    savePicture(sweep, board, isRaw(sweep), palette, words);
   };
   return (
     <span class="hs-tools">
@@ -131,6 +135,7 @@ function SweepView({ model, state, shown, sweep }: ViewProps & { shown: Shown; s
         raw={raw}
         metric={metricLabel(info, sweep.json)}
         cell={hovered ?? pinned}
+        hint={model.readonly ? "" : ", Shift-click or drag to pick several"}
         pinned={pinned !== null}
       >
         {opens && pinned !== null && patched(pinned) && (

@@ -28,10 +28,14 @@ export function Field({ name, label, value, readonly, problem, onType, onEnter }
     );
   }
   const onKeyDown = (event: KeyboardEvent) => {
-    if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
+    if (event.key !== "Enter" || event.isComposing) return;
     event.preventDefault();
     event.stopPropagation();
-    onEnter();
+    if (!event.shiftKey) return onEnter();
+    // By hand: JupyterLab lets no field in a cell break a line.
+    const field = event.currentTarget as HTMLTextAreaElement;
+    field.setRangeText("\n", field.selectionStart, field.selectionEnd, "end");
+    onType(field.value);
   };
   return (
     <div class="hs-field">

@@ -1,7 +1,17 @@
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import promptPairEditor from "../../js/prompt_pair_editor";
 import { answerOf, textOf } from "../../js/prompt_pair_editor/answers";
-import { editorTraits, maybe, modelWithKernel, mountWidget, PAIR, part, topJson, write } from "./helpers";
+import {
+  editorTraits,
+  maybe,
+  modelWithKernel,
+  mountWidget,
+  PAIR,
+  part,
+  press,
+  topJson,
+  write,
+} from "./helpers";
 
 let cleanup = () => {};
 beforeEach(() => void vi.useFakeTimers());
@@ -121,4 +131,16 @@ test("a note is neither an error nor a warning", async () => {
   const { el } = await show({ tokens });
   expect(part(el, "note").textContent).toContain("Note: 6 and 7 tokens.");
   expect(part(el, "input-clean").getAttribute("aria-invalid")).toBe("false");
+});
+
+test("Shift and Enter break the line by themselves, for a host may keep browsers from it", async () => {
+  const { el, answer } = await show();
+  const field = part<HTMLTextAreaElement>(el, "input-clean_answer");
+  field.setSelectionRange(5, 5);
+  expect(press(field, "Enter", { shiftKey: true }).defaultPrevented).toBe(true);
+  await rest();
+  expect(field.value).toBe(" Oslo\n");
+  write(el, "clean_answer", `${field.value} Bergen`);
+  await rest();
+  expect(answer()).toEqual([" Oslo", " Bergen"]);
 });

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { maybe, part, settled } from "./helpers";
+import { maybe, part, press, settled } from "./helpers";
 import { cellText, show, withoutKernel } from "./shown_heatmap";
 import { INFO, makeSweep, withProbability } from "./sweeps";
 
@@ -115,9 +115,7 @@ test("a window is odd and at most as large as there are layers", async () => {
   for (const nonsense of ["2", "0", "-1", "5", "1.5", "x", ""]) {
     enter(el, "window", nonsense);
     await settled();
-    expect(part(el, "complaint").textContent).toBe(
-      "An odd number of layers up to 4, with the cell's own in their middle.",
-    );
+    expect(part(el, "complaint").textContent).toBe("A whole number of layers up to 4.");
   }
   expect(sent).toHaveLength(0);
   enter(el, "window", "3");
@@ -172,4 +170,42 @@ test("another metric that was measured can be shown without a kernel", async () 
   choose(el, "metric", 0);
   await settled();
   expect(cellText(el, 7)).toBe("layer 2, head 1, recovers 0.07");
+});
+
+test("Enter takes what was typed, once, though the host swallows what a browser makes of it", async () => {
+  const { el, sent } = await open();
+  const field = part<HTMLInputElement>(el, "window");
+  field.value = "3";
+  press(field, "Enter");
+  expect(sent.at(-1)?.params.window).toBe(3);
+  field.dispatchEvent(new Event("change", { bubbles: true })); // as when it is left
+  expect(sent).toHaveLength(1);
+});
+
+test("what is wrong with a field goes with the field", async () => {
+  const { el, model } = await open();
+  enter(el, "window", "x");
+  await settled();
+  expect(maybe(el, "complaint")).not.toBeNull();
+  model.set("activation", "resid_pre");
+  await settled();
+  expect([maybe(el, "window"), maybe(el, "complaint")]).toEqual([null, null]);
+  model.set("activation", "z");
+  await settled();
+  enter(el, "window", "x");
+  for (let i = 0; i < 2; i++) {
+    part(el, "more").click();
+    await settled();
+  }
+  expect(maybe(el, "window")).not.toBeNull();
+  expect(maybe(el, "complaint")).toBeNull();
+});
+
+test("a prompt that is still to be typed gives way to what Python sets", async () => {
+  const { el, model } = await open();
+  choose(el, "value", 1);
+  await settled();
+  model.set("value", { kind: "zero" });
+  await settled();
+  expect(part<HTMLSelectElement>(el, "value").value).toBe("2");
 });

@@ -69,3 +69,12 @@ test("cells that come while a sweep runs bring their interval", async () => {
   await settled();
   expect(cellText(el, 5)).toContain("recovers 0.40, 95% interval \u22120.20 to 0.90, contains zero");
 });
+
+test("the words at the ends of the strip stay inside it", async () => {
+  const { el } = await show({ result: makePairs(), selection: { layer: 1, position: 4 } });
+  // Effects of 1.00 to 1.02: the clean run stands near the right end, and not at it.
+  const anchors = [...el.querySelectorAll(".hs-strip-tick text")].map((text) =>
+    text.getAttribute("text-anchor"),
+  );
+  expect(anchors.sort()).toEqual(["end", "start"]);
+});

@@ -158,3 +158,21 @@ test("what the ends of the scale are is said at the key", async () => {
   expect(part(el, "legend").title).toBe(scale_text);
   expect(part(el, "legend").querySelector(".hs-sr")?.textContent).toBe(scale_text);
 });
+
+test("a single row is named without the token that its title names", () => {
+  const sweep = decodeResult(makeSweep(["layer", "position", "neuron"], [1, 1, 60]));
+  const { rows, corner } = boardOf(sweep, true, 20);
+  expect([rows[0]?.lines[0]?.text, corner]).toEqual(["0", "layer \u00d7 rank"]);
+});
+
+test.each(["zero", "mean", "resample", "scale", "prompt"])(
+  "with %s nothing comes from the other run",
+  (kind) => {
+    const result = makeSweep(["layer", "position"], [3, 6]);
+    result.params.value = { kind };
+    const texts = boardOf(decodeResult(result), true, 20).columns.map((c) =>
+      c.lines.map((line) => line.text),
+    );
+    expect(texts[4]).toEqual([" Sweden"]);
+  },
+);

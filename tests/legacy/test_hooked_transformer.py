@@ -28,6 +28,9 @@ ORACLES = {
     ("mlp_out", None): patching.get_act_patch_mlp_out,
     ("z", ("layer", "head")): patching.get_act_patch_attn_head_out_all_pos,
     ("z", ("layer", "head", "position")): patching.get_act_patch_attn_head_out_by_pos,
+    ("q", ("layer", "head")): patching.get_act_patch_attn_head_q_all_pos,
+    ("v", ("layer", "head", "position")): patching.get_act_patch_attn_head_v_by_pos,
+    ("pattern", ("layer", "head")): patching.get_act_patch_attn_head_pattern_all_pos,
 }
 
 
@@ -56,12 +59,14 @@ def test_equals_transformer_lens_for_every_activation(shape):
     with torch.no_grad():
         _, cache = raw.run_with_cache(PAIR.clean)
     for (activation, axes), oracle in ORACLES.items():
+        if activation == "v" and shape is LLAMA:
+            continue  # TransformerLens's own sweep counts more heads than there are of keys and values
         result = ib.activation_patching(raw, PAIR, activation=activation, axes=axes)
         with torch.no_grad():
             corrupt = raw.to_tokens(PAIR.corrupt)
             expected = oracle(raw, corrupt, cache, lambda logits: logits[0, -1, a] - logits[0, -1, b]).numpy()
         expected = expected.transpose(0, 2, 1) if expected.ndim == 3 else expected
-        assert result.provenance["executor"] == "blocks"
+        assert result.provenance["executor"] == "hooks"
         np.testing.assert_allclose(result.values, expected, atol=1e-4 * np.abs(expected).max(), rtol=0)
     assert model.dead_hooks == [] and model.unavailable == {}
     assert not any(point.fwd_hooks for point in raw.hook_dict.values())

@@ -7,7 +7,6 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 import torch
-from plain_loop import HOOKS, PER_HEAD, Change, Run, assert_close, logit_diff, loop, put_other, runs_of
 from test_model import hooks_on
 
 import interp_backend as ib
@@ -16,6 +15,7 @@ from interp_backend.executor import Limits, Plan
 from interp_backend.methods.activation_patching import activation_patching_steps
 from interp_backend.metrics import METRICS
 from interp_backend.results import COMPUTED, NO_COUNTERPART, NOT_COMPUTED, UNCHANGED
+from plain_loop import HOOKS, PER_HEAD, Change, Run, assert_close, logit_diff, loop, put_other, runs_of
 from tiny_models import CONFIGS, PARALLEL, boot, bridge, random_model
 
 # Six tokens, or five without the one that begins the text: more than the window of 4 of mistral and gemma2. The first
@@ -179,9 +179,9 @@ def test_the_fallback_gives_the_same_for_every_activation(architecture, fallback
         assert one.provenance["executor"] == "packed"
         assert (whole.provenance["executor"], whole.provenance["executor_reason"]) == ("hooks", "for a test")
         np.testing.assert_array_equal(whole.state, one.state)
+        assert np.ptp(one.values) > 100 * tolerances["logit_diff"]
         for metric, tolerance in tolerances.items():
             values = one.measures[metric].values
-            assert np.ptp(values) > 5 * tolerance
             np.testing.assert_allclose(whole.measures[metric].values, values, atol=tolerance, rtol=0)
         np.testing.assert_allclose(whole.top.probs, one.top.probs, atol=1e-5)
     assert set(packed) == set(HOOKS) == set(ib.ACTIVATIONS)

@@ -52,6 +52,14 @@ def test_every_activation_can_be_asked_for():
         (request("edit", pair={"clean": "a"}), "pair.corrupt"),
         (request("edit", pair={"clean": "a", "corrupt": 5}), "pair.corrupt"),
         ({"kind": "request", "id": "a", "method": "cancel", "params": None}, "params"),
+        (request(**SWEEP | {"value": {"kind": "pickle"}}), "value"),
+        (request(**SWEEP | {"value": {"kind": "scale", "factor": float("nan")}}), "value.scale.factor"),
+        (request(**SWEEP | {"value": {"kind": "mean", "prompts": ["x"]}}), "value.mean.prompts"),
+        (request(**SWEEP | {"window": 0}), "window"),
+        (request(**SWEEP | {"at": "last"}), "at"),
+        (request("patch_together", cells=[{"layer": 0}]), "cells"),
+        (request("patch_together", cells=[{"layer": 0}, {"__class__": 0}]), "cells.1.__class__.[key]"),
+        (request("open", cell={"layer": "0; import os"}), "cell.layer"),
     ],
 )
 def test_a_bad_request_names_its_field(message, field):

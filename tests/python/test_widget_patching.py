@@ -199,6 +199,21 @@ def test_pairs_stream_one_by_one_and_cancel_keeps_those_that_are_done(embedded):
     widget.close()
 
 
+def test_a_cancelled_sweep_says_how_far_it_came_whatever_runs_beside_it(embedded):
+    pairs = ib.PromptPairs(list(ib.PromptPairs.from_task(embedded, "capitals")) * 40)
+    widget = hs.PatchHeatmap(embedded, pairs)
+    stop = lambda change: widget.cancel() if change["new"]["done"] > 0 else None  # noqa: E731
+    widget.observe(stop, "progress")
+    assert widget.wait(60) and widget.status == "cancelled"
+    widget.unobserve(stop, "progress")
+    came = {"done": widget.result.pairs.done, "total": len(pairs), "seconds_left": None}
+    assert widget.progress == came
+    widget.patch_together([{"layer": 0, "position": 4}, {"layer": 2, "position": 5}])
+    assert widget.wait(60) and widget.together is not None
+    assert widget.status == "cancelled" and widget.progress == came
+    widget.close()
+
+
 def test_a_result_of_pairs_can_be_shown_again_and_run_again(embedded, heatmap):
     pairs = ib.PromptPairs.from_task(embedded, "years")
     result = ib.Result.from_json(ib.activation_patching(embedded, pairs, value="zero", direction="noise").to_json())

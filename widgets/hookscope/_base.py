@@ -138,12 +138,13 @@ class HookscopeWidget(anywidget.AnyWidget):
         """Queue work beside what this widget shows, and show its last step once all of it is done."""
         if self._closed:
             return
-        current, last = self._current, []
+        current, before, last = self._current, [], []
 
         def heard(job: Job, step: Any) -> None:
             if self._current is not current:
                 return  # what it is about is no longer shown
             if step is not None:
+                before[:] = before or [self.progress]  # how far what is shown came
                 last[:] = [step]
                 self.progress = progress(step.done, step.total, step.seconds_left)
                 return
@@ -153,7 +154,10 @@ class HookscopeWidget(anywidget.AnyWidget):
                 show(last[0])
             if job.status in ("done", "cancelled"):
                 self.send(protocol.event(id, "result" if job.status == "done" else "cancelled"))
-            self.status = job.status if job.status in ("queued", "running") else self._shown_status
+            over = job.status not in ("queued", "running")
+            if over and before:
+                self.progress = before[0]
+            self.status = self._shown_status if over else job.status
 
         self.error = None
         self._aside = worker_of(self.model).submit(self._aside_owner, steps, heard)

@@ -9,19 +9,6 @@ from interp_backend.methods.cells import axes_of, opens
 from interp_backend.metrics import METRICS, name_of
 from interp_backend.model import ACTIVATIONS, LanguageModel
 
-DIRECTIONS = [
-    {
-        "name": "denoise",
-        "label": "clean \u2192 corrupt",
-        "help": "patch clean activations into the corrupt run: what is enough to bring the answer back",
-    },
-    {
-        "name": "noise",
-        "label": "corrupt \u2192 clean",
-        "help": "patch corrupt activations into the clean run: what the answer can't do without",
-    },
-]
-
 # kind, label, help, fields that a view asks for
 _VALUES = [
     ("other", "the other run", "the pair's other run, at the corresponding position", []),
@@ -60,6 +47,31 @@ def metric_menu(own: Callable[..., Any] | str | None) -> list[dict[str, str]]:
     if own is not None and own not in METRICS:
         menu.append({"name": name_of(own), "label": name_of(own), "help": "your own function of the logits"})
     return menu
+
+
+def direction_menu(value: str) -> list[dict[str, str]]:
+    """Which run is patched: from the other one, or where the value is of another kind just that run."""
+    if value in ("other", "add"):
+        return [
+            {
+                "name": "denoise",
+                "label": "clean \u2192 corrupt",
+                "help": "patch clean activations into the corrupt run: what is enough to bring the answer back",
+            },
+            {
+                "name": "noise",
+                "label": "corrupt \u2192 clean",
+                "help": "patch corrupt activations into the clean run: what the answer can't do without",
+            },
+        ]
+    return [
+        {"name": "denoise", "label": "in the corrupt run", "help": "change the corrupt run"},
+        {
+            "name": "noise",
+            "label": "in the clean run",
+            "help": "change the clean run: what the answer can't do without",
+        },
+    ]
 
 
 def value_menu(has_data_set: bool) -> list[dict[str, Any]]:

@@ -29,7 +29,7 @@ from interp_backend.protocol import BadRequest, Request
 from interp_backend.results import Result
 
 from ._base import STATIC, HookscopeWidget, progress
-from .menus import DIRECTIONS, activation_menu, metric_menu, value_menu
+from .menus import activation_menu, direction_menu, metric_menu, value_menu
 from .prompt_pair_editor import PromptPairEditor
 from .report import View, write_page
 from .traits import PairTrait, ResultTrait, ValueTrait
@@ -53,7 +53,7 @@ class PatchHeatmap(HookscopeWidget):
         pair: a PromptPair; a PromptPairEditor whose pair is then followed; or PromptPairs, for their mean.
         activation, axes, metric, direction, value, at, window: as in `interp_backend.activation_patching`.
         layers, heads, positions, sources, neurons: sweep these alone, where the map has that axis.
-        dataset: prompts (or PromptPairs) from which means and samples are taken; by default those of `pair`, if several.
+        dataset: prompts (or PromptPairs) from which means and samples are taken; those of `pair` if it has several.
         layer_zero: "bottom" or "top".
 
     Attributes:
@@ -131,7 +131,7 @@ class PatchHeatmap(HookscopeWidget):
                 "model": model.describe(),
                 "activations": activation_menu(model),
                 "metrics": metric_menu(self._own_metric),
-                "directions": DIRECTIONS,
+                "directions": direction_menu("other"),
                 "values": value_menu(bool(self._dataset)),
             },
         )
@@ -315,6 +315,7 @@ class PatchHeatmap(HookscopeWidget):
     def _sweep(self, id: str, *, again: bool = False) -> None:
         name = name_of(self.metric)
         choices = self._choices()
+        self.info = {**dict(self.info), "directions": direction_menu(self.value.kind)}
         if not again and self.status == "done" and self._swept == choices and self._has_measured(name):
             return self._show_metric(id, name)
         self._swept, self._swept_own = choices, self._own_metric
@@ -333,7 +334,7 @@ class PatchHeatmap(HookscopeWidget):
             top_k=TOP_K,
             **{name: some for name, some in self._where.items() if name[:-1] in axes},
         )
-        self.progress = progress(0, 0)
+        self.progress = self._reached = progress(0, 0)
         self._put_away()
         self._framed = False
         self._submit(id, steps, lambda step: self._on_step(step, id))
@@ -370,6 +371,7 @@ class PatchHeatmap(HookscopeWidget):
             self._show(step.result)
         elif step.result.pairs is None:
             self._unsent += step.cells
+        self._reached = progress(step.done, step.total)
         now = time.perf_counter()
         pause = SECONDS_BETWEEN_PARTIALS if step.result.pairs is None else SECONDS_BETWEEN_MEANS
         if now - self._last_sent < pause and step.done not in (0, step.total):
@@ -383,6 +385,7 @@ class PatchHeatmap(HookscopeWidget):
             self._show(step.result.model_copy())
 
     def _finished(self) -> None:
+        self.progress = self._reached
         if self.result is not None:
             self._show(self.result.model_copy())  # another object, so that the view gets all of it
 
