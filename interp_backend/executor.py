@@ -27,7 +27,7 @@ from .turn import Turn, of_this_thread
 
 # Tokens in one pass: past that, more memory and no more speed. On a CPU the widest tensors then still fit into memory
 # that is used again, instead of being fetched from the system each time.
-MOST_ROWS = {"cpu": 1024}
+MOST_ROWS = {"cpu": 768}
 MOST_ROWS_ELSEWHERE = 8192
 # Of a sweep that streams: a small first pass, so that something is seen at once, and later none so small that reading
 # the weights costs more than using them.
@@ -403,7 +403,8 @@ def read_out(model: LanguageModel, resid: Tensor, vocabulary: Sequence[int] | No
 # Whether a model may be run so
 
 
-_verdicts: weakref.WeakKeyDictionary[LanguageModel, dict[Any, str | None]] = weakref.WeakKeyDictionary()
+# By the raw model: its wrapper may be made anew for every call.
+_verdicts: weakref.WeakKeyDictionary[Any, dict[Any, str | None]] = weakref.WeakKeyDictionary()
 
 
 def why_not_packed(turn: Turn, base: Recording, trials: Sequence[PatchedRun], key: Any) -> str | None:
@@ -413,7 +414,7 @@ def why_not_packed(turn: Turn, base: Recording, trials: Sequence[PatchedRun], ke
     """
     if turn.users_hooks:
         return "the model carries hooks of the user's own, which may reach outside its blocks"
-    known = _verdicts.setdefault(turn.model, {})
+    known = _verdicts.setdefault(turn.model.raw, {})
     key = (key, turn.model.weights, turn.model.dtype, str(turn.model.device))
     if key not in known:
         try:

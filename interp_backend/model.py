@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import weakref
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -246,7 +247,7 @@ class LanguageModel:
             )
         return None
 
-    @cached_property
+    @property
     def dead_hooks(self) -> list[str]:
         """Activations whose edits never reach the logits, so that patching them would show a false zero.
 
@@ -254,11 +255,22 @@ class LanguageModel:
         and nothing in the last row. On gpt_neo, gptj and opt TransformerLens discards edits of the attention pattern,
         for example.
         """
+        if self.raw not in _dead:
+            found = self._find_dead_hooks()
+            if found is None:
+                return []  # a user's hook may be made for one prompt; without a verdict nothing is refused
+            _dead[self.raw] = found
+        return _dead[self.raw]
+
+    def _find_dead_hooks(self) -> list[str] | None:
+        owner = threading.get_ident()
         tested = [name for name in ACTIVATIONS if name not in self.unavailable]
         tokens = (torch.arange(4, device=self.device) % int(self.raw.cfg.d_vocab)).repeat(len(tested) + 1, 1)
 
         def disturb(row: int) -> Hook:
             def hook(value: torch.Tensor, hook: Any) -> torch.Tensor:
+                if threading.get_ident() != owner:
+                    return value  # somebody else's run
                 # Each entry by another amount: a uniform shift is invisible to softmax and LayerNorm.
                 amount = torch.linspace(0.1, 1.0, value[row].numel(), device=value.device, dtype=value.dtype)
                 value[row] += amount.view_as(value[row])
@@ -276,11 +288,14 @@ class LanguageModel:
                 logits = self.raw(tokens).float()
         except Exception:
             if self.users_hooks():
-                return []  # a user's hook may be made for one prompt; without a verdict nothing is refused
+                return None
             raise
         shift = (logits[:-1] - logits[-1]).abs().amax((1, 2)) / logits[-1].abs().max()
         noise = 1e-5 if self.dtype == "float32" else 1e-2
         return [name for name, moved in zip(tested, shift.tolist()) if moved <= noise]
+
+
+_dead: weakref.WeakKeyDictionary[Any, list[str]] = weakref.WeakKeyDictionary()  # by the raw model
 
 
 def _is_users(hook: Any) -> bool:

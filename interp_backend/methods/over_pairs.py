@@ -24,7 +24,7 @@ class PairSweep(Protocol):
 
 
 def steps_over_pairs(
-    sweeps: Sequence[PairSweep], tokens: Sequence[Sequence[str]], pairs: Sequence[PromptPair]
+    sweeps: Sequence[PairSweep], tokens: Sequence[list[str]], pairs: Sequence[PromptPair]
 ) -> Iterator[Step]:
     """Steps of a result that is the mean over pairs: one when the frame is known, and one after each pair.
 
@@ -66,7 +66,7 @@ def _names(pairs: Sequence[PromptPair]) -> list[str]:
     return [pair.clean if often[pair.clean] == 1 else f"{pair.clean} / {pair.corrupt}" for pair in pairs]
 
 
-def _token_of_all(tokens: Sequence[Sequence[str]], place: Any) -> str:
+def _token_of_all(tokens: Sequence[list[str]], place: Any) -> str:
     """A position by its token where all prompts have the same there, else by its number."""
     texts = {prompt[place] for prompt in tokens if -len(prompt) <= place < len(prompt)}
     return texts.pop() if len(texts) == 1 else f"[{place}]".replace("-", "\u2212")
@@ -75,7 +75,7 @@ def _token_of_all(tokens: Sequence[Sequence[str]], place: Any) -> str:
 class _Mean:
     """The result over all pairs, and where each pair's cells are in it."""
 
-    def __init__(self, first: Result, tokens: Sequence[Sequence[str]], every_pair: Sequence[PromptPair]):
+    def __init__(self, first: Result, tokens: Sequence[list[str]], every_pair: Sequence[PromptPair]):
         labels = _names(every_pair)
         longest = max(map(len, tokens))
         mixed = len({len(texts) for texts in tokens}) > 1
