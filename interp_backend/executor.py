@@ -13,7 +13,7 @@ import time
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import psutil
@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 
 from .model import ACTIVATIONS, Hook, LanguageModel
-from .packing import Layout, Start, run_packed
+from .packing import Layout, RowsAlone, Start, run_packed
 from .recording import Recording
 from .turn import Turn, of_this_thread
 
@@ -208,6 +208,15 @@ class Plan:
         starts = [_start(run, changed) for run in self.runs]
         # What comes after the last position that is read can't reach it: such a run is the base run's too.
         self.starts = [None if start and start.position > max(self.read) else start for start in starts]
+        self.starts = [start and self._alone(run, start) for run, start in zip(self.runs, self.starts)]
+
+    def _alone(self, run: PatchedRun, start: Start) -> Start:
+        """The start with the rows that its first layer needs, where those are few and nothing there reads them."""
+        first = [edit for edit in run if edit.layer == start.layer]
+        positions = tuple(sorted({p for edit in first for p in edit.positions if p >= start.position}))
+        few = len(positions) < len(self.base.tokens) - start.position
+        unread = all(edit.activation not in ("resid_pre", "k", "v") for edit in first)
+        return replace(start, alone=positions) if few and unread else start
 
     @property
     def unchanged(self) -> list[int]:
@@ -252,7 +261,7 @@ class Plan:
 
     def run_packed(self, chosen: list[int]) -> Tensor:
         """Logits [run, read position, token]: rows of all runs side by side, block by block."""
-        order = sorted(chosen, key=lambda i: (self._begin(i).position, self._begin(i).layer))
+        order = sorted(chosen, key=lambda i: (self._begin(i).position, self._begin(i).joins))
         device = self.base.tokens.device
         edits = Edits(self.model, [self._needed(i) for i in order], device)
         read = torch.tensor(self.read, device=device)
@@ -303,7 +312,7 @@ class Edits:
 
     def __init__(self, model: LanguageModel, runs: Sequence[PatchedRun], device: torch.device):
         self.model = model
-        self._layout: Layout | None = None
+        self._layout: Layout | RowsAlone | None = None
         self._fired: set[str] = set()
         by_hook: dict[str, dict[Any, list[tuple[int, Edit]]]] = {}
         nths: dict[tuple[int, str], int] = {}
@@ -319,7 +328,7 @@ class Edits:
             for hook, kinds in by_hook.items()
         }
 
-    def tell(self, layout: Layout) -> None:
+    def tell(self, layout: Layout | RowsAlone) -> None:
         """Which rows the next block has."""
         self._layout = layout
 
@@ -359,7 +368,7 @@ class _Write:
         ]
         self.run, self.position, self.head, self.entry = torch.tensor(cells, device=device).T
 
-    def into(self, value: Tensor, layout: Layout | None) -> None:
+    def into(self, value: Tensor, layout: Layout | RowsAlone | None) -> None:
         run, position, head, entry = self.run, self.position, self.head, self.entry
         batch, row = run, position
         if layout is not None:

@@ -28,10 +28,22 @@ from .recording import CACHE, BlockCall, Recording
 
 @dataclass(frozen=True)
 class Start:
-    """Where a patched run leaves the base run: its first layer and its first position."""
+    """Where a patched run leaves the base run.
+
+    Attributes:
+        layer, position: the first that it changes.
+        alone: positions that are all that it changes in that layer, where nothing there reads them: a head's output or
+            an MLP's, unlike keys and values. Its other rows then leave the layer as the base run's do.
+    """
 
     layer: int
     position: int
+    alone: tuple[int, ...] = ()
+
+    @property
+    def joins(self) -> int:
+        """The first layer that all of its rows go through."""
+        return self.layer + bool(self.alone)
 
 
 class Layout:
@@ -41,7 +53,7 @@ class Layout:
     queried position from its first one on.
 
     Attributes:
-        starts: of all runs of the pass, sorted by first position and then by layer.
+        starts: of all runs of the pass, sorted by first position and then by the layer at which they join.
         queries: positions that have rows, ascending.
         groups: (first position, runs, first row, rows of a run), in order.
     """
@@ -55,7 +67,7 @@ class Layout:
         row_of_run, skipped, positions, row = [], [], [], 0
         for first in sorted({start.position for start in starts}):
             own = [start for start in starts if start.position == first]
-            running = sum(start.layer <= layer for start in own)
+            running = sum(start.joins <= layer for start in own)
             before = int((queries < first).sum())
             width = len(queries) - before
             row_of_run += [row + i * width if i < running else -1 for i in range(len(own))]
@@ -64,7 +76,7 @@ class Layout:
                 self.groups.append((first, running, row, width))
                 positions.append(queries[before:].repeat(running))
             row += running * width
-        self.positions = torch.cat(positions)
+        self.positions = torch.cat([queries[:0], *positions])
         self._row_of_run = torch.tensor(row_of_run, device=device)
         self._skipped = torch.tensor(skipped, device=device)
         self.rows = row
@@ -76,13 +88,30 @@ class Layout:
         return torch.where((start < 0) | (rank < skipped), -1, start + rank - skipped)
 
 
+class RowsAlone:
+    """A layout of runs in their first layer, where only some of their rows change anything: those, and no others."""
+
+    groups: tuple[tuple[int, int, int, int], ...] = ()  # none has keys and values of its own: they are the base run's
+
+    def __init__(self, starts: Sequence[Start], layer: int, length: int, device: torch.device):
+        cells = [(i, p) for i, start in enumerate(starts) if start.layer == layer for p in start.alone]
+        self.rows = len(cells)
+        self.runs, self.positions = torch.tensor(cells, device=device, dtype=torch.long).reshape(-1, 2).T
+        self._rows = torch.full((len(starts), length), -1, device=device)
+        self._rows[self.runs, self.positions] = torch.arange(self.rows, device=device)
+
+    def row(self, run: Tensor, position: Tensor) -> Tensor:
+        """As `Layout.row`."""
+        return self._rows[run, position]
+
+
 class Attention:
     """The keys and values of one layer: the base run's, and those of the rows of a layout.
 
     It is the cache that a block gets. `update` takes the rows' own keys and values and gives what stands for all.
     """
 
-    def __init__(self, base_keys: Tensor, base_values: Tensor, layout: Layout):
+    def __init__(self, base_keys: Tensor, base_values: Tensor, layout: Layout | RowsAlone):
         self._base = {"keys": base_keys, "values": base_values}  # [kv head, position, d_head]
         self._own: dict[str, Tensor] = {}  # [kv head, row, d_head]
         self._layout = layout
@@ -117,10 +146,12 @@ class Attention:
         base, own = self._base["values"].to(weights.dtype), self._own["values"].to(weights.dtype)
         heads, rows, length = weights.shape
         groups = self._pairs()
-        first_of_row = torch.cat([weights.new_full((runs * width,), first) for first, runs, _, width, _, _ in groups])
-        later = torch.arange(length, device=weights.device) >= first_of_row[:, None]
-        prefix = weights.masked_fill(later, 0).view(base.shape[0], -1, length)
-        mixed = torch.bmm(prefix, base).view(heads, rows, -1)
+        prefix = weights
+        if groups:
+            first_of_row = torch.cat([weights.new_full((n * width,), first) for first, n, _, width, _, _ in groups])
+            later = torch.arange(length, device=weights.device) >= first_of_row[:, None]
+            prefix = weights.masked_fill(later, 0)
+        mixed = torch.bmm(prefix.reshape(base.shape[0], -1, length), base).view(heads, rows, -1)
         for first, runs, row, width, own_row, own_length in groups:
             used = self._by_run(weights[:, row : row + runs * width, first:], runs, base.shape[0])
             values = own[:, own_row : own_row + runs * own_length].reshape(-1, own_length, own.shape[-1])
@@ -215,35 +246,47 @@ def run_packed(model: LanguageModel, base: Recording, starts: Sequence[Start], r
     """
     length = base.tokens.shape[0]
     everywhere = torch.arange(length, device=read.device)
-    rows: Tensor | None = None
-    layout: Layout | None = None
+    rows, layout = base.last_resid[:0], None
+    last = model.n_layers - 1
+    out = base.last_resid[read].repeat(len(starts), 1, 1)
+    alone, changed = RowsAlone((), 0, length, read.device), base.last_resid[:0]  # of the layer before
     for layer in range(min(start.layer for start in starts), model.n_layers):
         entered = Layout(starts, layer, everywhere)
         rows = _enter(rows, layout, entered, base.blocks[layer].resid)
+        rows[entered.row(alone.runs, alone.positions)] = changed
         layout = entered
         attention = Attention(*base.past[layer], layout)
-        if layer < model.n_layers - 1:
+        if layout.rows and layer < last:
             tell(layout)
             rows = call_block(model, layer, base.blocks[layer], rows, layout, attention)
-        else:
-            rows = _last_block(model, base, starts, read, rows, layout, attention, tell)
-    assert rows is not None
-    return rows
+        elif layout.rows:
+            _last_block(model, base, starts, read, rows, layout, attention, tell, out)
+        alone, changed = RowsAlone(starts, layer, length, read.device), changed[:0]
+        if alone.rows:
+            tell(alone)
+            resid = base.blocks[layer].resid[alone.positions]
+            own = Attention(*base.past[layer], alone)
+            changed = call_block(model, layer, base.blocks[layer], resid, alone, own)
+    at = torch.full((length,), -1, device=read.device)
+    at[read] = torch.arange(len(read), device=read.device)
+    wanted = at[alone.positions] >= 0
+    out[alone.runs[wanted], at[alone.positions[wanted]]] = changed[wanted]
+    return out
 
 
-def _enter(rows: Tensor | None, before: Layout | None, now: Layout, base_rows: Tensor) -> Tensor:
+def _enter(rows: Tensor, before: Layout | None, now: Layout, base_rows: Tensor) -> Tensor:
     """Rows of the runs that are under way, and of those that start here, which begin as the base run's."""
-    if before is not None and rows is not None and before.rows == now.rows:
+    if before is not None and before.rows == now.rows:
         return rows
     old = {first: (row, runs) for first, runs, row, _ in before.groups} if before is not None else {}
     parts = []
     for first, runs, _, width in now.groups:
         row, running = old.get(first, (0, 0))
-        if running and rows is not None:
+        if running:
             parts.append(rows[row : row + running * width])
         if runs > running:
             parts.append(base_rows[first:].repeat(runs - running, 1))
-    return torch.cat(parts)
+    return torch.cat([rows[:0], *parts])
 
 
 def _last_block(
@@ -255,14 +298,19 @@ def _last_block(
     layout: Layout,
     attention: Attention,
     tell: Any,
-) -> Tensor:
-    """Keys and values of all rows, and all else for the rows that are read: nothing else reaches the logits."""
+    out: Tensor,
+) -> None:
+    """Keys and values of all rows, and all else for the rows that are read: nothing else reaches the logits.
+
+    Writes what leaves the block into `out` [run, read position, d_model].
+    """
     layer = model.n_layers - 1
     call = base.blocks[layer]
     wanted = Layout(starts, layer, read)
     index = layout.row(*wanted_rows(starts, read))
-    out = base.last_resid[read].repeat(len(starts), 1)
     asked = index >= 0
+    if not asked.any():
+        return
     asking = rows[index[asked]]  # before a hook writes into them in place
     if layout.rows > len(asking):
         tell(layout)
@@ -271,8 +319,7 @@ def _last_block(
             call_block(model, layer, call, rows, layout, attention)
         attention.only_fill, attention.queries = False, wanted
     tell(wanted)
-    out[asked] = call_block(model, layer, call, asking, wanted, attention)
-    return out.view(len(starts), len(read), -1)
+    out.view(-1, out.shape[-1])[asked] = call_block(model, layer, call, asking, wanted, attention)
 
 
 def wanted_rows(starts: Sequence[Start], read: Tensor) -> tuple[Tensor, Tensor]:
@@ -282,7 +329,12 @@ def wanted_rows(starts: Sequence[Start], read: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def call_block(
-    model: LanguageModel, layer: int, call: BlockCall, rows: Tensor, layout: Layout, attention: Attention
+    model: LanguageModel,
+    layer: int,
+    call: BlockCall,
+    rows: Tensor,
+    layout: Layout | RowsAlone,
+    attention: Attention,
 ) -> Tensor:
     """One block on rows [row, d_model], as the model itself would call it."""
     length = call.resid.shape[0]

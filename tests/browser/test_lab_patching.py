@@ -192,7 +192,7 @@ def test_neighbouring_layers_together_and_read_elsewhere(lab: Lab, heatmap: Loca
     choose(heatmap, "activation", "attn_out")
     part(heatmap, "more").click()
     field = part(heatmap, "window")
-    field.fill("4")
+    field.fill("5")
     field.press("Enter")
     expect(part(heatmap, "complaint")).to_contain_text("A whole number of layers up to 4")
     field.fill("3")
