@@ -17,7 +17,7 @@ from typing import Any
 
 from checks import ROOT, complaints_of
 from lab import KERNEL_SECONDS, JupyterServer, until_there_is
-from playwright.sync_api import Browser, Locator
+from playwright.sync_api import Browser, Error, Locator
 
 PARTS = Path(__file__).parent / "vscode"
 MODULES = PARTS / "node_modules"
@@ -97,6 +97,14 @@ class Webview:
         self.page.goto(origin)
         self.set_theme("dark")
         self.page.wait_for_function("() => window.harness")
+        try:
+            self._start(server, setup)
+        except Error as problem:
+            if "Kernel is dead" not in str(problem):
+                raise
+            self._start(server, setup)  # it found one of its ports taken in the meantime
+
+    def _start(self, server: JupyterServer, setup: str) -> None:
         self.page.evaluate("([url, token]) => harness.start(url, token)", [server.url, server.token])
         self.python(setup)
 
