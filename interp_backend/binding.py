@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .executor import Edit
+from .edits import Edit
 from .interventions import (
     Add,
     FromOther,
@@ -41,42 +41,42 @@ class Binding:
         draws: how many times each patched run is made, each time from other prompts; 1 unless something is resampled.
 
     Args:
-        base, other: token ids of the two prompts.
+        base, other: recordings of the two runs, with the activations of `hook_names`.
         counterparts: for each position of the base prompt, the corresponding one of the other, or None.
-        read: positions of the base and of the other prompt whose logits are kept.
         uses: activations and the values that are put into them.
     """
 
     def __init__(
         self,
         turn: Turn,
-        base: Sequence[int],
-        other: Sequence[int],
+        base: Recording,
+        other: Recording,
         counterparts: Sequence[int | None],
-        read: tuple[Sequence[int], Sequence[int]],
         uses: Sequence[tuple[str, Value]],
     ):
         self.turn, self.model = turn, turn.model
         self.counterparts = list(counterparts)
         self._uses = uses
-        self.draws = max((value.draws for _, value in uses if isinstance(value, Resample)), default=1)
+        draws = {value.draws for _, value in uses if isinstance(value, Resample)} or {1}
+        if len(draws) > 1:
+            raise ValueError("All that is resampled in one run needs equally many draws: give the same draws= to each.")
+        self.draws = draws.pop()
         self._payloads: dict[Any, Tensor] = {}
         self._others: dict[tuple[str, ...], list[Recording]] = {}
-        self._means: dict[Mean, dict[str, Tensor]] = {}
-        names = self._hook_names([activation for activation, _ in uses])
-        self.base, self.other = record(turn, [base, other], names, read)
-        self._shared = _shared_prefix(base, other, self.counterparts)
-        self._one_to_one = self.counterparts == list(range(len(other)))
+        self._drawn: dict[Resample, list[Recording]] = {}
+        self.base, self.other = base, other
+        ids = base.tokens.tolist(), other.tokens.tolist()
+        self._shared = _shared_prefix(*ids, self.counterparts)
+        self._one_to_one = self.counterparts == list(range(len(other.tokens)))
         if not self._one_to_one and any(ACTIVATIONS[a].pattern and self._reads_other(v) for a, v in uses):
             raise ValueError(
                 "A row of attention weights is patched as a whole, so both prompts need equally many tokens, "
                 "aligned one to one. Patch z, q, k or v, or choose prompts of one length."
             )
 
-    def _hook_names(self, activations: Sequence[str]) -> list[str]:
-        places = {lowered(self.model, name, i) for name in activations for i in range(self.model.n_layers)}
-        names = {self.model.hook_name(name, layer) for name, layer in places}
-        return sorted(names | {self.model.hook_name("embed", 0)} if "embed" in activations else names)
+    def left_out(self, positions: Sequence[int], value: Value) -> int:
+        """How many of these positions are left as they are, since nothing corresponds to them."""
+        return sum(self.counterparts[p] is None for p in positions) if self._reads_other(value) else 0
 
     def heads_of(self, activation: str) -> int:
         """How many heads an activation has; keys and values may have fewer than queries."""
@@ -219,7 +219,7 @@ class Binding:
         if isinstance(value, FromPrompt):
             return self._third(value).activations[hook]
         if isinstance(value, Resample):
-            return self._drawn(value)[draw % value.draws].activations[hook]
+            return self._draw(value)[draw].activations[hook]
         if isinstance(value, Mean):
             return self._mean(value, hook).to(now.dtype).expand_as(now)
         if isinstance(value, Add):
@@ -269,16 +269,20 @@ class Binding:
     def _third(self, value: FromPrompt) -> Recording:
         return self._recorded((value.text,))[0]
 
-    def _drawn(self, value: Resample) -> list[Recording]:
-        fitting = [text for text in value.prompts if len(self._ids(text)) == len(self.base.tokens)]
-        if not fitting:
-            raise ValueError(
-                f"No prompt of the data set has {len(self.base.tokens)} tokens as the patched one, so there is nothing "
-                "to draw from. Give prompts of that length."
-            )
-        again = len(fitting) < value.draws
-        chosen = np.random.default_rng(value.seed).choice(len(fitting), value.draws, replace=again)
-        return self._recorded(tuple(fitting[i] for i in chosen))
+    def _draw(self, value: Resample) -> list[Recording]:
+        """Runs of prompts drawn for this base prompt: others for every prompt, and never itself."""
+        if value not in self._drawn:
+            base = self.base.tokens.tolist()
+            fitting = [text for text in value.prompts if len(self._ids(text)) == len(base) and self._ids(text) != base]
+            if not fitting:
+                raise ValueError(
+                    f"No other prompt of the data set has {len(base)} tokens as the patched one, so there is nothing "
+                    "to draw from. Give prompts of that length."
+                )
+            again = len(fitting) < value.draws
+            chosen = np.random.default_rng([value.seed, *base]).choice(len(fitting), value.draws, replace=again)
+            self._drawn[value] = self._recorded(tuple(fitting[i] for i in chosen))
+        return self._drawn[value]
 
     def _recorded(self, texts: tuple[str, ...]) -> list[Recording]:
         """Runs of prompts that are as long as the base prompt."""
@@ -294,11 +298,15 @@ class Binding:
         return self._others[texts]
 
     def _ids(self, text: str) -> list[int]:
-        return self.model.to_ids(text)
+        memo = self.turn.memo
+        if ("ids", text) not in memo:
+            memo["ids", text] = self.model.to_ids(text)
+        return memo["ids", text]
 
     def _mean(self, value: Mean, hook: str) -> Tensor:
         """The mean of an activation over prompts: [position, ...], or [1, ...] over all positions."""
-        if value not in self._means:
+        key = ("mean", value, tuple(self.base.activations), len(self.base.tokens) if value.by_position else None)
+        if key not in self.turn.memo:
             ids = [self._ids(text) for text in value.prompts]
             lengths = {len(prompt) for prompt in ids}
             if value.by_position and lengths != {len(self.base.tokens)}:
@@ -309,12 +317,20 @@ class Binding:
                 )
             if not value.by_position and any(ACTIVATIONS[activation].pattern for activation, _ in self._uses):
                 raise ValueError("Attention patterns have a mean position by position only: leave by_position on.")
-            self._means[value] = _mean_activations(self.turn, ids, list(self.base.activations), value.by_position)
-        return self._means[value][hook]
+            names = list(self.base.activations)
+            self.turn.memo[key] = _mean_activations(self.turn, ids, names, value.by_position)
+        return self.turn.memo[key][hook]
 
 
 # Hooks whose edits are made at one place (see `lowered`), in the order in which a model comes by them.
 _ORDER = {"embed": 0, "resid_post": 1}
+
+
+def hook_names(model: LanguageModel, activations: Sequence[str]) -> list[str]:
+    """The hooks whose activations interventions on these need."""
+    places = {lowered(model, name, i) for name in activations for i in range(model.n_layers)}
+    names = {model.hook_name(name, layer) for name, layer in places}
+    return sorted(names | {model.hook_name("embed", 0)} if "embed" in activations else names)
 
 
 def lowered(model: LanguageModel, activation: str, layer: int) -> tuple[str, int]:

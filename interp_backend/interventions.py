@@ -71,7 +71,7 @@ class Resample(_Value):
     kind: Literal["resample"] = "resample"
     prompts: Prompts
     draws: Annotated[int, Field(ge=1, le=1000)] = 1
-    seed: int = 0
+    seed: Annotated[int, Field(ge=0)] = 0
 
 
 class Add(_Value):

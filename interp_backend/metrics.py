@@ -7,6 +7,7 @@ probabilities added; the rank is that of the likeliest.
 
 from __future__ import annotations
 
+import operator
 import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -26,7 +27,7 @@ class Reference:
 
     Attributes:
         clean_answer, corrupt_answer: token ids; none without an answer.
-        clean_logits, corrupt_logits: [d_vocab], of the two unpatched runs at the position that is read.
+        clean_logits, corrupt_logits: [token], of the two unpatched runs at the position that is read.
     """
 
     clean_answer: tuple[int, ...]
@@ -203,15 +204,20 @@ def as_measures(metric: MetricLike | Sequence[MetricLike]) -> list[Measure]:
 
 
 def _has_position(metric: Any) -> bool:
-    return isinstance(metric, tuple) and len(metric) == 2 and type(metric[1]) is int
+    whole = isinstance(metric, tuple) and len(metric) == 2 and hasattr(metric[1], "__index__")
+    return whole and not isinstance(metric[1], bool)
 
 
 def _measure(given: Any) -> Measure:
     metric: Any
-    metric, at = given if _has_position(given) else (given, None)
+    metric, at = (given[0], operator.index(given[1])) if _has_position(given) else (given, None)
     if not callable(metric) and (not isinstance(metric, str) or metric not in METRICS):
         raise ValueError(f"There is no metric {metric!r}. Choose one of {', '.join(METRICS)}, or give a function.")
     name = name_of(metric)
+    if callable(metric) and name in METRICS:
+        raise ValueError(
+            f"Your function is called {name}, which is the name of a metric here. Give the function another name."
+        )
     label = METRICS[name].label if isinstance(metric, str) else name
     chosen: Any = metric
     return Measure(name, label, chosen, None) if at is None else Measure(f"{name}@{at}", f"{label} at {at}", chosen, at)

@@ -291,7 +291,7 @@ class LanguageModel:
                 return None
             raise
         shift = (logits[:-1] - logits[-1]).abs().amax((1, 2)) / logits[-1].abs().max()
-        noise = 1e-5 if self.dtype == "float32" else 1e-2
+        noise = 1e-2 if self.dtype in ("bfloat16", "float16") else 1e-5
         return [name for name, moved in zip(tested, shift.tolist()) if moved <= noise]
 
 

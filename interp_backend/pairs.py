@@ -162,6 +162,8 @@ def _missing(value: Any) -> bool:
 
 def _cell(name: str, value: Any) -> Any:
     if name != "score_first_token":
+        if isinstance(value, float) and value.is_integer():
+            value = int(value)  # pandas makes floats of a column of whole numbers with gaps
         return value if isinstance(value, (list, tuple)) else str(value)
     return str(value).strip().lower() in ("true", "1", "yes")
 

@@ -90,9 +90,9 @@ class TokenizedPair:
     warnings: list[PairWarning] = field(default_factory=list)
 
     def answer_ids(self, side: Side) -> tuple[int, ...]:
-        """The tokens that the answers are scored by: the first of each; none without an answer."""
+        """The tokens that the answers are scored by, each once: the first of each; none without an answer."""
         field = f"{side}_answer"
-        return tuple(self.ids[field][start] for start in self.starts[field])
+        return tuple(dict.fromkeys(self.ids[field][start] for start in self.starts[field]))
 
     def counterparts(self, side: Side) -> list[int | None]:
         """For each position of one prompt the position of the other that corresponds to it."""
@@ -235,6 +235,7 @@ def _check(model: LanguageModel, pair: PromptPair, ids: dict[str, list[int]]):
             yield _no_answer(side)
         for answer in pair.answers(side):
             yield from _check_answer(model, pair, side, answer)
+        yield from _check_same_token(model, pair, side)
     yield from _check_answers_differ(model, pair)
 
 
@@ -333,6 +334,24 @@ def _check_answer(model: LanguageModel, pair: PromptPair, side: Side, answer: st
                 message=f"The {side} answer is {len(tokens)} tokens ({shown}), and one forward pass scores one. "
                 "Choose an answer of one token, or score it by its first.",
                 fix=_fix(pair, "Score the first token", "score_first_token", True),
+            )
+
+
+def _check_same_token(model: LanguageModel, pair: PromptPair, side: Side):
+    """Two answers of one side that are scored by one token: it counts once."""
+    by_token: dict[int, list[str]] = {}
+    for answer in pair.answers(side):
+        for token in model.answer_ids(answer, getattr(pair, side))[:1]:
+            by_token.setdefault(token, []).append(answer)
+    for token, answers in by_token.items():
+        if len(answers) > 1:
+            shown = " and ".join(f"“{answer}”" for answer in answers)
+            yield PairWarning(
+                code="same_token",
+                level="warning",
+                field=f"{side}_answer",
+                message=f"The {side} answers {shown} are scored by the same token “{model.token_texts([token])[0]}”, "
+                "which counts once.",
             )
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 import numpy as np
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError
 
 from .interventions import Add, FromOther, FromPrompt, Scale, Zero
 from .methods.activation_patching import Direction
@@ -32,14 +32,45 @@ class _Params(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 
-class FromDataSet(_Params):
-    """A mean over the widget's data set, or draws from it: a view does not know its prompts."""
+class FromMean(_Params):
+    """A mean over the widget's data set: a view does not know its prompts."""
 
-    kind: Literal["mean", "resample"]
+    kind: Literal["mean"]
     by_position: bool = True
 
 
-ViewValue = Annotated[FromOther | FromPrompt | Zero | FromDataSet | Add | Scale, Field(discriminator="kind")]
+class FromSamples(_Params):
+    """Draws from the widget's data set."""
+
+    kind: Literal["resample"]
+    draws: int = Field(default=1, ge=1, le=100)
+    seed: int = Field(default=0, ge=0, lt=2**32)
+
+
+class AddVector(_Params):
+    """The vector that the widget was given, times another factor: a view does not know the vector."""
+
+    kind: Literal["add"]
+    factor: float = Field(default=1.0, allow_inf_nan=False)
+    vector: Literal[True]
+
+
+def _kind(value: Any) -> Any:
+    fields = value if isinstance(value, dict) else vars(value) if isinstance(value, BaseModel) else {}
+    return "vector" if fields.get("vector") is True else fields.get("kind")
+
+
+ViewValue = Annotated[
+    Annotated[FromOther, Tag("other")]
+    | Annotated[FromPrompt, Tag("prompt")]
+    | Annotated[Zero, Tag("zero")]
+    | Annotated[FromMean, Tag("mean")]
+    | Annotated[FromSamples, Tag("resample")]
+    | Annotated[Add, Tag("add")]
+    | Annotated[AddVector, Tag("vector")]
+    | Annotated[Scale, Tag("scale")],
+    Discriminator(_kind),
+]
 
 
 class ActivationPatchingParams(_Params):

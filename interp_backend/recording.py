@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -32,7 +33,7 @@ class Recording:
 
     Attributes:
         tokens: [position].
-        logits: by position that was asked for, [d_vocab], in the model's own precision.
+        logits: by position that was asked for, [token], in the model's own precision.
         activations: by hook name, [position, ...]; attention patterns [head, position, key position].
         blocks: for each block, what it was called with; empty where blocks can't be run by hand.
         past: for each block its keys and values, each [kv head, position, d_head].
@@ -48,7 +49,11 @@ class Recording:
 
 
 def record(
-    turn: Turn, prompts: Sequence[Sequence[int]], names: Sequence[str], read: Sequence[Sequence[int]]
+    turn: Turn,
+    prompts: Sequence[Sequence[int]],
+    names: Sequence[str],
+    read: Sequence[Sequence[int]],
+    vocabulary: Sequence[int] | None = None,
 ) -> list[Recording]:
     """Run some prompts, equally long ones together, and keep what patched runs need.
 
@@ -56,6 +61,7 @@ def record(
         prompts: token ids.
         names: hook names whose activations to keep.
         read: for each prompt, the positions whose logits to keep, 0 or more.
+        vocabulary: tokens whose logits to keep; None is all of them.
 
     Raises:
         ValueError: a model in training mode, a precision that the device lacks, logits that are not numbers, or a hook
@@ -63,21 +69,40 @@ def record(
     """
     turn.model.refuse_training_mode()
     turn.model.refuse_dtype()
-    # A user's own hook may mean the first row of a batch: it gets what it would get in the user's own loop.
-    most = 1 if turn.users_hooks else TOGETHER
     recordings: dict[int, Recording] = {}
-    for length in sorted({len(prompt) for prompt in prompts}):
-        chosen = [i for i, prompt in enumerate(prompts) if len(prompt) == length]
-        for start in range(0, len(chosen), most):
-            part = chosen[start : start + most]
-            tokens = torch.tensor([prompts[i] for i in part], device=turn.model.device)
-            positions = sorted({position for i in part for position in read[i]})
-            made = turn.run(lambda tokens=tokens, positions=positions: _record(turn.model, tokens, names, positions))
-            recordings.update(zip(part, made))
+    waiting = sorted(range(len(prompts)), key=lambda i: len(prompts[i]))
+    while waiting:
+        part = [i for i in waiting[: _most(turn)] if len(prompts[i]) == len(prompts[waiting[0]])]
+        if len(part) == turn.model.n_heads:
+            part = part[:1]  # else an argument with an axis of heads looks like one with an axis of prompts
+        tokens = torch.tensor([prompts[i] for i in part], device=turn.model.device)
+        positions = sorted({position for i in part for position in read[i]})
+        reading = _Reading(turn.model, positions, vocabulary, whole=bool(turn.users_hooks))
+        try:
+            made = turn.run(lambda tokens=tokens, reading=reading: _record(turn.model, tokens, names, reading))
+        except _OneByOne:
+            _one_by_one.add(turn.model.raw)
+            continue
+        recordings.update(zip(part, made))
+        waiting = waiting[len(part) :]
     return [recordings[i] for i in range(len(prompts))]
 
 
-def _record(model: LanguageModel, tokens: Tensor, names: Sequence[str], read: list[int]) -> list[Recording]:
+# Raw models of which blocks get arguments that can't be told apart prompt by prompt (bloom's alibi, for example).
+_one_by_one: weakref.WeakSet[Any] = weakref.WeakSet()
+
+
+class _OneByOne(Exception):
+    """The arguments of a block can't be told apart prompt by prompt."""
+
+
+def _most(turn: Turn) -> int:
+    """How many prompts may be run together."""
+    # A user's own hook may mean the first row of a batch: it gets what it would get in the user's own loop.
+    return 1 if turn.users_hooks or turn.model.raw in _one_by_one else TOGETHER
+
+
+def _record(model: LanguageModel, tokens: Tensor, names: Sequence[str], reading: _Reading) -> list[Recording]:
     kept: dict[str, Tensor] = {}
 
     def keep(name: str) -> Hook:
@@ -92,16 +117,16 @@ def _record(model: LanguageModel, tokens: Tensor, names: Sequence[str], read: li
         torch.no_grad(),
         model.raw.hooks(fwd_hooks=[(name, keep(name)) for name in names]),
         seam.watching(),
-        _reading(model, read),
+        reading.narrowed(),
     ):
-        logits = seam.run(tokens)
-    _refuse_nan(model, logits, tokens, read)
+        logits = reading.of(seam.run(tokens))
+    _refuse_nan(model, logits, tokens)
     if silent := [name for name in names if name not in kept]:
         raise ValueError(f"The hook {silent[0]} never fires in this model. Choose another activation.")
     return [
         Recording(
             tokens=tokens[i],
-            logits={position: logits[i, at].clone() for at, position in enumerate(read)},
+            logits={position: logits[i, at].clone() for at, position in enumerate(reading.positions)},
             activations={name: value[i if len(value) == len(tokens) else 0] for name, value in kept.items()},
             blocks=[call for call in seam.calls_of(i)],
             past=seam.past_of(i),
@@ -172,26 +197,68 @@ class _Seam:
             return CACHE
         if isinstance(value, (tuple, list)):
             return tuple(self._part(item, i) for item in value)
-        if isinstance(value, Tensor) and value.ndim > 1 and value.shape[0] % self.batch == 0 and value.shape[0] > 1:
-            return value.chunk(self.batch)[i]  # some have an axis of prompts, bloom's alibi prompts x heads
+        if self.batch > 1 and isinstance(value, Tensor) and value.ndim > 1 and value.shape[0] > 1:
+            if len(value) != self.batch:
+                raise _OneByOne
+            return value[i : i + 1]
         return value
 
 
-@contextmanager
-def _reading(model: LanguageModel, read: list[int]) -> Iterator[None]:
-    """Unembed these positions alone."""
+class _Reading:
+    """Which logits of a run are kept: the others need not be computed.
 
-    def narrow(module: Any, args: tuple[Any, ...]) -> Any:
-        return (args[0][:, read], *args[1:])
+    Args:
+        positions, vocabulary: where, and of which tokens; None is all tokens.
+        whole: compute all the same, for a user's hook that may look at them.
+    """
 
-    handle = model.raw.unembed.register_forward_pre_hook(of_this_thread(narrow))
-    try:
-        yield
-    finally:
-        handle.remove()
+    def __init__(self, model: LanguageModel, positions: list[int], vocabulary: Sequence[int] | None, whole: bool):
+        self.model, self.positions, self.vocabulary, self.whole = model, positions, vocabulary, whole
+        self._few = vocabulary is not None and not whole and can_unembed_some(model)
+        self._normed: Tensor | None = None  # what would have been unembedded
+
+    @contextmanager
+    def narrowed(self) -> Iterator[None]:
+        """Runs in it unembed these positions alone; nothing at all where few tokens are wanted."""
+
+        def narrow(module: Any, args: tuple[Any, ...]) -> Any:
+            if self.whole:
+                return args
+            rows = args[0][:, self.positions]
+            if self._few:
+                self._normed, rows = rows, rows[:, :0]
+            return (rows, *args[1:])
+
+        handle = self.model.raw.unembed.register_forward_pre_hook(of_this_thread(narrow))
+        try:
+            yield
+        finally:
+            handle.remove()
+
+    def of(self, logits: Tensor) -> Tensor:
+        """What is kept [prompt, read position, token] of what such a run returned."""
+        if self._few:
+            assert self._normed is not None and self.vocabulary is not None
+            return unembed_some(self.model, self._normed, self.vocabulary)
+        kept = logits[:, self.positions] if self.whole else logits
+        return kept if self.vocabulary is None else kept[..., list(self.vocabulary)]
 
 
-def _refuse_nan(model: LanguageModel, logits: Tensor, tokens: Tensor, read: list[int]) -> None:
+def can_unembed_some(model: LanguageModel) -> bool:
+    """Whether single rows of the unembedding can be used: it is a plain matrix."""
+    return isinstance(getattr(model.raw.unembed, "original_component", None), torch.nn.Linear)
+
+
+def unembed_some(model: LanguageModel, normed: Tensor, vocabulary: Sequence[int]) -> Tensor:
+    """Logits [..., token] of some tokens, softcap included, from what leaves the final norm [..., d_model]."""
+    linear = model.raw.unembed.original_component
+    chosen = torch.tensor(list(vocabulary), device=normed.device)
+    bias = None if linear.bias is None else linear.bias[chosen]
+    logits = torch.nn.functional.linear(normed, linear.weight[chosen], bias)
+    return model.raw.adapter.apply_output_logits_transform(logits)
+
+
+def _refuse_nan(model: LanguageModel, logits: Tensor, tokens: Tensor) -> None:
     """Raise ValueError if logits are not numbers, and say in which layer that began."""
     if not torch.isnan(logits).any():
         return

@@ -23,7 +23,9 @@ SCHEMA_VERSION = 1
 DTYPES = ("float32", "int32", "uint8")
 NOT_COMPUTED, COMPUTED, UNCHANGED, NO_COUNTERPART = 0, 1, 2, 3
 STATES = ("not computed", "computed", "unchanged", "no counterpart")
+_DERIVED = ("pairs", "normalized", "scale_text")  # of a metric, which a result has for the one that it shows
 BOOTSTRAP_SAMPLES = 1000
+CELLS_AT_ONCE = 4000  # of the bootstrap: 1,000 samples of each are held at a time
 
 
 def encode_array(array: np.ndarray) -> dict[str, Any]:
@@ -67,11 +69,38 @@ def finite_or_none(value: float) -> float | None:
     return float(value) if math.isfinite(value) else None
 
 
-class _Part(BaseModel):
+def read_wire(text: str | bytes) -> Any:
+    """The object in a result's JSON text.
+
+    Raises:
+        ValueError: no JSON, or another schema version.
+    """
+    try:
+        wire = json.loads(text)
+    except (ValueError, RecursionError) as problem:
+        raise ValueError(f"This is no JSON: {problem}") from None
+    check_version(wire)
+    return wire
+
+
+def check_version(wire: Any) -> None:
+    """Raise ValueError for an object that is no result, or one of another schema version."""
+    if not isinstance(wire, dict) or "schema_version" not in wire:
+        raise ValueError("This JSON is no Hookscope result: it has no schema_version.")
+    if wire["schema_version"] != SCHEMA_VERSION:
+        raise ValueError(
+            f"This result has schema version {wire['schema_version']!r}, and this Hookscope reads version "
+            f"{SCHEMA_VERSION}. Update Hookscope, or run the method again."
+        )
+
+
+class Part(BaseModel):
+    """Of what results are made: fields that are known, and no others."""
+
     model_config = ConfigDict(arbitrary_types_allowed=True, extra="forbid")
 
 
-class Prompt(_Part):
+class Prompt(Part):
     """A prompt as it was run, and the tokens that its answers were scored by; `answer` is the first, or None."""
 
     text: str
@@ -81,7 +110,7 @@ class Prompt(_Part):
     answers: list[str] = Field(default_factory=list)
 
 
-class TopTokens(_Part):
+class TopTokens(Part):
     """The likeliest next tokens: `ids`, `logits` and `probs`, each [..., k], likeliest first."""
 
     ids: Array
@@ -89,7 +118,7 @@ class TopTokens(_Part):
     probs: Array
 
 
-class PairValues(_Part):
+class PairValues(Part):
     """One metric of every pair of a data set.
 
     Attributes:
@@ -111,18 +140,23 @@ class PairValues(_Part):
             raise ValueError("labels, values and baselines of a data set have to be as many as its pairs, one or more")
         return self
 
-    def _sums(self, weights: np.ndarray) -> np.ndarray:
-        """Effects of weighted means over pairs, [sample, *axes]; weights [sample, pair]."""
-        clean, corrupt = (
-            np.array(side, np.float64).reshape(-1, *[1] * (self.values.ndim - 1)) for side in (self.clean, self.corrupt)
-        )
-        base = corrupt if self.base == "corrupt" else clean
-        known = np.isfinite(self.values) & np.isfinite(clean) & np.isfinite(corrupt)
-        effects = np.where(known, self.values - base, 0).reshape(len(known), -1)
-        gaps = np.where(known, clean - corrupt, 0).reshape(len(known), -1)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            ratio = (weights @ effects) / (weights @ gaps)
-        return np.where(np.isfinite(ratio), ratio, np.nan).reshape(-1, *self.values.shape[1:])
+    def _effects_and_gaps(self) -> tuple[np.ndarray, np.ndarray]:
+        """Each pair's effect in each cell and the gap between its two runs, [pair, cell]; both 0 where not known."""
+        known = self._known.reshape(len(self.labels), -1)
+        clean, corrupt = (np.array(side, np.float64)[:, None] for side in (self.clean, self.corrupt))
+        values = self.values.reshape(known.shape)
+        effects = np.where(known, values - (corrupt if self.base == "corrupt" else clean), 0)
+        return effects, np.where(known, clean - corrupt, 0)
+
+    @property
+    def _known(self) -> np.ndarray:
+        sides = np.array([self.clean, self.corrupt], np.float64)
+        return np.isfinite(self.values) & np.isfinite(sides).all(0).reshape(-1, *[1] * (self.values.ndim - 1))
+
+    @property
+    def known(self) -> np.ndarray:
+        """Of how many pairs each cell is the mean, [*axes]: those that have such a place, and finite numbers."""
+        return self._known.sum(0).astype(np.int32)
 
     @property
     def done(self) -> int:
@@ -136,50 +170,83 @@ class PairValues(_Part):
 
     @property
     def mean(self) -> np.ndarray:
-        """Mean effect over the pairs in units of the mean gap between their two runs, [*axes]."""
-        return self._sums(np.ones((1, len(self.labels))))[0].astype(np.float32)
+        """Mean effect over the pairs that have a cell in units of the mean gap between their two runs, [*axes]."""
+        effects, gaps = self._effects_and_gaps()
+        return _ratio(effects.sum(0), gaps.sum(0)).reshape(self.values.shape[1:])
 
     @property
     def normalized(self) -> np.ndarray:
-        """Each pair's effect in units of the mean gap, [pair, *axes]: their mean is `mean`."""
-        gaps = [a - b for a, b in zip(self.clean, self.corrupt) if a is not None and b is not None]
-        gap = float(np.mean(gaps)) if gaps else 0.0
-        base = np.array(self.corrupt if self.base == "corrupt" else self.clean, np.float64)
-        effects = self.values - base.reshape(-1, *[1] * (self.values.ndim - 1))
-        return (effects / gap if gap else np.full_like(effects, np.nan)).astype(np.float32)
+        """Each pair's effect in units of the mean gap of the pairs that have the cell, [pair, *axes].
+
+        Over those pairs its mean is `mean`; NaN for the others.
+        """
+        effects, gaps = self._effects_and_gaps()
+        known = self._known.reshape(effects.shape)
+        gap = gaps.sum(0) / np.maximum(known.sum(0), 1)
+        return np.where(known, _ratio(effects, gap), np.nan).astype(np.float32).reshape(self.values.shape)
 
     @property
     def interval(self) -> tuple[np.ndarray, np.ndarray]:
         """The 95% bootstrap interval of `mean` over pairs (Efron 1979), [*axes] each; NaN for fewer than two pairs."""
-        if self.done < 2:
-            nothing = np.full(self.values.shape[1:], np.nan, np.float32)
-            return nothing, nothing
-        done = self._run()
-        chosen = np.random.default_rng(0).multinomial(self.done, done / done.sum(), BOOTSTRAP_SAMPLES)
-        samples = self._sums(chosen.astype(np.float64))
-        several = np.isfinite(self.values).sum(0) > 1  # one pair drawn again and again looks certain
-        some = np.isfinite(samples).any(0) & several
-        low, high = np.nanpercentile(np.where(some, samples, 0), [2.5, 97.5], axis=0)
-        return np.where(some, low, np.nan).astype(np.float32), np.where(some, high, np.nan).astype(np.float32)
+        effects, gaps = self._effects_and_gaps()
+        ends = np.full((2, effects.shape[1]), np.nan, np.float32)
+        if self.done > 1:
+            chances = self._run() / self.done
+            drawn = np.random.default_rng(0).multinomial(self.done, chances, BOOTSTRAP_SAMPLES).T.astype(np.float64)
+            several = np.flatnonzero(self.known.ravel() > 1)  # one pair drawn again and again looks certain
+            for start in range(0, len(several), CELLS_AT_ONCE):
+                cells = several[start : start + CELLS_AT_ONCE]
+                samples = _ratio(effects[:, cells].T @ drawn, gaps[:, cells].T @ drawn)
+                ends[:, cells] = _percentiles(samples)
+        low, high = ends.reshape(2, *self.values.shape[1:])
+        return low, high
 
     @property
     def agree(self) -> np.ndarray:
         """How many pairs have an effect of the mean's sign, [*axes]."""
         return (np.sign(self.normalized) == np.sign(self.mean)).sum(0).astype(np.int32)
 
-    def to_wire(self) -> dict[str, Any]:
-        low, high = self.interval
+    def to_wire(self, draft: bool = False) -> dict[str, Any]:
+        """As one object of plain JSON values, with what is derived; the interval only if this is no draft."""
+        nothing = np.full(self.values.shape[1:], np.nan, np.float32)
+        low, high = (nothing, nothing) if draft else self.interval
         return {
             **self.model_dump(mode="json"),
             "normalized": encode_array(self.normalized),
             "low": encode_array(low),
             "high": encode_array(high),
             "agree": encode_array(self.agree),
+            "known": encode_array(self.known),
             "done": self.done,
         }
 
+    @classmethod
+    def from_wire(cls, wire: Any) -> Any:
+        """`to_wire`'s object without what is derived."""
+        derived = ("normalized", "low", "high", "agree", "known", "done")
+        return {name: part for name, part in wire.items() if name not in derived} if isinstance(wire, dict) else wire
 
-class Measured(_Part):
+
+def _ratio(above: np.ndarray, below: np.ndarray) -> np.ndarray:
+    """One through the other, float32; NaN where that is no number."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ratio = above / below
+    return np.where(np.isfinite(ratio), ratio, np.nan).astype(np.float32)
+
+
+def _percentiles(samples: np.ndarray) -> np.ndarray:
+    """2.5 and 97.5% of [cell, sample], [2, cell]: of those samples that are numbers."""
+    whole = ~np.isnan(samples).any(1)
+    ends = np.full((2, len(samples)), np.nan)
+    if whole.any():
+        ends[:, whole] = np.percentile(samples[whole], [2.5, 97.5], axis=1)
+    some = ~whole & ~np.isnan(samples).all(1)
+    if some.any():
+        ends[:, some] = np.nanpercentile(samples[some], [2.5, 97.5], axis=1)
+    return ends
+
+
+class Measured(Part):
     """One metric of a sweep: its raw values [*axes], those of the two unpatched runs, and those of each pair.
 
     `warnings` say what is wrong with its scale.
@@ -191,8 +258,47 @@ class Measured(_Part):
     warnings: list[str] = Field(default_factory=list)
     pairs: PairValues | None = None
 
+    def normalized(self, direction: Any) -> np.ndarray:
+        """Effects in units of the gap between the two runs: `Result.normalized` of this metric."""
+        if self.pairs is not None:
+            return self.pairs.mean
+        clean, corrupt = self.baselines.get("clean"), self.baselines.get("corrupt")
+        if clean is None or corrupt is None or clean == corrupt:
+            return np.full_like(self.values, np.nan)
+        base = corrupt if direction == "denoise" else clean
+        return ((self.values.astype(np.float64) - base) / (clean - corrupt)).astype(np.float32)
 
-class Result(_Part):
+    def scale_text(self, direction: Any) -> str:
+        """What 0 and 1 (or -1) of `normalized` are, with the two baselines, as a sentence; empty without a scale."""
+        clean, corrupt = self.baselines.get("clean"), self.baselines.get("corrupt")
+        if clean is None or corrupt is None or clean == corrupt:
+            return ""
+        mean = "the pairs' mean " if self.pairs is not None else "the "
+        ends = [f"{end:+.3g}".replace("-", "\u2212") for end in (clean, corrupt)]
+        said = f"{mean}clean run ({ends[0]})", f"{mean}corrupt run ({ends[1]})"
+        if direction == "denoise":
+            return f"0 is {said[1]}, 1 is {said[0]}; {self.label}."
+        return f"0 is {said[0]}, \u22121 is {said[1]}; {self.label}."
+
+    def to_wire(self, direction: Any, draft: bool = False) -> dict[str, Any]:
+        """As one object of plain JSON values, with what is derived."""
+        return {
+            **self.model_dump(mode="json", exclude={"pairs"}),
+            "pairs": self.pairs and self.pairs.to_wire(draft),
+            "normalized": encode_array(self.normalized(direction)),
+            "scale_text": self.scale_text(direction),
+        }
+
+    @classmethod
+    def from_wire(cls, wire: Any) -> Any:
+        """`to_wire`'s object without what is derived."""
+        if not isinstance(wire, dict):
+            return wire
+        kept = {name: part for name, part in wire.items() if name not in ("normalized", "scale_text")}
+        return {**kept, "pairs": PairValues.from_wire(kept.get("pairs"))}
+
+
+class Result(Part):
     """What a method measured.
 
     Attributes:
@@ -211,6 +317,8 @@ class Result(_Part):
         prompts: "clean" and "corrupt", as they were run.
         counterparts: for each position of the patched prompt, the position of the other prompt that corresponds to it;
             None if all correspond to themselves.
+        unpatched: for each cell, how many of its positions were left as they are, since the other prompt has no token
+            there; None if that happened in none.
         measures: every metric of the sweep by name, the one in `values` among them; see `of`.
         pairs: for a data set, the metric of every pair; `values` and `baselines` are then means.
         top: for each cell the likeliest tokens of the patched run, [*axes, k], if they were asked for.
@@ -231,6 +339,7 @@ class Result(_Part):
     prompts: dict[str, Prompt]
     places: dict[str, list[int | list[int]]] = Field(default_factory=dict)
     counterparts: list[int | None] | None = None
+    unpatched: Array | None = None
     measures: dict[str, Measured] = Field(default_factory=dict)
     pairs: PairValues | None = None
     top: TopTokens | None = None
@@ -270,6 +379,8 @@ class Result(_Part):
         measured = [(part.values.shape, part.pairs) for part in self.measures.values()] + [(shape, self.pairs)]
         if any(s != shape or (p is not None and p.values.shape[1:] != shape) for s, p in measured):
             raise ValueError(f"every metric's values have to be shaped like the labels of the axes, {shape}")
+        if self.unpatched is not None and self.unpatched.shape != shape:
+            raise ValueError(f"unpatched has to be shaped like values, {shape}")
         if self.top is not None:
             shapes = {part.shape for part in (self.top.ids, self.top.logits, self.top.probs)}
             if len(shapes) != 1 or next(iter(shapes))[:-1] != shape:
@@ -284,13 +395,13 @@ class Result(_Part):
         0 is the clean run, -1 the corrupt one. So 0 is always "no effect". NaN everywhere if the two runs
         score the same. For a data set, the mean effect in units of the mean gap.
         """
-        if self.pairs is not None:
-            return self.pairs.mean
-        clean, corrupt = self.baselines.get("clean"), self.baselines.get("corrupt")
-        if clean is None or corrupt is None or clean == corrupt:
-            return np.full_like(self.values, np.nan)
-        base = corrupt if self.params.get("direction") == "denoise" else clean
-        return ((self.values.astype(np.float64) - base) / (clean - corrupt)).astype(np.float32)
+        return self._shown.normalized(self.params.get("direction"))
+
+    @property
+    def _shown(self) -> Measured:
+        return Measured(
+            label=self.metric_label, values=self.values, baselines=self.baselines, warnings=[], pairs=self.pairs
+        )
 
     @property
     def complete(self) -> bool:
@@ -301,15 +412,7 @@ class Result(_Part):
     @property
     def scale_text(self) -> str:
         """What 0 and 1 (or -1) of `normalized` are, with the two baselines, as a sentence; empty without a scale."""
-        clean, corrupt = self.baselines.get("clean"), self.baselines.get("corrupt")
-        if clean is None or corrupt is None or clean == corrupt:
-            return ""
-        mean = "the pairs' mean " if self.pairs is not None else "the "
-        ends = [f"{end:+.3g}".replace("-", "\u2212") for end in (clean, corrupt)]
-        said = f"{mean}clean run ({ends[0]})", f"{mean}corrupt run ({ends[1]})"
-        if self.params.get("direction") == "denoise":
-            return f"0 is {said[1]}, 1 is {said[0]}; {self.metric_label}."
-        return f"0 is {said[0]}, \u22121 is {said[1]}; {self.metric_label}."
+        return self._shown.scale_text(self.params.get("direction"))
 
     def of(self, metric: str) -> Result:
         """The same sweep judged by another of its metrics; the arrays are shared.
@@ -338,10 +441,16 @@ class Result(_Part):
         effect = table["normalized"] if table["normalized"].notna().any() else table["value"]
         return table.loc[effect.abs().sort_values(ascending=False, kind="stable").index[:k]].reset_index(drop=True)
 
-    def to_wire(self) -> dict[str, Any]:
-        """The result as one object of plain JSON values, with `normalized` for those who only read it."""
-        wire = {**self.model_dump(mode="json", exclude={"pairs"}), "normalized": encode_array(self.normalized)}
-        return {**wire, "pairs": self.pairs and self.pairs.to_wire(), "scale_text": self.scale_text}
+    def to_wire(self, draft: bool = False) -> dict[str, Any]:
+        """The result as one object of plain JSON values, with what is derived, for those who only read it.
+
+        Args:
+            draft: leave out what takes long, intervals and other metrics, while the result still fills.
+        """
+        direction = self.params.get("direction")
+        shown = {name: part for name, part in self._shown.to_wire(direction, draft).items() if name in _DERIVED}
+        measures = {} if draft else {name: part.to_wire(direction) for name, part in self.measures.items()}
+        return {**self.model_dump(mode="json", exclude={"pairs", "measures"}), **shown, "measures": measures}
 
     def to_json(self) -> str:
         """The result as JSON text; `Result.from_json` reads it again, bit for bit."""
@@ -354,26 +463,16 @@ class Result(_Part):
         Raises:
             ValueError: no JSON, another schema version, or a field that is missing, unknown or wrong.
         """
-        try:
-            wire = json.loads(text)
-        except (ValueError, RecursionError) as problem:
-            raise ValueError(f"This is no JSON: {problem}") from None
-        return cls.from_wire(wire)
+        return cls.from_wire(read_wire(text))
 
     @classmethod
     def from_wire(cls, wire: Any) -> Result:
         """`from_json` for an object that is already parsed."""
-        if not isinstance(wire, dict) or "schema_version" not in wire:
-            raise ValueError("This JSON is no Hookscope result: it has no schema_version.")
-        if wire["schema_version"] != SCHEMA_VERSION:
-            raise ValueError(
-                f"This result has schema version {wire['schema_version']!r}, and this Hookscope reads version "
-                f"{SCHEMA_VERSION}. Update Hookscope, or run the method again."
-            )
+        check_version(wire)
         kept = {name: value for name, value in wire.items() if name not in ("normalized", "scale_text")}
-        if isinstance(kept.get("pairs"), dict):
-            derived = ("normalized", "low", "high", "agree", "done")
-            kept["pairs"] = {name: value for name, value in kept["pairs"].items() if name not in derived}
+        kept["pairs"] = PairValues.from_wire(kept.get("pairs"))
+        if isinstance(kept.get("measures"), dict):
+            kept["measures"] = {name: Measured.from_wire(part) for name, part in kept["measures"].items()}
         return cls.model_validate(kept)
 
     def to_dataframe(self) -> pandas.DataFrame:

@@ -28,23 +28,34 @@ class Turn:
         model: whose turn it is.
         users_hooks: names of hook points and modules that carried hooks of a user's own when the turn began. They act
             on every run, as they would on the user's own.
+        memo: what was computed in this turn and is wanted again, for another pair, say.
     """
 
     def __init__(self, model: LanguageModel):
         self.model = model
+        self.memo: dict[Any, Any] = {}
 
     def __enter__(self) -> Turn:
+        self._gates: list[Any] = []
+        self.model.lock.acquire()
+        try:
+            self._begin()
+        except BaseException:  # an interrupt, too: a model that stays locked hangs every widget
+            self.__exit__()
+            raise
+        return self
+
+    def _begin(self) -> None:
         raw = self.model.raw
         entrances = [raw.embed, raw.blocks[0]] if hasattr(raw, "embed") else [raw.blocks[0]]
-        self.model.lock.acquire()
         self._owner = threading.get_ident()
         give_up = time.monotonic() + SETTLING
         while self.model.hook_handles(temporary=True) and time.monotonic() < give_up:
             time.sleep(0.005)  # perhaps another thread's run with hooks, which is over soon
         self._hooks = self.model.hook_handles()
         self.users_hooks = self.model.users_hooks()
-        self._gates = [module.register_forward_pre_hook(self._wait) for module in entrances]
-        return self
+        for module in entrances:
+            self._gates.append(module.register_forward_pre_hook(self._wait))
 
     def __exit__(self, *_: object) -> None:
         for gate in self._gates:

@@ -25,8 +25,8 @@ from ..prompts import PromptPair, Side, TokenizedPair, as_pair, tokenize
 from ..results import Result
 from ..turn import Turn
 from .cells import Positions, Where, cells_of, choose_axes
-from .over_pairs import steps_over_pairs
-from .sweep import Readings, Step, Sweep, bind
+from .over_pairs import naming, steps_over_pairs
+from .sweep import BaseRuns, Readings, Step, Sweep
 
 Direction = Literal["denoise", "noise"]
 STREAMING = Limits(seconds=0.1)  # so that cells come while one looks on, and a cancel is quick
@@ -149,14 +149,18 @@ def activation_patching_steps(
         limits=limits or STREAMING,
     )
     measures = as_measures(metric)
+    many = isinstance(pair, PromptPairs)
     tokenized = tokenize_all(model, pair, measures)
+    readings = readings_of(tokenized, fixed.base_side, at, measures, many)
+    fixed = replace(fixed, top_k=0) if many else fixed
     with Turn(model) as turn:
-        if isinstance(pair, PromptPairs):
+        runs = BaseRuns(turn, tokenized, readings, [(fixed.activation, fixed.value)], fixed.top_k)
+        sweeps = [_PairSweep(runs, i, fixed) for i in range(len(tokenized))]
+        if many:
             tokens = [one.texts[fixed.base_side] for one in tokenized]
-            sweeps = [_PairSweep(turn, one, replace(fixed, top_k=0), measures) for one in tokenized]
             yield from steps_over_pairs(sweeps, tokens, [one.pair for one in tokenized])
         else:
-            yield from _PairSweep(turn, tokenized[0], fixed, measures).steps()
+            yield from sweeps[0].steps()
 
 
 @dataclass(frozen=True)
@@ -184,7 +188,7 @@ class Fixed:
             "axes": list(self.axes),
             "direction": self.direction,
             "value": self.value.model_dump(mode="json"),
-            "at": self.at,
+            "at": None if self.at is None else int(self.at),
             "top_k": self.top_k,
             **self.where.model_dump(mode="json", exclude_none=True),
         }
@@ -222,31 +226,41 @@ def tokenize_all(model: LanguageModel, pair: Any, measures: list[Measure]) -> li
     """
     many = isinstance(pair, PromptPairs)
     tokenized = [tokenize(model, one) for one in (pair.pairs if many else [as_pair(pair)])]
+    needs = sorted({need for measure in measures for need in measure.needs})
     for i, one in enumerate(tokenized):
-        try:
-            one.refuse(sorted({need for measure in measures for need in measure.needs}))
-        except ValueError as problem:
-            raise ValueError(f"Pair {i} (“{one.pair.clean}”): {problem}" if many else str(problem)) from None
+        with naming(i, one.pair, many):
+            one.refuse(needs)
     return tokenized
+
+
+def readings_of(
+    tokenized: Sequence[TokenizedPair], side: Side, at: int | None, measures: list[Measure], many: bool
+) -> list[Readings]:
+    """What is read of each pair.
+
+    Raises:
+        ValueError: a position that a prompt does not have; of a data set, which pair's.
+    """
+    made = []
+    for i, one in enumerate(tokenized):
+        with naming(i, one.pair, many):
+            made.append(Readings.of(one, side, at, measures))
+    return made
 
 
 @dataclass
 class _PairSweep:
     """One pair's sweep: `steps` binds it to its runs and goes through its cells."""
 
-    turn: Turn
-    tokenized: TokenizedPair
+    runs: BaseRuns
+    pair: int
     fixed: Fixed
-    measures: list[Measure]
 
     def steps(self) -> Iterator[Step]:
         began = time.perf_counter()
-        fixed, side = self.fixed, self.fixed.base_side
-        readings = Readings.of(self.tokenized, side, fixed.at, self.measures)
-        binding = bind(self.turn, self.tokenized, readings, [(fixed.activation, fixed.value)])
-        cells = cells_of(binding, fixed.activation, fixed.axes, fixed.value, fixed.where, self.tokenized.texts[side])
-        trials = binding.trials(fixed.activation)
-        sweep = Sweep(binding, readings, self.tokenized, fixed.top_k, fixed.limits, began)
-        yield from sweep.steps(
-            "activation_patching", fixed.params(self.tokenized.pair), cells, trials, key=fixed.activation
-        )
+        fixed, tokenized = self.fixed, self.runs.tokenized[self.pair]
+        sweep = Sweep(self.runs, self.pair, fixed.top_k, fixed.limits, began)
+        texts = tokenized.texts[fixed.base_side]
+        cells = cells_of(sweep.binding, fixed.activation, fixed.axes, fixed.value, fixed.where, texts)
+        trials = sweep.binding.trials(fixed.activation)
+        yield from sweep.steps("activation_patching", fixed.params(tokenized.pair), cells, trials, fixed.activation)

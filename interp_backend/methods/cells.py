@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 from ..binding import Binding
-from ..executor import Edit
+from ..edits import Edit
 from ..interventions import Intervention, Value, as_value, check_activation, in_range
 from ..model import ACTIVATIONS, LanguageModel
 from ..results import Result
@@ -96,11 +96,7 @@ class Cells:
     def edits(self, binding: Binding, index: tuple[int, ...], draw: int) -> list[Edit]:
         """What is patched in one cell; nothing where the other prompt has no token that corresponds."""
         at: dict[str, Any] = {axis: self.places[axis][i] for axis, i in zip(self.axes, index)}
-        position = at.get("position")
-        if position is None:
-            positions = tuple(range(len(binding.base.tokens)))
-        else:
-            positions = tuple(position) if isinstance(position, list) else (position,)
+        positions = self._positions(binding, at)
         entry = at.get("source", at.get("neuron"))
         entries = None if entry is None else (entry,)
         made = [
@@ -108,6 +104,18 @@ class Cells:
             for layer in layers_of(at["layer"], self.window, binding.model.n_layers)
         ]
         return [edit for edit in made if edit is not None]
+
+    def left_out(self, binding: Binding, index: tuple[int, ...]) -> int:
+        """How many of a cell's positions are left as they are, since nothing corresponds to them."""
+        at = {axis: self.places[axis][i] for axis, i in zip(self.axes, index)}
+        return binding.left_out(self._positions(binding, at), self.value)
+
+    @staticmethod
+    def _positions(binding: Binding, at: Mapping[str, Any]) -> tuple[int, ...]:
+        position = at.get("position")
+        if position is None:
+            return tuple(range(len(binding.base.tokens)))
+        return tuple(position) if isinstance(position, list) else (position,)
 
 
 def layers_of(layer: Any, window: int, n_layers: int) -> range:

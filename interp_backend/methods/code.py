@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from keyword import iskeyword
 from typing import Any
 
 from ..interventions import as_value
@@ -19,7 +20,10 @@ def python_code(model_code: str | None, params: Mapping[str, Any]) -> str:
     Args:
         model_code: an expression that loads the model; None for an object of the user's own, which is then called
             `model`.
-        params: of a result of `activation_patching`.
+        params: of a result of `activation_patching`, perhaps from somebody's file: what is no plain value is refused.
+
+    Raises:
+        ValueError: parameters that are none of `activation_patching`.
     """
     lines = ["import interp_backend as ib", ""]
     lines.append("# model: the one that you gave to the widget" if model_code is None else f"model = {model_code}")
@@ -29,6 +33,8 @@ def python_code(model_code: str | None, params: Mapping[str, Any]) -> str:
         lines += ["    ]", ")"]
     else:
         lines.append(f"pair = {_pair(PromptPair.model_validate(params['pair']))}")
+    if _metric_name(params["metric"]) not in METRICS:
+        lines.append(f"# {_metric_name(params['metric'])}: your own function of the logits")
     lines += ["result = ib.activation_patching(", "    model,", "    pairs," if params.get("pairs") else "    pair,"]
     lines += [f"    {name}={text}," for name, text in _arguments(params)]
     return "\n".join([*lines, ")", "result.plot()", ""])
@@ -37,9 +43,7 @@ def python_code(model_code: str | None, params: Mapping[str, Any]) -> str:
 def _arguments(params: Mapping[str, Any]) -> list[tuple[str, str]]:
     """The arguments that say something: those that differ from the function's own choice."""
     arguments = [(name, repr(params[name])) for name in ("activation", "direction")]
-    metric, _, at = params["metric"].partition("@")
-    name = repr(metric) if metric in METRICS else metric  # a function of the user's own, by its name
-    arguments.append(("metric", f"({name}, {at})" if at else name))
+    arguments.append(("metric", _metric(params["metric"])))
     if tuple(params["axes"]) != axes_of(params["activation"])[0]:
         arguments.append(("axes", repr(tuple(params["axes"]))))
     value = as_value(params.get("value", "other"))
@@ -51,6 +55,22 @@ def _arguments(params: Mapping[str, Any]) -> list[tuple[str, str]]:
     if params.get("window", 1) != 1:
         arguments.append(("window", repr(params["window"])))
     return arguments + [(name, repr(params[name])) for name in _WHERE if params.get(name) is not None]
+
+
+def _metric(named: str) -> str:
+    """A metric of a result, "name" or "name@position", as an argument."""
+    _, at_sign, at = named.partition("@")
+    if at_sign and not at.removeprefix("-").isdecimal():
+        raise ValueError(f"A metric is read at a position, a whole number, not {at!r}.")
+    name = _metric_name(named)
+    text = repr(name) if name in METRICS else name
+    return f"({text}, {int(at)})" if at_sign else text
+
+
+def _metric_name(named: str) -> str:
+    """What a metric is called in code: as it is, if that can be written there (a lambda has no such name)."""
+    name = named.partition("@")[0]
+    return name if name.isidentifier() and not iskeyword(name) else "my_metric"
 
 
 def _pair(pair: PromptPair) -> str:

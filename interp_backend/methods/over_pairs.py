@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, Protocol
 
 import numpy as np
@@ -37,25 +38,27 @@ def steps_over_pairs(
     mean: _Mean | None = None
     for i, sweep in enumerate(sweeps):
         step: Step | None = None
-        for step in _naming(i, pairs[i], sweep.steps()):
-            if mean is None:
-                mean = _Mean(step.result, tokens, pairs)
-                yield mean.step([], 0, began, None)
-                started = time.perf_counter()
-            elif step.cells:
-                yield mean.step([], i, began, None)  # a chance to stop
+        with naming(i, pairs[i]):
+            for step in sweep.steps():
+                if mean is None:
+                    mean = _Mean(step.result, tokens, pairs)
+                    yield mean.step([], 0, began, None)
+                    started = time.perf_counter()
+                elif step.cells:
+                    yield mean.step([], i, began, None)  # a chance to stop
         assert step is not None and mean is not None
         mean.take(i, step.result)
         left = (time.perf_counter() - started) / (i + 1) * (len(pairs) - i - 1)
         yield mean.step(list(range(mean.result.values.size)), i + 1, began, left)
 
 
-def _naming(i: int, pair: PromptPair, steps: Iterator[Step]) -> Iterator[Step]:
-    """The steps; what is wrong with one pair of many is said of it."""
+@contextmanager
+def naming(i: int, pair: PromptPair, many: bool = True) -> Iterator[None]:
+    """What is wrong with one pair of many is said of it."""
     try:
-        yield from steps
+        yield
     except ValueError as problem:
-        if type(problem) is not ValueError:  # a metric's own failure is not the pair's
+        if type(problem) is not ValueError or not many:  # a metric's own failure is not the pair's
             raise
         raise ValueError(f"Pair {i} (“{pair.clean}”): {problem}") from None
 
@@ -96,6 +99,7 @@ class _Mean:
         self._metric = first.params["metric"]
         shown = measures[self._metric]
         self._states = np.full((len(labels), *shape), NOT_COMPUTED, np.uint8)
+        self._warnings, self._executors, self._reasons = dict[str, None](), dict[str, None](), dict[str, None]()
         self.result = first.model_copy(
             update={
                 "places": places,
@@ -106,6 +110,7 @@ class _Mean:
                 "measures": measures,
                 "pairs": shown.pairs,
                 "counterparts": None,
+                "unpatched": None,
                 "top": None,
                 "top_runs": {},
                 "tokens": {},
@@ -143,11 +148,26 @@ class _Mean:
             pairs.clean[i], pairs.corrupt[i] = measured.baselines["clean"], measured.baselines["corrupt"]
             self._update(name, self.result.measures[name], pairs, i + 1)
         self._update_states(i + 1)
+        if result.unpatched is not None:
+            if self.result.unpatched is None:
+                self.result.unpatched = np.zeros(self.result.values.shape, np.int32)
+            self.result.unpatched[at] = np.maximum(self.result.unpatched[at], result.unpatched)
+        self._account(result)
+
+    def _account(self, result: Result) -> None:
+        """What one pair's provenance adds to that of all."""
         # About the mean's own scale; those of single pairs would drown it.
-        warnings = [
-            said for said in result.provenance["warnings"] if said not in result.measures[self._metric].warnings
-        ]
-        self.result.provenance["warnings"] = warnings + self.result.measures[self._metric].warnings
+        own, shown = result.provenance, self.result.measures[self._metric].warnings
+        self._warnings |= dict.fromkeys(
+            said for said in own["warnings"] if said not in result.measures[self._metric].warnings
+        )
+        self._executors |= dict.fromkeys([own["executor"]])
+        self._reasons |= dict.fromkeys([own["executor_reason"]] if own["executor_reason"] else [])
+        self.result.provenance.update(
+            warnings=[*self._warnings, *shown],
+            executor=" and ".join(self._executors),
+            executor_reason="; ".join(self._reasons) or None,
+        )
 
     @staticmethod
     def _update(name: str, measured: Measured, pairs: PairValues, done: int) -> None:

@@ -9,18 +9,19 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..binding import Binding
-from ..executor import Edit, Limits
-from ..interventions import Intervention, check_activation
+from ..edits import Edit
+from ..executor import Limits
+from ..interventions import Intervention, as_tuple, check_activation
 from ..loading import load_model
-from ..metrics import Measure, MetricLike, as_measures
+from ..metrics import MetricLike, as_measures
 from ..model import LanguageModel
 from ..pairs import PromptPairs
-from ..prompts import PromptPair, Side, TokenizedPair
+from ..prompts import PromptPair, Side
 from ..results import Result
 from ..turn import Turn
-from .activation_patching import STREAMING, Direction, tokenize_all
+from .activation_patching import STREAMING, Direction, readings_of, tokenize_all
 from .over_pairs import steps_over_pairs
-from .sweep import Readings, Step, Sweep, bind
+from .sweep import BaseRuns, Step, Sweep
 
 MOST = 2000
 
@@ -74,18 +75,44 @@ def patch_together_steps(
         raise ValueError(f"There is no direction {direction!r}. Choose denoise or noise.")
     measures = as_measures(metric)
     many = isinstance(pair, PromptPairs)
+    side: Side = "corrupt" if direction == "denoise" else "clean"
     tokenized = tokenize_all(model, pair, measures)
+    readings = readings_of(tokenized, side, at, measures, many)
+    params = {
+        "direction": direction,
+        "at": None if at is None else int(at),
+        "top_k": 0 if many else top_k,
+        "interventions": [[one.model_dump(mode="json") for one in part] for part in parts],
+    }
     with Turn(model) as turn:
-        top_k = 0 if many else top_k
+        uses = [(one.activation, one.value) for part in parts for one in part]
+        runs = BaseRuns(turn, tokenized, readings, uses, params["top_k"])
+        tokens = [one.texts[side] for one in tokenized]
+        longest = max(map(len, tokens))
         sweeps = [
-            _TogetherSweep(turn, one, parts, direction, measures, at, top_k, limits or STREAMING) for one in tokenized
+            _TogetherSweep(runs, i, _fitting(parts, len(own), longest), params, limits or STREAMING)
+            for i, own in enumerate(tokens)
         ]
         if many:
-            yield from steps_over_pairs(
-                sweeps, [one.texts[s.side] for one, s in zip(tokenized, sweeps)], [one.pair for one in tokenized]
-            )
+            yield from steps_over_pairs(sweeps, tokens, [one.pair for one in tokenized])
         else:
             yield from sweeps[0].steps()
+
+
+def _fitting(parts: list[list[Intervention]], length: int, longest: int) -> list[list[Intervention]]:
+    """The parts without positions, counted from the end, that a longer prompt of the data set has and this one not."""
+
+    def here(position: int) -> bool:
+        return not -longest <= position < -length
+
+    def fitting(one: Intervention) -> Intervention | None:
+        several = one.position if isinstance(one.position, tuple) else (one.position,)
+        kept = tuple(p for p in several if p is None or here(p))
+        if len(kept) == len(several):
+            return one
+        return one.model_copy(update={"position": kept}) if kept else None
+
+    return [[made for one in part if (made := fitting(one)) is not None] for part in parts]
 
 
 def _parts(model: LanguageModel, interventions: Any) -> list[list[Intervention]]:
@@ -109,34 +136,17 @@ def _parts(model: LanguageModel, interventions: Any) -> list[list[Intervention]]
 class _TogetherSweep:
     """The joint and the single runs of one pair."""
 
-    turn: Turn
-    tokenized: TokenizedPair
+    runs: BaseRuns
+    pair: int
     parts: list[list[Intervention]]
-    direction: Direction
-    measures: list[Measure]
-    at: int | None
-    top_k: int
+    params: dict[str, Any]
     limits: Limits
 
-    @property
-    def side(self) -> Side:
-        return "corrupt" if self.direction == "denoise" else "clean"
-
     def steps(self) -> Iterator[Step]:
-        began = time.perf_counter()
-        everything = [one for part in self.parts for one in part]
-        readings = Readings.of(self.tokenized, self.side, self.at, self.measures)
-        binding = bind(self.turn, self.tokenized, readings, [(one.activation, one.value) for one in everything])
-        activations = sorted({one.activation for one in everything})
-        trials = [trial for activation in activations for trial in binding.trials(activation)]
-        params = {
-            "pair": self.tokenized.pair.model_dump(mode="json"),
-            "direction": self.direction,
-            "at": self.at,
-            "top_k": self.top_k,
-            "interventions": [[one.model_dump(mode="json") for one in part] for part in self.parts],
-        }
-        sweep = Sweep(binding, readings, self.tokenized, self.top_k, self.limits, began)
+        sweep = Sweep(self.runs, self.pair, self.params["top_k"], self.limits, time.perf_counter())
+        activations = sorted({activation for activation, _ in self.runs.uses})
+        trials = [trial for activation in activations for trial in sweep.binding.trials(activation)]
+        params = {"pair": self.runs.tokenized[self.pair].pair.model_dump(mode="json"), **self.params}
         yield from sweep.steps("patch_together", params, _Runs(self.parts), trials, tuple(activations))
 
 
@@ -166,8 +176,19 @@ class _Runs:
         return ((i,) for i in range(len(self.parts) + 1))
 
     def edits(self, binding: Binding, index: tuple[int, ...], draw: int) -> list[Edit]:
-        chosen = [one for part in self.parts for one in part] if index[0] == 0 else self.parts[index[0] - 1]
-        return binding.together(chosen, draw)
+        return binding.together(self._chosen(index), draw)
+
+    def left_out(self, binding: Binding, index: tuple[int, ...]) -> int:
+        length = len(binding.base.tokens)
+        return sum(
+            binding.left_out([p % length for p in as_tuple(one.position, length)], one.value)
+            for one in self._chosen(index)
+        )
+
+    def _chosen(self, index: tuple[int, ...]) -> list[Intervention]:
+        if index[0]:
+            return self.parts[index[0] - 1]
+        return [one for part in self.parts for one in part]
 
 
 def _words(one: Intervention) -> str:

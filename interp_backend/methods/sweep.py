@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -10,12 +11,13 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 
-from ..binding import Binding
-from ..executor import Edit, Limits, Pass, run_patched, why_not_packed
+from ..binding import Binding, hook_names
+from ..edits import Edit
+from ..executor import Limits, Pass, run_patched, why_not_packed
 from ..interventions import Value
 from ..metrics import Measure, Reference, baseline_warnings
 from ..prompts import Side, TokenizedPair
-from ..recording import Recording
+from ..recording import Recording, record
 from ..results import (
     COMPUTED,
     NO_COUNTERPART,
@@ -31,6 +33,8 @@ from ..turn import Turn
 from .provenance import provenance
 from .top_tokens import texts_of, top_tokens
 
+TOKENS_AHEAD = 512  # of pairs that are run together before their turn
+
 
 class AnyCells(Protocol):
     """Places of a sweep: named axes, and what is patched at each index."""
@@ -44,6 +48,7 @@ class AnyCells(Protocol):
     @property
     def shape(self) -> tuple[int, ...]: ...
     def indices(self) -> Iterator[tuple[int, ...]]: ...
+    def left_out(self, binding: Binding, index: tuple[int, ...]) -> int: ...
     def edits(self, binding: Binding, index: tuple[int, ...], draw: int) -> list[Edit]: ...
 
 
@@ -88,6 +93,7 @@ class Readings:
                 return length - 1, other_length - 1  # what comes next: the ends of both prompts correspond
             if isinstance(position, bool) or not hasattr(position, "__index__"):
                 raise ValueError(f"at is the position where metrics are read, a whole number, not {position!r}.")
+            position = operator.index(position)
             if not -length <= position < length:
                 raise ValueError(
                     f"There is no position {position} to read a metric at: the {side} prompt, which is patched, has "
@@ -132,38 +138,79 @@ class Readings:
         return made
 
 
-def bind(turn: Turn, tokenized: TokenizedPair, readings: Readings, uses: Sequence[tuple[str, Value]]) -> Binding:
-    """Run both prompts of a pair and whatever else these activations and values need."""
-    side: Side = readings.side
-    other: Side = "clean" if side == "corrupt" else "corrupt"
-    positions = (readings.base_positions, readings.other_positions)
-    return Binding(turn, tokenized.ids[side], tokenized.ids[other], tokenized.counterparts(side), positions, uses)
+class BaseRuns:
+    """Both unpatched runs of one pair or many. Pairs of one length are run together, a few ahead of their turn.
+
+    Args:
+        tokenized, readings: of each pair.
+        uses: activations and the values that will be put into them.
+        top_k: how many likely tokens will be kept.
+    """
+
+    def __init__(
+        self,
+        turn: Turn,
+        tokenized: Sequence[TokenizedPair],
+        readings: Sequence[Readings],
+        uses: Sequence[tuple[str, Value]],
+        top_k: int,
+    ):
+        self.turn, self.tokenized, self.readings, self.uses = turn, tokenized, readings, uses
+        needed = [one.vocabulary(top_k) for one in readings]
+        # The tokens that any of the pairs needs; None is all of them.
+        self.vocabulary = None if None in needed else sorted({token for some in needed if some for token in some})
+        self._ready: dict[int, list[Recording]] = {}
+
+    def bind(self, i: int) -> Binding:
+        """A pair's runs, bound to what will be put into them."""
+        if i not in self._ready:
+            ahead = self._like(i)
+            try:
+                self._record(ahead)
+            except ValueError:
+                self._record([i])  # whatever is wrong with another one is said at its own turn
+        side = self.readings[i].side
+        base, other = self._ready.pop(i)
+        return Binding(self.turn, base, other, self.tokenized[i].counterparts(side), self.uses)
+
+    def _like(self, i: int) -> list[int]:
+        """This pair and others to come whose prompts are as long, as many as may be held at a time."""
+        lengths = [tuple(len(one.ids[side]) for side in ("clean", "corrupt")) for one in self.tokenized]
+        most = max(1, TOKENS_AHEAD // sum(lengths[i]))
+        return [j for j in range(i, len(lengths)) if lengths[j] == lengths[i] and j not in self._ready][:most]
+
+    def _record(self, pairs: list[int]) -> None:
+        names = hook_names(self.turn.model, [activation for activation, _ in self.uses])
+        prompts, read = [], []
+        for i in pairs:
+            side, ids = self.readings[i].side, self.tokenized[i].ids
+            prompts += [ids[side], ids["clean" if side == "corrupt" else "corrupt"]]
+            read += [self.readings[i].base_positions, self.readings[i].other_positions]
+        made = record(self.turn, prompts, names, read, self.vocabulary)
+        self._ready.update({i: made[2 * at : 2 * at + 2] for at, i in enumerate(pairs)})
 
 
 class Sweep:
     """Patched runs of one bound prompt, read by some metrics.
 
     Args:
-        binding: the runs behind it.
-        readings: what is read where.
-        tokenized: the pair, for the result.
+        runs, pair: the runs behind it, and which pair's.
         top_k: how many likely tokens of each run to keep.
         began: when the work began, for the result's account of time.
     """
 
     def __init__(
         self,
-        binding: Binding,
-        readings: Readings,
-        tokenized: TokenizedPair,
+        runs: BaseRuns,
+        pair: int,
         top_k: int,
         limits: Limits,
         began: float,
     ):
-        self.binding, self.readings, self.tokenized = binding, readings, tokenized
+        self.binding = runs.bind(pair)
+        self.readings, self.tokenized, self.vocabulary = runs.readings[pair], runs.tokenized[pair], runs.vocabulary
         self.top_k, self.limits, self.began = top_k, limits, began
-        self.references = readings.references(binding.base, binding.other)
-        self.vocabulary = readings.vocabulary(top_k)
+        self.references = self.readings.references(self.binding.base, self.binding.other)
         self.columns = None if self.vocabulary is None else {token: i for i, token in enumerate(self.vocabulary)}
 
     def steps(
@@ -187,6 +234,10 @@ class Sweep:
             why_not_packed=reason,
         )
         result.state.flat[nowhere] = NO_COUNTERPART
+        if None in binding.counterparts:
+            left_out = np.array([cells.left_out(binding, index) for index in cells.indices()], np.int32)
+            left_out[nowhere] = 0
+            result.unpatched = left_out.reshape(cells.shape) if left_out.any() else None
         pending: dict[int, list[tuple[bool, torch.Tensor]]] = {}
         equal = self._take(result, pending, to_run, next(passes))
         total = len(to_run) - len(equal)
@@ -286,7 +337,8 @@ class Sweep:
     def _empty_measures(self, shape: tuple[int, ...]) -> dict[str, Measured]:
         made = {}
         for measure, reference in zip(self.readings.measures, self.references):
-            both = measure.of(torch.stack([reference.clean_logits, reference.corrupt_logits]), reference).tolist()
+            runs = torch.stack([reference.clean_logits, reference.corrupt_logits])
+            both = measure.of(runs, reference, self.columns).tolist()
             baselines = {side: finite_or_none(value) for side, value in zip(("clean", "corrupt"), both)}
             made[measure.name] = Measured(
                 label=measure.label,

@@ -24,6 +24,14 @@ export function divergingScale(
   return { fill, ink: (value) => readableInk(fill(value), ends.fg) };
 }
 
+/** One blue: from the ground at `from` to its full strength at `to`, which may be the smaller of the two. */
+export function sequentialScale(ends: { clean: Rgb; zero: Rgb; fg: Rgb }, from: number, to: number): Scale {
+  const fill = (value: number): Rgb => {
+    return mix(ends.zero, ends.clean, Math.min(1, Math.max(0, (value - from) / (to - from))));
+  };
+  return { fill, ink: (value) => readableInk(fill(value), ends.fg) };
+}
+
 /** The theme's own ink where it can be read, else black or white, one of which always can. */
 export function readableInk(ground: Rgb, preferred: Rgb): Rgb {
   if (contrast(ground, preferred) >= READABLE) return preferred;

@@ -1,4 +1,6 @@
 // Small fields beside menus. What is typed counts when the field is left or Enter is pressed.
+import { useEffect, useState } from "preact/hooks";
+import { useUniqueId } from "./unique_id";
 
 interface FieldProps {
   name: string;
@@ -7,35 +9,46 @@ interface FieldProps {
   value: string;
   /** How many characters it has room for. */
   size: number;
-  /** The id of the sentence that says what is wrong with it. */
-  problem: string | undefined;
-  onCommit(text: string): void;
+  /** Takes what was typed; what is wrong with it, as a sentence, where it can't. */
+  take(text: string): string | null;
 }
 
 /** Shows `value` until it is typed in, and again when it changes from outside. */
-export function SmallField({ name, label, help, value, size, problem, onCommit }: FieldProps) {
+export function SmallField({ name, label, help, value, size, take }: FieldProps) {
+  const [wrong, setWrong] = useState<string | null>(null);
+  const id = useUniqueId();
+  useEffect(() => setWrong(null), [value]);
   const commit = ({ currentTarget: field }: { currentTarget: HTMLInputElement }) => {
     if (field.value === field.defaultValue) return;
     field.defaultValue = field.value;
-    onCommit(field.value);
+    setWrong(take(field.value));
   };
   return (
-    <label class="hs-small-field" title={help}>
-      <span>{label}</span>
-      <input
-        key={value}
-        type="text"
-        data-hs={name}
-        size={size}
-        defaultValue={value}
-        spellcheck={false}
-        aria-invalid={problem !== undefined}
-        aria-describedby={problem}
-        onChange={commit}
-        // JupyterLab takes Enter from a field before it changes anything.
-        onKeyDown={(event) => event.key === "Enter" && commit(event)}
-      />
-    </label>
+    <>
+      <label class="hs-small-field" title={help}>
+        <span>{label}</span>
+        <input
+          key={value}
+          type="text"
+          data-hs={name}
+          size={size}
+          defaultValue={value}
+          spellcheck={false}
+          aria-invalid={wrong !== null}
+          aria-describedby={wrong === null ? undefined : id}
+          onChange={commit}
+          // JupyterLab takes Enter from a field before it changes anything.
+          onKeyDown={(event) => event.key === "Enter" && commit(event)}
+        />
+      </label>
+      <div role="alert" class="hs-complaints">
+        {wrong !== null && (
+          <p class="hs-error" id={id} data-hs="complaint">
+            {wrong}
+          </p>
+        )}
+      </div>
+    </>
   );
 }
 
@@ -60,8 +73,17 @@ export function SmallCheck({ name, label, checked, onChange }: CheckProps) {
   );
 }
 
-/** The number that was written, with any kind of minus; not a number where it is none. */
-export function parseNumber(text: string): number {
-  const plain = text.trim().replace("\u2212", "-");
-  return plain === "" ? Number.NaN : Number(plain);
+/** For a field of a number, written with any kind of minus. */
+export function takeNumber(good: (number: number) => boolean, wrong: string, use: (number: number) => void) {
+  return (text: string): string | null => {
+    const plain = text.trim().replace("\u2212", "-");
+    const number = plain === "" ? Number.NaN : Number(plain);
+    if (!good(number)) return wrong;
+    use(number);
+    return null;
+  };
+}
+
+export function isWhole(number: number, least: number, most: number): boolean {
+  return Number.isInteger(number) && number >= least && number <= most;
 }

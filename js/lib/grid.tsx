@@ -76,14 +76,14 @@ export function Grid(props: GridProps) {
 }
 
 /** Marks on which side there are columns that can't be seen. */
-function markEdges(scroller: HTMLElement): void {
+export function markEdges(scroller: HTMLElement): void {
   const { scrollLeft, clientWidth, scrollWidth } = scroller;
   scroller.dataset.left = String(scrollLeft > 0);
   scroller.dataset.right = String(scrollLeft + clientWidth < scrollWidth - 1);
 }
 
 /** Scrolls the grid, and nothing around it, until the cell can be seen. */
-function reveal(scroller: HTMLElement | null, layout: GridLayout, index: number): void {
+export function reveal(scroller: HTMLElement | null, layout: GridLayout, index: number): void {
   if (!scroller) return;
   const box = cellBox(layout, index);
   const right = box.left + layout.cellWidth - (scroller.clientWidth - layout.gutter);

@@ -58,7 +58,7 @@ interface OutlineProps {
   kind: "active" | "pin" | "picked";
 }
 
-function Outline({ layout, index, kind }: OutlineProps) {
+export function Outline({ layout, index, kind }: OutlineProps) {
   const style = pixels(cellBox(layout, index));
   return <i class={`hs-outline hs-outline-${kind}`} data-hs={kind} data-cell={index} style={style} />;
 }
@@ -67,7 +67,7 @@ function pixels(box: Partial<Box>) {
   return Object.fromEntries(Object.entries(box).map(([name, value]) => [name, `${value}px`]));
 }
 
-function useDensity(): number {
+export function useDensity(): number {
   const [density, setDensity] = useState(() => window.devicePixelRatio || 1);
   useEffect(() => {
     const query = matchMedia(`(resolution: ${density}dppx)`);

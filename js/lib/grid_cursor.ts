@@ -7,8 +7,11 @@ import { cellAt, type GridLayout } from "./grid_layout";
 /** A pointer that moves less has clicked. */
 const DRAG = 4;
 
+/** What a grid may do with its cells. */
+type Choosing = Pick<GridProps, "pinned" | "picked" | "onActive" | "onPin" | "onPick">;
+
 /** `place` is where the keyboard would go on from. */
-export function useCursor(props: GridProps, layout: GridLayout, reveal: (index: number) => void) {
+export function useCursor(props: Choosing, layout: GridLayout, reveal: (index: number) => void) {
   const { pinned, picked, onActive, onPin, onPick } = props;
   const [active, setActive] = useState<number | null>(null);
   const [cursor, setCursor] = useState<number | null>(null);
@@ -52,7 +55,7 @@ export function useCursor(props: GridProps, layout: GridLayout, reveal: (index: 
 export type Cursor = ReturnType<typeof useCursor>;
 
 /** What the pointer does over the cells: it hovers, clicks, and, with its button down, picks a rectangle. */
-export function usePointer({ picked, onPick }: GridProps, layout: GridLayout, cursor: Cursor) {
+export function usePointer({ picked, onPick }: Choosing, layout: GridLayout, cursor: Cursor) {
   const [brush, setBrush] = useState<Box | null>(null);
   const start = useRef<Point | null>(null);
   const brushed = useRef(false);

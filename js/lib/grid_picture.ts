@@ -114,8 +114,9 @@ function paintColumnLabels(context: Context, { shape, layout, palette }: Picture
 function paintLegend(context: Context, { legend, palette }: Picture, room: number): void {
   if (!legend) return;
   const height = Math.max(72, Math.min(160, room - 1));
+  const { scale, domain, low = -domain } = legend;
   for (let y = 0; y < height; y++) {
-    context.fillStyle = toCss(legend.scale.fill(legend.domain * (1 - (2 * y) / height)));
+    context.fillStyle = toCss(scale.fill(domain - ((domain - low) * y) / height));
     context.fillRect(0, y, 8, 1);
   }
   context.font = `${LABEL_SIZE}px ${palette.ui}`;

@@ -9,6 +9,8 @@ interface GridRowsProps {
   id: string;
   layout: GridLayout;
   describe(index: number): string;
+  /** Of many columns those that are in the document; all where left out. */
+  near?: number[] | undefined;
   place: number | null;
   pinned: number | null;
   picked: readonly number[];
@@ -16,7 +18,7 @@ interface GridRowsProps {
 
 export const cellId = (grid: string, index: number): string => `${grid}-cell-${index}`;
 
-export function GridRows({ id, layout, describe, place, pinned, picked }: GridRowsProps) {
+export function GridRows({ id, layout, describe, near, place, pinned, picked }: GridRowsProps) {
   const { columns } = layout;
   const rows = layout.panels * layout.rows;
   const isPicked = new Set(picked);
@@ -27,7 +29,7 @@ export function GridRows({ id, layout, describe, place, pinned, picked }: GridRo
       {shown.map((row) => (
         // biome-ignore lint/a11y: focus stays on the grid, which names the active cell
         <div key={row} role="row" aria-rowindex={row + 1}>
-          {range(columns).map((column) => {
+          {(near ?? range(columns)).map((column) => {
             const index = row * columns + column;
             return (
               // biome-ignore lint/a11y: focus stays on the grid, which names the active cell

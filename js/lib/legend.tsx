@@ -1,4 +1,4 @@
-// The key of a diverging scale: an upright gradient with zero in its middle.
+// The key of a scale: an upright gradient. Of a diverging one zero is in its middle.
 import { type Scale, toCss } from "./color";
 import { range } from "./range";
 
@@ -11,7 +11,10 @@ export interface LegendTick {
 
 export interface LegendScale {
   scale: Scale;
+  /** The value at the top. */
   domain: number;
+  /** The value at the bottom; left out where the scale is as far on both sides of zero. */
+  low?: number;
   ticks: LegendTick[];
 }
 
@@ -25,17 +28,21 @@ const STEPS = 24;
 const TICK_HEIGHT = 13;
 
 /** Where ticks stand, without those that would run into one that comes before them in the list. */
-export function placedTicks({ ticks, domain }: LegendScale, height: number): (LegendTick & { y: number })[] {
+export function placedTicks(
+  { ticks, domain, low = -domain }: LegendScale,
+  height: number,
+): (LegendTick & { y: number })[] {
   const placed: (LegendTick & { y: number })[] = [];
   for (const tick of ticks) {
-    const y = Math.min(height - 7, Math.max(7, ((1 - tick.value / domain) / 2) * height));
+    const y = Math.min(height - 7, Math.max(7, ((domain - tick.value) / (domain - low)) * height));
     if (placed.every((other) => Math.abs(other.y - y) >= TICK_HEIGHT)) placed.push({ ...tick, y });
   }
   return placed;
 }
 
 export function Legend({ height, help, ...legend }: LegendProps) {
-  const stops = range(STEPS + 1).map((i) => toCss(legend.scale.fill(legend.domain * ((2 * i) / STEPS - 1))));
+  const { scale, domain, low = -domain } = legend;
+  const stops = range(STEPS + 1).map((i) => toCss(scale.fill(low + ((domain - low) * i) / STEPS)));
   return (
     <div class="hs-legend" data-hs="legend" title={help} style={{ height: `${height}px` }}>
       {help && <span class="hs-sr">{help}</span>}

@@ -49,8 +49,13 @@ export function useTrait<T>(model: ViewModel, name: string): T {
   return value as T;
 }
 
-/** `selection` is the one trait that a view writes. */
-export function select(model: ViewModel, selection: Selection): void {
-  model.set("selection", selection);
+/** For the traits that a view may set by itself; others are asked for. */
+export function write(model: ViewModel, name: string, value: unknown): void {
+  model.set(name, value);
   model.save_changes();
+}
+
+/** Every view may set `selection`. */
+export function select(model: ViewModel, selection: Selection): void {
+  write(model, "selection", selection);
 }

@@ -6,7 +6,8 @@ import { Store } from "./store";
 export interface KernelEvent {
   kind: "event";
   id: string;
-  event: "accepted" | "partial" | "result" | "cancelled" | "error";
+  /** "accepted", "result", "error" or "cancelled", or the name of what comes before the result. */
+  event: string;
   [key: string]: unknown;
 }
 

@@ -1,7 +1,8 @@
 // What the kernel is doing for this view: progress, waiting, errors.
 import { useEffect, useState } from "preact/hooks";
+import { Button } from "./controls";
 import { seconds } from "./format";
-import type { Failure, Progress } from "./model";
+import type { Failure, Progress, Status, ViewModel } from "./model";
 import type { Waiting } from "./rpc";
 
 export function progressText({ done, total, seconds_left }: Progress): string {
@@ -40,6 +41,45 @@ export function WaitingWords({ waiting }: { waiting: Waiting }) {
         </span>
       )}
     </span>
+  );
+}
+
+interface RunStateProps {
+  model: ViewModel;
+  status: Status;
+  progress: Progress;
+  waiting: Waiting;
+  /** What runs, in a word. */
+  label: string;
+  /** What is said when nothing runs. */
+  summary: string;
+  onRun(): void;
+  onCancel(): void;
+}
+
+/** How far the kernel is, with a Cancel while it runs and a Run while there is no whole result. */
+export function RunState({
+  model,
+  status,
+  progress,
+  waiting,
+  label,
+  summary,
+  onRun,
+  onCancel,
+}: RunStateProps) {
+  const busy = status === "queued" || status === "running";
+  return (
+    <div class="hs-progress" data-hs="state" data-status={status}>
+      {busy && !model.readonly && <ProgressBar progress={progress} label={label} />}
+      {!busy && waiting === "no" && <span data-hs="summary">{summary}</span>}
+      <WaitingWords waiting={waiting} />
+      {!model.readonly && status !== "done" && (
+        <Button name={busy ? "cancel" : "run"} onClick={busy ? onCancel : onRun}>
+          {busy ? "Cancel" : "Run"}
+        </Button>
+      )}
+    </div>
   );
 }
 

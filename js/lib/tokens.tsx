@@ -7,6 +7,18 @@ export interface TokenPart {
 }
 
 const NAMED: Record<string, string> = { "\n": "\u23ce", "\t": "\u21e5", "\r": "\u240d", "\u007f": "\u2421" };
+/** What Unicode calls those that act without being seen; the others are shown by their numbers. */
+const NAMES = new Map(
+  [
+    [0x200b, "ZWSP ZWNJ ZWJ LRM RLM"],
+    [0x202a, "LRE RLE PDF LRO RLO"],
+    [0x2066, "LRI RLI FSI PDI"],
+  ].flatMap(([first, names]) =>
+    String(names)
+      .split(" ")
+      .map((name, i) => [Number(first) + i, name] as const),
+  ),
+);
 /** Controls, format and direction characters, spaces other than U+0020, fillers, lone surrogates. */
 const INVISIBLE =
   /[\p{Cc}\p{Cf}\p{Cs}\p{Zs}\p{Zl}\p{Zp}]|\u034f|[\u115f\u1160\u3164\uffa0]|\p{Variation_Selector}/u;
@@ -47,8 +59,8 @@ function standIn(char: string, edge: boolean): string | null {
   if (named) return named;
   const code = char.codePointAt(0) ?? 0;
   if (code < 0x20) return String.fromCodePoint(0x2400 + code);
-  if (INVISIBLE.test(char)) return `\u27e8${code.toString(16).toUpperCase().padStart(4, "0")}\u27e9`;
-  return null;
+  if (!INVISIBLE.test(char)) return null;
+  return `\u27e8${NAMES.get(code) ?? code.toString(16).toUpperCase().padStart(4, "0")}\u27e9`;
 }
 
 function append(parts: TokenPart[], mark: string | null, char: string): void {

@@ -21,12 +21,14 @@ interface TopTokensProps {
   tokens: TopToken[] | null;
   rows: number;
   logits: boolean;
+  /** What can be done with a token, around its text. */
+  around?: (token: TopToken, text: ComponentChildren) => ComponentChildren;
 }
 
 /** Smaller probabilities are shown as 0.00. */
 const SMALL = 0.005;
 
-export function TopTokens({ name, heading, tokens, rows, logits }: TopTokensProps) {
+export function TopTokens({ name, heading, tokens, rows, logits, around }: TopTokensProps) {
   return (
     <div class="hs-top" data-hs={`top-${name}`}>
       <div class="hs-top-head">{heading}</div>
@@ -34,7 +36,7 @@ export function TopTokens({ name, heading, tokens, rows, logits }: TopTokensProp
         <tbody>
           {range(rows).map((i) => {
             const token = tokens?.[i];
-            if (token) return <Row key={i} token={token} logits={logits} />;
+            if (token) return <Row key={i} token={token} logits={logits} around={around} />;
             return <Blank key={i} row={i} logits={logits} pending={tokens === null} />;
           })}
         </tbody>
@@ -43,12 +45,13 @@ export function TopTokens({ name, heading, tokens, rows, logits }: TopTokensProp
   );
 }
 
-function Row({ token, logits }: { token: TopToken; logits: boolean }) {
+function Row({ token, logits, around }: Pick<TopTokensProps, "logits" | "around"> & { token: TopToken }) {
+  const text = <Token text={token.token} />;
   const width = `${Math.min(1, Math.max(0, token.prob)) * 100}%`;
   return (
     <tr>
       <td title={`${visibleText(token.token)} · id ${token.id} · logit ${fixed(token.logit)}`}>
-        <Token text={token.token} />
+        {around ? around(token, text) : text}
       </td>
       <td class="hs-mini-cell" aria-hidden="true">
         <span class="hs-mini">

@@ -50,9 +50,14 @@ export function legendOf(sweep: Sweep, palette: Palette): LegendScale {
   return { scale: divergingScale(palette, domain), domain, ticks: legendTicks(sweep) };
 }
 
+export function intervalOf({ low, high }: Sweep, cell: number): [low: number, high: number] {
+  return [low?.[cell] ?? Number.NaN, high?.[cell] ?? Number.NaN];
+}
+
 /** A mean over pairs whose interval has zero in it could be no effect at all. */
-export function crossesZero({ low, high }: Sweep, cell: number): boolean {
-  return (low?.[cell] ?? Number.NaN) <= 0 && (high?.[cell] ?? Number.NaN) >= 0;
+export function crossesZero(sweep: Sweep, cell: number): boolean {
+  const [low, high] = intervalOf(sweep, cell);
+  return low <= 0 && high >= 0;
 }
 
 /** Paints what is at a place of the grid; a neuron shows its number, and its effect by colour alone. */

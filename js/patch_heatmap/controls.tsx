@@ -1,12 +1,13 @@
 // The row above the grid: what to patch, how to score it, which way, and how far the sweep is.
-import { Button, type Choice, Menu } from "../lib/controls";
+import { type Choice, Menu } from "../lib/controls";
 import { seconds } from "../lib/format";
 import { type Progress, type Status, useTrait, type ViewModel } from "../lib/model";
-import { ProgressBar, WaitingWords } from "../lib/status";
+import { RunState } from "../lib/status";
 import { useStore } from "../lib/store";
+import { measuresOf } from "./measures";
 import { unusual } from "./option_words";
 import { Options } from "./options";
-import { entryOf, type HeatmapInfo, PARAM_TRAITS } from "./params";
+import { entryOf, type HeatmapInfo, metricLabel, useParams } from "./params";
 import type { Sweep } from "./result";
 import type { HeatmapState } from "./state";
 
@@ -20,7 +21,7 @@ export function Menus({ model, state, sweep }: ControlsProps) {
   const info = useTrait<HeatmapInfo>(model, "info");
   // Watched so that the menus follow both what was asked for here and what Python sets.
   useStore(state.requested);
-  for (const name of PARAM_TRAITS) useTrait(model, name);
+  useParams(model);
   const params = state.params();
   const entry = entryOf(info, params);
   if (model.readonly) return <Fixed model={model} state={state} sweep={sweep} />;
@@ -60,10 +61,10 @@ export function Menus({ model, state, sweep }: ControlsProps) {
 function Fixed({ model, state, sweep }: ControlsProps) {
   const info = useTrait<HeatmapInfo>(model, "info");
   const params = state.params();
-  const measures = Object.entries(sweep?.json.measures ?? {});
+  const measures = measuresOf(sweep?.json);
   const metric = sweep?.json.params.metric ?? params.metric;
   const before = entryOf(info, params)?.label ?? params.activation;
-  const named = info.metrics.find(({ name }) => name === metric)?.label ?? metric;
+  const named = metricLabel(info, sweep?.json ?? { params });
   const direction = info.directions.find(({ name }) => name === params.direction)?.label ?? params.direction;
   const after = [direction, ...unusual(params, info, sweep)];
   const words = (parts: string[]) => (
@@ -78,7 +79,7 @@ function Fixed({ model, state, sweep }: ControlsProps) {
       <Menu
         name="metric"
         label="Metric"
-        choices={measures.map(([, { label }]) => ({ label }))}
+        choices={measures.map(([, label]) => ({ label }))}
         chosen={measures.findIndex(([name]) => name === metric)}
         shown={named}
         onChoose={(index) => state.showMeasure(measures[index]?.[0] ?? metric)}
@@ -92,30 +93,14 @@ export function Running({ model, state, sweep }: ControlsProps) {
   const status = useTrait<Status>(model, "status");
   const progress = useTrait<Progress>(model, "progress");
   const waiting = useStore(state.rpc.waiting);
-  const busy = status === "queued" || status === "running";
   return (
-    <div class="hs-progress" data-hs="state" data-status={status}>
-      {busy && !model.readonly && <ProgressBar progress={progress} label="Patching" />}
-      {!busy && waiting === "no" && <span data-hs="summary">{summary(status, progress, sweep)}</span>}
-      <WaitingWords waiting={waiting} />
-      {!model.readonly && <RunOrCancel status={status} busy={busy} state={state} />}
-    </div>
-  );
-}
-
-function RunOrCancel({ status, busy, state }: { status: Status; busy: boolean; state: HeatmapState }) {
-  if (status === "done") return null;
-  if (!busy) {
-    return (
-      <Button name="run" onClick={() => state.run({})}>
-        Run
-      </Button>
-    );
-  }
-  return (
-    <Button name="cancel" onClick={() => state.cancel()}>
-      Cancel
-    </Button>
+    <RunState
+      {...{ model, status, progress, waiting }}
+      label="Patching"
+      summary={summary(status, progress, sweep)}
+      onRun={() => state.run({})}
+      onCancel={() => state.cancel()}
+    />
   );
 }
 

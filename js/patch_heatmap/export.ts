@@ -2,6 +2,7 @@
 import { download } from "../lib/clipboard";
 import { type GridLabel, layoutGrid, PANEL_GAP } from "../lib/grid_layout";
 import { paintPicture } from "../lib/grid_picture";
+import { plainCell } from "../lib/table";
 import type { Palette } from "../lib/theme";
 import { visibleText } from "../lib/tokens";
 import { type Board, flatBoard } from "./board";
@@ -13,7 +14,8 @@ import { COMPUTED, EQUAL, type Sweep } from "./result";
 const PANELS_ACROSS = 4;
 const UPRIGHT_COLUMN = 14;
 
-/** What is shown, as tab-separated values: rows from top to bottom, full precision, equal cells as their exact 0. */
+/** What is shown, as tab-separated values: rows from top to bottom, full precision, equal cells as their exact 0 or,
+ *  where values are raw, as the value of the run that is patched. */
 export function toTable(sweep: Sweep, raw: boolean, rising: boolean): string {
   const { rows, columns, corner } = flatBoard(sweep);
   const lines = rows.map((label, row) => {
@@ -52,11 +54,10 @@ function tableNumber(sweep: Sweep, raw: boolean, cell: number): string {
   const state = stateOf(sweep, cell);
   if (state === EQUAL && !raw) return "0";
   const value = (raw ? sweep.values : sweep.normalized)[cell] ?? Number.NaN;
-  return state === COMPUTED && Number.isFinite(value) ? String(Number(value.toPrecision(6))) : "";
+  const known = state === COMPUTED || state === EQUAL;
+  return known && Number.isFinite(value) ? String(Number(value.toPrecision(6))) : "";
 }
 
-/** A spreadsheet would take a token such as "=" for the start of a formula. */
 function tableText({ lines }: GridLabel): string {
-  const text = lines.map((line) => visibleText(line.text)).join(" / ");
-  return /^[=+\-@]/.test(text) ? `'${text}` : text;
+  return plainCell(lines.map((line) => visibleText(line.text)).join(" / "));
 }

@@ -1,24 +1,20 @@
 // Another metric that the same sweep measured, shown without a kernel.
-import { decodeFloats } from "../lib/ndarray";
-import type { Sweep } from "./result";
+import type { ResultJson } from "./result";
 
-/** The sweep as if it had been made to show `metric`. What is known of single pairs is known of one metric alone. */
-export function withMeasure(sweep: Sweep, metric: string): Sweep {
-  const { json } = sweep;
-  const measure = json.measures?.[metric];
-  if (!measure || metric === json.params.metric) return sweep;
-  const { clean, corrupt } = measure.baselines;
-  const values = decodeFloats(measure.values);
-  const gap = (clean ?? Number.NaN) - (corrupt ?? Number.NaN);
-  const zero = (json.params.direction === "denoise" ? corrupt : clean) ?? Number.NaN;
-  const scaled = values.map((value) => (value - zero) / gap);
-  return {
-    ...sweep,
-    json: { ...json, params: { ...json.params, metric }, baselines: measure.baselines, scale_text: "" },
-    values,
-    normalized: scaled.map((value) => (Number.isFinite(value) ? value : Number.NaN)),
-    low: null,
-    high: null,
-    pairs: sweep.pairs && { ...sweep.pairs, agree: new Int32Array(), normalized: new Float32Array() },
-  };
+/** The metrics that a result can be shown by. Older versions saved no normalized values of the others. */
+export function measuresOf(json: ResultJson | undefined): [name: string, label: string][] {
+  const measures = Object.entries(json?.measures ?? {});
+  return measures.filter(([, { normalized }]) => normalized).map(([name, { label }]) => [name, label]);
+}
+
+/** The result as if it had been made to show `metric`: what `Result.of` is in Python. */
+export function ofMeasure(json: ResultJson, metric: string): ResultJson {
+  const { measures = {}, params, provenance } = json;
+  const chosen = measures[metric];
+  if (!chosen?.normalized) return json;
+  const own = measures[params.metric]?.warnings ?? [];
+  const others = (provenance.warnings ?? []).filter((warning) => !own.includes(warning));
+  const warnings = [...others, ...(chosen.warnings ?? [])];
+  // What a measure says of itself is named as what the result says of the one that it shows.
+  return { ...json, ...chosen, params: { ...params, metric }, provenance: { ...provenance, warnings } };
 }

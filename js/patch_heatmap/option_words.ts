@@ -1,7 +1,7 @@
 // To which maps the less usual options apply, and what they are called where they can't be changed.
 import { fixed } from "../lib/format";
 import { visibleText } from "../lib/tokens";
-import type { HeatmapInfo, Params } from "./params";
+import type { HeatmapInfo, Params, Value } from "./params";
 import { baseRun } from "./places";
 import type { Sweep } from "./result";
 
@@ -20,17 +20,19 @@ export function positionNames(sweep: Sweep | null): string[] {
   return tokens.map((token, position) => `${position} ${visibleText(token)}`);
 }
 
+/** The menu offers the difference of the two runs; a vector of the user's own is given in Python. */
+export function valueLabel(value: Value, { values = [] }: HeatmapInfo): string {
+  if (value.vector) return "add a given vector";
+  return values.find(({ kind }) => kind === value.kind)?.label ?? value.kind;
+}
+
 /** What is not as usual, in words. */
-export function unusual(
-  { value, window, at }: Params,
-  { values = [] }: HeatmapInfo,
-  sweep: Sweep | null,
-): string[] {
+export function unusual({ value, window, at }: Params, info: HeatmapInfo, sweep: Sweep | null): string[] {
   const words: string[] = [];
   if (value.kind !== "other") {
-    const label = values.find((entry) => entry.kind === value.kind)?.label ?? value.kind;
     const factor = value.factor === undefined ? "" : ` times ${fixed(value.factor)}`;
-    words.push(label + factor + (value.by_position ? " for each position" : ""));
+    words.push(valueLabel(value, info) + factor + (value.by_position ? " for each position" : ""));
+    if ((value.draws ?? 1) > 1) words.push(`${value.draws} draws a cell`);
     if (value.text) words.push(`“${value.text}”`);
   }
   if (window > 1) words.push(`window ${window}`);

@@ -1,10 +1,9 @@
 // What is put in, over how many layers, and where the metric is read: shown where it is not as usual, or on demand.
 import { useEffect, useState } from "preact/hooks";
 import { Button, Menu } from "../lib/controls";
-import { parseNumber, SmallCheck, SmallField } from "../lib/fields";
+import { isWhole, SmallCheck, SmallField, takeNumber } from "../lib/fields";
 import { useTrait, type ViewModel } from "../lib/model";
-import { useUniqueId } from "../lib/unique_id";
-import { positionNames, takesWindow } from "./option_words";
+import { positionNames, takesWindow, valueLabel } from "./option_words";
 import { type HeatmapInfo, OTHER_RUN, type Params, type Value } from "./params";
 import type { Sweep } from "./result";
 import type { HeatmapState } from "./state";
@@ -17,16 +16,11 @@ interface OptionsProps {
 
 interface OptionProps extends OptionsProps {
   params: Params;
-  /** Says what is wrong; null when nothing is any more. */
-  complain(message: string | null): void;
-  problem: string | undefined;
 }
 
 export function Options({ model, state, sweep }: OptionsProps) {
   const info = useTrait<HeatmapInfo>(model, "info");
   const [open, setOpen] = useState(false);
-  const [complaints, setComplaints] = useState<Record<string, string | null>>({});
-  const id = useUniqueId();
   const params = state.params();
   const options = [
     {
@@ -39,49 +33,56 @@ export function Options({ model, state, sweep }: OptionsProps) {
     { name: "at", View: AtOption, usual: params.at === null, applies: positionNames(sweep).length > 1 },
   ].filter((option) => option.applies || !option.usual);
   const shown = options.filter((option) => open || !option.usual);
-  const toggle = () => {
-    setOpen(!open);
-    setComplaints({});
-  };
   return (
     <>
       {shown.map(({ name, View }) => (
-        <View
-          key={name}
-          {...{ model, state, sweep, params }}
-          problem={complaints[name] ? `${id}-${name}` : undefined}
-          complain={(message) => setComplaints({ ...complaints, [name]: message })}
-        />
+        <View key={name} {...{ model, state, sweep, params }} />
       ))}
       {options.some((option) => option.usual) && (
-        <Button name="more" quiet expanded={open} onClick={toggle}>
+        <Button name="more" quiet expanded={open} onClick={() => setOpen(!open)}>
           {open ? "Less" : "More"}
         </Button>
       )}
-      <div role="alert" class="hs-complaints">
-        {shown.map(
-          ({ name }) =>
-            complaints[name] && (
-              <p key={name} class="hs-error" id={`${id}-${name}`} data-hs="complaint">
-                {complaints[name]}
-              </p>
-            ),
-        )}
-      </div>
     </>
   );
 }
 
-function ValueOption({ model, state, params, problem, complain }: OptionProps) {
-  const { values = [] } = useTrait<HeatmapInfo>(model, "info");
+const NUMBERS = [
+  {
+    field: "factor",
+    label: "times",
+    usual: 1,
+    good: Number.isFinite,
+    wrong: "The factor must be a number, such as 2 or \u22120.5.",
+  },
+  {
+    field: "draws",
+    label: "draws",
+    help: "Draws a cell, averaged",
+    usual: 1,
+    good: (draws: number) => isWhole(draws, 1, 20),
+    wrong: "A whole number of draws up to 20.",
+  },
+  {
+    field: "seed",
+    label: "seed",
+    help: "Of the drawing",
+    usual: 0,
+    good: (seed: number) => isWhole(seed, 0, 2 ** 31 - 1),
+    wrong: "The seed must be a whole number, such as 0.",
+  },
+] as const;
+
+function ValueOption({ model, state, params }: OptionProps) {
+  const info = useTrait<HeatmapInfo>(model, "info");
+  const { values = [] } = info;
   // A prompt is asked for once it has been typed.
   const [draft, setDraft] = useState<Value | null>(null);
   useEffect(() => setDraft(null), [params.value]);
   const value = draft ?? params.value;
-  const chosen = values.findIndex((entry) => entry.kind === value.kind);
-  const fields = values[chosen]?.fields ?? [];
+  const entry = values.find(({ kind }) => kind === value.kind);
+  const fields = entry?.fields ?? [];
   const choose = (next: Value) => {
-    complain(null);
     const whole = next.kind !== "prompt" || next.text;
     setDraft(whole ? null : next);
     if (whole) state.run({ value: next });
@@ -92,8 +93,8 @@ function ValueOption({ model, state, params, problem, complain }: OptionProps) {
         name="value"
         label="What is put in"
         choices={values}
-        chosen={chosen}
-        shown={value.kind}
+        chosen={entry && !value.vector ? values.indexOf(entry) : -1}
+        shown={valueLabel(value, info)}
         onChoose={(index) => choose(startingValue(values[index]?.kind ?? OTHER_RUN.kind))}
       />
       {fields.includes("text") && (
@@ -102,26 +103,24 @@ function ValueOption({ model, state, params, problem, complain }: OptionProps) {
           label="prompt"
           value={value.text ?? ""}
           size={28}
-          problem={problem}
-          onCommit={(text) => {
-            if (text.trim() === "") complain("Type the prompt whose activations are put in.");
-            else choose({ ...value, text });
+          take={(text) => {
+            if (text.trim() === "") return "Type the prompt whose activations are put in.";
+            choose({ ...value, text });
+            return null;
           }}
         />
       )}
-      {fields.includes("factor") && (
-        <SmallField
-          name="value-factor"
-          label="times"
-          value={String(value.factor ?? 1)}
-          size={5}
-          problem={problem}
-          onCommit={(text) => {
-            const factor = parseNumber(text);
-            if (Number.isFinite(factor)) choose({ ...value, factor });
-            else complain(`The factor must be a number, such as 2 or -0.5: not “${text}”.`);
-          }}
-        />
+      {NUMBERS.filter(({ field }) => fields.includes(field)).map(
+        ({ field, usual, good, wrong, ...words }) => (
+          <SmallField
+            key={`${value.kind} ${field}`}
+            {...words}
+            name={`value-${field}`}
+            value={String(value[field] ?? usual)}
+            size={5}
+            take={takeNumber(good, wrong, (number) => choose({ ...value, [field]: number }))}
+          />
+        ),
       )}
       {fields.includes("by_position") && (
         <SmallCheck
@@ -135,7 +134,7 @@ function ValueOption({ model, state, params, problem, complain }: OptionProps) {
   );
 }
 
-function WindowOption({ state, sweep, params, problem, complain }: OptionProps) {
+function WindowOption({ state, sweep, params }: OptionProps) {
   const layers = sweep?.json.labels.layer?.length ?? 1;
   return (
     <SmallField
@@ -144,13 +143,11 @@ function WindowOption({ state, sweep, params, problem, complain }: OptionProps) 
       help="How many neighbouring layers are patched together"
       value={String(params.window)}
       size={3}
-      problem={problem}
-      onCommit={(text) => {
-        const window = parseNumber(text);
-        const good = window >= 1 && window <= layers && Number.isInteger(window);
-        complain(good ? null : `A whole number of layers up to ${layers}.`);
-        if (good) state.run({ window });
-      }}
+      take={takeNumber(
+        (window) => isWhole(window, 1, layers),
+        `A whole number of layers up to ${layers}.`,
+        (window) => state.run({ window }),
+      )}
     />
   );
 }
@@ -172,6 +169,7 @@ function AtOption({ state, sweep, params }: OptionProps) {
 function startingValue(kind: string): Value {
   if (kind === "prompt") return { kind, text: "" };
   if (kind === "mean") return { kind, by_position: false };
+  if (kind === "resample") return { kind, draws: 1, seed: 0 };
   if (kind === "add" || kind === "scale") return { kind, factor: kind === "add" ? 1 : 0.5 };
   return { kind };
 }

@@ -4,7 +4,7 @@ import { metricValue } from "../lib/format";
 import { Token } from "../lib/tokens";
 import { axisWords, isPosition, tokensAt, unravel } from "./places";
 import { type Axis, EQUAL, type Sweep } from "./result";
-import { effectWords, intervalWords, whyNone } from "./words";
+import { effectWords, intervalWords, pairWords, unpatchedWords, whyNone } from "./words";
 
 export interface CellProps {
   /** What can be done where no cell is shown. */
@@ -35,12 +35,11 @@ function Words({ sweep, raw, metric, cell }: CellProps & { cell: number }) {
   const none = whyNone(sweep, cell);
   if (none) return <>{sweep.state[cell] === EQUAL ? `${none} here, so patching changes nothing` : none}</>;
   const value = `${metric} ${metricValue(sweep.json.params.metric, sweep.values[cell])}`;
-  // While a sweep runs nothing is known of single pairs yet.
-  const agree = Number.isFinite(sweep.pairs?.normalized[cell]) ? sweep.pairs?.agree[cell] : undefined;
   const lines: ComponentChildren[] = [
     !raw && <b>{effectWords(sweep, cell)}</b>,
     intervalWords(sweep, cell),
-    agree !== undefined && `${agree} of ${sweep.pairs?.done} pairs agree in sign`,
+    ...pairWords(sweep, cell),
+    unpatchedWords(sweep, cell),
     value,
   ].filter(Boolean);
   return <>{lines.flatMap((line, i) => (i === 0 ? [line] : [<br key={i} />, line]))}</>;

@@ -3,7 +3,7 @@ import type { GridLabel } from "../lib/grid_layout";
 import type { Selection } from "../lib/model";
 import { range } from "../lib/range";
 import { visibleText } from "../lib/tokens";
-import { OTHER_RUN } from "./params";
+import { fromOther, OTHER_RUN } from "./params";
 import { type Axis, EMPTY, type Run, type Sweep } from "./result";
 
 /** The state of a cell where a head can't look: its source comes later. Only the view knows of it. */
@@ -85,7 +85,7 @@ export function tokensAt(sweep: Sweep, axis: PositionAxis, index: number): GridL
   const aligned = counterparts || prompts.clean.tokens.length === prompts.corrupt.tokens.length;
   const there = counterparts ? (counterparts[position] ?? -1) : position;
   const token = prompts[other].tokens[there];
-  const alone = !aligned || !["other", "add"].includes((params.value ?? OTHER_RUN).kind);
+  const alone = !aligned || !fromOther(params.value ?? OTHER_RUN);
   if (alone || token === base) return [{ text: base, tone: null }];
   const sides = { [run]: base, [other]: token };
   return RUNS.flatMap((tone) => {

@@ -14,13 +14,27 @@ interface PairsJson {
   low: ArrayJson;
   high: ArrayJson;
   agree: ArrayJson;
+  known?: ArrayJson;
   done: number;
 }
 
 interface MeasureJson {
   label: string;
   values: ArrayJson;
+  normalized?: ArrayJson;
   baselines: Baselines;
+  pairs?: PairsJson | null;
+  scale_text?: string;
+  warnings?: string[];
+}
+
+interface PromptJson {
+  text: string;
+  ids: number[];
+  tokens: string[];
+  /** The first of `answers`. */
+  answer: string | null;
+  answers?: string[];
 }
 
 /** What is optional here is missing in results that older versions saved. */
@@ -45,11 +59,13 @@ export interface ResultJson {
   values: ArrayJson;
   normalized: ArrayJson;
   state: ArrayJson;
+  /** How many of a cell's positions have no counterpart in the other prompt. */
+  unpatched?: ArrayJson | null;
   baselines: Baselines;
   measures?: Record<string, MeasureJson>;
   pairs?: PairsJson | null;
   scale_text?: string;
-  prompts: Record<Run, { text: string; ids: number[]; tokens: string[]; answer: string | string[] }>;
+  prompts: Record<Run, PromptJson>;
   top: TopJson | null;
   top_runs: Record<Run, TopJson> | Record<string, never>;
   tokens: Record<string, string>;
@@ -61,8 +77,6 @@ export interface PartialJson {
   cells: ArrayJson;
   values: ArrayJson;
   normalized: ArrayJson;
-  low?: ArrayJson;
-  high?: ArrayJson;
   top: TopJson | null;
   tokens?: Record<string, string>;
 }
@@ -78,7 +92,9 @@ export interface Pairs {
   labels: string[];
   done: number;
   normalized: Float32Array;
+  /** For each cell, how many pairs have its sign, and how many have such a cell. */
   agree: Int32Array;
+  known: Int32Array | null;
 }
 
 export interface Sweep {
@@ -88,6 +104,7 @@ export interface Sweep {
   values: Float32Array;
   normalized: Float32Array;
   state: Uint8Array;
+  unpatched: Int32Array | null;
   /** The interval of a mean over pairs. */
   low: Float32Array | null;
   high: Float32Array | null;
@@ -114,6 +131,7 @@ export function decodeResult(json: ResultJson): Sweep {
     values: decodeFloats(json.values),
     normalized: decodeFloats(json.normalized),
     state: decodeBytes(json.state),
+    unpatched: json.unpatched ? decodeInts(json.unpatched) : null,
     low: pairs && decodeFloats(pairs.low),
     high: pairs && decodeFloats(pairs.high),
     pairs: pairs && {
@@ -121,6 +139,7 @@ export function decodeResult(json: ResultJson): Sweep {
       done: pairs.done,
       normalized: decodeFloats(pairs.normalized),
       agree: decodeInts(pairs.agree),
+      known: pairs.known ? decodeInts(pairs.known) : null,
     },
     top: json.top && decodeTop(json.top),
     topRuns: Object.fromEntries(Object.entries(json.top_runs).map(([run, top]) => [run, decodeTop(top)])),
@@ -133,22 +152,15 @@ export function applyPartial(sweep: Sweep, partial: PartialJson): void {
   const cells = decodeInts(partial.cells);
   const top = partial.top && decodeTop(partial.top);
   if (top) sweep.top ??= emptyTop(sizeOf(sweep.shape), top.k);
-  for (const name of ["values", "normalized", "low", "high"] as const) {
-    const [into, json] = [sweep[name], partial[name]];
-    if (into && json) scatter(into, cells, decodeFloats(json));
-  }
+  const [values, normalized] = [decodeFloats(partial.values), decodeFloats(partial.normalized)];
   cells.forEach((cell, i) => {
     if (cell < 0 || cell >= sweep.state.length) return;
     sweep.state[cell] = COMPUTED;
+    sweep.values[cell] = values[i] ?? Number.NaN;
+    sweep.normalized[cell] = normalized[i] ?? Number.NaN;
     if (top && sweep.top) copyTop(top, i, sweep.top, cell);
   });
   Object.assign(sweep.tokens, partial.tokens);
-}
-
-function scatter(into: Float32Array, cells: Int32Array, values: Float32Array): void {
-  cells.forEach((cell, i) => {
-    into[cell] = values[i] ?? Number.NaN;
-  });
 }
 
 function emptyTop(cells: number, k: number): TopArrays {

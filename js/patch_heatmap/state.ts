@@ -3,7 +3,7 @@
 import { listen, type Selection, trait, type ViewModel } from "../lib/model";
 import { type KernelEvent, Rpc } from "../lib/rpc";
 import { Store } from "../lib/store";
-import { withMeasure } from "./measures";
+import { ofMeasure } from "./measures";
 import { PARAM_TRAITS, type Params, readParams, sameParams } from "./params";
 import { selectedCell, selectionOf } from "./places";
 import { applyPartial, decodeResult, type PartialJson, type ResultJson, type Sweep } from "./result";
@@ -67,8 +67,8 @@ export class HeatmapState {
 
   /** Without a kernel: the same sweep, by another metric that it measured. */
   showMeasure(metric: string): void {
-    const { sweep, problem } = read(this.#model, "result");
-    this.shown.set({ sweep: sweep && withMeasure(sweep, metric), problem });
+    this.shown.set(read(this.#model, "result", metric));
+    this.opened.set(read(this.#model, "opened", metric));
   }
 
   patchTogether(): void {
@@ -147,11 +147,11 @@ function placesOf({ json }: Sweep): string {
   return JSON.stringify([json.axes, json.labels, json.places]);
 }
 
-function read(model: ViewModel, name: "result" | "opened"): Shown {
+function read(model: ViewModel, name: "result" | "opened", metric?: string): Shown {
   const json = trait<ResultJson | null | undefined>(model, name);
   if (!json) return { sweep: null, problem: null };
   try {
-    return { sweep: decodeResult(json), problem: null };
+    return { sweep: decodeResult(metric ? ofMeasure(json, metric) : json), problem: null };
   } catch (error) {
     return { sweep: null, problem: error instanceof Error ? error.message : String(error) };
   }

@@ -1,16 +1,19 @@
 // One cell's effect in each pair of a data set: a dot a pair, with their mean and its interval under them.
-import { useState } from "preact/hooks";
 import { fixed } from "../lib/format";
 import type { LegendTick } from "../lib/legend";
+import { useReading } from "../lib/reading";
 import { useUniqueId } from "../lib/unique_id";
-import { legendTicks } from "./cells";
+import { intervalOf, legendTicks } from "./cells";
 import type { Sweep } from "./result";
 import { intervalWords, meanOf } from "./words";
 
-interface Dot {
+interface Effect {
   pair: number;
   label: string;
   value: number;
+}
+
+interface Dot extends Effect {
   /** How many dots lie under it. */
   level: number;
 }
@@ -28,25 +31,14 @@ const STEP = 8;
 const DOT = 0.02;
 
 export function PairStrip({ sweep, cell }: { sweep: Sweep; cell: number }) {
-  const [active, setActive] = useState<number | null>(null);
   const id = useUniqueId();
-  const span = spanOf(sweep, cell);
-  const dots = dotsOf(sweep, cell, span);
+  const effects = effectsOf(sweep, cell);
+  const span = spanOf(sweep, effects);
+  const dots = dotsOf(effects, span);
   const at = (value: number) => `${share(span, value) * 100}%`;
   const step = Math.min(STEP, (GROUND - 10) / Math.max(1, ...dots.map((dot) => dot.level)));
+  const { active, setActive, onKeyDown } = useReading(dots.length);
   const shown = active === null ? undefined : dots[active];
-  const onKeyDown = (event: KeyboardEvent) => {
-    const next = {
-      ArrowRight: (active ?? -1) + 1,
-      ArrowLeft: (active ?? 1) - 1,
-      Home: 0,
-      End: dots.length - 1,
-    };
-    if (!(event.key in next) || event.ctrlKey || event.metaKey || event.altKey) return;
-    setActive(Math.min(dots.length - 1, Math.max(0, next[event.key as keyof typeof next])));
-    event.preventDefault();
-    event.stopPropagation();
-  };
   if (dots.length === 0) return null;
   return (
     <div class="hs-pairs" data-hs="pairs">
@@ -93,7 +85,7 @@ export function PairStrip({ sweep, cell }: { sweep: Sweep; cell: number }) {
           ))}
         </div>
       </div>
-      <p class="hs-strip-words" data-hs="pair">
+      <p class="hs-detail-words hs-strip-words" data-hs="pair">
         {shown ? (
           <>
             <b>{fixed(shown.value)}</b> {shown.label}
@@ -107,7 +99,7 @@ export function PairStrip({ sweep, cell }: { sweep: Sweep; cell: number }) {
 }
 
 function Mean({ sweep, cell, at }: { sweep: Sweep; cell: number; at(value: number): string }) {
-  const [low, high] = [sweep.low?.[cell] ?? Number.NaN, sweep.high?.[cell] ?? Number.NaN];
+  const [low, high] = intervalOf(sweep, cell);
   const mean = at(sweep.normalized[cell] ?? 0);
   const y = GROUND + 7;
   return (
@@ -118,30 +110,33 @@ function Mean({ sweep, cell, at }: { sweep: Sweep; cell: number; at(value: numbe
   );
 }
 
-/** Pairs that are done, from the least to the largest effect, stacked where they would lie on each other. */
-function dotsOf({ pairs, shape }: Sweep, cell: number, span: Span): Dot[] {
-  if (!pairs || pairs.normalized.length === 0) return [];
-  const cells = shape.reduce((product, n) => product * n, 1);
-  /** Where each level's last dot is. */
-  const levels: number[] = [];
-  return pairs.labels
-    .map((label, pair) => ({ pair, label, value: pairs.normalized[pair * cells + cell] ?? Number.NaN }))
-    .filter((dot) => Number.isFinite(dot.value))
-    .sort((a, b) => a.value - b.value)
-    .map((dot) => {
-      const x = share(span, dot.value);
-      const free = levels.findIndex((last) => x - last >= DOT);
-      const level = free < 0 ? levels.length : free;
-      levels[level] = x;
-      return { ...dot, level };
-    });
+/** Those of the pairs that are done and have this cell, from the least to the largest. */
+function effectsOf({ pairs, state }: Sweep, cell: number): Effect[] {
+  return (pairs?.labels ?? [])
+    .map((label, pair) => ({
+      pair,
+      label,
+      value: pairs?.normalized[pair * state.length + cell] ?? Number.NaN,
+    }))
+    .filter((effect) => Number.isFinite(effect.value))
+    .sort((a, b) => a.value - b.value);
 }
 
-function spanOf(sweep: Sweep, cell: number): Span {
-  const { pairs, shape } = sweep;
-  const cells = shape.reduce((product, n) => product * n, 1);
-  const values = (pairs?.labels ?? []).map((_, pair) => pairs?.normalized[pair * cells + cell] ?? Number.NaN);
-  const known = [...values.filter(Number.isFinite), ...ticksOf(sweep).map((tick) => tick.value)];
+/** Stacked where they would lie on each other. */
+function dotsOf(effects: Effect[], span: Span): Dot[] {
+  /** Where each level's last dot is. */
+  const levels: number[] = [];
+  return effects.map((effect) => {
+    const x = share(span, effect.value);
+    const free = levels.findIndex((last) => x - last >= DOT);
+    const level = free < 0 ? levels.length : free;
+    levels[level] = x;
+    return { ...effect, level };
+  });
+}
+
+function spanOf(sweep: Sweep, effects: Effect[]): Span {
+  const known = [...effects, ...ticksOf(sweep)].map(({ value }) => value);
   return { from: Math.min(...known), to: Math.max(...known) };
 }
 

@@ -37,7 +37,10 @@ function topToken(sweep: Sweep, id: number, logit = Number.NaN, prob = Number.Na
 }
 
 function toneOf({ json }: Sweep, token: string): Tone | null {
-  const isAnswer = (run: Run) => [json.prompts[run].answer].flat().includes(token);
+  const isAnswer = (run: Run) => {
+    const { answer, answers } = json.prompts[run];
+    return answer === token || answers?.includes(token);
+  };
   if (isAnswer("clean")) return "clean";
   return isAnswer("corrupt") ? "corrupt" : null;
 }

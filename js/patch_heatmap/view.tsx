@@ -13,10 +13,10 @@ import { Detail } from "./detail";
 import { savePicture, toTable } from "./export";
 import { SweepMap } from "./map";
 import { Opened } from "./opened";
-import { entryOf, type HeatmapInfo, metricLabel, OTHER_RUN, readParams } from "./params";
+import { entryOf, type HeatmapInfo, isOf, metricLabel, OTHER_RUN, readParams, useParams } from "./params";
 import { PickBar } from "./picks";
 import { FUTURE, selectedCell, selectionOf, stateOf } from "./places";
-import { ALONE, type Sweep } from "./result";
+import { ALONE, type ResultJson, type Sweep } from "./result";
 import type { HeatmapState, Shown } from "./state";
 import { howToRead, meanOf } from "./words";
 
@@ -28,8 +28,12 @@ interface ViewProps {
 export function PatchHeatmapView({ model, state }: ViewProps) {
   const shown = useStore(state.shown);
   const error = useTrait<Failure | null>(model, "error");
-  const stale = useTrait<Status>(model, "status") === "error";
+  const status = useTrait<Status>(model, "status");
+  const params = useParams(model);
   const { sweep } = shown;
+  // A sweep that ended before its first step has left the map of the one before it.
+  const left = status === "cancelled" && sweep !== null && !isOf(sweep.json.params, params);
+  const stale = status === "error" || left;
   const subtitle = subtitleOf(model, sweep);
   const problem = shown.problem === null ? null : { field: null, message: shown.problem };
   return (
@@ -45,7 +49,11 @@ export function PatchHeatmapView({ model, state }: ViewProps) {
         <Running model={model} state={state} sweep={sweep} />
       </div>
       <ErrorLine error={problem ?? error} />
-      {stale && sweep && <p class="hs-quiet">Faded: the last map, of “{sweep.json.prompts.clean.text}”.</p>}
+      {stale && sweep && (
+        <p class="hs-quiet" data-hs="faded">
+          Faded: the last map, {sweep.json.params.activation} of “{sweep.json.prompts.clean.text}”.
+        </p>
+      )}
       {sweep ? (
         <div class={stale ? "hs-stale" : ""} data-hs="sweep" data-stale={stale}>
           <SweepView model={model} state={state} shown={shown} sweep={sweep} />
@@ -58,8 +66,8 @@ export function PatchHeatmapView({ model, state }: ViewProps) {
 }
 
 function subtitleOf(model: ViewModel, sweep: Sweep | null): string {
-  if (!sweep) return howToRead(readParams(model).direction, OTHER_RUN, false);
-  const { direction, value = OTHER_RUN } = sweep.json.params;
+  const { direction, value = OTHER_RUN } = sweep?.json.params ?? readParams(model);
+  if (!sweep) return howToRead(direction, value, false);
   return [howToRead(direction, value, isRaw(sweep)), meanOf(sweep)].filter(Boolean).join(" · ");
 }
 
@@ -78,6 +86,8 @@ function Exports({ model, state, sweep, subtitle }: ViewProps & { sweep: Sweep; 
   const palette = usePalette();
   const rising = useTrait<string>(model, "layer_zero") !== "top";
   const code = useTrait<string | undefined>(model, "code");
+  // On a page another metric may be shown than the one that the code is of.
+  const own = useTrait<ResultJson | null>(model, "result")?.params.metric === sweep.json.params.metric;
   const info = useTrait<HeatmapInfo>(model, "info");
   const picture = () => {
     const board = boardOf(sweep, rising, state.neurons.get());
@@ -88,7 +98,7 @@ function Exports({ model, state, sweep, subtitle }: ViewProps & { sweep: Sweep; 
   };
   return (
     <span class="hs-tools">
-      {code && (
+      {code && own && (
         <CopyButton name="copy-code" title="Copy the Python code of what is shown" text={() => code}>
           Copy code
         </CopyButton>

@@ -1,24 +1,28 @@
 // What a sweep and its cells say in words.
 import { count, fixed } from "../lib/format";
-import { crossesZero } from "./cells";
+import { crossesZero, intervalOf } from "./cells";
 import { OTHER_RUN, type Value } from "./params";
 import { axisWords, FUTURE, otherRun, stateOf, unravel } from "./places";
 import { ALONE, type Direction, EMPTY, EQUAL, type Sweep } from "./result";
 
-const WHAT_IS_PUT_IN: Record<string, string> = {
-  prompt: "a third prompt",
-  zero: "zeros",
-  mean: "means",
-  resample: "other pairs' runs",
-  add: "a steering vector",
-  scale: "scaled activations",
+const WHAT_IS_DONE: Record<string, string> = {
+  prompt: "a third prompt into",
+  zero: "zeros into",
+  mean: "means into",
+  resample: "runs of other prompts into",
+  add: "the difference added to",
+  scale: "activations scaled in",
 };
 
 /** One muted phrase that says how to read the map. */
 export function howToRead(direction: Direction, value: Value, raw: boolean): string {
   const [from, into] = direction === "denoise" ? ["clean", "corrupt"] : ["corrupt", "clean"];
-  const best = direction === "denoise" ? "1 = answer fully restored" : "\u22121 = answer fully destroyed";
-  return `${WHAT_IS_PUT_IN[value.kind] ?? from} into ${into}; ${raw ? "raw values" : best}`;
+  const done = value.vector ? "a given vector added to" : (WHAT_IS_DONE[value.kind] ?? `${from} into`);
+  const [end, best] =
+    direction === "denoise" ? ["1", "answer fully restored"] : ["\u22121", "answer fully destroyed"];
+  // Only the other run's own activations can restore or destroy what it is that the runs differ in.
+  const scale = `${end} = ${value.kind === "other" ? best : `as the ${from} run`}`;
+  return `${done} ${into}; ${raw ? "raw values" : scale}`;
 }
 
 export function meanOf({ pairs }: Sweep): string {
@@ -38,9 +42,26 @@ export function effectWords(sweep: Sweep, cell: number): string {
 }
 
 export function intervalWords(sweep: Sweep, cell: number): string {
-  const [low, high] = [sweep.low?.[cell] ?? Number.NaN, sweep.high?.[cell] ?? Number.NaN];
-  if (!Number.isFinite(low) || !Number.isFinite(high)) return "";
+  const [low, high] = intervalOf(sweep, cell);
+  if (!Number.isFinite(low + high)) return "";
   return `95% interval ${fixed(low)} to ${fixed(high)}${crossesZero(sweep, cell) ? ", contains zero" : ""}`;
+}
+
+/** How many pairs have the sign of their mean, and of how many it is the mean, where not all have such a cell. */
+export function pairWords({ pairs, normalized }: Sweep, cell: number): string[] {
+  if (!pairs || !Number.isFinite(normalized[cell])) return [];
+  const known = pairs.known?.[cell] ?? pairs.done;
+  const all = count(known, "pair");
+  const words = [`${pairs.agree[cell]} of ${all} agree in sign`];
+  return known < pairs.done ? [...words, `mean of ${all}: the others have no such place`] : words;
+}
+
+/** Of a cell that covers several positions. */
+export function unpatchedWords({ unpatched }: Sweep, cell: number): string {
+  const n = unpatched?.[cell] ?? 0;
+  if (n === 0) return "";
+  const [have, they] = n === 1 ? ["has", "was left as it is"] : ["have", "were left as they are"];
+  return `${n} of its positions ${have} no counterpart and ${they}`;
 }
 
 /** Why a cell has no number; null where it has one. */
@@ -64,7 +85,8 @@ export function whyNone(sweep: Sweep, cell: number): string | null {
 /** A cell as a screen reader says it: "layer 2, position 5 ' is', recovers 0.78". */
 export function describeCell(sweep: Sweep, raw: boolean, cell: number): string {
   const value = raw ? fixed(sweep.values[cell]) : effectWords(sweep, cell);
-  const said = whyNone(sweep, cell) ?? [value, intervalWords(sweep, cell)].filter(Boolean).join(", ");
+  const words = [value, intervalWords(sweep, cell), unpatchedWords(sweep, cell)];
+  const said = whyNone(sweep, cell) ?? words.filter(Boolean).join(", ");
   return `${placeWords(sweep, cell)}, ${said}`;
 }
 

@@ -1,8 +1,8 @@
 // The field of an answer or a set of answers, and its tokens.
 import { useState } from "preact/hooks";
+import { Field, type FieldProps } from "../lib/field";
 import { Token } from "../lib/tokens";
 import { answerGroups, answerOf, textOf } from "./answers";
-import { Field, type FieldProps } from "./field";
 import type { Answer, AnswerTokenList } from "./types";
 
 interface AnswerFieldProps extends Omit<FieldProps, "value" | "onType"> {

@@ -1,7 +1,7 @@
+import fieldCss from "../lib/field.css";
 import type { ViewModel } from "../lib/model";
 import { mount } from "../lib/mount";
 import { Draft } from "./draft";
-import fieldCss from "./field.css";
 import css from "./style.css";
 import stripCss from "./token_strip.css";
 import { PromptPairEditorView } from "./view";

@@ -1,12 +1,12 @@
 // The two prompts with their answers. Their tokens stand between them, so that what differs is seen at a glance.
 import type { ComponentChildren } from "preact";
+import { Field } from "../lib/field";
 import { type Selection, select, useTrait, type ViewModel } from "../lib/model";
 import { AlignBar } from "./align_bar";
 import { useAligning } from "./aligning";
 import { columnsOf } from "./alignment";
 import { AnswerField, AnswerTokens } from "./answer";
 import type { Draft } from "./draft";
-import { Field } from "./field";
 import { TokenStrip } from "./token_strip";
 import type { Pair, Run, Tokens, Warning } from "./types";
 import { problemOf } from "./warnings";

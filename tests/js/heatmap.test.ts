@@ -213,6 +213,56 @@ test("after an error the last map is faded and named, since it belongs to other 
   expect(part(el, "sweep").dataset.stale).toBe("false");
 });
 
+test.each([
+  { activation: "z" },
+  { axes: ["layer", "head"] },
+  { direction: "noise" },
+  { value: { kind: "zero" } },
+  { value: { kind: "add", factor: 2, vector: null } },
+  { value: { kind: "add", factor: 1, vector: true } },
+  { window: 3 },
+  { at: 4 },
+])("a sweep that was cancelled before its first step leaves the last map faded: %o", async (choice) => {
+  const result = makeResult();
+  result.params.value = { kind: "add", factor: 1, vector: null };
+  const same = { kind: "add", factor: 1 };
+  const { model, el } = await show({ result, value: same, status: "cancelled", window: 1, at: null });
+  expect(part(el, "sweep").dataset.stale).toBe("false");
+  for (const [name, value] of Object.entries(choice)) model.set(name, value);
+  await settled();
+  expect(part(el, "sweep").dataset.stale).toBe("true");
+  expect(part(el, "faded").textContent).toContain("resid_pre of \u201cThe capital of Norway is\u201d");
+});
+
+test("a cancelled sweep keeps its own map, though its result says more of what was put in", async () => {
+  const result = makeResult();
+  const value = { kind: "resample", draws: 2, seed: 1, prompts: ["A", "B"] };
+  result.params = { ...result.params, value, window: 1, at: null };
+  const { el } = await show({
+    result,
+    value: { seed: 1, kind: "resample", draws: 2 },
+    metric: "prob",
+    status: "cancelled",
+  });
+  expect(part(el, "sweep").dataset.stale).toBe("false");
+});
+
+test("of several right answers each is marked, and where none are listed the one", async () => {
+  const marked = async (change: object) => {
+    const result = makeResult();
+    Object.assign(result.prompts.clean, change);
+    Object.assign(result.prompts.corrupt, { answer: null, answers: [] });
+    const { el, cleanup } = await show({ result });
+    const tones = [...part(el, "top-clean").querySelectorAll("i")].map((bar) => bar.className);
+    cleanup();
+    return tones;
+  };
+  const both = ["hs-fill-clean", "hs-fill-clean"];
+  expect(await marked({ answer: " Oslo", answers: [" Oslo", " Stockholm"] })).toEqual(both);
+  expect(await marked({ answer: " Oslo", answers: [] })).toEqual(["hs-fill-clean", ""]);
+  expect(await marked({ answer: " Oslo" })).toEqual(["hs-fill-clean", ""]);
+});
+
 test("a result that can't be drawn is said so, and a good one after it can be drawn", async () => {
   const { model, el } = await show();
   const labels = { layer: null, position: null } as unknown as Record<string, string[]>;
@@ -286,6 +336,11 @@ test("the copied table has headers, rows as shown, and no formulas", () => {
   );
   expect(lines[1]).toBe("2\t0\t0\t0\t0\t1.6\t1.7");
   expect(lines[3]).toBe("0\t0\t0\t0\t0\t0.4\t0.5");
+});
+
+test("a table of raw values has those of equal cells too", () => {
+  const lines = toTable(decodeResult(makeResult()), true, true).split("\n");
+  expect(lines[3]).toBe("0\t-5\t-4\t-3\t-2\t-1\t0");
 });
 
 test("everything that listened to the model is gone after cleanup", async () => {

@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { maybe, part, press, settled } from "./helpers";
-import { cellText, show, withoutKernel } from "./shown_heatmap";
-import { INFO, makeSweep, withProbability } from "./sweeps";
+import { choose, show, withoutKernel } from "./shown_heatmap";
+import { INFO, makeSweep } from "./sweeps";
 
 const BY_HEAD = {
   info: INFO,
@@ -9,12 +9,6 @@ const BY_HEAD = {
   axes: ["layer", "head"],
   result: makeSweep(["layer", "head"], [4, 3]),
 };
-
-function choose(el: HTMLElement, name: string, index: number): void {
-  const menu = part<HTMLSelectElement>(el, name);
-  menu.value = String(index);
-  menu.dispatchEvent(new Event("change", { bubbles: true }));
-}
 
 function enter(el: HTMLElement, name: string, text: string): void {
   const field = part<HTMLInputElement>(el, name);
@@ -122,11 +116,84 @@ test("a window is at most as large as there are layers", async () => {
   expect(sent.at(-1)?.params.window).toBe(3);
 });
 
-test("what was put in is said in the subtitle", async () => {
-  const result = makeSweep(["layer", "head"], [4, 3]);
-  result.params.value = { kind: "mean", by_position: true };
-  const { el } = await show({ ...BY_HEAD, result });
-  expect(part(el, "subtitle").textContent).toBe("means into corrupt; 1 = answer fully restored");
+test.each([
+  ["denoise", { kind: "other" }, "clean into corrupt; 1 = answer fully restored"],
+  ["noise", { kind: "other" }, "corrupt into clean; \u22121 = answer fully destroyed"],
+  ["denoise", { kind: "prompt", text: "x" }, "a third prompt into corrupt; 1 = as the clean run"],
+  ["noise", { kind: "zero" }, "zeros into clean; \u22121 = as the corrupt run"],
+  ["denoise", { kind: "mean", by_position: true }, "means into corrupt; 1 = as the clean run"],
+  ["noise", { kind: "resample" }, "runs of other prompts into clean; \u22121 = as the corrupt run"],
+  ["denoise", { kind: "scale", factor: 2 }, "activations scaled in corrupt; 1 = as the clean run"],
+  ["denoise", { kind: "add", vector: null }, "the difference added to corrupt; 1 = as the clean run"],
+  ["noise", { kind: "add", vector: true }, "a given vector added to clean; \u22121 = as the corrupt run"],
+] as const)(
+  "the subtitle says what was put in, and what the scale's end is: %s, %o",
+  async (direction, value, words) => {
+    const result = makeSweep(["layer", "head"], [4, 3]);
+    Object.assign(result.params, { direction, value });
+    const { el } = await show({ ...BY_HEAD, result });
+    expect(part(el, "subtitle").textContent).toBe(words);
+  },
+);
+
+test("before the first result the subtitle is of what was chosen", async () => {
+  const { el } = await show({ ...BY_HEAD, result: null, value: { kind: "zero" } });
+  expect(part(el, "subtitle").textContent).toBe("zeros into corrupt; 1 = as the clean run");
+});
+
+test("a vector that was given in Python is called so, and the difference can be chosen in its place", async () => {
+  const { el, sent } = await show({ ...BY_HEAD, value: { kind: "add", factor: 2, vector: true } });
+  const menu = part<HTMLSelectElement>(el, "value");
+  expect(menu.selectedOptions[0]?.textContent).toBe("add a given vector");
+  expect(part<HTMLInputElement>(el, "value-factor").value).toBe("2");
+  enter(el, "value-factor", "3");
+  expect(sent.at(-1)?.params.value).toEqual({ kind: "add", factor: 3, vector: true });
+  choose(el, "value", 5);
+  expect(sent.at(-1)?.params.value).toEqual({ kind: "add", factor: 1 });
+});
+
+test("a given vector is said on a page", async () => {
+  const { el } = await withoutKernel({ ...BY_HEAD, value: { kind: "add", factor: 2, vector: true } });
+  expect(part(el, "controls").textContent).toContain("add a given vector times 2.00");
+});
+
+test("how many draws are averaged is said on a page", async () => {
+  const { el } = await withoutKernel({ ...BY_HEAD, value: { kind: "resample", draws: 3, seed: 1 } });
+  expect(part(el, "controls").textContent).toContain("resample \u00b7 3 draws a cell");
+});
+
+test("samples have a number of draws and a seed", async () => {
+  const { el, sent } = await open();
+  choose(el, "value", 4);
+  expect(sent.at(-1)?.params.value).toEqual({ kind: "resample", draws: 1, seed: 0 });
+  await settled();
+  for (const nonsense of ["0", "21", "1.5", "-1", "x", ""]) {
+    enter(el, "value-draws", nonsense);
+    await settled();
+    expect(part(el, "complaint").textContent).toBe("A whole number of draws up to 20.");
+  }
+  expect(part(el, "value-draws").getAttribute("aria-invalid")).toBe("true");
+  expect(part(el, "value-seed").getAttribute("aria-invalid")).toBe("false");
+  expect(sent).toHaveLength(1);
+  enter(el, "value-draws", "20");
+  expect(sent.at(-1)?.params.value).toEqual({ kind: "resample", draws: 20, seed: 0 });
+  await settled();
+  enter(el, "value-seed", "0.5");
+  await settled();
+  expect(part(el, "complaint").textContent).toContain("The seed must be a whole number");
+  enter(el, "value-seed", "7");
+  await settled();
+  expect(sent.at(-1)?.params.value).toEqual({ kind: "resample", draws: 20, seed: 7 });
+  expect(maybe(el, "complaint")).toBeNull();
+});
+
+test("a complaint about one field stays when another is good", async () => {
+  const { el } = await open({ ...BY_HEAD, value: { kind: "resample", draws: 2, seed: 0 } });
+  enter(el, "value-draws", "99");
+  await settled();
+  enter(el, "value-seed", "3");
+  await settled();
+  expect(part(el, "complaint").textContent).toContain("draws up to 20");
 });
 
 test("Python's traits decide when a request was answered, whatever the order of their fields", async () => {
@@ -156,20 +223,6 @@ test("the code of what is shown can be copied, where there is some", async () =>
   model.set("code", "import interp_backend as ib");
   await settled();
   expect(part(el, "copy-code").textContent).toBe("Copy code");
-});
-
-test("another metric that was measured can be shown without a kernel", async () => {
-  const result = withProbability(makeSweep(["layer", "head"], [4, 3]));
-  const { el } = await withoutKernel({ ...BY_HEAD, result, value: { kind: "zero" } });
-  expect(cellText(el, 7)).toBe("layer 2, head 1, recovers 0.07");
-  choose(el, "metric", 1);
-  await settled();
-  // From 0.1 in the corrupt to 0.9 in the clean run, 0.5 is half way.
-  expect(cellText(el, 7)).toBe("layer 2, head 1, recovers 0.50");
-  expect(el.querySelector('[data-hs="controls"]')?.textContent).toContain("zero");
-  choose(el, "metric", 0);
-  await settled();
-  expect(cellText(el, 7)).toBe("layer 2, head 1, recovers 0.07");
 });
 
 test("Enter takes what was typed, once, though the host swallows what a browser makes of it", async () => {

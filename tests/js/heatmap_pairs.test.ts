@@ -2,7 +2,7 @@ import { expect, test } from "vitest";
 import { boardOf } from "../../js/patch_heatmap/board";
 import { painter } from "../../js/patch_heatmap/cells";
 import { decodeResult } from "../../js/patch_heatmap/result";
-import { arrayJson, makePartial, maybe, part, press, settled } from "./helpers";
+import { arrayJson, maybe, part, press, settled } from "./helpers";
 import { cellText, show } from "./shown_heatmap";
 import { makePairs } from "./sweeps";
 
@@ -61,13 +61,30 @@ test("tokens of the first pair stand for no other: columns are named as Python n
   expect(label?.textContent).toBe("\u2423Sweden");
 });
 
-test("cells that come while a sweep runs bring their interval", async () => {
-  const { el, model } = await show({ result: makePairs(), selection: { layer: 0, position: 5 } });
-  const interval = { low: arrayJson("float32", [1], [-0.2]), high: arrayJson("float32", [1], [0.9]) };
-  const partial = { ...makePartial("sweep-1", [5], [0.4]), ...interval };
-  model.receive({ kind: "event", id: "py-1", event: "partial", ...partial });
+test("agreement is among the pairs that have the cell, and fewer than all are said so", async () => {
+  const { el, model } = await show({ result: makePairs(), selection: { layer: 0, position: 0 } });
+  const detail = () => part(el, "detail-cell").textContent;
+  expect(detail()).toContain("2 of 2 pairs agree in sign");
+  expect(detail()).toContain("mean of 2 pairs: the others have no such place");
+  model.set("selection", { layer: 0, position: 5 });
   await settled();
-  expect(cellText(el, 5)).toContain("recovers 0.40, 95% interval \u22120.20 to 0.90, contains zero");
+  expect(detail()).toContain("2 of 3 pairs agree in sign");
+  expect(detail()).not.toContain("no such place");
+});
+
+test("nothing is said of pairs before one is done", async () => {
+  const result = makePairs();
+  const nothing = arrayJson("float32", [3, 6], Array(18).fill(Number.NaN));
+  const pairs = result.pairs && {
+    ...result.pairs,
+    known: arrayJson("int32", [3, 6], Array(18).fill(0)),
+    done: 0,
+  };
+  const { el } = await show({
+    result: { ...result, normalized: nothing, pairs },
+    selection: { layer: 0, position: 5 },
+  });
+  expect(part(el, "detail-cell").textContent).not.toContain("agree");
 });
 
 test("the words at the ends of the strip stay inside it", async () => {

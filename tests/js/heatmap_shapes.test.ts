@@ -3,7 +3,7 @@ import { boardOf } from "../../js/patch_heatmap/board";
 import { toTable } from "../../js/patch_heatmap/export";
 import { selectedCell, selectionOf } from "../../js/patch_heatmap/places";
 import { decodeResult } from "../../js/patch_heatmap/result";
-import { CLEAN, maybe, part, press, settled } from "./helpers";
+import { arrayJson, CLEAN, maybe, part, press, settled } from "./helpers";
 import { cellText, clickCell, show } from "./shown_heatmap";
 import { INFO, makeSweep, makeUnequal, numbers } from "./sweeps";
 
@@ -113,6 +113,32 @@ test("the copied table has a row for each head, and every neuron", () => {
   expect(lines).toHaveLength(14);
   const neurons = toTable(decodeResult(makeSweep(["layer", "neuron"], [2, 60])), false, true).split("\n");
   expect(neurons[0]?.split("\t")).toEqual(["layer \u00d7 neuron", ...numbers(60)]);
+});
+
+test("positions of a cell that have no counterpart are said to be left as they were", async () => {
+  const result = {
+    ...makeUnequal(),
+    unpatched: arrayJson("int32", [2, 7], [0, 0, 0, 1, 0, 2, 1, ...Array(7).fill(0)]),
+  };
+  const { el, model } = await show({ result, selection: { layer: 0, position: 5 } });
+  const two = "2 of its positions have no counterpart and were left as they are";
+  expect(cellText(el, 5)).toBe(`layer 0, position 5 ' Norway' / ' Sweden', recovers 0.50, ${two}`);
+  expect(part(el, "detail-cell").textContent).toContain(two);
+  expect(cellText(el, 6)).toContain("1 of its positions has no counterpart and was left as it is");
+  expect(cellText(el, 3)).not.toContain("of its positions");
+  model.set("selection", { layer: 1, position: 5 });
+  await settled();
+  expect(part(el, "detail-cell").textContent).not.toContain("of its positions");
+});
+
+test("a given vector does not come from the other run", () => {
+  const result = makeSweep(["layer", "position"], [3, 6]);
+  const columnsWith = (vector: unknown) => {
+    result.params.value = { kind: "add", factor: 1, vector };
+    return boardOf(decodeResult(result), true, 20).columns[4]?.lines.map((line) => line.text);
+  };
+  expect(columnsWith([0.5, 0.25])).toEqual([" Sweden"]);
+  expect(columnsWith(null)).toEqual([" Norway", " Sweden"]);
 });
 
 test("a pinned cell of a map that opens can be opened, and closed again", async () => {

@@ -27,6 +27,12 @@ export async function withoutKernel(traits: Record<string, unknown>) {
   return { model, ...mounted };
 }
 
+export function choose(el: HTMLElement, name: string, index: number): void {
+  const menu = part<HTMLSelectElement>(el, name);
+  menu.value = String(index);
+  menu.dispatchEvent(new Event("change", { bubbles: true }));
+}
+
 export const cellText = (el: HTMLElement, index: number) =>
   el.querySelector(`[data-cell="${index}"][role]`)?.textContent;
 

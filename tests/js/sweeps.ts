@@ -34,12 +34,14 @@ export function makeSweep(
   });
 }
 
-/** 3 layers by 6 positions over 4 pairs, 3 of them done. Cell i of pair p has effect i / 10 + p / 100. */
+/** 3 layers by 6 positions over 4 pairs, 3 of them done, of which the first lacks position 0. Cell i of pair p has
+ *  effect i / 10 + p / 100. */
 export function makePairs(): ResultJson {
   const [shape, cells, pairs] = [[3, 6], 18, 4];
   const each = (p: number) =>
-    Array.from({ length: cells }, (_, i) => (p < 3 ? i / 10 + p / 100 : Number.NaN));
+    Array.from({ length: cells }, (_, i) => (p < 3 && (p > 0 || i % 6) ? i / 10 + p / 100 : Number.NaN));
   const mean = each(1);
+  const known = mean.map((_, i) => (i % 6 ? 3 : 2));
   const all = numbers(pairs).flatMap((p) => each(Number(p)));
   const around = (by: number) => mean.map((value) => value + by);
   return makeSweep(["layer", "position"], shape, (_, i) => mean[i] ?? 0, {
@@ -49,6 +51,7 @@ export function makePairs(): ResultJson {
       low: arrayJson("float32", shape, around(-0.15)),
       high: arrayJson("float32", shape, around(0.15)),
       agree: arrayJson("int32", shape, Array(cells).fill(2)),
+      known: arrayJson("int32", shape, known),
       done: 3,
     },
   });
@@ -66,19 +69,27 @@ export function makeUnequal(): ResultJson {
   return { ...result, counterparts: [0, 1, 2, null, 3, 4, 5] };
 }
 
-/** A second metric that the sweep measured: the probability, from 0.1 in the corrupt to 0.9 in the clean run. */
+/** A second metric that the sweep measured: the probability. Its effects are Python's, whatever its values. */
 export function withProbability(result: ResultJson): ResultJson {
-  const { shape } = result.values;
-  const size = shape.reduce((product, n) => product * n, 1);
-  const values = Array.from({ length: size }, () => 0.5);
+  const { values, normalized, baselines, pairs = null } = result;
+  const all = (value: number) => {
+    const { shape } = values;
+    return arrayJson("float32", shape, Array(shape.reduce((product, n) => product * n, 1)).fill(value));
+  };
+  const warnings = ["The answers are several tokens long."];
   return {
     ...result,
+    provenance: { ...result.provenance, warnings: ["Hooks of your own are on the model.", ...warnings] },
     measures: {
-      logit_diff: { label: "logit difference", values: result.values, baselines: result.baselines },
+      logit_diff: { label: "logit difference", values, normalized, baselines, warnings, pairs },
       prob: {
         label: "probability",
-        values: arrayJson("float32", shape, values),
+        values: all(0.5),
+        normalized: all(0.25),
         baselines: { clean: 0.9, corrupt: 0.1 },
+        scale_text: "0 is the corrupt run (+0.1)",
+        warnings: ["The probabilities are small."],
+        pairs: pairs && { ...pairs, low: all(0.2), high: all(0.3), agree: pairs.known ?? pairs.agree },
       },
     },
   };
@@ -127,10 +138,10 @@ export const INFO = {
     { kind: "mean", label: "the mean", help: "", reason: null, fields: ["by_position"] },
     {
       kind: "resample",
-      label: "another pair's run",
+      label: "resample",
       help: "",
-      reason: "needs a data set of pairs",
-      fields: [],
+      reason: "needs a data set of prompts",
+      fields: ["draws", "seed"],
     },
     { kind: "add", label: "add the difference", help: "", reason: null, fields: ["factor"] },
     { kind: "scale", label: "scale", help: "", reason: null, fields: ["factor"] },

@@ -388,3 +388,15 @@ def test_any_alignment_gives_what_a_plain_loop_gives(data):
     counterparts = counterparts_of(pair, direction)
     result = ib.activation_patching(model_of(), pair, activation=activation, direction=direction, layers=[0, 2])
     assert_equals_loop(result, loop(bridge("gpt2"), pair, direction, result, counterparts))
+
+
+def test_a_cell_says_how_many_of_its_positions_have_no_counterpart():
+    result = ib.activation_patching(model_of(), LONGER, activation="z", direction="noise")
+    lonely = result.counterparts.count(None)
+    assert lonely and (result.unpatched == lonely).all()
+    both = ib.activation_patching(model_of(), LONGER, direction="noise", positions={"all": range(12), "last": [-1]})
+    assert (both.unpatched == [lonely, 0]).all()
+    single = ib.activation_patching(model_of(), LONGER, direction="noise")
+    assert single.unpatched is None and (single.state == NO_COUNTERPART).any()
+    again = ib.Result.from_json(both.to_json())
+    np.testing.assert_array_equal(again.unpatched, both.unpatched)

@@ -407,7 +407,7 @@ def test_not_a_number_names_the_layer_where_it_begins(architecture):
 
 def test_not_a_number_in_the_unembedding_blames_no_layer():
     raw = boot(random_model("llama"), "llama")
-    raw.original_model.lm_head.weight.data[0, 0] = float("nan")
+    raw.original_model.lm_head.weight.data[:, 0] = float("nan")
     with pytest.raises(ValueError, match="in the unembedding"):
         ib.activation_patching(raw, PAIR)
 

@@ -17,7 +17,7 @@ WIDGETS = sorted((ROOT / "widgets").rglob("*.py"))
 # From the ground: a room imports only from lower floors.
 FLOORS = [
     *("model", "loading", "turn", "prompts", "metrics", "tasks", "pairs", "results", "plot", "interventions"),
-    *("recording", "packing", "executor", "binding", "methods", "protocol", "jobs"),
+    *("recording", "packing", "edits", "fused", "executor", "binding", "methods", "protocol", "jobs"),
 ]
 
 

@@ -261,7 +261,7 @@ def test_what_is_no_decoder_is_refused_in_a_sentence(architecture):
 
 def test_logits_that_are_no_numbers_are_refused_in_a_sentence():
     raw = boot(random_model("gpt2"), "overflowing")
-    raw.original_model.lm_head.weight.data[0, 0] = float("nan")
+    raw.original_model.lm_head.weight.data[:, 0] = float("nan")
     with pytest.raises(ValueError, match="float32"):
         ib.activation_patching(raw, PAIR)
 

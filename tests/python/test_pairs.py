@@ -12,11 +12,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import interp_backend as ib
-from interp_backend import PromptPair, PromptPairs
+from interp_backend import PromptPair, PromptPairs, binding
+from interp_backend.methods import sweep
 from interp_backend.methods.activation_patching import activation_patching_steps
-from interp_backend.results import COMPUTED, NO_COUNTERPART, NOT_COMPUTED, UNCHANGED, Result
+from interp_backend.results import COMPUTED, NO_COUNTERPART, NOT_COMPUTED, UNCHANGED, Result, decode_array
 from plain_loop import assert_close, logit_diff, loop, runs_of
-from tiny_models import bridge
+from tiny_models import boot, bridge, random_model
 
 ANSWERS = {"clean_answer": "a", "corrupt_answer": "b"}
 EQUAL = PromptPairs(
@@ -561,3 +562,88 @@ def test_what_a_scale_means_is_said_of_the_mean():
     assert "the pairs' mean clean run (\u2212" in result.scale_text
     assert result.scale_text.endswith("log-probability.")  # a hyphen is no minus sign
     assert "\u22121 is" in ib.activation_patching(model(), EQUAL, direction="noise").scale_text
+
+
+def test_each_pairs_effect_is_in_units_of_the_gap_of_the_pairs_that_have_the_cell():
+    pairs = ib.activation_patching(model(), MIXED).pairs
+    known = ~np.isnan(pairs.normalized)
+    np.testing.assert_array_equal(known.sum(0), pairs.known)
+    np.testing.assert_allclose(np.nanmean(pairs.normalized, 0)[pairs.known > 0], pairs.mean[pairs.known > 0], atol=1e-5)
+    assert pairs.known.min() == 1 and pairs.known.max() == len(MIXED)
+    assert (pairs.agree <= pairs.known).all()
+
+
+def test_every_metric_crosses_ready_made_and_is_what_the_result_of_it_says():
+    result = ib.activation_patching(model(), MIXED, metric=["logit_diff", "log_prob", "kl"])
+    wire = result.to_wire()
+    for name, measured in wire["measures"].items():
+        one = result.of(name)
+        np.testing.assert_array_equal(decode_array(measured["normalized"]), one.normalized)
+        assert measured["scale_text"] == one.scale_text and measured["warnings"] == result.measures[name].warnings
+        for part in ("normalized", "low", "high", "agree", "known"):
+            np.testing.assert_array_equal(
+                decode_array(measured["pairs"][part]), decode_array(one.to_wire()["pairs"][part])
+            )
+    draft = result.to_wire(draft=True)
+    assert np.isnan(decode_array(draft["pairs"]["low"])).all() and not draft["measures"]
+
+
+def test_pairs_of_one_length_are_run_together_before_their_turn(monkeypatch):
+    batches = []
+    record = sweep.record
+
+    def counted(turn, prompts, *rest):
+        batches.append(len(prompts))
+        return record(turn, prompts, *rest)
+
+    monkeypatch.setattr(sweep, "record", counted)
+    both = PromptPairs([*EQUAL.pairs, *MIXED.pairs])
+    result = ib.activation_patching(model(), both, positions=[-1, -2])
+    assert batches == [10, 2, 2, 2]  # five pairs of six tokens, and each of the others
+    alone = singles(both, positions=[-1, -2])
+    assert_close(result.pairs.values, np.stack([one.values for one in alone]))
+
+
+def test_a_pair_that_can_not_be_run_is_named_although_it_ran_ahead_with_others():
+    raw = boot(random_model("gpt2"), "gpt2")
+    raw.original_model.transformer.wte.weight.data[raw.to_single_token("z")] = float("nan")
+    with pytest.raises(ValueError, match=r"Pair 2 .*zebra.*not a number"):
+        ib.activation_patching(raw, EQUAL)
+
+
+def test_resampling_draws_anew_for_every_pair_and_never_the_prompt_itself():
+    texts = tuple(text for pair in EQUAL for text in (pair.clean, pair.corrupt))
+    value = ib.Resample(prompts=texts, seed=1)
+    result = ib.activation_patching(model(), EQUAL, value=value)
+    for i, pair in enumerate(EQUAL):
+        base = result.pairs.corrupt[i]
+        assert not np.allclose(result.pairs.values[i], base)  # it would be, had the pair drawn itself
+        others = [
+            ib.activation_patching(model(), pair, value=ib.FromPrompt(text=text)).values
+            for text in texts
+            if text != pair.corrupt
+        ]
+        assert any(np.allclose(result.pairs.values[i], other, atol=1e-5) for other in others)
+    with pytest.raises(ValueError, match="No other prompt"):
+        ib.activation_patching(model(), EQUAL[0], value=ib.Resample(prompts=(EQUAL[0].corrupt,)))
+
+
+def test_a_mean_over_a_data_set_is_taken_once_for_all_pairs(monkeypatch):
+    runs = []
+    means = binding._mean_activations
+    monkeypatch.setattr(binding, "_mean_activations", lambda *rest: runs.append(1) or means(*rest))
+    ib.activation_patching(model(), EQUAL, value=ib.Mean(prompts=("other", "words")))
+    assert len(runs) == 1
+
+
+def test_together_skips_a_place_that_a_shorter_prompt_lacks():
+    far, near = (ib.Intervention("resid_pre", 1, position=p) for p in (-8, -1))
+    result = ib.patch_together(model(), MIXED, [far, near])
+    assert_close(result.pairs.values[1], ib.patch_together(model(), MIXED[1], [far, near]).values)
+    assert np.isnan(result.pairs.values[0, 1])  # the first has no such place
+    assert_close(result.pairs.values[0, [0, 2]], ib.patch_together(model(), MIXED[0], [near]).values)
+
+
+def test_a_whole_number_in_a_column_with_gaps_stays_one():
+    table = pandas.DataFrame({"clean": ["ab", "cd"], "corrupt": ["xb", "xd"], "clean_answer": [4, None]})
+    assert PromptPairs.from_dataframe(table)[0].clean_answer == "4"

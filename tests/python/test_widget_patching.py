@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import ast
+import threading
+
 import numpy as np
 import pytest
 import traitlets
@@ -9,7 +12,9 @@ from test_widgets import Watched, ask, events
 
 import hookscope as hs
 import interp_backend as ib
+from hookscope import sweep_feed
 from interp_backend.methods.code import python_code
+from interp_backend.turn import Turn
 from tiny_models import PAIR, bridge
 
 SWEEP = {"activation": "resid_pre", "axes": ["layer", "position"], "metric": "logit_diff", "direction": "denoise"}
@@ -272,3 +277,111 @@ def test_code_writes_only_what_differs_from_the_functions_own_choice(embedded, c
     result = ib.activation_patching(embedded, capitals)
     code = python_code(None, result.params)
     assert "axes" not in code and "value" not in code and "window" not in code
+
+
+def test_a_step_of_an_earlier_sweep_never_ends_up_under_the_choices_of_a_later_one(heatmap, monkeypatch):
+    """The worker is held between two steps while the choice changes."""
+    holding, go_on = threading.Event(), threading.Event()
+    take = sweep_feed.SweepFeed.take
+
+    def slow(feed, step):
+        if not holding.is_set():
+            holding.set()
+            go_on.wait(10)
+        take(feed, step)
+
+    monkeypatch.setattr(sweep_feed.SweepFeed, "take", slow)
+    heatmap.wait(60)
+    heatmap.run()
+    assert holding.wait(10)
+    changing = threading.Thread(target=lambda: setattr(heatmap, "direction", "noise"))
+    changing.start()
+    go_on.set()
+    changing.join(10)
+    heatmap.wait(60)
+    assert heatmap.status == "done" and heatmap.result.complete
+    assert heatmap.result.params["direction"] == "noise"
+    alone = ib.activation_patching(heatmap.model, heatmap.pair, direction="noise")
+    np.testing.assert_allclose(heatmap.result.values, alone.values, atol=1e-4)
+
+
+def test_a_new_sweep_ends_what_runs_beside_the_old_one(heatmap):
+    heatmap.wait(60)
+    ask(heatmap, "activation_patching", **{**SWEEP, "activation": "z", "axes": ["layer", "head"]})
+    heatmap.open_cell({"layer": 1, "head": 0})
+    heatmap.direction = "noise"
+    heatmap.wait(60)
+    assert heatmap._aside.status == "cancelled" and heatmap.opened is None
+    assert heatmap.result.params["direction"] == "noise"
+
+
+@pytest.mark.parametrize(
+    "metric", ["logit_diff@__import__('os').getcwd()", "__import__('os')", "print()", "logit_diff@-1-1", "lambda x: x"]
+)
+def test_code_of_a_foreign_result_evaluates_nothing(heatmap, metric):
+    heatmap.wait(60)
+    foreign = heatmap.result.model_copy(update={"params": {**heatmap.result.params, "metric": metric}})
+    try:
+        code = python_code(None, foreign.params)
+    except ValueError:
+        code = ""
+    called = {ast.unparse(node.func) for node in ast.walk(ast.parse(code)) if isinstance(node, ast.Call)}
+    assert called <= {"ib.PromptPair", "ib.activation_patching", "result.plot"}
+
+
+def test_a_metric_function_may_not_be_called_as_a_metric(embedded, capitals):
+    def rank(logits):
+        return logits[:, 0]
+
+    with pytest.raises(ValueError, match=r"Your function is called rank.*another name"):
+        ib.activation_patching(embedded, capitals, metric=rank)
+
+
+def test_an_empty_list_of_layers_is_refused_and_an_array_is_fine(embedded, capitals):
+    widget = hs.PatchHeatmap(embedded, capitals, layers=[])
+    widget.wait(60)
+    assert widget.status == "error" and "layers" in widget.error["message"]
+    widget.close()
+    widget = hs.PatchHeatmap(embedded, capitals, layers=np.arange(2), at=np.int64(-1))
+    widget.wait(60)
+    assert widget.result.values.shape[0] == 2 and widget.result.to_json()
+    widget.close()
+
+
+def test_a_window_is_put_away_where_there_are_no_layers(heatmap):
+    ask(heatmap, "activation_patching", **{**SWEEP, "activation": "mlp_out", "window": 3})
+    ask(heatmap, "activation_patching", **{**SWEEP, "activation": "embed", "window": 3})
+    assert heatmap.error is None and heatmap.window == 1
+
+
+def test_a_view_resamples_with_draws_and_a_seed_and_steers_with_the_given_vector(embedded, capitals):
+    prompts = ["The capital of Japan is", "The capital of Chile is", "The capital of Egypt is"]
+    widget = Watched(hs.PatchHeatmap, embedded, capitals, dataset=prompts)
+    ask(widget, "activation_patching", **SWEEP, value={"kind": "resample", "draws": 2, "seed": 5})
+    alone = ib.activation_patching(embedded, capitals, value=ib.Resample(prompts=prompts, draws=2, seed=5))
+    np.testing.assert_allclose(widget.result.values, alone.values, atol=1e-4)
+    vector = tuple(float(i % 3) for i in range(embedded.d_model))
+    widget.value = ib.Add(vector=vector)
+    assert widget.get_state("value")["value"] == {"kind": "add", "factor": 1.0, "vector": True}
+    ask(widget, "activation_patching", **SWEEP, value={"kind": "add", "factor": 3.0, "vector": True})
+    assert widget.value == ib.Add(vector=vector, factor=3.0) and widget.error is None
+    widget.close()
+
+
+def test_an_interrupt_while_a_turn_begins_leaves_the_model_free(embedded, monkeypatch):
+    def interrupted(**_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(embedded, "hook_handles", interrupted)
+    with pytest.raises(KeyboardInterrupt), Turn(embedded):
+        pass
+    taken = []
+
+    def take():
+        taken.append(embedded.lock.acquire(timeout=1))
+        embedded.lock.release()
+
+    thread = threading.Thread(target=take)
+    thread.start()
+    thread.join()
+    assert taken == [True]

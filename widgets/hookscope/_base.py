@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -43,6 +44,7 @@ class HookscopeWidget(anywidget.AnyWidget):
         self.model: LanguageModel = load_model(model)
         self._owner, self._aside_owner = object(), object()  # of jobs: a widget has one of each at a time
         self._current = object()  # changes with every job; what an older one still says is stale
+        self._hearing = threading.RLock()
         self._counter = itertools.count(1)
         super().__init__(progress=progress(0, 0), **traits)
         self.on_msg(self._on_message)
@@ -115,20 +117,30 @@ class HookscopeWidget(anywidget.AnyWidget):
         """An id for work that Python itself asks for."""
         return f"py-{next(self._counter)}"
 
-    def _submit(self, id: str, steps: Callable[[], Iterator[Any]], on_step: Callable[[Any], None]) -> None:
+    def _submit(
+        self,
+        id: str,
+        steps: Callable[[], Iterator[Any]],
+        on_step: Callable[[Any], None],
+        on_end: Callable[[], None] = lambda: None,
+    ) -> None:
         """Queue work in place of what this widget was doing. Its steps and its end arrive on the worker's thread."""
 
         if self._closed:
             return
-        current = self._current = object()
+        self._cancel_aside()
+        current = object()
+        with self._hearing:  # not between a step of the earlier work and the question whether it is still wanted
+            self._current = current
 
         def heard(job: Job, step: Any) -> None:
-            if self._current is not current:
-                return
-            if step is not None:
-                on_step(step)
-            else:
-                self._on_status(job, id)
+            with self._hearing:
+                if self._current is not current:
+                    return
+                if step is not None:
+                    on_step(step)
+                else:
+                    self._on_status(job, id, on_end)
 
         self.error = None
         self.status = "queued"
@@ -141,8 +153,10 @@ class HookscopeWidget(anywidget.AnyWidget):
         current, before, last = self._current, [], []
 
         def heard(job: Job, step: Any) -> None:
-            if self._current is not current:
-                return  # what it is about is no longer shown
+            if self._current is not current:  # what it is about is no longer shown
+                if step is None and job.status not in ("queued", "running"):
+                    self.send(protocol.event(id, "cancelled"))
+                return
             if step is not None:
                 before[:] = before or [self.progress]  # how far what is shown came
                 last[:] = [step]
@@ -165,19 +179,20 @@ class HookscopeWidget(anywidget.AnyWidget):
     def _fail_of(self, job: Job, id: str) -> None:
         self._fail(_sentence(job.error), None, id, getattr(job.error, "traceback", None))
 
-    def _on_status(self, job: Job, id: str) -> None:
+    def _cancel_aside(self) -> None:
+        if self._aside is not None:
+            self._aside.cancel()
+
+    def _on_status(self, job: Job, id: str, on_end: Callable[[], None]) -> None:
         self._shown_status = job.status
         if job.status == "error":
             self._fail_of(job, id)
         elif job.status in ("done", "cancelled"):
             if job.status == "cancelled":
                 self.status = job.status  # the answer to an impatient click goes ahead of the data
-            self._finished()
+            on_end()
             self.send(protocol.event(id, "result" if job.status == "done" else "cancelled"))
         self.status = job.status
-
-    def _finished(self) -> None:
-        """The work has ended; show the last of it."""
 
 
 def progress(done: int, total: int, seconds_left: float | None = None) -> dict[str, Any]:

@@ -15,7 +15,7 @@ _VALUES = [
     ("prompt", "a third prompt", "the run of any third prompt of as many tokens", ["text"]),
     ("zero", "zero", "zeros: far from what the model has seen, so read with care", []),
     ("mean", "mean", "the mean over a data set of prompts", ["by_position"]),
-    ("resample", "resample", "a random prompt of a data set", []),
+    ("resample", "resample", "random prompts of a data set", ["draws", "seed"]),
     ("add", "add the difference", "steering: the other run minus this one, times a factor, added", ["factor"]),
     ("scale", "scale", "the activation itself times a factor", ["factor"]),
 ]

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import operator
 import threading
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import traitlets
 
 from interp_backend import protocol
-from interp_backend.interventions import Mean, Resample
+from interp_backend.interventions import Add, Mean, Resample
 from interp_backend.loading import load_model
 from interp_backend.methods.activation_patching import activation_patching_steps
-from interp_backend.methods.cells import axes_of, choose_axes, interventions_of, opened, place_of
+from interp_backend.methods.cells import axes_of, choose_axes, interventions_of, opened
 from interp_backend.methods.code import python_code
 from interp_backend.methods.patch_together import patch_together_steps
 from interp_backend.methods.sweep import Step
@@ -26,20 +23,20 @@ from interp_backend.metrics import METRICS, name_of
 from interp_backend.pairs import PromptPairs
 from interp_backend.prompts import PromptPair
 from interp_backend.protocol import BadRequest, Request
-from interp_backend.results import Result
+from interp_backend.results import Result, finite_or_none
 
 from ._base import STATIC, HookscopeWidget, progress
 from .menus import activation_menu, direction_menu, metric_menu, value_menu
 from .prompt_pair_editor import PromptPairEditor
 from .report import View, write_page
+from .shown_map import caption_of, fits, pair_of, pair_params, prompts_of, refuse_overlap, title_of, valid_selection
+from .sweep_feed import SweepFeed
 from .traits import PairTrait, ResultTrait, ValueTrait
 
 # In this order: which axes fit depends on the activation.
 CHOICES = ("activation", "axes", "metric", "direction", "value", "window", "at")
 WHERE = ("layers", "heads", "positions", "sources", "neurons")
 TOP_K = 10
-SECONDS_BETWEEN_PARTIALS = 0.04  # a view draws no faster, and a slow host chokes on more
-SECONDS_BETWEEN_MEANS = 0.25  # a mean over pairs goes to the view as a whole
 
 
 class PatchHeatmap(HookscopeWidget):
@@ -67,6 +64,7 @@ class PatchHeatmap(HookscopeWidget):
 
     _esm = STATIC / "patch_heatmap.js"
     _editor: PromptPairEditor | None = None
+    draft = False  # whether the result that is put into its trait is still being filled
 
     activation = traitlets.Unicode("resid_pre", help="Which activation is patched.").tag(sync=True)
     axes = traitlets.List(traitlets.Unicode(), help="The axes of the sweep.").tag(sync=True)
@@ -107,12 +105,10 @@ class PatchHeatmap(HookscopeWidget):
         editor = pair if isinstance(pair, PromptPairEditor) else None
         model = load_model(model)
         self._own_metric = metric if callable(metric) else None
-        self._where = {name: some for name, some in zip(WHERE, (layers, heads, positions, sources, neurons)) if some}
-        self._dataset = _prompts_of(dataset if dataset is not None else pair)
+        self._where = {name: some for name, some in zip(WHERE, (layers, heads, positions, sources, neurons))}
+        self._dataset = prompts_of(dataset if dataset is not None else pair)
         self._settling = threading.local()  # by thread: changes of traits start no sweep until all are in place
         self._settling.on = True
-        self._framed, self._unsent = False, list[int]()
-        self._last_sent = 0.0
         self._swept: dict[str, Any] = {}  # choices of the shown sweep
         self._swept_own = self._own_metric
         self.sweep_id = ""
@@ -177,7 +173,7 @@ class PatchHeatmap(HookscopeWidget):
         Raises:
             ValueError: there is no result yet.
         """
-        return write_page(path, [View("patch_heatmap", _caption(self._shown()), self)], _title(self._shown()))
+        return write_page(path, [View("patch_heatmap", caption_of(self._shown()), self)], title_of(self._shown()))
 
     def _shown(self) -> Result:
         if self.result is None:
@@ -216,6 +212,7 @@ class PatchHeatmap(HookscopeWidget):
             _checked(lambda: choose_axes(self.model, result.params.get("activation"), result.axes))
             if result.params.get("direction") not in ("denoise", "noise") or "metric" not in result.params:
                 raise traitlets.TraitError("This result does not say which direction and which metric it is of.")
+            _checked(lambda: python_code(self.model.code, {**result.params, "axes": list(result.axes)}))
             result.params.update(axes=list(result.axes))
         return result
 
@@ -226,6 +223,7 @@ class PatchHeatmap(HookscopeWidget):
         with self._settled():
             if change["name"] == "activation":
                 self.axes = list(axes_of(self.activation)[0])
+                self.window = 1 if self.activation == "embed" else self.window
             if change["name"] == "pair":
                 self.at = None  # a position of other prompts
             if change["name"] == "metric" and callable(self.metric):
@@ -245,13 +243,13 @@ class PatchHeatmap(HookscopeWidget):
             for name in CHOICES:
                 if name in params:
                     setattr(self, name, params[name])
-            self.pair = _pair_of(change["new"])
+            self.pair = pair_of(change["new"])
             self.info = {**dict(self.info), "metrics": metric_menu(self.metric)}
         self._swept = self._choices()
         self._put_away()
         self.selection = None
         self.error = None
-        self.code = python_code(self.model.code, {**params, **_pair_params(self.pair)})
+        self.code = python_code(self.model.code, {**params, **pair_params(self.pair)})
         self.status = self._shown_status = "done"
 
     @contextmanager
@@ -274,6 +272,7 @@ class PatchHeatmap(HookscopeWidget):
             elif request.method == "open":
                 self._open_cell(request.id, request.params.cell)
             elif request.method == "close_opened":
+                self._cancel_aside()
                 self.opened = None
                 self.send(protocol.event(request.id, "result"))
             else:
@@ -285,6 +284,8 @@ class PatchHeatmap(HookscopeWidget):
         wanted = request.params.model_dump()
         wanted["value"] = self._value_of(request.params.value)
         before = {name: getattr(self, name) for name in CHOICES}
+        if wanted["activation"] == "embed":
+            wanted["window"] = 1  # it is no layer; the view's field for it is hidden then
         with self._settled():
             for name in CHOICES:
                 try:
@@ -297,15 +298,18 @@ class PatchHeatmap(HookscopeWidget):
 
     def _value_of(self, value: Any) -> Any:
         """What a view asks to patch in: it knows that there is a data set, and not its prompts."""
-        if not isinstance(value, protocol.FromDataSet):
+        if isinstance(value, protocol.AddVector):
+            if not isinstance(self.value, Add) or self.value.vector is None:
+                raise ValueError("There is no vector to add. Give one: PatchHeatmap(..., value=Add(vector=[...])).")
+            return self.value.model_copy(update={"factor": value.factor})
+        if not isinstance(value, protocol.FromMean | protocol.FromSamples):
             return value
-        if isinstance(self.value, (Mean, Resample)) and self.value.kind == value.kind == "resample":
-            return self.value
         prompts = getattr(self.value, "prompts", None) or self._dataset
         if not prompts:
             raise ValueError("There is no data set to take it from. Give one: PatchHeatmap(..., dataset=[...]).")
-        mean = value.kind == "mean"
-        return Mean(prompts=prompts, by_position=value.by_position) if mean else Resample(prompts=prompts)
+        if value.kind == "mean":
+            return Mean(prompts=prompts, by_position=value.by_position)
+        return Resample(prompts=prompts, draws=value.draws, seed=value.seed)
 
     # The sweep
 
@@ -332,12 +336,12 @@ class PatchHeatmap(HookscopeWidget):
             window=self.window,
             at=self.at,
             top_k=TOP_K,
-            **{name: some for name, some in self._where.items() if name[:-1] in axes},
+            **{name: some for name, some in self._where.items() if name[:-1] in axes and some is not None},
         )
-        self.progress = self._reached = progress(0, 0)
+        self.progress = progress(0, 0)
         self._put_away()
-        self._framed = False
-        self._submit(id, steps, lambda step: self._on_step(step, id))
+        feed = SweepFeed(self, id)
+        self._submit(id, steps, feed.take, feed.end)
 
     def _has_measured(self, name: str) -> bool:
         """Whether the shown sweep has this metric; of the user's own the very function, not another of its name."""
@@ -358,42 +362,20 @@ class PatchHeatmap(HookscopeWidget):
 
     def _show_metric(self, id: str, name: str) -> None:
         """The sweep that is shown has measured this too."""
-        self._show(self._shown().of(name))
+        self.show(self._shown().of(name))
         self.together = None  # in units of the other metric
         if self.opened is not None:
             self.opened = self.opened.of(name)
         self.send(protocol.event(id, "result"))
 
-    def _on_step(self, step: Step, id: str) -> None:
-        if not self._framed:  # the first step: the frame of the map, and the cells that need no run
-            self._framed, self._unsent = True, []
-            self.sweep_id = id
-            self._show(step.result)
-        elif step.result.pairs is None:
-            self._unsent += step.cells
-        self._reached = progress(step.done, step.total)
-        now = time.perf_counter()
-        pause = SECONDS_BETWEEN_PARTIALS if step.result.pairs is None else SECONDS_BETWEEN_MEANS
-        if now - self._last_sent < pause and step.done not in (0, step.total):
-            return
-        self._last_sent = now
-        self.progress = progress(step.done, step.total, step.seconds_left)
-        if self._unsent:
-            self.send(protocol.partial(id, self.sweep_id, step.result, self._unsent))
-            self._unsent = []
-        elif step.result.pairs is not None and step.cells and step.done < step.total:
-            self._show(step.result.model_copy())
-
-    def _finished(self) -> None:
-        self.progress = self._reached
-        if self.result is not None:
-            self._show(self.result.model_copy())  # another object, so that the view gets all of it
-
-    def _show(self, result: Result) -> None:
+    def show(self, result: Result, draft: bool = False) -> None:
+        """Show a result; as a draft, while it fills, without what takes long to derive."""
         with self._settled():
-            if self.selection is not None and not _fits(self.selection, result):
+            self.draft = draft
+            if self.selection is not None and not fits(self.selection, result):
                 self.selection = None
             self.result = result
+            self.draft = False
         self.code = python_code(self.model.code, result.params)
 
     # Beside the sweep
@@ -401,10 +383,11 @@ class PatchHeatmap(HookscopeWidget):
     def _patch_together(self, id: str, cells: list[dict[str, int]]) -> None:
         result = self._shown()
         parts = [interventions_of(result, cell, self.model.n_layers) for cell in cells]
+        refuse_overlap(parts)
         steps = partial(
             patch_together_steps,
             self.model,
-            _pair_of(result),
+            pair_of(result),
             parts,
             direction=result.params["direction"],
             metric=self.metric,
@@ -412,12 +395,12 @@ class PatchHeatmap(HookscopeWidget):
         )
 
         def show(step: Step) -> None:
-            effects = [_number(effect) for effect in step.result.normalized]
+            effects = [finite_or_none(effect) for effect in step.result.normalized]
             known = [effect for effect in effects[1:] if effect is not None]
             self.together = {
                 "cells": cells,
                 "metric": step.result.params["metric"],
-                "value": _number(step.result.values[0]),
+                "value": finite_or_none(step.result.values[0]),
                 "normalized": effects[0],
                 "singles": effects[1:],
                 "sum": sum(known) if len(known) == len(cells) else None,
@@ -430,7 +413,7 @@ class PatchHeatmap(HookscopeWidget):
         steps = partial(
             activation_patching_steps,
             self.model,
-            _pair_of(result),
+            pair_of(result),
             **opened(result, cell),
             direction=result.params["direction"],
             metric=self._metrics(),
@@ -442,80 +425,6 @@ class PatchHeatmap(HookscopeWidget):
             self.opened = step.result
 
         self._submit_aside(id, steps, show)
-
-
-def valid_selection(selection: Any, result: Result | None) -> dict[str, int] | None:
-    """A selection that names a cell of the result, or None. Raises TraitError for any other."""
-    if selection is None:
-        return None
-    if result is None:
-        raise traitlets.TraitError("Nothing can be pinned before there is a result.")
-    if not _fits(selection, result):
-        raise traitlets.TraitError(f"There is no cell {selection} in a map of {', '.join(result.axes)}.")
-    return {axis: operator.index(selection[axis]) for axis in result.axes}
-
-
-def _fits(selection: dict[str, Any], result: Result) -> bool:
-    whole = all(hasattr(index, "__index__") and not isinstance(index, bool) for index in selection.values())
-    if set(selection) != set(result.axes) or not whole:
-        return False
-    try:
-        for axis in result.axes:
-            place_of(result, axis, operator.index(selection[axis]))
-    except ValueError:
-        return False
-    return True
-
-
-def _prompts_of(source: Any) -> tuple[str, ...]:
-    """The prompts of a data set: texts, or both sides of pairs."""
-    if isinstance(source, PromptPairs):
-        return tuple(dict.fromkeys(text for pair in source for text in (pair.clean, pair.corrupt)))
-    return tuple(map(str, source)) if isinstance(source, (list, tuple)) else ()
-
-
-def _pair_of(result: Result) -> PromptPair | PromptPairs:
-    """The pair or pairs that a result is of."""
-    if pairs := result.params.get("pairs"):
-        return PromptPairs(pairs)
-    if pair := result.params.get("pair"):
-        return PromptPair.model_validate(pair)
-    clean, corrupt = result.prompts["clean"], result.prompts["corrupt"]
-    return PromptPair(
-        clean=clean.text,
-        corrupt=corrupt.text,
-        clean_answer=clean.answer or "",
-        corrupt_answer=corrupt.answer or "",
-    )
-
-
-def _pair_params(pair: PromptPair | PromptPairs) -> dict[str, Any]:
-    if isinstance(pair, PromptPairs):
-        return {"pairs": [one.model_dump(mode="json") for one in pair]}
-    return {"pair": pair.model_dump(mode="json")}
-
-
-def _number(value: float) -> float | None:
-    return float(value) if np.isfinite(value) else None
-
-
-def _title(result: Result) -> str:
-    if result.pairs is not None:
-        return f"Mean of {len(result.pairs.labels)} pairs, “{result.pairs.labels[0]}” the first"
-    return f"“{result.prompts['clean'].text}” against “{result.prompts['corrupt'].text}”"
-
-
-def _caption(result: Result) -> str:
-    """Which model and answers a saved map is about. A result from a file may say less than ours do."""
-    model = result.provenance.get("model", {})
-    answers = [
-        f"{' or '.join(f'“{answer}”' for answer in prompt.answers or [prompt.answer])} ({side})"
-        for side, prompt in result.prompts.items()
-        if prompt.answer is not None
-    ]
-    parts = [str(model.get("name", "")), f"weights {model['weights']}" if "weights" in model else ""]
-    said = f"answers {' and '.join(answers)}" if answers and result.pairs is None else ""
-    return " · ".join(filter(None, [*parts, said]))
 
 
 def _checked(check: Callable[[], Any]) -> Any:

@@ -42,14 +42,19 @@ class ValueTrait(traitlets.TraitType):
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
-        hidden = {"prompts", "seed", "draws"}
-        self.tag(sync=True, to_json=lambda value, _: value.model_dump(mode="json", exclude=hidden))
+        self.tag(sync=True, to_json=_value_to_json)
 
     def validate(self, obj: Any, value: Any) -> Any:
         try:
             return as_value(value)
         except ValueError as problem:
             raise traitlets.TraitError(str(problem)) from None
+
+
+def _value_to_json(value: Any, _: Any) -> dict[str, Any]:
+    """Without a data set's prompts, which are many, and with a vector only as the news that there is one."""
+    wire = value.model_dump(mode="json", exclude={"prompts", "vector"})
+    return {**wire, "vector": True} if getattr(value, "vector", None) is not None else wire
 
 
 class ResultTrait(traitlets.Instance):
@@ -61,4 +66,4 @@ class ResultTrait(traitlets.Instance):
 
 
 def _to_wire(result: Result | None, widget: Any) -> dict[str, Any] | None:
-    return None if result is None else {**result.to_wire(), "sweep": widget.sweep_id}
+    return None if result is None else {**result.to_wire(draft=widget.draft), "sweep": widget.sweep_id}

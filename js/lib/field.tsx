@@ -1,5 +1,5 @@
 // A text field that shows the spaces at its ends, and is as high as its text.
-import { Token } from "../lib/tokens";
+import { Token } from "./tokens";
 
 /** Without shape: gives a last line its height though it is empty. */
 const EMPTY_LINE = "\u200b";

@@ -1,0 +1,52 @@
+// Tabs: one is in the tab order, the arrow keys choose.
+
+export interface Tab {
+  name: string;
+  label: string;
+}
+
+interface TabsProps {
+  id: string;
+  label: string;
+  tabs: readonly Tab[];
+  chosen: string;
+  onChoose(name: string): void;
+}
+
+export const tabId = (id: string, name: string): string => `${id}-tab-${name}`;
+export const panelId = (id: string): string => `${id}-panel`;
+
+export function Tabs({ id, label, tabs, chosen, onChoose }: TabsProps) {
+  const at = tabs.findIndex(({ name }) => name === chosen);
+  const onKeyDown = (event: KeyboardEvent) => {
+    const next = { ArrowRight: at + 1, ArrowLeft: at - 1, Home: 0, End: tabs.length - 1 }[event.key];
+    if (next === undefined || event.ctrlKey || event.metaKey || event.altKey) return;
+    const tab = tabs[(next + tabs.length) % tabs.length];
+    event.preventDefault();
+    event.stopPropagation();
+    if (!tab) return;
+    onChoose(tab.name);
+    const all = (event.currentTarget as HTMLElement).querySelectorAll<HTMLElement>("[role=tab]");
+    all[(next + tabs.length) % tabs.length]?.focus();
+  };
+  return (
+    <div class="hs-tabs" role="tablist" aria-label={label} tabIndex={-1} onKeyDown={onKeyDown}>
+      {tabs.map((tab) => (
+        <button
+          key={tab.name}
+          type="button"
+          role="tab"
+          class="hs-focusable"
+          id={tabId(id, tab.name)}
+          data-hs={`tab-${tab.name}`}
+          aria-selected={tab.name === chosen}
+          aria-controls={panelId(id)}
+          tabIndex={tab.name === chosen ? 0 : -1}
+          onClick={() => onChoose(tab.name)}
+        >
+          {tab.label}
+        </button>
+      ))}
+    </div>
+  );
+}
