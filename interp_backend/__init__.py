@@ -1,8 +1,12 @@
 """Hook-based interpretability methods on decoder-only language models. Knows torch, knows no notebook."""
 
+from .attribution import Attribution
 from .interventions import Add, FromOther, FromPrompt, Intervention, Mean, Resample, Scale, Zero
+from .lens_result import LogitLens
 from .loading import load_model
 from .methods.activation_patching import activation_patching
+from .methods.direct_logit_attribution import direct_logit_attribution
+from .methods.logit_lens import logit_lens
 from .methods.patch_together import patch_together
 from .methods.read_pair import PairReading, read_pair
 from .metrics import METRICS
@@ -15,10 +19,12 @@ __all__ = [
     "ACTIVATIONS",
     "METRICS",
     "Add",
+    "Attribution",
     "FromOther",
     "FromPrompt",
     "Intervention",
     "LanguageModel",
+    "LogitLens",
     "Mean",
     "PairReading",
     "PromptPair",
@@ -29,7 +35,9 @@ __all__ = [
     "TokenizedPair",
     "Zero",
     "activation_patching",
+    "direct_logit_attribution",
     "load_model",
+    "logit_lens",
     "patch_together",
     "read_pair",
     "tokenize",

@@ -173,6 +173,28 @@ class LanguageModel:
         with self._tokenizer_lock:
             return [int(i) for i in self.raw.tokenizer(answer, add_special_tokens=False)["input_ids"]]
 
+    def one_token(self, token: Any, after: str = "") -> int:
+        """The id of a token that is given as its text, continuing a prompt, or as its id.
+
+        Raises:
+            ValueError: a text of several tokens or none, or an id that the vocabulary does not have.
+        """
+        size = int(self.raw.cfg.d_vocab)
+        if not isinstance(token, str):
+            if isinstance(token, bool) or not hasattr(token, "__index__"):
+                raise ValueError(f"A token is given as its text or its number, not as {token!r}.")
+            if not 0 <= token < size:
+                raise ValueError(f"There is no token {token}: the vocabulary has {size}, from 0.")
+            return int(token)
+        ids = self.answer_ids(token, after)
+        if len(ids) != 1:
+            parts = " + ".join(f"“{text}”" for text in self.token_texts(ids)) or "none"
+            raise ValueError(
+                f"“{token}” is {len(ids)} tokens ({parts}), and this is about one. Give one of them; most words need "
+                "their leading space to be one token."
+            )
+        return ids[0]
+
     def token_text(self, token: int) -> str:
         """The text of one token, its leading space kept; bytes that are no whole character as `\\xe2`."""
         if token not in self._token_texts:

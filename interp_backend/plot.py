@@ -8,12 +8,15 @@ import numpy as np
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 
+from .attribution import Attribution
+from .lens_result import LogitLens
 from .results import NO_COUNTERPART, UNCHANGED, Result
 
 MOST_WRITTEN = 60  # columns; more are drawn without their numbers
 _SIGNS = {UNCHANGED: "=", NO_COUNTERPART: "/"}
 ORANGE, NEUTRAL, BLUE = "#c8641b", "#f4f5f5", "#1667b7"
 COLORS = LinearSegmentedColormap.from_list("corrupt-clean", [ORANGE, NEUTRAL, BLUE])
+STRENGTH = LinearSegmentedColormap.from_list("strength", [NEUTRAL, BLUE])
 
 
 def plot_heatmap(result: Result) -> Figure:
@@ -72,3 +75,42 @@ def _number(value: float) -> str:
 def _visible(tokens: list[str]) -> list[str]:
     # "$" would start mathematics in matplotlib
     return [token.replace(" ", "\u2423").replace("\n", "\u23ce").replace("$", r"\$") for token in tokens]
+
+
+def plot_lens(lens: LogitLens) -> Figure:
+    """The likeliest token of every cell, coloured by its probability: a panel for each prompt, layers upwards."""
+    widest = max(len(side.ids) for side in lens.sides.values())
+    size = (1.6 + 0.75 * min(widest, MOST_WRITTEN), (0.9 + 0.3 * len(lens.labels)) * len(lens.sides))
+    figure = Figure(figsize=size, layout="constrained")
+    panels = figure.subplots(len(lens.sides), 1, squeeze=False)[:, 0]
+    for axes, (name, side) in zip(panels, lens.sides.items()):
+        arrays = lens.of(name)
+        probs = arrays.top_probs[..., 0]
+        image = axes.imshow(probs, origin="lower", aspect="auto", cmap=STRENGTH, vmin=0, vmax=1)
+        written = probs.shape[1] <= MOST_WRITTEN
+        for row, column in np.ndindex(probs.shape) if written else ():
+            [text] = _visible([lens.tokens[int(arrays.top_ids[row, column, 0])]])
+            color = "white" if probs[row, column] > 0.6 else "black"
+            axes.text(column, row, text[:9], ha="center", va="center", fontsize=6, color=color, fontfamily="monospace")
+        if written:
+            axes.set_xticks(range(len(side.tokens)), _visible(side.tokens), fontsize=7, fontfamily="monospace")
+        axes.set_yticks(range(len(lens.labels)), lens.labels, fontsize=7)
+        axes.set_title("" if name == "prompt" else name, fontsize=9, loc="left")
+        figure.colorbar(image, ax=axes, label="probability").ax.tick_params(labelsize=7)
+    return figure
+
+
+def plot_attribution(attribution: Attribution) -> Figure:
+    """The twenty components that add or take most, largest at the top: a panel for each prompt."""
+    figure = Figure(figsize=(5 * len(attribution.sides), 5), layout="constrained")
+    panels = figure.subplots(1, len(attribution.sides), squeeze=False)[0]
+    labels = np.array(attribution.labels, object)
+    for axes, (name, side) in zip(panels, attribution.sides.items()):
+        largest = np.argsort(-np.abs(side.values), kind="stable")[:20][::-1]
+        values = side.values[largest]
+        axes.barh(range(len(largest)), values, color=[BLUE if value > 0 else ORANGE for value in values])
+        axes.set_yticks(range(len(largest)), labels[largest], fontsize=7)
+        axes.axvline(0, color="#888", linewidth=0.8)
+        what = f"{attribution.quantity} {side.total:+.2f}".replace("-", "\u2212")
+        axes.set_title(what if name == "prompt" else f"{name}: {what}", fontsize=9, loc="left")
+    return figure

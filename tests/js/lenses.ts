@@ -119,7 +119,8 @@ export function makeUnequalLens(): ResultJson {
   return { ...pair, sides, counterparts: [0, 1, null, 4, 5, 6] };
 }
 
-export const LONG = 300;
+/** In 4 rows more cells than are put into the document. */
+export const LONG = 1200;
 
 /** Too long to be sent as a whole. */
 export function makeLongLens(): ResultJson {

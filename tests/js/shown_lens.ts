@@ -51,3 +51,6 @@ export function enter(field: HTMLElement, text: string): void {
   (field as HTMLTextAreaElement).value = text;
   field.dispatchEvent(new Event("input", { bubbles: true }));
 }
+
+export const cellWords = (el: HTMLElement, index: number) =>
+  el.querySelector(`[data-cell="${index}"][role]`)?.textContent;

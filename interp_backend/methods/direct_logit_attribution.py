@@ -1,0 +1,402 @@
+"""Direct logit attribution: which component wrote the answer?
+
+The residual stream is a sum: the embedding, and what every attention head and every MLP adds. With the scale of the
+final norm frozen at its value in this run, norm and unembedding are affine, so the logit of an answer, or the
+difference of two, is a sum over the same components, and over biases (Elhage et al. 2021, "A mathematical framework
+for transformer circuits"; Wang et al. 2022, arXiv:2211.00593).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..attribution import Attribution, AttributionSide
+from ..interventions import in_range
+from ..loading import load_model
+from ..model import LanguageModel
+from ..prompts import PromptPair, tokenize
+from ..recording import record
+from ..turn import Turn
+from .logit_lens import counterparts_of, ids_of, texts_of_prompt
+from .provenance import provenance
+
+Unit = Literal["layer", "component", "head", "neuron"]
+KINDS = ("embed", "pos_embed", "layer", "attn", "head", "attn_bias", "mlp", "neuron", "mlp_bias", "bias")
+Answer = str | int | Sequence[str | int]
+
+
+def direct_logit_attribution(
+    model: Any,
+    prompt: str | PromptPair,
+    answer: Answer | None = None,
+    wrong_answer: Answer | None = None,
+    *,
+    unit: Unit = "component",
+    position: int = -1,
+    by_source: bool = False,
+) -> Attribution:
+    """What each component of the model adds to a logit difference, or to one logit.
+
+    Args:
+        model: what `load_model` gives or takes.
+        prompt: a text, or a pair, of which both prompts are taken apart.
+        answer: the token whose logit is taken apart, a text of one token or an id; several are averaged. By default
+            the clean answers of a pair.
+        wrong_answer: the token whose logit is subtracted; None for none. By default, of a pair without `answer`, its
+            corrupt answers.
+        unit: "layer", "component" (attention and MLP of each layer), "head", or "neuron".
+        position: the position whose next token is meant, negative from the end; of a pair in each of the prompts.
+        by_source: also what each head brings from each position, its pattern times value through its output matrix.
+
+    Returns:
+        An `Attribution`: `values` [component] sum to the model's own logit difference, `total` (before the final
+        softcap, where a model has one); `labels`, `kinds`, `layers` and `indices` say which component each is;
+        `by_source` [layer, head, source position] sums over positions to the heads' values.
+
+    Raises:
+        ValueError: an answer of several tokens, a position out of range, an empty or too long prompt, or a model whose
+            residual stream or whose final norm does not come apart exactly.
+    """
+    model = load_model(model)
+    if unit not in ("layer", "component", "head", "neuron"):
+        raise ValueError(f"There is no unit {unit!r}. Choose layer, component, head or neuron.")
+    texts, pair = texts_of_prompt(prompt)
+    right, wrong = answers_of(model, pair, next(iter(texts.values())), answer, wrong_answer)
+    ids = {side: ids_of(model, side, text) for side, text in texts.items()}
+    began = time.perf_counter()
+    with Turn(model) as turn:
+        taken = {side: _Apart(turn, tokens, position, right, wrong, unit, by_source) for side, tokens in ids.items()}
+        first = next(iter(taken.values()))
+        warnings = provenance(turn)
+    said = warnings.pop("warnings")
+    return Attribution(
+        params={
+            "prompt": None if pair else texts["prompt"],
+            "pair": pair and pair.model_dump(mode="json"),
+            "answer": model.token_texts(right),
+            "wrong_answer": model.token_texts(wrong),
+            "answer_ids": right,
+            "wrong_answer_ids": wrong,
+            "unit": unit,
+            "position": int(position),
+            "by_source": by_source,
+        },
+        quantity="logit difference" if wrong else "logit",
+        note="before the final softcap" if any(one.capped for one in taken.values()) else "",
+        kinds=list(KINDS),
+        kind=np.array([KINDS.index(part.kind) for part in first.parts], np.int32),
+        layer=np.array([part.layer for part in first.parts], np.int32),
+        index=np.array([part.index for part in first.parts], np.int32),
+        sides={
+            side: AttributionSide(
+                text=texts[side],
+                ids=ids[side],
+                tokens=model.token_texts(ids[side]),
+                position=one.position,
+                values=one.values,
+                total=one.total,
+                by_source=one.by_source,
+            )
+            for side, one in taken.items()
+        },
+        counterparts=counterparts_of(model, pair),
+        warnings=said,
+        provenance={**warnings, "seconds": time.perf_counter() - began},
+    )
+
+
+def answers_of(
+    model: LanguageModel, pair: PromptPair | None, prompt: str, answer: Answer | None, wrong: Answer | None
+) -> tuple[list[int], list[int]]:
+    """Token ids of the answers whose logit is taken apart, and of those that are subtracted.
+
+    Raises:
+        ValueError: no answer, or one of several tokens.
+    """
+    if answer is None and pair is not None:
+        tokenized = tokenize(model, pair)
+        tokenized.refuse(["clean_answer"])
+        right = list(tokenized.answer_ids("clean"))
+        return right, list(tokenized.answer_ids("corrupt")) if wrong is None else _ids(model, wrong, prompt)
+    if answer is None:
+        raise ValueError('Say which answer: direct_logit_attribution(model, prompt, " Oslo").')
+    right, below = _ids(model, answer, prompt), [] if wrong is None else _ids(model, wrong, prompt)
+    if set(right) & set(below):
+        raise ValueError("The answer and the wrong answer are the same token, so their difference is always zero.")
+    return right, below
+
+
+def _ids(model: LanguageModel, answer: Answer, prompt: str) -> list[int]:
+    several = list(answer) if isinstance(answer, (list, tuple)) else [answer]
+    if not several:
+        raise ValueError("The list of answers is empty. Give one token or more.")
+    return list(dict.fromkeys(model.one_token(one, prompt) for one in several))
+
+
+@dataclass(frozen=True)
+class _Part:
+    """One component and what it adds; layer and index are -1 where it has none."""
+
+    kind: str
+    layer: int
+    index: int
+    value: float
+
+
+class _Apart:
+    """One prompt's run, taken apart at one position."""
+
+    def __init__(
+        self,
+        turn: Turn,
+        ids: list[int],
+        position: int,
+        right: list[int],
+        wrong: list[int],
+        unit: Unit,
+        by_source: bool,
+    ):
+        self.turn, self.model, self.unit = turn, turn.model, unit
+        self.position = in_range("position", position, len(ids), negative=True)
+        # What comes later can't reach it.
+        [self._run] = record(turn, [ids[: self.position + 1]], self._hooks(by_source), [[self.position]])
+        self.by_source: np.ndarray | None = None
+        turn.run(lambda: self._take_apart(right, wrong, by_source))
+
+    def _hooks(self, by_source: bool) -> list[str]:
+        model, layers = self.model, range(self.model.n_layers)
+        wanted = ["resid_pre", "resid_post", "z", "attn_out"]
+        wanted += ["resid_mid"] if "resid_mid" not in model.unavailable else []
+        wanted += ["mlp_post"] if self.unit == "neuron" else []
+        wanted += ["pattern", "v"] if by_source else []
+        names = {model.hook_name(name, layer) for name in wanted for layer in layers}
+        return sorted(names | ({"hook_embed"} if self._adds_positions else set()))
+
+    @property
+    def _adds_positions(self) -> bool:
+        return getattr(self.model.raw.cfg, "positional_embedding_type", None) == "standard"
+
+    def _at(self, activation: str, layer: int) -> Tensor:
+        """An activation at the position, float32."""
+        return self._run.activations[self.model.hook_name(activation, layer)][self.position].float()
+
+    def _take_apart(self, right: list[int], wrong: list[int], by_source: bool) -> None:
+        final = self._at("resid_post", self.model.n_layers - 1)
+        direction, shift = _direction(self.model, right, wrong)
+        norm = Frozen.of(self._final_norm, final, "the final norm")
+        onto = norm.pulled_back(direction)  # a component's contribution is its product with this
+        bias = float(norm.bias @ direction) + shift
+        parts = self._embeddings(onto)
+        sources = []
+        for layer in range(self.model.n_layers):
+            parts += self._layer(layer, onto, sources if by_source else None)
+        parts.append(_Part("bias", -1, -1, bias))
+        self.parts = parts
+        self.values = np.array([part.value for part in parts], np.float32)
+        logits = self._run.logits[self.position].float()
+        own = float(logits[right].mean() - (logits[wrong].mean() if wrong else 0))
+        whole = float(onto @ final) + bias
+        self.capped = float(getattr(self.model.raw.cfg, "output_logits_soft_cap", 0) or 0) > 0
+        self.total = whole if self.capped else own
+        self._check(float(self.values.sum(dtype=np.float64)), logits)
+        if by_source:
+            self.by_source = np.stack(sources).astype(np.float32)
+
+    def _final_norm(self, rows: Tensor) -> Tensor:
+        raw = self.model.raw
+        return raw.ln_final(rows[None])[0] if hasattr(raw, "ln_final") else rows
+
+    def _check(self, total: float, logits: Tensor) -> None:
+        """Raise ValueError where the parts do not sum to the whole."""
+        allowed = _tolerance(self.model) * max(1.0, float(logits.abs().max()))
+        if not abs(total - self.total) <= allowed:
+            raise ValueError(
+                f"This model does not come apart: the components sum to {total:.4g} and the model's own value is "
+                f"{self.total:.4g}. Its final norm or unembedding is of a kind that is not known here."
+            )
+
+    # Parts
+
+    def _embeddings(self, onto: Tensor) -> list[_Part]:
+        first = self._at("resid_pre", 0)
+        if not self._adds_positions:
+            return [_Part("embed", -1, -1, float(onto @ first))]
+        token = self._run.activations["hook_embed"][self.position].float()
+        return [
+            _Part("embed", -1, -1, float(onto @ token)),
+            _Part("pos_embed", -1, -1, float(onto @ (first - token))),
+        ]
+
+    def _layer(self, layer: int, onto: Tensor, sources: list[np.ndarray] | None) -> list[_Part]:
+        before, after = self._at("resid_pre", layer), self._at("resid_post", layer)
+        if self.unit == "layer" and sources is None:
+            return [_Part("layer", layer, -1, float(onto @ (after - before)))]
+        parallel = "resid_mid" in self.model.unavailable
+        added = self._at("attn_out", layer) if parallel else self._at("resid_mid", layer) - before
+        attn, mlp = float(onto @ added), float(onto @ (after - before - added))
+        heads = self._heads(layer, onto, added) if self.unit == "head" or sources is not None else None
+        if sources is not None:
+            assert heads is not None
+            sources.append(self._sources(layer, heads[1]))
+        if self.unit == "layer":
+            return [_Part("layer", layer, -1, attn + mlp)]
+        made = [_Part("attn", layer, -1, attn)]
+        if self.unit == "head":
+            assert heads is not None
+            each = heads[0].tolist()
+            made = [_Part("head", layer, head, value) for head, value in enumerate(each)]
+            made.append(_Part("attn_bias", layer, -1, attn - sum(each)))
+        if self.unit != "neuron":
+            return [*made, _Part("mlp", layer, -1, mlp)]
+        neurons = self._neurons(layer, onto, after - before - added).tolist()
+        made += [_Part("neuron", layer, neuron, value) for neuron, value in enumerate(neurons)]
+        return [*made, _Part("mlp_bias", layer, -1, mlp - sum(neurons))]
+
+    def _heads(self, layer: int, onto: Tensor, added: Tensor) -> tuple[Tensor, Tensor]:
+        """What each head adds [head], and the weight of each entry of its z in that, [head, d_head]."""
+        z = self._at("z", layer)
+        block = self.model.raw.blocks[layer]
+        weight = self._entries(block, "attn", z.reshape(-1), onto, added, f"layer {layer}'s heads").view(z.shape)
+        return (z * weight).sum(-1), weight
+
+    def _neurons(self, layer: int, onto: Tensor, added: Tensor) -> Tensor:
+        """What each neuron adds, [neuron]."""
+        entries = self._at("mlp_post", layer)
+        block = self.model.raw.blocks[layer]
+        return entries * self._entries(block, "mlp", entries, onto, added, f"layer {layer}'s neurons")
+
+    def _entries(self, block: Any, part: str, entries: Tensor, onto: Tensor, added: Tensor, name: str) -> Tensor:
+        """How much each entry of what enters an output matrix adds per unit; it may be followed by a norm of its own.
+
+        Raises:
+            ValueError: what comes out of the matrix is not what the layer adds.
+        """
+        write = _output(block, part)
+        out = write(entries)
+        post = getattr(block, "ln1_post" if part == "attn" else "ln2_post", None)
+        if post is not None:
+            after = Frozen.of(lambda rows: post(rows[None])[0], out, f"the norm after {name}")
+            onto, out = after.pulled_back(onto), after.whole(out)
+        if not torch.allclose(out, added, rtol=0, atol=10 * _tolerance(self.model) * float(added.abs().max() + 1)):
+            raise ValueError(
+                f"What {name} write can't be told apart in this model: there is more between them and the residual "
+                "stream than an output matrix and a norm. Choose the unit component or layer."
+            )
+        return _gradient(write, entries, onto)
+
+    def _sources(self, layer: int, weight: Tensor) -> np.ndarray:
+        """What each head brings from each position, [head, source].
+
+        Raises:
+            ValueError: values mixed by the pattern are not the model's own z.
+        """
+        run = self._run.activations
+        pattern = run[self.model.hook_name("pattern", layer)][:, self.position].float()  # [head, source]
+        values = run[self.model.hook_name("v", layer)].float()  # [source, kv head, d_head]
+        values = values.repeat_interleave(len(pattern) // values.shape[1], dim=1)
+        z = self._at("z", layer)
+        mixed = torch.einsum("hs,shd->hd", pattern, values)
+        if not torch.allclose(mixed, z, rtol=0, atol=10 * _tolerance(self.model) * float(z.abs().max() + 1)):
+            raise ValueError(
+                f"The pattern of layer {layer} times its values is not what its heads put out in this model, so they "
+                "can't be split over source positions. Leave out by_source."
+            )
+        return torch.einsum("hs,shd,hd->hs", pattern, values, weight).cpu().numpy()
+
+
+@dataclass(frozen=True)
+class Frozen:
+    """A norm with its scale frozen at one input x: x -> gain * (x - mean of x, if it centres) / scale + bias.
+
+    Attributes:
+        gain, bias: [d_model].
+        scale: by what it divides this input.
+        centres: whether it subtracts the mean.
+    """
+
+    gain: Tensor
+    bias: Tensor
+    scale: float
+    centres: bool
+
+    @staticmethod
+    def of(norm: Callable[[Tensor], Tensor], x: Tensor, name: str) -> Frozen:
+        """Found by experiment, so that it holds for every kind of norm: what it does to vectors of known scale.
+
+        Args:
+            norm: of rows [row, d_model] in the model's own precision.
+
+        Raises:
+            ValueError: what is found does not give the norm's own output for x.
+        """
+        with torch.no_grad():
+            sign = torch.ones_like(x)
+            sign[1::2] = -1
+            if len(x) % 2:
+                sign[-1] = 0  # so that its mean is zero
+            large = 1e3 * sign  # next to which the norm's epsilon is nothing
+            out = norm(torch.stack([large, -large, large + 500.0, x])).float()
+            rms = sign.pow(2).mean().sqrt()
+            bias = (out[0] + out[1]) / 2
+            gain = torch.where(sign != 0, (out[0] - out[1]) / 2 * rms * sign, 0)
+            if len(x) % 2:
+                rolled = sign.roll(1)
+                gain[-1] = ((norm(1e3 * rolled[None])[0].float() - bias) * rms * rolled)[-1]
+            centres = bool(torch.allclose(out[2], out[0], rtol=1e-2, atol=1e-3))
+            y = gain * (x - x.mean() if centres else x)
+            scale = float((y @ y) / (y @ (out[3] - bias)).clamp(min=1e-30))
+            found = Frozen(gain, bias, scale, centres)
+            if not torch.allclose(found.whole(x), out[3], rtol=0, atol=1e-2 * float(out[3].abs().max())):
+                raise ValueError(f"This model can't be taken apart: {name} is of a kind that is not known here.")
+            return found
+
+    def whole(self, x: Tensor) -> Tensor:
+        """What it makes of its input."""
+        return self.gain * (x - x.mean() if self.centres else x) / self.scale + self.bias
+
+    def pulled_back(self, onto: Tensor) -> Tensor:
+        """The direction in its input that has this direction in its output."""
+        back = self.gain * onto / self.scale
+        return back - back.mean() if self.centres else back
+
+
+def _direction(model: LanguageModel, right: list[int], wrong: list[int]) -> tuple[Tensor, float]:
+    """The direction in what is unembedded that is the logit difference, [d_model], and what its bias adds."""
+    unembed, bias = model.raw.W_U, model.raw.b_U  # [d_model, d_vocab], [d_vocab]
+    direction = unembed[:, right].detach().float().mean(1)
+    shift = float(bias[right].detach().float().mean())
+    if wrong:
+        direction = direction - unembed[:, wrong].detach().float().mean(1)
+        shift -= float(bias[wrong].detach().float().mean())
+    return direction, shift
+
+
+def _output(block: Any, part: str) -> Callable[[Tensor], Tensor]:
+    """The output matrix of a layer's heads or neurons, of [entry], in float32."""
+    module = getattr(getattr(block, part), "o" if part == "attn" else "out", None)
+    if module is not None:
+        dtype = next(module.parameters()).dtype
+        return lambda entries: module(entries.to(dtype)[None, None])[0, 0].float()
+    inner = getattr(block, part)  # HookedTransformer
+    matrix = inner.W_O.flatten(0, 1) if part == "attn" else inner.W_out
+    bias = inner.b_O if part == "attn" else inner.b_out
+    return lambda entries: (entries.to(matrix.dtype) @ matrix + bias).float()
+
+
+def _gradient(function: Callable[[Tensor], Tensor], at: Tensor, onto: Tensor) -> Tensor:
+    """What a unit of each entry adds in a direction; the function is linear."""
+    with torch.enable_grad():
+        entries = at.detach().clone().requires_grad_()
+        [gradient] = torch.autograd.grad(function(entries) @ onto, entries)
+    return gradient
+
+
+def _tolerance(model: LanguageModel) -> float:
+    return 1e-4 if model.dtype not in ("bfloat16", "float16") else 3e-2

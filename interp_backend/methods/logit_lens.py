@@ -1,0 +1,375 @@
+"""The logit lens: what the model would say if it stopped after this layer.
+
+The residual stream after each layer is read through the model's own final norm and unembedding (nostalgebraist 2020,
+"interpreting GPT: the logit lens"). The tuned lens puts a learnt affine map before them (Belrose et al. 2023,
+arXiv:2303.08112).
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..executor import read_out
+from ..lens_result import LensArrays, LensSide, LogitLens, Token
+from ..loading import load_model
+from ..model import LanguageModel
+from ..prompts import PromptPair, as_pair, tokenize
+from ..recording import record
+from ..turn import Turn
+from .provenance import provenance
+from .top_tokens import texts_of
+
+STREAMS = {
+    "resid_pre": "the residual stream as it enters each block",
+    "resid_mid": "the residual stream between attention and MLP",
+    "resid_post": "the residual stream as it leaves each block",
+    "attn_out": "what each attention layer adds, read alone",
+    "mlp_out": "what each MLP adds, read alone",
+}
+BYTES_AT_ONCE = 64 << 20  # of logits; a handful of tensors of that size are alive at a time
+
+
+@dataclass(frozen=True)
+class LensStep:
+    """Some way into a lens: the result when all of it is there, and how many cells are done."""
+
+    result: LogitLens | None
+    done: int
+    total: int
+    seconds_left: float | None
+
+
+def logit_lens(
+    model: Any,
+    prompt: str | PromptPair,
+    *,
+    stream: str = "resid_post",
+    targets: Sequence[str | int] | None = None,
+    top_k: int = 10,
+    lens: Any = None,
+    last: int | None = None,
+) -> LogitLens:
+    """What the model would say next after each layer, at every position.
+
+    Args:
+        model: what `load_model` gives or takes; not one in training mode.
+        prompt: a text, or a pair, of which both prompts are read.
+        stream: "resid_post", "resid_mid" or "resid_pre", the residual stream there; or "attn_out" or "mlp_out", what
+            a layer adds, read alone. The first row is always the embedding, the last the model's own output.
+        targets: tokens to follow through all cells, as texts of one token each or as ids; by default a pair's answers.
+        top_k: how many of the likeliest tokens to keep, 1 or more.
+        lens: None for the logit lens; a `TunedLens`.
+        last: read a longer prompt's last so many tokens alone, after the one that begins the text.
+
+    Returns:
+        A `LogitLens`; `top_ids`, `top_logits` and `top_probs` [row, position, k], `entropy` and `kl_to_final` (nats)
+        [row, position], `target_logit`, `target_prob` and `target_rank` [row, position, target]; `labels` of the rows.
+
+    Raises:
+        ValueError: an empty or too long prompt, a target of several tokens, a stream that this model lacks, a model
+            without an unembedding to read through, activations that are not numbers, or a lens of another model.
+    """
+    steps = logit_lens_steps(model, prompt, stream=stream, targets=targets, top_k=top_k, lens=lens, last=last)
+    result = deque(steps, maxlen=1)[0].result
+    assert result is not None
+    return result
+
+
+def logit_lens_steps(
+    model: Any,
+    prompt: str | PromptPair,
+    *,
+    stream: str = "resid_post",
+    targets: Sequence[str | int] | None = None,
+    top_k: int = 10,
+    lens: Any = None,
+    last: int | None = None,
+) -> Iterator[LensStep]:
+    """`logit_lens` in steps; the last has the result."""
+    model = load_model(model)
+    texts, pair = texts_of_prompt(prompt)
+    followed = targets_of(model, targets, pair, next(iter(texts.values())))
+    top_k = _checked_top_k(model, top_k)
+    labels, hooks = rows_of(model, stream)
+    if lens is not None:
+        lens.refuse_other(model, stream)
+    ids = {side: ids_of(model, side, text, last) for side, text in texts.items()}
+    with Turn(model) as turn:
+        began = time.perf_counter()
+        arrays: dict[str, LensArrays] = {}
+        done, total = 0, len(labels) * sum(map(len, ids.values()))
+        for side, tokens in ids.items():
+            stack = stack_of(turn, tokens, hooks)
+            reader = Reader(turn, stack, [token.id for token in followed], top_k, lens)
+            while not reader.complete:
+                reader.read()
+                so_far = done + reader.cells
+                left = (time.perf_counter() - began) / so_far * (total - so_far)
+                yield LensStep(None, so_far, total, left)
+            done += reader.cells
+            arrays[side] = reader.arrays()
+        shown = [part.top_ids for part in arrays.values()]
+        result = LogitLens(
+            params={
+                "stream": stream,
+                "lens": "logit" if lens is None else "tuned",
+                "targets": [token.text for token in followed],
+                "top_k": top_k,
+                "last": last,
+                "prompt": None if pair else texts["prompt"],
+                "pair": pair and pair.model_dump(mode="json"),
+            },
+            labels=labels,
+            sides={
+                side: LensSide(text=texts[side], ids=ids[side], tokens=model.token_texts(ids[side]), arrays=part)
+                for side, part in arrays.items()
+            },
+            counterparts=counterparts_of(model, pair),
+            targets=followed,
+            tokens={**texts_of(model, *shown), **{token.id: token.text for token in followed}},
+            provenance={**provenance(turn), "seconds": time.perf_counter() - began},
+        )
+        result.warnings += result.provenance.pop("warnings")
+    yield LensStep(result, total, total, 0.0)
+
+
+# What is asked for
+
+
+def texts_of_prompt(prompt: Any) -> tuple[dict[str, str], PromptPair | None]:
+    """The texts by side, and the pair if it is one.
+
+    Raises:
+        ValueError, TypeError: what is neither a text nor a pair.
+    """
+    if isinstance(prompt, str):
+        return {"prompt": prompt}, None
+    pair = as_pair(prompt)
+    return {"clean": pair.clean, "corrupt": pair.corrupt}, pair
+
+
+def ids_of(model: LanguageModel, side: str, text: str, last: int | None = None) -> list[int]:
+    """A prompt's token ids; only the last so many after the token that begins the text, if that is asked for.
+
+    Raises:
+        ValueError: an empty prompt, or one longer than the model reads.
+    """
+    name = "prompt" if side == "prompt" else f"{side} prompt"
+    if not text:
+        raise ValueError(f"The {name} is empty. Type it.")
+    ids = model.to_ids(text)
+    if not ids:
+        raise ValueError(f"The {name} has no token in this model. Type another.")
+    begins = ids[:1] if model.bos is not None and ids[0] == model.bos[0] else []
+    if last is not None:
+        if isinstance(last, bool) or not hasattr(last, "__index__") or last < 1:
+            raise ValueError(f"last is how many tokens of the prompt to read, 1 or more, not {last!r}.")
+        ids = [*begins, *ids[len(begins) :][-last:]]
+    if len(ids) > model.n_ctx:
+        most = model.n_ctx - len(begins)
+        raise ValueError(
+            f"The {name} has {len(ids)} tokens and the model reads at most {model.n_ctx}. Shorten it, or read its last "
+            f"{most} tokens: last={most}."
+        )
+    return ids
+
+
+def targets_of(
+    model: LanguageModel, targets: Sequence[str | int] | None, pair: PromptPair | None, prompt: str
+) -> list[Token]:
+    """The followed tokens, each once; of a pair its answers, if nothing else is asked for.
+
+    Raises:
+        ValueError: a text of several tokens or none, or an id that the vocabulary does not have.
+    """
+    if targets is None and pair is not None:
+        tokenized = tokenize(model, pair)
+        ids = [token for side in ("clean", "corrupt") for token in tokenized.answer_ids(side)]
+    elif isinstance(targets, (str, int)):
+        raise ValueError(f"targets is a list of tokens to follow, such as [{targets!r}], not {targets!r}.")
+    else:
+        ids = [model.one_token(target, prompt) for target in targets or ()]
+    return [Token(id=token, text=model.token_text(token)) for token in dict.fromkeys(ids)]
+
+
+def _checked_top_k(model: LanguageModel, top_k: Any) -> int:
+    if isinstance(top_k, bool) or not hasattr(top_k, "__index__") or not 1 <= top_k <= 1000:
+        raise ValueError(f"top_k is how many of the likeliest tokens to keep, 1 to 1000, not {top_k!r}.")
+    return min(int(top_k), int(model.raw.cfg.d_vocab))
+
+
+def rows_of(model: LanguageModel, stream: str) -> tuple[list[str], list[str]]:
+    """Labels of the rows, and the hook whose activation each of them is.
+
+    Raises:
+        ValueError: an unknown stream, or one that this model lacks.
+    """
+    if stream not in STREAMS:
+        raise ValueError(f"There is no stream {stream!r}. Choose one of {', '.join(STREAMS)}.")
+    if stream in model.unavailable:
+        raise ValueError(model.unavailable[stream])
+    last = model.n_layers - 1
+    layers = {"resid_pre": range(1, last + 1), "resid_post": range(last)}.get(stream, range(last + 1))
+    labels = ["emb", *map(str, layers), f"{last} out" if stream == "resid_post" else "out"]
+    hooks = [model.hook_name(stream, layer) for layer in layers]
+    return labels, [model.hook_name("resid_pre", 0), *hooks, model.hook_name("resid_post", last)]
+
+
+def stack_of(turn: Turn, ids: list[int], hooks: list[str]) -> Tensor:
+    """What is read, [row, position, d_model].
+
+    Raises:
+        ValueError: activations that are not numbers, with the row at which that begins.
+    """
+    [run] = record(turn, [ids], sorted(set(hooks)), [[]])
+    stack = torch.stack([run.activations[hook] for hook in hooks])
+    bad = torch.isnan(stack).flatten(1).any(1)
+    if bad.any():
+        raise ValueError(
+            f"The activations are not numbers (NaN) from {hooks[int(bad.nonzero()[0])]} on for this prompt. Load the "
+            "model in float32: some models overflow in half precision."
+        )
+    return stack
+
+
+def counterparts_of(model: LanguageModel, pair: PromptPair | None) -> list[int | None] | None:
+    """For each position of the clean prompt that of the corrupt one; None if all are themselves, or of one prompt."""
+    if pair is None:
+        return None
+    tokenized = tokenize(model, pair)
+    return None if tokenized.aligned_one_to_one else tokenized.counterparts("clean")
+
+
+# Reading
+
+
+class Reader:
+    """Reads a stack of vectors column after column, so that few logits are alive at a time.
+
+    Args:
+        stack: [row, position, d_model]; its last row is what the model itself reads.
+        targets: ids of the followed tokens.
+        lens: a tuned lens, or None.
+    """
+
+    def __init__(self, turn: Turn, stack: Tensor, targets: Sequence[int], top_k: int, lens: Any):
+        self.turn, self.model, self.stack, self.targets, self.top_k = turn, turn.model, stack, list(targets), top_k
+        self._lens = lens
+        n_rows, self.length, _ = stack.shape
+        vocabulary = int(self.model.raw.cfg.d_vocab)
+        self._rows = max(1, BYTES_AT_ONCE // (4 * vocabulary))  # vectors that are unembedded at a time
+        self._columns = max(1, min(self.length, self._rows))
+        self._next = 0
+        cells = (n_rows, self.length)
+        self._made = {
+            **{f"top_{name}": np.empty((*cells, top_k), kind) for name, kind in _TOP.items()},
+            **{name: np.empty(cells, np.float32) for name in ("entropy", "kl_to_final")},
+            **{f"target_{name}": np.empty((*cells, len(self.targets)), kind) for name, kind in _TARGET.items()},
+        }
+
+    @property
+    def complete(self) -> bool:
+        return self._next >= self.length
+
+    @property
+    def cells(self) -> int:
+        """How many cells have been read."""
+        return self._next * len(self.stack)
+
+    def arrays(self) -> LensArrays:
+        return LensArrays(**self._made)
+
+    def read(self) -> None:
+        """Read the next columns."""
+        start, stop = self._next, min(self._next + self._columns, self.length)
+        with torch.no_grad():
+            self.turn.run(lambda: self._read(start, stop))
+        self._next = stop
+
+    def _read(self, start: int, stop: int) -> None:
+        last = len(self.stack) - 1
+        final = self._log_probs(last, last + 1, start, stop)
+        final_probs = final[0].exp()
+        self._write(final, final_probs, last, start, stop)
+        rows = max(1, self._rows // (stop - start))
+        for row in range(0, last, rows):
+            log_probs = self._log_probs(row, min(row + rows, last), start, stop)
+            self._write(log_probs, final_probs, row, start, stop)
+
+    def _log_probs(self, row: int, stop_row: int, start: int, stop: int) -> Tensor:
+        """[row, position, token], and the entropies of these rows on the way."""
+        vectors = self._translated(row, stop_row, start, stop)
+        readout = _readout(self.model, vectors)
+        self._made["entropy"][row:stop_row, start:stop] = readout.entropy.cpu().numpy()
+        return readout.values.float()
+
+    def _translated(self, row: int, stop_row: int, start: int, stop: int) -> Tensor:
+        vectors = self.stack[row:stop_row, start:stop]
+        if self._lens is None:
+            return vectors
+        return torch.stack([self._lens.translate(row + i, vector) for i, vector in enumerate(vectors)])
+
+    def _write(self, log_probs: Tensor, final_probs: Tensor, row: int, start: int, stop: int) -> None:
+        at = slice(row, row + len(log_probs)), slice(start, stop)
+        made = self._made
+        top, ids = log_probs.topk(self.top_k, dim=-1)
+        # log p = logit - c, with one c a cell: it is seen by a token whose logit is known.
+        vectors = self._translated(row, row + len(log_probs), start, stop)
+        shift = read_out(self.model, vectors.to(_weight_dtype(self.model)), [0])[..., :1].float() - log_probs[..., :1]
+        made["top_ids"][at], made["top_logits"][at] = ids.int().cpu(), (top + shift).cpu()
+        made["top_probs"][at] = top.exp().cpu()
+        # KL(final || row) = sum p_final log p_final - sum p_final log p_row
+        cross = torch.einsum("pv,rpv->rp", final_probs, log_probs)
+        if torch.isnan(cross).any():  # a token that the model rules out: 0 times minus infinity
+            cross = torch.einsum("pv,rpv->rp", final_probs, log_probs.clamp(min=-1e30))
+        if row == len(self.stack) - 1:
+            self._final_cross = cross[0]
+        made["kl_to_final"][at] = (self._final_cross - cross).clamp(min=0).cpu()
+        if self.targets:
+            known = log_probs[..., self.targets]
+            made["target_logit"][at], made["target_prob"][at] = (known + shift).cpu(), known.exp().cpu()
+            for i in range(len(self.targets)):
+                above = log_probs > known[..., i : i + 1]
+                made["target_rank"][(*at, i)] = above.sum(-1).int().cpu()
+
+
+_TOP = {"ids": np.int32, "logits": np.float32, "probs": np.float32}
+_TARGET = {"logit": np.float32, "prob": np.float32, "rank": np.int32}
+
+
+def _weight_dtype(model: LanguageModel) -> torch.dtype:
+    return model.raw.W_U.dtype
+
+
+def _readout(model: LanguageModel, vectors: Tensor) -> Any:
+    """Log-probabilities [..., token] and entropy [...] of vectors [..., d_model]."""
+    try:
+        from transformer_lens.tools.analysis import logit_readout
+    except ImportError:
+        raise ValueError("The logit lens needs TransformerLens 4.3 or newer. Update it.") from None
+    rows = vectors.shape[:-1].numel()
+    try:
+        return logit_readout(model.raw, vectors, return_type="log_probs", chunk_size=rows)
+    except NotImplementedError as problem:
+        raise ValueError(f"This model can't be read through its unembedding: {problem}") from None
+
+
+def trajectory(
+    model: Any, text: str, side: str, position: int, ids: Sequence[int], stream: str, lens: Any
+) -> LensArrays:
+    """The followed tokens of one column alone, [row, 1, ...]: what `logit_lens` has with these targets."""
+    model = load_model(model)
+    _, hooks = rows_of(model, stream)
+    with Turn(model) as turn:
+        stack = stack_of(turn, ids_of(model, side, text)[: position + 1], hooks)[:, -1:]
+        reader = Reader(turn, stack, ids, 1, lens)
+        reader.read()
+        return reader.arrays()
