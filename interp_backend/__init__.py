@@ -9,11 +9,13 @@ from .methods.direct_logit_attribution import direct_logit_attribution
 from .methods.logit_lens import logit_lens
 from .methods.patch_together import patch_together
 from .methods.read_pair import PairReading, read_pair
+from .methods.train_tuned_lens import train_tuned_lens
 from .metrics import METRICS
 from .model import ACTIVATIONS, LanguageModel
 from .pairs import PromptPairs
 from .prompts import PromptPair, TokenizedPair, tokenize
 from .results import Result
+from .tuned_lens import TunedLens
 
 __all__ = [
     "ACTIVATIONS",
@@ -33,6 +35,7 @@ __all__ = [
     "Result",
     "Scale",
     "TokenizedPair",
+    "TunedLens",
     "Zero",
     "activation_patching",
     "direct_logit_attribution",
@@ -41,4 +44,5 @@ __all__ = [
     "patch_together",
     "read_pair",
     "tokenize",
+    "train_tuned_lens",
 ]

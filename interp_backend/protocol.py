@@ -101,6 +101,59 @@ class CloseOpenedParams(_Params):
     """Put the opened cell away."""
 
 
+Text = Annotated[str, Field(max_length=200_000)]
+Word = Annotated[str, Field(min_length=1, max_length=1000)]
+
+
+class LensParams(_Params):
+    """A logit lens: see `logit_lens`. A view knows that there is a tuned lens, and not the lens."""
+
+    stream: Annotated[str, Field(max_length=100)]
+    lens: Literal["logit", "tuned"] = "logit"
+    targets: list[Word] = Field(default_factory=list, max_length=20)
+    top_k: int = Field(default=10, ge=1, le=100)
+    last: int | None = Field(default=None, ge=1)
+
+
+class ShowParams(_Params):
+    """Another prompt in a view of one."""
+
+    text: Text
+
+
+class LensWindowParams(_Params):
+    """Some columns of the shown lens, from start up to stop."""
+
+    result: str
+    side: Annotated[str, Field(max_length=10)]
+    start: int = Field(ge=0)
+    stop: int = Field(ge=1)
+
+
+class TrajectoryParams(_Params):
+    """Some tokens through all rows of one column of the shown lens."""
+
+    result: str
+    side: Annotated[str, Field(max_length=10)]
+    position: int = Field(ge=0)
+    ids: list[int] = Field(min_length=1, max_length=50)
+
+
+class AttributeParams(_Params):
+    """A direct logit attribution of the shown prompts."""
+
+    answer: Word
+    wrong_answer: Word | None = None
+    position: int = -1
+
+
+class SourcesParams(_Params):
+    """Where one head of the shown attribution brought what it wrote from."""
+
+    layer: int = Field(ge=0)
+    head: int = Field(ge=0)
+
+
 class EditParams(_Params):
     """Another pair in the prompt pair editor."""
 
@@ -117,6 +170,12 @@ METHODS: dict[str, type[_Params]] = {
     "open": OpenParams,
     "close_opened": CloseOpenedParams,
     "edit": EditParams,
+    "lens": LensParams,
+    "show": ShowParams,
+    "lens_window": LensWindowParams,
+    "trajectory": TrajectoryParams,
+    "attribute": AttributeParams,
+    "sources": SourcesParams,
     "cancel": CancelParams,
 }
 

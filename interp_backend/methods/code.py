@@ -25,8 +25,7 @@ def python_code(model_code: str | None, params: Mapping[str, Any]) -> str:
     Raises:
         ValueError: parameters that are none of `activation_patching`.
     """
-    lines = ["import interp_backend as ib", ""]
-    lines.append("# model: the one that you gave to the widget" if model_code is None else f"model = {model_code}")
+    lines = _header(model_code)
     if params.get("pairs"):
         lines += ["pairs = ib.PromptPairs(", "    ["]
         lines += [_indented(_pair(PromptPair.model_validate(pair)), 8) + "," for pair in params["pairs"]]
@@ -38,6 +37,41 @@ def python_code(model_code: str | None, params: Mapping[str, Any]) -> str:
     lines += ["result = ib.activation_patching(", "    model,", "    pairs," if params.get("pairs") else "    pair,"]
     lines += [f"    {name}={text}," for name, text in _arguments(params)]
     return "\n".join([*lines, ")", "result.plot()", ""])
+
+
+def lens_code(model_code: str | None, params: Mapping[str, Any], own: bool = False) -> str:
+    """Code that makes a `LogitLens` with these parameters; its tuned lens may be the user's own, called `lens`."""
+    name, lines = _prompt(params)
+    tuned = "    lens=lens,  # the one that you gave to the widget" if own else '    lens="tuned",'
+    arguments = [f"    stream={params['stream']!r},"] if params["stream"] != "resid_post" else []
+    arguments += [f"    targets={[int(token) for token in params['target_ids']]!r},"] if params["target_ids"] else []
+    arguments += [f"    last={params['last']!r},"] if params.get("last") is not None else []
+    arguments += [tuned] if params["lens"] == "tuned" else []
+    call = ["result = ib.logit_lens(", "    model,", f"    {name},", *arguments, ")", "result.plot()", ""]
+    return "\n".join([*_header(model_code), *lines, *call])
+
+
+def attribution_code(model_code: str | None, params: Mapping[str, Any]) -> str:
+    """Code that makes an `Attribution` with these parameters."""
+    name, lines = _prompt(params)
+    ids = [[int(token) for token in params[key]] for key in ("answer_ids", "wrong_answer_ids")]
+    arguments = [f"    {', '.join(repr(some) for some in ids if some)},"]
+    arguments += [f"    unit={params['unit']!r},", f"    position={params['position']!r},"]
+    arguments += ["    by_source=True,"] if params["by_source"] else []
+    call = ["result = ib.direct_logit_attribution(", "    model,", f"    {name},", *arguments, ")", "result.plot()", ""]
+    return "\n".join([*_header(model_code), *lines, *call])
+
+
+def _header(model_code: str | None) -> list[str]:
+    model = "# model: the one that you gave to the widget" if model_code is None else f"model = {model_code}"
+    return ["import interp_backend as ib", "", model]
+
+
+def _prompt(params: Mapping[str, Any]) -> tuple[str, list[str]]:
+    """What a prompt or a pair is called, and the lines that make it."""
+    if params["pair"] is None:
+        return "prompt", [f"prompt = {params['prompt']!r}"]
+    return "pair", [f"pair = {_pair(PromptPair.model_validate(params['pair']))}"]
 
 
 def _arguments(params: Mapping[str, Any]) -> list[tuple[str, str]]:

@@ -9,7 +9,8 @@ for transformer circuits"; Wang et al. 2022, arXiv:2211.00593).
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -30,6 +31,16 @@ from .provenance import provenance
 Unit = Literal["layer", "component", "head", "neuron"]
 KINDS = ("embed", "pos_embed", "layer", "attn", "head", "attn_bias", "mlp", "neuron", "mlp_bias", "bias")
 Answer = str | int | Sequence[str | int]
+
+
+@dataclass(frozen=True)
+class AttributionStep:
+    """Some way into an attribution: the result when all of it is there, and how many prompts are done."""
+
+    result: Attribution | None
+    done: int
+    total: int
+    seconds_left: float | None
 
 
 def direct_logit_attribution(
@@ -64,6 +75,25 @@ def direct_logit_attribution(
         ValueError: an answer of several tokens, a position out of range, an empty or too long prompt, or a model whose
             residual stream or whose final norm does not come apart exactly.
     """
+    steps = direct_logit_attribution_steps(
+        model, prompt, answer, wrong_answer, unit=unit, position=position, by_source=by_source
+    )
+    result = deque(steps, maxlen=1)[0].result
+    assert result is not None
+    return result
+
+
+def direct_logit_attribution_steps(
+    model: Any,
+    prompt: str | PromptPair,
+    answer: Answer | None = None,
+    wrong_answer: Answer | None = None,
+    *,
+    unit: Unit = "component",
+    position: int = -1,
+    by_source: bool = False,
+) -> Iterator[AttributionStep]:
+    """`direct_logit_attribution` in steps, one a prompt; the last has the result."""
     model = load_model(model)
     if unit not in ("layer", "component", "head", "neuron"):
         raise ValueError(f"There is no unit {unit!r}. Choose layer, component, head or neuron.")
@@ -71,12 +101,16 @@ def direct_logit_attribution(
     right, wrong = answers_of(model, pair, next(iter(texts.values())), answer, wrong_answer)
     ids = {side: ids_of(model, side, text) for side, text in texts.items()}
     began = time.perf_counter()
+    taken: dict[str, _Apart] = {}
     with Turn(model) as turn:
-        taken = {side: _Apart(turn, tokens, position, right, wrong, unit, by_source) for side, tokens in ids.items()}
-        first = next(iter(taken.values()))
+        for side, tokens in ids.items():
+            taken[side] = _Apart(turn, tokens, position, right, wrong, unit, by_source)
+            left = (time.perf_counter() - began) / len(taken) * (len(ids) - len(taken))
+            yield AttributionStep(None, len(taken), len(ids), left)
         warnings = provenance(turn)
+    first = next(iter(taken.values()))
     said = warnings.pop("warnings")
-    return Attribution(
+    result = Attribution(
         params={
             "prompt": None if pair else texts["prompt"],
             "pair": pair and pair.model_dump(mode="json"),
@@ -110,6 +144,7 @@ def direct_logit_attribution(
         warnings=said,
         provenance={**warnings, "seconds": time.perf_counter() - began},
     )
+    yield AttributionStep(result, len(ids), len(ids), 0.0)
 
 
 def answers_of(

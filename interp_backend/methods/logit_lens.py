@@ -23,6 +23,7 @@ from ..loading import load_model
 from ..model import LanguageModel
 from ..prompts import PromptPair, as_pair, tokenize
 from ..recording import record
+from ..tuned_lens import TunedLens, embedded_lens
 from ..turn import Turn
 from .provenance import provenance
 from .top_tokens import texts_of
@@ -66,7 +67,7 @@ def logit_lens(
             a layer adds, read alone. The first row is always the embedding, the last the model's own output.
         targets: tokens to follow through all cells, as texts of one token each or as ids; by default a pair's answers.
         top_k: how many of the likeliest tokens to keep, 1 or more.
-        lens: None for the logit lens; a `TunedLens`.
+        lens: None for the logit lens; a `TunedLens`; "tuned" for the one that comes with the embedded model.
         last: read a longer prompt's last so many tokens alone, after the one that begins the text.
 
     Returns:
@@ -99,8 +100,7 @@ def logit_lens_steps(
     followed = targets_of(model, targets, pair, next(iter(texts.values())))
     top_k = _checked_top_k(model, top_k)
     labels, hooks = rows_of(model, stream)
-    if lens is not None:
-        lens.refuse_other(model, stream)
+    lens = checked_lens(model, lens, stream)
     ids = {side: ids_of(model, side, text, last) for side, text in texts.items()}
     with Turn(model) as turn:
         began = time.perf_counter()
@@ -122,6 +122,7 @@ def logit_lens_steps(
                 "stream": stream,
                 "lens": "logit" if lens is None else "tuned",
                 "targets": [token.text for token in followed],
+                "target_ids": [token.id for token in followed],
                 "top_k": top_k,
                 "last": last,
                 "prompt": None if pair else texts["prompt"],
@@ -142,6 +143,27 @@ def logit_lens_steps(
 
 
 # What is asked for
+
+
+def checked_lens(model: LanguageModel, lens: Any, stream: str) -> TunedLens | None:
+    """The tuned lens that is meant, or None for the logit lens.
+
+    Raises:
+        ValueError: a lens of another model or kind, or none where one is asked for by name.
+    """
+    if lens is None or lens == "logit":
+        return None
+    if lens == "tuned":
+        lens = embedded_lens(model)
+        if lens is None:
+            raise ValueError(
+                "No tuned lens comes with this model. Load one, lens=ib.TunedLens.load(directory), or train one, "
+                "lens=ib.train_tuned_lens(model, texts)."
+            )
+    if not isinstance(lens, TunedLens):
+        raise ValueError(f'lens is None, "tuned" or a TunedLens, not {lens!r}.')
+    lens.refuse_other(model, stream)
+    return lens
 
 
 def texts_of_prompt(prompt: Any) -> tuple[dict[str, str], PromptPair | None]:
@@ -363,13 +385,13 @@ def _readout(model: LanguageModel, vectors: Tensor) -> Any:
 
 
 def trajectory(
-    model: Any, text: str, side: str, position: int, ids: Sequence[int], stream: str, lens: Any
+    model: Any, result: LogitLens, side: str, position: int, ids: Sequence[int], lens: TunedLens | None
 ) -> LensArrays:
-    """The followed tokens of one column alone, [row, 1, ...]: what `logit_lens` has with these targets."""
+    """Some tokens through one column of a result, [row, 1, ...]: what it would have with these targets."""
     model = load_model(model)
-    _, hooks = rows_of(model, stream)
+    _, hooks = rows_of(model, result.params["stream"])
     with Turn(model) as turn:
-        stack = stack_of(turn, ids_of(model, side, text)[: position + 1], hooks)[:, -1:]
+        stack = stack_of(turn, result.sides[side].ids[: position + 1], hooks)[:, -1:]
         reader = Reader(turn, stack, ids, 1, lens)
         reader.read()
         return reader.arrays()

@@ -2,9 +2,19 @@
 
 from interp_backend import LanguageModel, PromptPair, PromptPairs, Result, load_model
 
+from .logit_lens_grid import LogitLensGrid
 from .patch_heatmap import PatchHeatmap
 from .prompt_pair_editor import PromptPairEditor
 
 __version__ = "0.1.0"
 
-__all__ = ["LanguageModel", "PatchHeatmap", "PromptPair", "PromptPairEditor", "PromptPairs", "Result", "load_model"]
+__all__ = [
+    "LanguageModel",
+    "LogitLensGrid",
+    "PatchHeatmap",
+    "PromptPair",
+    "PromptPairEditor",
+    "PromptPairs",
+    "Result",
+    "load_model",
+]

@@ -42,7 +42,8 @@ class HookscopeWidget(anywidget.AnyWidget):
 
     def __init__(self, model: Any, **traits: Any) -> None:
         self.model: LanguageModel = load_model(model)
-        self._owner, self._aside_owner = object(), object()  # of jobs: a widget has one of each at a time
+        # Of jobs: a widget has one of each at a time.
+        self._owner, self._aside_owner, self._look_owner = object(), object(), object()
         self._current = object()  # changes with every job; what an older one still says is stale
         self._hearing = threading.RLock()
         self._counter = itertools.count(1)
@@ -175,6 +176,22 @@ class HookscopeWidget(anywidget.AnyWidget):
 
         self.error = None
         self._aside = worker_of(self.model).submit(self._aside_owner, steps, heard)
+
+    def _look_up(self, id: str, work: Callable[[], Any], show: Callable[[Any], None]) -> None:
+        """Ask the model something small for a view, aside from status and result. A newer one replaces it."""
+        if self._closed:
+            return
+        current = self._current
+
+        def heard(job: Job, answer: Any) -> None:
+            if answer is not None and self._current is current:
+                show(answer)
+            elif answer is None and job.status == "error":
+                self._fail_of(job, id)
+            elif answer is None and job.status in ("done", "cancelled"):
+                self.send(protocol.event(id, "result" if job.status == "done" else "cancelled"))
+
+        worker_of(self.model).submit(self._look_owner, lambda: iter([work()]), heard)
 
     def _fail_of(self, job: Job, id: str) -> None:
         self._fail(_sentence(job.error), None, id, getattr(job.error, "traceback", None))
