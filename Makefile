@@ -2,7 +2,7 @@
 # make lab    JupyterLab on the tour
 # make test   every test: Python, TypeScript and browser
 # make setup  install and build alone
-# make bench  how long a click takes, and how a sweep compares with TransformerLens
+# make bench  how long a click takes, how a sweep compares with TransformerLens, what a logit lens costs
 
 PYTHON ?= python3
 # For a Linux machine without a GPU: the address of PyTorch's CPU index (see README), else PyPI's build is taken.
@@ -61,6 +61,7 @@ test-legacy:
 bench: setup build/.test
 	$(BIN)/python benchmarks/first_light.py
 	$(BIN)/python benchmarks/activation_patching.py
+	$(BIN)/python benchmarks/logit_lens.py
 
 clean:
 	rm -rf build dist .venv node_modules widgets/hookscope/static

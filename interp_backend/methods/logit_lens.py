@@ -35,7 +35,7 @@ STREAMS = {
     "attn_out": "what each attention layer adds, read alone",
     "mlp_out": "what each MLP adds, read alone",
 }
-BYTES_AT_ONCE = 64 << 20  # of logits; a handful of tensors of that size are alive at a time
+BYTES_AT_ONCE = 20 << 20  # of logits; a handful of tensors of that size are alive at a time
 
 
 @dataclass(frozen=True)
@@ -359,12 +359,19 @@ class Reader:
             known = log_probs[..., self.targets]
             made["target_logit"][at], made["target_prob"][at] = (known + shift).cpu(), known.exp().cpu()
             for i in range(len(self.targets)):
-                above = log_probs > known[..., i : i + 1]
-                made["target_rank"][(*at, i)] = above.sum(-1).int().cpu()
+                made["target_rank"][(*at, i)] = _count(log_probs > known[..., i : i + 1])
 
 
 _TOP = {"ids": np.int32, "logits": np.float32, "probs": np.float32}
 _TARGET = {"logit": np.float32, "prob": np.float32, "rank": np.int32}
+
+
+def _count(marked: Tensor) -> np.ndarray:
+    """How many are marked along the last axis. On a CPU torch would first make numbers of eight bytes of them."""
+    if marked.device.type != "cpu":
+        return marked.sum(-1).int().cpu().numpy()
+    rows = marked.reshape(-1, marked.shape[-1]).numpy()
+    return np.array([np.count_nonzero(row) for row in rows], np.int32).reshape(marked.shape[:-1])
 
 
 def _weight_dtype(model: LanguageModel) -> torch.dtype:

@@ -40,6 +40,11 @@ export function placedTicks(
   return placed;
 }
 
+/** A key's width (see grid.css) and the gap before it, beside a grid in an area of this width. */
+export function legendRoom(width: number): number {
+  return (width > 488 ? 84 : 36) + 18 + 4;
+}
+
 export function Legend({ height, help, ...legend }: LegendProps) {
   const { scale, domain, low = -domain } = legend;
   const stops = range(STEPS + 1).map((i) => toCss(scale.fill(low + ((domain - low) * i) / STEPS)));

@@ -51,28 +51,19 @@ interface RunStateProps {
   waiting: Waiting;
   /** What runs, in a word. */
   label: string;
-  /** What is said when nothing runs. */
-  summary: string;
+  /** How many seconds the result that is shown took. */
+  took: number | null | undefined;
   onRun(): void;
   onCancel(): void;
 }
 
 /** How far the kernel is, with a Cancel while it runs and a Run while there is no whole result. */
-export function RunState({
-  model,
-  status,
-  progress,
-  waiting,
-  label,
-  summary,
-  onRun,
-  onCancel,
-}: RunStateProps) {
+export function RunState({ model, status, progress, waiting, label, took, onRun, onCancel }: RunStateProps) {
   const busy = status === "queued" || status === "running";
   return (
     <div class="hs-progress" data-hs="state" data-status={status}>
       {busy && !model.readonly && <ProgressBar progress={progress} label={label} />}
-      {!busy && waiting === "no" && <span data-hs="summary">{summary}</span>}
+      {!busy && waiting === "no" && <span data-hs="summary">{summary(status, progress, took)}</span>}
       <WaitingWords waiting={waiting} />
       {!model.readonly && status !== "done" && (
         <Button name={busy ? "cancel" : "run"} onClick={busy ? onCancel : onRun}>
@@ -81,6 +72,11 @@ export function RunState({
       )}
     </div>
   );
+}
+
+function summary(status: Status, { done, total }: Progress, took: number | null | undefined): string {
+  if (status === "cancelled") return `cancelled at ${done} of ${total}`;
+  return status === "done" && typeof took === "number" ? `took ${seconds(took)}` : "";
 }
 
 export function ErrorLine({ error, id }: { error: Failure | null; id?: string }) {

@@ -19,15 +19,13 @@ export const panelId = (id: string): string => `${id}-panel`;
 export function Tabs({ id, label, tabs, chosen, onChoose }: TabsProps) {
   const at = tabs.findIndex(({ name }) => name === chosen);
   const onKeyDown = (event: KeyboardEvent) => {
-    const next = { ArrowRight: at + 1, ArrowLeft: at - 1, Home: 0, End: tabs.length - 1 }[event.key];
-    if (next === undefined || event.ctrlKey || event.metaKey || event.altKey) return;
-    const tab = tabs[(next + tabs.length) % tabs.length];
+    const by = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
+    if (!by || event.ctrlKey || event.metaKey || event.altKey) return;
+    const next = (at + by + tabs.length) % tabs.length;
+    onChoose(tabs[next]?.name ?? chosen);
+    (event.currentTarget as HTMLElement).querySelectorAll<HTMLElement>("[role=tab]")[next]?.focus();
     event.preventDefault();
     event.stopPropagation();
-    if (!tab) return;
-    onChoose(tab.name);
-    const all = (event.currentTarget as HTMLElement).querySelectorAll<HTMLElement>("[role=tab]");
-    all[(next + tabs.length) % tabs.length]?.focus();
   };
   return (
     <div class="hs-tabs" role="tablist" aria-label={label} tabIndex={-1} onKeyDown={onKeyDown}>

@@ -1,6 +1,5 @@
 // The row above the grid: what to patch, how to score it, which way, and how far the sweep is.
 import { type Choice, Menu } from "../lib/controls";
-import { seconds } from "../lib/format";
 import { type Progress, type Status, useTrait, type ViewModel } from "../lib/model";
 import { RunState } from "../lib/status";
 import { useStore } from "../lib/store";
@@ -97,15 +96,9 @@ export function Running({ model, state, sweep }: ControlsProps) {
     <RunState
       {...{ model, status, progress, waiting }}
       label="Patching"
-      summary={summary(status, progress, sweep)}
+      took={sweep?.json.provenance.seconds}
       onRun={() => state.run({})}
       onCancel={() => state.cancel()}
     />
   );
-}
-
-function summary(status: Status, { done, total }: Progress, sweep: Sweep | null): string {
-  if (status === "cancelled") return `cancelled at ${done} of ${total}`;
-  const took = sweep?.json.provenance.seconds;
-  return status === "done" && typeof took === "number" ? `took ${seconds(took)}` : "";
 }

@@ -2,7 +2,7 @@
 import { useMemo, useRef } from "preact/hooks";
 import { Menu } from "../lib/controls";
 import { Grid } from "../lib/grid";
-import { Legend } from "../lib/legend";
+import { Legend, legendRoom } from "../lib/legend";
 import { useTrait, type ViewModel } from "../lib/model";
 import { useStore } from "../lib/store";
 import { usePalette } from "../lib/theme";
@@ -85,9 +85,4 @@ function NeuronChoice({ state, most, all }: { state: HeatmapState; most: number;
       of {all} neurons, largest effects
     </p>
   );
-}
-
-/** The key's width (see grid.css) and the gap before it. */
-function legendRoom(width: number): number {
-  return (width > 488 ? 84 : 36) + 18 + 4;
 }

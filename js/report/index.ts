@@ -1,6 +1,7 @@
 // The script of a saved page: mounts the views that the page holds, without a kernel.
 import { MemoryModel } from "../lib/memory_model";
 import type { ViewModel } from "../lib/model";
+import logitLensGrid from "../logit_lens_grid";
 import patchHeatmap from "../patch_heatmap";
 import promptPairEditor from "../prompt_pair_editor";
 import css from "./style.css";
@@ -18,6 +19,7 @@ interface Widget {
 
 const SCHEMA = 1;
 const WIDGETS = new Map<string, () => Widget>([
+  ["logit_lens_grid", logitLensGrid],
   ["patch_heatmap", patchHeatmap],
   ["prompt_pair_editor", promptPairEditor],
 ]);

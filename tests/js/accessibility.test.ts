@@ -1,8 +1,19 @@
 import axe from "axe-core";
 import { expect, test } from "vitest";
+import logitLensGrid from "../../js/logit_lens_grid";
 import patchHeatmap from "../../js/patch_heatmap";
 import promptPairEditor from "../../js/prompt_pair_editor";
 import { editorTraits, heatmapTraits, modelWithKernel, mountWidget, PAIR, settled } from "./helpers";
+import {
+  lensTraits,
+  makeAttribution,
+  makeLens,
+  makeLongLens,
+  makeUnequalLens,
+  OSLO,
+  pairTraits,
+  STOCKHOLM,
+} from "./lenses";
 import { INFO, makePairs, makeSweep } from "./sweeps";
 
 // Colours are not computed here: contrast is held by color.test.ts and in a real browser.
@@ -37,6 +48,24 @@ test.each([
     heatmapTraits({ result: makePairs(), selection: { layer: 0, position: 5 } }),
   ],
   ["heatmap with everything on it", patchHeatmap, heatmapTraits(CROWDED)],
+  [
+    "lens",
+    logitLensGrid,
+    lensTraits({
+      result: makeLens({ targets: [OSLO, STOCKHOLM] }),
+      color: "target",
+      columns: [1, 5],
+      selection: { row: 1, position: 2 },
+    }),
+  ],
+  ["lens of a long prompt", logitLensGrid, lensTraits({ result: makeLongLens() })],
+  [
+    "lens of a difference",
+    logitLensGrid,
+    pairTraits({ side: "difference", result: makeUnequalLens(), selection: { row: 1, position: 1 } }),
+  ],
+  ["attribution", logitLensGrid, pairTraits({ tab: "attribution", attribution: makeAttribution() })],
+  ["attribution before its first run", logitLensGrid, lensTraits({ tab: "attribution" })],
   ["editor", promptPairEditor, editorTraits()],
   ["editor of an alignment", promptPairEditor, editorTraits({ pair: { ...PAIR, alignment: [[4, 5]] } })],
 ])("axe finds nothing wrong with the %s", async (_, create, traits) => {

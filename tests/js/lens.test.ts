@@ -123,7 +123,8 @@ function trajectory(ids: number) {
     (_, i) => Math.floor(i / ids) / 10 + (i % ids) / 100,
   );
   const array = arrayJson("float32", [LABELS.length, ids], cells);
-  return { logits: array, probs: array, ranks: array };
+  const ranks = arrayJson("int32", [LABELS.length, ids], cells.map(Math.round));
+  return { logits: array, probs: array, ranks };
 }
 
 test("the lines can show logits and ranks", async () => {

@@ -14,14 +14,17 @@ function recorder() {
   const rects: { x: number; y: number; fill: string }[] = [];
   const texts: { text: string; x: number; y: number; fill: string }[] = [];
   const clips: number[] = [];
+  const corners: number[] = [];
   const known = {
     fillStyle: "",
     fillRect: (x: number, y: number) => rects.push({ x, y, fill: known.fillStyle }),
     fillText: (text: string, x: number, y: number) => texts.push({ text, x, y, fill: known.fillStyle }),
     clip: () => clips.push(1),
+    fill: () => corners.push(1),
+    canvas: { height: 40 },
   };
   const context = new Proxy(known, { get: (target, name) => target[name as "clip"] ?? (() => {}) });
-  return { context: context as unknown as CanvasRenderingContext2D, rects, texts, clips };
+  return { context: context as unknown as CanvasRenderingContext2D, rects, texts, clips, corners };
 }
 
 function frameFor(json: ResultJson, name: "prompt" | "difference", columns?: [number, number]) {
@@ -62,20 +65,20 @@ test("layer 0 is painted at the bottom, stronger where the token is likelier, a 
   expect(strength(rects[0] ?? { fill: "" })).toBeLessThan(strength(rects[6] ?? { fill: "" }));
 });
 
-test("where the sides' tokens differ both stand under each other, or side by side where rows are low", () => {
+test("where the sides' tokens differ both stand under each other; low rows have a corner that says so", () => {
   const frame = frameFor(makeLensPair(), "difference", [0, 1]);
   const draw = (change: object) => {
-    const { context, texts } = recorder();
-    paintFrame(context, { ...frame, ...change }, { left: 0, top: 0, width: 90, height: 30 });
-    return texts.filter(({ text }) => text !== "\u2423");
+    const { context, texts, corners } = recorder();
+    paintFrame(context, { ...frame, ...change }, { left: 0, top: 0, width: 90, height: 20 });
+    return { words: texts.filter(({ text }) => text !== "\u2423"), corners: corners.length };
   };
   const stacked = draw({});
-  expect(stacked.map(({ text }) => text).slice(0, 2)).toEqual(["is", "capital"]);
-  expect(stacked[0]?.y).toBeLessThan(stacked[1]?.y ?? 0);
-  const beside = draw({ cellHeight: 24 });
-  expect(beside[0]?.y).toBe(beside[1]?.y);
-  const corner = draw({ cellHeight: 24, cellWidth: 52 });
-  expect(corner.map(({ text }) => text).slice(0, 1)).toEqual(["is"]);
+  expect(stacked.words.map(({ text }) => text)).toEqual(["is", "capital"]);
+  expect(stacked.words[0]?.y).toBeLessThan(stacked.words[1]?.y ?? 0);
+  expect(stacked.corners).toBe(0);
+  const low = draw({ cellHeight: 24 });
+  expect(low.words.map(({ text }) => text)).toEqual(["is"]);
+  expect(low.corners).toBe(1);
 });
 
 test("columns without a counterpart are hatched", () => {
@@ -111,7 +114,7 @@ test("scales have round ends", () => {
   expect(spanOf(line([0, 4999]), "rank")).toEqual({ low: -4, high: 0 });
   expect(ticksOf({ low: -4, high: 0 }, "rank").map(({ text }) => text)).toEqual([
     "10k",
-    "1k",
+    "1000",
     "100",
     "10",
     "0",

@@ -38,7 +38,7 @@ test("a difference says both sides' likeliest tokens and how far they are apart"
 
 test("a column without a counterpart has no difference, and is said so", async () => {
   const { el } = await showLens(pairTraits({ side: "difference", result: makeUnequalLens() }));
-  expect(cellWords(el, 2)).toBe("emb, position 2 ' capital', clean ' capital' 0.02, no counterpart");
+  expect(cellWords(el, 8)).toBe("layer 0, position 2 ' capital', clean ' is' 0.12, no counterpart");
   expect(part(el, "note").textContent).toContain("Hatched");
   await pinAt(el, 1, 2);
   expect(maybe(el, "top-corrupt")).toBeNull();
@@ -71,8 +71,8 @@ test("clean above corrupt is blue, in ranks too, where above is a smaller number
   const { lens, shown } = lensOf(json);
   const side = shown("difference");
   // Clean ranks the followed token first, corrupt a hundredth.
-  side.first.targetRank.fill(0);
-  side.second?.targetRank.fill(99);
+  side.first.target_rank.fill(0);
+  side.second?.target_rank.fill(99);
   const scaled = scaleOf(lens, side, "rank", 0);
   expect(shownValue(side, scaled)(0, 0)).toBeCloseTo(2);
   expect(colorsOf(scaled, PALETTE).fill(2)).toEqual(divergingScale(PALETTE, 2).fill(2));

@@ -1,5 +1,6 @@
 import { afterEach, expect, test, vi } from "vitest";
 import { editorTraits, heatmapTraits, maybe, part, press, settled } from "./helpers";
+import { makeAttribution, pairTraits } from "./lenses";
 
 afterEach(() => {
   document.body.replaceChildren();
@@ -22,19 +23,23 @@ async function openPage(page: object) {
 const VIEWS = [
   { widget: "prompt_pair_editor", caption: "tiny & <b>small</b>", state: editorTraits() },
   { widget: "patch_heatmap", caption: "", state: heatmapTraits() },
+  { widget: "logit_lens_grid", caption: "", state: pairTraits({ attribution: makeAttribution() }) },
 ];
 
 test("a saved page mounts its views in order, under its title", async () => {
   const main = await openPage({ schema_version: 1, title: "Where <b>Oslo</b> lives", views: VIEWS });
   const names = [...main.querySelectorAll<HTMLElement>(".hs-root")].map((root) => root.dataset.hs);
-  expect(names).toEqual(["prompt-pair-editor", "patch-heatmap"]);
+  expect(names).toEqual(["prompt-pair-editor", "patch-heatmap", "logit-lens-grid"]);
   expect(main.querySelector("h1")?.textContent).toBe("Where <b>Oslo</b> lives");
   expect(main.querySelector("p")?.textContent).toBe("tiny & <b>small</b>");
 });
 
 test("without a kernel nothing is offered that would need one", async () => {
   const main = await openPage({ schema_version: 1, title: "", views: VIEWS });
-  expect(main.querySelector("select, textarea, input")).toBeNull();
+  expect(main.querySelector("textarea, input")).toBeNull();
+  // What is shown of a saved lens can still be chosen.
+  const menus = [...main.querySelectorAll<HTMLElement>("select")].map((menu) => menu.dataset.hs);
+  expect(menus).toEqual(["side", "color"]);
   for (const name of ["run", "cancel", "undo", "swap", "templates"]) expect(maybe(main, name)).toBeNull();
   expect(part(main, "params").textContent).toBe(
     "resid_pre \u00b7 logit difference \u00b7 clean \u2192 corrupt",

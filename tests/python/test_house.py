@@ -30,7 +30,7 @@ FLOORS = [
         "plot",
         "interventions",
     ),
-    *("recording", "packing", "edits", "fused", "executor", "binding", "methods", "protocol", "jobs"),
+    *("recording", "packing", "edits", "fused", "executor", "binding", "tuned_lens", "methods", "protocol", "jobs"),
 ]
 
 
@@ -78,12 +78,13 @@ def test_importing_the_backend_loads_no_notebook():
 def test_nothing_is_unpickled_and_no_remote_code_is_trusted():
     for path in BACKEND + WIDGETS:
         text = path.read_text("utf-8")
-        assert not re.search(r"trust_remote_code\s*=\s*True|\bpickle\.|torch\.load\(|(?<![.\w])(eval|exec)\(", text), (
-            path
-        )
+        assert not re.search(
+            r"trust_remote_code\s*=\s*True|\bpickle\.|torch\.load\((?!.*weights_only=True\))|(?<![.\w])(eval|exec)\(",
+            text,
+        ), path
 
 
-@pytest.mark.parametrize("bundle, budget", [("prompt_pair_editor", 80), ("patch_heatmap", 80), ("report", 160)])
+@pytest.mark.parametrize("bundle, budget", [("prompt_pair_editor", 80), ("patch_heatmap", 80), ("logit_lens_grid", 112), ("report", 192)])
 def test_bundles_keep_to_their_budget(bundle, budget):
     script = ROOT / "widgets/hookscope/static" / f"{bundle}.js"
     assert 0 < script.stat().st_size <= budget * 1024

@@ -201,7 +201,10 @@ class LogitLensGrid(HookscopeWidget):
     def attribution_to_wire(self, found: Attribution) -> dict[str, Any]:
         """The attribution for a view; a large one without the heads' sources, which it asks for head by head."""
         sources = [side.by_source for side in found.sides.values() if side.by_source is not None]
-        return found.to_wire(by_source=self._whole or sum(part.size for part in sources) <= MOST_SENT)
+        wire = found.to_wire(by_source=self._whole or sum(part.size for part in sources) <= MOST_SENT)
+        # The view's fields hold one answer each.
+        answers = {name: (found.params[name] or [None])[0] for name in ("answer", "wrong_answer")}
+        return {**wire, "params": {**wire["params"], **answers}}
 
     @traitlets.validate("side")
     def _valid_side(self, proposal: Any) -> str:
