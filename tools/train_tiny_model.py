@@ -373,6 +373,15 @@ stage year prompts are taught beside the text, with all their right answers at o
 It took {minutes:.0f} minutes with {threads} thread(s) on a two-core machine with other work to do, with torch
 {torch_version} and transformers {transformers_version}.
 
+## Tuned lens
+
+`tuned_lens/` holds translators for the four layers (Belrose et al. 2023, arXiv:2303.08112), in the format of the
+`tuned-lens` package, trained on documents of the same generator by
+
+    python tools/train_tiny_lens.py
+
+(1,000 steps of about 512 positions).
+
 ## Intended use and limits
 
 For demonstrations, tests and teaching of interpretability methods. It knows {countries} countries, {names}

@@ -416,13 +416,13 @@ def _direction(model: LanguageModel, right: list[int], wrong: list[int]) -> tupl
 def _output(block: Any, part: str) -> Callable[[Tensor], Tensor]:
     """The output matrix of a layer's heads or neurons, of [entry], in float32."""
     module = getattr(getattr(block, part), "o" if part == "attn" else "out", None)
-    if module is not None:
-        dtype = next(module.parameters()).dtype
-        return lambda entries: module(entries.to(dtype)[None, None])[0, 0].float()
-    inner = getattr(block, part)  # HookedTransformer
-    matrix = inner.W_O.flatten(0, 1) if part == "attn" else inner.W_out
-    bias = inner.b_O if part == "attn" else inner.b_out
-    return lambda entries: (entries.to(matrix.dtype) @ matrix + bias).float()
+    if module is None:
+        raise ValueError(
+            "The output matrix of this model's layers is not known here, so single heads and neurons can't be told apart. "
+            "Choose the unit component or layer, or load the model as a TransformerBridge."
+        )
+    dtype = next(module.parameters()).dtype
+    return lambda entries: module(entries.to(dtype)[None, None])[0, 0].float()
 
 
 def _gradient(function: Callable[[Tensor], Tensor], at: Tensor, onto: Tensor) -> Tensor:

@@ -329,9 +329,16 @@ class Reader:
     def _log_probs(self, row: int, stop_row: int, start: int, stop: int) -> Tensor:
         """[row, position, token], and the entropies of these rows on the way."""
         vectors = self._translated(row, stop_row, start, stop)
-        readout = _readout(self.model, vectors)
-        self._made["entropy"][row:stop_row, start:stop] = readout.entropy.cpu().numpy()
-        return readout.values.float()
+        if row == len(self.stack) - 1:  # this refuses a model that can't be read so, and is the measure of the others
+            log_probs = _readout(self.model, vectors)
+        else:
+            logits = read_out(self.model, vectors.to(_weight_dtype(self.model)), None)
+            log_probs = logits.float().log_softmax(-1)
+        entropy = torch.einsum("rpv,rpv->rp", log_probs.exp(), log_probs).neg()
+        if torch.isnan(entropy).any():  # a token that is ruled out: 0 times minus infinity
+            entropy = -(log_probs.exp() * log_probs.clamp(min=-1e30)).sum(-1)
+        self._made["entropy"][row:stop_row, start:stop] = entropy.cpu().numpy()
+        return log_probs
 
     def _translated(self, row: int, stop_row: int, start: int, stop: int) -> Tensor:
         vectors = self.stack[row:stop_row, start:stop]
@@ -378,15 +385,19 @@ def _weight_dtype(model: LanguageModel) -> torch.dtype:
     return model.raw.W_U.dtype
 
 
-def _readout(model: LanguageModel, vectors: Tensor) -> Any:
-    """Log-probabilities [..., token] and entropy [...] of vectors [..., d_model]."""
+def _readout(model: LanguageModel, vectors: Tensor) -> Tensor:
+    """Log-probabilities [..., token] of vectors [..., d_model], by TransformerLens.
+
+    Raises:
+        ValueError: a model that can't be read through its final norm and unembedding.
+    """
     try:
         from transformer_lens.tools.analysis import logit_readout
     except ImportError:
         raise ValueError("The logit lens needs TransformerLens 4.3 or newer. Update it.") from None
     rows = vectors.shape[:-1].numel()
     try:
-        return logit_readout(model.raw, vectors, return_type="log_probs", chunk_size=rows)
+        return logit_readout(model.raw, vectors, return_type="log_probs", chunk_size=rows).values.float()
     except NotImplementedError as problem:
         raise ValueError(f"This model can't be read through its unembedding: {problem}") from None
 

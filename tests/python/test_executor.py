@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 import torch
+import transformers
 from test_model import hooks_on
 
 import interp_backend as ib
@@ -95,6 +96,19 @@ def test_folded_weights_equal_a_plain_loop(architecture):
         result = ib.activation_patching(model, PAIR, activation=activation, axes=axes)
         assert result.provenance["executor"] == "packed", result.provenance["executor_reason"]
         assert_close(result.values, expected(raw, activation, axes))
+
+
+@pytest.mark.parametrize("heads", [4, 2])
+def test_a_mask_with_an_axis_of_heads_is_not_taken_for_one_of_prompts(heads):
+    """MPT's blocks get a bias [head, 1, key]; a pair of equally long prompts runs as a batch of two."""
+    config = transformers.MptConfig(d_model=32, n_heads=heads, n_layers=3, max_seq_len=64, vocab_size=257)
+    torch.manual_seed(0)
+    raw = boot(transformers.MptForCausalLM(config), "mpt")
+    unequal = ib.PromptPair(clean="hi dear you", corrupt="hi sir yu", clean_answer="a", corrupt_answer="b")
+    for pair in (unequal, PAIR, unequal, PAIR):  # what was found out on one kind of pair holds for the other
+        result = ib.activation_patching(raw, pair, activation="resid_mid")
+        assert result.complete
+    assert_close(result.values, expected(raw, "resid_mid", result.axes))
 
 
 # bfloat16 keeps 8 bits of a number: each of some twenty roundings on the way to the logits moves one by up to 1/512 of

@@ -84,7 +84,10 @@ def test_nothing_is_unpickled_and_no_remote_code_is_trusted():
         ), path
 
 
-@pytest.mark.parametrize("bundle, budget", [("prompt_pair_editor", 80), ("patch_heatmap", 80), ("logit_lens_grid", 112), ("report", 192)])
+BUDGETS = {"prompt_pair_editor": 80, "patch_heatmap": 80, "logit_lens_grid": 112, "report": 192}
+
+
+@pytest.mark.parametrize("bundle, budget", BUDGETS.items())
 def test_bundles_keep_to_their_budget(bundle, budget):
     script = ROOT / "widgets/hookscope/static" / f"{bundle}.js"
     assert 0 < script.stat().st_size <= budget * 1024
