@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from ..attribution import Attribution, AttributionSide
+from ..frozen_norm import Frozen
 from ..interventions import in_range
 from ..loading import load_model
 from ..model import LanguageModel
@@ -346,62 +347,6 @@ class _Apart:
         return torch.einsum("hs,shd,hd->hs", pattern, values, weight).cpu().numpy()
 
 
-@dataclass(frozen=True)
-class Frozen:
-    """A norm with its scale frozen at one input x: x -> gain * (x - mean of x, if it centres) / scale + bias.
-
-    Attributes:
-        gain, bias: [d_model].
-        scale: by what it divides this input.
-        centres: whether it subtracts the mean.
-    """
-
-    gain: Tensor
-    bias: Tensor
-    scale: float
-    centres: bool
-
-    @staticmethod
-    def of(norm: Callable[[Tensor], Tensor], x: Tensor, name: str) -> Frozen:
-        """Found by experiment, so that it holds for every kind of norm: what it does to vectors of known scale.
-
-        Args:
-            norm: of rows [row, d_model] in the model's own precision.
-
-        Raises:
-            ValueError: what is found does not give the norm's own output for x.
-        """
-        with torch.no_grad():
-            sign = torch.ones_like(x)
-            sign[1::2] = -1
-            if len(x) % 2:
-                sign[-1] = 0  # so that its mean is zero
-            large = 1e3 * sign  # next to which the norm's epsilon is nothing
-            out = norm(torch.stack([large, -large, large + 500.0, x])).float()
-            rms = sign.pow(2).mean().sqrt()
-            bias = (out[0] + out[1]) / 2
-            gain = torch.where(sign != 0, (out[0] - out[1]) / 2 * rms * sign, 0)
-            if len(x) % 2:
-                rolled = sign.roll(1)
-                gain[-1] = ((norm(1e3 * rolled[None])[0].float() - bias) * rms * rolled)[-1]
-            centres = bool(torch.allclose(out[2], out[0], rtol=1e-2, atol=1e-3))
-            y = gain * (x - x.mean() if centres else x)
-            scale = float((y @ y) / (y @ (out[3] - bias)).clamp(min=1e-30))
-            found = Frozen(gain, bias, scale, centres)
-            if not torch.allclose(found.whole(x), out[3], rtol=0, atol=1e-2 * float(out[3].abs().max())):
-                raise ValueError(f"This model can't be taken apart: {name} is of a kind that is not known here.")
-            return found
-
-    def whole(self, x: Tensor) -> Tensor:
-        """What it makes of its input."""
-        return self.gain * (x - x.mean() if self.centres else x) / self.scale + self.bias
-
-    def pulled_back(self, onto: Tensor) -> Tensor:
-        """The direction in its input that has this direction in its output."""
-        back = self.gain * onto / self.scale
-        return back - back.mean() if self.centres else back
-
-
 def _direction(model: LanguageModel, right: list[int], wrong: list[int]) -> tuple[Tensor, float]:
     """The direction in what is unembedded that is the logit difference, [d_model], and what its bias adds."""
     unembed, bias = model.raw.W_U, model.raw.b_U  # [d_model, d_vocab], [d_vocab]
@@ -418,7 +363,7 @@ def _output(block: Any, part: str) -> Callable[[Tensor], Tensor]:
     module = getattr(getattr(block, part), "o" if part == "attn" else "out", None)
     if module is None:
         raise ValueError(
-            "The output matrix of this model's layers is not known here, so single heads and neurons can't be told apart. "
+            "The output matrix of this model's layers is not known here, so heads and neurons can't be told apart. "
             "Choose the unit component or layer, or load the model as a TransformerBridge."
         )
     dtype = next(module.parameters()).dtype

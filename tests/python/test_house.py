@@ -30,7 +30,19 @@ FLOORS = [
         "plot",
         "interventions",
     ),
-    *("recording", "packing", "edits", "fused", "executor", "binding", "tuned_lens", "methods", "protocol", "jobs"),
+    *(
+        "recording",
+        "packing",
+        "edits",
+        "fused",
+        "executor",
+        "binding",
+        "tuned_lens",
+        "frozen_norm",
+        "methods",
+        "protocol",
+        "jobs",
+    ),
 ]
 
 
