@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from pydantic import Field, model_validator
 
+from .lens_result import check_counterparts
 from .results import SCHEMA_VERSION, Array, Part, read_wire
 
 if TYPE_CHECKING:
@@ -86,15 +87,36 @@ class Attribution(Part):
         if set(self.sides) not in ({"prompt"}, {"clean", "corrupt"}):
             raise ValueError('the sides of an attribution are "prompt", or "clean" and "corrupt"')
         if (
-            set(self.kinds) != set(_WORDS)
+            sorted(self.kinds) != sorted(_WORDS)
             or self.kind.max(initial=0) >= len(self.kinds)
             or self.kind.min(initial=0) < 0
         ):
             raise ValueError(f"the kinds of components are {', '.join(_WORDS)}")
+        check_counterparts(self.counterparts, self.sides)
         shape = self.kind.shape
         arrays = [self.layer, self.index, *(side.values for side in self.sides.values())]
         if len(shape) != 1 or any(array.shape != shape for array in arrays):
             raise ValueError("kind, layer, index and values have to be of one length, that of the components")
+        if any(array.dtype != np.int32 for array in (self.kind, self.layer, self.index)):
+            raise ValueError("kind, layer and index are int32")
+        heads = (
+            int(self.layer.max(initial=-1)) + 1,
+            int(self.index[self.kind == self.kinds.index("head")].max(initial=-1)) + 1,
+        )
+        for side in self.sides.values():
+            if not len(side.tokens) == len(side.ids) > side.position >= 0 or side.values.dtype != np.float32:
+                raise ValueError("a prompt has a text for each token, a position among them, and values of float32")
+            sources = side.by_source
+            if sources is not None and (
+                sources.ndim != 3
+                or sources.dtype != np.float32
+                or sources.shape[2] != side.position + 1
+                or len(sources) != heads[0]
+                or heads[1] not in (0, sources.shape[1])
+            ):
+                raise ValueError(
+                    "by_source is [layer, head, source] of float32, with the positions up to the one meant"
+                )
         return self
 
     def _first(self) -> AttributionSide:

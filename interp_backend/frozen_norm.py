@@ -39,14 +39,14 @@ class Frozen:
             sign[1::2] = -1
             if len(x) % 2:
                 sign[-1] = 0  # so that its mean is zero
-            large = 1e3 * sign  # next to which the norm's epsilon is nothing
-            out = norm(torch.stack([large, -large, large + 500.0, x])).float()
+            large = 30 * sign  # next to which the norm's epsilon is nothing, and whose square fits half precision
+            out = norm(torch.stack([large, -large, large + 15.0, x])).float()
             rms = sign.pow(2).mean().sqrt()
             bias = (out[0] + out[1]) / 2
             gain = torch.where(sign != 0, (out[0] - out[1]) / 2 * rms * sign, 0)
             if len(x) % 2:
                 rolled = sign.roll(1)
-                gain[-1] = ((norm(1e3 * rolled[None])[0].float() - bias) * rms * rolled)[-1]
+                gain[-1] = ((norm(30 * rolled[None])[0].float() - bias) * rms * rolled)[-1]
             centres = bool(torch.allclose(out[2], out[0], rtol=1e-2, atol=1e-3))
             y = gain * (x - x.mean() if centres else x)
             scale = float((y @ y) / (y @ (out[3] - bias)).clamp(min=1e-30))

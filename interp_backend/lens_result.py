@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -13,6 +14,15 @@ from .results import SCHEMA_VERSION, Array, Part, read_wire
 if TYPE_CHECKING:
     import pandas
     from matplotlib.figure import Figure
+
+
+def check_counterparts(counterparts: list[int | None] | None, sides: Mapping[str, Any]) -> None:
+    """Raise ValueError for counterparts that are not positions of the two prompts' tokens."""
+    if counterparts is None:
+        return
+    clean, corrupt = (len(sides[side].ids) if side in sides else 0 for side in ("clean", "corrupt"))
+    if len(counterparts) != clean or not all(at is None or 0 <= at < corrupt for at in counterparts):
+        raise ValueError("counterparts are, for each clean token, a position of the corrupt prompt or null")
 
 
 class Token(Part):
@@ -50,6 +60,9 @@ class LensArrays(Part):
 
     @model_validator(mode="after")
     def _shapes_agree(self) -> LensArrays:
+        kinds = {"top_ids": np.int32, "target_rank": np.int32}
+        if any(getattr(self, name).dtype != kinds.get(name, np.float32) for name in type(self).model_fields):
+            raise ValueError("ids and ranks of a lens are int32, its other arrays float32")
         cells = self.entropy.shape
         tops = {part.shape for part in (self.top_ids, self.top_logits, self.top_probs)}
         targets = {part.shape for part in (self.target_logit, self.target_prob, self.target_rank)}
@@ -101,6 +114,7 @@ class LogitLens(Part):
     def _makes_sense(self) -> LogitLens:
         if set(self.sides) not in ({"prompt"}, {"clean", "corrupt"}):
             raise ValueError('the sides of a lens are "prompt", or "clean" and "corrupt"')
+        check_counterparts(self.counterparts, self.sides)
         for side in self.sides.values():
             cells = (len(self.labels), len(side.ids))
             if len(side.tokens) != len(side.ids):

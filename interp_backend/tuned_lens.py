@@ -66,7 +66,7 @@ class TunedLens:
             )
         for name, value in state.items():
             shape = (d_model,) * _SHAPES[name.partition(".")[2]]
-            if not isinstance(value, Tensor) or tuple(value.shape) != shape or not value.isfinite().all():
+            if not _is_plain(value, shape):
                 raise ValueError(f"The tuned lens in {directory} is damaged: {name} is not {shape} finite numbers.")
         weights, biases = (
             torch.stack([state[f"{i}.{part}"].float() for i in range(n_layers)]) for part in ("weight", "bias")
@@ -143,9 +143,17 @@ def embedded_lens(model: Any) -> TunedLens | None:
 def unembed_hash(model: LanguageModel) -> str:
     """The tuned-lens package's hash of an unembedding: of its first and last entries to one digit."""
     weight = model.raw.W_U.detach().T.float().cpu().numpy()
-    with np.printoptions(edgeitems=3, threshold=1000, linewidth=75, suppress=False, floatmode="maxprec", sign="-"):
+    with np.printoptions(
+        edgeitems=3, threshold=1000, linewidth=75, suppress=False, floatmode="maxprec", sign="-", legacy=False
+    ):
         text = np.array_str(weight, precision=1)
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _is_plain(value: Any, shape: tuple[int, ...]) -> bool:
+    """Whether something is a tensor of this shape that holds finite float32 numbers, or what becomes such."""
+    plain = type(value) is Tensor and value.layout == torch.strided and value.device.type == "cpu"
+    return plain and value.is_floating_point() and value.shape == shape and bool(value.float().isfinite().all())
 
 
 def _first_line(problem: Exception) -> str:

@@ -44,7 +44,9 @@ def lens_code(model_code: str | None, params: Mapping[str, Any], own: bool = Fal
     name, lines = _prompt(params)
     tuned = "    lens=lens,  # the one that you gave to the widget" if own else '    lens="tuned",'
     arguments = [f"    stream={params['stream']!r},"] if params["stream"] != "resid_post" else []
-    arguments += [f"    targets={[int(token) for token in params['target_ids']]!r},"] if params["target_ids"] else []
+    if params["target_ids"] or params["pair"]:  # a pair's own answers are followed if nothing is said
+        arguments.append(f"    targets={[int(token) for token in params['target_ids']]!r},")
+    arguments += [f"    top_k={params['top_k']!r},"] if params["top_k"] != 10 else []
     arguments += [f"    last={params['last']!r},"] if params.get("last") is not None else []
     arguments += [tuned] if params["lens"] == "tuned" else []
     call = ["result = ib.logit_lens(", "    model,", f"    {name},", *arguments, ")", "result.plot()", ""]

@@ -158,15 +158,24 @@ def answers_of(
     """
     if answer is None and pair is not None:
         tokenized = tokenize(model, pair)
-        tokenized.refuse(["clean_answer"])
+        if not pair.answers("clean"):
+            raise ValueError("The pair has no clean answer. Give it one, or say which answer is meant: answer=...")
+        tokenized.refuse(["clean_answer", "corrupt_answer"] if wrong is None else ["clean_answer"])
         right = list(tokenized.answer_ids("clean"))
-        return right, list(tokenized.answer_ids("corrupt")) if wrong is None else _ids(model, wrong, prompt)
+        below = list(tokenized.answer_ids("corrupt")) if wrong is None else _ids(model, wrong, prompt)
+        return right, _differing(right, below)
     if answer is None:
         raise ValueError('Say which answer: direct_logit_attribution(model, prompt, " Oslo").')
     right, below = _ids(model, answer, prompt), [] if wrong is None else _ids(model, wrong, prompt)
+    return right, _differing(right, below)
+
+
+def _differing(right: list[int], below: list[int]) -> list[int]:
     if set(right) & set(below):
-        raise ValueError("The answer and the wrong answer are the same token, so their difference is always zero.")
-    return right, below
+        raise ValueError(
+            "The answer and the wrong answer are the same token, so their difference is always zero. Give another."
+        )
+    return below
 
 
 def _ids(model: LanguageModel, answer: Answer, prompt: str) -> list[int]:
@@ -247,7 +256,11 @@ class _Apart:
 
     def _final_norm(self, rows: Tensor) -> Tensor:
         raw = self.model.raw
-        return raw.ln_final(rows[None])[0] if hasattr(raw, "ln_final") else rows
+        return raw.ln_final(rows.to(self._dtype)[None])[0] if hasattr(raw, "ln_final") else rows
+
+    @property
+    def _dtype(self) -> torch.dtype:
+        return next(self.model.raw.unembed.parameters()).dtype
 
     def _check(self, total: float, logits: Tensor) -> None:
         """Raise ValueError where the parts do not sum to the whole."""
@@ -298,29 +311,33 @@ class _Apart:
     def _heads(self, layer: int, onto: Tensor, added: Tensor) -> tuple[Tensor, Tensor]:
         """What each head adds [head], and the weight of each entry of its z in that, [head, d_head]."""
         z = self._at("z", layer)
-        block = self.model.raw.blocks[layer]
-        weight = self._entries(block, "attn", z.reshape(-1), onto, added, f"layer {layer}'s heads").view(z.shape)
+        weight = self._entries(layer, "attn", z.reshape(-1), onto, added).view(z.shape)
         return (z * weight).sum(-1), weight
 
     def _neurons(self, layer: int, onto: Tensor, added: Tensor) -> Tensor:
         """What each neuron adds, [neuron]."""
         entries = self._at("mlp_post", layer)
-        block = self.model.raw.blocks[layer]
-        return entries * self._entries(block, "mlp", entries, onto, added, f"layer {layer}'s neurons")
+        return entries * self._entries(layer, "mlp", entries, onto, added)
 
-    def _entries(self, block: Any, part: str, entries: Tensor, onto: Tensor, added: Tensor, name: str) -> Tensor:
+    def _entries(self, layer: int, part: str, entries: Tensor, onto: Tensor, added: Tensor) -> Tensor:
         """How much each entry of what enters an output matrix adds per unit; it may be followed by a norm of its own.
 
         Raises:
             ValueError: what comes out of the matrix is not what the layer adds.
         """
+        block, name = self.model.raw.blocks[layer], f"layer {layer}'s {'heads' if part == 'attn' else 'neurons'}"
         write = _output(block, part)
         out = write(entries)
         post = getattr(block, "ln1_post" if part == "attn" else "ln2_post", None)
         if post is not None:
-            after = Frozen.of(lambda rows: post(rows[None])[0], out, f"the norm after {name}")
+            if not out.any():  # nothing is written, and a norm of nothing has no scale
+                return torch.zeros_like(entries)
+            after = Frozen.of(lambda rows: post(rows.to(self._dtype)[None])[0], out, f"the norm after {name}")
             onto, out = after.pulled_back(onto), after.whole(out)
-        if not torch.allclose(out, added, rtol=0, atol=10 * _tolerance(self.model) * float(added.abs().max() + 1)):
+        # What is added is a difference of two states of the residual stream, and rounded as they are.
+        rounding = 0.02 * _tolerance(self.model) * float(self._at("resid_post", layer).abs().max())
+        allowed = 10 * _tolerance(self.model) * float(added.abs().max()) + rounding
+        if not torch.allclose(out, added, rtol=0, atol=allowed):
             raise ValueError(
                 f"What {name} write can't be told apart in this model: there is more between them and the residual "
                 "stream than an output matrix and a norm. Choose the unit component or layer."
@@ -367,7 +384,7 @@ def _output(block: Any, part: str) -> Callable[[Tensor], Tensor]:
             "Choose the unit component or layer, or load the model as a TransformerBridge."
         )
     dtype = next(module.parameters()).dtype
-    return lambda entries: module(entries.to(dtype)[None, None])[0, 0].float()
+    return lambda entries: module(entries.to(dtype)[None, None]).flatten().float()  # some give back fewer axes
 
 
 def _gradient(function: Callable[[Tensor], Tensor], at: Tensor, onto: Tensor) -> Tensor:

@@ -133,12 +133,14 @@ def logit_lens_steps(
                 side: LensSide(text=texts[side], ids=ids[side], tokens=model.token_texts(ids[side]), arrays=part)
                 for side, part in arrays.items()
             },
-            counterparts=counterparts_of(model, pair),
+            counterparts=counterparts_of(model, pair, last),
             targets=followed,
             tokens={**texts_of(model, *shown), **{token.id: token.text for token in followed}},
             provenance={**provenance(turn), "seconds": time.perf_counter() - began},
         )
         result.warnings += result.provenance.pop("warnings")
+        if targets is None and pair is not None:
+            result.warnings += _first_tokens(model, pair)
     yield LensStep(result, total, total, 0.0)
 
 
@@ -190,13 +192,13 @@ def ids_of(model: LanguageModel, side: str, text: str, last: int | None = None) 
     ids = model.to_ids(text)
     if not ids:
         raise ValueError(f"The {name} has no token in this model. Type another.")
-    begins = ids[:1] if model.bos is not None and ids[0] == model.bos[0] else []
-    if last is not None:
-        if isinstance(last, bool) or not hasattr(last, "__index__") or last < 1:
-            raise ValueError(f"last is how many tokens of the prompt to read, 1 or more, not {last!r}.")
-        ids = [*begins, *ids[len(begins) :][-last:]]
+    if last is not None and (isinstance(last, bool) or not hasattr(last, "__index__") or last < 1):
+        raise ValueError(f"last is how many tokens of the prompt to read, 1 or more, not {last!r}.")
+    kept = _kept(model, ids, last)
+    begins = kept[:1] == [0] and model.bos is not None and ids[0] == model.bos[0]
+    ids = [ids[at] for at in kept]
     if len(ids) > model.n_ctx:
-        most = model.n_ctx - len(begins)
+        most = model.n_ctx - begins
         raise ValueError(
             f"The {name} has {len(ids)} tokens and the model reads at most {model.n_ctx}. Shorten it, or read its last "
             f"{most} tokens: last={most}."
@@ -253,21 +255,49 @@ def stack_of(turn: Turn, ids: list[int], hooks: list[str]) -> Tensor:
     """
     [run] = record(turn, [ids], sorted(set(hooks)), [[]])
     stack = torch.stack([run.activations[hook] for hook in hooks])
-    bad = torch.isnan(stack).flatten(1).any(1)
+    bad = ~torch.isfinite(stack).flatten(1).all(1)
     if bad.any():
         raise ValueError(
-            f"The activations are not numbers (NaN) from {hooks[int(bad.nonzero()[0])]} on for this prompt. Load the "
-            "model in float32: some models overflow in half precision."
+            f"The activations are not numbers (NaN, or infinite) from {hooks[int(bad.nonzero()[0])]} on for this "
+            "prompt. Load the model in float32: some models overflow in half precision."
         )
     return stack
 
 
-def counterparts_of(model: LanguageModel, pair: PromptPair | None) -> list[int | None] | None:
-    """For each position of the clean prompt that of the corrupt one; None if all are themselves, or of one prompt."""
+def counterparts_of(model: LanguageModel, pair: PromptPair | None, last: int | None = None) -> list[int | None] | None:
+    """For each position of the clean prompt that of the corrupt one; None if all are themselves, or of one prompt.
+
+    Args:
+        last: as in `logit_lens`; positions are then those among the tokens that are read.
+    """
     if pair is None:
         return None
     tokenized = tokenize(model, pair)
-    return None if tokenized.aligned_one_to_one else tokenized.counterparts("clean")
+    if last is None:
+        return None if tokenized.aligned_one_to_one else tokenized.counterparts("clean")
+    clean, corrupt = (_kept(model, tokenized.ids[side], last) for side in ("clean", "corrupt"))
+    there = [tokenized.counterparts("clean")[at] for at in clean]
+    made = [corrupt.index(at) if at in corrupt else None for at in there]
+    return None if made == list(range(len(corrupt))) else made
+
+
+def _kept(model: LanguageModel, ids: list[int], last: int | None) -> list[int]:
+    """Positions that are read: all, or the first (if it begins every text) and the last so many."""
+    begins = 1 if model.bos is not None and ids[:1] == [model.bos[0]] else 0
+    return list(range(len(ids))) if last is None else [*range(begins), *range(begins, len(ids))[-last:]]
+
+
+def _first_tokens(model: LanguageModel, pair: PromptPair) -> list[str]:
+    """A sentence for each answer of several tokens, which is followed by its first."""
+    said = []
+    for side in ("clean", "corrupt"):
+        for answer in pair.answers(side):
+            tokens = model.token_texts(model.answer_ids(answer, getattr(pair, side)))
+            if len(tokens) > 1:
+                said.append(
+                    f"The {side} answer “{answer}” is {len(tokens)} tokens; its first, “{tokens[0]}”, is followed."
+                )
+    return said
 
 
 # Reading
@@ -319,6 +349,11 @@ class Reader:
     def _read(self, start: int, stop: int) -> None:
         last = len(self.stack) - 1
         final = self._log_probs(last, last + 1, start, stop)
+        if torch.isnan(final).any():
+            raise ValueError(
+                "The model's output is not a number (NaN) in the final norm or the unembedding. Load it in float32: "
+                "some models overflow in half precision."
+            )
         final_probs = final[0].exp()
         self._write(final, final_probs, last, start, stop)
         rows = max(1, self._rows // (stop - start))
@@ -352,7 +387,9 @@ class Reader:
         top, ids = log_probs.topk(self.top_k, dim=-1)
         # log p = logit - c, with one c a cell: it is seen by a token whose logit is known.
         vectors = self._translated(row, row + len(log_probs), start, stop)
-        shift = read_out(self.model, vectors.to(_weight_dtype(self.model)), [0])[..., :1].float() - log_probs[..., :1]
+        likely = int(ids[0, 0, 0])  # one that is not ruled out
+        logit = read_out(self.model, vectors.to(_weight_dtype(self.model)), [likely]).float()
+        shift = logit - log_probs[..., likely : likely + 1]
         made["top_ids"][at], made["top_logits"][at] = ids.int().cpu(), (top + shift).cpu()
         made["top_probs"][at] = top.exp().cpu()
         # KL(final || row) = sum p_final log p_final - sum p_final log p_row

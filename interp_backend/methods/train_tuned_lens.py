@@ -90,15 +90,15 @@ def train_tuned_lens_steps(
     biases = torch.zeros(model.n_layers, model.d_model, device=model.device, requires_grad=True)
     optimizer = torch.optim.Adam([weights, biases], lr=LEARNING_RATE)
     _, hooks = rows_of(model, "resid_post")
-    began = time.perf_counter()
-    with Turn(model) as turn, torch.enable_grad():
+    began, hash_ = time.perf_counter(), unembed_hash(model)
+    with Turn(model) as turn:
         for step in range(steps):
             stack = torch.cat([stack_of(turn, ids, hooks) for ids in _drawn(prompts, generator)], dim=1)
             for group in optimizer.param_groups:
                 group["lr"] = LEARNING_RATE * _pace(step, steps)
             loss = turn.run(lambda stack=stack: _step(model, stack.float(), weights, biases, optimizer))
             left = (time.perf_counter() - began) / (step + 1) * (steps - step - 1)
-            lens = TunedLens(weights.detach().cpu(), biases.detach().cpu(), unembed_hash(model), model.name)
+            lens = TunedLens(weights.detach().cpu().clone(), biases.detach().cpu().clone(), hash_, model.name)
             yield TrainingStep(lens, loss, step + 1, steps, left)
 
 
@@ -133,9 +133,10 @@ def _step(model: LanguageModel, stack: Tensor, weights: Tensor, biases: Tensor, 
     optimizer.zero_grad()
     total = 0.0
     for layer in range(model.n_layers):  # one layer's logits at a time
-        translated = stack[layer] + torch.nn.functional.linear(stack[layer], weights[layer], biases[layer])
-        loss = (probs * (final - _log_probs(model, translated))).sum(-1).mean()
-        [by_weight, by_bias] = torch.autograd.grad(loss, [weights, biases])
+        with torch.enable_grad():
+            translated = stack[layer] + torch.nn.functional.linear(stack[layer], weights[layer], biases[layer])
+            loss = (probs * (final - _log_probs(model, translated))).sum(-1).mean()
+            [by_weight, by_bias] = torch.autograd.grad(loss, [weights, biases])
         weights.grad = by_weight if weights.grad is None else weights.grad + by_weight
         biases.grad = by_bias if biases.grad is None else biases.grad + by_bias
         total += float(loss.detach())

@@ -12,6 +12,7 @@ import { SideMenu } from "./controls";
 import type { Lens, ShownSide } from "./result";
 import { answersOf } from "./sides";
 import type { LensState } from "./state";
+import { typedToken } from "./words";
 
 interface AttributionControlsProps {
   model: ViewModel;
@@ -20,6 +21,9 @@ interface AttributionControlsProps {
   lens: Lens | null;
   side: ShownSide;
 }
+
+/** The last position of each prompt, also where a pair's are not of one length. */
+const LAST = -1;
 
 interface Asked {
   answer: string;
@@ -31,7 +35,10 @@ interface Asked {
 /** What was attributed last, else what the pair says. */
 function startingWith(attribution: Attribution | null, lens: Lens | null): Asked {
   const made = attribution?.json.params;
-  if (made) return { answer: made.answer, wrong: made.wrong_answer ?? "", position: made.position };
+  if (made) {
+    const position = made.position === LAST ? null : made.position;
+    return { answer: made.answer, wrong: made.wrong_answer ?? "", position };
+  }
   const pair = lens?.json.params.pair;
   const [answer = "", wrong = ""] = [answersOf(pair, "clean")[0], answersOf(pair, "corrupt")[0]];
   return { answer, wrong, position: null };
@@ -51,7 +58,8 @@ export function AttributionControls({ model, state, attribution, lens, side }: A
   const run = (change: Partial<Asked> = {}) => {
     const next = { ...asked, ...change };
     setAsked(next);
-    if (next.answer !== "") state.attribute(next.answer, next.wrong || null, next.position ?? position);
+    const [answer, wrong] = [typedToken(next.answer), typedToken(next.wrong)];
+    if (answer !== "") state.attribute(answer, wrong || null, next.position ?? LAST);
   };
   if (model.readonly) return <Fixed model={model} attribution={attribution} side={side} />;
   return (
@@ -78,7 +86,7 @@ export function AttributionControls({ model, state, attribution, lens, side }: A
         value={String(position)}
         size={4}
         take={takeNumber(
-          (at) => isWhole(at, 0, positions - 1),
+          (at) => isWhole(at, -positions, positions - 1),
           `A whole number from 0 to ${positions - 1}.`,
           (at) => run({ position: at }),
         )}

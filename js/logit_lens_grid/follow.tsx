@@ -6,6 +6,7 @@ import { useStore } from "../lib/store";
 import { Token, visibleText } from "../lib/tokens";
 import { type Measure, needsTarget } from "./measures";
 import type { LensState } from "./state";
+import { typedToken } from "./words";
 
 export function Follow({ model, state }: { model: ViewModel; state: LensState }) {
   const [typed, setTyped] = useState("");
@@ -29,7 +30,7 @@ export function Follow({ model, state }: { model: ViewModel; state: LensState })
             problem={undefined}
             onType={setTyped}
             onEnter={() => {
-              state.follow(typed);
+              state.follow(typedToken(typed));
               setTyped("");
             }}
           />

@@ -28,6 +28,7 @@ export interface ResultJson {
     lens: string;
     targets: string[];
     top_k: number;
+    last?: number | null;
     prompt?: string | null;
     pair?: PairJson | null;
   };

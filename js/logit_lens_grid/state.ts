@@ -26,6 +26,8 @@ export interface Choice {
   lens: string;
   targets: string[];
   top_k: number;
+  /** Of a prompt that is too long only so many tokens are read, from its end. */
+  last: number | null;
 }
 
 /** Where nothing says how many of the likeliest tokens are kept. */
@@ -64,9 +66,9 @@ export class LensState {
   /** What the menus show: what was asked for last, else what Python has. */
   choice(): Choice {
     const made = this.shown.get().lens?.json.params;
-    const { targets = [], top_k = TOP_K } = made ?? {};
+    const { targets = [], top_k = TOP_K, last = null } = made ?? {};
     const [stream, lens] = [trait<string>(this.#model, "stream"), trait<string>(this.#model, "lens")];
-    return this.requested.get() ?? { stream, lens, targets, top_k };
+    return this.requested.get() ?? { stream, lens, targets, top_k, last };
   }
 
   run(change: Partial<Choice>): void {

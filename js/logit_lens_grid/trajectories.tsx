@@ -8,6 +8,7 @@ import { useWidth } from "../lib/use_width";
 import { heightOf, lastKnown, pathOf, type Span, spanOf, spread, ticksOf } from "./chart";
 import type { Line, Quantity } from "./lines";
 import { SaidLines, valueText } from "./said_lines";
+import { rowWords } from "./words";
 
 interface TrajectoriesProps {
   lines: Line[];
@@ -55,7 +56,7 @@ export function Trajectories({ lines, labels, row, title }: TrajectoriesProps) {
           onChoose={(index) => setQuantity(QUANTITIES[index]?.name ?? quantity)}
         />
         {title}
-        {hovered !== null && `, ${labels[hovered]}`}
+        {hovered !== null && `, ${rowWords(labels[hovered] ?? "")}`}
       </div>
       <svg
         width={width}

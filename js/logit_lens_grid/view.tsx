@@ -1,6 +1,7 @@
 // The LogitLensGrid view: title, tabs, and the tab that is chosen.
 import type { ComponentChildren } from "preact";
 import { useMemo } from "preact/hooks";
+import { Button } from "../lib/controls";
 import { type Failure, type Status, useTrait, type ViewModel, write } from "../lib/model";
 import { Root } from "../lib/mount";
 import { ErrorLine } from "../lib/status";
@@ -97,12 +98,14 @@ function LensPanel({ model, state }: ViewProps) {
   const status = useTrait<Status>(model, "status");
   const stale = status === "error";
   const failure = problem === null ? error : { field: null, message: problem };
+  const prompt = useTrait<string | null | undefined>(model, "prompt");
   const own = lens ? lens.sides.prompt : side === "prompt";
   return (
     <>
-      {own && !model.readonly && <Prompt state={state} text={lens?.sides.prompt?.text ?? ""} />}
+      {own && !model.readonly && <Prompt state={state} text={prompt ?? lens?.sides.prompt?.text ?? ""} />}
       <LensControls model={model} state={state} shown={shown} />
       <ErrorLine error={failure} />
+      {stale && !model.readonly && <Shorter state={state} message={error?.message ?? ""} />}
       {stale && shown && (
         <p class="hs-quiet" data-hs="faded">
           Faded: the last result, of “{shown.first.text}”.
@@ -116,6 +119,17 @@ function LensPanel({ model, state }: ViewProps) {
         failure === null && <Nothing status={status} />
       )}
     </>
+  );
+}
+
+/** A prompt that is longer than the context: the sentence says how much of its end can be read. */
+function Shorter({ state, message }: { state: LensState; message: string }) {
+  const last = Number(/\blast=(\d+)\.$/.exec(message)?.[1] ?? 0);
+  if (last === 0) return null;
+  return (
+    <Button name="read-last" onClick={() => state.run({ last })}>
+      Read the last {last} tokens
+    </Button>
   );
 }
 

@@ -6,7 +6,10 @@ import type { Lens } from "./result";
 import { isLoaded, readAt, type Shown, tokenText } from "./sides";
 
 export function layerWords({ json }: Lens, row: number): string {
-  const label = json.labels[row] ?? "";
+  return rowWords(json.labels[row] ?? "");
+}
+
+export function rowWords(label: string): string {
   return /^\d/.test(label) ? `layer ${label}` : label;
 }
 
@@ -28,6 +31,11 @@ export function describeCell(
   const plain = scaled?.measure === "probability" && !scaled.diverging;
   const value = scaled && !plain ? valueWords(shown, scaled, row, position) : null;
   return [place, ...tops, value].filter(Boolean).join(", ");
+}
+
+/** What was typed as a token: a space may be written as it is shown. */
+export function typedToken(typed: string): string {
+  return typed.replaceAll("\u2423", " ");
 }
 
 /** One muted phrase that says how to read the grid. */

@@ -61,7 +61,9 @@
   function checkCanvas() {
     const canvas = root.querySelector('[data-hs="cells"] canvas');
     if (!canvas) return;
-    const grid = root.querySelector('[data-hs="grid"]');
+    const grid = canvas.closest('[role="grid"]') ?? root.querySelector('[data-hs="grid"]');
+    // A canvas that shows a part of its cells is as large as what is seen.
+    if (canvas.offsetWidth < canvas.parentElement.offsetWidth - 1) return;
     const [rows, columns] = ["aria-rowcount", "aria-colcount"].map((name) => Number(grid.getAttribute(name)));
     const [width, height] = [canvas.width / columns, canvas.height / rows].map(Math.floor);
     for (const cell of root.querySelectorAll('[data-hs="cell"]')) {

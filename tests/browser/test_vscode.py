@@ -1,4 +1,4 @@
-"""Both widgets in a notebook webview of VS Code, with a real kernel, in each kind of theme."""
+"""The widgets in a notebook webview of VS Code, with a real kernel, in each kind of theme."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 from checks import axe_violations, screenshot, wider_than_its_page
 from contrast import hard_to_read
 from playwright.sync_api import Locator, expect
-from views import cell, choose, expect_status, part, place_of
+from views import cell, choose, expect_status, part, place_in, place_of
 from vscode import THEMES, Webview
 
 
@@ -20,6 +20,11 @@ def heatmap(webview: Webview) -> Locator:
 @pytest.fixture(scope="module")
 def editor(webview: Webview) -> Locator:
     return webview.show("editor = hs.PromptPairEditor(model, pair)\neditor")
+
+
+@pytest.fixture(scope="module")
+def lens(webview: Webview) -> Locator:
+    return webview.show("lens = hs.LogitLensGrid(model, pair)\nlens")
 
 
 def test_a_sweep_runs_and_a_click_reaches_python(vscode: Webview, heatmap: Locator):
@@ -39,20 +44,32 @@ def test_typing_shows_tokens_and_what_the_model_says(vscode: Webview, editor: Lo
     expect(part(editor, "reading")).to_have_attribute("data-stale", "false")
 
 
+def test_a_lens_follows_a_token_and_a_click_reaches_python(vscode: Webview, lens: Locator):
+    expect_status(lens, "done")
+    part(lens, "input-follow").fill(" Paris")
+    part(lens, "input-follow").press("Enter")
+    expect(part(lens, "target")).to_have_count(3)
+    part(lens, "cells").click(position=place_in(lens, 3, 5))
+    expect(part(lens, "line")).to_have_count(5)
+    assert vscode.python("print(lens.selection)") == "{'row': 3, 'position': 5}"
+
+
 @pytest.mark.parametrize("theme", THEMES)
-def test_everything_is_readable_in_the_theme(vscode: Webview, heatmap: Locator, editor: Locator, theme: str):
+def test_everything_is_readable_in_the_theme(
+    vscode: Webview, heatmap: Locator, editor: Locator, lens: Locator, theme: str
+):
     expect_status(heatmap, "done")
     vscode.set_theme(theme)
-    for name, view in (("heatmap", heatmap), ("editor", editor)):
+    for name, view in (("heatmap", heatmap), ("editor", editor), ("lens", lens)):
         expect(view).to_have_attribute("data-hs-theme", "light" if "light" in theme else "dark")
         screenshot(view, f"vscode-{name}-{theme}")
         assert hard_to_read(view) == []
         assert axe_violations(view) == []
 
 
-def test_nothing_is_wider_than_a_narrow_page(vscode: Webview, heatmap: Locator, editor: Locator):
+def test_nothing_is_wider_than_a_narrow_page(vscode: Webview, heatmap: Locator, editor: Locator, lens: Locator):
     vscode.page.set_viewport_size({"width": 400, "height": 1400})
-    for view in (heatmap, editor):
+    for view in (heatmap, editor, lens):
         expect(view).to_be_visible()
     assert wider_than_its_page(vscode.page) == 0
     screenshot(vscode.page.locator("body"), "vscode-narrow")

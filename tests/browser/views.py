@@ -1,4 +1,4 @@
-"""The two widgets by their parts, and the few gestures that take more than a line."""
+"""The widgets by their parts, and the few gestures that take more than a line."""
 
 from __future__ import annotations
 
@@ -20,12 +20,17 @@ def expect_status(view: Locator, status: str) -> None:
     expect(part(view, "state")).to_have_attribute("data-status", status)
 
 
-def place_of(view: Locator, row: int, column: int) -> dict[str, float]:
+def place_of(view: Locator, row: int, column: int, grid: str = "grid") -> dict[str, float]:
     """The middle of a cell within the painted cells; row 0 is the lowest."""
-    rows, columns = (int(part(view, "grid").get_attribute(f"aria-{axis}count") or 0) for axis in ("row", "col"))
+    rows, columns = (int(part(view, grid).get_attribute(f"aria-{axis}count") or 0) for axis in ("row", "col"))
     box = part(view, "cells").bounding_box()
     assert box
     return {"x": (column + 0.5) * box["width"] / columns, "y": (rows - row - 0.5) * box["height"] / rows}
+
+
+def place_in(view: Locator, row: int, column: int) -> dict[str, float]:
+    """The same where the painted cells are themselves the grid, as those of the lens are."""
+    return place_of(view, row, column, "cells")
 
 
 def choose(view: Locator, menu: str, label: str) -> None:

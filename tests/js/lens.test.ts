@@ -143,7 +143,7 @@ test("a token is followed by typing it, or by a click in the list", async () => 
   enter(part(el, "input-follow"), " Bergen");
   await settled();
   press(part(el, "input-follow"), "Enter");
-  const params = { stream: "resid_post", lens: "logit", top_k: 3 };
+  const params = { stream: "resid_post", lens: "logit", top_k: 3, last: null };
   expect(sent.filter(({ method }) => method === "lens").at(-1)?.params).toEqual({
     ...params,
     targets: [" Oslo", " Stockholm", " Bergen"],
@@ -179,7 +179,13 @@ test("another stream is asked for; the menu shows it until Python answers, and g
   const { el, sent, answer } = await showLens();
   expect(maybe(el, "lens")).toBeNull();
   choose(el, "stream", 4);
-  expect(sent.at(-1)?.params).toEqual({ stream: "mlp_out", lens: "logit", targets: [], top_k: 3 });
+  expect(sent.at(-1)?.params).toEqual({
+    stream: "mlp_out",
+    lens: "logit",
+    targets: [],
+    top_k: 3,
+    last: null,
+  });
   await settled();
   expect(part<HTMLSelectElement>(el, "stream").value).toBe("4");
   answer("error");
@@ -225,6 +231,33 @@ test("while it runs there is a Cancel, and after an error the last result is fad
   expect(part(el, "error").textContent).toBe("' oslo' is 2 tokens.");
   expect(part(el, "lens-result").dataset.stale).toBe("true");
   expect(part(el, "faded").textContent).toContain("The capital of Norway is");
+});
+
+test("of a prompt over the context the last tokens are offered, and stay chosen until another prompt is shown", async () => {
+  const { el, model, sent } = await showLens(lensTraits({ prompt: "long" }));
+  expect(part<HTMLTextAreaElement>(el, "input-prompt").value).toBe("long");
+  model.set("error", { field: null, message: "Shorten it, or read its last 127 tokens: last=127." });
+  expect(maybe(el, "read-last")).toBeNull();
+  model.set("status", "error");
+  await settled();
+  part(el, "read-last").click();
+  expect(sent.at(-1)).toMatchObject({ method: "lens", params: { last: 127 } });
+  const result = makeLens();
+  result.params.last = 127;
+  model.set("result", result);
+  model.set("error", null);
+  await settled();
+  expect(maybe(el, "read-last")).toBeNull();
+  choose(el, "stream", 4);
+  expect(sent.at(-1)?.params.last).toBe(127);
+});
+
+test("a space may be typed as it is shown", async () => {
+  const { el, sent } = await showLens();
+  enter(part(el, "input-follow"), "\u2423Bergen");
+  await settled();
+  press(part(el, "input-follow"), "Enter");
+  expect(sent.at(-1)?.params.targets).toEqual([" Bergen"]);
 });
 
 test("before the first result it says what it is doing", async () => {

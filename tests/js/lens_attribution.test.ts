@@ -110,6 +110,15 @@ test("the difference of sources needs prompts whose tokens correspond one to one
   expect(part(el, "sources").textContent).toContain("do not correspond one to one");
 });
 
+test("the last position of each prompt is asked for as such, and shown as its number", async () => {
+  const attribution = makeAttribution();
+  attribution.params.position = -1;
+  const { el, sent } = await showLens(shown({ attribution }));
+  expect(part<HTMLInputElement>(el, "position").value).toBe("5");
+  part(el, "attribute").click();
+  expect(sent.at(-1)?.params.position).toBe(-1);
+});
+
 test("without answers it says what to type; the pair's answers are there already", async () => {
   const { el, sent } = await showLens(lensTraits({ tab: "attribution" }));
   expect(part(el, "nothing").textContent).toContain("Type an answer");
@@ -117,7 +126,7 @@ test("without answers it says what to type; the pair's answers are there already
   enter(part(el, "input-answer"), " Oslo");
   await settled();
   part(el, "attribute").click();
-  expect(sent.at(-1)?.params).toEqual({ answer: " Oslo", wrong_answer: null, position: 5 });
+  expect(sent.at(-1)?.params).toEqual({ answer: " Oslo", wrong_answer: null, position: -1 });
 });
 
 test("the pair's answers, and the pinned column", async () => {

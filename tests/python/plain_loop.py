@@ -141,3 +141,202 @@ def assert_close(values: Any, expected: Any, tolerance: float = 1e-4) -> None:
     scale = np.nanmax(np.abs(expected))
     assert scale > 1e-3, "a model in which nothing happens tests nothing"
     np.testing.assert_allclose(values, expected, atol=tolerance * scale, rtol=0)
+
+
+# A model taken apart: transformers and arithmetic alone, without TransformerLens.
+
+_LLAMA = ("model.layers", "self_attn.o_proj", "mlp.down_proj", "model.norm")
+_LAYOUT = {
+    "gpt2": ("transformer.h", "attn.c_proj", "mlp.c_proj", "transformer.ln_f"),
+    "gpt_neo": ("transformer.h", "attn.attention.out_proj", "mlp.c_proj", "transformer.ln_f"),
+    "gpt_neox": ("gpt_neox.layers", "attention.dense", "mlp.dense_4h_to_h", "gpt_neox.final_layer_norm"),
+    "gptj": ("transformer.h", "attn.out_proj", "mlp.fc_out", "transformer.ln_f"),
+    "opt": ("model.decoder.layers", "self_attn.out_proj", "fc2", "model.decoder.final_layer_norm"),
+    "bloom": ("transformer.h", "self_attention.dense", "mlp.dense_4h_to_h", "transformer.ln_f"),
+    "phi": ("model.layers", "self_attn.dense", "mlp.fc2", "model.final_layernorm"),
+}
+_POSITIONS = {
+    "gpt2": ("transformer.wpe", 0),
+    "gpt_neo": ("transformer.wpe", 0),
+    "opt": ("model.decoder.embed_positions", 2),
+}
+_FUSED = {"gpt2": "attn.c_attn", "gpt_neox": "attention.query_key_value", "bloom": "self_attention.query_key_value"}
+_FUSED |= {"phi3": "self_attn.qkv_proj"}
+
+
+class Plain:
+    """One prompt on a plain transformers model: what each part of it writes, in double precision.
+
+    Attributes:
+        logits: the model's own, [position, token].
+        pre, attn, mlp, post: by layer, [position, d_model].
+    """
+
+    def __init__(self, model: Any, architecture: str, ids: list[int]):
+        layers, o, down, norm = _LAYOUT.get(architecture, _LLAMA)
+        self.model, self.architecture, self.ids = model, architecture, ids
+        self.layers, self.norm = list(model.get_submodule(layers)), model.get_submodule(norm)
+        self.o = [layer.get_submodule(o) for layer in self.layers]
+        self.down = [layer.get_submodule(down) for layer in self.layers]
+        fused = _FUSED.get(architecture)
+        name = fused or o.rpartition(".")[0] + ".v_proj"
+        makers = [layer.get_submodule(name) for layer in self.layers]
+        seen: dict[Any, tuple[Tensor, Tensor]] = {}
+
+        def keep(module: Any, args: Any, kwargs: Any, out: Any) -> None:
+            into = args[0] if args else kwargs["hidden_states"]
+            seen[module] = tuple(
+                (x[0] if isinstance(x, tuple) else x).detach().squeeze(0).double() for x in (into, out)
+            )
+
+        watched = [*self.layers, *self.o, *self.down, *makers, self.norm]
+        posts = [self.post_norms(layer) for layer in range(len(self.layers))]
+        watched += [post for pair in posts for post in pair if post is not None]
+        handles = [module.register_forward_hook(keep, with_kwargs=True) for module in watched]
+        with torch.no_grad():
+            out = model(torch.tensor([ids]), output_attentions=True)
+        for handle in handles:
+            handle.remove()
+        self.logits, self.patterns = out.logits[0].double(), [p[0].double() for p in out.attentions]
+        self.pre = [seen[layer][0] for layer in self.layers]
+        self.last = seen[self.norm][0]
+        self.post = [*self.pre[1:], self.last]
+        self.z, self.neurons = ([seen[m][0] for m in part] for part in (self.o, self.down))
+        self.out = [(seen[o][1], seen[down][1]) for o, down in zip(self.o, self.down)]
+        self.attn = [seen[post or o][1] for (post, _), o in zip(posts, self.o)]
+        self.mlp = [seen[post or down][1] for (_, post), down in zip(posts, self.down)]
+        self.v = [self._values(seen[m][1], fused) for m in makers]
+        for layer in range(len(self.layers)):  # nothing else is written
+            whole = self.pre[layer] + self.attn[layer] + self.mlp[layer]
+            torch.testing.assert_close(whole, self.post[layer], atol=1e-5, rtol=1e-5)
+
+    def _values(self, out: Tensor, fused: str | None) -> Tensor:
+        """[position, head, d_head], the same for all heads of a group."""
+        heads = self.model.config.num_attention_heads
+        d_head = self.z[0].shape[-1] // heads
+        if self.architecture in ("gpt_neox", "bloom"):
+            return out.view(len(out), heads, 3, d_head)[:, :, 2]
+        if self.architecture == "gpt2":
+            out = out.chunk(3, dim=-1)[2]
+        elif fused:
+            out = out[:, -self.model.config.num_key_value_heads * d_head :]
+        values = out.view(len(out), -1, d_head)
+        return values.repeat_interleave(heads // values.shape[1], dim=1)
+
+    def post_norms(self, layer: int) -> tuple[Any, Any]:
+        block = self.layers[layer]
+        return (block.post_attention_layernorm, block.post_feedforward_layernorm) if self._doubled else (None, None)
+
+    @property
+    def _doubled(self) -> bool:
+        return self.architecture == "gemma2"
+
+    def _gain(self, norm: Any) -> Tensor:
+        return norm.weight.detach().double() + (1 if self.architecture.startswith("gemma") else 0)
+
+    def normed(self, norm: Any, x: Tensor, at: Tensor | None = None) -> Tensor:
+        """x [..., d_model] through a norm, without its bias; with the scale that it has for `at`."""
+        at = x if at is None else at
+        if isinstance(norm, torch.nn.LayerNorm):
+            scale = (at.var(-1, keepdim=True, unbiased=False) + norm.eps).sqrt()
+            return (x - x.mean(-1, keepdim=True)) / scale * self._gain(norm)
+        epsilon = norm.eps if hasattr(norm, "eps") else norm.variance_epsilon
+        return x / (at.pow(2).mean(-1, keepdim=True) + epsilon).sqrt() * self._gain(norm)
+
+    def _unembedding(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Matrix [token, d_model], bias [token], and the final norm's bias [d_model]."""
+        head = self.model.get_output_embeddings()
+        weight = head.weight.detach().double()
+        bias, norm_bias = getattr(head, "bias", None), getattr(self.norm, "bias", None)
+        return (
+            weight,
+            torch.zeros(len(weight)).double() if bias is None else bias.detach().double(),
+            torch.zeros(weight.shape[1]).double() if norm_bias is None else norm_bias.detach().double(),
+        )
+
+    def read(self, x: Tensor, capped: bool = True) -> Tensor:
+        """Logits of vectors [..., d_model]."""
+        weight, bias, norm_bias = self._unembedding()
+        logits = (self.normed(self.norm, x) + norm_bias) @ weight.T + bias
+        cap = getattr(self.model.config, "final_logit_softcapping", None)
+        return cap * (logits / cap).tanh() if cap and capped else logits
+
+    def rows(self, stream: str) -> Tensor:
+        """What a lens reads, [row, position, d_model]."""
+        n = len(self.layers)
+        layers = {
+            "resid_pre": lambda: self.pre[1:],
+            "resid_post": lambda: self.post[: n - 1],
+            "resid_mid": lambda: [a + b for a, b in zip(self.pre, self.attn)],
+            "attn_out": lambda: self.attn,
+            "mlp_out": lambda: self.mlp,
+        }[stream]()
+        return torch.stack([self.pre[0], *layers, self.last])
+
+    def difference(self, x: Tensor, position: int, right: list[int], wrong: list[int]) -> Tensor:
+        """What vectors [..., d_model] add to the logit difference, the final norm's scale frozen."""
+        weight, _, _ = self._unembedding()
+        direction = weight[right].mean(0) - (weight[wrong].mean(0) if wrong else 0)
+        return self.normed(self.norm, x, self.last[position]) @ direction
+
+    def bias(self, right: list[int], wrong: list[int]) -> float:
+        weight, bias, norm_bias = self._unembedding()
+        whole = weight @ norm_bias + bias
+        return float(whole[right].mean() - (whole[wrong].mean() if wrong else 0))
+
+    def parts(self, unit: str, position: int, right: list[int], wrong: list[int]) -> dict[str, float]:
+        """Every component's contribution by its label."""
+
+        def of(x: Tensor) -> float:
+            return float(self.difference(x, position, right, wrong))
+
+        first, made = self.pre[0][position], {}
+        made["embed"] = of(first)
+        if self.architecture in _POSITIONS:
+            name, offset = _POSITIONS[self.architecture]
+            added = self.model.get_submodule(name).weight.detach().double()[position + offset]
+            made |= {"embed": of(first - added), "pos_embed": of(added)}
+        for layer in range(len(self.layers)):
+            attn, mlp = self.attn[layer][position], self.mlp[layer][position]
+            if unit == "layer":
+                made[f"layer {layer}"] = of(attn + mlp)
+                continue
+            if unit == "head":
+                written, bias = self.written(self.o, self.z, layer, position, 0)
+                heads = written.view(self.patterns[layer].shape[0], -1, written.shape[-1]).sum(1)
+                made |= {f"head {layer}.{head}": of(x) for head, x in enumerate(heads)}
+                made[f"attn bias {layer}"] = of(bias)
+            else:
+                made[f"attn {layer}"] = of(attn)
+            if unit == "neuron":
+                written, bias = self.written(self.down, self.neurons, layer, position, 1)
+                made |= {f"neuron {layer}.{neuron}": of(x) for neuron, x in enumerate(written)}
+                made[f"mlp bias {layer}"] = of(bias)
+            else:
+                made[f"mlp {layer}"] = of(mlp)
+        made["bias"] = self.bias(right, wrong)
+        return made
+
+    def written(self, modules: list[Any], entries: list[Tensor], layer: int, position: int, which: int):
+        """What each entry writes into the residual stream [entry, d_model], and the bias."""
+        module = modules[layer]
+        weight = module.weight.detach().double()
+        weight = weight if type(module).__name__ == "Conv1D" else weight.T  # [entry, d_model]
+        bias = torch.zeros(weight.shape[1]).double() if module.bias is None else module.bias.detach().double()
+        written = entries[layer][position][:, None] * weight
+        post, at = self.post_norms(layer)[which], self.out[layer][which][position]
+        return (written, bias) if post is None else (self.normed(post, written, at), self.normed(post, bias, at))
+
+    def sources(self, position: int, right: list[int], wrong: list[int]) -> np.ndarray:
+        """What each head brings from each position, [layer, head, source]."""
+        made = []
+        for layer, pattern in enumerate(self.patterns):
+            n_heads, d_head = self.v[layer].shape[1:]
+            for head in range(n_heads):
+                at = slice(head * d_head, (head + 1) * d_head)
+                for source in range(position + 1):
+                    entries = torch.zeros_like(self.z[layer])
+                    entries[position, at] = pattern[head, position, source] * self.v[layer][source, head]
+                    written, _ = self.written(self.o, [entries] * (layer + 1), layer, position, 0)
+                    made.append(float(self.difference(written.sum(0), position, right, wrong)))
+        return np.array(made).reshape(len(self.patterns), -1, position + 1)

@@ -126,3 +126,23 @@ def copying_model() -> TransformerBridge:
     attention.c_attn.weight.data[token:position, 2 * width + head : 2 * width + head + vocabulary] = eye
     attention.c_proj.weight.data[head : head + vocabulary, answer : answer + vocabulary] = eye
     return boot(model, "copying")
+
+
+def loud_model(architecture: str) -> transformers.PreTrainedModel:
+    """A random model in which every gain, bias and softcap moves the logits by more than rounding."""
+    model = random_model(architecture)
+    torch.manual_seed(1)
+    for name, parameter in model.named_parameters():
+        if parameter.ndim == 1:
+            parameter.data.add_(torch.randn_like(parameter) * 0.3)
+        if name.split(".")[-2] in ("ln_f", "norm", "final_layer_norm", "final_layernorm") and name.endswith("weight"):
+            parameter.data.mul_(8)
+    if architecture == "gemma2":
+        model.config.final_logit_softcapping = 3.0
+    return model.eval()
+
+
+@cache
+def loud_bridge(architecture: str) -> TransformerBridge:
+    """A loud model; the same object each time, so tests must leave it as it is."""
+    return boot(loud_model(architecture), architecture)

@@ -45,7 +45,7 @@ class LogitLensGrid(HookscopeWidget):
     Args:
         model: what `load_model` gives or takes.
         prompt: a text, a PromptPair, or a PromptPairEditor whose pair is then followed.
-        stream, targets, top_k: as in `interp_backend.logit_lens`.
+        stream, targets, top_k, last: as in `interp_backend.logit_lens`.
         lens: "logit", "tuned" (for the embedded model's own), or a `TunedLens`.
         color: what colours the cells: "probability", "target", "rank", "entropy" or "kl".
         layer_zero: "bottom" or "top".
@@ -90,6 +90,7 @@ class LogitLensGrid(HookscopeWidget):
         lens: str | TunedLens = "logit",
         targets: Sequence[str | int] | None = None,
         top_k: int = 10,
+        last: int | None = None,
         color: str = "probability",
         layer_zero: str = "bottom",
     ) -> None:
@@ -98,7 +99,7 @@ class LogitLensGrid(HookscopeWidget):
         shown = editor.pair if editor else prompt
         self._own_lens = lens if isinstance(lens, TunedLens) else None
         self._tuned = self._own_lens or embedded_lens(model)
-        self._targets, self._top_k, self._last = targets, top_k, None
+        self._targets, self._top_k, self._last = targets, top_k, last
         self._whole = False  # send a result with all its arrays, however large: for a page
         self._result_id = ""
         self._ready = False
@@ -323,6 +324,9 @@ class LogitLensGrid(HookscopeWidget):
 
     def _send_window(self, request: Request) -> None:
         side, params, result = self._side_of(request), request.params, self._shown()
+        positions = len(result.sides[side].ids)
+        if not params.start < min(params.stop, positions):
+            raise ValueError(f"There are no columns {params.start} to {params.stop}: this prompt has {positions}.")
         part = result.of(side).columns(params.start, params.stop)
         shown = {str(token): result.tokens[token] for token in np.unique(part.top_ids).tolist()}
         arrays = {name: encode_array(np.ascontiguousarray(getattr(part, name))) for name in type(part).model_fields}
