@@ -133,7 +133,8 @@ function Fixed({
   side,
 }: Pick<AttributionControlsProps, "model" | "attribution" | "side">) {
   if (!attribution) return null;
-  const { answer, wrong_answer, position } = attribution.json.params;
+  const { answer, wrong_answer, position: asked } = attribution.json.params;
+  const position = attribution.at(side)?.position ?? asked;
   return (
     <div class="hs-controls" data-hs="attribution-controls">
       <SideMenu model={model} name={side} />

@@ -18,7 +18,6 @@ from interp_backend.results import decode_array
 from tiny_models import bridge
 
 PROMPT = "The capital of Norway is"
-MISSING = pytest.mark.xfail(strict=True, reason="lens_code leaves out targets=[] of a pair, and top_k")
 LENS = {"stream": "resid_post", "lens": "logit", "targets": [], "top_k": 10}
 
 
@@ -82,8 +81,8 @@ def test_a_grid_reads_its_pair_at_once(grid, embedded, capitals):
         {"stream": "attn_out", "targets": [" Paris"]},
         {"lens": "tuned"},
         {"last": 3},
-        pytest.param({"targets": []}, marks=MISSING),
-        pytest.param({"top_k": 3}, marks=MISSING),
+        {"targets": []},
+        {"top_k": 3},
     ],
 )
 def test_the_copied_code_of_the_lens_gives_the_numbers_that_are_shown(grid, choice):
