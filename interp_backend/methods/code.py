@@ -60,6 +60,7 @@ def attribution_code(model_code: str | None, params: Mapping[str, Any]) -> str:
     arguments = [f"    {', '.join(repr(some) for some in ids if some)},"]
     arguments += [f"    unit={params['unit']!r},", f"    position={params['position']!r},"]
     arguments += ["    by_source=True,"] if params["by_source"] else []
+    arguments += [f"    last={params['last']!r},"] if params.get("last") is not None else []
     call = ["result = ib.direct_logit_attribution(", "    model,", f"    {name},", *arguments, ")", "result.plot()", ""]
     return "\n".join([*_header(model_code), *lines, *call])
 

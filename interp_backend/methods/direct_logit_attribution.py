@@ -53,6 +53,7 @@ def direct_logit_attribution(
     unit: Unit = "component",
     position: int = -1,
     by_source: bool = False,
+    last: int | None = None,
 ) -> Attribution:
     """What each component of the model adds to a logit difference, or to one logit.
 
@@ -65,6 +66,7 @@ def direct_logit_attribution(
             corrupt answers.
         unit: "layer", "component" (attention and MLP of each layer), "head", or "neuron".
         position: the position whose next token is meant, negative from the end; of a pair in each of the prompts.
+        last: read a longer prompt's last so many tokens alone, after the one that begins the text.
         by_source: also what each head brings from each position, its pattern times value through its output matrix.
 
     Returns:
@@ -77,7 +79,7 @@ def direct_logit_attribution(
             residual stream or whose final norm does not come apart exactly.
     """
     steps = direct_logit_attribution_steps(
-        model, prompt, answer, wrong_answer, unit=unit, position=position, by_source=by_source
+        model, prompt, answer, wrong_answer, unit=unit, position=position, by_source=by_source, last=last
     )
     result = deque(steps, maxlen=1)[0].result
     assert result is not None
@@ -93,6 +95,7 @@ def direct_logit_attribution_steps(
     unit: Unit = "component",
     position: int = -1,
     by_source: bool = False,
+    last: int | None = None,
 ) -> Iterator[AttributionStep]:
     """`direct_logit_attribution` in steps, one a prompt; the last has the result."""
     model = load_model(model)
@@ -100,7 +103,7 @@ def direct_logit_attribution_steps(
         raise ValueError(f"There is no unit {unit!r}. Choose layer, component, head or neuron.")
     texts, pair = texts_of_prompt(prompt)
     right, wrong = answers_of(model, pair, next(iter(texts.values())), answer, wrong_answer)
-    ids = {side: ids_of(model, side, text) for side, text in texts.items()}
+    ids = {side: ids_of(model, side, text, last) for side, text in texts.items()}
     began = time.perf_counter()
     taken: dict[str, _Apart] = {}
     with Turn(model) as turn:
@@ -122,6 +125,7 @@ def direct_logit_attribution_steps(
             "unit": unit,
             "position": int(position),
             "by_source": by_source,
+            "last": last,
         },
         quantity="logit difference" if wrong else "logit",
         note="before the final softcap" if any(one.capped for one in taken.values()) else "",
@@ -141,7 +145,7 @@ def direct_logit_attribution_steps(
             )
             for side, one in taken.items()
         },
-        counterparts=counterparts_of(model, pair),
+        counterparts=counterparts_of(model, pair, last),
         warnings=said,
         provenance={**warnings, "seconds": time.perf_counter() - began},
     )

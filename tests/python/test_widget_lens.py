@@ -378,3 +378,26 @@ def test_nothing_is_left_of_a_grid_that_was_closed(embedded, capitals):
     widget.run()
     widget.attribute()
     assert widget.wait(60) and len(widget.sent) == told
+
+
+def test_the_attribution_of_a_long_prompt_is_of_the_tokens_that_are_read(embedded):
+    text = f"{PROMPT} Oslo. " * 40
+    widget = hs.LogitLensGrid(embedded, text, last=20)
+    widget.wait(60)
+    widget.attribute(" Oslo")
+    widget.wait(60)
+    assert widget.error is None
+    alone = ib.direct_logit_attribution(embedded, text, " Oslo", unit="head", last=20)
+    np.testing.assert_array_equal(widget.attribution.values, alone.values)
+    assert len(widget.attribution.sides["prompt"].ids) == len(widget.result.sides["prompt"].ids) == 21
+    assert "last=20" in widget.attribution_code
+    widget.close()
+
+
+def test_a_mark_of_direction_turns_nothing_in_a_saved_pages_heading(embedded, tmp_path):
+    widget = hs.LogitLensGrid(embedded, "The \u202ecapital")
+    widget.wait(60)
+    page = widget.save(tmp_path / "page.html").read_text("utf-8")
+    heading = page[page.index("<title>") : page.index("</title>")]
+    assert "\u202e" not in heading and "\u27e8202E\u27e9capital" in heading
+    widget.close()

@@ -415,6 +415,7 @@ class LogitLensGrid(HookscopeWidget):
             unit="head",
             position=position,
             by_source=True,
+            last=self._last,
         )
         self._submit_aside(id, steps, self._show_attribution)
 

@@ -7,7 +7,7 @@ import hashlib
 import html
 import json
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +51,8 @@ def write_page(path: str | Path, views: list[View], title: str) -> Path:
     inert JSON in which no tag can close.
     """
     path = Path(path)
+    title = _visible(title)
+    views = [replace(view, caption=_visible(view.caption)) for view in views]
     script = (STATIC / "report.js").read_text("utf-8")
     if "</script" in script.lower():
         raise ValueError("The bundle report.js can't be inlined: it holds a closing script tag.")
@@ -72,6 +74,16 @@ def write_page(path: str | Path, views: list[View], title: str) -> Path:
     unfinished.write_bytes(text.encode("utf-8", "replace"))
     os.replace(unfinished, path)
     return path
+
+
+# What turns the direction of the text around it, quotation marks included.
+_MARKS = [0x061C, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A)]
+_TURNS = {mark: f"\u27e8{mark:04X}\u27e9" for mark in _MARKS}
+
+
+def _visible(text: str) -> str:
+    """A heading in which a prompt's own marks of direction are seen, and do nothing."""
+    return text.translate(_TURNS)
 
 
 def _state(widget: Any) -> dict[str, Any]:
