@@ -58,7 +58,8 @@ class TunedLens:
             raise ValueError(f"{directory} is no lens of the type {LENS_TYPE}; others are not known here.")
         sizes = [config.get(key) for key in ("num_hidden_layers", "d_model")]
         n_layers, d_model = (size if isinstance(size, int) else 0 for size in sizes)
-        expected = {f"{i}.{part}" for i in range(n_layers) for part in _SHAPES}
+        plausible = n_layers if isinstance(state, dict) and n_layers <= len(state) else 0
+        expected = {f"{i}.{part}" for i in range(plausible) for part in _SHAPES}
         if not expected or not isinstance(state, dict) or set(state) != expected:
             raise ValueError(
                 f"The tuned lens in {directory} is damaged: params.pt does not have a weight and a bias for each of "

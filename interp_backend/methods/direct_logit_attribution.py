@@ -393,9 +393,9 @@ def _output(block: Any, part: str) -> Callable[[Tensor], Tensor]:
 
 def _gradient(function: Callable[[Tensor], Tensor], at: Tensor, onto: Tensor) -> Tensor:
     """What a unit of each entry adds in a direction; the function is linear."""
-    with torch.enable_grad():
+    with torch.inference_mode(False), torch.enable_grad():  # whatever mode the caller is in
         entries = at.detach().clone().requires_grad_()
-        [gradient] = torch.autograd.grad(function(entries) @ onto, entries)
+        [gradient] = torch.autograd.grad(function(entries) @ onto.clone(), entries)
     return gradient
 
 

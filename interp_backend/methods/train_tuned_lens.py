@@ -58,7 +58,10 @@ def train_tuned_lens(
     """
     lens: TunedLens | None = None
     try:
-        with tqdm(total=steps, desc="tuned lens", unit="step", disable=not progress) as bar:
+        with (
+            torch.inference_mode(False),  # in which nothing could be trained
+            tqdm(total=steps, desc="tuned lens", unit="step", disable=not progress) as bar,
+        ):
             for step in train_tuned_lens_steps(model, texts, steps=steps, seed=seed):
                 lens = step.lens
                 bar.set_postfix_str(f"loss {step.loss:.3f} nats", refresh=False)

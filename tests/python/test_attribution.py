@@ -599,3 +599,10 @@ def test_neurons_of_a_mixture_of_experts_are_refused_in_a_sentence():
     assert attributed(raw, "x", "a", "b", unit="head").values.size
     with pytest.raises(ValueError, match="Choose the unit"):
         attributed(raw, "x", "a", "b", unit="neuron")
+
+
+def test_in_inference_mode_the_numbers_are_the_same():
+    plain = attributed(loud_bridge("gemma2"), TEXT, [64], [65], unit="head")
+    with torch.inference_mode():
+        result = attributed(loud_bridge("gemma2"), TEXT, [64], [65], unit="head")
+    np.testing.assert_allclose(result.values, plain.values, atol=1e-6)

@@ -563,3 +563,17 @@ def test_the_embedded_lens_fits_and_is_nearer_to_the_end_than_the_logit_lens(emb
     for row in range(embedded.n_layers):
         assert tuned.kl_to_final[row].mean() < plain.kl_to_final[row].mean()
     np.testing.assert_array_equal(tuned.top_logits[-1], plain.top_logits[-1])
+
+
+def test_it_trains_in_inference_mode():
+    with torch.inference_mode():
+        lens = ib.train_tuned_lens(loud_bridge("gpt2"), TEXTS, steps=2, progress=False)
+    assert lens.weights.abs().max() > 0
+
+
+def test_a_config_that_speaks_of_countless_layers_is_refused_at_once(tmp_path):
+    directory = write(tmp_path, good())
+    config = json.loads((directory / "config.json").read_text())
+    (directory / "config.json").write_text(json.dumps({**config, "num_hidden_layers": 10**12}))
+    with pytest.raises(ValueError, match="is damaged"):
+        TunedLens.load(directory)
