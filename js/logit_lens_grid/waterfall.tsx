@@ -19,7 +19,7 @@ interface Bar extends Step {
 const HEIGHT = 148;
 const TOP = 14;
 const BOTTOM = 20;
-const LEFT = 40;
+const LEFT = 48;
 
 export function Waterfall({ steps, total, quantity }: WaterfallProps) {
   const box = useRef<HTMLDivElement>(null);
@@ -59,6 +59,13 @@ export function Waterfall({ steps, total, quantity }: WaterfallProps) {
             <text x={LEFT - 6} y={y(0) + 4} text-anchor="end">
               0
             </text>
+            {[low, high]
+              .filter((end) => Math.abs(y(end) - y(0)) > 12)
+              .map((end) => (
+                <text key={end} x={LEFT - 6} y={y(end) + 4} text-anchor="end">
+                  {signed(end)}
+                </text>
+              ))}
             <StepLabels bars={bars} step={step} />
           </g>
           {bars.map((bar, i) => (
