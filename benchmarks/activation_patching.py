@@ -97,7 +97,9 @@ def main() -> None:
         "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
         "rows": [row for device in devices for row in table(device, chosen.full)],
         "memory": json.loads(
-            subprocess.run([sys.executable, __file__, "--memory"], capture_output=True, text=True, check=True).stdout
+            subprocess.run(
+                [sys.executable, __file__, "--memory"], capture_output=True, text=True, check=True
+            ).stdout.splitlines()[-1]  # after what TransformerLens says
         ),
     }
     out = ROOT / "build/bench"

@@ -35,7 +35,7 @@ STREAMS = {
     "attn_out": "what each attention layer adds, read alone",
     "mlp_out": "what each MLP adds, read alone",
 }
-BYTES_AT_ONCE = 20 << 20  # of logits; a handful of tensors of that size are alive at a time
+BYTES_AT_ONCE = 30 << 20  # of logits; a handful of tensors of that size are alive at a time
 
 
 @dataclass(frozen=True)
@@ -348,32 +348,22 @@ class Reader:
 
     def _read(self, start: int, stop: int) -> None:
         last = len(self.stack) - 1
-        final = self._log_probs(last, last + 1, start, stop)
-        if torch.isnan(final).any():
+        # TransformerLens's own readout refuses a model that can't be read so.
+        final = _readout(self.model, self.stack[last:, start:stop])
+        log_probs = final.log_softmax(-1)
+        if torch.isnan(log_probs).any():
             raise ValueError(
                 "The model's output is not a number (NaN) in the final norm or the unembedding. Load it in float32: "
                 "some models overflow in half precision."
             )
-        final_probs = final[0].exp()
-        self._write(final, final_probs, last, start, stop)
+        final_probs = log_probs[0].exp()
+        self._final_cross = _expected(final_probs, log_probs)[0]
+        self._write(final, log_probs, final_probs, last, start, stop)
         rows = max(1, self._rows // (stop - start))
         for row in range(0, last, rows):
-            log_probs = self._log_probs(row, min(row + rows, last), start, stop)
-            self._write(log_probs, final_probs, row, start, stop)
-
-    def _log_probs(self, row: int, stop_row: int, start: int, stop: int) -> Tensor:
-        """[row, position, token], and the entropies of these rows on the way."""
-        vectors = self._translated(row, stop_row, start, stop)
-        if row == len(self.stack) - 1:  # this refuses a model that can't be read so, and is the measure of the others
-            log_probs = _readout(self.model, vectors)
-        else:
-            logits = read_out(self.model, vectors.to(_weight_dtype(self.model)), None)
-            log_probs = logits.float().log_softmax(-1)
-        entropy = torch.einsum("rpv,rpv->rp", log_probs.exp(), log_probs).neg()
-        if torch.isnan(entropy).any():  # a token that is ruled out: 0 times minus infinity
-            entropy = -(log_probs.exp() * log_probs.clamp(min=-1e30)).sum(-1)
-        self._made["entropy"][row:stop_row, start:stop] = entropy.cpu().numpy()
-        return log_probs
+            vectors = self._translated(row, min(row + rows, last), start, stop)
+            logits = read_out(self.model, vectors.to(self.model.raw.W_U.dtype), None).float()
+            self._write(logits, logits.log_softmax(-1), final_probs, row, start, stop)
 
     def _translated(self, row: int, stop_row: int, start: int, stop: int) -> Tensor:
         vectors = self.stack[row:stop_row, start:stop]
@@ -381,29 +371,33 @@ class Reader:
             return vectors
         return torch.stack([self._lens.translate(row + i, vector) for i, vector in enumerate(vectors)])
 
-    def _write(self, log_probs: Tensor, final_probs: Tensor, row: int, start: int, stop: int) -> None:
-        at = slice(row, row + len(log_probs)), slice(start, stop)
+    def _write(self, logits: Tensor, log_probs: Tensor, final_probs: Tensor, row: int, start: int, stop: int) -> None:
+        """Keep what is wanted of some rows and columns, logits and log-probabilities [row, position, token]."""
+        at = slice(row, row + len(logits)), slice(start, stop)
         made = self._made
-        top, ids = log_probs.topk(self.top_k, dim=-1)
-        # log p = logit - c, with one c a cell: it is seen by a token whose logit is known.
-        vectors = self._translated(row, row + len(log_probs), start, stop)
-        likely = int(ids[0, 0, 0])  # one that is not ruled out
-        logit = read_out(self.model, vectors.to(_weight_dtype(self.model)), [likely]).float()
-        shift = logit - log_probs[..., likely : likely + 1]
-        made["top_ids"][at], made["top_logits"][at] = ids.int().cpu(), (top + shift).cpu()
-        made["top_probs"][at] = top.exp().cpu()
+        top, ids = logits.topk(self.top_k, dim=-1)
+        made["top_ids"][at], made["top_logits"][at] = ids.int().cpu(), top.cpu()
+        made["top_probs"][at] = log_probs.gather(-1, ids).exp().cpu()
         # KL(final || row) = sum p_final log p_final - sum p_final log p_row
-        cross = torch.einsum("pv,rpv->rp", final_probs, log_probs)
-        if torch.isnan(cross).any():  # a token that the model rules out: 0 times minus infinity
-            cross = torch.einsum("pv,rpv->rp", final_probs, log_probs.clamp(min=-1e30))
-        if row == len(self.stack) - 1:
-            self._final_cross = cross[0]
-        made["kl_to_final"][at] = (self._final_cross - cross).clamp(min=0).cpu()
+        made["kl_to_final"][at] = (self._final_cross - _expected(final_probs, log_probs)).clamp(min=0).cpu()
         if self.targets:
-            known = log_probs[..., self.targets]
-            made["target_logit"][at], made["target_prob"][at] = (known + shift).cpu(), known.exp().cpu()
+            known = logits[..., self.targets]
+            made["target_logit"][at] = known.cpu()
+            made["target_prob"][at] = log_probs[..., self.targets].exp().cpu()
             for i in range(len(self.targets)):
-                made["target_rank"][(*at, i)] = _count(log_probs > known[..., i : i + 1])
+                made["target_rank"][(*at, i)] = _count(logits > known[..., i : i + 1])
+        # Into the memory of the logits, which are no longer needed: new memory takes longer than the exponentials.
+        probs = torch.exp(log_probs, out=logits)
+        made["entropy"][at] = -_expected(probs, log_probs).cpu().numpy()
+
+
+def _expected(probs: Tensor, log_probs: Tensor) -> Tensor:
+    """Means [row, position] of log-probabilities [row, position, token] under distributions [..., position, token]."""
+    terms = "pv,rpv->rp" if probs.ndim == 2 else "rpv,rpv->rp"
+    mean = torch.einsum(terms, probs, log_probs)
+    if torch.isnan(mean).any():  # a token that is ruled out: 0 times minus infinity
+        mean = torch.einsum(terms, probs, log_probs.clamp(min=-1e30))
+    return mean
 
 
 _TOP = {"ids": np.int32, "logits": np.float32, "probs": np.float32}
@@ -418,12 +412,8 @@ def _count(marked: Tensor) -> np.ndarray:
     return np.array([np.count_nonzero(row) for row in rows], np.int32).reshape(marked.shape[:-1])
 
 
-def _weight_dtype(model: LanguageModel) -> torch.dtype:
-    return model.raw.W_U.dtype
-
-
 def _readout(model: LanguageModel, vectors: Tensor) -> Tensor:
-    """Log-probabilities [..., token] of vectors [..., d_model], by TransformerLens.
+    """Logits [..., token] of vectors [..., d_model], by TransformerLens.
 
     Raises:
         ValueError: a model that can't be read through its final norm and unembedding.
@@ -434,7 +424,7 @@ def _readout(model: LanguageModel, vectors: Tensor) -> Tensor:
         raise ValueError("The logit lens needs TransformerLens 4.3 or newer. Update it.") from None
     rows = vectors.shape[:-1].numel()
     try:
-        return logit_readout(model.raw, vectors, return_type="log_probs", chunk_size=rows).values.float()
+        return logit_readout(model.raw, vectors, chunk_size=rows).values.float()
     except NotImplementedError as problem:
         raise ValueError(f"This model can't be read through its unembedding: {problem}") from None
 

@@ -6,7 +6,7 @@ export interface TokenPart {
   mark: boolean;
 }
 
-const NAMED: Record<string, string> = { "\n": "\u23ce", "\t": "\u21e5", "\r": "\u240d", "\u007f": "\u2421" };
+const NAMED: Record<string, string> = { "\n": "\u23ce", "\t": "\u21e5" };
 /** What Unicode calls those that act without being seen; the others are shown by their numbers. */
 const NAMES = new Map(
   [
@@ -58,7 +58,6 @@ function standIn(char: string, edge: boolean): string | null {
   const named = NAMED[char];
   if (named) return named;
   const code = char.codePointAt(0) ?? 0;
-  if (code < 0x20) return String.fromCodePoint(0x2400 + code);
   if (!INVISIBLE.test(char)) return null;
   return `\u27e8${NAMES.get(code) ?? code.toString(16).toUpperCase().padStart(4, "0")}\u27e9`;
 }
