@@ -62,6 +62,7 @@ bench: setup build/.test
 	$(BIN)/python benchmarks/first_light.py
 	$(BIN)/python benchmarks/activation_patching.py
 	$(BIN)/python benchmarks/logit_lens.py
+	$(BIN)/python benchmarks/lens_frames.py
 
 clean:
 	rm -rf build dist .venv node_modules widgets/hookscope/static

@@ -13,7 +13,6 @@ from typing import Any
 
 from torch import Tensor, nn
 from torch.nn.functional import gelu, layer_norm
-from transformer_lens.model_bridge.generalized_components import normalization
 from transformers.activations import NewGELUActivation
 
 from .model import LanguageModel
@@ -25,6 +24,9 @@ def fused(model: LanguageModel) -> Iterator[None]:
 
     Nothing may listen to, or edit, what is inside: `ln.hook_scale` and `ln.hook_normalized` are not called.
     """
+    # Here, since TransformerLens 2 has no bridges; its models are not run so.
+    from transformer_lens.model_bridge.generalized_components import normalization
+
     exchanged = []
     for module in model.raw.modules():
         if type(module) is NewGELUActivation:
