@@ -9,7 +9,7 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from .lens_result import check_counterparts
-from .results import SCHEMA_VERSION, Array, Part, read_wire
+from .results import SCHEMA_VERSION, Array, Part, Whole, read_wire
 
 if TYPE_CHECKING:
     import pandas
@@ -48,7 +48,7 @@ class AttributionSide(Part):
     by_source: Array | None = None
 
 
-class Attribution(Part):
+class Attribution(Whole):
     """What `direct_logit_attribution` returns.
 
     Attributes:
@@ -75,12 +75,6 @@ class Attribution(Part):
     counterparts: list[int | None] | None = None
     warnings: list[str] = Field(default_factory=list)
     provenance: dict[str, Any] = Field(default_factory=dict)
-
-    def __eq__(self, other: object) -> bool:
-        return self is other
-
-    def __hash__(self) -> int:
-        return id(self)
 
     @model_validator(mode="after")
     def _makes_sense(self) -> Attribution:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from pydantic import Field, model_validator
 
-from .results import SCHEMA_VERSION, Array, Part, read_wire
+from .results import SCHEMA_VERSION, Array, Part, Whole, read_wire
 
 if TYPE_CHECKING:
     import pandas
@@ -81,7 +81,7 @@ class LensSide(Part):
     arrays: LensArrays | None
 
 
-class LogitLens(Part):
+class LogitLens(Whole):
     """What `logit_lens` returns.
 
     Attributes:
@@ -103,12 +103,6 @@ class LogitLens(Part):
     tokens: dict[int, str] = Field(default_factory=dict)
     warnings: list[str] = Field(default_factory=list)
     provenance: dict[str, Any] = Field(default_factory=dict)
-
-    def __eq__(self, other: object) -> bool:
-        return self is other
-
-    def __hash__(self) -> int:
-        return id(self)
 
     @model_validator(mode="after")
     def _makes_sense(self) -> LogitLens:

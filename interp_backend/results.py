@@ -100,6 +100,20 @@ class Part(BaseModel):
     model_config = ConfigDict(arbitrary_types_allowed=True, extra="forbid")
 
 
+class Whole(Part):
+    """A result as a method returns it.
+
+    Two are equal only if they are one: arrays compare cell by cell, and the trait of a widget must notice that a result
+    was replaced.
+    """
+
+    def __eq__(self, other: object) -> bool:
+        return self is other
+
+    def __hash__(self) -> int:
+        return id(self)
+
+
 class Prompt(Part):
     """A prompt as it was run, and the tokens that its answers were scored by; `answer` is the first, or None."""
 
@@ -298,7 +312,7 @@ class Measured(Part):
         return {**kept, "pairs": PairValues.from_wire(kept.get("pairs"))}
 
 
-class Result(Part):
+class Result(Whole):
     """What a method measured.
 
     Attributes:
@@ -346,14 +360,6 @@ class Result(Part):
     top_runs: dict[str, TopTokens] = Field(default_factory=dict)
     tokens: dict[int, str] = Field(default_factory=dict)
     provenance: dict[str, Any] = Field(default_factory=dict)
-
-    # Two results are equal only if they are one: arrays compare cell by cell, and the trait of a widget must
-    # notice that a result was replaced.
-    def __eq__(self, other: object) -> bool:
-        return self is other
-
-    def __hash__(self) -> int:
-        return id(self)
 
     @model_validator(mode="after")
     def _makes_sense(self) -> Result:

@@ -37,7 +37,6 @@ from tiny_models import (
 TEXT = "hello there"
 UNEQUAL = PAIR.model_copy(update={"corrupt": "hellu"})
 TARGETS = ["a", "b", 256, 0]
-REFUSES_NOT = pytest.fail.Exception  # what `pytest.raises` raises when nothing is
 EXACT = {"atol": 2e-5, "rtol": 0}
 
 

@@ -199,9 +199,6 @@ def test_parameters_that_are_no_lens_are_refused(tmp_path, state):
         TunedLens.load(write(tmp_path, state))
 
 
-UNCHECKED = (pytest.fail.Exception, NotImplementedError, RuntimeError, UserWarning)
-
-
 @pytest.mark.parametrize(
     "part",
     [
