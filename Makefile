@@ -2,7 +2,8 @@
 # make lab    JupyterLab on the tour
 # make test   every test: Python, TypeScript and browser
 # make setup  install and build alone
-# make bench  how long a click takes, how a sweep compares with TransformerLens, what a logit lens costs
+# make bench  how long a click takes, how a sweep compares with TransformerLens, what a logit lens costs, and attention
+#             beside CircuitsVis
 
 PYTHON ?= python3
 # For a Linux machine without a GPU: the address of PyTorch's CPU index (see README), else PyPI's build is taken.
@@ -63,6 +64,7 @@ bench: setup build/.test
 	$(BIN)/python benchmarks/activation_patching.py
 	$(BIN)/python benchmarks/logit_lens.py
 	$(BIN)/python benchmarks/lens_frames.py
+	$(BIN)/python benchmarks/attention.py
 
 clean:
 	rm -rf build dist .venv node_modules widgets/hookscope/static

@@ -1,14 +1,20 @@
 """Hook-based interpretability methods on decoder-only language models. Knows torch, knows no notebook."""
 
+from .attention import Attention
 from .attribution import Attribution
+from .head_table import HeadPairs, HeadScores
 from .interventions import Add, FromOther, FromPrompt, Intervention, Mean, Resample, Scale, Zero
 from .lens_result import LogitLens
 from .loading import load_model
 from .methods.activation_patching import activation_patching
+from .methods.attention_patterns import attention_patterns
 from .methods.direct_logit_attribution import direct_logit_attribution
+from .methods.head_circuits import head_circuits
+from .methods.head_scores import head_scores, induction_heads
 from .methods.logit_lens import logit_lens
 from .methods.patch_together import patch_together
 from .methods.read_pair import PairReading, read_pair
+from .methods.repeated_tokens import repeated_token_loss
 from .methods.train_tuned_lens import train_tuned_lens
 from .metrics import METRICS
 from .model import ACTIVATIONS, LanguageModel
@@ -21,9 +27,12 @@ __all__ = [
     "ACTIVATIONS",
     "METRICS",
     "Add",
+    "Attention",
     "Attribution",
     "FromOther",
     "FromPrompt",
+    "HeadPairs",
+    "HeadScores",
     "Intervention",
     "LanguageModel",
     "LogitLens",
@@ -38,11 +47,16 @@ __all__ = [
     "TunedLens",
     "Zero",
     "activation_patching",
+    "attention_patterns",
     "direct_logit_attribution",
+    "head_circuits",
+    "head_scores",
+    "induction_heads",
     "load_model",
     "logit_lens",
     "patch_together",
     "read_pair",
+    "repeated_token_loss",
     "tokenize",
     "train_tuned_lens",
 ]

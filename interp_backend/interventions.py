@@ -6,7 +6,7 @@ result says in the same words what was done.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
@@ -185,4 +185,4 @@ def as_tuple(value: int | Sequence[int] | None, everything: int) -> tuple[int, .
     """One index, several, or None for all, as several."""
     if value is None:
         return tuple(range(everything))
-    return (value,) if isinstance(value, int) else tuple(value)
+    return tuple(value) if isinstance(value, Iterable) else (value,)

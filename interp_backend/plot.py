@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import itertools
+from typing import Any
 
 import numpy as np
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 
+from .attention import Attention
 from .attribution import Attribution
 from .lens_result import LogitLens
 from .results import NO_COUNTERPART, UNCHANGED, Result
@@ -113,4 +115,24 @@ def plot_attribution(attribution: Attribution) -> Figure:
         axes.axvline(0, color="#888", linewidth=0.8)
         what = f"{attribution.quantity} {side.total:+.2f}".replace("-", "\u2212")
         axes.set_title(what if name == "prompt" else f"{name}: {what}", fontsize=9, loc="left")
+    return figure
+
+
+def plot_attention(attention: Attention) -> Figure:
+    """Every head's values, one panel each: layers upwards, heads to the right."""
+    rows, columns = len(attention.layers), len(attention.heads)
+    figure = Figure(figsize=(0.6 + 0.9 * columns, 0.6 + 0.95 * rows), layout="constrained")
+    panels = figure.subplots(rows, columns, squeeze=False)[::-1]
+    reach = float(np.nanmax(np.abs(attention.values), initial=0)) or 1.0
+    image = None
+    for row, column in np.ndindex(rows, columns):
+        axes: Any = panels[row, column]
+        low = -reach if attention.signed else 0
+        colors = COLORS if attention.signed else STRENGTH
+        image = axes.imshow(attention.values[row, column], cmap=colors, vmin=low, vmax=reach, interpolation="nearest")
+        axes.set_xticks([])
+        axes.set_yticks([])
+        axes.set_title(f"{attention.layers[row]}.{attention.heads[column]}", fontsize=7, pad=2)
+    if image is not None:
+        figure.colorbar(image, ax=panels.ravel().tolist(), label=attention.quantity).ax.tick_params(labelsize=7)
     return figure

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError
 
+from .attention import Kind
 from .interventions import Add, FromOther, FromPrompt, Scale, Zero
 from .methods.activation_patching import Direction
 from .model import ACTIVATIONS
@@ -154,10 +155,62 @@ class SourcesParams(_Params):
     head: int = Field(ge=0)
 
 
+class AttentionParams(_Params):
+    """Attention of another kind, or of a prompt's last tokens; what is None stays: see `attention_patterns`."""
+
+    kind: Kind | None = None
+    last: int | None = Field(default=None, ge=1)
+
+
+class HeadsParams(_Params):
+    """All numbers of some heads of the shown attention, each [layer, head]."""
+
+    result: str
+    side: Annotated[str, Field(max_length=10)]
+    heads: list[tuple[int, int]] = Field(min_length=1, max_length=12)
+
+
+class HeadScoresParams(_Params):
+    """What kind of head each of them is, on repeated random tokens."""
+
+
+class PatchHeadParams(_Params):
+    """One head of the shown pair patched, at each position and at all of them."""
+
+    layer: int = Field(ge=0)
+    head: int = Field(ge=0)
+    activation: Literal["z", "pattern"] = "z"
+
+
+class AttributeHeadParams(_Params):
+    """What one head writes towards an answer."""
+
+    layer: int = Field(ge=0)
+    head: int = Field(ge=0)
+    answer: Word | None = None
+    wrong_answer: Word | None = None
+
+
+class HeadCircuitsParams(_Params):
+    """The pairs of tokens that one head connects."""
+
+    layer: int = Field(ge=0)
+    head: int = Field(ge=0)
+    circuit: Literal["ov", "qk"] = "ov"
+    tokens: Literal["prompt", "all"] = "prompt"
+
+
 class EditParams(_Params):
     """Another pair in the prompt pair editor."""
 
     pair: PromptPair
+
+
+class FigurePartParams(_Params):
+    """A part of a large figure of `hookscope.circuitsvis`: of one layer and neuron, say."""
+
+    first: int = Field(ge=0)
+    second: int = Field(ge=0)
 
 
 class CancelParams(_Params):
@@ -176,6 +229,13 @@ METHODS: dict[str, type[_Params]] = {
     "trajectory": TrajectoryParams,
     "attribute": AttributeParams,
     "sources": SourcesParams,
+    "figure_part": FigurePartParams,
+    "attention": AttentionParams,
+    "heads": HeadsParams,
+    "head_scores": HeadScoresParams,
+    "patch_head": PatchHeadParams,
+    "attribute_head": AttributeHeadParams,
+    "head_circuits": HeadCircuitsParams,
     "cancel": CancelParams,
 }
 

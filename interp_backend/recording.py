@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -54,6 +54,7 @@ def record(
     names: Sequence[str],
     read: Sequence[Sequence[int]],
     vocabulary: Sequence[int] | None = None,
+    reduced: Mapping[str, Callable[[Tensor], Tensor]] | None = None,
 ) -> list[Recording]:
     """Run some prompts, equally long ones together, and keep what patched runs need.
 
@@ -62,6 +63,7 @@ def record(
         names: hook names whose activations to keep.
         read: for each prompt, the positions whose logits to keep, 0 or more.
         vocabulary: tokens whose logits to keep; None is all of them.
+        reduced: by hook name, what to keep of an activation [prompt, ...] in its place, with the same first axis.
 
     Raises:
         ValueError: a model in training mode, a precision that the device lacks, logits that are not numbers, or a hook
@@ -69,6 +71,7 @@ def record(
     """
     turn.model.refuse_training_mode()
     turn.model.refuse_dtype()
+    keep = {**dict.fromkeys(names, _whole), **(reduced or {})}
     recordings: dict[int, Recording] = {}
     waiting = sorted(range(len(prompts)), key=lambda i: len(prompts[i]))
     while waiting:
@@ -79,7 +82,7 @@ def record(
         positions = sorted({position for i in part for position in read[i]})
         reading = _Reading(turn.model, positions, vocabulary, whole=bool(turn.users_hooks))
         try:
-            made = turn.run(lambda tokens=tokens, reading=reading: _record(turn.model, tokens, names, reading))
+            made = turn.run(lambda tokens=tokens, reading=reading: _record(turn.model, tokens, keep, reading))
         except _OneByOne:
             _one_by_one.add(turn.model.raw)
             continue
@@ -102,26 +105,32 @@ def _most(turn: Turn) -> int:
     return 1 if turn.users_hooks or turn.model.raw in _one_by_one else TOGETHER
 
 
-def _record(model: LanguageModel, tokens: Tensor, names: Sequence[str], reading: _Reading) -> list[Recording]:
+def _whole(value: Tensor) -> Tensor:
+    # Cached tensors would be views that a later in-place edit changes: clone.
+    return value.detach().clone()
+
+
+def _record(
+    model: LanguageModel, tokens: Tensor, wanted: Mapping[str, Callable[[Tensor], Tensor]], reading: _Reading
+) -> list[Recording]:
     kept: dict[str, Tensor] = {}
 
     def keep(name: str) -> Hook:
         def hook(value: Tensor, hook: Any) -> None:
-            # Cached tensors would be views that a later in-place edit changes: clone.
-            kept[name] = value.detach().clone()
+            kept[name] = wanted[name](value)
 
         return of_this_thread(hook)
 
     seam = _Seam(model, len(tokens))
     with (
         torch.no_grad(),
-        model.raw.hooks(fwd_hooks=[(name, keep(name)) for name in names]),
+        model.raw.hooks(fwd_hooks=[(name, keep(name)) for name in wanted]),
         seam.watching(),
         reading.narrowed(),
     ):
         logits = reading.of(seam.run(tokens))
     _refuse_nan(model, logits, tokens)
-    if silent := [name for name in names if name not in kept]:
+    if silent := [name for name in wanted if name not in kept]:
         raise ValueError(f"The hook {silent[0]} never fires in this model. Choose another activation.")
     return [
         Recording(

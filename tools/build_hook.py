@@ -9,7 +9,14 @@ from typing import Any
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
-BUNDLES = ("prompt_pair_editor.js", "patch_heatmap.js", "logit_lens_grid.js", "report.js")
+BUNDLES = (
+    "prompt_pair_editor.js",
+    "patch_heatmap.js",
+    "logit_lens_grid.js",
+    "attention_viewer.js",
+    "circuitsvis.js",
+    "report.js",
+)
 
 
 class BundleHook(BuildHookInterface):

@@ -65,6 +65,15 @@ def attribution_code(model_code: str | None, params: Mapping[str, Any]) -> str:
     return "\n".join([*_header(model_code), *lines, *call])
 
 
+def attention_code(model_code: str | None, params: Mapping[str, Any]) -> str:
+    """Code that makes an `Attention` with these parameters."""
+    name, lines = _prompt(params)
+    arguments = [f"    kind={params['kind']!r},"]
+    arguments += [f"    {key}={params[key]!r}," for key in ("layers", "heads", "last") if params.get(key) is not None]
+    call = ["result = ib.attention_patterns(", "    model,", f"    {name},", *arguments, ")", "result.plot()", ""]
+    return "\n".join([*_header(model_code), *lines, *call])
+
+
 def _header(model_code: str | None) -> list[str]:
     model = "# model: the one that you gave to the widget" if model_code is None else f"model = {model_code}"
     return ["import interp_backend as ib", "", model]

@@ -6,7 +6,9 @@ import numpy as np
 import torch
 
 from ..model import LanguageModel
+from ..recording import record
 from ..results import TopTokens
+from ..turn import Turn
 
 
 def top_tokens(logits: torch.Tensor, k: int) -> TopTokens:
@@ -21,3 +23,10 @@ def texts_of(model: LanguageModel, *ids: np.ndarray) -> dict[int, str]:
     """The text of every token in some arrays of ids."""
     unique = {int(token) for array in ids for token in np.unique(array)}
     return {token: model.token_text(token) for token in sorted(unique)}
+
+
+def likeliest_next(model: LanguageModel, ids: list[int]) -> int:
+    """The id of the token that the model thinks comes next."""
+    with Turn(model) as turn:
+        [run] = record(turn, [ids], [], [[len(ids) - 1]])
+    return int(run.logits[len(ids) - 1].argmax())

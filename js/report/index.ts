@@ -1,4 +1,7 @@
 // The script of a saved page: mounts the views that the page holds, without a kernel.
+import attentionViewer from "../attention_viewer";
+import circuitsvis from "../circuitsvis";
+import { fitFrame } from "../circuitsvis/frame";
 import { MemoryModel } from "../lib/memory_model";
 import type { ViewModel } from "../lib/model";
 import logitLensGrid from "../logit_lens_grid";
@@ -19,6 +22,8 @@ interface Widget {
 
 const SCHEMA = 1;
 const WIDGETS = new Map<string, () => Widget>([
+  ["attention_viewer", attentionViewer],
+  ["circuitsvis", circuitsvis],
   ["logit_lens_grid", logitLensGrid],
   ["patch_heatmap", patchHeatmap],
   ["prompt_pair_editor", promptPairEditor],
@@ -34,6 +39,7 @@ function mountPage(): void {
   const style = document.createElement("style");
   style.textContent = css;
   document.head.append(style);
+  fitFrame();
   if (page.schema_version !== SCHEMA) {
     say(main, `This page has format ${page.schema_version}, and its script reads format ${SCHEMA}.`);
     return;

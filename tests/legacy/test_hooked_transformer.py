@@ -75,3 +75,54 @@ def test_equals_transformer_lens_for_every_activation(shape):
 def test_the_embedded_model_says_which_version_it_needs():
     with pytest.raises(ImportError, match="TransformerLens 3"):
         ib.load_model()
+
+
+@pytest.mark.parametrize("shape", [GPT2, LLAMA], ids=["gpt2", "llama"])
+def test_attention_is_that_of_transformer_lens_cache(shape):
+    raw = hooked(shape)
+    with torch.no_grad():
+        _, cache = raw.run_with_cache(PAIR.clean)
+    for kind in ("pattern", "scores", "value_weighted", "output_norm"):
+        result = ib.attention_patterns(raw, PAIR, kind)
+        assert result.key_value_heads == (None if shape is GPT2 else [0, 0, 1, 1]) and not result.warnings
+        length = len(result.tokens)
+        np.testing.assert_array_equal(result.masked, np.broadcast_to(1 - np.tri(length), (3, length, length)))
+        for layer, head in np.ndindex(3, 4):
+            pattern = cache["pattern", layer][0, head].double()
+            vectors = cache["v", layer][0, :, head if shape is GPT2 else head // 2].double()
+            brought = vectors @ raw.blocks[layer].attn.W_O[head].detach().double()
+            written = pattern @ brought
+            expected = {
+                "pattern": pattern,
+                "scores": cache["attn_scores", layer][0, head].double(),
+                "value_weighted": pattern * brought.norm(dim=-1),
+                "output_norm": pattern * (written @ brought.T) / written.norm(dim=-1, keepdim=True),
+            }[kind].numpy()
+            expected[np.triu_indices(length, 1)] = np.nan
+            np.testing.assert_allclose(result.values[layer, head], expected, atol=1e-5, rtol=1e-4)
+    assert not any(point.fwd_hooks for point in raw.hook_dict.values())
+
+
+@pytest.mark.parametrize("shape", [GPT2, LLAMA], ids=["gpt2", "llama"])
+def test_heads_are_scored(shape):
+    raw = hooked(shape)
+    scores = ib.head_scores(raw, length=6, seeds=2).scores
+    assert all(np.isfinite(part).all() for part in scores.values()) and "copying" in scores
+    unembed = raw.W_U.detach().double() - raw.W_U.detach().double().mean(1, keepdim=True)
+    for layer, head in [(0, 1), (2, 3)]:
+        attention = raw.blocks[layer].attn
+        read, write = (w.detach().double() for w in (attention.W_V[head], attention.W_O[head]))
+        if shape is LLAMA:
+            read = read * raw.blocks[layer].ln1.w.detach().double()[:, None]
+            write = write * raw.ln_final.w.detach().double()
+        else:  # LayerNorm without a gain centres what it reads
+            read, write = read - read.mean(0), write - write.mean(1, keepdim=True)
+        circuit = raw.W_E.detach().double() @ read @ write @ unembed
+        eigenvalues = torch.linalg.eigvals(circuit)
+        expected = float(eigenvalues.real.sum() / eigenvalues.abs().sum())
+        assert scores["copying"][layer, head] == pytest.approx(expected, abs=1e-3)
+        pairs = ib.head_circuits(raw, layer, head, top_k=5).pairs
+        np.testing.assert_allclose([pair.value for pair in pairs], circuit.flatten().topk(5).values, rtol=1e-3)
+    assert len(ib.induction_heads(raw, length=6, seeds=2)) == 12
+    assert (ib.repeated_token_loss(raw, [(0, 1)], length=6, seeds=2)["second"] > 0).all()
+    assert not any(point.fwd_hooks for point in raw.hook_dict.values())

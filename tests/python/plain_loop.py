@@ -340,3 +340,75 @@ class Plain:
                     written, _ = self.written(self.o, [entries] * (layer + 1), layer, position, 0)
                     made.append(float(self.difference(written.sum(0), position, right, wrong)))
         return np.array(made).reshape(len(self.patterns), -1, position + 1)
+
+
+# The matrices of a model's heads, read off transformers' own modules.
+
+
+class PlainHeads:
+    """The circuits of a plain model's heads between tokens, in double precision: gains of norms folded in, their scales
+    and all biases and positions left out."""
+
+    _FIRST_NORMS = ("ln_1", "input_layernorm", "self_attn_layer_norm")
+
+    def __init__(self, model: Any, architecture: str):
+        self.plain = Plain(model, architecture, [1, 2, 3])
+        self.model, self.architecture = model, architecture
+        embedded = model.get_input_embeddings().weight.detach()
+        if architecture == "bloom":
+            embedded = model.transformer.word_embeddings_layernorm(embedded).detach()
+        self.embedded = embedded.double()
+        unembedded = model.get_output_embeddings().weight.detach().double()  # [token, d_model]
+        self.unembedded = unembedded - unembedded.mean(0)  # what is added to all logits changes nothing
+        self.n_heads = model.config.num_attention_heads
+        self.d_head = self.plain.v[0].shape[-1]
+
+    def folded(self, norm: Any, x: Tensor) -> Tensor:
+        """x through a norm but for its scale and bias."""
+        if norm is None:
+            return x
+        centred = x - x.mean(-1, keepdim=True) if isinstance(norm, torch.nn.LayerNorm) else x
+        return centred * self.plain._gain(norm)
+
+    def part(self, layer: int, which: str) -> Tensor:
+        """What each head's queries, keys or values ("q", "k", "v") are for each token, [token, head, d_head]."""
+        block = self.plain.layers[layer]
+        [norm] = [getattr(block, name) for name in self._FIRST_NORMS if hasattr(block, name)]
+        rows, fused = self.folded(norm, self.embedded), _FUSED.get(self.architecture)
+        prefix = _LAYOUT.get(self.architecture, _LLAMA)[1].rpartition(".")[0]
+        module = block.get_submodule(fused or f"{prefix}.{which}_proj")
+        weight = module.weight.detach().double()
+        out = rows @ (weight if type(module).__name__ == "Conv1D" else weight.T)
+        at, heads, d_head = "qkv".index(which), self.n_heads, self.d_head
+        if self.architecture in ("gpt_neox", "bloom"):
+            return out.view(len(out), heads, 3, d_head)[:, :, at]
+        if self.architecture == "gpt2":
+            out = out.chunk(3, dim=-1)[at]
+        elif fused:
+            queries, shared = heads * d_head, self.model.config.num_key_value_heads * d_head
+            out = out.split([queries, shared, shared], dim=-1)[at]
+        out = out.view(len(out), -1, d_head)
+        return out.repeat_interleave(heads // out.shape[1], dim=1)
+
+    def written(self, layer: int, head: int, values: Tensor) -> Tensor:
+        """What values [..., d_head] of a head add to the logits, [..., token]."""
+        module = self.plain.o[layer]
+        weight = module.weight.detach().double()
+        weight = weight if type(module).__name__ == "Conv1D" else weight.T  # [entry, d_model]
+        wrote = values @ weight[head * self.d_head : (head + 1) * self.d_head]
+        after = self.folded(self.plain.post_norms(layer)[0], wrote)
+        return self.folded(self.plain.norm, after) @ self.unembedded.T
+
+    def ov(self, layer: int, head: int) -> Tensor:
+        """[source token, raised token]."""
+        return self.written(layer, head, self.part(layer, "v")[:, head])
+
+    def qk(self, layer: int, head: int) -> Tensor:
+        """[destination token, token it looks for]."""
+        queries, keys = (self.part(layer, which)[:, head] for which in "qk")
+        return queries @ keys.T / self.d_head**0.5
+
+    def copying(self, layer: int, head: int) -> float:
+        """The eigenvalue score, of the whole matrix."""
+        eigenvalues = torch.linalg.eigvals(self.ov(layer, head))
+        return float(eigenvalues.real.sum() / eigenvalues.abs().sum())

@@ -27,6 +27,9 @@ FLOORS = [
         "results",
         "lens_result",
         "attribution",
+        "attention",
+        "head_table",
+        "thumbnails",
         "plot",
         "interventions",
     ),
@@ -77,7 +80,8 @@ def test_rooms_import_from_lower_floors_only(path):
     for name in imports(path):
         parts = name.split(".")
         if parts[0] == "interp_backend" and len(parts) > 1 and parts[1] != relative[0]:
-            lazily = parts[1] == "plot" and relative[0] in ("results", "lens_result", "attribution")  # when asked
+            # Pictures are drawn when they are asked for.
+            lazily = parts[1] == "plot" and relative[0] in ("results", "lens_result", "attribution", "attention")
             assert FLOORS.index(parts[1]) < floor or lazily, f"{'/'.join(relative)} imports {name}"
 
 
@@ -96,7 +100,14 @@ def test_nothing_is_unpickled_and_no_remote_code_is_trusted():
         ), path
 
 
-BUDGETS = {"prompt_pair_editor": 80, "patch_heatmap": 80, "logit_lens_grid": 112, "report": 192}
+BUDGETS = {
+    "prompt_pair_editor": 80,
+    "patch_heatmap": 80,
+    "logit_lens_grid": 112,
+    "attention_viewer": 96,
+    "circuitsvis": 64,
+    "report": 256,
+}
 
 
 @pytest.mark.parametrize("bundle, budget", BUDGETS.items())

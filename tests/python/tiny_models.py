@@ -146,3 +146,66 @@ def loud_model(architecture: str) -> transformers.PreTrainedModel:
 def loud_bridge(architecture: str) -> TransformerBridge:
     """A loud model; the same object each time, so tests must leave it as it is."""
     return boot(loud_model(architecture), architecture)
+
+
+PREVIOUS, INDUCTION = (0, 2), (1, 1)  # the two heads of `induction_model`
+
+
+@cache
+def hand_written(*heads: tuple[int, int, str]) -> TransformerBridge:
+    """Two layers of four heads of which some are written by hand, and all others and the MLPs are faint noise.
+
+    The residual stream has a block for the token, one for the position, one for the token before and one for the
+    answer, which the unembedding reads. It is the same object for the same heads, so tests must leave it as it is.
+
+    Args:
+        heads: (layer, head, what): "back 3" looks three positions back, from the first ones anywhere; "previous" looks
+            at the position before and copies its token to the block of the token before; "induction" looks where the
+            token before is its own token, else at position 0, and copies the token there to the answer; "duplicate"
+            looks at its own token, where it stands and earlier.
+    """
+    vocabulary, context, width = 257, 64, 1028
+    d_head = width // 4
+    config = transformers.GPT2Config(
+        n_layer=2, n_head=4, n_embd=width, n_inner=4, vocab_size=vocabulary, n_positions=context
+    )
+    config.tie_word_embeddings = False
+    torch.manual_seed(0)
+    model = transformers.GPT2LMHeadModel(config)
+    for name, parameter in model.named_parameters():
+        if "ln" not in name:
+            parameter.data.normal_(std=1e-4)
+    token, position, before, answer = 0, vocabulary, vocabulary + context, 2 * vocabulary + context
+    words, first = 256, 256  # tokens that are no `<bos>`; the dimension of a head that stands for position 0
+    model.transformer.wte.weight.data[:, token:position] = torch.eye(vocabulary)
+    model.transformer.wpe.weight.data[:, position:before] = torch.eye(context)
+    model.lm_head.weight.data.zero_()
+    model.lm_head.weight.data[:, answer : answer + vocabulary] = torch.eye(vocabulary)
+    for layer, head, what in heads:
+        attention = model.transformer.h[layer].attn
+        query, key, value = (attention.c_attn.weight.data[:, i * width + head * d_head :][:, :d_head] for i in range(3))
+        out = attention.c_proj.weight.data[head * d_head :][:d_head]
+        for part in (query, key, value, out):
+            part.zero_()
+        if what in ("previous", "induction"):
+            value[token : token + words, :words] = torch.eye(words)
+            to = before if what == "previous" else answer
+            # A norm makes 20 of a single 1; what is read again has to be about 1, and the answer larger than the rest.
+            out[:words, to : to + words] = torch.eye(words) * (0.05 if what == "previous" else 1.0)
+        if what in ("induction", "duplicate"):
+            query[token : token + words, :words] = torch.eye(words)
+            seen = before if what == "induction" else token
+            key[seen : seen + words, :words] = torch.eye(words)
+        if what == "induction":
+            key[position, first] = 1.0
+            attention.c_attn.bias.data[head * d_head + first] = 8.0  # half of what a match gets
+        if what == "previous" or what.startswith("back"):
+            back = 1 if what == "previous" else int(what.split()[1])
+            key[position:before, :context] = torch.eye(context)
+            query[position + back : before, : context - back] = torch.eye(context - back)
+    return boot(model, "hand-written")
+
+
+def induction_model() -> TransformerBridge:
+    """A model that does nothing but induction: PREVIOUS notes the token before, INDUCTION continues what it finds."""
+    return hand_written((*PREVIOUS, "previous"), (*INDUCTION, "induction"))

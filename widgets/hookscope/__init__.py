@@ -2,6 +2,7 @@
 
 from interp_backend import LanguageModel, PromptPair, PromptPairs, Result, load_model
 
+from .attention_viewer import AttentionViewer
 from .logit_lens_grid import LogitLensGrid
 from .patch_heatmap import PatchHeatmap
 from .prompt_pair_editor import PromptPairEditor
@@ -9,6 +10,7 @@ from .prompt_pair_editor import PromptPairEditor
 __version__ = "0.1.0"
 
 __all__ = [
+    "AttentionViewer",
     "LanguageModel",
     "LogitLensGrid",
     "PatchHeatmap",

@@ -21,60 +21,26 @@ from interp_backend.protocol import BadRequest, Request
 STATIC = Path(__file__).parent / "static"
 
 
-class HookscopeWidget(anywidget.AnyWidget):
-    """A view on one model. Work runs on the model's worker thread; the cell that asks for it returns at once."""
+class View(anywidget.AnyWidget):
+    """What every view has: requests that are checked, errors, a selection. It needs no model."""
 
     _closed = False
-    _shown_status = "idle"  # of the work whose result is shown
-    _job: Job | None = None  # also for a widget whose __init__ failed, which is closed all the same
-    _aside: Job | None = None  # smaller work beside it, which leaves what is shown as it is
 
     # The only traits that a view may set; everything else comes as a request, or not at all.
     set_by_view: ClassVar[frozenset[str]] = frozenset({"selection"})
 
     info = traitlets.Dict(help="What the view's menus offer; constant.").tag(sync=True)
-    status = traitlets.Unicode("idle", help="idle, queued, running, done, cancelled or error.").tag(sync=True)
-    progress = traitlets.Dict(help="Cells `done` of `total`, and `seconds_left` or None.").tag(sync=True)
     error = traitlets.Instance(
         dict, allow_none=True, help="`field`, `message` and `traceback` of the last error; two of them may be None."
     ).tag(sync=True)
     selection = traitlets.Instance(dict, allow_none=True, help="What is pinned, by axis, or None.").tag(sync=True)
 
-    def __init__(self, model: Any, **traits: Any) -> None:
-        self.model: LanguageModel = load_model(model)
-        # Of jobs: a widget has one of each at a time.
-        self._owner, self._aside_owner, self._look_owner = object(), object(), object()
-        self._current = object()  # changes with every job; what an older one still says is stale
-        self._hearing = threading.RLock()
-        self._counter = itertools.count(1)
-        super().__init__(progress=progress(0, 0), **traits)
+    def __init__(self, **traits: Any) -> None:
+        super().__init__(**traits)
         self.on_msg(self._on_message)
 
-    # What users call
-
-    def wait(self, timeout: float | None = None) -> bool:
-        """Wait until the running work has ended; False if that takes longer than `timeout` seconds.
-
-        Interrupting the wait cancels the work.
-        """
-        give_up = None if timeout is None else time.monotonic() + timeout
-        try:
-            for job in filter(None, (self._job, self._aside)):
-                if not job.wait(None if give_up is None else max(0.0, give_up - time.monotonic())):
-                    return False
-            return True
-        except KeyboardInterrupt:
-            self.cancel()
-            raise
-
-    def cancel(self) -> None:
-        """Stop the running work; what has been computed stays."""
-        for job in filter(None, (self._job, self._aside)):
-            job.cancel()
-
     def close(self) -> None:
-        """Close the widget, and stop what it was running."""
-        self.cancel()
+        """Close the widget."""
         self._closed = True
         super().close()
 
@@ -103,14 +69,65 @@ class HookscopeWidget(anywidget.AnyWidget):
 
     def _answer(self, request: Request) -> None:
         """Do what a view asks for. Widgets add their own methods."""
-        if request.method != "cancel":
-            raise BadRequest(f"This widget has no method {request.method!r}.", "method", request.id)
-        self.cancel()
-        self.send(protocol.event(request.id, "result"))
+        raise BadRequest(f"This widget has no method {request.method!r}.", "method", request.id)
 
     def _fail(self, message: str, field: str | None = None, id: str = "", traceback: str | None = None) -> None:
         self.error = {"field": field, "message": message, "traceback": traceback}
         self.send(protocol.event(id, "error", message=message, field=field))
+
+
+class HookscopeWidget(View):
+    """A view on one model. Work runs on the model's worker thread; the cell that asks for it returns at once."""
+
+    _shown_status = "idle"  # of the work whose result is shown
+    _job: Job | None = None  # also for a widget whose __init__ failed, which is closed all the same
+    _aside: Job | None = None  # smaller work beside it, which leaves what is shown as it is
+
+    status = traitlets.Unicode("idle", help="idle, queued, running, done, cancelled or error.").tag(sync=True)
+    progress = traitlets.Dict(help="Cells `done` of `total`, and `seconds_left` or None.").tag(sync=True)
+
+    def __init__(self, model: Any, **traits: Any) -> None:
+        self.model: LanguageModel = load_model(model)
+        # Of jobs: a widget has one of each at a time.
+        self._owner, self._aside_owner, self._look_owner = object(), object(), object()
+        self._current = object()  # changes with every job; what an older one still says is stale
+        self._hearing = threading.RLock()
+        self._counter = itertools.count(1)
+        super().__init__(progress=progress(0, 0), **traits)
+
+    # What users call
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait until the running work has ended; False if that takes longer than `timeout` seconds.
+
+        Interrupting the wait cancels the work.
+        """
+        give_up = None if timeout is None else time.monotonic() + timeout
+        try:
+            for job in filter(None, (self._job, self._aside)):
+                if not job.wait(None if give_up is None else max(0.0, give_up - time.monotonic())):
+                    return False
+            return True
+        except KeyboardInterrupt:
+            self.cancel()
+            raise
+
+    def cancel(self) -> None:
+        """Stop the running work; what has been computed stays."""
+        for job in filter(None, (self._job, self._aside)):
+            job.cancel()
+
+    def close(self) -> None:
+        """Close the widget, and stop what it was running."""
+        self.cancel()
+        super().close()
+
+    def _answer(self, request: Request) -> None:
+        if request.method != "cancel":
+            super()._answer(request)
+            return
+        self.cancel()
+        self.send(protocol.event(request.id, "result"))
 
     # What runs
 

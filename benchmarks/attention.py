@@ -1,0 +1,287 @@
+"""Attention against CircuitsVis, side by side in one headless Chromium, in a real JupyterLab. `make bench` runs it.
+
+The same arrays go through the same function of both packages, `attention.attention_heads`: CircuitsVis's own, without
+its look for a network, and the drop-in of `hookscope.circuitsvis`. Measured are
+
+- bytes from the kernel to the browser until the view is complete: what the kernel's session puts on the wire;
+- from the click that runs the cell to the first canvas with something on it, and to the last one;
+- hovering over an opened head of 500 tokens: the time between frames while the pointer moves in each of them;
+- in a process without a browser: GPT-2 small's shape with random weights, 200 tokens, from a prompt to what the view is
+  sent, against TransformerLens's `run_with_cache` of the patterns alone.
+
+CircuitsVis's 144 heads at 500 tokens are run last, in a page of their own, and recorded as what they do.
+Prints a table and writes build/bench/attention.json.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+os.environ["HF_HUB_OFFLINE"] = "1"
+
+from playwright.sync_api import Browser, Error, TimeoutError, sync_playwright
+
+ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT / "tests/browser"))
+
+from conftest import FLAGS
+from find_chromium import find_chromium
+from lab import JupyterServer, Lab, jupyter_server
+
+RUNS = 5
+FRAMES = 240
+PATIENCE = 120  # seconds for a view that may never come
+
+SETUP = """
+import circuitsvis.attention
+import numpy as np
+import hookscope.circuitsvis as drop_in
+from hookscope.circuitsvis.offline import offline
+
+def causal(heads, length):
+    scores = np.random.default_rng(0).normal(size=(heads, length, length)).astype(np.float32) * 2
+    scores = np.where(np.tri(length, dtype=bool), scores, -np.inf)
+    weights = np.exp(scores - scores.max(-1, keepdims=True))
+    return (weights / weights.sum(-1, keepdims=True)).astype(np.float32), [f" t{i % 40}" for i in range(length)]
+
+session, sent = get_ipython().kernel.session, [0]
+serialize = session.serialize
+def counted(message, ident=None):
+    frames = serialize(message, ident)
+    sent[0] += sum(map(len, frames))
+    return frames
+session.serialize = counted
+"""
+OURS = "sent[0] = 0\ndrop_in.attention.attention_heads(attention, tokens)"
+THEIRS = "sent[0] = 0\noffline(circuitsvis.attention.attention_heads(attention, tokens))"
+
+# Runs code in a new cell; milliseconds until the first canvas in its output has something on it, and until as many as
+# are wanted have.
+PAINT = """([code, id, wanted, seconds]) => void (async () => {
+  const notebook = jupyterapp.shell.currentWidget.content;
+  notebook.activeCellIndex = notebook.widgets.length - 1;
+  await jupyterapp.commands.execute('notebook:insert-cell-below');
+  notebook.activeCell.node.id = id;
+  notebook.activeCell.model.sharedModel.setSource(code);
+  const frame = () => new Promise((resolve) => requestAnimationFrame(resolve));
+  const small = new OffscreenCanvas(8, 8).getContext('2d', { willReadFrequently: true });
+  const drawn = (canvas) => {
+    if (!canvas.width || !canvas.height) return false;
+    small.clearRect(0, 0, 8, 8);
+    small.drawImage(canvas, 0, 0, 8, 8);
+    return small.getImageData(0, 0, 8, 8).data.some((value, i) => i % 4 === 3 && value > 0);
+  };
+  await frame();
+  window.painted = null;
+  const start = performance.now();
+  jupyterapp.commands.execute('notebook:run-cell');
+  let first = null;
+  while (performance.now() - start < 1000 * seconds) {
+    await frame();
+    const painted = [...document.querySelectorAll(`#${id} .jp-OutputArea canvas`)].filter(drawn).length;
+    const now = performance.now() - start;
+    if (painted) first ??= now;
+    if (painted >= wanted) break;
+  }
+  window.painted = [first, performance.now() - start];
+})()"""
+
+HOVER = """async ([root, moves]) => {
+  const matrix = root.querySelector('[data-hs=matrix] canvas');
+  const box = matrix.getBoundingClientRect();
+  const frame = () => new Promise((resolve) => requestAnimationFrame(resolve));
+  const gaps = [];
+  let before = await frame();
+  for (let i = 0; i < moves; i++) {
+    const [x, y] = [((i * 37) % 100) / 101, 0.3 + 0.69 * (((i * 53) % 100) / 100)];
+    const at = { clientX: box.left + x * y * box.width, clientY: box.top + y * box.height, bubbles: true };
+    document.elementFromPoint(at.clientX, at.clientY)?.dispatchEvent(new PointerEvent('pointermove', at));
+    const now = await frame();
+    gaps.push(now - before);
+    before = now;
+  }
+  return gaps;
+}"""
+
+
+def main() -> None:
+    options = argparse.ArgumentParser()
+    options.add_argument("--kernel", action="store_true", help="only say how long the patterns take")
+    if options.parse_args().kernel:
+        return print(json.dumps(kernel()))
+    command = [sys.executable, __file__, "--kernel"]
+    ready = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()[-1])
+    report = {"machine": f"{platform.machine()}, {os.cpu_count()} cores", "load": os.getloadavg()[0]}
+    report.update(**ready, **in_a_browser())
+    out = ROOT / "build/bench"
+    out.mkdir(parents=True, exist_ok=True)
+    (out / "attention.json").write_text(json.dumps(report, indent=2), encoding="utf-8")
+    tell(report)
+    print(f"\nWritten: {out / 'attention.json'}")
+
+
+def kernel() -> dict[str, float]:
+    """Seconds from a prompt to the patterns, to all that a view is sent, and of the peer; medians of runs in turn."""
+    import torch
+    import transformers
+
+    sys.path.insert(0, str(ROOT / "tests/python"))
+    import hookscope as hs
+    import interp_backend as ib
+    from tiny_models import boot
+
+    torch.set_num_threads(2)
+    torch.manual_seed(0)
+    raw = boot(transformers.GPT2LMHeadModel(transformers.GPT2Config()), "gpt2-shape")
+    model, text = ib.load_model(raw), ("The quick brown fox jumps over the lazy dog. " * 5)[:199]
+    ids = raw.to_tokens(text)
+
+    def peer() -> None:
+        with torch.no_grad():
+            raw.run_with_cache(ids, names_filter=lambda name: name.endswith("hook_pattern"))
+
+    def view() -> None:
+        viewer = hs.AttentionViewer(model, text)
+        viewer.wait()
+        json.dumps([viewer.frame(viewer.result), viewer.thumbs, viewer.scores])
+        viewer.close()
+
+    def patterns() -> None:
+        ib.attention_patterns(model, text)
+
+    times: dict[str, list[float]] = {"peer": [], "view": [], "patterns": []}
+    for run in range(-1, 9):  # the first is not counted
+        for name, work in (("peer", peer), ("view", view), ("patterns", patterns)):
+            began = time.perf_counter()
+            work()
+            if run >= 0:
+                times[name].append(time.perf_counter() - began)
+    return {f"kernel_{name}": statistics.median(part) for name, part in times.items()}
+
+
+def in_a_browser() -> dict[str, Any]:
+    with (
+        tempfile.TemporaryDirectory() as directory,
+        jupyter_server(Path(directory), "http://127.0.0.1") as server,
+        sync_playwright() as playwright,
+    ):
+        browser = playwright.chromium.launch(executable_path=find_chromium(), args=FLAGS)
+        lab = Lab(browser, server, "bench", SETUP)
+        report = {
+            "small": in_turn(lab, 12, 128),
+            "bytes": on_the_wire(lab, 144, 200),
+            "large": {"ours": painted(lab, OURS, 144, 500, RUNS)},
+            "many": {"ours": painted(lab, OURS, 2304, 100, RUNS)},
+            "hover": hovered(lab),
+        }
+        browser.close()
+        # In a browser of its own, which can be ended whatever it is doing.
+        browser = playwright.chromium.launch(executable_path=find_chromium(), args=FLAGS)
+        report["large"]["theirs"] = in_a_page_of_its_own(browser, server)
+        browser.close()
+    return report
+
+
+def in_turn(lab: Lab, heads: int, length: int) -> dict[str, Any]:
+    """Both packages, one run of each after the other."""
+    found: dict[str, list[Any]] = {"ours": [], "theirs": []}
+    for _ in range(RUNS):
+        for name, code in (("ours", OURS), ("theirs", THEIRS)):
+            found[name].append(painted(lab, code, heads, length, 1))
+    return {name: {key: statistics.median(run[key] for run in part) for key in part[0]} for name, part in found.items()}
+
+
+def painted(lab: Lab, code: str, heads: int, length: int, runs: int) -> dict[str, float]:
+    """Milliseconds to the first canvas and to the last, and bytes; medians."""
+    lab.python(f"attention, tokens = causal({heads}, {length})")
+    found = []
+    for _ in range(runs):
+        lab.command("notebook:clear-all-cell-outputs")
+        wanted = 2 if code is OURS else heads + 1  # one for all heads, or one each; and one for that which is large
+        id = f"paint-{time.time_ns()}"
+        first, last = paint(lab, [code, id, wanted])
+        found.append({"first": first, "last": last, "bytes": int(lab.python("print(sent[0])"))})
+    return {key: statistics.median(one[key] for one in found) for key in found[0]}
+
+
+def paint(lab: Lab, asked: list[Any]) -> list[float]:
+    """Milliseconds to the first canvas and to all that are wanted; a page that hangs is waited for in vain."""
+    lab.page.evaluate(PAINT, [*asked, PATIENCE])
+    return lab.page.wait_for_function("() => window.painted", timeout=1000 * PATIENCE).json_value()
+
+
+def on_the_wire(lab: Lab, heads: int, length: int) -> dict[str, dict[str, int]]:
+    """Bytes of the complete view; of CircuitsVis, which draws so many for minutes, those of its one message."""
+    ours = painted(lab, OURS, heads, length, 1)["bytes"]
+    lab.python(
+        f"drawn = {THEIRS.splitlines()[1]}\ndata, metadata = get_ipython().display_formatter.format(drawn)\n"
+        "content = {'data': data, 'metadata': metadata, 'transient': {}}\nsent[0] = 0\n"
+        "_ = session.serialize(session.msg('display_data', content))\nbytes_of_theirs = sent[0]\ndel drawn, data"
+    )
+    return {"ours": {"bytes": int(ours)}, "theirs": {"bytes": int(lab.python("print(bytes_of_theirs)"))}}
+
+
+def hovered(lab: Lab) -> dict[str, float]:
+    """Milliseconds between frames while the pointer moves over an opened head of 500 tokens."""
+    lab.python("attention, tokens = causal(144, 500)")
+    lab.command("notebook:clear-all-cell-outputs")
+    root = lab.show("drop_in.attention.attention_heads(attention, tokens)").element_handle()
+    root.wait_for_selector("[data-hs=matrix] canvas")
+    gaps = []
+    for _ in range(RUNS):
+        gaps += lab.page.evaluate(HOVER, [root, FRAMES])[20:]
+    gaps.sort()
+    return {"median": statistics.median(gaps), "p95": gaps[int(0.95 * len(gaps))], "most": gaps[-1]}
+
+
+def in_a_page_of_its_own(browser: Browser, server: JupyterServer) -> dict[str, Any]:
+    """What CircuitsVis does with 144 heads at 500 tokens."""
+    lab = Lab(browser, server, "large", SETUP)
+    lab.python("attention, tokens = causal(144, 500)")
+    began = time.perf_counter()
+    crashes: list[Any] = []
+    lab.page.on("crash", crashes.append)
+    try:
+        first, _ = paint(lab, [THEIRS, "large", 1])
+        outcome = f"first paint after {first / 1000:.1f} s" if first else f"nothing painted within {PATIENCE} s"
+    except TimeoutError:
+        outcome = f"nothing painted within {PATIENCE} s, the page did not answer"
+    except Error as problem:
+        outcome = "the page crashed" if crashes else f"the page failed: {str(problem).splitlines()[0]}"
+    return {"outcome": outcome, "seconds": time.perf_counter() - began}
+
+
+def tell(report: dict[str, Any]) -> None:
+    print(f"Measured on {report['machine']}, load {report['load']:.1f} at the start; medians.\n")
+    small, wire, hover = report["small"], report["bytes"], report["hover"]
+    ours, theirs = (wire[name]["bytes"] / 1e6 for name in ("ours", "theirs"))
+    print(f"144 heads at 200 tokens: {ours:.2f} MB against {theirs:.1f} MB, 1/{theirs / ours:.0f} (wanted 1/15)")
+    first = [small[name]["first"] for name in ("ours", "theirs")]
+    print(
+        f"12 heads at 128 tokens, first paint: {first[0]:.0f} ms against {first[1]:.0f} ms, "
+        f"{first[0] / first[1]:.2f} (wanted 0.33)"
+    )
+    print(f"144 heads at 500 tokens, first paint: {report['large']['ours']['first']:.0f} ms (wanted 1000)")
+    print(f"  CircuitsVis: {report['large']['theirs']['outcome']}")
+    print(f"2,304 heads at 100 tokens, first paint: {report['many']['ours']['first']:.0f} ms")
+    print(
+        f"hover at 500 tokens, between frames: median {hover['median']:.1f} ms, 95th percentile {hover['p95']:.1f}, "
+        f"most {hover['most']:.1f} (wanted 16.7 at the 95th)"
+    )
+    for name, what in (("patterns", "the patterns"), ("view", "all that the view is sent")):
+        mine, peer = (1e3 * report[f"kernel_{whose}"] for whose in (name, "peer"))
+        print(f"200 tokens, {what}: {mine:.0f} ms, {mine / peer:.2f} of run_with_cache's {peer:.0f} (wanted 1.2)")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,340 @@
+"""Attention patterns: where each head looks, and how much it brings from there."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, get_args
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..attention import Attention, AttentionSide, Kind
+from ..interventions import as_tuple, in_range
+from ..loading import load_model
+from ..model import LanguageModel
+from ..prompts import PromptPair
+from ..recording import Recording, record
+from ..turn import Turn
+from .head_measures import head_measures
+from .logit_lens import counterparts_of, ids_of, texts_of_prompt
+from .provenance import provenance
+
+MOST_BYTES = 4 << 30  # of values that are kept
+FAR_BELOW = -1e9  # scores of masked entries are -3.4e38 or -inf
+SCORES = "attn.hook_attn_scores"
+
+
+@dataclass(frozen=True)
+class AttentionStep:
+    """Some way into the prompts: the result when all of it is there, and how many are done."""
+
+    result: Attention | None
+    done: int
+    total: int
+    seconds_left: float | None
+
+
+def attention_patterns(
+    model: Any,
+    prompt: str | PromptPair,
+    kind: Kind = "pattern",
+    *,
+    layers: int | Sequence[int] | None = None,
+    heads: int | Sequence[int] | None = None,
+    last: int | None = None,
+) -> Attention:
+    """Where every head looks, from each position (the destination) at each position (the source).
+
+    Args:
+        model: what `load_model` gives or takes; not one in training mode.
+        prompt: a text, or a pair, of which both prompts are run.
+        kind: what the values are, each of one head, destination d and source s:
+            "pattern": the attention weight A[d, s], which sums to one over the sources;
+            "value_weighted": A[d, s] times the length of the source's value vector brought through the output matrix,
+            ‖v[s] W_O‖ (Kobayashi et al. 2020, arXiv:2004.10102): a head that looks at a position whose value is nothing
+            brings nothing from there;
+            "scores": what enters the softmax, as TransformerLens's hook_attn_scores has it;
+            "output_norm": how much s adds to the length of what the head writes at d: the part of A[d, s] v[s] W_O that
+            points along the head's whole output at d. It sums over the sources to the length of that output, and is
+            negative where a source works against it.
+            No biases are counted, nor a norm between the heads and the residual stream (gemma2 has one).
+        layers, heads: their numbers; None is all.
+        last: read a longer prompt's last so many tokens alone, after the one that begins the text.
+
+    Returns:
+        An `Attention`: `values` [layer, head, destination, source], NaN where `masked`. Where heads share key-value
+        heads (grouped-query attention) there is a pattern for every head, and `key_value_heads` says which it reads.
+
+    Raises:
+        ValueError: an empty or too long prompt, more values than are kept, a layer or head that is not there, values
+            that are not numbers, or a kind that this model does not give (its scores, for example).
+    """
+    steps = attention_patterns_steps(model, prompt, kind, layers=layers, heads=heads, last=last)
+    result = deque(steps, maxlen=1)[0].result
+    assert result is not None
+    return result
+
+
+def attention_patterns_steps(
+    model: Any,
+    prompt: str | PromptPair,
+    kind: Kind = "pattern",
+    *,
+    layers: int | Sequence[int] | None = None,
+    heads: int | Sequence[int] | None = None,
+    last: int | None = None,
+) -> Iterator[AttentionStep]:
+    """`attention_patterns` in steps, one a prompt; the last has the result."""
+    model = load_model(model)
+    if kind not in get_args(Kind):
+        raise ValueError(f"There is no kind {kind!r}. Choose one of {', '.join(get_args(Kind))}.")
+    texts, pair = texts_of_prompt(prompt)
+    ids = {side: ids_of(model, side, text, last) for side, text in texts.items()}
+    chosen = _Heads(
+        layers=sorted({in_range("layer", layer, model.n_layers) for layer in as_tuple(layers, model.n_layers)}),
+        heads=sorted({in_range("head", head, model.n_heads) for head in as_tuple(heads, model.n_heads)}),
+    )
+    _refuse_too_many(chosen, [len(tokens) for tokens in ids.values()])
+    began = time.perf_counter()
+    sides: dict[str, AttentionSide] = {}
+    with Turn(model) as turn:
+        warnings = _warnings(model)
+        for side, tokens in ids.items():
+            values, masked, scores, said = _read(turn, tokens, kind, chosen)
+            sides[side] = AttentionSide(
+                text=texts[side],
+                ids=tokens,
+                tokens=model.token_texts(tokens),
+                values=values,
+                masked=masked,
+                scores=scores,
+            )
+            warnings += [f"{side.capitalize()}: {one}" if pair else one for one in said]
+            left = (time.perf_counter() - began) / len(sides) * (len(ids) - len(sides))
+            yield AttentionStep(None, len(sides), len(ids), left)
+        said = provenance(turn)
+    result = Attention(
+        kind=kind,
+        params={
+            "kind": kind,
+            "prompt": None if pair else texts["prompt"],
+            "pair": pair and pair.model_dump(mode="json"),
+            "layers": None if layers is None else chosen.layers,
+            "heads": None if heads is None else chosen.heads,
+            "last": last,
+        },
+        layers=chosen.layers,
+        heads=chosen.heads,
+        key_value_heads=_key_value_heads(model, chosen.heads),
+        sides=sides,
+        counterparts=counterparts_of(model, pair, last),
+        warnings=said.pop("warnings") + warnings,
+        provenance={**said, "seconds": time.perf_counter() - began},
+    )
+    yield AttentionStep(result, len(ids), len(ids), 0.0)
+
+
+@dataclass(frozen=True)
+class _Heads:
+    """Which layers and heads are read."""
+
+    layers: list[int]
+    heads: list[int]
+
+
+def _refuse_too_many(chosen: _Heads, lengths: list[int]) -> None:
+    """Raise ValueError for no heads, and for more values than are kept, with what can be read instead."""
+    if not chosen.layers or not chosen.heads:
+        raise ValueError("layers and heads name at least one each; None is all.")
+    count = len(chosen.layers) * len(chosen.heads)
+    size = 4 * count * sum(length**2 for length in lengths)
+    if size > MOST_BYTES:
+        most = int((MOST_BYTES / (4 * count * len(lengths))) ** 0.5) - 1
+        raise ValueError(
+            f"{count} heads at {max(lengths)} tokens would take {size / 2**30:.1f} GB, and at most "
+            f"{MOST_BYTES >> 30} GB are kept. Read fewer heads (layers=[...], heads=[...]) or the prompt's last {most} "
+            f"tokens: last={most}."
+        )
+
+
+def _warnings(model: LanguageModel) -> list[str]:
+    why = model.why_not("pattern")
+    return [] if why is None else [f"The patterns are the model's own, but patching them can't work. {why}"]
+
+
+def _key_value_heads(model: LanguageModel, heads: list[int]) -> list[int] | None:
+    shared = getattr(model.raw.cfg, "n_key_value_heads", None)
+    if not shared or shared == model.n_heads:
+        return None
+    return [head // (model.n_heads // shared) for head in heads]
+
+
+# Reading
+
+
+def _read(
+    turn: Turn, ids: list[int], kind: Kind, chosen: _Heads
+) -> tuple[np.ndarray, np.ndarray, dict[str, np.ndarray], list[str]]:
+    """Values [layer, head, destination, source], masked [layer, destination, source], measures of the heads, and what
+    is to be said of them."""
+    model = turn.model
+    refuse_missing(model, kind)
+    run = _recorded(turn, ids, kind, chosen)
+    shape = (len(chosen.layers), len(chosen.heads), len(ids), len(ids))
+    values, masked = np.empty(shape, np.float32), np.empty((shape[0], *shape[2:]), np.uint8)
+    measured, said = [], []
+    for i, layer in enumerate(chosen.layers):
+        pattern = run.activations.pop(model.hook_name("pattern", layer)).float()  # [head, destination, source]
+        if not torch.isfinite(pattern).all():
+            raise ValueError(
+                f"The attention pattern of layer {layer} is not a number (NaN) for this prompt. Load the model in "
+                "float32: some models overflow in half precision."
+            )
+        hidden = _mask(run.activations.pop(f"blocks.{layer}.{SCORES}:mask")[0], pattern)
+        measured.append(head_measures(pattern, ids))
+        said += _odd_rows(model, pattern, layer)
+        made = _KINDS[kind](model, run, layer, chosen, pattern, hidden)
+        values[i] = made.masked_fill(hidden, torch.nan).cpu().numpy()
+        masked[i] = hidden.cpu().numpy()
+    names = measured[0] if measured else {}
+    return values, masked, {name: np.stack([one[name] for one in measured]) for name in names}, said
+
+
+def refuse_missing(model: LanguageModel, kind: Kind = "pattern") -> None:
+    """Raise ValueError for a model without the hooks that are read."""
+    for activation in ("pattern", *(("v", "z") if kind in ("value_weighted", "output_norm") else ())):
+        if activation in model.unavailable:
+            raise ValueError(model.unavailable[activation])
+
+
+def _recorded(turn: Turn, ids: list[int], kind: Kind, chosen: _Heads) -> Recording:
+    """The run, with the chosen heads of what is read; each layer's mask under the name of its scores' hook and
+    ":mask"."""
+    model, picked = turn.model, chosen.heads
+    every = len(picked) == model.n_heads
+    kept: dict[str, Callable[[Tensor], Tensor]] = {}
+    masks: dict[str, Tensor] = {}
+
+    def pick(value: Tensor) -> Tensor:
+        return value.detach().clone() if every else value[:, picked].detach().clone()
+
+    def note(name: str) -> Callable[[Tensor], Tensor]:
+        def keep(value: Tensor) -> Tensor:
+            masks[f"{name}:mask"] = value[:, 0] < FAR_BELOW  # the same for all heads
+            return pick(value) if kind == "scores" else value.new_empty(len(value), 0)
+
+        return keep
+
+    for layer in chosen.layers:
+        kept[model.hook_name("pattern", layer)] = pick
+        if f"blocks.{layer}.{SCORES}" in model.raw.hook_dict:
+            kept[f"blocks.{layer}.{SCORES}"] = note(f"blocks.{layer}.{SCORES}")
+    more = ("v", "z") if kind in ("value_weighted", "output_norm") else ()
+    [run] = record(turn, [ids], [model.hook_name(name, i) for name in more for i in chosen.layers], [[]], reduced=kept)
+    nothing = torch.zeros((1, len(ids), len(ids)), dtype=torch.bool, device=model.device)
+    for layer in chosen.layers:
+        name = f"blocks.{layer}.{SCORES}:mask"
+        run.activations[name] = masks.get(name, nothing)
+    return run
+
+
+def _mask(by_scores: Tensor, pattern: Tensor) -> Tensor:
+    """Where a layer may not look, [destination, source], from what its scores say and its pattern.
+
+    Where the scores' hook does not have the scores (gpt_neo, gptj, opt), the mask is read off the pattern: nothing is
+    seen of what comes later, nor of what is further away than the furthest that any head sees.
+    """
+    length = pattern.shape[-1]
+    ahead = torch.ones((length, length), dtype=torch.bool, device=pattern.device).triu(1)
+    if by_scores[ahead].all():
+        return by_scores
+    if (pattern[:, ahead] != 0).any():
+        return torch.zeros_like(ahead)  # it looks both ways
+    seen = (pattern != 0).any(0)
+    away = torch.arange(length, device=pattern.device)
+    distance = away[:, None] - away
+    furthest = int(distance[seen].max()) if seen.any() else length
+    # A single position that is out of sight by underflow is not a window: every row has to stop there.
+    return ahead | (distance > furthest)
+
+
+def _odd_rows(model: LanguageModel, pattern: Tensor, layer: int) -> list[str]:
+    """A sentence where attention does not sum to one."""
+    off = (pattern.sum(-1) - 1).abs().amax(-1)  # [head]
+    allowed = 2e-2 if model.dtype in ("bfloat16", "float16") else 1e-3
+    if not (off > allowed).any():
+        return []
+    worst = int(off.argmax())
+    return [
+        f"Layer {layer}: attention does not sum to one in {int((off > allowed).sum())} of the heads (off by up to "
+        f"{float(off[worst]):.2g}). Either the model gives some of it to a sink, or a hook of yours edits it."
+    ]
+
+
+# Kinds. Each: model, run, layer, chosen heads, pattern [head, destination, source], mask -> values of the same shape.
+
+
+def _pattern(*asked: Any) -> Tensor:
+    return asked[4]
+
+
+def _scores(
+    model: LanguageModel, run: Recording, layer: int, chosen: _Heads, pattern: Tensor, hidden: Tensor
+) -> Tensor:
+    name = f"blocks.{layer}.{SCORES}"
+    scores = run.activations[name].float() if name in run.activations else pattern
+    seen = scores.masked_fill(hidden, -torch.inf)
+    allowed = 2e-2 if model.dtype in ("bfloat16", "float16") else 1e-4
+    if not torch.allclose(seen.softmax(-1), pattern, rtol=0, atol=allowed):
+        raise ValueError(
+            f"TransformerLens does not give this model's attention scores ({model.architecture or model.name}): what "
+            "its hook_attn_scores has in "
+            f"layer {layer} does not become the pattern by a softmax. Choose the kind pattern."
+        )
+    return scores
+
+
+def _value_weighted(
+    model: LanguageModel, run: Recording, layer: int, chosen: _Heads, pattern: Tensor, hidden: Tensor
+) -> Tensor:
+    return pattern * _brought(model, run, layer, chosen, pattern).norm(dim=-1)[:, None]
+
+
+def _output_norm(
+    model: LanguageModel, run: Recording, layer: int, chosen: _Heads, pattern: Tensor, hidden: Tensor
+) -> Tensor:
+    brought = _brought(model, run, layer, chosen, pattern)
+    written = pattern @ brought  # [head, destination, d_model]
+    along = torch.nn.functional.normalize(written, dim=-1)
+    return pattern * (along @ brought.transpose(1, 2))
+
+
+_KINDS: dict[str, Callable[..., Tensor]] = {
+    "pattern": _pattern,
+    "scores": _scores,
+    "value_weighted": _value_weighted,
+    "output_norm": _output_norm,
+}
+
+
+def _brought(model: LanguageModel, run: Recording, layer: int, chosen: _Heads, pattern: Tensor) -> Tensor:
+    """Value vectors through the output matrix, [head, source, d_model], float32.
+
+    Raises:
+        ValueError: a model whose heads put out something else than the pattern times their values.
+    """
+    values = run.activations[model.hook_name("v", layer)].float()  # [source, kv head, d_head]
+    z = run.activations[model.hook_name("z", layer)].float()[:, chosen.heads]  # [destination, head, d_head]
+    values = values.repeat_interleave(model.n_heads // values.shape[1], dim=1)[:, chosen.heads]
+    mixed = torch.einsum("hds,she->dhe", pattern, values)
+    allowed = 3e-2 if model.dtype in ("bfloat16", "float16") else 1e-4
+    if not torch.allclose(mixed, z, rtol=0, atol=10 * allowed * float(z.abs().max() + 1)):
+        raise ValueError(
+            f"The pattern of layer {layer} times its values is not what its heads put out in this model, so there is "
+            "no telling what they bring from where. Choose the kind pattern."
+        )
+    return torch.einsum("she,hem->hsm", values, model.raw.blocks[layer].attn.W_O[chosen.heads].detach().float())

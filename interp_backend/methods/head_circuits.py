@@ -1,0 +1,237 @@
+"""A head's two circuits, read off the weights: what it looks for (QK), and what it writes when it looks there (OV).
+
+After Elhage et al. (2021), "A mathematical framework for transformer circuits": between tokens, QK is
+W_E W_Q W_K^T W_E^T and OV is W_E W_V W_O W_U. The gains of the norms are folded into the matrices; their scales, all
+biases and the positions are left out, and so is what the layers below add to the embeddings. The unembedding is
+centred over the vocabulary: what raises all tokens alike is no softmax's business.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..frozen_norm import Frozen
+from ..head_table import HeadPairs, TokenPair
+from ..interventions import in_range
+from ..loading import load_model
+from ..model import LanguageModel
+from ..turn import Turn
+from .logit_lens import ids_of
+
+NUMBERS_AT_ONCE = 16 << 20  # of the matrix of all pairs
+
+
+@dataclass(frozen=True)
+class PairsStep:
+    """Some way into all pairs: the result when all of it is there, and how many rows are done."""
+
+    result: HeadPairs | None
+    done: int
+    total: int
+    seconds_left: float | None
+
+
+def head_circuits(
+    model: Any,
+    layer: int,
+    head: int,
+    circuit: Literal["ov", "qk"] = "ov",
+    *,
+    prompt: str | None = None,
+    last: int | None = None,
+    top_k: int = 10,
+) -> HeadPairs:
+    """The pairs of tokens that a head connects most, by its weights alone.
+
+    Args:
+        model: what `load_model` gives or takes.
+        layer, head: which head.
+        circuit: "ov": from a source token that it looks at to the token whose logit that raises; "qk": from a
+            destination token to the token that it looks for.
+        prompt: restrict the first token of a pair to those of a text, and for "qk" the second too; by default the whole
+            vocabulary on both sides.
+        last: of the text, its last so many tokens alone, and the one that begins it.
+        top_k: how many pairs to keep at each end, 1 to 1000.
+
+    Returns:
+        A `HeadPairs`: `pairs`, the largest first, and `lowest`, the smallest first.
+
+    Raises:
+        ValueError: a head that is not there, or a model whose weights do not give the circuit.
+    """
+    steps = head_circuits_steps(model, layer, head, circuit, prompt=prompt, last=last, top_k=top_k)
+    result = deque(steps, maxlen=1)[0].result
+    assert result is not None
+    return result
+
+
+def head_circuits_steps(
+    model: Any,
+    layer: int,
+    head: int,
+    circuit: Literal["ov", "qk"] = "ov",
+    *,
+    prompt: str | None = None,
+    last: int | None = None,
+    top_k: int = 10,
+) -> Iterator[PairsStep]:
+    """`head_circuits` in steps; the last has the result."""
+    model = load_model(model)
+    layer, head = in_range("layer", layer, model.n_layers), in_range("head", head, model.n_heads)
+    if circuit not in ("ov", "qk"):
+        raise ValueError(f'The circuits of a head are "ov" and "qk", not {circuit!r}.')
+    if isinstance(top_k, bool) or not hasattr(top_k, "__index__") or not 1 <= top_k <= 1000:
+        raise ValueError(f"top_k is how many pairs to keep, 1 to 1000, not {top_k!r}.")
+    own = None if prompt is None else sorted(set(ids_of(model, "prompt", prompt, last)))
+    with Turn(model), torch.no_grad():
+        circuits = Circuits(model)
+        vocabulary = len(circuits.embedded)
+        left, right = circuits.factors(layer, head, circuit)  # [token, d_head], [d_head, token]
+        rows = list(range(vocabulary)) if own is None else own
+        columns = None if own is None or circuit == "ov" else torch.tensor(own, device=left.device)
+        best = _Extremes(top_k)
+        at_once = max(1, NUMBERS_AT_ONCE // vocabulary)
+        began = time.perf_counter()
+        for start in range(0, len(rows), at_once):
+            part = rows[start : start + at_once]
+            products = left[part] @ (right if columns is None else right[:, columns])
+            best.take(products, part, columns)
+            done = start + len(part)
+            yield PairsStep(None, done, len(rows), (time.perf_counter() - began) / done * (len(rows) - done))
+        copying = float(circuits.copying(layer)[head]) if circuit == "ov" else None
+    made = HeadPairs(
+        params={"layer": layer, "head": head, "circuit": circuit, "prompt": prompt, "last": last, "top_k": int(top_k)},
+        pairs=_pairs(model, best.highest),
+        lowest=_pairs(model, best.lowest),
+        copying=copying,
+        note=circuits.note(circuit),
+    )
+    yield PairsStep(made, len(rows), len(rows), 0.0)
+
+
+def _pairs(model: LanguageModel, found: Sequence[tuple[float, int, int]]) -> list[TokenPair]:
+    return [
+        TokenPair(source_id=a, source=model.token_text(a), target_id=b, target=model.token_text(b), value=value)
+        for value, a, b in found
+    ]
+
+
+class _Extremes:
+    """The largest and smallest entries of a matrix that comes in parts of rows."""
+
+    def __init__(self, k: int):
+        self.k = k
+        self.highest: list[tuple[float, int, int]] = []
+        self.lowest: list[tuple[float, int, int]] = []
+
+    def take(self, part: Tensor, rows: list[int], columns: Tensor | None) -> None:
+        for sign, known in ((1, self.highest), (-1, self.lowest)):
+            values, flat = (sign * part).flatten().topk(min(self.k, part.numel()))
+            for value, at in zip(values.tolist(), flat.tolist()):
+                row, column = divmod(at, part.shape[1])
+                known.append((sign * value, rows[row], column if columns is None else int(columns[column])))
+            known.sort(key=lambda one: (-sign * one[0], one[1], one[2]))
+            del known[self.k :]
+
+
+class Circuits:
+    """The matrices of a model's heads, as the circuits need them.
+
+    Attributes:
+        embedded: what each token puts into the residual stream, [token, d_model], float32.
+
+    Raises:
+        ValueError: a model without these matrices.
+    """
+
+    def __init__(self, model: LanguageModel):
+        self.model = model
+        raw = model.raw
+        try:
+            embedded, unembed = raw.W_E.detach().float(), raw.W_U.detach().float()
+            shapes = [tuple(getattr(raw.blocks[0].attn, name).shape) for name in ("W_Q", "W_K", "W_V", "W_O")]
+        except (AttributeError, ValueError, RuntimeError) as problem:
+            raise ValueError(f"This model's weights do not give its heads' circuits ({problem}).") from None
+        if embedded.shape[1] != model.d_model or unembed.shape[0] != model.d_model or any(len(s) != 3 for s in shapes):
+            raise ValueError("This model's embedding or heads are not of the model's width: it has no plain circuits.")
+        after = getattr(raw, "embed_ln", None)  # bloom's norm of the embeddings
+        self.embedded = embedded if after is None else after(raw.W_E.detach()[None])[0].detach().float()
+        # What raises all tokens alike raises none of them.
+        self.unembed = unembed - unembed.mean(1, keepdim=True)
+        self._final = self._norm(raw, "ln_final", "the final norm")
+
+    def copying(self, layer: int) -> np.ndarray:
+        """The eigenvalue score of each head's OV circuit, [head], from -1 to 1; 0 where the circuit is nothing."""
+        with torch.no_grad():
+            values, writes = self._read(layer, "W_V"), self._write(layer)  # [head, d_model, d_head] and the other way
+            onto = writes @ self._into_itself @ values  # same eigenvalues but for zeros
+            eigenvalues = torch.linalg.eigvals(onto.double())
+            sizes = eigenvalues.abs().sum(-1)
+            score = eigenvalues.real.sum(-1) / sizes.clamp(min=1e-300)
+            reach = writes.norm(dim=(1, 2)) * self._into_itself.norm() * values.norm(dim=(1, 2))
+        return torch.where(sizes > 1e-6 * reach, score, 0).float().cpu().numpy()  # below is rounding
+
+    def written(self, layer: int, tokens: list[int]) -> Tensor:
+        """What a unit of each head's value adds to the logits of some tokens, [head, d_head, token]."""
+        return self._write(layer) @ self.unembed[:, tokens]
+
+    def factors(self, layer: int, head: int, circuit: str) -> tuple[Tensor, Tensor]:
+        """Two matrices, [token, d_head] and [d_head, token], whose product is the circuit.
+
+        Raises:
+            ValueError: queries and keys that pass a norm of their own.
+        """
+        if circuit == "ov":
+            return self.embedded @ self._read(layer, "W_V")[head], self._write(layer)[head] @ self.unembed
+        attention = self.model.raw.blocks[layer].attn
+        if any(getattr(attention, name, None) is not None for name in ("q_norm", "k_norm")):
+            raise ValueError(
+                "This model's queries and keys pass a norm of their own, so its weights alone do not say what a head "
+                "looks for. Choose the circuit ov."
+            )
+        queries, keys = self.embedded @ self._read(layer, "W_Q")[head], self.embedded @ self._read(layer, "W_K")[head]
+        return queries / queries.shape[1] ** 0.5, keys.T
+
+    def note(self, circuit: str) -> str:
+        """What these numbers leave out, as a sentence."""
+        common = "From the token embeddings alone: biases, the norms' scales and what lower layers add are left out"
+        return f"{common}." if circuit == "ov" else f"{common}, and positions too."
+
+    @cached_property
+    def _into_itself(self) -> Tensor:
+        """From what is unembedded back to what the same tokens embed, [d_model, d_model]."""
+        return self.unembed @ self.embedded
+
+    def _norm(self, owner: Any, name: str, called: str) -> Callable[[Tensor], Tensor]:
+        """What a norm does to rows [..., d_model] but for its scale and bias: centre, if it does, and gain."""
+        norm = getattr(owner, name, None)
+        if norm is None:
+            return lambda rows: rows
+        dtype = next(iter(self.model.raw.parameters())).dtype
+        probe = torch.linspace(-1, 1, self.model.d_model, device=self.model.device) + 0.1
+        found = Frozen.of(lambda rows: norm(rows.to(dtype)[None])[0], probe.to(dtype).float(), called)
+        return lambda rows: found.gain * (rows - rows.mean(-1, keepdim=True) if found.centres else rows)
+
+    def _read(self, layer: int, name: str) -> Tensor:
+        """What each head reads of the residual stream, the norm's gain folded in, [head, d_model, d_head]."""
+        block = self.model.raw.blocks[layer]
+        weight = getattr(block.attn, name).detach().float()
+        weight = weight.repeat_interleave(self.model.n_heads // len(weight), dim=0)
+        norm = self._norm(block, "ln1", f"the norm of layer {layer}")
+        folded = norm(torch.eye(self.model.d_model, device=weight.device))  # rows: what becomes of each unit vector
+        return folded @ weight
+
+    def _write(self, layer: int) -> Tensor:
+        """What each head adds to what is unembedded, the norms' gains folded in, [head, d_head, d_model]."""
+        block = self.model.raw.blocks[layer]
+        after = self._norm(block, "ln1_post", f"the norm after layer {layer}'s heads")
+        return self._final(after(block.attn.W_O.detach().float()))

@@ -1,0 +1,79 @@
+"""What a pattern by itself says of a head: does it look back by one, at the same token, at what came after it?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Measure:
+    """One score of heads.
+
+    Attributes:
+        label: its name for people.
+        help: its definition.
+        descending: whether the most remarkable head has the largest value.
+        unit: of what it is a number; empty for a share of attention.
+    """
+
+    label: str
+    help: str
+    descending: bool = True
+    unit: str = ""
+
+
+MEASURES = {
+    "previous_token": Measure("previous token", "attention to the position before, mean over destinations"),
+    "duplicate_token": Measure("duplicate token", "attention to earlier occurrences of the same token"),
+    "induction": Measure("induction", "attention to what came right after earlier occurrences of the same token"),
+    "first_token": Measure("first token", "attention to the first position: heads rest there"),
+    "entropy": Measure(
+        "entropy", "of the attention, in nats, mean over destinations: 0 looks at one place", False, "nats"
+    ),
+    "distance": Measure("distance", "how many tokens back it looks, mean over destinations", True, "tokens"),
+}
+
+
+def head_measures(pattern: Tensor | np.ndarray, ids: Sequence[int]) -> dict[str, np.ndarray]:
+    """Each of `MEASURES` for a layer's heads, [head], float32; NaN where the prompt has no place to measure it.
+
+    All are means over destinations, the first position left out: it can only look at itself. `duplicate_token` and
+    `induction` are means over the destinations whose token has occurred before, of the attention to all of the places.
+
+    Args:
+        pattern: [head, destination, source].
+        ids: the tokens, [position].
+    """
+    pattern = torch.as_tensor(pattern)
+    length = len(ids)
+    if length < 2:
+        return {name: np.full(len(pattern), np.nan, np.float32) for name in MEASURES}
+    tokens = torch.tensor(list(ids), device=pattern.device)
+    back = torch.arange(length, device=pattern.device)
+    distance = (back[:, None] - back).clamp(min=0).to(pattern.dtype)
+    same = (tokens[:, None] == tokens).tril(-1)  # [destination, source]: the same token, earlier
+    after = torch.zeros_like(same)
+    after[:, 1:] = same[:, :-1]
+    later = pattern[:, 1:]
+    made = {
+        "previous_token": later.diagonal(dim1=1, dim2=2).mean(-1),
+        "duplicate_token": _at(pattern, same),
+        "induction": _at(pattern, after),
+        "first_token": later[:, :, 0].mean(-1),
+        "entropy": torch.special.entr(later).sum(-1).mean(-1),
+        "distance": torch.einsum("hds,ds->hd", later, distance[1:]).mean(-1),
+    }
+    return {name: value.float().cpu().numpy() for name, value in made.items()}
+
+
+def _at(pattern: Tensor, places: Tensor) -> Tensor:
+    """Attention to some places [destination, source] of each destination that has one, summed; the mean over those."""
+    destination, source = places.nonzero(as_tuple=True)  # few of all
+    if not len(destination):
+        return pattern.new_full((len(pattern),), torch.nan)
+    return pattern[:, destination, source].sum(-1) / int(places.any(1).sum())

@@ -1,0 +1,277 @@
+"""What kind of head is it? Scores of every head, on random tokens that are repeated or on a text."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from ..head_table import HeadScores, Score
+from ..loading import load_model
+from ..recording import record
+from ..turn import Turn
+from .attention_patterns import refuse_missing
+from .head_circuits import Circuits
+from .head_measures import MEASURES, head_measures
+from .logit_lens import ids_of
+from .provenance import provenance
+from .repeated_tokens import checked_seeds, fitting_length, random_tokens, sequence
+
+if TYPE_CHECKING:
+    import pandas
+
+PAPER_TOKENS, PAPER_REPEATS = 25, 4
+ROLE_FROM = 0.5  # a previous-token head gives the position before more than half of its attention
+ABOVE = 2.0  # times the largest score that comes about by chance
+
+
+@dataclass(frozen=True)
+class ScoresStep:
+    """Some way into the scores: the result when all of it is there, and how many sequences are done."""
+
+    result: HeadScores | None
+    done: int
+    total: int
+    seconds_left: float | None
+
+
+def head_scores(model: Any, prompt: str | None = None, *, length: int = 50, seeds: int = 5) -> HeadScores:
+    """Scores of every head: what it looks at, and whether it copies.
+
+    With a prompt, its patterns alone are scored. Without one, random tokens are: each sequence is the token that begins
+    a text, `length` different random tokens, and the same again, so that no meaning can help. A share of attention is
+    a number from 0 to 1. Each is a mean over destinations, then over seeds.
+
+    previous_token: attention to the position before.
+    duplicate_token: attention to earlier occurrences of the same token.
+    induction: attention to what came right after earlier occurrences of the same token.
+    first_token: attention to the first position.
+    entropy: of the attention, in nats.
+    distance: how many tokens back a destination looks on average.
+    prefix_matching: as `induction`, on the data of Olsson et al. (2022, "In-context learning and induction heads",
+        arXiv:2209.11895, appendix "Head activation evaluators"): 25 random tokens, four times. For each token of the
+        second to fourth time, the attention to the tokens that followed it earlier, summed over the earlier times (the
+        appendix averages the entries; the sum keeps a head that divides its attention at 1).
+    copy: after the same appendix: does a head raise the logit of the token that it looks at? The value of each of the
+        25 tokens goes through the output matrix and the unembedding; its logits for the 25 tokens are centred, those
+        below zero dropped, and the share of the rest that falls on the token itself, weighted by the attention to it,
+        is brought from 0..1 to -1..1. NaN for a head that writes nothing.
+    copying: of the weights alone (Elhage et al. 2021, "A mathematical framework for transformer circuits"): the sum of
+        the eigenvalues of W_E W_V W_O W_U over the sum of their sizes, from -1 to 1; above 0, tokens raise themselves.
+        The norms' gains are folded in, their scales and all biases left out.
+
+    Args:
+        model: what `load_model` gives or takes.
+        prompt: a text, to score its patterns.
+        length: how many random tokens are repeated; fewer where the context is shorter.
+        seeds: how many random sequences are drawn.
+
+    Returns:
+        A `HeadScores`: `scores[name]` [layer, head]; `spread[name]`, the standard deviation over seeds, of those that
+        were measured on random tokens; `to_dataframe()` has one row a head.
+
+    Raises:
+        ValueError: a context or vocabulary that is too small, an empty or too long prompt.
+    """
+    result = deque(head_scores_steps(model, prompt, length=length, seeds=seeds), maxlen=1)[0].result
+    assert result is not None
+    return result
+
+
+def head_scores_steps(
+    model: Any, prompt: str | None = None, *, length: int = 50, seeds: int = 5
+) -> Iterator[ScoresStep]:
+    """`head_scores` in steps, one a sequence; the last has the result."""
+    model = load_model(model)
+    refuse_missing(model)
+    seeds, length = checked_seeds(seeds), fitting_length(model, length)
+    ids = None if prompt is None else ids_of(model, "prompt", prompt)
+    began = time.perf_counter()
+    measured: list[dict[str, np.ndarray]] = []
+    total = seeds + 1 if ids is None else 1
+    notes: list[str] = []
+    with Turn(model) as turn:
+        weights: dict[str, np.ndarray] = {}
+        if ids is not None:
+            measured.append(_on(turn, ids))
+        for seed in range(seeds if ids is None else 0):
+            rng = np.random.default_rng(seed)
+            tokens = random_tokens(model, length, rng)
+            measured.append({**_on(turn, sequence(model, tokens, tokens)), **_of_the_paper(turn, rng)})
+            left = (time.perf_counter() - began) / len(measured) * (total - len(measured))
+            yield ScoresStep(None, len(measured), total, left)
+        if ids is None:
+            weights, notes = _copying(turn)
+        said = provenance(turn)
+    warnings = said.pop("warnings")
+    every = {name: np.stack([one[name] for one in measured]) for name in measured[0]}
+    result = HeadScores(
+        params={"prompt": prompt, "length": None if prompt is not None else length, "seeds": len(measured)},
+        layers=list(range(model.n_layers)),
+        heads=list(range(model.n_heads)),
+        scores={**{name: part.mean(0) for name, part in every.items()}, **weights},
+        spread={name: part.std(0, ddof=1) for name, part in every.items()} if len(measured) > 1 else {},
+        about={name: ABOUT[name] for name in [*every, *weights]},
+        warnings=warnings + notes,
+        provenance={**said, "seconds": time.perf_counter() - began},
+    )
+    yield ScoresStep(result, total, total, 0.0)
+
+
+def _score(label: str, help: str, descending: bool = True, unit: str = "") -> Score:
+    return Score(label=label, help=help, descending=descending, unit=unit)
+
+
+ABOUT: dict[str, Score] = {
+    **{name: _score(one.label, one.help, one.descending, one.unit) for name, one in MEASURES.items()},
+    "prefix_matching": _score(
+        "prefix matching", "attention to what followed the token in earlier repeats of 25 tokens"
+    ),
+    "copy": _score("copy", "share of what it raises that falls on the token it looks at, from \u22121 to 1"),
+    "copying": _score("copying (OV)", "eigenvalues of its OV circuit: above 0, tokens raise themselves"),
+}
+
+
+def patterns_of(turn: Turn, ids: Sequence[int]) -> list[torch.Tensor]:
+    """The patterns of a sequence, [head, destination, source] a layer, float32."""
+    model = turn.model
+    names = [model.hook_name("pattern", layer) for layer in range(model.n_layers)]
+    [run] = record(turn, [ids], names, [[]])
+    return [run.activations[name].float() for name in names]
+
+
+def _on(turn: Turn, ids: list[int]) -> dict[str, np.ndarray]:
+    """What the patterns say of every head, [layer, head]."""
+    layers = [head_measures(pattern, ids) for pattern in patterns_of(turn, ids)]
+    return {name: np.stack([one[name] for one in layers]) for name in MEASURES}
+
+
+def _of_the_paper(turn: Turn, rng: np.random.Generator) -> dict[str, np.ndarray]:
+    """`prefix_matching` and `copy`, [layer, head]."""
+    model = turn.model
+    count = min(PAPER_TOKENS, (model.n_ctx - 1) // PAPER_REPEATS)
+    if count < 2:
+        return {}
+    tokens = random_tokens(model, count, rng)
+    repeated = sequence(model, *[tokens] * PAPER_REPEATS)
+    begin = len(repeated) - count * PAPER_REPEATS
+    prefix = []
+    for pattern in patterns_of(turn, repeated):
+        onto = torch.zeros(pattern.shape[1:], device=pattern.device)
+        for destination in range(begin + count, len(repeated)):
+            onto[destination, list(range(destination - count + 1, begin, -count))] = 1
+        prefix.append((pattern * onto)[:, begin + count :].sum(-1).mean(-1).cpu().numpy())
+    return {"prefix_matching": np.stack(prefix), **_copy(turn, tokens)}
+
+
+def _copy(turn: Turn, tokens: list[int]) -> dict[str, np.ndarray]:
+    model = turn.model
+    try:
+        circuits = Circuits(model)
+    except ValueError:  # said once, by `_copying`
+        return {}
+    ids = sequence(model, tokens)
+    begin = len(ids) - len(tokens)
+    names = [model.hook_name(name, layer) for name in ("pattern", "v") for layer in range(model.n_layers)]
+    [run] = record(turn, [ids], names, [[]])
+    made = []
+    for layer in range(model.n_layers):
+        pattern = run.activations[model.hook_name("pattern", layer)].float()[:, begin:, begin:]
+        value = run.activations[model.hook_name("v", layer)].float()[begin:]  # [source, kv head, d_head]
+        value = value.repeat_interleave(model.n_heads // value.shape[1], dim=1)
+        logits = torch.einsum("she,hev->hsv", value, circuits.written(layer, tokens))
+        raised = (logits - logits.mean(-1, keepdim=True)).clamp(min=0)
+        total = raised.sum(-1)  # [head, source]
+        itself = raised.diagonal(dim1=1, dim2=2) / total.clamp(min=1e-30)
+        looked = pattern.sum(1) * (total > 0)  # a source whose value is nothing raises nothing
+        share = (looked * itself).sum(-1) / looked.sum(-1)  # NaN for a head that raises nothing at all
+        made.append((2 * share - 1).cpu().numpy())
+    return {"copy": np.stack(made)}
+
+
+def _copying(turn: Turn) -> tuple[dict[str, np.ndarray], list[str]]:
+    """`copying` [layer, head], or why there is none."""
+    try:
+        circuits = Circuits(turn.model)
+        return {"copying": np.stack([circuits.copying(layer) for layer in range(turn.model.n_layers)])}, []
+    except ValueError as problem:
+        return {}, [str(problem)]
+
+
+def induction_heads(model: Any, *, length: int = 40, seeds: int = 8) -> pandas.DataFrame:
+    """Which heads are induction heads: every head, by how much it looks at what came after the same token.
+
+    Each seed draws its own number of random tokens, near `length`, and repeats them: `induction` is the mean attention,
+    from each token of the second time, to the one that followed it the first time. What comes about without any
+    repetition is measured beside it: `baseline` is the attention to the same places where the second half is other
+    random tokens. Since the numbers of tokens differ, no head gets there by always looking equally far back. A head is
+    an induction head if its score is above twice the largest baseline of any head: what chance and position give the
+    luckiest head, and as much again for what the sequences drawn did not show. A head that gives the position before
+    more than half of its attention, in a layer below an induction head, is named a previous-token head: the induction
+    head needs what it writes (Olsson et al. 2022, arXiv:2209.11895).
+
+    Args:
+        model: what `load_model` gives or takes.
+        length: about how many tokens are repeated; fewer where the context is shorter.
+        seeds: how many sequences are drawn, 2 or more.
+
+    Returns:
+        One row a head, the largest induction score first: layer, head, role ("induction", "previous token" or ""),
+        induction and its spread (standard deviation over seeds), baseline, threshold (the same in all rows),
+        previous_token.
+
+    Raises:
+        ValueError: a context or vocabulary that is too small.
+    """
+    import pandas
+
+    model = load_model(model)
+    refuse_missing(model)
+    seeds, length = checked_seeds(seeds, 2), fitting_length(model, length)
+    repeated, fresh, before = [], [], []
+    with Turn(model) as turn:
+        for seed in range(seeds):
+            rng = np.random.default_rng(seed)
+            count = int(rng.integers(max(2, length // 2), length + 1))
+            drawn = random_tokens(model, 2 * count, rng)
+            first, other = drawn[:count], drawn[count:]
+            again = patterns_of(turn, sequence(model, first, first))
+            repeated.append(_following(again, count))
+            before.append(np.stack([layer.diagonal(-1, 1, 2).mean(-1).cpu().numpy() for layer in again]))
+            fresh.append(_following(patterns_of(turn, sequence(model, first, other)), count))
+    induction, baseline, previous = (np.mean(part, axis=0) for part in (repeated, fresh, before))
+    threshold = ABOVE * float(baseline.max())
+    layer, head = (index.ravel() for index in np.indices(induction.shape))
+    table = pandas.DataFrame(
+        {
+            "layer": layer,
+            "head": head,
+            "role": _roles(induction > threshold, previous > ROLE_FROM).ravel(),
+            "induction": induction.ravel(),
+            "spread": np.std(repeated, axis=0, ddof=1).ravel(),
+            "baseline": baseline.ravel(),
+            "threshold": threshold,
+            "previous_token": previous.ravel(),
+        }
+    )
+    return table.sort_values("induction", ascending=False, kind="stable", ignore_index=True)
+
+
+def _following(patterns: list[torch.Tensor], count: int) -> np.ndarray:
+    """Attention from each token of the second half to the one `count - 1` before it, mean, [layer, head]."""
+    return np.stack([layer.diagonal(-(count - 1), 1, 2)[:, -count:].mean(-1).cpu().numpy() for layer in patterns])
+
+
+def _roles(induces: np.ndarray, steps_back: np.ndarray) -> np.ndarray:
+    roles = np.full(induces.shape, "", object)
+    found = np.flatnonzero(induces.any(1))
+    if found.size:
+        below = np.arange(len(induces))[:, None] < found.max()
+        roles[steps_back & below] = "previous token"
+    roles[induces] = "induction"
+    return roles

@@ -1,0 +1,116 @@
+"""Random tokens, repeated: the text in which nothing but looking back can help."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from ..interventions import in_range
+from ..loading import load_model
+from ..model import LanguageModel
+from ..turn import Turn, of_this_thread
+
+if TYPE_CHECKING:
+    import pandas
+
+
+def random_tokens(model: LanguageModel, count: int, rng: np.random.Generator) -> list[int]:
+    """Ordinary tokens of the vocabulary, all different, drawn with equal chances.
+
+    Raises:
+        ValueError: a vocabulary with fewer ordinary tokens.
+    """
+    tokenizer = model.raw.tokenizer
+    special = {int(token) for token in tokenizer.all_special_ids}
+    ordinary = [token for token in range(min(len(tokenizer), int(model.raw.cfg.d_vocab))) if token not in special]
+    if len(ordinary) < count:
+        raise ValueError(f"This vocabulary has {len(ordinary)} ordinary tokens, and {count} different ones are drawn.")
+    return [ordinary[i] for i in rng.choice(len(ordinary), count, replace=False)]
+
+
+def sequence(model: LanguageModel, *parts: list[int]) -> list[int]:
+    """Tokens one after another, after the one that begins every text, if the model has one."""
+    begin = [] if model.bos is None else [model.bos[0]]
+    return [*begin, *(token for part in parts for token in part)]
+
+
+def fitting_length(model: LanguageModel, length: Any, times: int = 2) -> int:
+    """How many tokens are repeated: as many as asked, if the model's context holds them so many times.
+
+    Raises:
+        ValueError: fewer than 2, no whole number, or a context that is too short for any.
+    """
+    if isinstance(length, bool) or not hasattr(length, "__index__") or length < 2:
+        raise ValueError(f"length is how many random tokens are repeated, 2 or more, not {length!r}.")
+    most = (model.n_ctx - 1) // times
+    if most < 2:
+        raise ValueError(f"This model reads {model.n_ctx} tokens at once, too few to repeat random tokens.")
+    return min(int(length), most)
+
+
+def checked_seeds(seeds: Any, least: int = 1) -> int:
+    """Raise ValueError for a number of seeds that is none."""
+    if isinstance(seeds, bool) or not hasattr(seeds, "__index__") or not least <= seeds <= 1000:
+        raise ValueError(f"seeds is how many random sequences are drawn, {least} to 1000, not {seeds!r}.")
+    return int(seeds)
+
+
+def repeated_token_loss(
+    model: Any, ablate: Iterable[tuple[int, int]] = (), *, length: int = 50, seeds: int = 5
+) -> pandas.DataFrame:
+    """How well random tokens that come twice are predicted the second time, with some heads ablated.
+
+    The first time nothing can predict them; the second time a model that looks back can (Olsson et al. 2022,
+    arXiv:2209.11895). The tokens are the same for every choice of heads.
+
+    Args:
+        model: what `load_model` gives or takes.
+        ablate: heads (layer, head) whose output, z, is set to zero at all positions.
+        length: how many tokens are repeated; fewer where the context is shorter.
+        seeds: how many sequences are drawn.
+
+    Returns:
+        One row a seed: `first` and `second`, the mean loss of the tokens' first and second time, in nats. The first
+        token of the second time is not counted, since nothing tells that the repetition begins; nor is the very first
+        one, in a model without a token that begins a text.
+
+    Raises:
+        ValueError: a head that is not there, or a context that is too short.
+    """
+    import pandas
+
+    model = load_model(model)
+    model.refuse_training_mode()
+    heads = [
+        (in_range("layer", layer, model.n_layers), in_range("head", head, model.n_heads)) for layer, head in ablate
+    ]
+    length, seeds = fitting_length(model, length), checked_seeds(seeds)
+    rows = []
+    with Turn(model) as turn:
+        for seed in range(seeds):
+            tokens = random_tokens(model, length, np.random.default_rng(seed))
+            ids = sequence(model, tokens, tokens)
+            losses = turn.run(lambda ids=ids: _losses(model, ids, heads))
+            rows.append({"seed": seed, "first": losses[:-length].mean(), "second": losses[1 - length :].mean()})
+    return pandas.DataFrame(rows)
+
+
+def _losses(model: LanguageModel, ids: list[int], heads: list[tuple[int, int]]) -> np.ndarray:
+    """The loss of every token but the first, in nats."""
+
+    def without(head: int) -> Any:
+        def zero(value: torch.Tensor, hook: Any) -> torch.Tensor:
+            value = value.clone()
+            value[:, :, head] = 0
+            return value
+
+        return of_this_thread(zero)
+
+    hooks = [(model.hook_name("z", layer), without(head)) for layer, head in heads]
+    tokens = torch.tensor([ids], device=model.device)
+    with torch.no_grad(), model.raw.hooks(fwd_hooks=hooks):
+        logits = model.raw(tokens)[0, :-1].float()
+    return torch.nn.functional.cross_entropy(logits, tokens[0, 1:], reduction="none").cpu().numpy().astype(np.float64)

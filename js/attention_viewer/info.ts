@@ -1,0 +1,24 @@
+// What the menus offer: constant for one model.
+import type { MarkName } from "./marks";
+import type { ScaleName } from "./scale";
+
+interface Offer<Name extends string = string> {
+  name: Name;
+  label: string;
+  help: string;
+  reason?: string | null;
+}
+
+export interface AttentionInfo {
+  /** null where there are only arrays. */
+  model: object | null;
+  kinds: Offer[];
+  scales: Offer<ScaleName>[];
+  marks: Offer<MarkName>[];
+  actions: {
+    patch: Offer[];
+    patch_reason: string | null;
+    attribution_reason: string | null;
+    circuits_reason: string | null;
+  } | null;
+}

@@ -1,0 +1,418 @@
+"""The attention viewer: where every head looks, and what it does there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, get_args
+
+import numpy as np
+import traitlets
+
+from interp_backend.attention import QUANTITIES, Attention, Kind
+from interp_backend.attribution import Attribution
+from interp_backend.head_table import HeadPairs, HeadScores
+from interp_backend.loading import load_model
+from interp_backend.methods.activation_patching import activation_patching_steps
+from interp_backend.methods.attention_patterns import AttentionStep, attention_patterns_steps
+from interp_backend.methods.code import attention_code
+from interp_backend.methods.direct_logit_attribution import direct_logit_attribution_steps
+from interp_backend.methods.head_circuits import PairsStep, head_circuits_steps
+from interp_backend.methods.head_scores import ScoresStep, head_scores_steps
+from interp_backend.methods.logit_lens import ids_of
+from interp_backend.methods.top_tokens import likeliest_next
+from interp_backend.prompts import PromptPair
+from interp_backend.protocol import BadRequest, Request
+from interp_backend.results import Result, encode_array, finite_or_none
+
+from ._base import HookscopeWidget, progress
+from .attention_board import MARKS, SCALES, AttentionBoard, score_to_wire
+from .prompt_pair_editor import PromptPairEditor
+from .traits import PairTrait
+
+KINDS = {
+    "pattern": "the attention weights: where a head looks",
+    "value_weighted": "the weights times the length of what is brought from there",
+    "scores": "before the softmax",
+    "output_norm": "what each position adds to the length of the head's output",
+}
+
+
+class AttentionViewer(AttentionBoard, HookscopeWidget):
+    """Where every head looks: all of them small, some of them large, and the text they look at.
+
+    Args:
+        model: what `load_model` gives or takes.
+        prompt: a text, a PromptPair, or a PromptPairEditor whose pair is then followed.
+        kind, layers, heads, last: as in `interp_backend.attention_patterns`.
+        side: of a pair, "clean", "corrupt" or "difference".
+        scale: "linear", "log" or "row" (each destination by its own largest value).
+        sort: "layer", or the name of a score.
+        marks: lines to draw: "induction", "previous", "duplicate".
+        opened: heads to show large, [(layer, head), ...]; by default the one that most looks back.
+        layer_zero: "bottom" or "top".
+
+    Attributes:
+        result: the `Attention`, or None while the model still runs.
+        head_scores: the `HeadScores` on repeated random tokens, or None before they are asked for.
+        patch_result, attribution, pairs: the `Result`, `Attribution` and `HeadPairs` of the last actions, or None.
+        code: Python code of what is shown.
+        status, progress, error: how the run is doing.
+    """
+
+    _editor: PromptPairEditor | None = None
+
+    pair = PairTrait(allow_none=True, help="The two prompts, or None.")
+    prompt = traitlets.Unicode(None, allow_none=True, help="The one prompt, or None for a pair.").tag(sync=True)
+    kind = traitlets.Enum(list(get_args(Kind)), "pattern", help="What the values are.").tag(sync=True)
+    code = traitlets.Unicode(help="Python code of what is shown.").tag(sync=True)
+    head_patch = traitlets.Instance(dict, allow_none=True, help="One head patched.").tag(sync=True)
+    head_attribution = traitlets.Instance(dict, allow_none=True, help="What one head writes.").tag(sync=True)
+    head_circuits = traitlets.Instance(dict, allow_none=True, help="Pairs of tokens of one head.").tag(sync=True)
+
+    def __init__(
+        self,
+        model: Any,
+        prompt: str | PromptPair | PromptPairEditor,
+        *,
+        kind: Kind = "pattern",
+        layers: int | Sequence[int] | None = None,
+        heads: int | Sequence[int] | None = None,
+        last: int | None = None,
+        side: str | None = None,
+        scale: str = "linear",
+        sort: str = "layer",
+        marks: Sequence[str] = (),
+        opened: Sequence[Sequence[int]] = (),
+        layer_zero: str = "bottom",
+    ) -> None:
+        model = load_model(model)
+        editor = prompt if isinstance(prompt, PromptPairEditor) else None
+        shown = editor.pair if editor else prompt
+        self._layers, self._heads, self._last = layers, heads, last
+        self.head_scores: HeadScores | None = None
+        self.patch_result: Result | None = None
+        self.attribution: Attribution | None = None
+        self.pairs: HeadPairs | None = None
+        self._ready = False
+        one = isinstance(shown, str)
+        super().__init__(
+            model,
+            pair=None if one else shown,
+            prompt=shown if one else None,
+            kind=kind,
+            scale=scale,
+            sort=sort,
+            marks=list(marks),
+            opened=[list(head) for head in opened],
+            layer_zero=layer_zero,
+        )
+        self.side = side or ("prompt" if one else "clean")
+        self.info = self._menus()
+        self._ready = True
+        self._editor = editor
+        if editor is not None:
+            editor.observe(self._follow, "pair")
+        self.run()
+
+    def _menus(self) -> dict[str, Any]:
+        model, pair = self.model, self.pair
+        needs = "Patching needs two prompts: AttentionViewer(model, hs.PromptPair(...))."
+        answers = "Patching is measured by the answers: give the pair a clean and a corrupt answer."
+        both = pair is not None and pair.answers("clean") and pair.answers("corrupt")
+        return {
+            "model": model.describe(),
+            "kinds": [
+                {
+                    "name": kind,
+                    "label": kind.replace("_", " "),
+                    "help": f"{QUANTITIES[kind][0]}: {help}",
+                    "reason": None,
+                }
+                for kind, help in KINDS.items()
+            ],
+            "scales": [{"name": name, "label": label, "help": help} for name, label, help in SCALES],
+            "marks": [{"name": name, "label": label, "help": help} for name, label, help in MARKS],
+            "actions": {
+                "patch": [
+                    {"name": "z", "label": "z", "help": "what the head writes", "reason": model.why_not("z")},
+                    {
+                        "name": "pattern",
+                        "label": "pattern",
+                        "help": "where the head looks",
+                        "reason": model.why_not("pattern"),
+                    },
+                ],
+                "patch_reason": needs if pair is None else None if both else answers,
+                "attribution_reason": None,
+                "circuits_reason": None,
+            },
+        }
+
+    def close(self) -> None:
+        """Close the widget: it stops what it was running, and following its editor."""
+        if self._editor is not None:
+            self._editor.unobserve(self._follow, "pair")
+            self._editor = None
+        super().close()
+
+    def _follow(self, change: Any) -> None:
+        self.pair = change["new"]
+
+    # What users call
+
+    def run(self) -> None:
+        """Run the prompt again, as the traits describe."""
+        self._look(self._new_id())
+
+    def measure(self) -> None:
+        """Score all heads on repeated random tokens; `head_scores` has them after `wait()`, and `sort` knows them."""
+        self._measure(self._new_id())
+
+    # Traits
+
+    def _known_sides(self) -> list[str]:
+        return ["prompt"] if self.pair is None else ["clean", "corrupt", "difference"]
+
+    def scores_of(self, result: Attention) -> list[dict[str, Any]]:
+        """Those of the prompt; of random tokens too, once they were measured."""
+        made, table = super().scores_of(result), self.head_scores
+        if table is None:
+            return made
+        where = np.ix_(result.layers, result.heads)
+        for name, part in table.scores.items():
+            spread = table.spread[name][where] if name in table.spread else None
+            made.append(score_to_wire(f"random:{name}", table.about[name], "random", part[where], spread))
+        return made
+
+    @traitlets.observe("pair", "prompt", "kind")
+    def _on_change(self, change: Any) -> None:
+        if not self._ready:
+            return
+        if change["name"] in ("pair", "prompt"):
+            self._other_prompt(change["name"])
+        self._look(self._new_id())
+
+    def _other_prompt(self, changed: str) -> None:
+        """What belonged to the one that was shown goes."""
+        ready, self._ready = self._ready, False
+        try:
+            if changed == "pair" and self.pair is not None:
+                self.prompt = None
+            elif changed == "prompt" and self.prompt is not None:
+                self.pair = None
+            self._last = None
+            self.info = self._menus()
+        finally:
+            self._ready = ready
+
+    # Requests
+
+    def _answer(self, request: Request) -> None:
+        params = request.params
+        try:
+            if request.method == "attention":
+                self._choose(request)
+            elif request.method == "show":
+                if self.pair is not None:
+                    raise ValueError("This view shows a pair: change it in its editor, or set .pair.")
+                self._ready, self.prompt = False, params.text
+                self._ready = True
+                self._other_prompt("prompt")
+                self._look(request.id)
+            elif request.method == "head_scores":
+                self._measure(request.id)
+            elif request.method == "patch_head":
+                self._patch(request.id, params.layer, params.head, params.activation)
+            elif request.method == "attribute_head":
+                self._attribute(request.id, params)
+            elif request.method == "head_circuits":
+                self._circuits(request.id, params)
+            else:
+                super()._answer(request)
+        except BadRequest:
+            raise
+        except (ValueError, traitlets.TraitError) as problem:
+            raise BadRequest(str(problem), None, request.id) from None
+
+    def _choose(self, request: Request) -> None:
+        kind, last = request.params.kind, request.params.last
+        self._last = self._last if last is None else last
+        self._ready, self.kind = False, self.kind if kind is None else kind
+        self._ready = True
+        self._look(request.id)
+
+    # What runs
+
+    @property
+    def _prompt(self) -> str | PromptPair:
+        return self.pair if self.pair is not None else self.prompt or ""
+
+    def _look(self, id: str) -> None:
+        steps = partial(
+            attention_patterns_steps,
+            self.model,
+            self._prompt,
+            self.kind,
+            layers=self._layers,
+            heads=self._heads,
+            last=self._last,
+        )
+        self.progress = progress(0, 0)
+        self._submit(id, steps, partial(self._on_step, id))
+
+    def _on_step(self, id: str, step: AttentionStep) -> None:
+        self.progress = progress(step.done, step.total, step.seconds_left)
+        if step.result is None:
+            return
+        self.head_patch = self.head_attribution = self.head_circuits = None
+        self.patch_result = self.attribution = self.pairs = None
+        self.result = None  # what is set next is about the coming result
+        if self.side not in self._sides(step.result):
+            self.side = self._sides(step.result)[0]
+        self.show(id, step.result)
+        self.code = attention_code(self.model.code, step.result.params)
+
+    def _measure(self, id: str) -> None:
+        def show(step: ScoresStep) -> None:
+            self.head_scores = step.result
+            if self.result is not None:
+                self.scores = self.scores_of(self.result)
+
+        self._submit_aside(id, partial(head_scores_steps, self.model), show)
+
+    def _patch(self, id: str, layer: int, head: int, activation: str) -> None:
+        self._shown().index_of(layer, head)
+        if self.pair is None:
+            raise ValueError("Patching needs two prompts: AttentionViewer(model, hs.PromptPair(...)).")
+        steps = partial(_patch_steps, self.model, self.pair, layer, head, activation)
+
+        def show(step: _PatchStep) -> None:
+            assert step.result is not None and step.whole is not None
+            self.patch_result = step.result
+            self.head_patch = _patched(layer, head, activation, step.result, step.whole)
+
+        self._submit_aside(id, steps, show)
+
+    def _attribute(self, id: str, params: Any) -> None:
+        layer, head = params.layer, params.head
+        self._shown().index_of(layer, head)
+        last, model, prompt = self._last, self.model, self._prompt
+
+        def steps() -> Iterator[Any]:
+            answer: Any = params.answer
+            if answer is None and not (isinstance(prompt, PromptPair) and prompt.answers("clean")):
+                text = prompt if isinstance(prompt, str) else prompt.clean
+                answer = likeliest_next(model, ids_of(model, "prompt", text, last))
+            yield from direct_logit_attribution_steps(
+                model, prompt, answer, params.wrong_answer, unit="head", by_source=True, last=last
+            )
+
+        def show(step: Any) -> None:
+            self.attribution = step.result
+            self.head_attribution = _attributed(layer, head, step.result)
+
+        self._submit_aside(id, steps, show)
+
+    def _circuits(self, id: str, params: Any) -> None:
+        result = self._shown()
+        result.index_of(params.layer, params.head)
+        text = result.sides["clean" if self.side == "difference" else self.side].text
+        steps = partial(
+            head_circuits_steps,
+            self.model,
+            params.layer,
+            params.head,
+            params.circuit,
+            prompt=text if params.tokens == "prompt" else None,
+            last=self._last,
+        )
+
+        def show(step: PairsStep) -> None:
+            assert step.result is not None
+            self.pairs = made = step.result
+            self.head_circuits = {
+                "layer": params.layer,
+                "head": params.head,
+                "circuit": params.circuit,
+                "tokens": params.tokens,
+                "pairs": [{"source": p.source, "target": p.target, "value": p.value} for p in made.pairs],
+                "lowest": [{"source": p.source, "target": p.target, "value": p.value} for p in made.lowest],
+                "note": made.note,
+                "copying": made.copying,
+            }
+
+        self._submit_aside(id, steps, show)
+
+
+# One head patched
+
+
+@dataclass(frozen=True)
+class _PatchStep:
+    """Some way into it: once it is over, the effects by position, and that of all positions at once."""
+
+    result: Result | None
+    whole: Result | None
+    done: int
+    total: int
+    seconds_left: float | None
+
+
+def _patch_steps(model: Any, pair: PromptPair, layer: int, head: int, activation: str) -> Iterator[_PatchStep]:
+    """Denoising of one head: at all positions at once, then at each by itself."""
+    asked = {"activation": activation, "layers": [layer], "heads": [head]}
+    whole = None
+    for step in activation_patching_steps(model, pair, axes=("layer", "head"), **asked):
+        whole = step.result
+        yield _PatchStep(None, None, 0, 1, step.seconds_left)
+    for step in activation_patching_steps(model, pair, axes=("layer", "head", "position"), **asked):
+        over = step.result if step.result.complete else None
+        yield _PatchStep(over, whole, step.done, step.total, step.seconds_left)
+
+
+def _patched(layer: int, head: int, activation: str, by_position: Result, whole: Result) -> dict[str, Any]:
+    return {
+        "layer": layer,
+        "head": head,
+        "activation": activation,
+        "label": by_position.metric_label,
+        "scale_text": by_position.scale_text,
+        "direction": by_position.params["direction"],
+        "tokens": by_position.labels["position"],
+        "effects": encode_array(np.ascontiguousarray(by_position.normalized[0, 0])),
+        "state": encode_array(np.ascontiguousarray(by_position.state[0, 0])),
+        "all": finite_or_none(float(whole.normalized[0, 0])),
+        "warnings": by_position.provenance.get("warnings", []),
+    }
+
+
+def _attributed(layer: int, head: int, found: Attribution) -> dict[str, Any]:
+    """What one head adds to the answer, in each prompt."""
+    heads = found.kind == found.kinds.index("head")
+    here = int(np.flatnonzero(heads & (found.layer == layer) & (found.index == head))[0])
+    sides = {}
+    for name, side in found.sides.items():
+        sizes = np.abs(side.values)
+        sides[name] = {
+            "value": float(side.values[here]),
+            "total": float(side.total),
+            "rank": 1 + int((sizes[heads] > sizes[here]).sum()),
+            "of": int(heads.sum()),
+            "position": side.position,
+            "tokens": side.tokens,
+            "by_source": None
+            if side.by_source is None
+            else encode_array(np.ascontiguousarray(side.by_source[layer, head])),
+        }
+    return {
+        "layer": layer,
+        "head": head,
+        "quantity": found.quantity,
+        "answer": found.params["answer"],
+        "wrong_answer": found.params["wrong_answer"],
+        "note": found.note,
+        "sides": sides,
+        "warnings": found.warnings,
+    }

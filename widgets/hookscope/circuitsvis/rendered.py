@@ -1,0 +1,92 @@
+"""Widgets as HTML that needs nothing else: what CircuitsVis's `RenderedHTML` offers, also without a notebook.
+
+The HTML is one frame that holds a whole page (`srcdoc`): the data as inert JSON and our script, allowed by its hash
+alone. A frame, because it also works where HTML is put in by `innerHTML`, which starts no script of its own; because
+the styles and scripts of two pages don't meet; and because the policy of the page in it forbids whatever a token's
+text could try. The script fits the frame to its view, and its colours to the page around it (js/circuitsvis/frame.ts).
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import html
+import json
+from typing import Any
+
+from .._base import STATIC, View
+from ..report import _state
+
+_FRAME = """<iframe class="hookscope-frame" title="{title}" srcdoc="{page}"
+  style="display: block; width: 100%; height: 420px; margin: 0; border: 0"></iframe>
+"""
+
+_PAGE = """<!doctype html>
+<html lang="en">
+<meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy"
+  content="default-src 'none'; script-src 'sha256-{digest}'; style-src 'unsafe-inline'; img-src data:">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{title}</title>
+<style>main#hookscope-views {{ max-width: none; padding: 0 }} p:empty {{ display: none }}</style>
+<main id="hookscope-views"></main>
+<script type="application/json" id="hookscope-page">{state}</script>
+<script type="module">{script}</script>
+</html>
+"""
+
+
+class RenderedHTML(View):
+    """A widget that is also HTML, as CircuitsVis's are: self-contained, without the network, without a kernel."""
+
+    bundle = ""  # the name under which the page's script knows its view
+    title = ""
+
+    def _repr_html_(self) -> str:
+        """The HTML, with all of the data in it."""
+        page = _page(self.title, self.bundle, self._page_state())
+        return _FRAME.format(title=html.escape(self.title), page=html.escape(page))
+
+    def __html__(self) -> str:
+        """The same, for tools that ask for it so."""
+        return self._repr_html_()
+
+    def __str__(self) -> str:
+        return self._repr_html_()
+
+    def show_code(self) -> str:
+        """The same: CircuitsVis gives HTML here that loads its script from a CDN."""
+        return self._repr_html_()
+
+    @property
+    def local_src(self) -> str:
+        """The same, under a name of CircuitsVis's `RenderedHTML`."""
+        return self._repr_html_()
+
+    @property
+    def cdn_src(self) -> str:
+        """The same: nothing here comes from a CDN."""
+        return self._repr_html_()
+
+    def _ipython_display_(self) -> None:
+        # IPython would put the HTML into the notebook beside the widget: a second copy, of some 300 KB.
+        from IPython.display import display
+
+        data, metadata = self._repr_mimebundle_() or ({"text/plain": repr(self)}, {})
+        display(data, metadata=metadata, raw=True)
+
+    def _page_state(self) -> dict[str, Any]:
+        """The traits as a page gets them."""
+        return _state(self)
+
+
+def _page(title: str, bundle: str, state: dict[str, Any]) -> str:
+    script = (STATIC / "report.js").read_text("utf-8")
+    digest = base64.b64encode(hashlib.sha256(script.encode("utf-8")).digest()).decode("ascii")
+    page = {"schema_version": 1, "title": "", "views": [{"widget": bundle, "caption": "", "state": state}]}
+    return _PAGE.format(
+        digest=digest,
+        title=html.escape(title),
+        state=json.dumps(page, allow_nan=False).replace("<", "\\u003c"),
+        script=script,
+    )

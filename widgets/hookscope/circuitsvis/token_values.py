@@ -1,0 +1,121 @@
+"""The widget behind all figures of tokens and their values."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+import traitlets
+
+from interp_backend import protocol
+from interp_backend.protocol import BadRequest, Request
+
+from .._base import STATIC
+from .rendered import RenderedHTML
+
+# Of numbers and of parts: of more, a view asks for the parts that it shows.
+MOST_NUMBERS = 1_000_000
+MOST_PARTS = 20_000
+
+# What a view can be set to; what does not apply to a figure means nothing there.
+CHOICES: dict[str, tuple[type, ...]] = {
+    "first": (int,),  # the layer, or what the first menu calls so
+    "second": (int,),  # the neuron
+    "start": (int,),  # the first sample, or the first column, that is shown
+    "count": (int,),  # how many of them
+    "k": (int,),
+    "filter": (str,),
+    "scale": (str,),
+    "column": (int,),
+    "low": (int, float, type(None)),
+    "high": (int, float, type(None)),
+}
+
+
+class Parts:
+    """The parts of a figure, by two indices: made one by one, as a view or a page needs them.
+
+    Args:
+        shape: how many there are, by first and by second index.
+        size: how many numbers are in all of them.
+        make: makes one, as JSON.
+    """
+
+    def __init__(self, shape: tuple[int, int], size: int, make: Callable[[int, int], dict[str, Any]]) -> None:
+        self.shape, self._make = shape, make
+        self.small = size <= MOST_NUMBERS and shape[0] * shape[1] <= MOST_PARTS
+
+    def one(self, first: int, second: int) -> dict[str, Any]:
+        if not (0 <= first < self.shape[0] and 0 <= second < self.shape[1]):
+            raise ValueError(f"There is no part {first}, {second}: there are {self.shape[0]} × {self.shape[1]}.")
+        return self._make(first, second)
+
+    def all(self) -> list[list[dict[str, Any]]]:
+        return [[self._make(first, second) for second in range(self.shape[1])] for first in range(self.shape[0])]
+
+
+class TokenValues(RenderedHTML):
+    """Tokens and their values: what the functions of this package return, except those of attention.
+
+    Attributes:
+        figure: what is shown, as JSON.
+        chosen: what the menus are set to, such as `{"first": 3, "second": 12}`; what is left out is as at first.
+        selection: the token that was clicked, such as `{"token": 4}` or `{"sample": 1, "token": 4}`, or None.
+    """
+
+    _esm = STATIC / "circuitsvis.js"
+    bundle = "circuitsvis"
+    set_by_view: ClassVar[frozenset[str]] = frozenset({"selection", "chosen"})
+
+    figure = traitlets.Dict(help="What is shown.").tag(sync=True)
+    chosen = traitlets.Dict(help="What the menus are set to.").tag(sync=True)
+
+    def __init__(self, figure: dict[str, Any], parts: Parts | None = None, chosen: dict[str, Any] | None = None):
+        self._parts = parts
+        self.title = str(figure["title"])
+        whole = parts.all() if parts is not None and parts.small else None
+        super().__init__(figure=figure if parts is None else {**figure, "parts": whole}, chosen=chosen or {})
+
+    def __repr__(self) -> str:
+        return f"<hookscope.circuitsvis: {self.title.lower()}>"
+
+    def _page_state(self) -> dict[str, Any]:
+        state = super()._page_state()
+        if self._parts is None or self._parts.small:
+            return state
+        return {**state, "figure": {**state["figure"], "parts": self._parts.all()}}  # where no kernel can be asked
+
+    def _answer(self, request: Request) -> None:
+        if request.method != "figure_part" or self._parts is None:
+            super()._answer(request)
+            return
+        first, second = request.params.first, request.params.second
+        try:
+            part = self._parts.one(first, second)
+        except ValueError as problem:
+            raise BadRequest(str(problem), None, request.id) from None
+        self.send(protocol.event(request.id, "figure_part", first=first, second=second, part=part))
+        self.send(protocol.event(request.id, "result"))
+
+    @traitlets.validate("chosen")
+    def _valid_chosen(self, proposal: Any) -> dict[str, Any]:
+        for name, value in proposal["value"].items():
+            types = CHOICES.get(name)
+            if types is None:
+                raise traitlets.TraitError(f"There is no choice {name!r}; there are {', '.join(CHOICES)}.")
+            if (
+                not isinstance(value, types)
+                or isinstance(value, bool)
+                or (isinstance(value, int) and abs(value) > 2**53)
+            ):
+                raise traitlets.TraitError(f"The choice {name!r} can't be {value!r}.")
+        return proposal["value"]
+
+    @traitlets.validate("selection")
+    def _valid_selection(self, proposal: Any) -> dict[str, int] | None:
+        selection = proposal["value"]
+        known = selection is None or set(selection) in ({"token"}, {"sample", "token"}, {"row", "column"})
+        whole = known and all(type(index) is int and index >= 0 for index in (selection or {}).values())
+        if not whole:
+            raise traitlets.TraitError(f'There is no token {selection}. Give {{"token": 4}} or None.')
+        return selection

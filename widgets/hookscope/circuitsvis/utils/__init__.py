@@ -1,0 +1,1 @@
+"""Where CircuitsVis keeps `RenderedHTML`."""
