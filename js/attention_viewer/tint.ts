@@ -36,6 +36,7 @@ export function useTint(
       if (drawn.current[2 * i] !== ground) {
         style.background = ground < 0 ? "" : colors.fill(ground);
         style.color = ground < 0 ? "" : colors.ink(ground);
+        style.setProperty("--hs-ink", style.color);
       }
       if (drawn.current[2 * i + 1] !== line) style.borderColor = line < 0 ? "" : colors.fill(line);
       drawn.current[2 * i] = ground;

@@ -441,6 +441,14 @@ def test_the_frame_is_as_high_as_its_view_and_on_its_page_s_ground(offline_pages
     assert [tall[0], low[0]] == [tall[1], low[1]]
 
 
+def test_html_in_a_file_without_a_head_works(offline_pages, tmp_path: Path):
+    page, file = offline_pages[1], tmp_path / "figure.html"
+    file.write_text(str(cv.tokens.colored_tokens(["naïve", " 東京"], [1, 2])), "utf-8")
+    page.goto(file.as_uri())
+    view = page.frame_locator("iframe").locator(".hs-root")
+    expect(view.locator("[data-token]")).to_have_text(["naïve", "␣東京"])
+
+
 FIGURES = {
     "tokens": lambda: cv.tokens.colored_tokens(TEXT, [*VALUES[:-1], np.nan]),
     "columns": lambda: cv.tokens.visualize_model_performance(IDS, TEXT, LOGITS),

@@ -387,6 +387,7 @@ def test_html_is_whole_and_allows_its_own_script_alone():
     figure = cv.tokens.colored_tokens(["</script><script>alert(1)</script>", '"'], [1, 2])
     page = page_of(figure)
     assert figure._repr_html_() == figure.__html__() == figure.show_code() == figure.local_src == figure.cdn_src
+    assert str(figure).isascii()  # a file that doesn't say how it is encoded shows it all the same
     assert page.count("</script>") == 2
     script = re.search(r'<script type="module">(.*)</script>', page, re.S)[1]
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()

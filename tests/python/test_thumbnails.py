@@ -29,14 +29,14 @@ def along(value, scale, low, high, row):
 def by_hand(values, masked, scale, low, high, size, signed):
     """Codes, not rounded, [layer, head, size, size]: a set each, of those entries that could be the one shown."""
     layers, heads, length, _ = values.shape
-    made = np.empty((layers, heads, size, size), object)
+    made, plain = np.empty((layers, heads, size, size), object), values.tolist()
     for layer, head, i, j in np.ndindex(made.shape):
         destinations = range(floor(i * length / size), floor((i + 1) * length / size))
         sources = range(floor(j * length / size), floor((j + 1) * length / size))
         entries = [(d, s) for d in destinations for s in sources if not masked[layer, d, s]]
         numbers = []
         for d, s in entries:
-            row = [float(v) for v in values[layer, head, d] if not np.isnan(v)]
+            row = [v for v in plain[layer][head][d] if v == v]  # numbers
             if not np.isnan(values[layer, head, d, s]):
                 t, weight = along(float(values[layer, head, d, s]), scale, low, high, row)
                 numbers.append((weight, 125 + 125 * t if signed else 250 * t))
@@ -80,7 +80,7 @@ def heads_of(draw):
 NOTHING_IN_A_ROW = (np.zeros((1, 1, 2, 2), np.float32), np.zeros((1, 2, 2), np.uint8), -1.0, 1.0, 2)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 @example((*NOTHING_IN_A_ROW, True), "row")
 @example((*NOTHING_IN_A_ROW, False), "row")
 @example((*NOTHING_IN_A_ROW, True), "log")
@@ -98,12 +98,12 @@ def test_equals_a_loop(given_, scale):
 @pytest.mark.parametrize("scale", ["linear", "log", "row"])
 def test_equals_a_loop_at_the_sizes_that_are_sent(scale, signed):
     rng = np.random.default_rng(3)
-    length, size = 150, size_for(150, 10**6)
+    length, size = 75, size_for(75, 10**6)
     assert size == SMALLEST
-    values = (rng.random((1, 2, length, length)) ** 12).astype(np.float32)
+    values = (rng.random((1, 1, length, length)) ** 12).astype(np.float32)
     values = values - values.transpose(0, 1, 3, 2) if signed else values
     masked = np.triu(np.ones((1, length, length), np.uint8), 1)
-    masked[0][np.tril_indices(length, -40)] = 1  # a window
+    masked[0][np.tril_indices(length, -30)] = 1  # a window
     values[:, :, masked[0] == 1] = np.nan
     found = thumbnails(values, masked, scale, -1.0, 1.0, size, signed)
     assert_codes(found, by_hand(values, masked, scale, -1.0, 1.0, size, signed))

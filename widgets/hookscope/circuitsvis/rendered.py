@@ -45,7 +45,9 @@ class RenderedHTML(View):
     def _repr_html_(self) -> str:
         """The HTML, with all of the data in it."""
         page = _page(self.title, self.bundle, self._page_state())
-        return _FRAME.format(title=html.escape(self.title), page=html.escape(page))
+        frame = _FRAME.format(title=html.escape(self.title), page=html.escape(page))
+        # A file that doesn't say how it is encoded must not change the script under its hash.
+        return frame.encode("ascii", "xmlcharrefreplace").decode("ascii")
 
     def __html__(self) -> str:
         """The same, for tools that ask for it so."""

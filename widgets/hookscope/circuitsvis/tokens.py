@@ -102,7 +102,7 @@ def _log_sum_exp(row: np.ndarray) -> float:
 
 def _columns(title: str, tokens: list[str], values: np.ndarray, labels: Sequence[str] | None) -> TokenValues:
     same_count(tokens, len(values), "rows of values")
-    names = [str(label) for label in labels] if labels is not None and len(labels) else None
+    names = [str(label) or str(i) for i, label in enumerate(labels)] if labels is not None and len(labels) else None
     if names is not None and len(names) != values.shape[1]:
         raise ValueError(f"There are {len(names)} labels for {values.shape[1]} values a token; give one for each.")
     return TokenValues(
