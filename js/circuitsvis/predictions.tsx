@@ -21,14 +21,21 @@ interface Predictions {
   k: number;
   top: Numbers;
   tokens: Int32Array;
-  /** How far above FAINT each is: what colours. */
-  strengths: Numbers;
 }
 
 export function PredictionsView({ model, figure }: FigureProps<PredictionsFigure>) {
   const found = useMemo(() => decodePredictions(figure), [figure]);
   const tokens = useMemo(() => figure.tokens.slice(1), [figure]);
-  const shade = useShade(0, -FAINT);
+  const scale = useShade(0, -FAINT);
+  // By how far each is above FAINT.
+  const shade = useMemo(() => {
+    const above = (value: number) => (Number.isNaN(value) ? value : Math.max(0, value - FAINT));
+    return {
+      ...scale,
+      fill: (value: number) => scale.fill(above(value)),
+      ink: (value: number) => scale.ink(above(value)),
+    };
+  }, [scale]);
   const reading = useReading(model);
   const place = usePlace(reading, () => tokens);
   const rows = () => [
@@ -51,7 +58,7 @@ export function PredictionsView({ model, figure }: FigureProps<PredictionsFigure
       ) : (
         <div class="hs-cv-beside">
           <div>
-            <ReadOut shade={shade} shift={FAINT}>
+            <ReadOut shade={scale} shift={FAINT}>
               {place ? (
                 <TokenWords text={figure.tokens[place.token] ?? ""}>
                   <span class="hs-muted">is followed by</span>{" "}
@@ -63,7 +70,7 @@ export function PredictionsView({ model, figure }: FigureProps<PredictionsFigure
                 <span class="hs-muted">Hover over a token to read what was expected; click to keep it.</span>
               )}
             </ReadOut>
-            <TokenText label="Tokens" {...{ tokens, shade, reading }} values={found.strengths} />
+            <TokenText label="Tokens" {...{ tokens, shade, reading }} values={found.log_probs} />
           </div>
           <Expected figure={figure} found={found} position={place?.token ?? null} />
         </div>
@@ -73,14 +80,12 @@ export function PredictionsView({ model, figure }: FigureProps<PredictionsFigure
 }
 
 function decodePredictions(figure: PredictionsFigure): Predictions {
-  const log_probs = decodeNumbers(figure.log_probs);
   return {
-    log_probs,
+    log_probs: decodeNumbers(figure.log_probs),
     ranks: decodeInts(figure.ranks),
-    k: figure.top_log_probs.shape.at(-1) === undefined ? 0 : (figure.top_tokens.shape[1] ?? 0),
+    k: figure.top_tokens.shape[1] ?? 0,
     top: decodeNumbers(figure.top_log_probs),
     tokens: decodeInts(figure.top_tokens),
-    strengths: log_probs.map((value) => Math.max(0, value - FAINT)),
   };
 }
 

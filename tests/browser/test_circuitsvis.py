@@ -32,7 +32,7 @@ SAMPLES = [TEXT[:3], TEXT[2:7], TEXT[5:]]
 ACTIVATIONS = [RNG.normal(size=(len(sample), 2, 3)).astype(np.float32) for sample in SAMPLES]
 LOGITS = torch.tensor(RNG.normal(size=(1, len(TEXT), 20)) * 3)
 IDS = torch.arange(len(TEXT))[None]
-HOSTILE = ["</script><script>alert(1)</script>", "<img/src=x/onerror=alert(2)>", "<b>bold</b>", "&lt;"]
+HOSTILE = ["</script><script>alert(1)</script>", '<img/src="x"onerror=alert(2)>', "<b>bold</b>", "&lt;"]
 
 # What CircuitsVis's own tests call, and its docstrings, and one of each kind with more in it.
 TOKENS = {

@@ -19,6 +19,8 @@ from interp_backend.model import LanguageModel
 from interp_backend.protocol import BadRequest, Request
 
 STATIC = Path(__file__).parent / "static"
+# State of the kernel's side that a page has no use for.
+_NOT_ON_A_PAGE = {"layout", "tabbable", "tooltip", "comm"}
 
 
 class View(anywidget.AnyWidget):
@@ -43,6 +45,11 @@ class View(anywidget.AnyWidget):
         """Close the widget."""
         self._closed = True
         super().close()
+
+    def page_state(self) -> dict[str, Any]:
+        """The traits as a saved page gets them, where no kernel can be asked for more."""
+        state = self.get_state()
+        return {name: value for name, value in state.items() if name[0] != "_" and name not in _NOT_ON_A_PAGE}
 
     # What comes from a view
 

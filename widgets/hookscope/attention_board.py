@@ -85,9 +85,12 @@ class AttentionBoard(View):
         """
         result = self._shown()
         title = "Attention of " + " against ".join(f"“{side.text}”" for side in result.sides.values())
+        return write_page(path, [PageView("attention_viewer", self._caption(result), self)], title)
+
+    def page_state(self) -> dict[str, Any]:
         self._saving = True
         try:
-            return write_page(path, [PageView("attention_viewer", self._caption(result), self)], title)
+            return super().page_state()
         finally:
             self._saving = False
 

@@ -179,9 +179,12 @@ class LogitLensGrid(HookscopeWidget):
         texts = " against ".join(f"“{side.text}”" for side in result.sides.values())
         model = result.provenance.get("model", {})
         caption = " · ".join(filter(None, [str(model.get("name", "")), f"weights {model.get('weights', '')}"]))
+        return write_page(path, [View("logit_lens_grid", caption, self)], f"Logit lens of {texts}")
+
+    def page_state(self) -> dict[str, Any]:
         self._whole = True
         try:
-            return write_page(path, [View("logit_lens_grid", caption, self)], f"Logit lens of {texts}")
+            return super().page_state()
         finally:
             self._whole = False
 

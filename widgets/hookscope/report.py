@@ -13,9 +13,6 @@ from typing import Any
 
 from ._base import STATIC
 
-# State of the kernel's side that a page has no use for.
-_LEFT_OUT = {"layout", "tabbable", "tooltip", "comm"}
-
 _PAGE = """<!doctype html>
 <html lang="en">
 <head>
@@ -24,7 +21,7 @@ _PAGE = """<!doctype html>
   content="default-src 'none'; script-src '{hash}'; style-src 'unsafe-inline'; img-src data:">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="color-scheme" content="light dark">
-<title>{title}</title>
+<title>{title}</title>{style}
 </head>
 <body>
 <main id="hookscope-views"></main>
@@ -45,35 +42,40 @@ class View:
 
 
 def write_page(path: str | Path, views: list[View], title: str) -> Path:
-    """Write some widgets, as they are now, into one page. Returns its path.
-
-    The script is inlined and allowed by its hash alone, and nothing else may load or connect; the data is
-    inert JSON in which no tag can close.
-    """
+    """Write some widgets, as they are now, into one page. Returns its path."""
     path = Path(path)
     title = _visible(title)
-    views = [replace(view, caption=_visible(view.caption)) for view in views]
-    script = (STATIC / "report.js").read_text("utf-8")
-    if "</script" in script.lower():
-        raise ValueError("The bundle report.js can't be inlined: it holds a closing script tag.")
-    digest = base64.b64encode(hashlib.sha256(script.encode("utf-8")).digest()).decode("ascii")
-    page = {
-        "schema_version": 1,
-        "title": title,
-        "views": [{"widget": view.name, "caption": view.caption, "state": _state(view.widget)} for view in views],
-    }
-    text = _PAGE.format(
-        hash=f"sha256-{digest}",
-        title=html.escape(title),
-        state=json.dumps(page, allow_nan=False).replace("<", "\\u003c"),
-        script=script,
-    )
+    text = page([replace(view, caption=_visible(view.caption)) for view in views], title, heading=title)
     # As bytes: no newline is translated, which would change the script under its hash. Lone surrogates, which are no
     # text, become question marks. And an older page stays whole until the new one is.
     unfinished = path.with_name(f"{path.name}.part")
     unfinished.write_bytes(text.encode("utf-8", "replace"))
     os.replace(unfinished, path)
     return path
+
+
+def page(views: list[View], title: str, *, heading: str = "", style: str = "") -> str:
+    """Some widgets, as they are now, as the HTML of one page.
+
+    The script is inlined and allowed by its hash alone, and nothing else may load or connect; the data is
+    inert JSON in which no tag can close.
+    """
+    script = (STATIC / "report.js").read_text("utf-8")
+    if "</script" in script.lower():
+        raise ValueError("The bundle report.js can't be inlined: it holds a closing script tag.")
+    digest = base64.b64encode(hashlib.sha256(script.encode("utf-8")).digest()).decode("ascii")
+    content = {
+        "schema_version": 1,
+        "title": heading,
+        "views": [{"widget": view.name, "caption": view.caption, "state": view.widget.page_state()} for view in views],
+    }
+    return _PAGE.format(
+        hash=f"sha256-{digest}",
+        title=html.escape(title),
+        style=style and f"\n<style>{style}</style>",
+        state=json.dumps(content, allow_nan=False).replace("<", "\\u003c"),
+        script=script,
+    )
 
 
 # What turns the direction of the text around it, quotation marks included.
@@ -84,8 +86,3 @@ _TURNS = {mark: f"\u27e8{mark:04X}\u27e9" for mark in _MARKS}
 def _visible(text: str) -> str:
     """A heading in which a prompt's own marks of direction are seen, and do nothing."""
     return text.translate(_TURNS)
-
-
-def _state(widget: Any) -> dict[str, Any]:
-    state = widget.get_state()
-    return {name: value for name, value in state.items() if not name.startswith("_") and name not in _LEFT_OUT}

@@ -178,6 +178,9 @@ test("the true token and the likeliest ones are read with rank and probability",
   expect(texts(el, "[data-token]")).toEqual(["\u2423Oslo", "\u2423is"]);
   await hover(token(el, 0));
   expect(readout(el)).toBe("<bos> is followed by \u2423Oslo");
+  expect(token(el, 0).getAttribute("aria-label")).toBe("\u2423Oslo, \u22120.5");
+  expect(all(el, "[data-token]").map(({ dataset }) => dataset.value)).toEqual(["-0.5", "-Infinity"]);
+  expect(token(el, 0).style.background).not.toBe(token(el, 1).style.background);
   expect(texts(part(el, "true-token"), "td")).toEqual(["1", "\u2423Oslo", "60.65%", "\u22120.500"]);
   const rows = all(part(el, "expected"), "tbody:last-child tr");
   expect(rows.map((row) => texts(row, "td"))).toEqual([

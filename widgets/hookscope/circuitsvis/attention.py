@@ -20,13 +20,6 @@ class AttentionFigure(RenderedHTML, AttentionArrays):
     bundle = "attention_viewer"
     title = "Attention"
 
-    def _page_state(self) -> dict[str, Any]:
-        self._saving = True  # a page gets what a view would ask for
-        try:
-            return super()._page_state()
-        finally:
-            self._saving = False
-
 
 def attention_heads(
     attention: Any,

@@ -8,32 +8,18 @@ text could try. The script fits the frame to its view, and its colours to the pa
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import html
-import json
-from typing import Any
 
-from .._base import STATIC, View
-from ..report import _state
+from .._base import View
+from ..report import View as PageView
+from ..report import page
 
 _FRAME = """<iframe class="hookscope-frame" title="{title}" srcdoc="{page}"
   style="display: block; width: 100%; height: 420px; margin: 0; border: 0"></iframe>
 """
 
-_PAGE = """<!doctype html>
-<html lang="en">
-<meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy"
-  content="default-src 'none'; script-src 'sha256-{digest}'; style-src 'unsafe-inline'; img-src data:">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{title}</title>
-<style>main#hookscope-views {{ max-width: none; padding: 0 }} p:empty {{ display: none }}</style>
-<main id="hookscope-views"></main>
-<script type="application/json" id="hookscope-page">{state}</script>
-<script type="module">{script}</script>
-</html>
-"""
+# A figure fills its frame, and has no caption.
+_STYLE = "main#hookscope-views { max-width: none; padding: 0 } p:empty { display: none }"
 
 
 class RenderedHTML(View):
@@ -44,8 +30,8 @@ class RenderedHTML(View):
 
     def _repr_html_(self) -> str:
         """The HTML, with all of the data in it."""
-        page = _page(self.title, self.bundle, self._page_state())
-        frame = _FRAME.format(title=html.escape(self.title), page=html.escape(page))
+        whole = page([PageView(self.bundle, "", self)], self.title, style=_STYLE)
+        frame = _FRAME.format(title=html.escape(self.title), page=html.escape(whole))
         # A file that doesn't say how it is encoded must not change the script under its hash.
         return frame.encode("ascii", "xmlcharrefreplace").decode("ascii")
 
@@ -76,19 +62,3 @@ class RenderedHTML(View):
 
         data, metadata = self._repr_mimebundle_() or ({"text/plain": repr(self)}, {})
         display(data, metadata=metadata, raw=True)
-
-    def _page_state(self) -> dict[str, Any]:
-        """The traits as a page gets them."""
-        return _state(self)
-
-
-def _page(title: str, bundle: str, state: dict[str, Any]) -> str:
-    script = (STATIC / "report.js").read_text("utf-8")
-    digest = base64.b64encode(hashlib.sha256(script.encode("utf-8")).digest()).decode("ascii")
-    page = {"schema_version": 1, "title": "", "views": [{"widget": bundle, "caption": "", "state": state}]}
-    return _PAGE.format(
-        digest=digest,
-        title=html.escape(title),
-        state=json.dumps(page, allow_nan=False).replace("<", "\\u003c"),
-        script=script,
-    )

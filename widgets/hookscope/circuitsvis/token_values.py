@@ -79,8 +79,8 @@ class TokenValues(RenderedHTML):
     def __repr__(self) -> str:
         return f"<hookscope.circuitsvis: {self.title.lower()}>"
 
-    def _page_state(self) -> dict[str, Any]:
-        state = super()._page_state()
+    def page_state(self) -> dict[str, Any]:
+        state = super().page_state()
         if self._parts is None or self._parts.small:
             return state
         return {**state, "figure": {**state["figure"], "parts": self._parts.all()}}  # where no kernel can be asked
