@@ -74,12 +74,12 @@ PAINT = """([code, id, wanted, seconds]) => void (async () => {
   notebook.activeCell.node.id = id;
   notebook.activeCell.model.sharedModel.setSource(code);
   const frame = () => new Promise((resolve) => requestAnimationFrame(resolve));
-  const small = new OffscreenCanvas(8, 8).getContext('2d', { willReadFrequently: true });
+  const small = new OffscreenCanvas(64, 64).getContext('2d', { willReadFrequently: true });
   const drawn = (canvas) => {
     if (!canvas.width || !canvas.height) return false;
-    small.clearRect(0, 0, 8, 8);
-    small.drawImage(canvas, 0, 0, 8, 8);
-    return small.getImageData(0, 0, 8, 8).data.some((value, i) => i % 4 === 3 && value > 0);
+    small.clearRect(0, 0, 64, 64);
+    small.drawImage(canvas, 0, 0, 64, 64);
+    return small.getImageData(0, 0, 64, 64).data.some((value, i) => i % 4 === 3 && value > 0);
   };
   await frame();
   window.painted = null;

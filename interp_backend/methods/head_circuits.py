@@ -204,7 +204,7 @@ class Circuits:
     def note(self, circuit: str) -> str:
         """What these numbers leave out, as a sentence."""
         common = "From the token embeddings alone: biases, the norms' scales and what lower layers add are left out"
-        return f"{common}." if circuit == "ov" else f"{common}, and positions too."
+        return f"{common}." if circuit == "ov" else f"{common}, and positions too. Divided by \u221ad_head."
 
     @cached_property
     def _into_itself(self) -> Tensor:

@@ -400,7 +400,7 @@ def test_each_of_its_heads_is_needed_and_no_other_is():
 
 
 def test_uniform_attention_is_no_induction():
-    table = ib.induction_heads(hand_written())
+    table = ib.induction_heads(hand_written(), seeds=3)
     assert not any(table["role"]) and (table["previous_token"] < 0.5).all()
 
 
@@ -412,28 +412,28 @@ def test_heads_that_always_look_equally_far_back_are_no_induction_heads(distance
     for layer, head, what in heads:
         back = int(what.split()[1])
         assert np.diagonal(pattern[layer, head], -back).min() > 0.99
-    for length in (40, 6):
-        assert not any(ib.induction_heads(raw, length=length)["role"])
+    assert not any(ib.induction_heads(raw, length=6, seeds=2)["role"])
+    assert not any(ib.induction_heads(raw)["role"])
 
 
 def test_a_duplicate_token_head_is_none_either():
     raw = hand_written((0, 1, "duplicate"), (1, 2, "duplicate"))
-    assert not any(ib.induction_heads(raw)["role"])
+    assert not any(ib.induction_heads(raw, seeds=3)["role"])
     scores = ib.head_scores(raw, seeds=2).scores  # it looks at both, the earlier one and itself
     assert scores["duplicate_token"][0, 1] == pytest.approx(0.5, abs=0.01) and scores["induction"][0, 1] < 0.01
 
 
 def test_an_induction_head_is_found_beside_one_that_looks_equally_far_back():
     heads = [(*PREVIOUS, "previous"), (*INDUCTION, "induction"), (0, 0, "back 20"), (1, 3, "back 1")]
-    table = ib.induction_heads(hand_written(*heads))
+    table = ib.induction_heads(hand_written(*heads), seeds=4)
     roles = {(row.layer, row.head): row.role for row in table.itertuples() if row.role}
     # One that looks back in the induction head's own layer is too late to feed it.
     assert roles == {PREVIOUS: "previous token", INDUCTION: "induction"}
 
 
 def test_without_an_induction_head_a_previous_token_head_has_no_role():
-    assert not any(ib.induction_heads(hand_written((*PREVIOUS, "previous")))["role"])
-    alone = ib.induction_heads(hand_written((*INDUCTION, "induction")))  # nothing notes the token before
+    assert not any(ib.induction_heads(hand_written((*PREVIOUS, "previous")), seeds=3)["role"])
+    alone = ib.induction_heads(hand_written((*INDUCTION, "induction")), seeds=3)  # nothing notes the token before
     assert not any(alone["role"])
 
 

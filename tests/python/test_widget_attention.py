@@ -425,6 +425,15 @@ def test_the_first_row_of_a_difference_is_zero_on_every_scale(viewer, few):
         assert (codes[:, :, 0, 0] == 125).all() and not (codes == NOT_A_NUMBER).any()
 
 
+def test_a_result_that_is_whole_again_has_no_thumbnails(one, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(attention_board, "MOST_SENT", 100)
+        ask(one, "attention", kind="scores")
+        assert one.thumbs is not None
+    ask(one, "show", id="view:2", text=PROMPT)
+    assert wire_of(one)["whole"] and one.thumbs is None
+
+
 def test_many_heads_have_small_thumbnails(one, few, monkeypatch):
     monkeypatch.setattr("interp_backend.thumbnails.LARGEST", 5)
     ask(one, "attention", kind="pattern")
@@ -493,6 +502,7 @@ def test_a_viewer_follows_an_editor_and_no_longer_once_it_is_closed(embedded, ca
     before = widget.result
     ask(editor, "edit", id="view:2", pair=editor.pair.model_dump() | {"corrupt": "The capital of Chile is"})
     assert widget.result is before
+    assert widget.pair.corrupt == "The capital of Italy is" != editor.pair.corrupt
     editor.close()
 
 
@@ -592,6 +602,8 @@ def test_scores_on_random_tokens_of_chosen_heads():
     assert widget.wait(60) and widget.error is None
     part = decode_array(scores_by_name(widget)["random:entropy"]["values"])
     np.testing.assert_array_equal(part, widget.head_scores.scores["entropy"][1:][:, [0, 3]])
+    spread = decode_array(scores_by_name(widget)["random:entropy"]["spread"])
+    np.testing.assert_array_equal(spread, widget.head_scores.spread["entropy"][1:][:, [0, 3]])
     widget.close()
 
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, get_args
+from typing import Any, cast, get_args
 
 import numpy as np
 import traitlets
@@ -13,6 +13,7 @@ import traitlets
 from interp_backend.attention import QUANTITIES, Attention, Kind
 from interp_backend.attribution import Attribution
 from interp_backend.head_table import HeadPairs, HeadScores
+from interp_backend.jobs import Job
 from interp_backend.loading import load_model
 from interp_backend.methods.activation_patching import activation_patching_steps
 from interp_backend.methods.attention_patterns import AttentionStep, attention_patterns_steps
@@ -37,6 +38,9 @@ KINDS = {
     "scores": "before the softmax",
     "output_norm": "what each position adds to the length of the head's output",
 }
+
+
+NO_SCORES = "TransformerLens does not give this model's attention scores."
 
 
 class AttentionViewer(AttentionBoard, HookscopeWidget):
@@ -128,7 +132,7 @@ class AttentionViewer(AttentionBoard, HookscopeWidget):
                     "name": kind,
                     "label": kind.replace("_", " "),
                     "help": f"{QUANTITIES[kind][0]}: {help}",
-                    "reason": None,
+                    "reason": NO_SCORES if kind == "scores" and "pattern" in model.dead_hooks else None,
                 }
                 for kind, help in KINDS.items()
             ],
@@ -254,7 +258,7 @@ class AttentionViewer(AttentionBoard, HookscopeWidget):
             attention_patterns_steps,
             self.model,
             self._prompt,
-            self.kind,
+            cast(Kind, self.kind),
             layers=self._layers,
             heads=self._heads,
             last=self._last,
@@ -274,6 +278,12 @@ class AttentionViewer(AttentionBoard, HookscopeWidget):
         self.show(id, step.result)
         self.code = attention_code(self.model.code, step.result.params)
 
+    def _on_status(self, job: Job, id: str, on_end: Callable[[], None]) -> None:
+        super()._on_status(job, id, on_end)
+        if job.status == "error" and self.result is not None and self.kind != self.result.kind:
+            self._ready, self.kind = False, self.result.kind  # of what is still shown
+            self._ready = True
+
     def _measure(self, id: str) -> None:
         def show(step: ScoresStep) -> None:
             self.head_scores = step.result
@@ -286,6 +296,11 @@ class AttentionViewer(AttentionBoard, HookscopeWidget):
         self._shown().index_of(layer, head)
         if self.pair is None:
             raise ValueError("Patching needs two prompts: AttentionViewer(model, hs.PromptPair(...)).")
+        if self._last is not None:
+            raise ValueError(
+                f"This view shows the last {self._last} tokens, and patching runs whole prompts. Show a shorter pair "
+                "to patch in it."
+            )
         steps = partial(_patch_steps, self.model, self.pair, layer, head, activation)
 
         def show(step: _PatchStep) -> None:
