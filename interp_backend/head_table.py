@@ -122,7 +122,9 @@ class HeadPairs(Whole):
         return cls.model_validate(read_wire(text))
 
     def to_dataframe(self) -> pandas.DataFrame:
-        """One row a pair, the largest first."""
+        """One row a pair, the largest first: those of both ends."""
         import pandas
 
-        return pandas.DataFrame([pair.model_dump() for pair in [*self.pairs, *reversed(self.lowest)]])
+        table = pandas.DataFrame([pair.model_dump() for pair in [*self.pairs, *self.lowest]])
+        table = table.drop_duplicates(["source_id", "target_id"])
+        return table.sort_values("value", ascending=False, kind="stable", ignore_index=True)

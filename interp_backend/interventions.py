@@ -181,6 +181,18 @@ def in_range(name: str, index: Any, size: int, *, negative: bool = False) -> int
     return int(index) % size
 
 
+def as_heads(heads: Any, n_layers: int, n_heads: int) -> list[tuple[int, int]]:
+    """Heads given as (layer, head) each.
+
+    Raises:
+        ValueError: something else, or a head that is not there.
+    """
+    given = list(heads) if isinstance(heads, Iterable) and not isinstance(heads, (str, bytes)) else [heads]
+    if not all(isinstance(one, Iterable) and len(list(one)) == 2 for one in given):
+        raise ValueError(f"Heads are given as a list of (layer, head), such as [(5, 1), (6, 9)], not {heads!r}.")
+    return [(in_range("layer", layer, n_layers), in_range("head", head, n_heads)) for layer, head in given]
+
+
 def as_tuple(value: int | Sequence[int] | None, everything: int) -> tuple[int, ...]:
     """One index, several, or None for all, as several."""
     if value is None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-from typing import Any
 
 import numpy as np
 from matplotlib.colors import LinearSegmentedColormap
@@ -13,7 +12,9 @@ from .attention import Attention
 from .attribution import Attribution
 from .lens_result import LogitLens
 from .results import NO_COUNTERPART, UNCHANGED, Result
+from .thumbnails import pooled
 
+MOST_TILED = 64  # cells a side of a head
 MOST_WRITTEN = 60  # columns; more are drawn without their numbers
 _SIGNS = {UNCHANGED: "=", NO_COUNTERPART: "/"}
 ORANGE, NEUTRAL, BLUE = "#c8641b", "#f4f5f5", "#1667b7"
@@ -119,20 +120,28 @@ def plot_attribution(attribution: Attribution) -> Figure:
 
 
 def plot_attention(attention: Attention) -> Figure:
-    """Every head's values, one panel each: layers upwards, heads to the right."""
+    """Every head's values as one picture of tiles: layers upwards, heads to the right; of a pair the clean prompt's."""
     rows, columns = len(attention.layers), len(attention.heads)
-    figure = Figure(figsize=(0.6 + 0.9 * columns, 0.6 + 0.95 * rows), layout="constrained")
-    panels = figure.subplots(rows, columns, squeeze=False)[::-1]
-    reach = float(np.nanmax(np.abs(attention.values), initial=0)) or 1.0
-    image = None
+    size = min(attention.values.shape[-1], MOST_TILED)
+    edges = np.arange(size) * attention.values.shape[-1] // size
+    step = size + max(1, size // 10)  # a tile, and the gap after it
+    tiles = np.full((rows * step, columns * step), np.nan, np.float32)
     for row, column in np.ndindex(rows, columns):
-        axes: Any = panels[row, column]
-        low = -reach if attention.signed else 0
-        colors = COLORS if attention.signed else STRENGTH
-        image = axes.imshow(attention.values[row, column], cmap=colors, vmin=low, vmax=reach, interpolation="nearest")
-        axes.set_xticks([])
-        axes.set_yticks([])
-        axes.set_title(f"{attention.layers[row]}.{attention.heads[column]}", fontsize=7, pad=2)
-    if image is not None:
-        figure.colorbar(image, ax=panels.ravel().tolist(), label=attention.quantity).ax.tick_params(labelsize=7)
+        top, left = (rows - 1 - row) * step, column * step
+        tile = pooled(attention.values[row, column], edges, attention.signed)
+        tiles[top : top + size, left : left + size] = tile
+    reach = float(np.fmax.reduce(np.abs(tiles), axis=None, initial=0)) or 1.0
+    figure = Figure(figsize=(1.4 + 0.7 * columns, 0.8 + 0.7 * rows), layout="constrained")
+    axes = figure.add_subplot()
+    colors, low = (COLORS, -reach) if attention.signed else (STRENGTH, 0)
+    image = axes.imshow(tiles, cmap=colors, vmin=low, vmax=reach, interpolation="nearest")
+    middle = size / 2 - 0.5
+    axes.set_xticks([column * step + middle for column in range(columns)], list(map(str, attention.heads)), fontsize=7)
+    axes.set_yticks(
+        [row * step + middle for row in range(rows)], list(map(str, reversed(attention.layers))), fontsize=7
+    )
+    axes.set_xlabel("head", fontsize=8)
+    axes.set_ylabel("layer", fontsize=8)
+    axes.set_title("clean" if "clean" in attention.sides else "", fontsize=9, loc="left")
+    figure.colorbar(image, ax=axes, label=attention.quantity).ax.tick_params(labelsize=7)
     return figure

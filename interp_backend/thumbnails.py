@@ -52,7 +52,7 @@ def thumbnails(
             heads = heads / np.where(most > 0, most, 1)
         elif signed and low != -high:
             heads = np.where(heads < 0, heads * np.float32(-high / low), heads)
-        furthest = _pooled(heads, edges, signed)
+        furthest = pooled(heads, edges, signed)
         t = _placed(furthest, scale, high)
         zero, unit = (STEPS // 2, STEPS // 2) if signed else (0, STEPS)
         with np.errstate(invalid="ignore"):
@@ -62,14 +62,19 @@ def thumbnails(
     return codes
 
 
-def _pooled(heads: np.ndarray, edges: np.ndarray, signed: bool) -> np.ndarray:
-    """The value furthest from zero in each cell, NaN where none is a number, [head, size, size]."""
+def pooled(heads: np.ndarray, edges: np.ndarray, signed: bool) -> np.ndarray:
+    """The value furthest from zero in each cell, NaN where none is a number, [..., size, size].
+
+    Args:
+        heads: [..., destination, source].
+        edges: the first token of each cell.
+    """
     if len(edges) == heads.shape[-1]:
         return heads
-    most = np.fmax.reduceat(np.fmax.reduceat(heads, edges, axis=1), edges, axis=2)
+    most = np.fmax.reduceat(np.fmax.reduceat(heads, edges, axis=-2), edges, axis=-1)
     if not signed:
         return most
-    least = np.fmin.reduceat(np.fmin.reduceat(heads, edges, axis=1), edges, axis=2)
+    least = np.fmin.reduceat(np.fmin.reduceat(heads, edges, axis=-2), edges, axis=-1)
     return np.where(-least > most, least, most)
 
 

@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 from typing import Any, Literal
 
 import numpy as np
@@ -98,15 +99,16 @@ def head_circuits_steps(
         left, right = circuits.factors(layer, head, circuit)  # [token, d_head], [d_head, token]
         rows = list(range(vocabulary)) if own is None else own
         columns = None if own is None or circuit == "ov" else torch.tensor(own, device=left.device)
+        right = right if columns is None else right[:, columns]
         best = _Extremes(top_k)
         at_once = max(1, NUMBERS_AT_ONCE // vocabulary)
         began = time.perf_counter()
-        for start in range(0, len(rows), at_once):
-            part = rows[start : start + at_once]
-            products = left[part] @ (right if columns is None else right[:, columns])
+        # A few rows first: what they hold spares most of the others a closer look.
+        for start, stop in pairwise(dict.fromkeys([0, *range(min(16, at_once), len(rows), at_once), len(rows)])):
+            part = rows[start:stop]
+            products = left[part] @ right
             best.take(products, part, columns)
-            done = start + len(part)
-            yield PairsStep(None, done, len(rows), (time.perf_counter() - began) / done * (len(rows) - done))
+            yield PairsStep(None, stop, len(rows), (time.perf_counter() - began) / stop * (len(rows) - stop))
         copying = float(circuits.copying(layer)[head]) if circuit == "ov" else None
     made = HeadPairs(
         params={"layer": layer, "head": head, "circuit": circuit, "prompt": prompt, "last": last, "top_k": int(top_k)},
@@ -135,10 +137,15 @@ class _Extremes:
 
     def take(self, part: Tensor, rows: list[int], columns: Tensor | None) -> None:
         for sign, known in ((1, self.highest), (-1, self.lowest)):
-            values, flat = (sign * part).flatten().topk(min(self.k, part.numel()))
+            ends = part.amax(1) if sign > 0 else -part.amin(1)
+            least = sign * known[-1][0] if len(known) == self.k else -torch.inf
+            better = (ends > least).nonzero()[:, 0]  # rows with an entry that belongs there
+            some = sign * part[better]
+            values, flat = some.flatten().topk(min(self.k, some.numel()))
             for value, at in zip(values.tolist(), flat.tolist()):
                 row, column = divmod(at, part.shape[1])
-                known.append((sign * value, rows[row], column if columns is None else int(columns[column])))
+                token = column if columns is None else int(columns[column])
+                known.append((sign * value, rows[int(better[row])], token))
             known.sort(key=lambda one: (-sign * one[0], one[1], one[2]))
             del known[self.k :]
 
@@ -164,7 +171,9 @@ class Circuits:
         if embedded.shape[1] != model.d_model or unembed.shape[0] != model.d_model or any(len(s) != 3 for s in shapes):
             raise ValueError("This model's embedding or heads are not of the model's width: it has no plain circuits.")
         after = getattr(raw, "embed_ln", None)  # bloom's norm of the embeddings
-        self.embedded = embedded if after is None else after(raw.W_E.detach()[None])[0].detach().float()
+        known = min(len(embedded), len(raw.tokenizer))  # rows beyond are of no token
+        embedded = embedded if after is None else after(raw.W_E.detach()[None])[0].detach().float()
+        self.embedded, unembed = embedded[:known], unembed[:, :known]
         # What raises all tokens alike raises none of them.
         self.unembed = unembed - unembed.mean(1, keepdim=True)
         self._final = self._norm(raw, "ln_final", "the final norm")

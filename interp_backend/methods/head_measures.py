@@ -3,39 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
 
-
-@dataclass(frozen=True)
-class Measure:
-    """One score of heads.
-
-    Attributes:
-        label: its name for people.
-        help: its definition.
-        descending: whether the most remarkable head has the largest value.
-        unit: of what it is a number; empty for a share of attention.
-    """
-
-    label: str
-    help: str
-    descending: bool = True
-    unit: str = ""
-
+from ..head_table import Score
 
 MEASURES = {
-    "previous_token": Measure("previous token", "attention to the position before, mean over destinations"),
-    "duplicate_token": Measure("duplicate token", "attention to earlier occurrences of the same token"),
-    "induction": Measure("induction", "attention to what came right after earlier occurrences of the same token"),
-    "first_token": Measure("first token", "attention to the first position: heads rest there"),
-    "entropy": Measure(
-        "entropy", "of the attention, in nats, mean over destinations: 0 looks at one place", False, "nats"
+    "previous_token": Score(label="previous token", help="attention to the position before, mean over destinations"),
+    "duplicate_token": Score(label="duplicate token", help="attention to earlier occurrences of the same token"),
+    "induction": Score(
+        label="induction", help="attention to what came right after earlier occurrences of the same token"
     ),
-    "distance": Measure("distance", "how many tokens back it looks, mean over destinations", True, "tokens"),
+    "first_token": Score(label="first token", help="attention to the first position: heads rest there"),
+    "entropy": Score(
+        label="entropy",
+        help="of the attention, in nats, mean over destinations: 0 looks at one place",
+        descending=False,
+        unit="nats",
+    ),
+    "distance": Score(label="distance", help="how many tokens back it looks, mean over destinations", unit="tokens"),
 }
 
 
@@ -43,7 +31,8 @@ def head_measures(pattern: Tensor | np.ndarray, ids: Sequence[int]) -> dict[str,
     """Each of `MEASURES` for a layer's heads, [head], float32; NaN where the prompt has no place to measure it.
 
     All are means over destinations, the first position left out: it can only look at itself. `duplicate_token` and
-    `induction` are means over the destinations whose token has occurred before, of the attention to all of the places.
+    `induction` are means over the destinations whose token has occurred before, of the attention to all of the places;
+    where a token comes twice in a row, what came after the first is the second itself.
 
     Args:
         pattern: [head, destination, source].

@@ -13,9 +13,10 @@ import torch
 
 from ..head_table import HeadScores, Score
 from ..loading import load_model
+from ..model import LanguageModel
 from ..recording import record
 from ..turn import Turn
-from .attention_patterns import refuse_missing
+from .attention_patterns import refuse_missing, refuse_no_numbers
 from .head_circuits import Circuits
 from .head_measures import MEASURES, head_measures
 from .logit_lens import ids_of
@@ -56,14 +57,16 @@ def head_scores(model: Any, prompt: str | None = None, *, length: int = 50, seed
     prefix_matching: as `induction`, on the data of Olsson et al. (2022, "In-context learning and induction heads",
         arXiv:2209.11895, appendix "Head activation evaluators"): 25 random tokens, four times. For each token of the
         second to fourth time, the attention to the tokens that followed it earlier, summed over the earlier times (the
-        appendix averages the entries; the sum keeps a head that divides its attention at 1).
+        appendix averages the entries; the sum keeps a head that divides its attention at 1). The tokens are drawn from
+        the whole vocabulary but special ones; the appendix leaves out the most and the least common.
     copy: after the same appendix: does a head raise the logit of the token that it looks at? The value of each of the
         25 tokens goes through the output matrix and the unembedding; its logits for the 25 tokens are centred, those
         below zero dropped, and the share of the rest that falls on the token itself, weighted by the attention to it,
         is brought from 0..1 to -1..1. NaN for a head that writes nothing.
     copying: of the weights alone (Elhage et al. 2021, "A mathematical framework for transformer circuits"): the sum of
         the eigenvalues of W_E W_V W_O W_U over the sum of their sizes, from -1 to 1; above 0, tokens raise themselves.
-        The norms' gains are folded in, their scales and all biases left out.
+        The norms' gains are folded in and the unembedding is centred over the vocabulary; the norms' scales and all
+        biases are left out.
 
     Args:
         model: what `load_model` gives or takes.
@@ -93,20 +96,26 @@ def head_scores_steps(
     ids = None if prompt is None else ids_of(model, "prompt", prompt)
     began = time.perf_counter()
     measured: list[dict[str, np.ndarray]] = []
-    total = seeds + 1 if ids is None else 1
+    weights: dict[str, np.ndarray] = {}
     notes: list[str] = []
+    done, total = 0, seeds + model.n_layers if ids is None else 1
     with Turn(model) as turn:
-        weights: dict[str, np.ndarray] = {}
         if ids is not None:
             measured.append(_on(turn, ids))
-        for seed in range(seeds if ids is None else 0):
-            rng = np.random.default_rng(seed)
-            tokens = random_tokens(model, length, rng)
-            measured.append({**_on(turn, sequence(model, tokens, tokens)), **_of_the_paper(turn, rng)})
-            left = (time.perf_counter() - began) / len(measured) * (total - len(measured))
-            yield ScoresStep(None, len(measured), total, left)
-        if ids is None:
-            weights, notes = _copying(turn)
+        else:
+            circuits, notes = _circuits(model)
+            total = seeds + (model.n_layers if circuits else 0)
+            copying = []
+            for seed in range(seeds):
+                measured.append(_of_seed(turn, circuits, seed, length))
+                done += 1
+                yield ScoresStep(None, done, total, (time.perf_counter() - began) / done * (total - done))
+            for layer in range(model.n_layers if circuits else 0):
+                assert circuits is not None
+                copying.append(circuits.copying(layer))
+                done += 1
+                yield ScoresStep(None, done, total, (time.perf_counter() - began) / done * (total - done))
+            weights = {"copying": np.stack(copying)} if copying else {}
         said = provenance(turn)
     warnings = said.pop("warnings")
     every = {name: np.stack([one[name] for one in measured]) for name in measured[0]}
@@ -123,17 +132,14 @@ def head_scores_steps(
     yield ScoresStep(result, total, total, 0.0)
 
 
-def _score(label: str, help: str, descending: bool = True, unit: str = "") -> Score:
-    return Score(label=label, help=help, descending=descending, unit=unit)
-
-
 ABOUT: dict[str, Score] = {
-    **{name: _score(one.label, one.help, one.descending, one.unit) for name, one in MEASURES.items()},
-    "prefix_matching": _score(
-        "prefix matching", "attention to what followed the token in earlier repeats of 25 tokens"
+    **MEASURES,
+    "prefix_matching": Score(
+        label="prefix matching",
+        help="attention to what followed the token in earlier repeats of 25 random tokens, summed over the repeats",
     ),
-    "copy": _score("copy", "share of what it raises that falls on the token it looks at, from \u22121 to 1"),
-    "copying": _score("copying (OV)", "eigenvalues of its OV circuit: above 0, tokens raise themselves"),
+    "copy": Score(label="copy", help="share of what it raises that falls on the token it looks at, from \u22121 to 1"),
+    "copying": Score(label="copying (OV)", help="eigenvalues of its OV circuit: above 0, tokens raise themselves"),
 }
 
 
@@ -142,6 +148,8 @@ def patterns_of(turn: Turn, ids: Sequence[int]) -> list[torch.Tensor]:
     model = turn.model
     names = [model.hook_name("pattern", layer) for layer in range(model.n_layers)]
     [run] = record(turn, [ids], names, [[]])
+    for name in names:
+        refuse_no_numbers(run.activations[name], name)
     return [run.activations[name].float() for name in names]
 
 
@@ -151,73 +159,75 @@ def _on(turn: Turn, ids: list[int]) -> dict[str, np.ndarray]:
     return {name: np.stack([one[name] for one in layers]) for name in MEASURES}
 
 
-def _of_the_paper(turn: Turn, rng: np.random.Generator) -> dict[str, np.ndarray]:
-    """`prefix_matching` and `copy`, [layer, head]."""
-    model = turn.model
+def _circuits(model: LanguageModel) -> tuple[Circuits | None, list[str]]:
+    """The matrices that show copying, or why there are none."""
+    try:
+        return Circuits(model), []
+    except ValueError as problem:
+        return None, [str(problem)]
+
+
+def _of_seed(turn: Turn, circuits: Circuits | None, seed: int, length: int) -> dict[str, np.ndarray]:
+    """All scores of one draw of random tokens, [layer, head]."""
+    model, rng = turn.model, np.random.default_rng(seed)
+    tokens = random_tokens(model, length, rng)
+    made = _on(turn, sequence(model, tokens, tokens))
     count = min(PAPER_TOKENS, (model.n_ctx - 1) // PAPER_REPEATS)
     if count < 2:
-        return {}
-    tokens = random_tokens(model, count, rng)
-    repeated = sequence(model, *[tokens] * PAPER_REPEATS)
-    begin = len(repeated) - count * PAPER_REPEATS
-    prefix = []
-    for pattern in patterns_of(turn, repeated):
-        onto = torch.zeros(pattern.shape[1:], device=pattern.device)
-        for destination in range(begin + count, len(repeated)):
-            onto[destination, list(range(destination - count + 1, begin, -count))] = 1
-        prefix.append((pattern * onto)[:, begin + count :].sum(-1).mean(-1).cpu().numpy())
-    return {"prefix_matching": np.stack(prefix), **_copy(turn, tokens)}
+        return made
+    few = random_tokens(model, count, rng)
+    made["prefix_matching"] = _prefix_matching(turn, few)
+    if circuits is not None:
+        made["copy"] = _copy(turn, circuits, few)
+    return made
 
 
-def _copy(turn: Turn, tokens: list[int]) -> dict[str, np.ndarray]:
-    model = turn.model
-    try:
-        circuits = Circuits(model)
-    except ValueError:  # said once, by `_copying`
-        return {}
-    ids = sequence(model, tokens)
+def _prefix_matching(turn: Turn, tokens: list[int]) -> np.ndarray:
+    repeated = sequence(turn.model, *[tokens] * PAPER_REPEATS)
+    count, begin = len(tokens), len(repeated) - len(tokens) * PAPER_REPEATS
+    followed = torch.zeros(len(repeated), len(repeated), device=turn.model.device)
+    for destination in range(begin + count, len(repeated)):
+        followed[destination, list(range(destination - count + 1, begin, -count))] = 1
+    layers = [(pattern * followed)[:, begin + count :].sum(-1).mean(-1) for pattern in patterns_of(turn, repeated)]
+    return torch.stack(layers).cpu().numpy()
+
+
+def _copy(turn: Turn, circuits: Circuits, tokens: list[int]) -> np.ndarray:
+    model, ids = turn.model, sequence(turn.model, tokens)
     begin = len(ids) - len(tokens)
-    names = [model.hook_name(name, layer) for name in ("pattern", "v") for layer in range(model.n_layers)]
+    patterns = patterns_of(turn, ids)
+    names = [model.hook_name("v", layer) for layer in range(model.n_layers)]
     [run] = record(turn, [ids], names, [[]])
     made = []
-    for layer in range(model.n_layers):
-        pattern = run.activations[model.hook_name("pattern", layer)].float()[:, begin:, begin:]
-        value = run.activations[model.hook_name("v", layer)].float()[begin:]  # [source, kv head, d_head]
+    for layer, (pattern, name) in enumerate(zip(patterns, names)):
+        value = run.activations[name].float()[begin:]  # [source, kv head, d_head]
         value = value.repeat_interleave(model.n_heads // value.shape[1], dim=1)
         logits = torch.einsum("she,hev->hsv", value, circuits.written(layer, tokens))
         raised = (logits - logits.mean(-1, keepdim=True)).clamp(min=0)
         total = raised.sum(-1)  # [head, source]
         itself = raised.diagonal(dim1=1, dim2=2) / total.clamp(min=1e-30)
-        looked = pattern.sum(1) * (total > 0)  # a source whose value is nothing raises nothing
+        # A source whose value is nothing raises nothing.
+        looked = pattern[:, begin:, begin:].sum(1) * (total > 0)
         share = (looked * itself).sum(-1) / looked.sum(-1)  # NaN for a head that raises nothing at all
         made.append((2 * share - 1).cpu().numpy())
-    return {"copy": np.stack(made)}
-
-
-def _copying(turn: Turn) -> tuple[dict[str, np.ndarray], list[str]]:
-    """`copying` [layer, head], or why there is none."""
-    try:
-        circuits = Circuits(turn.model)
-        return {"copying": np.stack([circuits.copying(layer) for layer in range(turn.model.n_layers)])}, []
-    except ValueError as problem:
-        return {}, [str(problem)]
+    return np.stack(made)
 
 
 def induction_heads(model: Any, *, length: int = 40, seeds: int = 8) -> pandas.DataFrame:
     """Which heads are induction heads: every head, by how much it looks at what came after the same token.
 
-    Each seed draws its own number of random tokens, near `length`, and repeats them: `induction` is the mean attention,
-    from each token of the second time, to the one that followed it the first time. What comes about without any
-    repetition is measured beside it: `baseline` is the attention to the same places where the second half is other
-    random tokens. Since the numbers of tokens differ, no head gets there by always looking equally far back. A head is
-    an induction head if its score is above twice the largest baseline of any head: what chance and position give the
-    luckiest head, and as much again for what the sequences drawn did not show. A head that gives the position before
-    more than half of its attention, in a layer below an induction head, is named a previous-token head: the induction
-    head needs what it writes (Olsson et al. 2022, arXiv:2209.11895).
+    Each seed draws its own number of random tokens, from half of `length` to all of it, and repeats them: `induction`
+    is the mean attention, from each token of the second time, to the one that followed it the first time. What comes
+    about without any repetition is measured beside it: `baseline` is the attention to the same places where the second
+    half is other random tokens. Since the numbers of tokens differ, no head gets there by always looking equally far
+    back. A head is an induction head if its score is above twice the largest baseline of any head: what chance and
+    position give the luckiest head, and as much again for what the sequences drawn did not show. A head that gives the
+    position before more than half of its attention, in a layer below an induction head, is named a previous-token head:
+    the induction head needs what it writes (Olsson et al. 2022, arXiv:2209.11895).
 
     Args:
         model: what `load_model` gives or takes.
-        length: about how many tokens are repeated; fewer where the context is shorter.
+        length: the most tokens that are repeated; fewer where the context is shorter.
         seeds: how many sequences are drawn, 2 or more.
 
     Returns:

@@ -187,6 +187,8 @@ def ids_of(model: LanguageModel, side: str, text: str, last: int | None = None) 
         ValueError: an empty prompt, or one longer than the model reads.
     """
     name = "prompt" if side == "prompt" else f"{side} prompt"
+    if not isinstance(text, str):
+        raise ValueError(f"The {name} is a text, not {text!r}.")
     if not text:
         raise ValueError(f"The {name} is empty. Type it.")
     ids = model.to_ids(text)

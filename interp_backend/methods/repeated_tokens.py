@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from ..interventions import in_range
+from ..interventions import as_heads
 from ..loading import load_model
 from ..model import LanguageModel
 from ..turn import Turn, of_this_thread
@@ -84,9 +84,7 @@ def repeated_token_loss(
 
     model = load_model(model)
     model.refuse_training_mode()
-    heads = [
-        (in_range("layer", layer, model.n_layers), in_range("head", head, model.n_heads)) for layer, head in ablate
-    ]
+    heads = as_heads(ablate, model.n_layers, model.n_heads)
     length, seeds = fitting_length(model, length), checked_seeds(seeds)
     rows = []
     with Turn(model) as turn:
@@ -113,4 +111,9 @@ def _losses(model: LanguageModel, ids: list[int], heads: list[tuple[int, int]]) 
     tokens = torch.tensor([ids], device=model.device)
     with torch.no_grad(), model.raw.hooks(fwd_hooks=hooks):
         logits = model.raw(tokens)[0, :-1].float()
+    if torch.isnan(logits).any():
+        raise ValueError(
+            "The model's output is not a number (NaN) on random tokens. Load it in float32: some models overflow in "
+            "half precision."
+        )
     return torch.nn.functional.cross_entropy(logits, tokens[0, 1:], reduction="none").cpu().numpy().astype(np.float64)

@@ -61,7 +61,7 @@ function paintMarks(context: Context, { layout, palette }: MatrixScene, { name, 
   context.strokeStyle = ink;
   context.fillStyle = ink;
   context.globalAlpha = roomy ? 0.7 : 0.4;
-  context.setLineDash(DASHES[name]);
+  context.setLineDash(DASHES[name] ?? []);
   for (let i = 0; i < cells.length; i += 2) {
     const [row = 0, column = 0] = [cells[i], cells[i + 1]];
     const [x, y] = [gutter + column * cell, EDGE + row * cell];

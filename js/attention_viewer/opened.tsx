@@ -8,6 +8,7 @@ import { HeadActions } from "./head_actions";
 import { Matrix } from "./matrix";
 import type { Place } from "./pointed";
 import { CellReadout } from "./readouts";
+import type { SideName } from "./result";
 import type { Scene } from "./scene";
 import { ON, type Score, scoreWords } from "./scores";
 import type { AttentionState } from "./state";
@@ -21,18 +22,25 @@ interface OpenedProps {
   onLock(place: Place): void;
 }
 
-/** Two heads of a few tokens fit beside each other; more tokens need the whole room. */
-const COMFORTABLE = 620;
+/** Two heads stand side by side where they fit, if need be below all heads: with cells that can be hit. */
+const [LARGEST, ENOUGH, LEAST, GAP, LABELS, CELL] = [620, 480, 300, 24, 106, 7];
 
-export function OpenedHeads(props: OpenedProps) {
-  const { state, scene } = props;
+export function OpenedHeads({ total, ...props }: OpenedProps & { total: number }) {
+  const { opened, tokens } = props.scene;
   const area = useRef<HTMLDivElement>(null);
   const width = useWidth(area);
-  useStore(state.heads.revision);
-  const room = Math.min(width, COMFORTABLE);
+  useStore(props.state.heads.revision);
+  const least = Math.min(ENOUGH, Math.max(LEAST, LABELS + CELL * tokens.length));
+  const two = opened.length > 1 ? 2 * least + GAP : Number.POSITIVE_INFINITY;
+  const room = Math.min(LARGEST, two <= width ? Math.floor((width - GAP) / 2) : width);
   return (
-    <div class="hs-opened" ref={area} data-hs="opened-heads">
-      {scene.opened.map((head) => (
+    <div
+      class="hs-opened"
+      ref={area}
+      data-hs="opened-heads"
+      style={{ flexBasis: `${two <= total ? two : LEAST}px` }}
+    >
+      {opened.map((head) => (
         <OpenedHead key={head} {...props} head={head} room={room} />
       ))}
     </div>
@@ -64,7 +72,7 @@ function OpenedHead(props: OpenedProps & { head: number; room: number }) {
           {"\u2715"}
         </Button>
       </div>
-      <Scores scores={scores} head={head} />
+      <Scores scores={scores} head={head} side={side} />
       {values ? (
         <>
           <Matrix scene={scene} head={head} values={values} room={room} onLock={onLock} />
@@ -78,13 +86,14 @@ function OpenedHead(props: OpenedProps & { head: number; room: number }) {
   );
 }
 
-/** Those on this prompt; the others on demand. */
-function Scores({ scores, head }: { scores: Score[]; head: number }) {
+/** Those on this prompt, of a difference on the clean one; the others on demand. */
+function Scores({ scores, head, side }: { scores: Score[]; head: number; side: SideName }) {
   const [here, random] = [scoreWords(scores, "prompt", head), scoreWords(scores, "random", head)];
   return (
     <>
       {here && (
         <p class="hs-detail-words" data-hs="scores">
+          {side === "difference" && "clean: "}
           {here}
         </p>
       )}

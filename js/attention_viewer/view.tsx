@@ -49,7 +49,8 @@ function Whole({ model, state }: ViewProps) {
   const failure = problem === null ? error : { field: null, message: problem };
   // What one head could not be asked is said under that head.
   const shown = failure && failure.message === asked?.problem && asked.head ? null : failure;
-  const stale = status === "error" && shown !== null;
+  // The menus say what was asked for and did not come.
+  const stale = status === "cancelled" || (status === "error" && shown !== null);
   const own = readInfo(model).model && !model.readonly && (scene ? scene.side === "prompt" : prompt);
   return (
     <>
@@ -153,7 +154,13 @@ function Shown({ model, state, scene }: ViewProps & { scene: Scene }) {
           {source && <HeadReadout scene={scene} />}
         </div>
         {opened.length > 0 && (
-          <OpenedHeads {...{ model, state, scene }} onClose={toggle} onPin={pin} onLock={lockCell} />
+          <OpenedHeads
+            {...{ model, state, scene }}
+            total={width}
+            onClose={toggle}
+            onPin={pin}
+            onLock={lockCell}
+          />
         )}
       </div>
     </>

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 from checks import axe_violations, complaints_of, screenshot, wider_than_its_page
 from contrast import hard_to_read
@@ -12,6 +14,7 @@ from playwright.sync_api import Browser, Page, expect
 from views import cell, expect_status, part, place_of
 
 import hookscope as hs
+from hookscope.attention_arrays import AttentionArrays
 
 HOSTILE = "</script><script>alert(1)</script> <img src=x onerror=alert(2)> The capital of {} is"
 
@@ -97,3 +100,28 @@ def test_nothing_is_wider_than_a_narrow_page(page: Page):
     expect(part(page.locator(".hs-root"), "grid")).to_be_visible()
     assert wider_than_its_page(page) == 0
     screenshot(page, "saved-page-narrow")
+
+
+def test_a_page_of_many_numbers_keeps_those_of_the_opened_heads(browser: Browser, tmp_path: Path):
+    rows = np.random.default_rng(0).random((48, 256, 256), np.float32)
+    board = AttentionArrays(rows, [f"t{i}" for i in range(256)])
+    board.opened = [[0, 7]]
+    saved = board.save(tmp_path / "arrays.html")
+    board.close()
+    assert saved.stat().st_size < 2_000_000  # all of them were 12 MB
+    page = browser.new_page()
+    complaints = complaints_of(page)
+    page.goto(saved.as_uri())
+    view = page.locator(".hs-root")
+    box = part(view, "matrix").bounding_box()
+    assert box
+    part(view, "matrix").hover(position={"x": 0.3 * box["width"], "y": 0.7 * box["height"]})
+    said = part(view, "cell-said")
+    expect(said).to_contain_text(" looks at ")
+    found = re.search(r"\((\d+)\) looks at .*\((\d+)\): (.*)", said.inner_text())
+    assert found
+    assert np.float32(found[3]) == rows[7, int(found[1]), int(found[2])]
+    part(view, "cells").click(position={"x": 10, "y": 40})
+    expect(part(view, "missing")).to_contain_text("not saved")
+    assert complaints == []
+    page.close()

@@ -27,6 +27,11 @@ def lens(webview: Webview) -> Locator:
     return webview.show("lens = hs.LogitLensGrid(model, pair)\nlens")
 
 
+@pytest.fixture(scope="module")
+def attention(webview: Webview) -> Locator:
+    return webview.show("attention = hs.AttentionViewer(model, pair)\nattention")
+
+
 def test_a_sweep_runs_and_a_click_reaches_python(vscode: Webview, heatmap: Locator):
     expect_status(heatmap, "done")
     choose(heatmap, "direction", "corrupt → clean")
@@ -54,6 +59,18 @@ def test_a_lens_follows_a_token_and_a_click_reaches_python(vscode: Webview, lens
     assert vscode.python("print(lens.selection)") == "{'row': 3, 'position': 5}"
 
 
+def test_an_attention_head_opens_and_a_click_reaches_python(vscode: Webview, attention: Locator):
+    expect_status(attention, "done")
+    part(attention, "cells").click(position=place_of(attention, 2, 1, "heads-grid"))
+    expect(attention.locator('[data-hs="opened-head"][data-head="2.1"]')).to_be_visible()
+    part(attention, "token").nth(5).click()
+    expect(part(attention, "token").nth(5)).to_have_attribute("aria-selected", "true")
+    assert vscode.python("print(attention.opened[-1], attention.selection)") == "[2, 1] {'destination': 5}"
+    choose(attention, "kind", "scores")
+    expect(part(attention, "subtitle")).to_contain_text("scores · clean")
+    expect_status(attention, "done")
+
+
 @pytest.mark.parametrize("theme", THEMES)
 def test_everything_is_readable_in_the_theme(
     vscode: Webview, heatmap: Locator, editor: Locator, lens: Locator, theme: str
@@ -67,9 +84,20 @@ def test_everything_is_readable_in_the_theme(
         assert axe_violations(view) == []
 
 
-def test_nothing_is_wider_than_a_narrow_page(vscode: Webview, heatmap: Locator, editor: Locator, lens: Locator):
+@pytest.mark.parametrize("theme", THEMES)
+def test_attention_is_accessible_in_the_theme(vscode: Webview, attention: Locator, theme: str):
+    expect_status(attention, "done")
+    vscode.set_theme(theme)
+    expect(attention).to_have_attribute("data-hs-theme", "light" if "light" in theme else "dark")
+    screenshot(attention, f"vscode-attention-{theme}")
+    assert axe_violations(attention) == []
+
+
+def test_nothing_is_wider_than_a_narrow_page(
+    vscode: Webview, heatmap: Locator, editor: Locator, lens: Locator, attention: Locator
+):
     vscode.page.set_viewport_size({"width": 400, "height": 1400})
-    for view in (heatmap, editor, lens):
+    for view in (heatmap, editor, lens, attention):
         expect(view).to_be_visible()
     assert wider_than_its_page(vscode.page) == 0
     screenshot(vscode.page.locator("body"), "vscode-narrow")

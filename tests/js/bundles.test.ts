@@ -25,6 +25,8 @@ test.each(bundles)("$name.js is whole: it imports and fetches nothing", ({ name 
 });
 
 test("widgets export their factory, the page's script exports nothing", () => {
+  expect(outputOf("attention_viewer").exports).toEqual(["default"]);
+  expect(outputOf("circuitsvis").exports).toEqual(["default"]);
   expect(outputOf("logit_lens_grid").exports).toEqual(["default"]);
   expect(outputOf("patch_heatmap").exports).toEqual(["default"]);
   expect(outputOf("prompt_pair_editor").exports).toEqual(["default"]);

@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import re
 from functools import cache
+from itertools import product
 
 import numpy as np
 import pytest
 import torch
+import transformers
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
@@ -340,7 +342,7 @@ def test_a_pattern_that_is_not_a_number_is_refused():
     raw.add_perma_hook("blocks.1.attn.hook_pattern", spoil)
     with (
         pytest.warns(UserWarning, match="discarded"),
-        pytest.raises(ValueError, match=r"pattern of layer 1 is not a number .* float32"),
+        pytest.raises(ValueError, match=r"blocks.1.attn.hook_pattern is not a number .* float32"),
     ):
         ib.attention_patterns(raw, TEXT)
 
@@ -560,20 +562,20 @@ def test_a_dataframe_has_a_row_for_each_entry_that_is_not_masked():
 @pytest.mark.parametrize("kind", ["pattern", "scores"])
 def test_the_picture_has_every_head_with_layer_0_at_the_bottom(kind):
     result = ib.attention_patterns(loud_bridge("gpt2"), TEXT, kind, layers=[0, 2], heads=[1, 2, 3])
-    figure = result.plot()
-    panels = {axes.get_title(): axes for axes in figure.axes if axes.get_title()}
-    assert sorted(panels) == ["0.1", "0.2", "0.3", "2.1", "2.2", "2.3"]
-    figure.canvas.draw()
-    assert panels["0.1"].get_position().y0 < panels["2.1"].get_position().y0
-    assert panels["0.1"].get_position().x0 < panels["0.2"].get_position().x0
-    reach = np.nanmax(np.abs(result.values))
-    for title, axes in panels.items():
-        layer, head = map(int, title.split("."))
-        [image] = axes.get_images()
-        np.testing.assert_array_equal(
-            np.ma.filled(image.get_array(), np.nan), result.values[result.index_of(layer, head)]
+    axes, _ = result.plot().axes
+    heads = [text.get_text() for text in axes.get_xticklabels()]
+    layers = [text.get_text() for text in axes.get_yticklabels()]
+    assert heads == ["1", "2", "3"] and layers == ["2", "0"]  # from the top
+    [image] = axes.get_images()
+    picture, length = np.ma.filled(image.get_array(), np.nan), len(result.tokens)
+    for (i, layer), (j, head) in product(enumerate(layers), enumerate(heads)):
+        top, left = (
+            round(ticks[at] - length / 2 + 0.5) for ticks, at in ((axes.get_yticks(), i), (axes.get_xticks(), j))
         )
-        assert image.get_clim() == pytest.approx((-reach if kind == "scores" else 0, reach))
+        tile = picture[top : top + length, left : left + length]
+        np.testing.assert_array_equal(tile, result.values[result.index_of(int(layer), int(head))])
+    reach = np.nanmax(np.abs(result.values))
+    assert image.get_clim() == pytest.approx((-reach if kind == "scores" else 0, reach))
 
 
 @pytest.mark.parametrize("options", [{}, {"kind": "value_weighted", "layers": [1], "heads": [0, 2], "last": 5}])
@@ -587,3 +589,27 @@ def test_the_code_of_a_result_makes_it_again(prompt, options):
     for side in result.sides:
         np.testing.assert_array_equal(again.of(side), result.of(side))
     assert "ib.load_model('x')" in attention_code("ib.load_model('x')", result.params)
+
+
+@pytest.mark.parametrize("architecture", ["gpt_neo", "gptj", "opt"])
+def test_a_pattern_is_not_taken_for_scores_in_half_precision(architecture):
+    raw = TransformerBridge.boot_transformers(
+        "local-half",
+        hf_model=transformers.AutoModelForCausalLM.from_config(CONFIGS[architecture]()).to(torch.bfloat16).eval(),
+        tokenizer=byte_tokenizer(),
+        device="cpu",
+        dtype=torch.bfloat16,
+    )
+    with pytest.raises(ValueError, match="does not give this model's attention scores"):
+        ib.attention_patterns(raw, TEXT, "scores")
+
+
+def test_a_mask_does_not_depend_on_the_heads_that_are_chosen():
+    model = random_model("gptj")
+    sharp = model.transformer.h[1].attn
+    sharp.q_proj.weight.data[:8] *= 3000  # head 0: all but one weight of a row underflow
+    raw = boot(model, "sharp")
+    every, alone = ib.attention_patterns(raw, TEXT), ib.attention_patterns(raw, TEXT, heads=[0])
+    assert (every.values[1, 0] == 0).any()
+    np.testing.assert_array_equal(every.masked, alone.masked)
+    np.testing.assert_array_equal(every.values[:, :1], alone.values)

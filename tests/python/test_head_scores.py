@@ -298,8 +298,9 @@ def test_steps_say_how_far_they_are_and_leave_no_hook():
     raw = loud_bridge("llama")
     before = hooks_on(raw)
     steps = list(head_scores_steps(raw, length=3, seeds=2))
-    assert [(step.done, step.total) for step in steps] == [(1, 3), (2, 3), (3, 3)]
-    assert [step.result is None for step in steps] == [True, True, False] and hooks_on(raw) == before
+    # two seeds, then the weights of three layers
+    assert [(step.done, step.total) for step in steps] == [*((done, 5) for done in range(1, 6)), (5, 5)]
+    assert [step.result is None for step in steps] == [*[True] * 5, False] and hooks_on(raw) == before
 
 
 def test_scores_survive_json_and_become_a_dataframe():
@@ -568,3 +569,24 @@ def test_a_prompt_or_head_that_is_none_is_refused():
     for function in (ib.head_scores, ib.induction_heads, ib.repeated_token_loss):
         with pytest.raises(ValueError, match="training mode"):
             function(training)
+
+
+def test_scores_of_what_is_not_a_number_are_refused():
+    model = random_model("gpt2")
+    model.transformer.h[1].attn.c_attn.weight.data[:] = torch.nan
+    raw = boot(model, "nan")
+    for method in (ib.head_scores, ib.induction_heads, ib.repeated_token_loss):
+        with pytest.raises(ValueError, match="not a number"):
+            method(raw, length=5)
+
+
+@pytest.mark.parametrize("heads", [(0, 1), [3], 5, "0.1", [(0, 1, 2)]])
+def test_heads_to_ablate_are_pairs(heads):
+    with pytest.raises(ValueError, match=r"a list of \(layer, head\)"):
+        ib.repeated_token_loss(bridge("gpt2"), heads, length=3)
+
+
+@pytest.mark.parametrize("prompt", [5, b"text", ["a", "b"]])
+def test_a_prompt_that_is_no_text_is_refused(prompt):
+    with pytest.raises(ValueError, match="is a text"):
+        ib.head_scores(bridge("gpt2"), prompt)

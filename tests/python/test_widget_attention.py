@@ -289,7 +289,7 @@ def test_what_a_view_may_set_python_has_and_nothing_runs(viewer, name, value, ke
     ],
 )
 def test_options_that_make_no_sense_are_refused_at_once(embedded, options):
-    with pytest.raises(traitlets.TraitError):
+    with pytest.raises((traitlets.TraitError, ValueError)):
         hs.AttentionViewer(embedded, PROMPT, **options)
 
 
@@ -552,6 +552,88 @@ def test_an_action_about_an_older_prompt_is_not_shown(one):
     thread.join(10)
     assert one.wait(60) and one.prompt == PROMPT and one.head_attribution is None
     assert events(one, "view:1")[-1] == "cancelled" and events(one, "view:2")[-1] == "result"
+
+
+def test_actions_are_about_what_is_shown_whatever_was_asked_since(viewer, embedded, capitals):
+    over, thread = hold(viewer.model)
+    viewer.pair = capitals.model_copy(update={"clean": "The capital of Spain is", "clean_answer": " Madrid"})
+    viewer.kind = "scores"
+    viewer.cancel()
+    over.set()
+    thread.join(10)
+    assert viewer.wait(60) and viewer.status == "cancelled" and viewer.kind == viewer.result.kind == "pattern"
+    ask(viewer, "attribute_head", layer=1, head=2)
+    assert viewer.head_attribution["answer"] == [" Oslo"]
+    ask(viewer, "patch_head", id="view:2", layer=1, head=2)
+    sweep = ib.activation_patching(embedded, capitals, activation="z", axes=("layer", "head"), layers=[1], heads=[2])
+    assert viewer.head_patch["all"] == pytest.approx(float(sweep.normalized[0, 0]), abs=1e-5)
+
+
+def test_an_action_does_not_stop_the_scores_nor_does_another_prompt(one):
+    over, thread = hold(one.model)
+    for id, method, params in [
+        ("view:1", "head_scores", {}),
+        ("view:2", "head_circuits", {"layer": 1, "head": 2}),
+        ("view:3", "show", {"text": PROMPT}),
+    ]:
+        one._on_message(one, {"kind": "request", "id": id, "method": method, "params": params}, [])
+    over.set()
+    thread.join(10)
+    assert one.wait(60) and one.prompt == PROMPT and one.head_scores is not None
+    assert events(one, "view:1")[-1] == "result" and "random:induction" in scores_by_name(one)
+
+
+def test_thumbnails_of_the_last_result_never_get_the_next_ones_name(one, few, monkeypatch):
+    """Another scale is being drawn on the main thread while the next result arrives on the worker's."""
+    drawing, came = threading.Event(), threading.Event()
+    draw = attention_board.thumbnails
+
+    def slow(*asked):
+        codes = draw(*asked)
+        if threading.current_thread() is threading.main_thread():
+            drawing.set()
+            came.wait(0.5)  # the result does not come: it waits until this is shown
+        return codes
+
+    monkeypatch.setattr(attention_board, "thumbnails", slow)
+    over, thread = hold(one.model)
+    one.kind = "value_weighted"
+    one.observe(lambda change: came.set(), "result")
+    threading.Thread(target=lambda: (drawing.wait(10), over.set())).start()
+    one.scale = "log"
+    thread.join(10)
+    assert one.wait(60) and one.thumbs["result"] == wire_of(one)["id"] and one.thumbs["scale"] == "log"
+    np.testing.assert_array_equal(decode_array(one.thumbs["codes"]), expected_thumbs(one, one.thumbs["size"]))
+
+
+def test_a_side_of_the_coming_pair_may_be_set_before_it_is_there(one, capitals):
+    over, thread = hold(one.model)
+    one.pair = capitals
+    one.side = "corrupt"
+    over.set()
+    thread.join(10)
+    assert (
+        one.wait(60) and one.error is None and one.side == "corrupt" and list(one.result.sides) == ["clean", "corrupt"]
+    )
+
+
+def test_a_sort_that_the_next_prompt_does_not_have_is_put_back(one):
+    one.sort = "induction"
+    ask(one, "show", text=PROMPT)  # nothing is repeated in it
+    assert one.sort == "layer"
+
+
+def test_how_many_tokens_are_read_holds_for_every_prompt(embedded):
+    widget = Watched(hs.AttentionViewer, embedded, TWICE, last=3)
+    ask(widget, "show", text=PROMPT)
+    assert [side.tokens[1:] for side in widget.result.sides.values()] == [[" of", " Norway", " is"]]
+    widget.close()
+    pair = ib.PromptPair(clean=PROMPT, corrupt="The capital of Sweden is", clean_answer=" Oslo", corrupt_answer=" Rome")
+    widget = Watched(hs.AttentionViewer, embedded, pair, last=3, shown_layers=[1, 2])
+    assert widget.shown_layers == [1, 2]
+    ask(widget, "patch_head", layer=0, head=0)
+    assert "the last 3 tokens" in widget.error["message"] and widget.head_patch is None
+    widget.close()
 
 
 def test_nothing_is_left_of_a_viewer_that_was_closed(embedded, capitals):
@@ -822,7 +904,7 @@ def test_circuitsvis_gets_the_same_numbers(viewer):
     assert handed["attentionHeadNames"] == ["2.0", "2.1", "2.2", "2.3"]
     assert handed["tokens"] == viewer.result.sides["corrupt"].tokens
     np.testing.assert_allclose(handed["attention"], np.nan_to_num(viewer.result.of("corrupt")[2]), atol=1e-6)
-    with pytest.raises(ValueError, match=r"9\.0 is not among"):
+    with pytest.raises(ValueError, match="no layer 9"):
         viewer.to_circuitsvis([(9, 0)])
 
 
@@ -1004,3 +1086,17 @@ def test_arrays_become_a_page_and_circuitsvis_again(tmp_path):
     assert handed["attentionHeadNames"] == ["three"] and handed["tokens"][1] == "</script>"
     assert (handed["maxValue"], handed["minValue"]) == (0.5, -0.25)
     assert (handed["positiveColor"], handed["negativeColor"]) == ("red", "blue")
+
+
+def test_what_circuitsvis_can_not_show_is_said(monkeypatch):
+    widget = Watched(hs.AttentionViewer, bridge("mistral"), "hello there")  # its window is four tokens
+    with pytest.warns(UserWarning, match=r"36 entries that are masked .* are zeros"):
+        widget.to_circuitsvis([(0, 0)])
+    monkeypatch.setattr(attention_board, "MOST_HANDED_OVER", 200)
+    for heads in ([], None):
+        with pytest.raises(ValueError, match=r"hand over one head or more, and at most"):
+            widget.to_circuitsvis(heads)
+    for heads in (3, [3], "0.1", [(0, 1, 2)]):
+        with pytest.raises(ValueError, match=r"a list of \(layer, head\)"):
+            widget.to_circuitsvis(heads)
+    widget.close()

@@ -89,6 +89,7 @@ class HookscopeWidget(View):
     _shown_status = "idle"  # of the work whose result is shown
     _job: Job | None = None  # also for a widget whose __init__ failed, which is closed all the same
     _aside: Job | None = None  # smaller work beside it, which leaves what is shown as it is
+    _lasting: Job | None = None  # the same, of what does not depend on what is shown
 
     status = traitlets.Unicode("idle", help="idle, queued, running, done, cancelled or error.").tag(sync=True)
     progress = traitlets.Dict(help="Cells `done` of `total`, and `seconds_left` or None.").tag(sync=True)
@@ -96,7 +97,7 @@ class HookscopeWidget(View):
     def __init__(self, model: Any, **traits: Any) -> None:
         self.model: LanguageModel = load_model(model)
         # Of jobs: a widget has one of each at a time.
-        self._owner, self._aside_owner, self._look_owner = object(), object(), object()
+        self._owner, self._aside_owner, self._lasting_owner, self._look_owner = object(), object(), object(), object()
         self._current = object()  # changes with every job; what an older one still says is stale
         self._hearing = threading.RLock()
         self._counter = itertools.count(1)
@@ -111,7 +112,7 @@ class HookscopeWidget(View):
         """
         give_up = None if timeout is None else time.monotonic() + timeout
         try:
-            for job in filter(None, (self._job, self._aside)):
+            for job in filter(None, (self._job, self._aside, self._lasting)):
                 if not job.wait(None if give_up is None else max(0.0, give_up - time.monotonic())):
                     return False
             return True
@@ -121,7 +122,7 @@ class HookscopeWidget(View):
 
     def cancel(self) -> None:
         """Stop the running work; what has been computed stays."""
-        for job in filter(None, (self._job, self._aside)):
+        for job in filter(None, (self._job, self._aside, self._lasting)):
             job.cancel()
 
     def close(self) -> None:
@@ -171,14 +172,20 @@ class HookscopeWidget(View):
         self.status = "queued"
         self._job = worker_of(self.model).submit(self._owner, steps, heard)
 
-    def _submit_aside(self, id: str, steps: Callable[[], Iterator[Any]], show: Callable[[Any], None]) -> None:
-        """Queue work beside what this widget shows, and show its last step once all of it is done."""
+    def _submit_aside(
+        self, id: str, steps: Callable[[], Iterator[Any]], show: Callable[[Any], None], *, lasting: bool = False
+    ) -> None:
+        """Queue work beside what this widget shows, and show its last step once all of it is done.
+
+        Args:
+            lasting: it is about the model, whatever is shown; else it ends when something else is shown or asked aside.
+        """
         if self._closed:
             return
         current, before, last = self._current, [], []
 
         def heard(job: Job, step: Any) -> None:
-            if self._current is not current:  # what it is about is no longer shown
+            if self._current is not current and not lasting:  # what it is about is no longer shown
                 if step is None and job.status not in ("queued", "running"):
                     self.send(protocol.event(id, "cancelled"))
                 return
@@ -199,7 +206,11 @@ class HookscopeWidget(View):
             self.status = self._shown_status if over else job.status
 
         self.error = None
-        self._aside = worker_of(self.model).submit(self._aside_owner, steps, heard)
+        job = worker_of(self.model).submit(self._lasting_owner if lasting else self._aside_owner, steps, heard)
+        if lasting:
+            self._lasting = job
+        else:
+            self._aside = job
 
     def _look_up(self, id: str, work: Callable[[], Any], show: Callable[[Any], None]) -> None:
         """Ask the model something small for a view, aside from status and result. A newer one replaces it."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import operator
+import threading
+import warnings
 from pathlib import Path
 from typing import Any, ClassVar, cast
 
@@ -11,7 +13,9 @@ import traitlets
 
 from interp_backend import protocol
 from interp_backend.attention import Attention
+from interp_backend.interventions import as_heads
 from interp_backend.methods.head_measures import MEASURES
+from interp_backend.methods.head_scores import ABOUT
 from interp_backend.protocol import BadRequest, Request
 from interp_backend.results import encode_array
 from interp_backend.thumbnails import Scale, size_for, thumbnails
@@ -23,6 +27,7 @@ from .report import write_page
 MOST_SENT = 300_000  # numbers: more are sent head by head, as they are opened
 MOST_SAVED = 3_000_000  # in a page; of more, those of the opened heads alone
 MOST_OPENED = 12
+MOST_HANDED_OVER = 8_000_000  # numbers, to CircuitsVis: some 160 MB of text
 SCALES = [
     ("linear", "linear", "from zero to the largest value"),
     ("log", "log", "four decades below the largest value"),
@@ -71,6 +76,7 @@ class AttentionBoard(View):
 
     def __init__(self, *args: Any, **traits: Any) -> None:
         self._highs: dict[tuple[Attention, str], float] = {}  # the ends of scales, which take a while to find
+        self._showing = threading.RLock()  # a result may come while another side of the last one is drawn
         super().__init__(*args, **traits)
 
     # What users call
@@ -98,13 +104,14 @@ class AttentionBoard(View):
         """What is shown, as CircuitsVis shows it: the object that its `attention_heads` returns.
 
         It is rendered from CircuitsVis's own script, which comes with the package: nothing is loaded from the network,
-        and none is looked for. Its numbers are text in the page: 144 heads at 200 tokens are 117 MB.
+        and none is looked for. Its numbers are text in the page: 144 heads at 200 tokens are 117 MB. It knows no masked
+        entries but those after the diagonal: others become zeros, and a warning says so.
 
         Args:
             heads: (layer, head) of each head to hand over; None is all that are shown.
 
         Raises:
-            ValueError: there is no result yet, or a head that it does not have.
+            ValueError: there is no result yet, a head that it does not have, or more numbers than a page can hold.
         """
         import circuitsvis.attention
 
@@ -114,8 +121,21 @@ class AttentionBoard(View):
         if heads is None:
             layers = result.layers if self.shown_layers is None else self.shown_layers
             heads = [(layer, head) for layer in layers for head in result.heads]
+        heads = as_heads(heads, 1 + max(result.layers), 1 + max(result.heads))
         places = [result.index_of(layer, head) for layer, head in heads]
+        masked, numbers = result.masked_of(side), len(places) * result.masked_of(side)[0].size
+        if not places or numbers > MOST_HANDED_OVER:
+            raise ValueError(
+                f"CircuitsVis would get {len(places)} heads, {numbers / 1e6:.1f} million numbers as text; hand over "
+                f"one head or more, and at most {MOST_HANDED_OVER / 1e6:.0f} million: heads=[(layer, head), ...]."
+            )
         values = np.stack([result.heads_of(side, [i], [j])[0, 0] for i, j in places])
+        causal = bool(masked.any())
+        lost = int(np.isnan(np.tril(values) if causal else values).sum())
+        if lost:
+            warnings.warn(
+                f"{lost} entries that are masked or have no number are zeros in what CircuitsVis shows.", stacklevel=2
+            )
         look = self.look(result)
         drawn = circuitsvis.attention.attention_heads(
             attention=np.nan_to_num(values, nan=0.0),
@@ -125,7 +145,7 @@ class AttentionBoard(View):
             min_value=look["low"][side],
             positive_color=look["colors"]["positive"],
             negative_color=look["colors"]["negative"],
-            mask_upper_tri=bool(result.masked_of(side).any()),
+            mask_upper_tri=causal,
         )
         return offline(drawn)
 
@@ -140,7 +160,8 @@ class AttentionBoard(View):
 
     def _caption(self, result: Attention) -> str:
         model = result.provenance.get("model", {})
-        return " · ".join(filter(None, [str(model.get("name", "")), f"weights {model.get('weights', '')}"]))
+        weights = f"weights {model['weights']}" if model.get("weights") else ""
+        return " · ".join(filter(None, [str(model.get("name", "")), weights]))
 
     # What a view gets
 
@@ -200,17 +221,21 @@ class AttentionBoard(View):
         }
 
     def show(self, id: str, result: Attention) -> None:
-        """Show a result, and put away what was pinned or opened and is not in it."""
-        self._result_id = id
-        self._highs = {}
+        """Show a result, and put away what was pinned, opened or chosen and is not in it."""
         known = {(layer, head) for layer in result.layers for head in result.heads}
-        with self.hold_sync():
+        with self._showing, self.hold_sync():
+            self._result_id = id
+            self._highs = {}
             self.selection = None
             self.opened = [head for head in self.opened if tuple(head) in known] or self._first_opened(result)
             if self.shown_layers is not None and not set(self.shown_layers) <= set(result.layers):
                 self.shown_layers = None
+            if self.side not in self._sides(result):
+                self.side = self._sides(result)[0]
             self.result = result
             self._look_again()
+            if self.sort not in self._sorts():
+                self.sort = "layer"
 
     def _first_opened(self, result: Attention) -> list[list[int]]:
         """The head that most looks as if it did something: at what came after the same token, or one position back."""
@@ -223,10 +248,12 @@ class AttentionBoard(View):
 
     @traitlets.observe("side", "scale")
     def _on_look(self, change: Any) -> None:
-        if self.result is None or change["new"] == change["old"]:
-            return
-        with self.hold_sync():
-            length = self.result.masked_of(self.side).shape[-1]
+        with self._showing, self.hold_sync():
+            result = self.result
+            # Of a side that only the coming result has, nothing can be shown yet.
+            if result is None or change["new"] == change["old"] or self.side not in self._sides(result):
+                return
+            length = result.masked_of(self.side).shape[-1]
             pinned = self.selection or {}
             if any(pinned.get(end, 0) >= length for end in ("destination", "source")):
                 self.selection = None  # the other prompt is shorter
@@ -274,10 +301,15 @@ class AttentionBoard(View):
 
     @traitlets.validate("sort")
     def _valid_sort(self, proposal: Any) -> str:
-        known = ["layer", *(score["name"] for score in self.scores)]
-        if self.result is not None and proposal["value"] not in known:
+        known = self._sorts()
+        if proposal["value"] not in known:
             raise traitlets.TraitError(f"Heads are sorted by {', '.join(known)}, not {proposal['value']!r}.")
         return proposal["value"]
+
+    def _sorts(self) -> list[str]:
+        if self.result is None:
+            return ["layer", *MEASURES, *(f"random:{name}" for name in ABOUT)]
+        return ["layer", *(score["name"] for score in self.scores)]
 
     @traitlets.validate("shown_layers")
     def _valid_layers(self, proposal: Any) -> list[int] | None:
@@ -305,8 +337,10 @@ class AttentionBoard(View):
     @traitlets.validate("selection")
     def _valid_selection(self, proposal: Any) -> dict[str, int] | None:
         selection = proposal["value"]
-        if selection is None or self.result is None:
+        if selection is None:
             return None
+        if self.result is None:
+            raise traitlets.TraitError("There is nothing to pin yet. Call .wait() first.")
         length = len(self.result.masked_of(self.side)[0])
         known = {
             "layer": self.result.layers,

@@ -12,7 +12,8 @@ import traitlets
 
 from interp_backend.attention import QUANTITIES, Attention, Kind
 from interp_backend.attribution import Attribution
-from interp_backend.head_table import HeadPairs, HeadScores
+from interp_backend.head_table import HeadPairs, HeadScores, TokenPair
+from interp_backend.interventions import as_heads
 from interp_backend.jobs import Job
 from interp_backend.loading import load_model
 from interp_backend.methods.activation_patching import activation_patching_steps
@@ -40,6 +41,7 @@ KINDS = {
 }
 
 
+NEEDS_PAIR = "Patching needs two prompts: AttentionViewer(model, hs.PromptPair(...))."
 NO_SCORES = "TransformerLens does not give this model's attention scores."
 
 
@@ -53,6 +55,7 @@ class AttentionViewer(AttentionBoard, HookscopeWidget):
         side: of a pair, "clean", "corrupt" or "difference".
         scale: "linear", "log" or "row" (each destination by its own largest value).
         sort: "layer", or the name of a score.
+        shown_layers: show these layers alone, of those that were read.
         marks: lines to draw: "induction", "previous", "duplicate".
         opened: heads to show large, [(layer, head), ...]; by default the one that most looks back.
         layer_zero: "bottom" or "top".
@@ -87,6 +90,7 @@ class AttentionViewer(AttentionBoard, HookscopeWidget):
         side: str | None = None,
         scale: str = "linear",
         sort: str = "layer",
+        shown_layers: Sequence[int] | None = None,
         marks: Sequence[str] = (),
         opened: Sequence[Sequence[int]] = (),
         layer_zero: str = "bottom",
@@ -95,6 +99,7 @@ class AttentionViewer(AttentionBoard, HookscopeWidget):
         editor = prompt if isinstance(prompt, PromptPairEditor) else None
         shown = editor.pair if editor else prompt
         self._layers, self._heads, self._last = layers, heads, last
+        self._own_last = last  # of every prompt; a view may ask for another of one
         self.head_scores: HeadScores | None = None
         self.patch_result: Result | None = None
         self.attribution: Attribution | None = None
@@ -108,8 +113,9 @@ class AttentionViewer(AttentionBoard, HookscopeWidget):
             kind=kind,
             scale=scale,
             sort=sort,
-            marks=list(marks),
-            opened=[list(head) for head in opened],
+            shown_layers=None if shown_layers is None else list(shown_layers),
+            marks=[marks] if isinstance(marks, str) else list(marks),
+            opened=[list(head) for head in as_heads(opened, model.n_layers, model.n_heads)],
             layer_zero=layer_zero,
         )
         self.side = side or ("prompt" if one else "clean")
@@ -122,7 +128,6 @@ class AttentionViewer(AttentionBoard, HookscopeWidget):
 
     def _menus(self) -> dict[str, Any]:
         model, pair = self.model, self.pair
-        needs = "Patching needs two prompts: AttentionViewer(model, hs.PromptPair(...))."
         answers = "Patching is measured by the answers: give the pair a clean and a corrupt answer."
         both = pair is not None and pair.answers("clean") and pair.answers("corrupt")
         return {
@@ -148,7 +153,7 @@ class AttentionViewer(AttentionBoard, HookscopeWidget):
                         "reason": model.why_not("pattern"),
                     },
                 ],
-                "patch_reason": needs if pair is None else None if both else answers,
+                "patch_reason": NEEDS_PAIR if pair is None else None if both else answers,
                 "attribution_reason": None,
                 "circuits_reason": None,
             },
@@ -206,7 +211,7 @@ class AttentionViewer(AttentionBoard, HookscopeWidget):
                 self.prompt = None
             elif changed == "prompt" and self.prompt is not None:
                 self.pair = None
-            self._last = None
+            self._last = self._own_last
             self.info = self._menus()
         finally:
             self._ready = ready
@@ -272,36 +277,47 @@ class AttentionViewer(AttentionBoard, HookscopeWidget):
             return
         self.head_patch = self.head_attribution = self.head_circuits = None
         self.patch_result = self.attribution = self.pairs = None
-        self.result = None  # what is set next is about the coming result
-        if self.side not in self._sides(step.result):
-            self.side = self._sides(step.result)[0]
         self.show(id, step.result)
         self.code = attention_code(self.model.code, step.result.params)
 
     def _on_status(self, job: Job, id: str, on_end: Callable[[], None]) -> None:
         super()._on_status(job, id, on_end)
-        if job.status == "error" and self.result is not None and self.kind != self.result.kind:
+        over = job.status in ("error", "cancelled")
+        if over and self.result is not None and self.kind != self.result.kind:
             self._ready, self.kind = False, self.result.kind  # of what is still shown
             self._ready = True
 
     def _measure(self, id: str) -> None:
         def show(step: ScoresStep) -> None:
             self.head_scores = step.result
-            if self.result is not None:
-                self.scores = self.scores_of(self.result)
+            with self._showing:
+                if self.result is not None:
+                    self.scores = self.scores_of(self.result)
 
-        self._submit_aside(id, partial(head_scores_steps, self.model), show)
+        self._submit_aside(id, partial(head_scores_steps, self.model), show, lasting=True)
+
+    def _asked(self, layer: int, head: int) -> tuple[str | PromptPair, int | None]:
+        """The prompt that is shown, whatever runs or failed since, and how many of its last tokens are.
+
+        Raises:
+            ValueError: a head that is not shown.
+        """
+        result = self._shown()
+        result.index_of(layer, head)
+        pair = result.params["pair"]
+        prompt = result.params["prompt"] if pair is None else PromptPair.model_validate(pair)
+        return prompt, result.params["last"]
 
     def _patch(self, id: str, layer: int, head: int, activation: str) -> None:
-        self._shown().index_of(layer, head)
-        if self.pair is None:
-            raise ValueError("Patching needs two prompts: AttentionViewer(model, hs.PromptPair(...)).")
-        if self._last is not None:
+        pair, last = self._asked(layer, head)
+        if isinstance(pair, str):
+            raise ValueError(NEEDS_PAIR)
+        if last is not None:
             raise ValueError(
-                f"This view shows the last {self._last} tokens, and patching runs whole prompts. Show a shorter pair "
-                "to patch in it."
+                f"This view shows the last {last} tokens, and patching runs whole prompts. Show a shorter pair to "
+                "patch in it."
             )
-        steps = partial(_patch_steps, self.model, self.pair, layer, head, activation)
+        steps = partial(_patch_steps, self.model, pair, layer, head, activation)
 
         def show(step: _PatchStep) -> None:
             assert step.result is not None and step.whole is not None
@@ -311,9 +327,8 @@ class AttentionViewer(AttentionBoard, HookscopeWidget):
         self._submit_aside(id, steps, show)
 
     def _attribute(self, id: str, params: Any) -> None:
-        layer, head = params.layer, params.head
-        self._shown().index_of(layer, head)
-        last, model, prompt = self._last, self.model, self._prompt
+        layer, head, model = params.layer, params.head, self.model
+        prompt, last = self._asked(layer, head)
 
         def steps() -> Iterator[Any]:
             answer: Any = params.answer
@@ -331,17 +346,11 @@ class AttentionViewer(AttentionBoard, HookscopeWidget):
         self._submit_aside(id, steps, show)
 
     def _circuits(self, id: str, params: Any) -> None:
-        result = self._shown()
-        result.index_of(params.layer, params.head)
-        text = result.sides["clean" if self.side == "difference" else self.side].text
+        _, last = self._asked(params.layer, params.head)
+        text = self._shown().sides["clean" if self.side == "difference" else self.side].text
+        text = text if params.tokens == "prompt" else None
         steps = partial(
-            head_circuits_steps,
-            self.model,
-            params.layer,
-            params.head,
-            params.circuit,
-            prompt=text if params.tokens == "prompt" else None,
-            last=self._last,
+            head_circuits_steps, self.model, params.layer, params.head, params.circuit, prompt=text, last=last
         )
 
         def show(step: PairsStep) -> None:
@@ -352,13 +361,17 @@ class AttentionViewer(AttentionBoard, HookscopeWidget):
                 "head": params.head,
                 "circuit": params.circuit,
                 "tokens": params.tokens,
-                "pairs": [{"source": p.source, "target": p.target, "value": p.value} for p in made.pairs],
-                "lowest": [{"source": p.source, "target": p.target, "value": p.value} for p in made.lowest],
+                "pairs": [_pair_to_wire(pair) for pair in made.pairs],
+                "lowest": [_pair_to_wire(pair) for pair in made.lowest],
                 "note": made.note,
                 "copying": made.copying,
             }
 
         self._submit_aside(id, steps, show)
+
+
+def _pair_to_wire(pair: TokenPair) -> dict[str, Any]:
+    return {"source": pair.source, "target": pair.target, "value": pair.value}
 
 
 # One head patched
