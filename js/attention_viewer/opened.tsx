@@ -23,7 +23,7 @@ interface OpenedProps {
 }
 
 /** Two heads stand side by side where they fit, if need be below all heads: with cells that can be hit. */
-const [LARGEST, ENOUGH, LEAST, GAP, LABELS, CELL] = [620, 480, 300, 24, 106, 7];
+const [LARGEST, ENOUGH, LEAST, GAP, LABELS, CELL] = [620, 480, 300, 24, 106, 6];
 
 export function OpenedHeads({ total, ...props }: OpenedProps & { total: number }) {
   const { opened, tokens } = props.scene;

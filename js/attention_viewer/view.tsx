@@ -49,7 +49,7 @@ function Whole({ model, state }: ViewProps) {
   const failure = problem === null ? error : { field: null, message: problem };
   // What one head could not be asked is said under that head.
   const shown = failure && failure.message === asked?.problem && asked.head ? null : failure;
-  // The menus say what was asked for and did not come.
+  // What was asked for did not come.
   const stale = status === "cancelled" || (status === "error" && shown !== null);
   const own = readInfo(model).model && !model.readonly && (scene ? scene.side === "prompt" : prompt);
   return (

@@ -813,6 +813,15 @@ def test_pairs_of_a_head_are_its_circuits_own(viewer, embedded, capitals, circui
     assert viewer.pairs.pairs == alone.pairs
 
 
+def test_pairs_of_a_prompts_tokens_go_with_its_side(viewer):
+    ask(viewer, "head_circuits", layer=1, head=2, tokens="all")
+    viewer.side = "corrupt"
+    assert viewer.head_circuits is not None
+    ask(viewer, "head_circuits", id="view:2", layer=1, head=2, tokens="prompt")
+    viewer.side = "clean"
+    assert viewer.head_circuits is None
+
+
 def test_actions_go_when_another_kind_is_shown(viewer):
     ask(viewer, "patch_head", layer=0, head=1)
     ask(viewer, "head_circuits", id="view:2", layer=0, head=1)

@@ -145,11 +145,14 @@ def test_a_view_may_set_the_selection_and_nothing_else(heatmap):
     "selection",
     [{"layer": 4, "position": 0}, {"layer": 0}, {"layer": True, "position": 0}, {"layer": -1, "position": 0}],
 )
-def test_a_selection_that_names_no_cell_is_refused(heatmap, selection):
+def test_a_selection_that_names_no_cell_is_refused(heatmap, selection, monkeypatch):
     with pytest.raises(traitlets.TraitError, match="There is no cell"):
         heatmap.selection = selection
+    again = []
+    monkeypatch.setattr(heatmap, "send_state", lambda key=None: again.append(key))
     heatmap.set_state({"selection": selection})
     assert heatmap.selection is None and heatmap.error["field"] == "selection"
+    assert again[-1] == "selection"  # so that no view goes on with what was refused
 
 
 def test_a_selection_stays_while_it_fits_the_result(heatmap):

@@ -63,6 +63,7 @@ class View(anywidget.AnyWidget):
                 super().set_state({name: value})
             except (traitlets.TraitError, ValueError) as problem:
                 self._fail(str(problem), name)
+                self.send_state(name)  # other views may have heard of what is refused
 
     def _on_message(self, _: Any, message: Any, __: Any) -> None:
         try:

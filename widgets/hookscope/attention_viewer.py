@@ -195,6 +195,12 @@ class AttentionViewer(AttentionBoard, HookscopeWidget):
             made.append(score_to_wire(f"random:{name}", table.about[name], "random", part[where], spread))
         return made
 
+    @traitlets.observe("side")
+    def _on_side(self, change: Any) -> None:
+        shown: Any = self.head_circuits
+        if shown is not None and shown["tokens"] == "prompt":
+            self.head_circuits = None  # its tokens are those of the side that was shown
+
     @traitlets.observe("pair", "prompt", "kind")
     def _on_change(self, change: Any) -> None:
         if not self._ready:
