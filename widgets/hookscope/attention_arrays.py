@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from interp_backend.attention import Attention, AttentionSide
-from interp_backend.methods.head_measures import head_measures
+from interp_backend.attention import Attention
+from interp_backend.methods.given_attention import given_attention
 
 from .attention_board import MARKS, SCALES, AttentionBoard
 
@@ -47,10 +47,7 @@ class AttentionArrays(AttentionBoard):
         self._names = [f"Head {i}" for i in range(len(attention))] if names is None else [str(name) for name in names]
         self._colors = {"positive": positive_color, "negative": negative_color}
         self._axis_labels = axis_labels
-        seen = np.tri(attention.shape[1], dtype=bool) if causal else np.ones(attention.shape[1:], bool)
-        plain = np.where(seen, attention, np.float32(0))  # zeros where masked, for sums
-        np.copyto(plain, np.nan, where=~np.isfinite(plain))
-        least, most = (float(end.reduce(plain, axis=None, initial=0)) for end in (np.fmin, np.fmax))
+        result, least, most = given_attention(attention, list(tokens), self._names, causal)
         self._signed = least < 0
         high = max_value if max_value is not None and max_value > 0 else max(most, -least) or 1.0
         self._ends = float(high), float(min_value if min_value is not None and min_value < 0 else -high)
@@ -64,21 +61,7 @@ class AttentionArrays(AttentionBoard):
             },
             marks=list(marks),
         )
-        self.show("given", self._result_of(plain, seen, list(tokens)))
-
-    def _result_of(self, plain: np.ndarray, seen: np.ndarray, tokens: list[str]) -> Attention:
-        """These numbers as a result."""
-        ids, text = _ids(tokens), "".join(tokens)
-        scores = {name: part[None] for name, part in head_measures(plain, ids).items()}
-        warnings = _warnings(plain, self._names, weights=not self._signed)
-        np.copyto(plain, np.nan, where=~seen)
-        masked = (~seen).astype(np.uint8)[None]
-        side = AttentionSide(text=text, ids=ids, tokens=tokens, values=plain[None], masked=masked, scores=scores)
-        params = {"kind": "pattern", "prompt": text, "pair": None, "layers": None, "heads": None, "last": None}
-        heads = list(range(len(plain)))
-        return Attention(
-            kind="pattern", params=params, layers=[0], heads=heads, sides={"prompt": side}, warnings=warnings
-        )
+        self.show("given", result)
 
     def name_of(self, layer: int, head: int) -> str:
         return self._names[head]
@@ -118,32 +101,3 @@ def _refuse(attention: np.ndarray, tokens: Sequence[str], names: Sequence[str] |
             f"{len(attention)} heads at {len(tokens)} tokens are {attention.size * 4 / 2**30:.1f} GB, and at most "
             f"{MOST_NUMBERS >> 28} are shown. Give fewer heads or tokens."
         )
-
-
-def _ids(tokens: Sequence[str]) -> list[int]:
-    """A number for each token, the same for the same text."""
-    known: dict[str, int] = {}
-    return [known.setdefault(token, len(known)) for token in tokens]
-
-
-def _warnings(plain: np.ndarray, names: list[str], weights: bool) -> list[str]:
-    """What is odd about these numbers: some that are none, and rows of weights that do not sum to one.
-
-    Args:
-        plain: [head, destination, source], zero where masked.
-    """
-    with np.errstate(over="ignore"):  # a sum that is too large is not one either
-        sums = plain.sum(-1)
-    wrong = [names[i] for i in np.flatnonzero(np.isnan(sums).any(1))]
-    said = [f"Not numbers (NaN or infinite), hatched: some entries of {_few(wrong)}."] if wrong else []
-    odd = np.abs(sums - 1) > 0.02
-    if weights and odd.any():
-        off = [names[i] for i in np.flatnonzero(odd.any(1))]
-        said.append(
-            f"Rows that do not sum to one: {int(odd.sum())} of {odd.size}, in {_few(off)}. They are shown as given."
-        )
-    return said
-
-
-def _few(names: list[str]) -> str:
-    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")

@@ -1,0 +1,84 @@
+"""Attention that was computed elsewhere, as a result: arrays that somebody hands over."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..attention import Attention, AttentionSide
+from .head_measures import head_measures
+
+HEADS_AT_ONCE = 12
+
+
+def given_attention(
+    attention: np.ndarray, tokens: Sequence[str], names: list[str], causal: bool
+) -> tuple[Attention, float, float]:
+    """An array of attention as a result of one layer, and its lowest and highest value (0 if there is none beyond it).
+
+    What is no number, infinity included, becomes NaN, and the result's warnings say so; as they do of rows that do not
+    sum to one, unless there are negative values, which are no weights.
+
+    Args:
+        attention: [head, destination, source], float32.
+        tokens: texts, [position].
+        names: what the heads are called in warnings.
+        causal: whether what comes after a destination is masked.
+    """
+    given = torch.from_numpy(np.ascontiguousarray(attention))
+    plain = given.tril() if causal else given.clone()  # zeros where masked, for sums
+    ends = [head.aminmax() for head in plain]
+    wrong = [i for i, (low, high) in enumerate(ends) if not (torch.isfinite(low) and torch.isfinite(high))]
+    for i in wrong:
+        plain[i] = torch.where(torch.isfinite(plain[i]), plain[i], torch.nan)
+        ends[i] = plain[i].nan_to_num().aminmax()
+    least, most = min(float(low) for low, _ in ends), max(float(high) for _, high in ends)
+    warnings = _warnings(plain, wrong, names, weights=least >= 0)
+    ids, text = _ids(tokens), "".join(tokens)
+    parts = [head_measures(part, ids) for part in plain.split(HEADS_AT_ONCE)]
+    scores = {name: np.concatenate([part[name] for part in parts])[None] for name in parts[0]}
+    masked = torch.ones(plain.shape[1:], dtype=torch.bool).triu(1) if causal else torch.zeros(plain.shape[1:]).bool()
+    side = AttentionSide(
+        text=text,
+        ids=ids,
+        tokens=list(tokens),
+        values=plain.masked_fill_(masked, torch.nan)[None].numpy(),
+        masked=masked[None].numpy().astype(np.uint8),
+        scores=scores,
+    )
+    result = Attention(
+        kind="pattern",
+        params={"kind": "pattern", "prompt": text, "pair": None, "layers": None, "heads": None, "last": None},
+        layers=[0],
+        heads=list(range(len(plain))),
+        sides={"prompt": side},
+        warnings=warnings,
+    )
+    return result, least, most
+
+
+def _warnings(plain: Tensor, wrong: list[int], names: list[str], weights: bool) -> list[str]:
+    """What is odd about these numbers: some that are none, and rows of weights that do not sum to one."""
+    said = []
+    if wrong:
+        said.append(f"Not numbers (NaN or infinite), hatched: some entries of {_few([names[i] for i in wrong])}.")
+    odd = (plain.sum(-1) - 1).abs() > 0.02  # [head, destination]; of rows with no number it is false
+    if weights and odd.any():
+        off = [names[i] for i in odd.any(1).nonzero()[:, 0].tolist()]
+        said.append(
+            f"Rows that do not sum to one: {int(odd.sum())} of {odd.numel()}, in {_few(off)}. They are shown as given."
+        )
+    return said
+
+
+def _few(names: list[str]) -> str:
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+
+
+def _ids(tokens: Sequence[str]) -> list[int]:
+    """A number for each token, the same for the same text."""
+    known: dict[str, int] = {}
+    return [known.setdefault(token, len(known)) for token in tokens]
