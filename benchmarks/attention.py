@@ -9,8 +9,8 @@ its look for a network, and the drop-in of `hookscope.circuitsvis`. Measured are
 - in a process without a browser: GPT-2 small's shape with random weights, 200 tokens, from a prompt to what the view is
   sent, against TransformerLens's `run_with_cache` of the patterns alone.
 
-CircuitsVis's 144 heads at 500 tokens are half a billion characters of HTML. Showing them here ended the connection to the
-browser, so what is recorded is how long the text is, and how long it takes to make.
+CircuitsVis's 144 heads at 500 tokens are half a billion characters of HTML. Showing them here ended the connection to
+the browser, so what is recorded is how long the text is, and how long it takes to make.
 
 Prints a table and writes build/bench/attention.json.
 """
@@ -272,7 +272,7 @@ def tell(report: dict[str, Any]) -> None:
     large, text = report["large"], report["too_large"]
     print(f"144 heads at 500 tokens, first paint: {large['first']:.0f} ms, all {large['last']:.0f} ms (wanted 1000)")
     print(
-        f"  CircuitsVis: {text['characters'] / 1e6:.0f} million characters of HTML after {text['seconds']:.0f} s, not shown"
+        f"  CircuitsVis: {text['characters'] / 1e6:.0f} million characters after {text['seconds']:.0f} s, not shown"
     )
     print(f"2,304 heads at 100 tokens, first paint: {report['many']['first']:.0f} ms")
     print(
