@@ -271,9 +271,7 @@ def tell(report: dict[str, Any]) -> None:
     )
     large, text = report["large"], report["too_large"]
     print(f"144 heads at 500 tokens, first paint: {large['first']:.0f} ms, all {large['last']:.0f} ms (wanted 1000)")
-    print(
-        f"  CircuitsVis: {text['characters'] / 1e6:.0f} million characters after {text['seconds']:.0f} s, not shown"
-    )
+    print(f"  CircuitsVis: {text['characters'] / 1e6:.0f} million characters after {text['seconds']:.0f} s, not shown")
     print(f"2,304 heads at 100 tokens, first paint: {report['many']['first']:.0f} ms")
     print(
         f"hover at 500 tokens, between frames: median {hover['median']:.1f} ms, 95th percentile {hover['p95']:.1f}, "
