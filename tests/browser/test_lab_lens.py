@@ -202,7 +202,9 @@ def test_by_keyboard_alone(lab: Lab, grid: Locator):
     press("ArrowRight")
     expect(part(grid, "attribution")).to_be_visible()
     press("ArrowLeft")
+    lab.python("lens.wait()")  # the attribution that was asked for on the way is drawn, too
     part(grid, "cells").focus()
+    expect(part(grid, "cells")).to_be_focused()
     for key in ("ArrowUp", "End", "ArrowUp", "a", "b", "j", "Enter"):
         press(key)
     expect(part(grid, "lines")).to_be_visible()
