@@ -1,7 +1,7 @@
 // The colour of a value: blue (or the given colour) above zero, orange below, each from the ground at zero to its full
 // strength at an end of the scale.
 import { useMemo } from "preact/hooks";
-import { divergingScale, overlay, parseColor, type Rgb, readableInk, toCss } from "../lib/color";
+import { divergingScale, overlay, parseColor, type Rgb, toCss } from "../lib/color";
 import { type Palette, usePalette } from "../lib/theme";
 import type { Colors, Extremes } from "./figure";
 
@@ -37,13 +37,10 @@ export function makeShade(palette: Palette, { low, high }: Extremes, { positive,
     high,
     share,
     fill: (value) => toCss(scale.fill(share(value))),
-    // On the colour as it is painted: in whole numbers, which can be a hair less readable.
-    ink: (value) => toCss(readableInk(painted(scale.fill(share(value))), ends.fg)),
+    ink: (value) => toCss(scale.ink(share(value))),
     unknown,
   };
 }
-
-const painted = ([r, g, b]: Rgb): Rgb => [Math.round(r), Math.round(g), Math.round(b)];
 
 export function shareOf(value: number, low: number, high: number): number {
   if (Number.isNaN(value)) return value;

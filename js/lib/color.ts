@@ -47,8 +47,8 @@ export function luminance([r, g, b]: Rgb): number {
   return 0.2126 * linear(r) + 0.7152 * linear(g) + 0.0722 * linear(b);
 }
 
-export function toCss([r, g, b]: Rgb): string {
-  return `rgb(${Math.round(r)}, ${Math.round(g)}, ${Math.round(b)})`;
+export function toCss(color: Rgb): string {
+  return `rgb(${color.map(Math.round)})`;
 }
 
 /** A computed CSS colour as [r, g, b, alpha]; null where it is not one that browsers compute to. */
@@ -76,7 +76,8 @@ export function overlay(top: readonly [number, number, number, number], ground: 
   return [0, 1, 2].map((i) => (top[i] ?? 0) * alpha + (ground[i] ?? 0) * (1 - alpha)) as unknown as Rgb;
 }
 
-/** Mixes in OKLab, where equal steps look equal. */
+/** Mixes in OKLab, where equal steps look equal; in whole numbers, as it is painted, so that an ink is chosen for what
+ *  is seen. */
 function mix(a: Rgb, b: Rgb, t: number): Rgb {
   const [p, q] = [toOklab(a), toOklab(b)];
   return fromOklab([p[0] + (q[0] - p[0]) * t, p[1] + (q[1] - p[1]) * t, p[2] + (q[2] - p[2]) * t]);
@@ -89,7 +90,7 @@ function linear(channel: number): number {
 
 function gamma(c: number): number {
   const encoded = c <= 0.0031308 ? c * 12.92 : 1.055 * c ** (1 / 2.4) - 0.055;
-  return Math.min(255, Math.max(0, encoded * 255));
+  return Math.round(Math.min(255, Math.max(0, encoded * 255)));
 }
 
 function toOklab([r255, g255, b255]: Rgb): Rgb {

@@ -4,11 +4,13 @@ import { useErrorBoundary, useRef } from "preact/hooks";
 import { PaletteProvider, useRootPalette } from "./theme";
 import themeCss from "./theme.css";
 
-/** Returns what unmounts the view and leaves `el` as it was. */
-export function mount(el: HTMLElement, css: string, view: JSX.Element): () => void {
+/** Returns what unmounts the view and leaves `el` as it was. A style sheet applies to the whole page, so each is kept
+ *  to hosts of its own name: by a `:where`, which adds no weight. */
+export function mount(el: HTMLElement, name: string, css: string, view: JSX.Element): () => void {
   const style = document.createElement("style");
-  style.textContent = themeCss + css;
+  style.textContent = `:where(.hs-host-${name}){${themeCss}${css}}`;
   const host = document.createElement("div");
+  host.className = `hs-host-${name}`;
   el.append(style, host);
   render(<Boundary>{view}</Boundary>, host);
   return () => {

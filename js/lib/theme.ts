@@ -3,34 +3,26 @@ import { createContext } from "preact";
 import { useContext, useLayoutEffect, useState } from "preact/hooks";
 import { luminance, overlay, parseColor, type Rgb } from "./color";
 
-export interface Palette {
+/** What is used until the root is in a page, and where a browser resolves no colours. */
+const COLORS = {
+  bg: [255, 255, 255] as Rgb,
+  fg: [29, 35, 41] as Rgb,
+  muted: [102, 107, 112] as Rgb,
+  faint: [151, 154, 157] as Rgb,
+  soft: [245, 245, 245] as Rgb,
+  clean: [22, 103, 183] as Rgb,
+  corrupt: [181, 84, 14] as Rgb,
+  zero: [244, 244, 244] as Rgb,
+};
+type Colors = typeof COLORS;
+
+export interface Palette extends Colors {
   theme: "light" | "dark";
-  bg: Rgb;
-  fg: Rgb;
-  muted: Rgb;
-  faint: Rgb;
-  soft: Rgb;
-  clean: Rgb;
-  corrupt: Rgb;
-  zero: Rgb;
   ui: string;
   mono: string;
 }
 
-/** What is used until the root is in a page, and where a browser resolves no colours. */
-const UNRESOLVED: Palette = {
-  theme: "light",
-  bg: [255, 255, 255],
-  fg: [29, 35, 41],
-  muted: [102, 107, 112],
-  faint: [151, 154, 157],
-  soft: [245, 245, 245],
-  clean: [22, 103, 183],
-  corrupt: [181, 84, 14],
-  zero: [244, 244, 244],
-  ui: "sans-serif",
-  mono: "monospace",
-};
+const UNRESOLVED: Palette = { theme: "light", ...COLORS, ui: "sans-serif", mono: "monospace" };
 
 const PaletteContext = createContext<Palette>(UNRESOLVED);
 export const PaletteProvider = PaletteContext.Provider;
@@ -113,26 +105,20 @@ function readPalette(root: HTMLElement): Palette {
   const probe = document.createElement("i");
   probe.className = "hs-probe";
   root.append(probe);
-  const color = (name: keyof Palette, ground: Rgb): Rgb => {
+  const color = (name: keyof Colors, ground: Rgb): Rgb => {
     probe.style.color = `var(--hs-${name})`;
     const parsed = parseColor(getComputedStyle(probe).color);
-    return parsed ? overlay(parsed, ground) : (UNRESOLVED[name] as Rgb);
+    return parsed ? overlay(parsed, ground) : COLORS[name];
   };
   const font = (name: string, fallback: string): string => {
     probe.style.fontFamily = `var(${name})`;
     return getComputedStyle(probe).fontFamily || fallback;
   };
-  const bg = color("bg", UNRESOLVED.bg);
+  const bg = color("bg", COLORS.bg);
+  const names = Object.keys(COLORS) as (keyof Colors)[];
   const palette: Palette = {
     theme: root.dataset.hsTheme === "dark" ? "dark" : "light",
-    bg,
-    fg: color("fg", bg),
-    muted: color("muted", bg),
-    faint: color("faint", bg),
-    soft: color("soft", bg),
-    clean: color("clean", bg),
-    corrupt: color("corrupt", bg),
-    zero: color("zero", bg),
+    ...(Object.fromEntries(names.map((name) => [name, color(name, bg)])) as Colors),
     ui: font("--hs-ui", UNRESOLVED.ui),
     mono: font("--hs-mono", UNRESOLVED.mono),
   };

@@ -20,6 +20,8 @@ import { ALONE, type ResultJson, type Sweep } from "./result";
 import type { HeatmapState, Shown } from "./state";
 import { howToRead, meanOf } from "./words";
 
+const TITLE = "Activation patching";
+
 interface ViewProps {
   model: ViewModel;
   state: HeatmapState;
@@ -37,10 +39,10 @@ export function PatchHeatmapView({ model, state }: ViewProps) {
   const subtitle = subtitleOf(model, sweep);
   const problem = shown.problem === null ? null : { field: null, message: shown.problem };
   return (
-    <Root name="patch-heatmap" label="Activation patching">
+    <Root name="patch-heatmap" label={TITLE}>
       <div class="hs-head">
         <h2 class="hs-title">
-          Activation patching <small data-hs="subtitle">{subtitle}</small>
+          {TITLE} <small data-hs="subtitle">{subtitle}</small>
         </h2>
         {sweep && <Exports model={model} state={state} sweep={sweep} subtitle={subtitle} />}
       </div>
@@ -128,7 +130,7 @@ function SweepView({ model, state, shown, sweep }: ViewProps & { shown: Shown; s
       <SweepMap
         model={model}
         state={state}
-        label="Activation patching"
+        label={TITLE}
         sweep={sweep}
         raw={raw}
         revision={shown}

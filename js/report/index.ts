@@ -3,7 +3,7 @@ import attentionViewer from "../attention_viewer";
 import circuitsvis from "../circuitsvis";
 import { fitFrame } from "../circuitsvis/frame";
 import { MemoryModel } from "../lib/memory_model";
-import type { ViewModel } from "../lib/model";
+import type { Widget } from "../lib/widget";
 import logitLensGrid from "../logit_lens_grid";
 import patchHeatmap from "../patch_heatmap";
 import promptPairEditor from "../prompt_pair_editor";
@@ -13,11 +13,6 @@ interface Page {
   schema_version: number;
   title: string;
   views: { widget: string; caption: string; state: Record<string, unknown> }[];
-}
-
-interface Widget {
-  initialize(context: { model: ViewModel }): () => void;
-  render(context: { model: ViewModel; el: HTMLElement }): () => void;
 }
 
 const SCHEMA = 1;

@@ -14,7 +14,9 @@ from playwright.sync_api import Browser, Page, expect
 from views import cell, expect_status, part, place_of
 
 import hookscope as hs
+import hookscope.circuitsvis as cv
 from hookscope.attention_arrays import AttentionArrays
+from hookscope.report import View, write_page
 
 HOSTILE = "</script><script>alert(1)</script> <img src=x onerror=alert(2)> The capital of {} is"
 
@@ -124,4 +126,50 @@ def test_a_page_of_many_numbers_keeps_those_of_the_opened_heads(browser: Browser
     part(view, "cells").click(position={"x": 10, "y": 40})
     expect(part(view, "missing")).to_contain_text("not saved")
     assert complaints == []
+    page.close()
+
+
+# Every element of each view that takes room: its tag, and where it is in its view.
+PLACES = """(views) => views.map((view) => {
+  const { x, y } = view.getBoundingClientRect();
+  return [...view.querySelectorAll('*')].flatMap((element) => {
+    const box = element.getBoundingClientRect();
+    if (box.width === 0 && box.height === 0) return [];
+    const place = [box.x - x, box.y - y, box.width, box.height].map((n) => n.toFixed(1));
+    return `${element.tagName} ${element.getAttribute('class')} ${place}`;
+  });
+})"""
+
+
+def test_a_view_looks_the_same_beside_every_other_view(browser: Browser, tmp_path: Path):
+    pair = hs.PromptPair(
+        clean="The capital of Norway is", corrupt="The capital of Sweden is", clean_answer=" Oslo",
+        corrupt_answer=" Stockholm",
+    )  # fmt: skip
+    model = hs.load_model()
+    lens, heatmap, board = hs.LogitLensGrid(model, pair), hs.PatchHeatmap(model, pair), hs.AttentionViewer(model, pair)
+    editor = hs.PromptPairEditor(model, pair)
+    for widget in (lens, heatmap, board):
+        assert widget.wait(60)
+    lens.selection = {"row": 4, "position": 5}
+    heatmap.selection = {"layer": 2, "position": 4}
+    board.opened = [[1, 3]]
+    tokens = cv.tokens.colored_tokens(["a", " b"] * 10, [0.5, -1.0] * 10)
+    widgets = [lens, heatmap, board, editor, tokens]
+    names = ["logit_lens_grid", "patch_heatmap", "attention_viewer", "prompt_pair_editor", "circuitsvis"]
+    views = [View(name, "", widget) for name, widget in zip(names, widgets)]
+    page = browser.new_page(viewport={"width": 1100, "height": 6000})  # no scroll bar takes width
+
+    def places(shown: list[View]) -> list[list[str]]:
+        page.goto(write_page(tmp_path / "views.html", shown, "Views").as_uri())
+        expect(page.locator(".hs-root")).to_have_count(len(shown))
+        return page.locator(".hs-root").evaluate_all(PLACES)
+
+    alone = [places([view])[0] for view in views]
+    assert all(len(elements) > 20 for elements in alone)
+    for shown, expected in ((views, alone), (views[::-1], alone[::-1])):
+        for one, other in zip(places(shown), expected):
+            assert [line for line in one if line not in other] == []
+    for widget in widgets:
+        widget.close()
     page.close()

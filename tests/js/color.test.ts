@@ -25,11 +25,10 @@ test.each(Object.entries(THEMES))(
   "zero is neutral, clean is positive, corrupt is negative (%s)",
   (_, theme) => {
     const scale = divergingScale(theme, 2);
-    const rounded = (value: number) => scale.fill(value).map(Math.round);
-    expect(rounded(0)).toEqual([...theme.zero]);
-    expect(rounded(2)).toEqual([...theme.clean]);
-    expect(rounded(-2)).toEqual([...theme.corrupt]);
-    expect(rounded(5)).toEqual([...theme.clean]);
+    expect(scale.fill(0)).toEqual([...theme.zero]);
+    expect(scale.fill(2)).toEqual([...theme.clean]);
+    expect(scale.fill(-2)).toEqual([...theme.corrupt]);
+    expect(scale.fill(5)).toEqual([...theme.clean]);
   },
 );
 

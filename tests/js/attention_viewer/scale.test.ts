@@ -83,16 +83,16 @@ test("codes in fewer cells are the same as pooling the values at once", () => {
 });
 
 test("colours run from the ground to blue, of signed values from orange over the ground", () => {
-  expect(colorsOf(PALETTE, false, null).fill(250)).toBe("rgb(22, 103, 183)");
-  expect(colorsOf(PALETTE, false, null).fill(0)).toBe("rgb(244, 244, 244)");
-  expect(colorsOf(PALETTE, true, null).fill(0)).toBe("rgb(181, 84, 14)");
-  expect(colorsOf(PALETTE, true, null).fill(125)).toBe("rgb(244, 244, 244)");
+  expect(colorsOf(PALETTE, false, null).fill(250)).toBe("rgb(22,103,183)");
+  expect(colorsOf(PALETTE, false, null).fill(0)).toBe("rgb(244,244,244)");
+  expect(colorsOf(PALETTE, true, null).fill(0)).toBe("rgb(181,84,14)");
+  expect(colorsOf(PALETTE, true, null).fill(125)).toBe("rgb(244,244,244)");
   expect(alongAt(0, true)).toBe(-1);
 });
 
 test("colours may be given", () => {
-  const colors = colorsOf(PALETTE, true, { positive: "rgb(1, 2, 3)", negative: "#040506" });
-  expect([colors.fill(250), colors.fill(0)]).toEqual(["rgb(1, 2, 3)", "rgb(4, 5, 6)"]);
+  const colors = colorsOf(PALETTE, true, { positive: "rgb(1,2,3)", negative: "#040506" });
+  expect([colors.fill(250), colors.fill(0)]).toEqual(["rgb(1,2,3)", "rgb(4,5,6)"]);
 });
 
 test("pixels: cells in place, gaps and masked cells clear", () => {

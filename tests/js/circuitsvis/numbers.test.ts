@@ -59,10 +59,10 @@ function shade(positive: string | null, negative: string | null) {
 }
 
 test("given colours are those at the ends, and the theme's own where they are none", () => {
-  expect(shade("#00aa88", "rgb(128, 0, 128)").fill(1)).toBe("rgb(0, 170, 136)");
-  expect(shade("#00aa88", "rgb(128, 0, 128)").fill(-1)).toBe("rgb(128, 0, 128)");
-  expect(shade(null, null).fill(1)).toBe("rgb(22, 103, 183)");
+  expect(shade("#00aa88", "rgb(128, 0, 128)").fill(1)).toBe("rgb(0,170,136)");
+  expect(shade("#00aa88", "rgb(128, 0, 128)").fill(-1)).toBe("rgb(128,0,128)");
+  expect(shade(null, null).fill(1)).toBe("rgb(22,103,183)");
   const wrong = shade("blurple", null);
-  expect(wrong.fill(1)).toBe("rgb(22, 103, 183)");
+  expect(wrong.fill(1)).toBe("rgb(22,103,183)");
   expect(wrong.unknown).toEqual(["blurple"]);
 });
