@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     import pandas
 
 PAPER_TOKENS, PAPER_REPEATS = 25, 4
+TAILS = 0.04  # of the vocabulary, at each end: what counts as the most and the least common tokens
 ROLE_FROM = 0.5  # a previous-token head gives the position before more than half of its attention
 ABOVE = 2.0  # times the largest score that comes about by chance
 
@@ -55,14 +56,16 @@ def head_scores(model: Any, prompt: str | None = None, *, length: int = 50, seed
     entropy: of the attention, in nats.
     distance: how many tokens back a destination looks on average.
     prefix_matching: as `induction`, on the data of Olsson et al. (2022, "In-context learning and induction heads",
-        arXiv:2209.11895, appendix "Head activation evaluators"): 25 random tokens, four times. For each token of the
-        second to fourth time, the attention to the tokens that followed it earlier, summed over the earlier times (the
-        appendix averages the entries; the sum keeps a head that divides its attention at 1). The tokens are drawn from
-        the whole vocabulary but special ones; the appendix leaves out the most and the least common.
+        arXiv:2209.11895, appendix "Head activation evaluators"): a token that begins a text, then 25 random tokens,
+        four times. For each token of the second to fourth time, the attention to the tokens that followed it earlier,
+        summed over the earlier times, so that a head which does nothing else has 1. That is what Bansal et al. (2023,
+        arXiv:2212.09095) compute; the appendix speaks of the average of all those entries, which is half of it.
     copy: after the same appendix: does a head raise the logit of the token that it looks at? The value of each of the
         25 tokens goes through the output matrix and the unembedding; its logits for the 25 tokens are centred, those
         below zero dropped, and the share of the rest that falls on the token itself, weighted by the attention to it,
         is brought from 0..1 to -1..1. NaN for a head that writes nothing.
+        Both leave out the most and the least common tokens as Bansal et al. do: 4% of the vocabulary at each end, in
+        the order of the ids, which is that of the merges of a byte-pair encoding.
     copying: of the weights alone (Elhage et al. 2021, "A mathematical framework for transformer circuits"): the sum of
         the eigenvalues of W_E W_V W_O W_U over the sum of their sizes, from -1 to 1; above 0, tokens raise themselves.
         The norms' gains are folded in and the unembedding is centred over the vocabulary; the norms' scales and all
@@ -175,7 +178,7 @@ def _of_seed(turn: Turn, circuits: Circuits | None, seed: int, length: int) -> d
     count = min(PAPER_TOKENS, (model.n_ctx - 1) // PAPER_REPEATS)
     if count < 2:
         return made
-    few = random_tokens(model, count, rng)
+    few = random_tokens(model, count, rng, tails=TAILS)
     made["prefix_matching"] = _prefix_matching(turn, few)
     if circuits is not None:
         made["copy"] = _copy(turn, circuits, few)

@@ -17,8 +17,11 @@ if TYPE_CHECKING:
     import pandas
 
 
-def random_tokens(model: LanguageModel, count: int, rng: np.random.Generator) -> list[int]:
+def random_tokens(model: LanguageModel, count: int, rng: np.random.Generator, *, tails: float = 0.0) -> list[int]:
     """Ordinary tokens of the vocabulary, all different, drawn with equal chances.
+
+    Args:
+        tails: leave out this share of them at each end: vocabularies are numbered from common to rare.
 
     Raises:
         ValueError: a vocabulary with fewer ordinary tokens.
@@ -26,6 +29,8 @@ def random_tokens(model: LanguageModel, count: int, rng: np.random.Generator) ->
     tokenizer = model.raw.tokenizer
     special = {int(token) for token in tokenizer.all_special_ids}
     ordinary = [token for token in range(min(len(tokenizer), int(model.raw.cfg.d_vocab))) if token not in special]
+    out = round(tails * len(ordinary))
+    ordinary = ordinary[out : len(ordinary) - out]
     if len(ordinary) < count:
         raise ValueError(f"This vocabulary has {len(ordinary)} ordinary tokens, and {count} different ones are drawn.")
     return [ordinary[i] for i in rng.choice(len(ordinary), count, replace=False)]

@@ -1,11 +1,12 @@
-// An opened head's matrix. Hovering draws on a sheet over it; the matrix itself stays as it is.
+// An opened head's matrix. Hovering moves what lies over it; the matrix itself stays as it is.
 import { useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
 import { useDensity } from "../lib/grid_cells";
-import { sizeCanvas } from "../lib/grid_paint";
+import { paintStill } from "../lib/grid_paint";
 import { cellId } from "../lib/grid_rows";
 import { useUniqueId } from "../lib/unique_id";
+import { CrossHairs, placeCross } from "./cross_hairs";
 import { layoutMatrix, matrixCellAt } from "./matrix_layout";
-import { type MatrixScene, paintCross, paintMatrix } from "./matrix_paint";
+import { type MatrixScene, paintMatrix } from "./matrix_paint";
 import { NOWHERE, type Place, useDrawing } from "./pointed";
 import type { Scene } from "./scene";
 import { tokenWords, valueWords } from "./words";
@@ -31,22 +32,20 @@ export function Matrix({ scene, head, values, room, onLock }: MatrixProps) {
     [layout, values, scaling, colors, palette, marked, labelled],
   );
   const ground = useRef<HTMLCanvasElement>(null);
-  const cross = useRef<HTMLCanvasElement>(null);
+  const cross = useRef<HTMLDivElement>(null);
   const { width, height } = layout;
-  const [sheet, setSheet] = useState<CanvasRenderingContext2D | null>(null);
   useLayoutEffect(() => {
-    const context = ground.current && sizeCanvas(ground.current, width, height, density);
-    if (context) paintMatrix(context, drawn, context.canvas.width / width);
-    if (cross.current) setSheet(sizeCanvas(cross.current, width, height, density));
+    const draw = (context: CanvasRenderingContext2D, scale: number) => paintMatrix(context, drawn, scale);
+    if (ground.current) paintStill(ground.current, { width, height, density }, draw);
   }, [drawn, density]);
   const own = locked.head === head || locked.head === null ? locked : NOWHERE;
   const drawCross = () => {
     const place = pointed.get();
     // What is pointed at in the text, or in another head, is the same row here.
     const here = place.head === head || place.head === null ? place : { ...place, source: null };
-    if (sheet) paintCross(sheet, drawn, here, own);
+    if (cross.current) placeCross(cross.current, layout, here, own);
   };
-  useDrawing(pointed, drawCross, [sheet, drawn, own]);
+  useDrawing(pointed, drawCross, [layout, own]);
   const keys = useMatrixKeys(scene, head, onLock);
   const cellOf = (event: MouseEvent) => {
     const { left, top } = (event.currentTarget as HTMLElement).getBoundingClientRect();
@@ -76,7 +75,7 @@ export function Matrix({ scene, head, values, room, onLock }: MatrixProps) {
       }}
     >
       <canvas ref={ground} />
-      <canvas ref={cross} />
+      <CrossHairs root={cross} labelled={labelled} />
       <SaidCell scene={scene} head={head} values={values} id={keys.id} cell={keys.cell ?? 0} />
     </div>
   );

@@ -1,7 +1,6 @@
-// Draws an opened head: its cells, its tokens and its marks once; the cross hairs over it as often as the mouse moves.
+// Draws an opened head: its cells, its tokens and its marks.
 import { toCss } from "../lib/color";
 import { LABEL_SIZE } from "../lib/grid_layout";
-import { textWidth } from "../lib/text_width";
 import type { Palette } from "../lib/theme";
 import type { Colors } from "./colors";
 import type { MarkName } from "./marks";
@@ -73,95 +72,18 @@ function paintMarks(context: Context, { layout, palette }: MatrixScene, { name, 
 }
 
 function paintLabels(context: Context, { layout, palette }: MatrixScene): void {
-  prepareText(context, palette);
-  context.fillStyle = toCss(palette.muted);
-  for (let at = 0; at < layout.tokens; at += layout.stride) {
-    rowLabel(context, layout, at);
-    columnLabel(context, layout, at);
-  }
-}
-
-function prepareText(context: Context, { mono }: Palette): void {
-  context.font = `${LABEL_SIZE}px ${mono}`;
+  const { labels, gutter, cell, side } = layout;
+  context.font = `${LABEL_SIZE}px ${palette.mono}`;
   context.textAlign = "right";
   context.textBaseline = "middle";
-}
-
-function rowLabel(context: Context, { labels, gutter, cell }: MatrixLayout, at: number): void {
-  context.fillText(labels[at] ?? "", gutter - 5, EDGE + (at + 0.5) * cell);
-}
-
-function columnLabel(context: Context, { labels, gutter, cell, side }: MatrixLayout, at: number): void {
-  context.save();
-  context.translate(gutter + (at + 0.5) * cell, EDGE + side + 5);
-  context.rotate(-Math.PI / 2);
-  context.fillText(labels[at] ?? "", 0, 0);
-  context.restore();
-}
-
-interface Cross {
-  destination: number | null;
-  source: number | null;
-}
-
-/** What is pointed at, as bands with the tokens' labels, and the cell that is locked. */
-export function paintCross(
-  context: Context,
-  { layout, palette, labelled }: MatrixScene,
-  active: Cross,
-  locked: Cross,
-): void {
-  const { gutter, side, cell, width, height } = layout;
-  context.clearRect(0, 0, width, height);
-  context.fillStyle = toCss(palette.fg);
-  const thick = Math.max(1, cell);
-  context.globalAlpha = 0.09;
-  if (active.destination !== null) context.fillRect(gutter, EDGE + active.destination * cell, side, thick);
-  if (active.source !== null) context.fillRect(gutter + active.source * cell, EDGE, thick, side);
-  context.globalAlpha = 1;
-  const named = active.destination !== null || active.source !== null ? active : locked;
-  if (labelled) nameCross(context, layout, palette, named);
-  for (const [place, line] of [
-    [locked, 2],
-    [active, 1],
-  ] as const) {
-    if (place.destination === null || place.source === null) continue;
-    outline(context, palette, gutter + place.source * cell, EDGE + place.destination * cell, thick, line);
-  }
-}
-
-/** Drawn twice, ground under ink, so that it shows on any colour. */
-function outline(context: Context, palette: Palette, x: number, y: number, cell: number, line: number): void {
-  const size = Math.max(5, cell);
-  const [left, top] = [x + (cell - size) / 2, y + (cell - size) / 2];
-  for (const [ink, width] of [
-    [palette.bg, line + 2],
-    [palette.fg, line],
-  ] as const) {
-    context.strokeStyle = toCss(ink);
-    context.lineWidth = width;
-    context.strokeRect(left, top, size - 1, size - 1);
-  }
-}
-
-/** Also those whose labels are left out, over the labels that are there. */
-function nameCross(context: Context, layout: MatrixLayout, palette: Palette, { destination, source }: Cross) {
-  const { gutter, side, cell, labels } = layout;
-  prepareText(context, palette);
-  const wide = (at: number) => textWidth(labels[at] ?? "", LABEL_SIZE, palette.mono) + 4;
-  const [ground, ink] = [toCss(palette.bg), toCss(palette.fg)];
-  if (destination !== null) {
-    const room = Math.max(wide(destination), layout.stride > 1 ? gutter - 3 : 0);
-    context.fillStyle = ground;
-    context.fillRect(gutter - 3 - room, EDGE + (destination + 0.5) * cell - 7, room, 14);
-    context.fillStyle = ink;
-    rowLabel(context, layout, destination);
-  }
-  if (source !== null) {
-    const room = Math.max(wide(source), layout.stride > 1 ? gutter - 3 : 0);
-    context.fillStyle = ground;
-    context.fillRect(gutter + (source + 0.5) * cell - 7, EDGE + side + 3, 14, room);
-    context.fillStyle = ink;
-    columnLabel(context, layout, source);
+  context.fillStyle = toCss(palette.muted);
+  for (let at = 0; at < layout.tokens; at += layout.stride) {
+    const text = labels[at] ?? "";
+    context.fillText(text, gutter - 5, EDGE + (at + 0.5) * cell);
+    context.save();
+    context.translate(gutter + (at + 0.5) * cell, EDGE + side + 5);
+    context.rotate(-Math.PI / 2);
+    context.fillText(text, 0, 0);
+    context.restore();
   }
 }

@@ -34,6 +34,13 @@ export function samePlace(a: Place, b: Place): boolean {
   return a.head === b.head && a.destination === b.destination && a.source === b.source;
 }
 
+/** A part of the place that is pointed at: renders anew only when that changes. */
+export function usePlace<Part>(pointed: Pointed, partOf: (place: Place) => Part): Part {
+  const [part, setPart] = useState(() => partOf(pointed.get()));
+  useEffect(() => pointed.subscribe(() => setPart(partOf(pointed.get()))), [pointed]);
+  return part;
+}
+
 /** Calls `draw` now and whenever the pointer is elsewhere, without rendering anything anew. */
 export function useDrawing(pointed: Pointed, draw: () => void, inputs: readonly unknown[]): void {
   useEffect(() => {

@@ -1,7 +1,7 @@
 // What is under the pointer, in lines that keep their place. Only these are rendered anew while the mouse moves.
 import type { ComponentChildren } from "preact";
-import { useStore } from "../lib/store";
 import { Token } from "../lib/tokens";
+import { usePlace } from "./pointed";
 import type { Scene } from "./scene";
 import { ON, scoreWords } from "./scores";
 import { type Entry, strongest } from "./strongest";
@@ -22,7 +22,7 @@ function Entries({ entries, tokens }: { entries: Entry[]; tokens: readonly strin
   return (
     <>
       {entries.map(({ position, value }, i) => (
-        <span key={position}>
+        <span key={`${i}`}>
           {i > 0 && " \u00b7 "}
           <At tokens={tokens} position={position} /> <b>{short(value)}</b>
         </span>
@@ -42,7 +42,7 @@ function Lines({ name, children }: { name: string; children: ComponentChildren }
 /** Under the text: what the token looks at, and what looks at it. */
 export function TextReadout({ scene, values }: { scene: Scene; values: Float32Array | null }) {
   const { attention, tokens, locked, chief, pointed } = scene;
-  const destination = useStore(pointed).destination ?? locked.destination;
+  const destination = usePlace(pointed, (place) => place.destination) ?? locked.destination;
   if (chief === null) {
     return (
       <Lines name="text-said">
@@ -79,7 +79,7 @@ export function TextReadout({ scene, values }: { scene: Scene; values: Float32Ar
 /** Under the pictures of all heads. */
 export function HeadReadout({ scene }: { scene: Scene }) {
   const { attention, scores, pointed, chosen } = scene;
-  const head = useStore(pointed).head ?? chosen;
+  const head = usePlace(pointed, (place) => place.head) ?? chosen;
   if (head === null || head >= attention.count) {
     return (
       <Lines name="head-said">
@@ -105,7 +105,7 @@ export function HeadReadout({ scene }: { scene: Scene }) {
 /** Under an opened head: the cell under the pointer, or where the token of the text looks most. */
 export function CellReadout({ scene, head, values }: { scene: Scene; head: number; values: Float32Array }) {
   const { tokens, side, pointed, locked } = scene;
-  const place = useStore(pointed);
+  const place = usePlace(pointed, (place) => place);
   const own = locked.head === head || locked.head === null;
   const at = place.destination !== null ? place : own ? locked : { ...locked, source: null };
   const { destination } = at;

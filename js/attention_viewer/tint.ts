@@ -1,11 +1,14 @@
 // The grounds and underlines of the text's tokens. Styles are written by hand, and only of tokens that are seen:
 // rendering hundreds of them anew would take longer than a frame.
 import { useLayoutEffect, useMemo, useRef } from "preact/hooks";
+import { useWidth } from "../lib/use_width";
 import { useDrawing } from "./pointed";
-import { STEPS } from "./scale";
+import { codeAt, STEPS } from "./scale";
 import type { Scene } from "./scene";
 
 const NONE = -1;
+/** Codes in a step that can't be told from the next one in a text: most tokens then stay as they are. */
+const LEVEL = 5;
 
 /** Returns what draws again where other tokens are seen. */
 export function useTint(
@@ -15,10 +18,15 @@ export function useTint(
 ): () => void {
   const { tokens, scaling, colors, pointed, locked } = scene;
   const n = tokens.length;
+  const zero = codeAt(0, scaling.signed);
+  const own = colors.ink(zero);
+  const width = useWidth(list);
   const factors = useMemo(() => (values ? scaling.rowFactors(values, n) : null), [values, scaling, n]);
   /** What each token has now: its code as a source, its code as a destination. */
   const drawn = useRef(new Int16Array(0));
   const marked = useRef<Element | null>(null);
+  /** Looked up where it may have changed: it makes the browser lay out the page. */
+  const seen = useRef<readonly [number, number] | null>(null);
   const draw = () => {
     const root = list.current;
     if (!root) return;
@@ -26,19 +34,29 @@ export function useTint(
     const code = (row: number, column: number) => {
       if (!values || here === null) return NONE;
       const found = scaling.codeOfValue(values[row * n + column] ?? Number.NaN, factors?.[row] ?? 1);
-      return found <= STEPS ? found : NONE;
+      const level = LEVEL * Math.round(found / LEVEL);
+      return found <= STEPS && level !== zero ? level : NONE;
     };
-    const [first, last] = seenTokens(root);
+    const inkOf = (level: number) => {
+      const ink = level < 0 ? own : colors.ink(level);
+      return ink === own ? "" : ink;
+    };
+    seen.current ??= seenTokens(root);
+    const [first, last] = seen.current;
     for (let i = first; i < last; i++) {
       const ground = code(here ?? 0, i);
       const line = code(i, here ?? 0);
       const style = (root.children[i] as HTMLElement).style;
-      if (drawn.current[2 * i] !== ground) {
-        style.background = ground < 0 ? "" : colors.fill(ground);
-        style.color = ground < 0 ? "" : colors.ink(ground);
-        style.setProperty("--hs-ink", style.color);
+      const before = drawn.current[2 * i] ?? NONE;
+      if (before !== ground) {
+        style.backgroundColor = ground < 0 ? "" : colors.fill(ground);
+        // What is in a token is styled anew with it, so only where another ink is needed.
+        if (inkOf(before) !== inkOf(ground)) {
+          style.color = inkOf(ground);
+          style.setProperty("--hs-ink", inkOf(ground));
+        }
       }
-      if (drawn.current[2 * i + 1] !== line) style.borderColor = line < 0 ? "" : colors.fill(line);
+      if (drawn.current[2 * i + 1] !== line) style.borderBottomColor = line < 0 ? "" : colors.fill(line);
       drawn.current[2 * i] = ground;
       drawn.current[2 * i + 1] = line;
     }
@@ -48,13 +66,20 @@ export function useTint(
     at?.setAttribute("data-here", "true");
     marked.current = at;
   };
+  const redraw = () => {
+    seen.current = null;
+    draw();
+  };
   // In other colours, or of another prompt, every token is new.
   useLayoutEffect(() => {
     drawn.current = new Int16Array(2 * n).fill(NONE);
     for (const token of list.current?.children ?? []) token.removeAttribute("style");
   }, [tokens, colors]);
-  useDrawing(pointed, draw, [values, factors, scaling, colors, locked, tokens]);
-  return draw;
+  useLayoutEffect(() => {
+    seen.current = null;
+  }, [tokens, width]);
+  useDrawing(pointed, draw, [values, factors, scaling, colors, locked, tokens, width]);
+  return redraw;
 }
 
 /** The tokens whose lines can be seen: from the first to before the last. */

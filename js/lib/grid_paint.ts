@@ -21,7 +21,7 @@ type Context = CanvasRenderingContext2D;
 const MAX_PIXELS = 24e6;
 
 export function sizeCanvas(
-  canvas: HTMLCanvasElement,
+  canvas: HTMLCanvasElement | OffscreenCanvas,
   width: number,
   height: number,
   density: number,
@@ -29,9 +29,26 @@ export function sizeCanvas(
   const scale = Math.min(density, Math.sqrt(MAX_PIXELS / (width * height)));
   canvas.width = Math.round(width * scale);
   canvas.height = Math.round(height * scale);
-  const context = canvas.getContext("2d");
+  const context = canvas.getContext("2d") as Context | null;
   context?.scale(canvas.width / width, canvas.height / height);
   return context;
+}
+
+/** Paints what stays as it is for long: as a bitmap, which a browser without a GPU doesn't copy for every frame. */
+export function paintStill(
+  canvas: HTMLCanvasElement,
+  size: { width: number; height: number; density: number },
+  paint: (context: Context, scale: number) => void,
+): void {
+  const still = canvas.getContext("bitmaprenderer");
+  if (!still) return;
+  const sheet = new OffscreenCanvas(1, 1);
+  const context = sizeCanvas(sheet, size.width, size.height, size.density);
+  if (!context) return;
+  paint(context, sheet.width / size.width);
+  canvas.width = sheet.width;
+  canvas.height = sheet.height;
+  still.transferFromImageBitmap(sheet.transferToImageBitmap());
 }
 
 export function paintCells(context: Context, layout: GridLayout, paint: PaintCell, mono: string): void {

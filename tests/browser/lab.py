@@ -150,11 +150,11 @@ def until_there_is(file: Path) -> str:
 class Lab:
     """One notebook in JupyterLab, and the complaints of the page that it is in."""
 
-    def __init__(self, browser: Browser, server: JupyterServer, name: str, setup: str) -> None:
+    def __init__(self, browser: Browser, server: JupyterServer, name: str, setup: str, *, density: int = 2) -> None:
         path = server.notebooks / f"{name}.ipynb"
         kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
         nbformat.write(nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(setup)], metadata=kernel), path)
-        self.page = browser.new_page(viewport={"width": 1360, "height": 1000}, device_scale_factor=2)
+        self.page = browser.new_page(viewport={"width": 1360, "height": 1000}, device_scale_factor=density)
         self.complaints = complaints_of(self.page)
         self._shown = 0
         self.page.goto(f"{server.url}/lab/tree/{path.name}?reset&token={server.token}")

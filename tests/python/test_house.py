@@ -104,7 +104,7 @@ BUDGETS = {
     "prompt_pair_editor": 80,
     "patch_heatmap": 80,
     "logit_lens_grid": 112,
-    "attention_viewer": 96,
+    "attention_viewer": 100,
     "circuitsvis": 64,
     "report": 256,
 }

@@ -83,10 +83,10 @@ test("of thirteen opened heads the first one goes", async () => {
 test("a token's ground says what it looks at, its line what looks at it, and both are read out", async () => {
   const { el } = await showViewer(opened());
   await pointAtToken(el, 9); // the second capital, of an induction head
-  expect(token(el, 3).style.background).not.toBe("");
-  expect(token(el, 10).style.background).toBe("");
-  expect(token(el, 10).style.borderColor).not.toBe("");
-  expect(token(el, 3).style.borderColor).toBe("");
+  expect(token(el, 3).style.backgroundColor).not.toBe("");
+  expect(token(el, 10).style.backgroundColor).toBe("");
+  expect(token(el, 10).style.borderBottomColor).not.toBe("");
+  expect(token(el, 3).style.borderBottomColor).toBe("");
   expect(token(el, 9).dataset.here).toBe("true");
   expect(part(el, "text-said").textContent).toMatch(
     /^Head 0\.2: \u2423capital \(9\) looks at \u2423of \(3\) 0\.\d{4} \u00b7 .*and is looked at by/,
@@ -106,7 +106,7 @@ test("a click locks a token, a second one and Escape unlock it", async () => {
   expect(model.get("selection")).toEqual({ destination: 9 });
   part(el, "text").dispatchEvent(new PointerEvent("pointerleave"));
   await settled();
-  expect(token(el, 3).style.background).not.toBe("");
+  expect(token(el, 3).style.backgroundColor).not.toBe("");
   await click(9);
   expect(model.get("selection")).toBeNull();
   await click(4);
