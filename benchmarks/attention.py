@@ -194,7 +194,7 @@ def in_a_browser() -> dict[str, Any]:
             "bytes": on_the_wire(lab, 144, 200),
             "large": painted(lab, OURS, 144, 500, RUNS),
             "many": painted(lab, OURS, 2304, 100, RUNS),
-            "hover": {"two": hovered(lab), "one": hovered(Lab(browser, server, "hover", SETUP, density=1))},
+            "hover": {"dense": hovered(lab), "plain": hovered(Lab(browser, server, "hover", SETUP, density=1))},
         }
         browser.close()
     return report
@@ -293,11 +293,10 @@ def tell(report: dict[str, Any]) -> None:
     print(f"144 heads at 500 tokens, first paint: {large['first']:.0f} ms, all {large['last']:.0f} ms (wanted 1000)")
     print(f"  CircuitsVis: {text['characters'] / 1e6:.0f} million characters after {text['seconds']:.0f} s, not shown")
     print(f"2,304 heads at 100 tokens, first paint: {report['many']['first']:.0f} ms")
-    for pixels, hover in report["hover"].items():
+    for screen, hover in report["hover"].items():
         print(
-            f"hover at 500 tokens, {pixels} screen pixel{'s'[pixels == 'one' :]} to a CSS pixel, between frames: median "
-            f"{hover['median']:.1f} ms, 95th percentile {hover['p95']:.1f}, most {hover['most']:.1f} (wanted 16.7 at the "
-            f"95th); {hover['work']:.1f} ms of work a frame"
+            f"hover at 500 tokens, {screen} screen, between frames: median {hover['median']:.1f} ms, 95th percentile "
+            f"{hover['p95']:.1f}, most {hover['most']:.1f} (wanted 16.7); {hover['work']:.1f} ms of work a frame"
         )
     for name, what in (("patterns", "the patterns"), ("view", "all that the view is sent")):
         mine, peer = (1e3 * report[f"kernel_{whose}"] for whose in (name, "peer"))

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from pydantic import Field, model_validator
 
 from .lens_result import check_counterparts
-from .results import SCHEMA_VERSION, Array, Part, Whole, read_wire
+from .results import SCHEMA_VERSION, Array, Part, Whole
 
 if TYPE_CHECKING:
     import pandas
@@ -168,23 +167,6 @@ class Attention(Whole):
         if layer not in self.layers or head not in self.heads:
             raise ValueError(f"Head {layer}.{head} is not among the heads that were read.")
         return self.layers.index(layer), self.heads.index(head)
-
-    def to_wire(self) -> dict[str, Any]:
-        """The result as one object of plain JSON values."""
-        return self.model_dump(mode="json")
-
-    def to_json(self) -> str:
-        """The result as JSON text; `Attention.from_json` reads it again, bit for bit."""
-        return json.dumps(self.to_wire(), allow_nan=False)
-
-    @classmethod
-    def from_json(cls, text: str | bytes) -> Attention:
-        """Read what `to_json` wrote.
-
-        Raises:
-            ValueError: no JSON, another schema version, or a field that is missing, unknown or wrong.
-        """
-        return cls.model_validate(read_wire(text))
 
     def to_dataframe(self) -> pandas.DataFrame:
         """One row for each prompt, layer, head, destination and source that it may look at."""

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from pydantic import Field, model_validator
 
 from .lens_result import check_counterparts
-from .results import SCHEMA_VERSION, Array, Part, Whole, read_wire
+from .results import SCHEMA_VERSION, Array, Part, Whole, check_version
 
 if TYPE_CHECKING:
     import pandas
     from matplotlib.figure import Figure
+    from typing_extensions import Self
 
 _WORDS = {
     "embed": "embed",
@@ -139,18 +139,9 @@ class Attribution(Whole):
         bare = {} if by_source else {name: {"by_source"} for name in self.sides}
         return {**self.model_dump(mode="json", exclude={"sides": bare} if bare else None), "labels": self.labels}
 
-    def to_json(self) -> str:
-        """The result as JSON text; `Attribution.from_json` reads it again, bit for bit."""
-        return json.dumps(self.to_wire(), allow_nan=False)
-
     @classmethod
-    def from_json(cls, text: str | bytes) -> Attribution:
-        """Read what `to_json` wrote.
-
-        Raises:
-            ValueError: no JSON, another schema version, or a field that is missing, unknown or wrong.
-        """
-        wire = read_wire(text)
+    def from_wire(cls, wire: Any) -> Self:
+        check_version(wire)
         return cls.model_validate({name: part for name, part in wire.items() if name != "labels"})
 
     def to_dataframe(self) -> pandas.DataFrame:

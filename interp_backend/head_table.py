@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from pydantic import Field, model_validator
 
-from .results import SCHEMA_VERSION, Array, Part, Whole, read_wire
+from .results import SCHEMA_VERSION, Array, Part, Whole
 
 if TYPE_CHECKING:
     import pandas
@@ -54,19 +53,6 @@ class HeadScores(Whole):
             raise ValueError("every score has to be explained, and every spread to be one of a score")
         return self
 
-    def to_json(self) -> str:
-        """The scores as JSON text; `HeadScores.from_json` reads it again, bit for bit."""
-        return json.dumps(self.model_dump(mode="json"), allow_nan=False)
-
-    @classmethod
-    def from_json(cls, text: str | bytes) -> HeadScores:
-        """Read what `to_json` wrote.
-
-        Raises:
-            ValueError: no JSON, another schema version, or a field that is missing, unknown or wrong.
-        """
-        return cls.model_validate(read_wire(text))
-
     def to_dataframe(self) -> pandas.DataFrame:
         """One row a head: a column for each score, and one "... spread" where there is one."""
         import pandas
@@ -107,19 +93,6 @@ class HeadPairs(Whole):
     lowest: list[TokenPair]
     copying: float | None
     note: str
-
-    def to_json(self) -> str:
-        """The pairs as JSON text; `HeadPairs.from_json` reads it again."""
-        return json.dumps(self.model_dump(mode="json"), allow_nan=False)
-
-    @classmethod
-    def from_json(cls, text: str | bytes) -> HeadPairs:
-        """Read what `to_json` wrote.
-
-        Raises:
-            ValueError: no JSON, another schema version, or a field that is missing, unknown or wrong.
-        """
-        return cls.model_validate(read_wire(text))
 
     def to_dataframe(self) -> pandas.DataFrame:
         """One row a pair, the largest first: those of both ends."""

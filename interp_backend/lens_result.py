@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from pydantic import Field, model_validator
 
-from .results import SCHEMA_VERSION, Array, Part, Whole, read_wire
+from .results import SCHEMA_VERSION, Array, Part, Whole
 
 if TYPE_CHECKING:
     import pandas
@@ -144,19 +143,6 @@ class LogitLens(Whole):
             return self.model_dump(mode="json")
         bare = {name: side.model_copy(update={"arrays": None}) for name, side in self.sides.items()}
         return self.model_copy(update={"sides": bare, "tokens": {}}).model_dump(mode="json")
-
-    def to_json(self) -> str:
-        """The result as JSON text; `LogitLens.from_json` reads it again, bit for bit."""
-        return json.dumps(self.to_wire(), allow_nan=False)
-
-    @classmethod
-    def from_json(cls, text: str | bytes) -> LogitLens:
-        """Read what `to_json` wrote.
-
-        Raises:
-            ValueError: no JSON, another schema version, or a field that is missing, unknown or wrong.
-        """
-        return cls.model_validate(read_wire(text))
 
     def to_dataframe(self) -> pandas.DataFrame:
         """One row for each prompt, row of the stack and position: the likeliest token, and what else was read."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import json
 import math
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
@@ -18,12 +19,14 @@ from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, PlainValidat
 if TYPE_CHECKING:
     import pandas
     from matplotlib.figure import Figure
+    from typing_extensions import Self
 
 SCHEMA_VERSION = 1
 DTYPES = ("float32", "int32", "uint8")
 NOT_COMPUTED, COMPUTED, UNCHANGED, NO_COUNTERPART = 0, 1, 2, 3
 STATES = ("not computed", "computed", "unchanged", "no counterpart")
 _DERIVED = ("pairs", "normalized", "scale_text")  # of a metric, which a result has for the one that it shows
+SHOWN_ITEMS = 16  # of a list, when a result is printed
 BOOTSTRAP_SAMPLES = 1000
 CELLS_AT_ONCE = 4000  # of the bootstrap: 1,000 samples of each are held at a time
 
@@ -99,6 +102,27 @@ class Part(BaseModel):
 
     model_config = ConfigDict(arbitrary_types_allowed=True, extra="forbid")
 
+    def __repr_args__(self) -> Iterator[tuple[str | None, Any]]:
+        """What a notebook prints: arrays by their shapes, long lists by their lengths."""
+        return ((name, _brief(value)) for name, value in super().__repr_args__())
+
+
+class _Words(str):
+    """Printed without quotation marks."""
+
+    def __repr__(self) -> str:
+        return str(self)
+
+
+def _brief(value: Any) -> Any:
+    if isinstance(value, np.ndarray):
+        return _Words(f"{value.dtype}{list(value.shape)}")
+    if isinstance(value, dict):
+        return {name: _brief(part) for name, part in value.items()}
+    if isinstance(value, (list, tuple)):
+        return _Words(f"[{len(value)} items]") if len(value) > SHOWN_ITEMS else [_brief(part) for part in value]
+    return value
+
 
 class Whole(Part):
     """A result as a method returns it.
@@ -106,6 +130,29 @@ class Whole(Part):
     Two are equal only if they are one: arrays compare cell by cell, and the trait of a widget must notice that a result
     was replaced.
     """
+
+    def to_wire(self) -> dict[str, Any]:
+        """The result as one object of plain JSON values."""
+        return self.model_dump(mode="json")
+
+    def to_json(self) -> str:
+        """The result as JSON text; `from_json` of its class reads it again, bit for bit."""
+        return json.dumps(self.to_wire(), allow_nan=False)
+
+    @classmethod
+    def from_json(cls, text: str | bytes) -> Self:
+        """Read what `to_json` wrote.
+
+        Raises:
+            ValueError: no JSON, another schema version, or a field that is missing, unknown or wrong.
+        """
+        return cls.from_wire(read_wire(text))
+
+    @classmethod
+    def from_wire(cls, wire: Any) -> Self:
+        """`from_json` for an object that is already parsed."""
+        check_version(wire)
+        return cls.model_validate(wire)
 
     def __eq__(self, other: object) -> bool:
         return self is other
@@ -458,22 +505,8 @@ class Result(Whole):
         measures = {} if draft else {name: part.to_wire(direction) for name, part in self.measures.items()}
         return {**self.model_dump(mode="json", exclude={"pairs", "measures"}), **shown, "measures": measures}
 
-    def to_json(self) -> str:
-        """The result as JSON text; `Result.from_json` reads it again, bit for bit."""
-        return json.dumps(self.to_wire(), allow_nan=False)
-
     @classmethod
-    def from_json(cls, text: str | bytes) -> Result:
-        """Read what `to_json` wrote.
-
-        Raises:
-            ValueError: no JSON, another schema version, or a field that is missing, unknown or wrong.
-        """
-        return cls.from_wire(read_wire(text))
-
-    @classmethod
-    def from_wire(cls, wire: Any) -> Result:
-        """`from_json` for an object that is already parsed."""
+    def from_wire(cls, wire: Any) -> Self:
         check_version(wire)
         kept = {name: value for name, value in wire.items() if name not in ("normalized", "scale_text")}
         kept["pairs"] = PairValues.from_wire(kept.get("pairs"))

@@ -14,17 +14,28 @@ export interface Place {
 
 export const NOWHERE: Place = { head: null, destination: null, source: null };
 
-/** The mouse may move several times a frame: all that listens hears of it once. */
+/** The mouse may move several times a frame: all that listens hears of it once. What is moved over a matrix hears of it in
+ *  every frame; what takes longer, the numbers read out and the text, in turn in every second one. */
 export class Pointed extends Store<Place> {
+  readonly numbers = new Store<Place>(NOWHERE);
+  readonly text = new Store<Place>(NOWHERE);
   #next = NOWHERE;
   #frame = 0;
+  #turn = [this.text, this.numbers];
 
   at(place: Partial<Place>): void {
-    this.#next = { ...NOWHERE, ...place };
-    this.#frame ||= requestAnimationFrame(() => {
-      this.#frame = 0;
-      if (!samePlace(this.get(), this.#next)) this.set(this.#next);
-    });
+    const next = { ...NOWHERE, ...place };
+    if (samePlace(next, this.#next)) return;
+    this.#next = next;
+    this.#frame ||= requestAnimationFrame(() => this.#tell());
+  }
+
+  #tell(): void {
+    this.#frame = 0;
+    this.set(this.#next);
+    this.#turn.reverse();
+    this.#turn[0]?.set(this.#next);
+    if (this.#turn[1]?.get() !== this.#next) this.#frame = requestAnimationFrame(() => this.#tell());
   }
 }
 
@@ -35,18 +46,18 @@ export function samePlace(a: Place, b: Place): boolean {
 }
 
 /** A part of the place that is pointed at: renders anew only when that changes. */
-export function usePlace<Part>(pointed: Pointed, partOf: (place: Place) => Part): Part {
-  const [part, setPart] = useState(() => partOf(pointed.get()));
-  useEffect(() => pointed.subscribe(() => setPart(partOf(pointed.get()))), [pointed]);
+export function usePlace<Part>(place: Store<Place>, partOf: (place: Place) => Part): Part {
+  const [part, setPart] = useState(() => partOf(place.get()));
+  useEffect(() => place.subscribe(() => setPart(partOf(place.get()))), [place]);
   return part;
 }
 
 /** Calls `draw` now and whenever the pointer is elsewhere, without rendering anything anew. */
-export function useDrawing(pointed: Pointed, draw: () => void, inputs: readonly unknown[]): void {
+export function useDrawing(place: Store<Place>, draw: () => void, inputs: readonly unknown[]): void {
   useEffect(() => {
     draw();
-    return pointed.subscribe(draw);
-  }, [pointed, ...inputs]);
+    return place.subscribe(draw);
+  }, [place, ...inputs]);
 }
 
 /** What the selection says of this result; the parts that it has no place for are left out. */

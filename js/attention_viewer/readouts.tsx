@@ -42,7 +42,7 @@ function Lines({ name, children }: { name: string; children: ComponentChildren }
 /** Under the text: what the token looks at, and what looks at it. */
 export function TextReadout({ scene, values }: { scene: Scene; values: Float32Array | null }) {
   const { attention, tokens, locked, chief, pointed } = scene;
-  const destination = usePlace(pointed, (place) => place.destination) ?? locked.destination;
+  const destination = usePlace(pointed.text, (place) => place.destination) ?? locked.destination;
   if (chief === null) {
     return (
       <Lines name="text-said">
@@ -79,7 +79,7 @@ export function TextReadout({ scene, values }: { scene: Scene; values: Float32Ar
 /** Under the pictures of all heads. */
 export function HeadReadout({ scene }: { scene: Scene }) {
   const { attention, scores, pointed, chosen } = scene;
-  const head = usePlace(pointed, (place) => place.head) ?? chosen;
+  const head = usePlace(pointed.numbers, (place) => place.head) ?? chosen;
   if (head === null || head >= attention.count) {
     return (
       <Lines name="head-said">
@@ -105,7 +105,7 @@ export function HeadReadout({ scene }: { scene: Scene }) {
 /** Under an opened head: the cell under the pointer, or where the token of the text looks most. */
 export function CellReadout({ scene, head, values }: { scene: Scene; head: number; values: Float32Array }) {
   const { tokens, side, pointed, locked } = scene;
-  const place = usePlace(pointed, (place) => place);
+  const place = usePlace(pointed.numbers, (place) => place);
   const own = locked.head === head || locked.head === null;
   const at = place.destination !== null ? place : own ? locked : { ...locked, source: null };
   const { destination } = at;

@@ -39,6 +39,8 @@ export class AttentionState {
   /** The kind that was asked for and has not come. */
   readonly kind = new Store<string | null>(null);
   readonly asked = new Store<Asked | null>(null);
+  /** The head that went because one more was opened than can be. */
+  readonly putAway = new Store<Head | null>(null);
   #model: ViewModel;
   #json: ResultJson | null;
   #request = "";
@@ -85,11 +87,12 @@ export class AttentionState {
     this.rpc.request("cancel", {});
   }
 
-  /** Opens the head, or closes it if it is open. Of too many the first one goes. */
+  /** Opens the head, or closes it if it is open. Of too many the first one goes, which the view says. */
   toggle(head: Head): void {
     const opened = trait<Head[] | undefined>(this.#model, "opened") ?? [];
     const others = opened.filter((one) => !sameHead(one, head));
-    const next = others.length < opened.length ? others : [...opened, head].slice(-MOST_OPENED);
+    const next = others.length < opened.length ? others : [...opened, head];
+    this.putAway.set((next.length > MOST_OPENED && next.shift()) || null);
     write(this.#model, "opened", next);
   }
 

@@ -30,7 +30,7 @@ export function useTint(
   const draw = () => {
     const root = list.current;
     if (!root) return;
-    const here = pointed.get().destination ?? locked.destination;
+    const here = pointed.text.get().destination ?? locked.destination;
     const code = (row: number, column: number) => {
       if (!values || here === null) return NONE;
       const found = scaling.codeOfValue(values[row * n + column] ?? Number.NaN, factors?.[row] ?? 1);
@@ -78,7 +78,7 @@ export function useTint(
   useLayoutEffect(() => {
     seen.current = null;
   }, [tokens, width]);
-  useDrawing(pointed, draw, [values, factors, scaling, colors, locked, tokens, width]);
+  useDrawing(pointed.text, draw, [values, factors, scaling, colors, locked, tokens, width]);
   return redraw;
 }
 

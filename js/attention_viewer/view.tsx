@@ -3,24 +3,24 @@ import { useEffect, useMemo, useRef } from "preact/hooks";
 import { Legend, legendRoom } from "../lib/legend";
 import { type Failure, type Status, useTrait, type ViewModel } from "../lib/model";
 import { Root } from "../lib/mount";
+import { Prompt, Shorter } from "../lib/prompt";
 import { ErrorLine } from "../lib/status";
 import { useStore } from "../lib/store";
 import { useWidth } from "../lib/use_width";
 import { Controls } from "./controls";
 import { legendOf } from "./legend";
-import { OpenedHeads } from "./opened";
+import { GAP, OpenedHeads, openedBasis } from "./opened";
 import { lock, NOWHERE, type Place, samePlace, usePointed } from "./pointed";
-import { Prompt, Shorter } from "./prompt";
 import { HeadReadout, TextReadout } from "./readouts";
 import { readInfo, type Scene, useScene } from "./scene";
-import type { AttentionState } from "./state";
+import { type AttentionState, MOST_OPENED } from "./state";
 import { Text } from "./text";
 import { thumbSource } from "./thumb_codes";
 import { Thumbs } from "./thumbs";
 import { Tools } from "./tools";
 import { subtitleOf } from "./words";
 
-/** Sorted heads leave room for an opened one beside them, where there is room. */
+/** Sorted heads leave room for the opened ones beside them, where that is enough. */
 const WIDE = 900;
 const FLOW = 680;
 
@@ -55,10 +55,17 @@ function Whole({ model, state }: ViewProps) {
   return (
     <>
       <Head {...{ model, state, scene }} />
-      {own && <Prompt state={state} text={prompt ?? scene?.attention.json.sides.prompt?.text ?? ""} />}
+      {own && (
+        <Prompt
+          text={prompt ?? scene?.attention.json.sides.prompt?.text ?? ""}
+          onShow={(text) => state.showPrompt(text)}
+        />
+      )}
       <Controls model={model} state={state} scene={scene} />
       <ErrorLine error={shown} />
-      {stale && !model.readonly && <Shorter state={state} message={error?.message ?? ""} />}
+      {stale && !model.readonly && (
+        <Shorter message={error?.message ?? ""} onRead={(last) => state.run({ last })} />
+      )}
       {stale && scene && (
         <p class="hs-quiet" data-hs="faded">
           Faded: the last result, of “{textOf(scene)}”.
@@ -122,6 +129,7 @@ function Shown({ model, state, scene }: ViewProps & { scene: Scene }) {
     [attention, side, scaling, thumbs],
   );
   const flows = scene.score !== null || Boolean(attention.json.names);
+  const beside = flows && width > WIDE && FLOW + GAP + openedBasis(scene, width) <= width;
   const values = chief === null ? null : state.heads.get(attention, side, chief);
   const change = (place: Partial<Place>) => lock(model, attention, { ...locked, ...place });
   const toggle = (head: number) => state.toggle(attention.headAt(head));
@@ -144,7 +152,7 @@ function Shown({ model, state, scene }: ViewProps & { scene: Scene }) {
             {source && (
               <Thumbs
                 {...{ scene, source }}
-                room={Math.min(width, flows && width > WIDE ? FLOW : width) - legendRoom(width)}
+                room={(beside ? FLOW : width) - legendRoom(width)}
                 onToggle={toggle}
                 onPin={pin}
               />
@@ -152,6 +160,7 @@ function Shown({ model, state, scene }: ViewProps & { scene: Scene }) {
             <Legend {...legendOf(scene)} height={120} />
           </div>
           {source && <HeadReadout scene={scene} />}
+          <PutAway state={state} scene={scene} />
         </div>
         {opened.length > 0 && (
           <OpenedHeads
@@ -164,5 +173,16 @@ function Shown({ model, state, scene }: ViewProps & { scene: Scene }) {
         )}
       </div>
     </>
+  );
+}
+
+/** One more was opened than can be. */
+function PutAway({ state, scene }: { state: AttentionState; scene: Scene }) {
+  const head = useStore(state.putAway);
+  const index = head ? scene.attention.indexOf(...head) : -1;
+  return (
+    <p class="hs-quiet" role="status" data-hs="put-away">
+      {index >= 0 && `${scene.attention.titleOf(index)} was closed: ${MOST_OPENED} can be open.`}
+    </p>
   );
 }

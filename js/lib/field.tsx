@@ -50,6 +50,10 @@ export function Field({ name, label, value, readonly, problem, onType, onEnter }
         spellcheck={false}
         autocomplete="off"
         autocapitalize="off"
+        onScroll={({ currentTarget }) => {
+          // What lies under it goes along.
+          currentTarget.previousElementSibling?.scrollTo(0, currentTarget.scrollTop);
+        }}
         onInput={(event) => onType(event.currentTarget.value)}
         onKeyDown={onKeyDown}
       />

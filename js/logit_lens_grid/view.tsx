@@ -1,9 +1,9 @@
 // The LogitLensGrid view: title, tabs, and the tab that is chosen.
 import type { ComponentChildren } from "preact";
 import { useMemo } from "preact/hooks";
-import { Button } from "../lib/controls";
 import { type Failure, type Status, useTrait, type ViewModel, write } from "../lib/model";
 import { Root } from "../lib/mount";
+import { Prompt, Shorter } from "../lib/prompt";
 import { ErrorLine } from "../lib/status";
 import { useStore } from "../lib/store";
 import { panelId, Tabs, tabId } from "../lib/tabs";
@@ -11,7 +11,6 @@ import { useUniqueId } from "../lib/unique_id";
 import { AttributionTab } from "./attribution_tab";
 import { LensControls } from "./controls";
 import { LensTab, shownColumns, useScaled } from "./lens_tab";
-import { Prompt } from "./prompt";
 import type { ShownSide } from "./result";
 import { shownSide } from "./sides";
 import type { LensState } from "./state";
@@ -102,10 +101,14 @@ function LensPanel({ model, state }: ViewProps) {
   const own = lens ? lens.sides.prompt : side === "prompt";
   return (
     <>
-      {own && !model.readonly && <Prompt state={state} text={prompt ?? lens?.sides.prompt?.text ?? ""} />}
+      {own && !model.readonly && (
+        <Prompt text={prompt ?? lens?.sides.prompt?.text ?? ""} onShow={(text) => state.showPrompt(text)} />
+      )}
       <LensControls model={model} state={state} shown={shown} />
       <ErrorLine error={failure} />
-      {stale && !model.readonly && <Shorter state={state} message={error?.message ?? ""} />}
+      {stale && !model.readonly && (
+        <Shorter message={error?.message ?? ""} onRead={(last) => state.run({ last })} />
+      )}
       {stale && shown && (
         <p class="hs-quiet" data-hs="faded">
           Faded: the last result, of “{shown.first.text}”.
@@ -119,17 +122,6 @@ function LensPanel({ model, state }: ViewProps) {
         failure === null && <Nothing status={status} />
       )}
     </>
-  );
-}
-
-/** A prompt that is longer than the context: the sentence says how much of its end can be read. */
-function Shorter({ state, message }: { state: LensState; message: string }) {
-  const last = Number(/\blast=(\d+)\.$/.exec(message)?.[1] ?? 0);
-  if (last === 0) return null;
-  return (
-    <Button name="read-last" onClick={() => state.run({ last })}>
-      Read the last {last} tokens
-    </Button>
   );
 }
 

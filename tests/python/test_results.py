@@ -160,3 +160,12 @@ def test_a_plot_has_every_cell_and_its_number(embedded, capitals, options):
     assert len(axes.texts) == result.values.size
     assert {"=", "1.00"} <= {text.get_text() for text in axes.texts} or options
     assert not axes.yaxis_inverted()  # layer 0 at the bottom
+
+
+def test_a_result_prints_its_shapes_and_not_its_numbers():
+    pair = ib.PromptPair(clean="A b", corrupt="A c", clean_answer=" d", corrupt_answer=" e")
+    said = repr(ib.attention_patterns(ib.load_model(), pair))
+    assert said.startswith("Attention(") and "values=float32[4, 4, " in said and "array(" not in said
+    assert len(said) < 4000
+    many = ib.attention_patterns(ib.load_model(), "The capital of Norway is Oslo. " * 4)
+    assert f"tokens=[{len(many.tokens)} items]" in repr(many)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import Any, cast, get_args
 
@@ -12,11 +11,10 @@ import traitlets
 
 from interp_backend.attention import QUANTITIES, Attention, Kind
 from interp_backend.attribution import Attribution
-from interp_backend.head_table import HeadPairs, HeadScores, TokenPair
+from interp_backend.head_table import HeadPairs, HeadScores
 from interp_backend.interventions import as_heads
 from interp_backend.jobs import Job
 from interp_backend.loading import load_model
-from interp_backend.methods.activation_patching import activation_patching_steps
 from interp_backend.methods.attention_patterns import AttentionStep, attention_patterns_steps
 from interp_backend.methods.code import attention_code
 from interp_backend.methods.direct_logit_attribution import direct_logit_attribution_steps
@@ -26,10 +24,12 @@ from interp_backend.methods.logit_lens import ids_of
 from interp_backend.methods.top_tokens import likeliest_next
 from interp_backend.prompts import PromptPair
 from interp_backend.protocol import BadRequest, Request
-from interp_backend.results import Result, encode_array, finite_or_none
+from interp_backend.results import Result
 
-from ._base import HookscopeWidget, progress
+from ._base import progress
 from .attention_board import MARKS, SCALES, AttentionBoard, score_to_wire
+from .following import FollowsEditor
+from .head_answers import PatchStep, attributed_to_wire, pairs_to_wire, patch_steps, patched_to_wire
 from .prompt_pair_editor import PromptPairEditor
 from .traits import PairTrait
 
@@ -45,7 +45,7 @@ NEEDS_PAIR = "Patching needs two prompts: AttentionViewer(model, hs.PromptPair(.
 NO_SCORES = "TransformerLens does not give this model's attention scores."
 
 
-class AttentionViewer(AttentionBoard, HookscopeWidget):
+class AttentionViewer(AttentionBoard, FollowsEditor):
     """Where every head looks: all of them small, some of them large, and the text they look at.
 
     Args:
@@ -67,8 +67,6 @@ class AttentionViewer(AttentionBoard, HookscopeWidget):
         code: Python code of what is shown.
         status, progress, error: how the run is doing.
     """
-
-    _editor: PromptPairEditor | None = None
 
     pair = PairTrait(allow_none=True, help="The two prompts, or None.")
     prompt = traitlets.Unicode(None, allow_none=True, help="The one prompt, or None for a pair.").tag(sync=True)
@@ -121,9 +119,7 @@ class AttentionViewer(AttentionBoard, HookscopeWidget):
         self.side = side or ("prompt" if one else "clean")
         self.info = self._menus()
         self._ready = True
-        self._editor = editor
-        if editor is not None:
-            editor.observe(self._follow, "pair")
+        self._follow(prompt)
         self.run()
 
     def _menus(self) -> dict[str, Any]:
@@ -158,16 +154,6 @@ class AttentionViewer(AttentionBoard, HookscopeWidget):
                 "circuits_reason": None,
             },
         }
-
-    def close(self) -> None:
-        """Close the widget: it stops what it was running, and following its editor."""
-        if self._editor is not None:
-            self._editor.unobserve(self._follow, "pair")
-            self._editor = None
-        super().close()
-
-    def _follow(self, change: Any) -> None:
-        self.pair = change["new"]
 
     # What users call
 
@@ -323,12 +309,12 @@ class AttentionViewer(AttentionBoard, HookscopeWidget):
                 f"This view shows the last {last} tokens, and patching runs whole prompts. Show a shorter pair to "
                 "patch in it."
             )
-        steps = partial(_patch_steps, self.model, pair, layer, head, activation)
+        steps = partial(patch_steps, self.model, pair, layer, head, activation)
 
-        def show(step: _PatchStep) -> None:
+        def show(step: PatchStep) -> None:
             assert step.result is not None and step.whole is not None
             self.patch_result = step.result
-            self.head_patch = _patched(layer, head, activation, step.result, step.whole)
+            self.head_patch = patched_to_wire(layer, head, activation, step.result, step.whole)
 
         self._submit_aside(id, steps, show)
 
@@ -347,7 +333,7 @@ class AttentionViewer(AttentionBoard, HookscopeWidget):
 
         def show(step: Any) -> None:
             self.attribution = step.result
-            self.head_attribution = _attributed(layer, head, step.result)
+            self.head_attribution = attributed_to_wire(layer, head, step.result)
 
         self._submit_aside(id, steps, show)
 
@@ -361,92 +347,7 @@ class AttentionViewer(AttentionBoard, HookscopeWidget):
 
         def show(step: PairsStep) -> None:
             assert step.result is not None
-            self.pairs = made = step.result
-            self.head_circuits = {
-                "layer": params.layer,
-                "head": params.head,
-                "circuit": params.circuit,
-                "tokens": params.tokens,
-                "pairs": [_pair_to_wire(pair) for pair in made.pairs],
-                "lowest": [_pair_to_wire(pair) for pair in made.lowest],
-                "note": made.note,
-                "copying": made.copying,
-            }
+            self.pairs = step.result
+            self.head_circuits = pairs_to_wire(params.layer, params.head, params.circuit, params.tokens, step.result)
 
         self._submit_aside(id, steps, show)
-
-
-def _pair_to_wire(pair: TokenPair) -> dict[str, Any]:
-    return {"source": pair.source, "target": pair.target, "value": pair.value}
-
-
-# One head patched
-
-
-@dataclass(frozen=True)
-class _PatchStep:
-    """Some way into it: once it is over, the effects by position, and that of all positions at once."""
-
-    result: Result | None
-    whole: Result | None
-    done: int
-    total: int
-    seconds_left: float | None
-
-
-def _patch_steps(model: Any, pair: PromptPair, layer: int, head: int, activation: str) -> Iterator[_PatchStep]:
-    """Denoising of one head: at all positions at once, then at each by itself."""
-    asked = {"activation": activation, "layers": [layer], "heads": [head]}
-    whole = None
-    for step in activation_patching_steps(model, pair, axes=("layer", "head"), **asked):
-        whole = step.result
-        yield _PatchStep(None, None, 0, 1, step.seconds_left)
-    for step in activation_patching_steps(model, pair, axes=("layer", "head", "position"), **asked):
-        over = step.result if step.result.complete else None
-        yield _PatchStep(over, whole, step.done, step.total, step.seconds_left)
-
-
-def _patched(layer: int, head: int, activation: str, by_position: Result, whole: Result) -> dict[str, Any]:
-    return {
-        "layer": layer,
-        "head": head,
-        "activation": activation,
-        "label": by_position.metric_label,
-        "scale_text": by_position.scale_text,
-        "direction": by_position.params["direction"],
-        "tokens": by_position.labels["position"],
-        "effects": encode_array(np.ascontiguousarray(by_position.normalized[0, 0])),
-        "state": encode_array(np.ascontiguousarray(by_position.state[0, 0])),
-        "all": finite_or_none(float(whole.normalized[0, 0])),
-        "warnings": by_position.provenance.get("warnings", []),
-    }
-
-
-def _attributed(layer: int, head: int, found: Attribution) -> dict[str, Any]:
-    """What one head adds to the answer, in each prompt."""
-    heads = found.kind == found.kinds.index("head")
-    here = int(np.flatnonzero(heads & (found.layer == layer) & (found.index == head))[0])
-    sides = {}
-    for name, side in found.sides.items():
-        sizes = np.abs(side.values)
-        sides[name] = {
-            "value": float(side.values[here]),
-            "total": float(side.total),
-            "rank": 1 + int((sizes[heads] > sizes[here]).sum()),
-            "of": int(heads.sum()),
-            "position": side.position,
-            "tokens": side.tokens,
-            "by_source": None
-            if side.by_source is None
-            else encode_array(np.ascontiguousarray(side.by_source[layer, head])),
-        }
-    return {
-        "layer": layer,
-        "head": head,
-        "quantity": found.quantity,
-        "answer": found.params["answer"],
-        "wrong_answer": found.params["wrong_answer"],
-        "note": found.note,
-        "sides": sides,
-        "warnings": found.warnings,
-    }

@@ -23,7 +23,8 @@ from interp_backend.protocol import BadRequest, Request
 from interp_backend.results import encode_array
 from interp_backend.tuned_lens import TunedLens, embedded_lens
 
-from ._base import STATIC, HookscopeWidget, progress
+from ._base import STATIC, progress
+from .following import FollowsEditor
 from .prompt_pair_editor import PromptPairEditor
 from .report import View, write_page
 from .traits import PairTrait
@@ -39,7 +40,7 @@ COLORS = [
 ]
 
 
-class LogitLensGrid(HookscopeWidget):
+class LogitLensGrid(FollowsEditor):
     """What the model would say if it stopped after each layer; and, in a second tab, which component wrote the answer.
 
     Args:
@@ -60,7 +61,6 @@ class LogitLensGrid(HookscopeWidget):
     """
 
     _esm = STATIC / "logit_lens_grid.js"
-    _editor: PromptPairEditor | None = None
     set_by_view: ClassVar[frozenset[str]] = frozenset({"selection", "color", "side", "tab", "columns", "layer_zero"})
 
     pair = PairTrait(allow_none=True, help="The two prompts, or None.")
@@ -123,9 +123,7 @@ class LogitLensGrid(HookscopeWidget):
             },
         )
         self._ready = True
-        self._editor = editor
-        if editor is not None:
-            editor.observe(self._follow, "pair")
+        self._follow(prompt)
         self.run()
 
     def _lens_menu(self) -> list[dict[str, Any]]:
@@ -144,16 +142,6 @@ class LogitLensGrid(HookscopeWidget):
                 "reason": reason,
             },
         ]
-
-    def close(self) -> None:
-        """Close the widget: it stops what it was running, and following its editor."""
-        if self._editor is not None:
-            self._editor.unobserve(self._follow, "pair")
-            self._editor = None
-        super().close()
-
-    def _follow(self, change: Any) -> None:
-        self.pair = change["new"]
 
     # What users call
 

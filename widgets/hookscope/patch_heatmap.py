@@ -25,7 +25,8 @@ from interp_backend.prompts import PromptPair
 from interp_backend.protocol import BadRequest, Request
 from interp_backend.results import Result, finite_or_none
 
-from ._base import STATIC, HookscopeWidget, progress
+from ._base import STATIC, progress
+from .following import FollowsEditor
 from .menus import activation_menu, direction_menu, metric_menu, value_menu
 from .prompt_pair_editor import PromptPairEditor
 from .report import View, write_page
@@ -39,7 +40,7 @@ WHERE = ("layers", "heads", "positions", "sources", "neurons")
 TOP_K = 10
 
 
-class PatchHeatmap(HookscopeWidget):
+class PatchHeatmap(FollowsEditor):
     """A map of what each place in the model does to the answer, by activation patching.
 
     It starts its first sweep at once, and another one whenever a choice or the pair changes, from Python or in the
@@ -63,7 +64,6 @@ class PatchHeatmap(HookscopeWidget):
     """
 
     _esm = STATIC / "patch_heatmap.js"
-    _editor: PromptPairEditor | None = None
     draft = False  # whether the result that is put into its trait is still being filled
 
     activation = traitlets.Unicode("resid_pre", help="Which activation is patched.").tag(sync=True)
@@ -132,20 +132,8 @@ class PatchHeatmap(HookscopeWidget):
             },
         )
         self._settling.on = False
-        self._editor = editor
-        if editor is not None:
-            editor.observe(self._follow, "pair")
+        self._follow(pair)
         self.run()
-
-    def close(self) -> None:
-        """Close the widget: it stops what it was running, and following its editor."""
-        if self._editor is not None:
-            self._editor.unobserve(self._follow, "pair")
-            self._editor = None
-        super().close()
-
-    def _follow(self, change: Any) -> None:
-        self.pair = change["new"]
 
     def run(self) -> None:
         """Start the sweep that the traits describe, in place of one that is running."""

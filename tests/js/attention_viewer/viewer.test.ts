@@ -78,6 +78,11 @@ test("of thirteen opened heads the first one goes", async () => {
   press(grid, "Enter");
   const heads = model.get("opened") as number[][];
   expect([heads.length, heads[0], heads.at(-1)]).toEqual([12, [0, 1], [0, 12]]);
+  await settled();
+  expect(part(el, "put-away").textContent).toBe("Head 0.0 was closed: 12 can be open.");
+  press(grid, "Enter"); // closes it again
+  await settled();
+  expect(part(el, "put-away").textContent).toBe("");
 });
 
 test("a token's ground says what it looks at, its line what looks at it, and both are read out", async () => {

@@ -1,10 +1,10 @@
-// The prompt, where the view has one of its own: another is shown when Enter is pressed.
+// The prompt of a view that has one of its own.
 import { useEffect, useState } from "preact/hooks";
-import { Button } from "../lib/controls";
-import { Field } from "../lib/field";
-import type { AttentionState } from "./state";
+import { Button } from "./controls";
+import { Field } from "./field";
 
-export function Prompt({ state, text }: { state: AttentionState; text: string }) {
+/** Another prompt is shown when Enter is pressed. */
+export function Prompt({ text, onShow }: { text: string; onShow(text: string): void }) {
   const [typed, setTyped] = useState(text);
   useEffect(() => setTyped(text), [text]);
   return (
@@ -16,18 +16,18 @@ export function Prompt({ state, text }: { state: AttentionState; text: string })
         readonly={false}
         problem={undefined}
         onType={setTyped}
-        onEnter={() => typed !== text && state.showPrompt(typed)}
+        onEnter={() => typed !== text && onShow(typed)}
       />
     </div>
   );
 }
 
 /** A prompt that is longer than the context: the sentence says how much of its end can be read. */
-export function Shorter({ state, message }: { state: AttentionState; message: string }) {
+export function Shorter({ message, onRead }: { message: string; onRead(last: number): void }) {
   const last = Number(/\blast=(\d+)\.$/.exec(message)?.[1] ?? 0);
   if (last === 0) return null;
   return (
-    <Button name="read-last" onClick={() => state.run({ last })}>
+    <Button name="read-last" onClick={() => onRead(last)}>
       Read the last {last} tokens
     </Button>
   );
