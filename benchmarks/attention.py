@@ -106,7 +106,7 @@ HOVER = """async ([root, moves]) => {
   const box = matrix.getBoundingClientRect();
   const frame = () => new Promise((resolve) => requestAnimationFrame(resolve));
   const gaps = [];
-  const said = new Set();
+  let [said, changed] = ['', 0];
   let before = await frame();
   for (let i = 0; i < moves; i++) {
     const [x, y] = [((i * 37) % 100) / 101, 0.3 + 0.69 * (((i * 53) % 100) / 100)];
@@ -115,9 +115,11 @@ HOVER = """async ([root, moves]) => {
     const now = await frame();
     gaps.push(now - before);
     before = now;
-    said.add(root.querySelector('[data-hs=cell-said]').textContent);
+    const words = root.querySelector('[data-hs=cell-said]').textContent;
+    changed += words !== said;
+    said = words;
   }
-  if (said.size < moves / 4) throw new Error(`Only ${said.size} places were read out.`);
+  if (changed < moves / 3) throw new Error(`Only ${changed} of ${moves} moves were read out.`);
   return gaps;
 }"""
 

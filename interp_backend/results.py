@@ -118,7 +118,8 @@ def _brief(value: Any) -> Any:
     if isinstance(value, np.ndarray):
         return _Words(f"{value.dtype}{list(value.shape)}")
     if isinstance(value, dict):
-        return {name: _brief(part) for name, part in value.items()}
+        many = len(value) > SHOWN_ITEMS
+        return _Words(f"{{{len(value)} items}}") if many else {name: _brief(part) for name, part in value.items()}
     if isinstance(value, (list, tuple)):
         return _Words(f"[{len(value)} items]") if len(value) > SHOWN_ITEMS else [_brief(part) for part in value]
     return value

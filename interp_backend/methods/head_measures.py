@@ -57,7 +57,8 @@ def head_measures(pattern: Tensor | np.ndarray, ids: Sequence[int]) -> dict[str,
         "entropy": torch.special.entr(later).sum(-1).mean(-1),
         "distance": torch.einsum("hds,ds->hd", later, distance[1:]).mean(-1),
     }
-    return {name: value.float().cpu().numpy() for name, value in made.items()}
+    # Of what is no attention, such as negative weights, some are infinite.
+    return {name: value.float().nan_to_num(*[torch.nan] * 3).cpu().numpy() for name, value in made.items()}
 
 
 def _at(pattern: Tensor, places: Tensor) -> Tensor:

@@ -56,10 +56,11 @@ def head_scores(model: Any, prompt: str | None = None, *, length: int = 50, seed
     entropy: of the attention, in nats.
     distance: how many tokens back a destination looks on average.
     prefix_matching: as `induction`, on the data of Olsson et al. (2022, "In-context learning and induction heads",
-        arXiv:2209.11895, appendix "Head activation evaluators"): a token that begins a text, then 25 random tokens,
-        four times. For each token of the second to fourth time, the attention to the tokens that followed it earlier,
-        summed over the earlier times, so that a head which does nothing else has 1. That is what Bansal et al. (2023,
-        arXiv:2212.09095) compute; the appendix speaks of the average of all those entries, which is half of it.
+        arXiv:2209.11895, appendix "Head activation evaluators"): the token that begins a text, if the model has one,
+        then 25 random tokens (fewer where the context is shorter), four times. For each token of the second to fourth
+        time, the attention to the tokens that followed it earlier, summed over the earlier times, so that a head which
+        does nothing else has 1. That is what Bansal et al. (2023, arXiv:2212.09095) compute; the appendix speaks of the
+        average of all those entries, which is half of it.
     copy: after the same appendix: does a head raise the logit of the token that it looks at? The value of each of the
         25 tokens goes through the output matrix and the unembedding; its logits for the 25 tokens are centred, those
         below zero dropped, and the share of the rest that falls on the token itself, weighted by the attention to it,
@@ -198,12 +199,13 @@ def _prefix_matching(turn: Turn, tokens: list[int]) -> np.ndarray:
 def _copy(turn: Turn, circuits: Circuits, tokens: list[int]) -> np.ndarray:
     model, ids = turn.model, sequence(turn.model, tokens)
     begin = len(ids) - len(tokens)
-    patterns = patterns_of(turn, ids)
-    names = [model.hook_name("v", layer) for layer in range(model.n_layers)]
-    [run] = record(turn, [ids], names, [[]])
+    names = [[model.hook_name(what, layer) for what in ("pattern", "v")] for layer in range(model.n_layers)]
+    [run] = record(turn, [ids], [name for layer in names for name in layer], [[]])
     made = []
-    for layer, (pattern, name) in enumerate(zip(patterns, names)):
-        value = run.activations[name].float()[begin:]  # [source, kv head, d_head]
+    for layer, layer_names in enumerate(names):
+        pattern, value = (run.activations[name].float() for name in layer_names)
+        refuse_no_numbers(pattern, layer_names[0])
+        value = value[begin:]  # [source, kv head, d_head]
         value = value.repeat_interleave(model.n_heads // value.shape[1], dim=1)
         logits = torch.einsum("she,hev->hsv", value, circuits.written(layer, tokens))
         raised = (logits - logits.mean(-1, keepdim=True)).clamp(min=0)

@@ -21,7 +21,8 @@ def random_tokens(model: LanguageModel, count: int, rng: np.random.Generator, *,
     """Ordinary tokens of the vocabulary, all different, drawn with equal chances.
 
     Args:
-        tails: leave out this share of them at each end: vocabularies are numbered from common to rare.
+        tails: leave out this share of them at each end, or as many as can be spared: vocabularies are numbered from
+            common to rare.
 
     Raises:
         ValueError: a vocabulary with fewer ordinary tokens.
@@ -29,10 +30,10 @@ def random_tokens(model: LanguageModel, count: int, rng: np.random.Generator, *,
     tokenizer = model.raw.tokenizer
     special = {int(token) for token in tokenizer.all_special_ids}
     ordinary = [token for token in range(min(len(tokenizer), int(model.raw.cfg.d_vocab))) if token not in special]
-    out = round(tails * len(ordinary))
-    ordinary = ordinary[out : len(ordinary) - out]
     if len(ordinary) < count:
         raise ValueError(f"This vocabulary has {len(ordinary)} ordinary tokens, and {count} different ones are drawn.")
+    out = min(round(tails * len(ordinary)), (len(ordinary) - count) // 2)
+    ordinary = ordinary[out : len(ordinary) - out]
     return [ordinary[i] for i in rng.choice(len(ordinary), count, replace=False)]
 
 

@@ -18,12 +18,12 @@ export function CrossHairs({
 }) {
   return (
     <div class="hs-cross" ref={root} aria-hidden="true">
-      <i class="hs-band" />
-      <i class="hs-band" />
-      <i class="hs-outline hs-outline-pin" />
-      <i class="hs-outline hs-outline-active" />
-      {labelled && <b />}
-      {labelled && <b />}
+      <i hidden class="hs-band" />
+      <i hidden class="hs-band" />
+      <i hidden class="hs-outline hs-outline-pin" />
+      <i hidden class="hs-outline hs-outline-active" />
+      {labelled && <b hidden />}
+      {labelled && <b hidden />}
     </div>
   );
 }
@@ -45,8 +45,8 @@ export function placeCross(root: HTMLElement, layout: MatrixLayout, active: Cros
 
 function boxOf({ gutter, cell }: MatrixLayout, { destination, source }: Cross): Box | false {
   if (destination === null || source === null) return false;
-  const size = Math.max(LEAST, cell - 1);
-  const inset = (cell - size) / 2;
+  const size = Math.max(LEAST, cell - 1); // a cell ends with a gap
+  const inset = cell > LEAST ? 0 : (cell - size) / 2;
   return [gutter + source * cell + inset, EDGE + destination * cell + inset, size, size];
 }
 

@@ -56,7 +56,9 @@ export class HeadCache {
 
   /** What was cancelled may be asked for again. */
   over({ id, event }: KernelEvent): void {
-    if (id === this.#request && event === "cancelled") this.#asked.clear();
+    if (id !== this.#request || event !== "cancelled") return;
+    this.#asked.clear();
+    this.revision.set({});
   }
 
   clear(): void {

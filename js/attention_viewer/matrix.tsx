@@ -1,5 +1,5 @@
 // An opened head's matrix. Hovering moves what lies over it; the matrix itself stays as it is.
-import { useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
+import { useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
 import { useDensity } from "../lib/grid_cells";
 import { paintStill } from "../lib/grid_paint";
 import { cellId } from "../lib/grid_rows";
@@ -46,6 +46,7 @@ export function Matrix({ scene, head, values, room, onLock }: MatrixProps) {
     if (cross.current) placeCross(cross.current, layout, here, own);
   };
   useDrawing(pointed, drawCross, [layout, own]);
+  useEffect(() => () => pointed.get().head === head && pointed.at(NOWHERE), [pointed, head]);
   const keys = useMatrixKeys(scene, head, onLock);
   const cellOf = (event: MouseEvent) => {
     const { left, top } = (event.currentTarget as HTMLElement).getBoundingClientRect();

@@ -23,30 +23,23 @@ interface OpenedProps {
 }
 
 /** Two heads stand side by side where they fit, if need be below all heads: with cells that can be hit. */
-const [LARGEST, ENOUGH, LEAST, LABELS, CELL] = [620, 480, 300, 106, 6];
-export const GAP = 24;
-
-/** The width that two heads need, or one where two have no place in `total`. */
-export function openedBasis({ opened, tokens }: Scene, total: number): number {
-  const two = 2 * leastOf(tokens.length) + GAP;
-  return opened.length > 1 && two <= total ? two : LEAST;
-}
-
-const leastOf = (tokens: number): number => Math.min(ENOUGH, Math.max(LEAST, LABELS + CELL * tokens));
+const [LARGEST, ENOUGH, LABELS, CELL] = [620, 480, 106, 6];
+export const [LEAST, GAP] = [300, 24];
 
 export function OpenedHeads({ total, ...props }: OpenedProps & { total: number }) {
   const { opened, tokens } = props.scene;
   const area = useRef<HTMLDivElement>(null);
   const width = useWidth(area);
   useStore(props.state.heads.revision);
-  const two = opened.length > 1 && 2 * leastOf(tokens.length) + GAP <= width;
-  const room = Math.min(LARGEST, two ? Math.floor((width - GAP) / 2) : width);
+  const least = Math.min(ENOUGH, Math.max(LEAST, LABELS + CELL * tokens.length));
+  const two = opened.length > 1 ? 2 * least + GAP : Number.POSITIVE_INFINITY;
+  const room = Math.min(LARGEST, two <= width ? Math.floor((width - GAP) / 2) : width);
   return (
     <div
       class="hs-opened"
       ref={area}
       data-hs="opened-heads"
-      style={{ flexBasis: `${openedBasis(props.scene, total)}px` }}
+      style={{ flexBasis: `${two <= total ? two : LEAST}px` }}
     >
       {opened.map((head) => (
         <OpenedHead key={head} {...props} head={head} room={room} />

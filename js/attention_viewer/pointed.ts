@@ -48,7 +48,11 @@ export function samePlace(a: Place, b: Place): boolean {
 /** A part of the place that is pointed at: renders anew only when that changes. */
 export function usePlace<Part>(place: Store<Place>, partOf: (place: Place) => Part): Part {
   const [part, setPart] = useState(() => partOf(place.get()));
-  useEffect(() => place.subscribe(() => setPart(partOf(place.get()))), [place]);
+  useEffect(() => {
+    const take = () => setPart(partOf(place.get()));
+    take(); // it may have changed between the render and this effect
+    return place.subscribe(take);
+  }, [place]);
   return part;
 }
 

@@ -110,6 +110,7 @@ export class AttentionState {
     const before = this.shown.get().attention;
     this.heads.clear();
     this.kind.set(null);
+    this.putAway.set(null);
     this.shown.set(readResult(this.#model));
     const { attention } = this.shown.get();
     if (attention?.json.id !== before?.json.id && this.asked.get()?.problem) this.asked.set(null);

@@ -19,7 +19,6 @@ export function useTint(
   const { tokens, scaling, colors, pointed, locked } = scene;
   const n = tokens.length;
   const zero = codeAt(0, scaling.signed);
-  const own = colors.ink(zero);
   const width = useWidth(list);
   const factors = useMemo(() => (values ? scaling.rowFactors(values, n) : null), [values, scaling, n]);
   /** What each token has now: its code as a source, its code as a destination. */
@@ -37,10 +36,8 @@ export function useTint(
       const level = LEVEL * Math.round(found / LEVEL);
       return found <= STEPS && level !== zero ? level : NONE;
     };
-    const inkOf = (level: number) => {
-      const ink = level < 0 ? own : colors.ink(level);
-      return ink === own ? "" : ink;
-    };
+    const inkOf = (level: number) => (level < 0 ? "" : colors.ink(level));
+    if (here === null) seen.current = null;
     seen.current ??= seenTokens(root);
     const [first, last] = seen.current;
     for (let i = first; i < last; i++) {
@@ -50,7 +47,7 @@ export function useTint(
       const before = drawn.current[2 * i] ?? NONE;
       if (before !== ground) {
         style.backgroundColor = ground < 0 ? "" : colors.fill(ground);
-        // What is in a token is styled anew with it, so only where another ink is needed.
+        // What is in a token is styled anew with its ink, so only where that is another.
         if (inkOf(before) !== inkOf(ground)) {
           style.color = inkOf(ground);
           style.setProperty("--hs-ink", inkOf(ground));

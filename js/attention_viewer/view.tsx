@@ -9,7 +9,7 @@ import { useStore } from "../lib/store";
 import { useWidth } from "../lib/use_width";
 import { Controls } from "./controls";
 import { legendOf } from "./legend";
-import { GAP, OpenedHeads, openedBasis } from "./opened";
+import { GAP, LEAST, OpenedHeads } from "./opened";
 import { lock, NOWHERE, type Place, samePlace, usePointed } from "./pointed";
 import { HeadReadout, TextReadout } from "./readouts";
 import { readInfo, type Scene, useScene } from "./scene";
@@ -20,8 +20,7 @@ import { Thumbs } from "./thumbs";
 import { Tools } from "./tools";
 import { subtitleOf } from "./words";
 
-/** Sorted heads leave room for the opened ones beside them, where that is enough. */
-const WIDE = 900;
+/** The width of sorted heads, where there is room for opened ones beside them. */
 const FLOW = 680;
 
 interface ViewProps {
@@ -114,22 +113,23 @@ function Head({ model, state, scene }: ViewProps & { scene: Scene | null }) {
 }
 
 function Shown({ model, state, scene }: ViewProps & { scene: Scene }) {
-  const { attention, side, opened, chief, locked, scaling } = scene;
+  const { attention, side, tokens, opened, chief, locked, pointed, scaling } = scene;
   const area = useRef<HTMLDivElement>(null);
   const width = useWidth(area);
   const thumbs = useStore(state.thumbs);
-  useStore(state.heads.revision);
+  const revision = useStore(state.heads.revision);
+  useEffect(() => pointed.at(NOWHERE), [tokens]);
   useEffect(() => {
     if (model.readonly) return;
     const wanted = chief === null || opened.includes(chief) ? opened : [chief, ...opened];
     state.heads.need(attention, side, wanted);
-  }, [attention, side, opened, chief]);
+  }, [attention, side, opened, chief, revision]);
   const source = useMemo(
     () => thumbSource(attention, side, scaling, thumbs),
     [attention, side, scaling, thumbs],
   );
   const flows = scene.score !== null || Boolean(attention.json.names);
-  const beside = flows && width > WIDE && FLOW + GAP + openedBasis(scene, width) <= width;
+  const beside = flows && width >= FLOW + GAP + LEAST;
   const values = chief === null ? null : state.heads.get(attention, side, chief);
   const change = (place: Partial<Place>) => lock(model, attention, { ...locked, ...place });
   const toggle = (head: number) => state.toggle(attention.headAt(head));
@@ -165,7 +165,7 @@ function Shown({ model, state, scene }: ViewProps & { scene: Scene }) {
         {opened.length > 0 && (
           <OpenedHeads
             {...{ model, state, scene }}
-            total={width}
+            total={beside ? width - FLOW - GAP : width}
             onClose={toggle}
             onPin={pin}
             onLock={lockCell}

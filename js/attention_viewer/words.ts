@@ -36,7 +36,7 @@ export function tokenWords(tokens: readonly string[], position: number): string 
 export function valueWords(value: number | undefined, side: SideName): string {
   if (value === Number.POSITIVE_INFINITY) return "masked";
   if (value !== undefined && Number.isFinite(value)) return exact(value);
-  return side === "difference" ? "no counterpart" : "not a number";
+  return side === "difference" ? "nothing to compare in the corrupt prompt" : "not a number";
 }
 
 /** A head for screen readers. */

@@ -44,7 +44,7 @@ export function PredictionsView({ model, figure }: FigureProps<PredictionsFigure
       String(i + 1),
       plainCell(token),
       plainNumber(found.log_probs, i),
-      String(found.ranks[i]),
+      (found.ranks[i] ?? -1) < 0 ? "" : String(found.ranks[i]),
     ]),
   ];
   const words = `${count(tokens.length, "token")} \u00b7 coloured by log probability (nats)`;

@@ -119,6 +119,7 @@ function readPalette(root: HTMLElement): Palette {
   const palette: Palette = {
     theme: root.dataset.hsTheme === "dark" ? "dark" : "light",
     ...(Object.fromEntries(names.map((name) => [name, color(name, bg)])) as Colors),
+    bg,
     ui: font("--hs-ui", UNRESOLVED.ui),
     mono: font("--hs-mono", UNRESOLVED.mono),
   };

@@ -245,6 +245,13 @@ def test_of_equally_likely_tokens_none_is_before_the_true_one():
     assert figure["top_tokens"]["shape"] == [2, 4]
 
 
+def test_what_has_no_number_has_no_rank():
+    said = torch.log_softmax(torch.arange(12.0).reshape(3, 4), -1)
+    said[0, 2] = torch.nan
+    figure = cv.logits.token_log_probs([0, 2, 3], said, str).figure
+    assert decode_array(figure["ranks"]).tolist() == [-1, 0]
+
+
 def test_logits_in_place_of_log_probs_are_noticed():
     figure = cv.logits.token_log_probs([0, 1, 2], np.eye(3) * 4, str).figure
     assert "log_softmax" in figure["warnings"][0]

@@ -7,7 +7,7 @@ import threading
 import numpy as np
 import pytest
 import traitlets
-from test_widgets import LONG, Watched, ask, events
+from driven_widgets import LONG, Watched, ask, events
 
 import hookscope as hs
 import interp_backend as ib

@@ -8,7 +8,7 @@ import threading
 import numpy as np
 import pytest
 import traitlets
-from test_widgets import Watched, ask, events
+from driven_widgets import Watched, ask, events
 
 import hookscope as hs
 import interp_backend as ib

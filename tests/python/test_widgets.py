@@ -7,13 +7,12 @@ import json
 import numpy as np
 import pytest
 import traitlets
+from driven_widgets import LONG, Watched, ask, events
 
 import hookscope as hs
 import interp_backend as ib
 from interp_backend.results import Result
 from tiny_models import bridge
-
-LONG = " ".join(["The capital of Norway is Oslo."] * 14)
 
 
 @pytest.fixture
@@ -28,30 +27,6 @@ def editor(embedded):
     widget = Watched(hs.PromptPairEditor, embedded)
     yield widget
     widget.close()
-
-
-def Watched(cls, *args, **options):
-    """A widget whose messages to its view are kept in `.sent`."""
-    sent = []
-
-    class Watching(cls):
-        def send(self, content, buffers=None):
-            json.dumps(content, allow_nan=False)  # what is no JSON would fail here, as it would on the wire
-            sent.append(content)
-
-    widget = Watching(*args, **options)
-    widget.sent = sent
-    assert widget.wait(60)
-    return widget
-
-
-def ask(widget, method, id="view:1", **params):
-    widget._on_message(widget, {"kind": "request", "id": id, "method": method, "params": params}, [])
-    assert widget.wait(60)
-
-
-def events(widget, id):
-    return [event["event"] for event in widget.sent if event["id"] == id]
 
 
 def test_a_heatmap_sweeps_at_once(heatmap, embedded, capitals):

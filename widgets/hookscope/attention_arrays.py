@@ -59,7 +59,7 @@ class AttentionArrays(AttentionBoard):
                 "marks": [{"name": name, "label": label, "help": help} for name, label, help in MARKS],
                 "actions": None,
             },
-            marks=list(marks),
+            marks=[marks] if isinstance(marks, str) else list(marks),
         )
         self.show("given", result)
 
@@ -99,5 +99,5 @@ def _refuse(attention: np.ndarray, tokens: Sequence[str], names: Sequence[str] |
     if attention.size > MOST_NUMBERS:
         raise ValueError(
             f"{len(attention)} heads at {len(tokens)} tokens are {attention.size * 4 / 2**30:.1f} GB, and at most "
-            f"{MOST_NUMBERS >> 28} are shown. Give fewer heads or tokens."
+            f"{MOST_NUMBERS >> 28} GB are shown. Give fewer heads or tokens."
         )

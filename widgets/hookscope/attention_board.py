@@ -15,7 +15,6 @@ from interp_backend import protocol
 from interp_backend.attention import Attention
 from interp_backend.interventions import as_heads
 from interp_backend.methods.head_measures import MEASURES
-from interp_backend.methods.head_scores import ABOUT
 from interp_backend.protocol import BadRequest, Request
 from interp_backend.results import encode_array
 from interp_backend.thumbnails import Scale, size_for, thumbnails
@@ -94,11 +93,12 @@ class AttentionBoard(View):
         return write_page(path, [PageView("attention_viewer", self._caption(result), self)], title)
 
     def page_state(self) -> dict[str, Any]:
-        self._saving = True
-        try:
-            return super().page_state()
-        finally:
-            self._saving = False
+        with self._showing:  # what live views get while a result comes is not for a page
+            self._saving = True
+            try:
+                return super().page_state()
+            finally:
+                self._saving = False
 
     def to_circuitsvis(self, heads: Any = None) -> Any:
         """What is shown, as CircuitsVis shows it: the object that its `attention_heads` returns.
@@ -228,8 +228,8 @@ class AttentionBoard(View):
             self._highs = {}
             self.selection = None
             self.opened = [head for head in self.opened if tuple(head) in known] or self._first_opened(result)
-            if self.shown_layers is not None and not set(self.shown_layers) <= set(result.layers):
-                self.shown_layers = None
+            if self.shown_layers is not None:
+                self.shown_layers = sorted(set(self.shown_layers) & set(result.layers)) or None
             if self.side not in self._sides(result):
                 self.side = self._sides(result)[0]
             self.result = result
@@ -308,17 +308,17 @@ class AttentionBoard(View):
 
     def _sorts(self) -> list[str]:
         if self.result is None:
-            return ["layer", *MEASURES, *(f"random:{name}" for name in ABOUT)]
+            return ["layer", *MEASURES]
         return ["layer", *(score["name"] for score in self.scores)]
 
     @traitlets.validate("shown_layers")
     def _valid_layers(self, proposal: Any) -> list[int] | None:
-        layers = proposal["value"]
-        if layers is None or self.result is None:
+        layers, result = proposal["value"], self.result
+        if layers is None:
             return layers
-        if not layers or not set(layers) <= set(self.result.layers):
-            known = self.result.layers
-            raise traitlets.TraitError(f"The layers are {known[0]} to {known[-1]}, or None for all, not {layers!r}.")
+        if not layers or (result is not None and not set(layers) <= set(result.layers)):
+            known = "some of the model's" if result is None else f"{result.layers[0]} to {result.layers[-1]}"
+            raise traitlets.TraitError(f"The layers are {known}, or None for all, not {layers!r}.")
         return sorted(set(layers))
 
     @traitlets.validate("opened")

@@ -19,7 +19,7 @@ from interp_backend.methods.attention_patterns import AttentionStep, attention_p
 from interp_backend.methods.code import attention_code
 from interp_backend.methods.direct_logit_attribution import direct_logit_attribution_steps
 from interp_backend.methods.head_circuits import PairsStep, head_circuits_steps
-from interp_backend.methods.head_scores import ScoresStep, head_scores_steps
+from interp_backend.methods.head_scores import ABOUT, ScoresStep, head_scores_steps
 from interp_backend.methods.logit_lens import ids_of
 from interp_backend.methods.top_tokens import likeliest_next
 from interp_backend.prompts import PromptPair
@@ -121,6 +121,7 @@ class AttentionViewer(AttentionBoard, FollowsEditor):
         self._ready = True
         self._follow(prompt)
         self.run()
+        self._measure_for(sort)
 
     def _menus(self) -> dict[str, Any]:
         model, pair = self.model, self.pair
@@ -180,6 +181,19 @@ class AttentionViewer(AttentionBoard, FollowsEditor):
             spread = table.spread[name][where] if name in table.spread else None
             made.append(score_to_wire(f"random:{name}", table.about[name], "random", part[where], spread))
         return made
+
+    def _sorts(self) -> list[str]:
+        """Those on random tokens too, which are measured once they are asked for."""
+        return [*dict.fromkeys([*super()._sorts(), *(f"random:{name}" for name in ABOUT)])]
+
+    @traitlets.observe("sort")
+    def _on_sort(self, change: Any) -> None:
+        if self._ready:
+            self._measure_for(change["new"])
+
+    def _measure_for(self, sort: str) -> None:
+        if sort.startswith("random:") and self.head_scores is None:
+            self.measure()
 
     @traitlets.observe("side")
     def _on_side(self, change: Any) -> None:
@@ -285,6 +299,8 @@ class AttentionViewer(AttentionBoard, FollowsEditor):
             with self._showing:
                 if self.result is not None:
                     self.scores = self.scores_of(self.result)
+                    if self.sort not in ("layer", *(score["name"] for score in self.scores)):
+                        self.sort = "layer"  # not of this model
 
         self._submit_aside(id, partial(head_scores_steps, self.model), show, lasting=True)
 

@@ -39,6 +39,21 @@ test("of a large result an opened head is asked for once", async () => {
   expect(asked("heads")).toHaveLength(1);
 });
 
+test("what did not fit into one request is asked for once that is answered", async () => {
+  const heads: [number, number][] = Array.from({ length: 13 }, (_, head) => [0, head]);
+  const shape = { layers: 1, heads: 13 };
+  const result = makeAttention(shape, { whole: false, values: {} });
+  const { asked, answer } = await showViewer(
+    viewerTraits({ result, scores: [], opened: heads.slice(0, 12), selection: { layer: 0, head: 12 } }),
+  );
+  expect(asked("heads").map(({ params }) => (params.heads as unknown[]).length)).toEqual([12]);
+  const first = asked("heads")[0]?.params.heads as [number, number][];
+  answer("heads", asked("heads")[0], headsOf(first));
+  await settled();
+  const missing = heads.filter((head) => !first.some((one) => one[1] === head[1]));
+  expect(asked("heads")[1]?.params.heads).toEqual(missing);
+});
+
 test("two views of one model ask once", async () => {
   const { asked } = await showViewer(largeTraits(), 2);
   expect(asked("heads")).toHaveLength(1);

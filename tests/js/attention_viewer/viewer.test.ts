@@ -93,6 +93,10 @@ test("a token's ground says what it looks at, its line what looks at it, and bot
   expect(token(el, 10).style.borderBottomColor).not.toBe("");
   expect(token(el, 3).style.borderBottomColor).toBe("");
   expect(token(el, 9).dataset.here).toBe("true");
+  // Whatever the token's own colour, its text and its marks have the ink that was chosen for the ground.
+  expect(token(el, 3).style.color).not.toBe("");
+  expect(token(el, 3).style.getPropertyValue("--hs-ink")).not.toBe("");
+  expect(token(el, 10).style.color).toBe("");
   expect(part(el, "text-said").textContent).toMatch(
     /^Head 0\.2: \u2423capital \(9\) looks at \u2423of \(3\) 0\.\d{4} \u00b7 .*and is looked at by/,
   );

@@ -66,8 +66,9 @@ def _top(said: np.ndarray, k: int) -> np.ndarray:
 
 
 def _ranks(said: np.ndarray, likely: np.ndarray) -> np.ndarray:
-    """How many tokens were likelier [token]; 0 is the top."""
-    return np.array([(row > value).sum() for row, value in zip(said, likely)], np.int32)
+    """How many tokens were likelier [token]; 0 is the top, and -1 where there is no number."""
+    found = [-1 if np.isnan(value) else (row > value).sum() for row, value in zip(said, likely)]
+    return np.array(found, np.int32)
 
 
 def _warnings(said: np.ndarray) -> list[str]:
