@@ -53,13 +53,16 @@ export function watchTheme(root: HTMLElement, changed: () => void): () => void {
   };
   update();
   const observer = new MutationObserver(update);
-  const attributes = {
-    attributes: true,
-    attributeFilter: ["class", "style", "data-jp-theme-name", "data-theme"],
-  };
-  observer.observe(document.documentElement, attributes);
-  observer.observe(document.body, attributes);
-  const dark = matchMedia("(prefers-color-scheme: dark)");
+  const attributeFilter = ["class", "style", "data-jp-theme-name", "data-theme"];
+  for (const element of [document.documentElement, document.body]) {
+    observer.observe(element, { attributeFilter });
+  }
+  // Hosts may put a view into their page only after it is drawn, and before that nothing is known of their theme.
+  new ResizeObserver((_, placed) => {
+    placed.disconnect();
+    update();
+  }).observe(root);
+  const dark = darkPreferred();
   dark.addEventListener("change", update);
   return () => {
     observer.disconnect();
@@ -95,10 +98,11 @@ function parentOf(node: Element): Element | null {
   return root instanceof ShadowRoot ? root.host : null;
 }
 
+const darkPreferred = () => matchMedia("(prefers-color-scheme: dark)");
+
 function pageIsDark(): boolean {
   const schemes = getComputedStyle(document.documentElement).colorScheme ?? "";
-  if (!schemes.includes("dark")) return false;
-  return !schemes.includes("light") || matchMedia("(prefers-color-scheme: dark)").matches;
+  return schemes.includes("dark") && (!schemes.includes("light") || darkPreferred().matches);
 }
 
 function readPalette(root: HTMLElement): Palette {

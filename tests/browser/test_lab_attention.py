@@ -456,3 +456,26 @@ def test_after_a_restart_the_view_still_reads_and_says_what_to_do(lab: Lab, show
     lab.command("notebook:run-all-cells")
     expect(part(view, "waiting")).to_have_count(0)
     expect_status(view, "done")
+
+
+# The mean of what is painted, from 0 to 255.
+BRIGHTNESS = """(canvas) => {
+  const sheet = new OffscreenCanvas(canvas.width, canvas.height).getContext('2d');
+  sheet.drawImage(canvas, 0, 0);
+  const { data } = sheet.getImageData(0, 0, canvas.width, canvas.height);
+  const painted = data.filter((_, i) => data[i - (i % 4) + 3] === 255 && i % 4 < 3);
+  return painted.reduce((sum, value) => sum + value, 0) / painted.length;
+}"""
+
+
+def test_a_view_that_begins_in_the_dark_is_dark(lab: Lab):
+    lab.set_theme("dark")
+    view = lab.show("begun = hs.AttentionViewer(model, 'The capital of Norway is')\nbegun")
+    lab.python("begun.wait()")
+    expect(view).to_have_attribute("data-hs-theme", "dark")
+    expect(part(view, "matrix")).to_be_visible()
+    assert part(view, "matrix").locator("canvas").evaluate(BRIGHTNESS) < 110
+    lab.set_theme("light")
+    expect(view).to_have_attribute("data-hs-theme", "light")
+    assert part(view, "matrix").locator("canvas").evaluate(BRIGHTNESS) > 150
+    lab.python("begun.close()")
