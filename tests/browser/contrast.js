@@ -65,11 +65,13 @@
     // A canvas that shows a part of its cells is as large as what is seen.
     if (canvas.offsetWidth < canvas.parentElement.offsetWidth - 1) return;
     const [rows, columns] = ["aria-rowcount", "aria-colcount"].map((name) => Number(grid.getAttribute(name)));
+    const sheet = new OffscreenCanvas(canvas.width, canvas.height).getContext("2d");
+    sheet.drawImage(canvas, 0, 0);
     const [width, height] = [canvas.width / columns, canvas.height / rows].map(Math.floor);
     for (const cell of root.querySelectorAll('[data-hs="cell"]')) {
       const [row, column] = [Math.floor(cell.dataset.cell / columns), cell.dataset.cell % columns];
       const [left, top] = [column * width + 4, (rows - 1 - row) * height + 4]; // row 0 is the lowest
-      const { data } = canvas.getContext("2d").getImageData(left, top, width - 8, height - 8);
+      const { data } = sheet.getImageData(left, top, width - 8, height - 8);
       const pixels = Array.from({ length: data.length / 4 }, (_, i) => data.subarray(4 * i, 4 * i + 3));
       const best = Math.max(...pixels.map((other) => ratio(other, pixels[0])));
       found.push({ text: cell.textContent, sign: cell.textContent.includes("are equal"), ratio: best });

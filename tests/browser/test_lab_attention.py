@@ -473,9 +473,5 @@ def test_a_view_that_begins_in_the_dark_is_dark(lab: Lab):
     view = lab.show("begun = hs.AttentionViewer(model, 'The capital of Norway is')\nbegun")
     lab.python("begun.wait()")
     expect(view).to_have_attribute("data-hs-theme", "dark")
-    expect(part(view, "matrix")).to_be_visible()
-    assert part(view, "matrix").locator("canvas").evaluate(BRIGHTNESS) < 110
-    lab.set_theme("light")
-    expect(view).to_have_attribute("data-hs-theme", "light")
-    assert part(view, "matrix").locator("canvas").evaluate(BRIGHTNESS) > 150
-    lab.python("begun.close()")
+    canvas = part(view, "matrix").locator("canvas").element_handle()
+    lab.page.wait_for_function(f"(canvas) => ({BRIGHTNESS})(canvas) < 110", arg=canvas)
