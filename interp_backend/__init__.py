@@ -1,11 +1,12 @@
 """Hook-based interpretability methods on decoder-only language models. Knows torch, knows no notebook."""
 
-from .attention import Attention
-from .attribution import Attribution
-from .head_table import HeadPairs, HeadScores
-from .interventions import Add, FromOther, FromPrompt, Intervention, Mean, Resample, Scale, Zero
-from .lens_result import LogitLens
-from .loading import load_model
+from .language.interventions import Add, FromOther, FromPrompt, Intervention, Mean, Resample, Scale, Zero
+from .language.loading import load_model
+from .language.metrics import METRICS
+from .language.model import ACTIVATIONS, LanguageModel
+from .language.pairs import PromptPairs
+from .language.prompts import PromptPair, TokenizedPair, tokenize
+from .language.tuned_lens import TunedLens
 from .methods.activation_patching import activation_patching
 from .methods.attention_patterns import attention_patterns
 from .methods.direct_logit_attribution import direct_logit_attribution
@@ -16,12 +17,11 @@ from .methods.patch_together import patch_together
 from .methods.read_pair import PairReading, read_pair
 from .methods.repeated_tokens import repeated_token_loss
 from .methods.train_tuned_lens import train_tuned_lens
-from .metrics import METRICS
-from .model import ACTIVATIONS, LanguageModel
-from .pairs import PromptPairs
-from .prompts import PromptPair, TokenizedPair, tokenize
-from .results import Result
-from .tuned_lens import TunedLens
+from .results.attention import Attention
+from .results.attribution import Attribution
+from .results.effect_map import Result
+from .results.head_table import HeadPairs, HeadScores
+from .results.lens import LogitLens
 
 __all__ = [
     "ACTIVATIONS",

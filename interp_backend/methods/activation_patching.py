@@ -15,18 +15,18 @@ from typing import Any, Literal, get_args
 
 from pydantic import ValidationError
 
-from ..executor import Limits
-from ..interventions import as_value
-from ..loading import load_model
-from ..metrics import Measure, MetricLike, as_measures
-from ..model import LanguageModel
-from ..pairs import PromptPairs
-from ..prompts import PromptPair, Side, TokenizedPair, as_pair, tokenize
-from ..results import Result
-from ..turn import Turn
-from .cells import Positions, Where, cells_of, choose_axes
-from .over_pairs import naming, steps_over_pairs
-from .sweep import BaseRuns, Readings, Step, Sweep
+from ..common.cells import Positions, Where, cells_of, choose_axes
+from ..common.over_pairs import naming, steps_over_pairs
+from ..common.sweep import BaseRuns, Readings, Step, Sweep
+from ..engine.executor import Limits
+from ..engine.turn import Turn
+from ..language.interventions import as_value
+from ..language.loading import load_model
+from ..language.metrics import Measure, MetricLike, as_measures
+from ..language.model import LanguageModel
+from ..language.pairs import PromptPairs
+from ..language.prompts import PromptPair, Side, TokenizedPair, as_pair, tokenize
+from ..results.effect_map import Result
 
 Direction = Literal["denoise", "noise"]
 STREAMING = Limits(seconds=0.1)  # so that cells come while one looks on, and a cancel is quick

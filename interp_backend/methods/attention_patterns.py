@@ -12,16 +12,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..attention import Attention, AttentionSide, Kind
-from ..interventions import as_tuple, in_range
-from ..loading import load_model
-from ..model import LanguageModel
-from ..prompts import PromptPair
-from ..recording import Recording, record
-from ..turn import Turn
-from .head_measures import head_measures
+from ..common.head_measures import head_measures
+from ..common.provenance import provenance
+from ..engine.recording import Recording, record
+from ..engine.turn import Turn
+from ..language.interventions import as_tuple, in_range
+from ..language.loading import load_model
+from ..language.model import LanguageModel
+from ..language.prompts import PromptPair
+from ..results.attention import Attention, AttentionSide, Kind
 from .logit_lens import counterparts_of, ids_of, texts_of_prompt
-from .provenance import provenance
 
 MOST_BYTES = 4 << 30  # of values that are kept
 SCORES_HOOK = "attn.hook_attn_scores"

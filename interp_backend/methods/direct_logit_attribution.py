@@ -18,16 +18,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..attribution import Attribution, AttributionSide
-from ..frozen_norm import Frozen
-from ..interventions import in_range
-from ..loading import load_model
-from ..model import LanguageModel
-from ..prompts import PromptPair, tokenize
-from ..recording import record
-from ..turn import Turn
+from ..common.provenance import provenance
+from ..engine.frozen_norm import Frozen
+from ..engine.recording import record
+from ..engine.turn import Turn
+from ..language.interventions import in_range
+from ..language.loading import load_model
+from ..language.model import LanguageModel
+from ..language.prompts import PromptPair, tokenize
+from ..results.attribution import Attribution, AttributionSide
 from .logit_lens import counterparts_of, ids_of, texts_of_prompt
-from .provenance import provenance
 
 Unit = Literal["layer", "component", "head", "neuron"]
 KINDS = ("embed", "pos_embed", "layer", "attn", "head", "attn_bias", "mlp", "neuron", "mlp_bias", "bias")

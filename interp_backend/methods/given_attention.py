@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..attention import Attention, AttentionSide
-from .head_measures import head_measures
+from ..common.head_measures import head_measures
+from ..results.attention import Attention, AttentionSide
 
 HEADS_AT_ONCE = 12
 

@@ -20,12 +20,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..frozen_norm import Frozen
-from ..head_table import HeadPairs, TokenPair
-from ..interventions import in_range
-from ..loading import load_model
-from ..model import LanguageModel
-from ..turn import Turn
+from ..engine.frozen_norm import Frozen
+from ..engine.turn import Turn
+from ..language.interventions import in_range
+from ..language.loading import load_model
+from ..language.model import LanguageModel
+from ..results.head_table import HeadPairs, TokenPair
 from .logit_lens import ids_of
 
 NUMBERS_AT_ONCE = 16 << 20  # of the matrix of all pairs

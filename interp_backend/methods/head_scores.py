@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from ..head_table import HeadScores, Score
-from ..loading import load_model
-from ..model import LanguageModel
-from ..recording import record
-from ..turn import Turn
+from ..common.head_measures import MEASURES, head_measures
+from ..common.provenance import provenance
+from ..engine.recording import record
+from ..engine.turn import Turn
+from ..language.loading import load_model
+from ..language.model import LanguageModel
+from ..results.head_table import HeadScores, Score
 from .attention_patterns import refuse_missing, refuse_no_numbers
 from .head_circuits import Circuits
-from .head_measures import MEASURES, head_measures
 from .logit_lens import ids_of
-from .provenance import provenance
 from .repeated_tokens import checked_seeds, fitting_length, random_tokens, sequence
 
 if TYPE_CHECKING:

@@ -17,16 +17,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..executor import read_out
-from ..lens_result import LensArrays, LensSide, LogitLens, Token
-from ..loading import load_model
-from ..model import LanguageModel
-from ..prompts import PromptPair, as_pair, tokenize
-from ..recording import record
-from ..tuned_lens import TunedLens, embedded_lens
-from ..turn import Turn
-from .provenance import provenance
-from .top_tokens import texts_of
+from ..common.provenance import provenance
+from ..common.top_tokens import texts_of
+from ..engine.executor import read_out
+from ..engine.recording import record
+from ..engine.turn import Turn
+from ..language.loading import load_model
+from ..language.model import LanguageModel
+from ..language.prompts import PromptPair, as_pair, tokenize
+from ..language.tuned_lens import TunedLens, embedded_lens
+from ..results.lens import LensArrays, LensSide, LogitLens, Token
 
 STREAMS = {
     "resid_pre": "the residual stream as it enters each block",

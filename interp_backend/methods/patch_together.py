@@ -8,20 +8,20 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ..binding import Binding
-from ..edits import Edit
-from ..executor import Limits
-from ..interventions import Intervention, as_tuple, check_activation
-from ..loading import load_model
-from ..metrics import MetricLike, as_measures
-from ..model import LanguageModel
-from ..pairs import PromptPairs
-from ..prompts import PromptPair, Side
-from ..results import Result
-from ..turn import Turn
+from ..common.over_pairs import steps_over_pairs
+from ..common.sweep import BaseRuns, Step, Sweep
+from ..engine.binding import Binding
+from ..engine.edits import Edit
+from ..engine.executor import Limits
+from ..engine.turn import Turn
+from ..language.interventions import Intervention, as_tuple, check_activation
+from ..language.loading import load_model
+from ..language.metrics import MetricLike, as_measures
+from ..language.model import LanguageModel
+from ..language.pairs import PromptPairs
+from ..language.prompts import PromptPair, Side
+from ..results.effect_map import Result
 from .activation_patching import STREAMING, Direction, readings_of, tokenize_all
-from .over_pairs import steps_over_pairs
-from .sweep import BaseRuns, Step, Sweep
 
 MOST = 2000
 

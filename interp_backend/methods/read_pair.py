@@ -7,13 +7,13 @@ from typing import Any
 import torch
 from pydantic import BaseModel
 
-from ..loading import load_model
-from ..metrics import Measure, MetricFunction, Reference, as_measures, baseline_warnings
-from ..prompts import SIDES, PairWarning, PromptPair, TokenizedPair, as_pair, tokenize
-from ..recording import record
-from ..results import TopTokens, finite_or_none
-from ..turn import Turn
-from .top_tokens import texts_of, top_tokens
+from ..common.top_tokens import texts_of, top_tokens
+from ..engine.recording import record
+from ..engine.turn import Turn
+from ..language.loading import load_model
+from ..language.metrics import Measure, MetricFunction, Reference, as_measures, baseline_warnings
+from ..language.prompts import SIDES, PairWarning, PromptPair, TokenizedPair, as_pair, tokenize
+from ..results.effect_map import TopTokens, finite_or_none
 
 
 class PairReading(BaseModel):

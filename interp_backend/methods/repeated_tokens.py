@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from ..interventions import as_heads
-from ..loading import load_model
-from ..model import LanguageModel
-from ..turn import Turn, of_this_thread
+from ..engine.turn import Turn, of_this_thread
+from ..language.interventions import as_heads
+from ..language.loading import load_model
+from ..language.model import LanguageModel
 
 if TYPE_CHECKING:
     import pandas

@@ -11,11 +11,11 @@ import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from ..executor import read_out
-from ..loading import load_model
-from ..model import LanguageModel
-from ..tuned_lens import TunedLens, unembed_hash
-from ..turn import Turn
+from ..engine.executor import read_out
+from ..engine.turn import Turn
+from ..language.loading import load_model
+from ..language.model import LanguageModel
+from ..language.tuned_lens import TunedLens, unembed_hash
 from .logit_lens import rows_of, stack_of
 
 POSITIONS_A_STEP = 512

@@ -289,7 +289,7 @@ def test_what_was_cancelled_leaves_the_last_result_faded(lab: Lab, both: Locator
     lab.python(
         """
 import threading
-from interp_backend.jobs import worker_of
+from interp_backend.service.jobs import worker_of
 held = threading.Event()
 worker_of(both.model).submit(object(), lambda: iter([held.wait(60)]), lambda *_: None)
 """

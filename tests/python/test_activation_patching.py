@@ -10,9 +10,9 @@ import torch
 from transformer_lens import patching
 
 import interp_backend as ib
-from interp_backend import executor
-from interp_backend.metrics import METRICS
-from interp_backend.results import COMPUTED, UNCHANGED
+from interp_backend.engine import executor
+from interp_backend.language.metrics import METRICS
+from interp_backend.results.effect_map import COMPUTED, UNCHANGED
 from tiny_models import CONFIGS, PAIR, PARALLEL, boot, bridge, copying_model, random_model
 
 _RESID_POST = partial(
@@ -87,7 +87,7 @@ def test_equals_transformer_lens_on_folded_weights(architecture):
 def test_the_fallback_through_the_whole_model_gives_the_same(activation, axes, monkeypatch):
     raw = bridge("gpt2")
     by_hand = ib.activation_patching(raw, PAIR, activation=activation, axes=axes, top_k=3)
-    monkeypatch.setattr("interp_backend.methods.sweep.why_not_packed", lambda *_: "for a test")
+    monkeypatch.setattr("interp_backend.common.sweep.why_not_packed", lambda *_: "for a test")
     whole = ib.activation_patching(raw, PAIR, activation=activation, axes=axes, top_k=3)
     assert (whole.provenance["executor"], whole.provenance["executor_reason"]) == ("hooks", "for a test")
     assert_equal(whole.values, by_hand.values)

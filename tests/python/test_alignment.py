@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 import interp_backend as ib
 from interp_backend import Add, Intervention, PromptPair
-from interp_backend.executor import Plan
-from interp_backend.prompts import align
-from interp_backend.results import COMPUTED, NO_COUNTERPART, UNCHANGED, Result
+from interp_backend.engine.executor import Plan
+from interp_backend.language.prompts import align
+from interp_backend.results.effect_map import COMPUTED, NO_COUNTERPART, UNCHANGED, Result
 from plain_loop import EVERYTHING, PER_HEAD, Change, assert_close, logit_diff, runs_of
 from tiny_models import boot, bridge, random_model
 
@@ -236,7 +236,7 @@ def test_the_fallback_and_little_memory_give_the_same(monkeypatch):
         plenty = ib.activation_patching(model, LONGER, **options)
         little = ib.activation_patching(model, LONGER, memory=1, **options)
         with monkeypatch.context() as patch:
-            patch.setattr("interp_backend.methods.sweep.why_not_packed", lambda *_: "for a test")
+            patch.setattr("interp_backend.common.sweep.why_not_packed", lambda *_: "for a test")
             whole = ib.activation_patching(model, LONGER, **options)
         assert whole.provenance["executor"] == "hooks"
         for other in (little, whole):

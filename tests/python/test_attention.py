@@ -20,14 +20,14 @@ from test_results import strict_json
 from transformer_lens.model_bridge import TransformerBridge
 
 import interp_backend as ib
-from interp_backend.attention import QUANTITIES, Attention, AttentionSide
+from interp_backend.common.code import attention_code
+from interp_backend.common.head_measures import head_measures
+from interp_backend.common.top_tokens import likeliest_next
+from interp_backend.engine.recording import record
+from interp_backend.engine.turn import Turn
 from interp_backend.methods import attention_patterns as attention_module
 from interp_backend.methods.attention_patterns import attention_patterns_steps
-from interp_backend.methods.code import attention_code
-from interp_backend.methods.head_measures import head_measures
-from interp_backend.methods.top_tokens import likeliest_next
-from interp_backend.recording import record
-from interp_backend.turn import Turn
+from interp_backend.results.attention import QUANTITIES, Attention, AttentionSide
 from plain_loop import Plain
 from tiny_models import CONFIGS, PAIR, boot, bridge, byte_tokenizer, hand_written, loud_bridge, loud_model, random_model
 

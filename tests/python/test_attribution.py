@@ -15,7 +15,7 @@ from test_logit_lens import JUNK, damaged, places
 from test_model import hooks_on
 
 import interp_backend as ib
-from interp_backend.frozen_norm import Frozen
+from interp_backend.engine.frozen_norm import Frozen
 from plain_loop import Plain, assert_close
 from tiny_models import (
     CONFIGS,

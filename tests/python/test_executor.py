@@ -11,11 +11,11 @@ import transformers
 from test_model import hooks_on
 
 import interp_backend as ib
-from interp_backend import executor
-from interp_backend.executor import Limits, Plan
+from interp_backend.engine import executor
+from interp_backend.engine.executor import Limits, Plan
+from interp_backend.language.metrics import METRICS
 from interp_backend.methods.activation_patching import activation_patching_steps
-from interp_backend.metrics import METRICS
-from interp_backend.results import COMPUTED, NO_COUNTERPART, NOT_COMPUTED, UNCHANGED
+from interp_backend.results.effect_map import COMPUTED, NO_COUNTERPART, NOT_COMPUTED, UNCHANGED
 from plain_loop import HOOKS, PER_HEAD, Change, Run, assert_close, logit_diff, loop, put_other, runs_of
 from tiny_models import CONFIGS, PARALLEL, boot, bridge, random_model
 
@@ -63,7 +63,7 @@ def is_free(model):
 @pytest.fixture
 def fallback(monkeypatch):
     """Calling it makes later sweeps run as hooks through the whole model."""
-    return lambda: monkeypatch.setattr("interp_backend.methods.sweep.why_not_packed", lambda *_: "for a test")
+    return lambda: monkeypatch.setattr("interp_backend.common.sweep.why_not_packed", lambda *_: "for a test")
 
 
 # The numbers
@@ -394,7 +394,7 @@ def test_one_activation_that_differs_does_not_slow_down_the_others(monkeypatch):
 
 def test_a_model_without_calls_to_its_blocks_falls_back(monkeypatch):
     raw = boot(random_model("gpt2"), "gpt2")
-    monkeypatch.setattr("interp_backend.recording._Seam.complete", lambda seam: False)
+    monkeypatch.setattr("interp_backend.engine.recording._Seam.complete", lambda seam: False)
     result = ib.activation_patching(raw, PAIR, activation="mlp_post")
     assert result.provenance["executor"] == "hooks" and "one after another" in result.provenance["executor_reason"]
     assert_close(result.values, expected(raw, "mlp_post", ("layer", "position")))

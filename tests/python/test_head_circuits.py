@@ -14,9 +14,9 @@ from test_model import hooks_on
 from test_results import strict_json
 
 import interp_backend as ib
-from interp_backend.head_table import HeadPairs
 from interp_backend.methods import head_circuits as circuits_module
 from interp_backend.methods.head_circuits import head_circuits_steps
+from interp_backend.results.head_table import HeadPairs
 from plain_loop import PlainHeads
 from tiny_models import (
     CONFIGS,

@@ -17,12 +17,12 @@ from transformer_lens import FactoredMatrix
 from transformer_lens.head_detector import detect_head
 
 import interp_backend as ib
-from interp_backend.head_table import HeadScores
+from interp_backend.common.head_measures import MEASURES, head_measures
 from interp_backend.methods import head_scores as scores_module
 from interp_backend.methods import repeated_tokens
-from interp_backend.methods.head_measures import MEASURES, head_measures
 from interp_backend.methods.head_scores import head_scores_steps
 from interp_backend.methods.repeated_tokens import random_tokens
+from interp_backend.results.head_table import HeadScores
 from plain_loop import Plain, PlainHeads
 from tiny_models import (
     CONFIGS,

@@ -6,6 +6,7 @@ import ast
 import re
 import subprocess
 import sys
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -13,41 +14,6 @@ import pytest
 ROOT = Path(__file__).parents[2]
 BACKEND = sorted((ROOT / "interp_backend").rglob("*.py"))
 WIDGETS = sorted((ROOT / "widgets").rglob("*.py"))
-
-# From the ground: a room imports only from lower floors.
-FLOORS = [
-    *(
-        "model",
-        "loading",
-        "turn",
-        "prompts",
-        "metrics",
-        "tasks",
-        "pairs",
-        "results",
-        "lens_result",
-        "attribution",
-        "attention",
-        "head_table",
-        "thumbnails",
-        "plot",
-        "interventions",
-    ),
-    *(
-        "recording",
-        "packing",
-        "edits",
-        "fused",
-        "executor",
-        "binding",
-        "tuned_lens",
-        "frozen_norm",
-        "methods",
-        "protocol",
-        "jobs",
-    ),
-]
-
 
 def imports(path: Path) -> set[str]:
     """Modules that a file imports, as full names."""
@@ -73,16 +39,22 @@ def test_widgets_run_no_torch(path):
     assert not [name for name in imports(path) if name.split(".")[0] in ("torch", "transformers", "transformer_lens")]
 
 
-@pytest.mark.parametrize("path", [p for p in BACKEND if p.stem != "__init__"], ids=lambda p: p.stem)
-def test_rooms_import_from_lower_floors_only(path):
-    relative = path.relative_to(ROOT / "interp_backend").with_suffix("").parts
-    floor = FLOORS.index(relative[0])
-    for name in imports(path):
-        parts = name.split(".")
-        if parts[0] == "interp_backend" and len(parts) > 1 and parts[1] != relative[0]:
-            # Pictures are drawn when they are asked for.
-            lazily = parts[1] == "plot" and relative[0] in ("results", "lens_result", "attribution", "attention")
-            assert FLOORS.index(parts[1]) < floor or lazily, f"{'/'.join(relative)} imports {name}"
+def room(module: str) -> str:
+    """The folder of the backend that a module stands in."""
+    return module.split(".")[1] if module.startswith("interp_backend.") else ""
+
+
+def test_rooms_import_from_lower_floors_only():
+    """The folders are the floors: whatever a room imports, directly or not, never leads back to it."""
+    below: dict[str, set[str]] = {}
+    for path in BACKEND:
+        own = room(".".join(path.relative_to(ROOT).with_suffix("").parts))
+        if path.parent != ROOT / "interp_backend" or path.stem != "__init__":
+            below.setdefault(own, set()).update(room(name) for name in imports(path))
+    below = {name: others - {name, ""} for name, others in below.items()}
+    order = TopologicalSorter(below).static_order()
+    assert set(order) == set(below)  # raises CycleError where two rooms import each other
+    assert "engine" not in below["results"], "results know no model runs"
 
 
 def test_importing_the_backend_loads_no_notebook():

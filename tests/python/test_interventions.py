@@ -16,8 +16,8 @@ from transformer_lens import patching
 
 import interp_backend as ib
 from interp_backend import Add, FromOther, FromPrompt, Intervention, Mean, Resample, Scale, Zero
-from interp_backend.interventions import as_value
-from interp_backend.results import UNCHANGED
+from interp_backend.language.interventions import as_value
+from interp_backend.results.effect_map import UNCHANGED
 from plain_loop import EVERYTHING, HOOKS, PER_HEAD, Change, Run, assert_close, logit_diff, put_other, runs_of, token
 from tiny_models import bridge
 
@@ -374,7 +374,7 @@ def test_several_metrics_at_several_positions_need_no_further_run():
         return logits[:, 3]
 
     metrics = ["logit_diff", ("logit", 2), ("logit", -2), ("kl", 3), "rank", (third_logit, 4)]
-    from interp_backend.executor import Plan
+    from interp_backend.engine.executor import Plan
 
     with mock.patch.object(Plan, "run_packed", autospec=True, side_effect=Plan.run_packed) as passes:
         result = ib.activation_patching(model, PAIR, activation="attn_out", metric=metrics)
@@ -517,7 +517,7 @@ def test_several_interventions_equal_a_plain_loop(architecture, case):
     assert_close(result.values, expected)
     joint = logits_of(architecture, base, other, runs[0])
     np.testing.assert_array_equal(result.top.ids[0], joint.topk(2).indices)
-    with mock.patch("interp_backend.methods.sweep.why_not_packed", lambda *_: "for a test"):
+    with mock.patch("interp_backend.common.sweep.why_not_packed", lambda *_: "for a test"):
         whole = ib.patch_together(model_of(architecture), PAIR, TOGETHER[case])
     assert whole.provenance["executor"] == "hooks"
     assert_close(whole.values, expected)
@@ -687,7 +687,7 @@ def test_any_interventions_give_what_a_plain_loop_gives_packed_or_not(architectu
     base, other = runs_of(raw, PAIR, direction)
     options = {"direction": direction, "at": at, "memory": memory}
     packed = ib.patch_together(model_of(architecture), PAIR, parts, **options)
-    with mock.patch("interp_backend.methods.sweep.why_not_packed", lambda *_: "for a test"):
+    with mock.patch("interp_backend.common.sweep.why_not_packed", lambda *_: "for a test"):
         whole = ib.patch_together(model_of(architecture), PAIR, parts, **options)
     assert (packed.provenance["executor"], whole.provenance["executor"]) == ("packed", "hooks")
     lists = [part if isinstance(part, list) else [part] for part in parts]

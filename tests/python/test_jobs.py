@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 import interp_backend as ib
-from interp_backend.jobs import Worker, worker_of
 from interp_backend.methods.activation_patching import activation_patching_steps
+from interp_backend.service.jobs import Worker, worker_of
 from tiny_models import PAIR, boot, bridge, random_model
 
 

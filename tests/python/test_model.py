@@ -11,7 +11,7 @@ import transformers
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
 
 import interp_backend as ib
-from interp_backend.loading import PRETRAINED
+from interp_backend.language.loading import PRETRAINED
 from interp_backend.methods.activation_patching import activation_patching_steps
 from tiny_models import CONFIGS, PAIR, PARALLEL, boot, bridge, byte_tokenizer, random_encoder, random_model
 

@@ -15,7 +15,7 @@ import interp_backend as ib
 from interp_backend import PromptPair, PromptPairs, binding
 from interp_backend.methods import sweep
 from interp_backend.methods.activation_patching import activation_patching_steps
-from interp_backend.results import COMPUTED, NO_COUNTERPART, NOT_COMPUTED, UNCHANGED, Result, decode_array
+from interp_backend.results.effect_map import COMPUTED, NO_COUNTERPART, NOT_COMPUTED, UNCHANGED, Result, decode_array
 from plain_loop import assert_close, logit_diff, loop, runs_of
 from tiny_models import boot, bridge, random_model
 

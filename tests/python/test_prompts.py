@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 import interp_backend as ib
-from interp_backend.prompts import align
-from interp_backend.tasks import templates
+from interp_backend.language.prompts import align
+from interp_backend.language.tasks import templates
 from tiny_models import bridge
 
 

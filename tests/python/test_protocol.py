@@ -9,10 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from interp_backend import activation_patching, protocol
-from interp_backend.model import ACTIVATIONS
-from interp_backend.protocol import BadRequest
-from interp_backend.results import decode_array
+from interp_backend import activation_patching
+from interp_backend.language.model import ACTIVATIONS
+from interp_backend.results.effect_map import decode_array
+from interp_backend.service import protocol
+from interp_backend.service.protocol import BadRequest
 
 SWEEP = {"activation": "resid_pre", "axes": ["layer", "position"], "metric": "kl", "direction": "noise"}
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 import interp_backend as ib
-from interp_backend.results import Result, decode_array, encode_array
+from interp_backend.results.effect_map import Result, decode_array, encode_array
 
 any_array = st.sampled_from([np.float32, np.int32, np.uint8]).flatmap(
     lambda dtype: arrays.arrays(dtype, arrays.array_shapes(min_dims=0, max_dims=3, min_side=0, max_side=4))

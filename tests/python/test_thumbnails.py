@@ -10,7 +10,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from interp_backend.thumbnails import LARGEST, MASKED, NOT_A_NUMBER, SMALLEST, size_for, thumbnails
+from interp_backend.results.thumbnails import LARGEST, MASKED, NOT_A_NUMBER, SMALLEST, size_for, thumbnails
 
 
 def along(value, scale, low, high, row):

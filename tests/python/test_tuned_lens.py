@@ -17,10 +17,10 @@ from test_logit_lens import assert_reads
 from test_model import hooks_on
 
 import interp_backend as ib
+from interp_backend.language.tuned_lens import TunedLens, unembed_hash
 from interp_backend.methods import train_tuned_lens as training
 from interp_backend.methods.logit_lens import trajectory
 from interp_backend.methods.train_tuned_lens import train_tuned_lens_steps
-from interp_backend.tuned_lens import TunedLens, unembed_hash
 from plain_loop import Plain
 from tiny_models import CONFIGS, PAIR, PARALLEL, boot, bridge, loud_bridge, loud_model, random_model
 

@@ -15,9 +15,9 @@ from test_model import hooks_on
 import hookscope as hs
 import interp_backend as ib
 from hookscope import attention_board
-from interp_backend.methods.head_measures import MEASURES, head_measures
-from interp_backend.results import decode_array
-from interp_backend.thumbnails import MASKED, NOT_A_NUMBER, thumbnails
+from interp_backend.common.head_measures import MEASURES, head_measures
+from interp_backend.results.effect_map import decode_array
+from interp_backend.results.thumbnails import MASKED, NOT_A_NUMBER, thumbnails
 from tiny_models import PAIR, bridge
 
 # What is shown
@@ -390,7 +390,7 @@ def test_a_result_that_is_whole_again_has_no_thumbnails(one, monkeypatch):
 
 
 def test_many_heads_have_small_thumbnails(one, few, monkeypatch):
-    monkeypatch.setattr("interp_backend.thumbnails.LARGEST", 5)
+    monkeypatch.setattr("interp_backend.results.thumbnails.LARGEST", 5)
     ask(one, "attention", kind="pattern")
     assert one.thumbs["size"] == 5
     np.testing.assert_array_equal(decode_array(one.thumbs["codes"]), expected_thumbs(one, 5))

@@ -13,8 +13,8 @@ from driven_widgets import Watched, ask, events
 import hookscope as hs
 import interp_backend as ib
 from hookscope import attention_board
-from interp_backend.methods.head_measures import MEASURES
-from interp_backend.results import decode_array
+from interp_backend.common.head_measures import MEASURES
+from interp_backend.results.effect_map import decode_array
 from tiny_models import PAIR, bridge
 
 

@@ -12,9 +12,9 @@ from driven_widgets import LONG, Watched, ask, events
 import hookscope as hs
 import interp_backend as ib
 from hookscope import logit_lens_grid
-from interp_backend.jobs import worker_of
-from interp_backend.lens_result import LensArrays
-from interp_backend.results import decode_array
+from interp_backend.results.effect_map import decode_array
+from interp_backend.results.lens import LensArrays
+from interp_backend.service.jobs import worker_of
 from tiny_models import bridge
 
 PROMPT = "The capital of Norway is"

@@ -13,8 +13,8 @@ from driven_widgets import Watched, ask, events
 import hookscope as hs
 import interp_backend as ib
 from hookscope import sweep_feed
-from interp_backend.methods.code import python_code
-from interp_backend.turn import Turn
+from interp_backend.common.code import python_code
+from interp_backend.engine.turn import Turn
 from tiny_models import PAIR, bridge
 
 SWEEP = {"activation": "resid_pre", "axes": ["layer", "position"], "metric": "logit_diff", "direction": "denoise"}

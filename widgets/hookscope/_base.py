@@ -12,11 +12,11 @@ from typing import Any, ClassVar
 import anywidget
 import traitlets
 
-from interp_backend import protocol
-from interp_backend.jobs import Job, worker_of
-from interp_backend.loading import load_model
-from interp_backend.model import LanguageModel
-from interp_backend.protocol import BadRequest, Request
+from interp_backend.language.loading import load_model
+from interp_backend.language.model import LanguageModel
+from interp_backend.service import protocol
+from interp_backend.service.jobs import Job, worker_of
+from interp_backend.service.protocol import BadRequest, Request
 
 STATIC = Path(__file__).parent / "static"
 # State of the kernel's side that a page has no use for.

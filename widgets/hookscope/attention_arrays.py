@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from interp_backend.attention import Attention
 from interp_backend.methods.given_attention import given_attention
+from interp_backend.results.attention import Attention
 
 from .attention_board import MARKS, SCALES, AttentionBoard
 

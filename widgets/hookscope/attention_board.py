@@ -11,13 +11,13 @@ from typing import Any, ClassVar, cast
 import numpy as np
 import traitlets
 
-from interp_backend import protocol
-from interp_backend.attention import Attention
-from interp_backend.interventions import as_heads
-from interp_backend.methods.head_measures import MEASURES
-from interp_backend.protocol import BadRequest, Request
-from interp_backend.results import encode_array
-from interp_backend.thumbnails import Scale, size_for, thumbnails
+from interp_backend.common.head_measures import MEASURES
+from interp_backend.language.interventions import as_heads
+from interp_backend.results.attention import Attention
+from interp_backend.results.effect_map import encode_array
+from interp_backend.results.thumbnails import Scale, size_for, thumbnails
+from interp_backend.service import protocol
+from interp_backend.service.protocol import BadRequest, Request
 
 from ._base import STATIC, View
 from .report import View as PageView

@@ -9,22 +9,22 @@ from typing import Any, cast, get_args
 import numpy as np
 import traitlets
 
-from interp_backend.attention import QUANTITIES, Attention, Kind
-from interp_backend.attribution import Attribution
-from interp_backend.head_table import HeadPairs, HeadScores
-from interp_backend.interventions import as_heads
-from interp_backend.jobs import Job
-from interp_backend.loading import load_model
+from interp_backend.common.code import attention_code
+from interp_backend.common.top_tokens import likeliest_next
+from interp_backend.language.interventions import as_heads
+from interp_backend.language.loading import load_model
+from interp_backend.language.prompts import PromptPair
 from interp_backend.methods.attention_patterns import AttentionStep, attention_patterns_steps
-from interp_backend.methods.code import attention_code
 from interp_backend.methods.direct_logit_attribution import direct_logit_attribution_steps
 from interp_backend.methods.head_circuits import PairsStep, head_circuits_steps
 from interp_backend.methods.head_scores import ABOUT, ScoresStep, head_scores_steps
 from interp_backend.methods.logit_lens import ids_of
-from interp_backend.methods.top_tokens import likeliest_next
-from interp_backend.prompts import PromptPair
-from interp_backend.protocol import BadRequest, Request
-from interp_backend.results import Result
+from interp_backend.results.attention import QUANTITIES, Attention, Kind
+from interp_backend.results.attribution import Attribution
+from interp_backend.results.effect_map import Result
+from interp_backend.results.head_table import HeadPairs, HeadScores
+from interp_backend.service.jobs import Job
+from interp_backend.service.protocol import BadRequest, Request
 
 from ._base import progress
 from .attention_board import MARKS, SCALES, AttentionBoard, score_to_wire

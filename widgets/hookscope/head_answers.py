@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from interp_backend.attribution import Attribution
-from interp_backend.head_table import HeadPairs, TokenPair
+from interp_backend.language.prompts import PromptPair
 from interp_backend.methods.activation_patching import activation_patching_steps
-from interp_backend.prompts import PromptPair
-from interp_backend.results import Result, encode_array, finite_or_none
+from interp_backend.results.attribution import Attribution
+from interp_backend.results.effect_map import Result, encode_array, finite_or_none
+from interp_backend.results.head_table import HeadPairs, TokenPair
 
 
 @dataclass(frozen=True)

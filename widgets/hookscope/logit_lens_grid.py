@@ -11,17 +11,17 @@ from typing import Any, ClassVar
 import numpy as np
 import traitlets
 
-from interp_backend import protocol
-from interp_backend.attribution import Attribution
-from interp_backend.lens_result import LogitLens
-from interp_backend.loading import load_model
-from interp_backend.methods.code import attribution_code, lens_code
+from interp_backend.common.code import attribution_code, lens_code
+from interp_backend.language.loading import load_model
+from interp_backend.language.prompts import PromptPair
+from interp_backend.language.tuned_lens import TunedLens, embedded_lens
 from interp_backend.methods.direct_logit_attribution import AttributionStep, direct_logit_attribution_steps
 from interp_backend.methods.logit_lens import STREAMS, LensStep, logit_lens_steps, trajectory
-from interp_backend.prompts import PromptPair
-from interp_backend.protocol import BadRequest, Request
-from interp_backend.results import encode_array
-from interp_backend.tuned_lens import TunedLens, embedded_lens
+from interp_backend.results.attribution import Attribution
+from interp_backend.results.effect_map import encode_array
+from interp_backend.results.lens import LogitLens
+from interp_backend.service import protocol
+from interp_backend.service.protocol import BadRequest, Request
 
 from ._base import STATIC, progress
 from .following import FollowsEditor

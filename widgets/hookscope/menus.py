@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from interp_backend.methods.cells import axes_of, opens
-from interp_backend.metrics import METRICS, name_of
-from interp_backend.model import ACTIVATIONS, LanguageModel
+from interp_backend.common.cells import axes_of, opens
+from interp_backend.language.metrics import METRICS, name_of
+from interp_backend.language.model import ACTIVATIONS, LanguageModel
 
 # kind, label, help, fields that a view asks for
 _VALUES = [

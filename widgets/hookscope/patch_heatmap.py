@@ -11,19 +11,19 @@ from typing import Any
 
 import traitlets
 
-from interp_backend import protocol
-from interp_backend.interventions import Add, Mean, Resample
-from interp_backend.loading import load_model
+from interp_backend.common.cells import axes_of, choose_axes, interventions_of, opened
+from interp_backend.common.code import python_code
+from interp_backend.common.sweep import Step
+from interp_backend.language.interventions import Add, Mean, Resample
+from interp_backend.language.loading import load_model
+from interp_backend.language.metrics import METRICS, name_of
+from interp_backend.language.pairs import PromptPairs
+from interp_backend.language.prompts import PromptPair
 from interp_backend.methods.activation_patching import activation_patching_steps
-from interp_backend.methods.cells import axes_of, choose_axes, interventions_of, opened
-from interp_backend.methods.code import python_code
 from interp_backend.methods.patch_together import patch_together_steps
-from interp_backend.methods.sweep import Step
-from interp_backend.metrics import METRICS, name_of
-from interp_backend.pairs import PromptPairs
-from interp_backend.prompts import PromptPair
-from interp_backend.protocol import BadRequest, Request
-from interp_backend.results import Result, finite_or_none
+from interp_backend.results.effect_map import Result, finite_or_none
+from interp_backend.service import protocol
+from interp_backend.service.protocol import BadRequest, Request
 
 from ._base import STATIC, progress
 from .following import FollowsEditor

@@ -7,12 +7,12 @@ from typing import Any
 
 import traitlets
 
-from interp_backend.loading import load_model
+from interp_backend.language.loading import load_model
+from interp_backend.language.metrics import METRICS, name_of
+from interp_backend.language.prompts import PromptPair, tokenize
+from interp_backend.language.tasks import templates
 from interp_backend.methods.read_pair import PairReading, read_pair
-from interp_backend.metrics import METRICS, name_of
-from interp_backend.prompts import PromptPair, tokenize
-from interp_backend.protocol import Request
-from interp_backend.tasks import templates
+from interp_backend.service.protocol import Request
 
 from ._base import STATIC, HookscopeWidget
 from .traits import PairTrait

@@ -7,11 +7,11 @@ from typing import Any
 
 import traitlets
 
-from interp_backend.interventions import Add, Intervention, Scale
-from interp_backend.methods.cells import place_of
-from interp_backend.pairs import PromptPairs
-from interp_backend.prompts import PromptPair
-from interp_backend.results import Result
+from interp_backend.common.cells import place_of
+from interp_backend.language.interventions import Add, Intervention, Scale
+from interp_backend.language.pairs import PromptPairs
+from interp_backend.language.prompts import PromptPair
+from interp_backend.results.effect_map import Result
 
 
 def valid_selection(selection: Any, result: Result | None) -> dict[str, int] | None:

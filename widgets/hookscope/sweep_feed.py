@@ -5,9 +5,9 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from interp_backend import protocol
-from interp_backend.methods.sweep import Step
-from interp_backend.results import Result
+from interp_backend.common.sweep import Step
+from interp_backend.results.effect_map import Result
+from interp_backend.service import protocol
 
 from ._base import progress
 

@@ -6,10 +6,10 @@ from typing import Any
 
 import traitlets
 
-from interp_backend.interventions import FromOther, as_value
-from interp_backend.pairs import PromptPairs
-from interp_backend.prompts import as_pair
-from interp_backend.results import Result
+from interp_backend.language.interventions import FromOther, as_value
+from interp_backend.language.pairs import PromptPairs
+from interp_backend.language.prompts import as_pair
+from interp_backend.results.effect_map import Result
 
 
 class PairTrait(traitlets.Instance):

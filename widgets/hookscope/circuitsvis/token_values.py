@@ -7,8 +7,8 @@ from typing import Any, ClassVar
 
 import traitlets
 
-from interp_backend import protocol
-from interp_backend.protocol import BadRequest, Request
+from interp_backend.service import protocol
+from interp_backend.service.protocol import BadRequest, Request
 
 from .._base import STATIC
 from .rendered import RenderedHTML

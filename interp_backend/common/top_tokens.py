@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from ..model import LanguageModel
-from ..recording import record
-from ..results import TopTokens
-from ..turn import Turn
+from ..engine.recording import record
+from ..engine.turn import Turn
+from ..language.model import LanguageModel
+from ..results.effect_map import TopTokens
 
 
 def top_tokens(logits: torch.Tensor, k: int) -> TopTokens:

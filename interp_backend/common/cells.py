@@ -9,11 +9,11 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from ..binding import Binding
-from ..edits import Edit
-from ..interventions import Intervention, Value, as_value, check_activation, in_range
-from ..model import ACTIVATIONS, LanguageModel
-from ..results import Result
+from ..engine.binding import Binding
+from ..engine.edits import Edit
+from ..language.interventions import Intervention, Value, as_value, check_activation, in_range
+from ..language.model import ACTIVATIONS, LanguageModel
+from ..results.effect_map import Result
 
 Positions = Sequence[int] | Mapping[str, Sequence[int]]
 AXES = ("layer", "head", "position", "source", "neuron")

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .model import Hook, LanguageModel
+from ..language.model import Hook, LanguageModel
 from .turn import Turn, of_this_thread
 
 TOGETHER = 16  # prompts in one pass

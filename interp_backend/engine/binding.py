@@ -13,8 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .edits import Edit
-from .interventions import (
+from ..language.interventions import (
     Add,
     FromOther,
     FromPrompt,
@@ -27,7 +26,8 @@ from .interventions import (
     check_activation,
     in_range,
 )
-from .model import ACTIVATIONS, LanguageModel
+from ..language.model import ACTIVATIONS, LanguageModel
+from .edits import Edit
 from .recording import Recording, record
 from .turn import Turn, of_this_thread
 

@@ -10,8 +10,8 @@ from matplotlib.figure import Figure
 
 from .attention import Attention
 from .attribution import Attribution
-from .lens_result import LogitLens
-from .results import NO_COUNTERPART, UNCHANGED, Result
+from .effect_map import NO_COUNTERPART, UNCHANGED, Result
+from .lens import LogitLens
 from .thumbnails import pooled
 
 MOST_TILED = 64  # cells a side of a head

@@ -10,9 +10,9 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from ..metrics import baseline_warnings
-from ..prompts import PromptPair
-from ..results import COMPUTED, NO_COUNTERPART, NOT_COMPUTED, UNCHANGED, Measured, PairValues, Result
+from ..language.metrics import baseline_warnings
+from ..language.prompts import PromptPair
+from ..results.effect_map import COMPUTED, NO_COUNTERPART, NOT_COMPUTED, UNCHANGED, Measured, PairValues, Result
 from .sweep import Step
 
 FROM_END = ("position", "source")  # axes that pairs of different lengths share from their ends

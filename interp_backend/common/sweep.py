@@ -11,14 +11,15 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 
-from ..binding import Binding, hook_names
-from ..edits import Edit
-from ..executor import Limits, Pass, run_patched, why_not_packed
-from ..interventions import Value
-from ..metrics import Measure, Reference, baseline_warnings
-from ..prompts import Side, TokenizedPair
-from ..recording import Recording, record
-from ..results import (
+from ..engine.binding import Binding, hook_names
+from ..engine.edits import Edit
+from ..engine.executor import Limits, Pass, run_patched, why_not_packed
+from ..engine.recording import Recording, record
+from ..engine.turn import Turn
+from ..language.interventions import Value
+from ..language.metrics import Measure, Reference, baseline_warnings
+from ..language.prompts import Side, TokenizedPair
+from ..results.effect_map import (
     COMPUTED,
     NO_COUNTERPART,
     NOT_COMPUTED,
@@ -29,7 +30,6 @@ from ..results import (
     TopTokens,
     finite_or_none,
 )
-from ..turn import Turn
 from .provenance import provenance
 from .top_tokens import texts_of, top_tokens
 

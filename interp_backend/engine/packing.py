@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
-from .model import LanguageModel
+from ..language.model import LanguageModel
 from .recording import CACHE, BlockCall, Recording
 
 

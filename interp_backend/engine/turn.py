@@ -14,7 +14,7 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any, TypeVar
 
-from .model import Hook, LanguageModel
+from ..language.model import Hook, LanguageModel
 
 PATIENCE = 30.0  # seconds to wait for another thread's hooked run
 SETTLING = 0.5  # seconds to wait at the start for hooks that are about to be removed

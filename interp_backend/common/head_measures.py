@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..head_table import Score
+from ..results.head_table import Score
 
 MEASURES = {
     "previous_token": Score(label="previous token", help="attention to the position before, mean over destinations"),

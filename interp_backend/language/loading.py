@@ -15,7 +15,7 @@ from typing import Any
 
 from .model import LanguageModel
 
-PRETRAINED = Path(__file__).parent / "pretrained"
+PRETRAINED = Path(__file__).parents[1] / "pretrained"
 
 # By id of the raw model, which its wrapper keeps alive: an entry and its key go together.
 _wrapped: weakref.WeakValueDictionary[int, LanguageModel] = weakref.WeakValueDictionary()

@@ -13,7 +13,7 @@ import weakref
 from collections.abc import Callable, Hashable, Iterator
 from typing import Any, Literal
 
-from .model import LanguageModel
+from ..language.model import LanguageModel
 
 logger = logging.getLogger(__name__)
 

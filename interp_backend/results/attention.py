@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from pydantic import Field, model_validator
 
-from .lens_result import check_counterparts
-from .results import SCHEMA_VERSION, Array, Part, Whole
+from .effect_map import SCHEMA_VERSION, Array, Part, Whole
+from .lens import check_counterparts
 
 if TYPE_CHECKING:
     import pandas

@@ -19,9 +19,9 @@ import psutil
 import torch
 from torch import Tensor
 
+from ..language.model import LanguageModel
 from .edits import Edit, Edits, PatchedRun, changes, first_change
 from .fused import fused
-from .model import LanguageModel
 from .packing import Start, run_packed
 from .recording import Recording, can_unembed_some, unembed_some
 from .turn import Turn

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from keyword import iskeyword
 from typing import Any
 
-from ..interventions import as_value
-from ..metrics import METRICS
-from ..prompts import PromptPair
+from ..language.interventions import as_value
+from ..language.metrics import METRICS
+from ..language.prompts import PromptPair
 from .cells import axes_of
 
 _WHERE = ("layers", "heads", "positions", "sources", "neurons")

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn.functional import gelu, layer_norm
 from transformers.activations import NewGELUActivation
 
-from .model import LanguageModel
+from ..language.model import LanguageModel
 
 
 @contextmanager

@@ -12,12 +12,12 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError
 
-from .attention import Kind
-from .interventions import Add, FromOther, FromPrompt, Scale, Zero
-from .methods.activation_patching import Direction
-from .model import ACTIVATIONS
-from .prompts import PromptPair
-from .results import Result, encode_array
+from ..language.interventions import Add, FromOther, FromPrompt, Scale, Zero
+from ..language.model import ACTIVATIONS
+from ..language.prompts import PromptPair
+from ..methods.activation_patching import Direction
+from ..results.attention import Kind
+from ..results.effect_map import Result, encode_array
 
 Axis = Literal["layer", "head", "position", "source", "neuron"]
 Cell = dict[Axis, int]

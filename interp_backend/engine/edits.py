@@ -10,7 +10,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from .model import ACTIVATIONS, Hook, LanguageModel
+from ..language.model import ACTIVATIONS, Hook, LanguageModel
 from .packing import Layout, RowsAlone, Start
 from .recording import Recording
 from .turn import of_this_thread

@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-from ..turn import Turn
+from ..engine.turn import Turn
 
 
 def provenance(turn: Turn) -> dict[str, Any]:

@@ -1,0 +1,1 @@
+"""Requests, events and the workers that answer them."""
