@@ -19,7 +19,7 @@ from .methods.repeated_tokens import repeated_token_loss
 from .methods.train_tuned_lens import train_tuned_lens
 from .results.attention import Attention
 from .results.attribution import Attribution
-from .results.effect_map import Result
+from .results.effect_map import EffectMap
 from .results.head_table import HeadPairs, HeadScores
 from .results.lens import LogitLens
 
@@ -29,6 +29,7 @@ __all__ = [
     "Add",
     "Attention",
     "Attribution",
+    "EffectMap",
     "FromOther",
     "FromPrompt",
     "HeadPairs",
@@ -41,7 +42,6 @@ __all__ = [
     "PromptPair",
     "PromptPairs",
     "Resample",
-    "Result",
     "Scale",
     "TokenizedPair",
     "TunedLens",

@@ -13,7 +13,8 @@ from ..engine.binding import Binding
 from ..engine.edits import Edit
 from ..language.interventions import Intervention, Value, as_value, check_activation, in_range
 from ..language.model import ACTIVATIONS, LanguageModel
-from ..results.effect_map import Result
+from ..place import Place
+from ..results.effect_map import EffectMap
 
 Positions = Sequence[int] | Mapping[str, Sequence[int]]
 AXES = ("layer", "head", "position", "source", "neuron")
@@ -53,8 +54,10 @@ def axes_of(activation: str) -> list[tuple[str, ...]]:
     return [("layer", "position")]
 
 
-def choose_axes(model: LanguageModel, activation: Any, axes: Any) -> tuple[str, ...]:
+def choose_axes(model: LanguageModel | None, activation: Any, axes: Any) -> tuple[str, ...]:
     """The axes of a sweep: those asked for if they fit the activation, else the activation's first choice.
+
+    Without a model, what a particular model lacks is not checked.
 
     Raises:
         ValueError: an activation that can't be patched in this model, or axes that don't fit.
@@ -177,37 +180,29 @@ def _refuse_unused(axes: tuple[str, ...], where: Where) -> None:
             )
 
 
-def interventions_of(result: Result, cell: Mapping[str, int], n_layers: int) -> list[Intervention]:
+def interventions_of(result: EffectMap, cell: Place, n_layers: int) -> list[Intervention]:
     """What was patched in one cell of a sweep's result.
-
-    Args:
-        cell: the model's own number on each axis, as in `result.places`; for a named set of positions its index.
 
     Raises:
         ValueError: a cell that the result does not have.
     """
-    at: dict[str, Any] = {axis: place_of(result, axis, cell.get(axis)) for axis in result.axes}
-    if set(cell) != set(at):
-        raise ValueError(f"A cell of this map names {', '.join(result.axes)}, not {', '.join(cell) or 'nothing'}.")
+    at: dict[str, Any] = {axis: part_of(result, axis, getattr(cell, axis)) for axis in result.axes}
     layers = layers_of(at.pop("layer"), result.params.get("window", 1), n_layers)
     fields = {axis: tuple(place) if isinstance(place, list) else place for axis, place in at.items()}
     value = result.params.get("value", {"kind": "other"})
     return [Intervention(result.params["activation"], layer, value=value, **fields) for layer in layers]
 
 
-def place_of(result: Result, axis: str, number: Any) -> int | list[int]:
-    """What a cell's number on one axis is in the model: itself, or the positions of a named set.
+def part_of(result: EffectMap, axis: str, part: Any) -> int | list[int]:
+    """What a part of a place names on one axis of a result: a number in the model, or a named set of positions.
 
     Raises:
-        ValueError: a number that the axis does not have.
+        ValueError: the axis does not have it.
     """
-    places = result.places.get(axis) or list(range(len(result.labels[axis])))
-    if isinstance(places[0], list):
-        if isinstance(number, int) and 0 <= number < len(places):
-            return places[number]
-    elif isinstance(number, int) and number in places:
-        return number
-    raise ValueError(f"There is no {axis} {number!r} in this map.")
+    for known in result.places.get(axis) or range(len(result.labels[axis])):
+        if part == known or (isinstance(part, tuple) and isinstance(known, list) and list(part) == known):
+            return known
+    raise ValueError(f"There is no {axis} {part!r} in this map.")
 
 
 # What a cell can be opened into: the parts of the place that it patches, each alone.
@@ -232,7 +227,7 @@ def opens(activation: str, axes: Sequence[str]) -> str | None:
     return found[0] if found else None
 
 
-def opened(result: Result, cell: Mapping[str, int]) -> dict[str, Any]:
+def opened(result: EffectMap, cell: Place) -> dict[str, Any]:
     """Arguments of the sweep over the parts of one cell: activation, axes, and which layers, heads and positions.
 
     Raises:
@@ -243,6 +238,6 @@ def opened(result: Result, cell: Mapping[str, int]) -> dict[str, Any]:
         raise ValueError("A cell of this map can't be opened: it has no parts that are patched by themselves.")
     arguments: dict[str, Any] = {"activation": found[1], "axes": found[2]}
     for axis in result.axes:
-        place = place_of(result, axis, cell.get(axis))
+        place = part_of(result, axis, getattr(cell, axis))
         arguments[f"{axis}s"] = place if isinstance(place, list) else [place]
     return arguments

@@ -1,129 +1,108 @@
-"""A sweep as Python code: what one would write to get the same numbers without a widget."""
+"""A call as Python code: what one would write to get the same numbers without a widget."""
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping
 from keyword import iskeyword
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from ..language.interventions import as_value
+from pydantic import BaseModel
+
+from ..language.interventions import Intervention, as_value
 from ..language.metrics import METRICS
-from ..language.prompts import PromptPair
-from .cells import axes_of
+from .signatures import ChoicesBy, marker
+from .subject import subject_code, subject_of
 
-_WHERE = ("layers", "heads", "positions", "sources", "neurons")
-
-
-def python_code(model_code: str | None, params: Mapping[str, Any]) -> str:
-    """Code that makes a result with these parameters.
-
-    Args:
-        model_code: an expression that loads the model; None for an object of the user's own, which is then called
-            `model`.
-        params: of a result of `activation_patching`, perhaps from somebody's file: what is no plain value is refused.
-
-    Raises:
-        ValueError: parameters that are none of `activation_patching`.
-    """
-    lines = _header(model_code)
-    if params.get("pairs"):
-        lines += ["pairs = ib.PromptPairs(", "    ["]
-        lines += [_indented(_pair(PromptPair.model_validate(pair)), 8) + "," for pair in params["pairs"]]
-        lines += ["    ]", ")"]
-    else:
-        lines.append(f"pair = {_pair(PromptPair.model_validate(params['pair']))}")
-    if _metric_name(params["metric"]) not in METRICS:
-        lines.append(f"# {_metric_name(params['metric'])}: your own function of the logits")
-    lines += ["result = ib.activation_patching(", "    model,", "    pairs," if params.get("pairs") else "    pair,"]
-    lines += [f"    {name}={text}," for name, text in _arguments(params)]
-    return "\n".join([*lines, ")", "result.plot()", ""])
+if TYPE_CHECKING:
+    from .method import Method
 
 
-def lens_code(model_code: str | None, params: Mapping[str, Any], own: bool = False) -> str:
-    """Code that makes a `LogitLens` with these parameters; its tuned lens may be the user's own, called `lens`."""
-    name, lines = _prompt(params)
-    tuned = "    lens=lens,  # the one that you gave to the widget" if own else '    lens="tuned",'
-    arguments = [f"    stream={params['stream']!r},"] if params["stream"] != "resid_post" else []
-    if params["target_ids"] or params["pair"]:  # a pair's own answers are followed if nothing is said
-        arguments.append(f"    targets={[int(token) for token in params['target_ids']]!r},")
-    arguments += [f"    top_k={params['top_k']!r},"] if params["top_k"] != 10 else []
-    arguments += [f"    last={params['last']!r},"] if params.get("last") is not None else []
-    arguments += [tuned] if params["lens"] == "tuned" else []
-    call = ["result = ib.logit_lens(", "    model,", f"    {name},", *arguments, ")", "result.plot()", ""]
-    return "\n".join([*_header(model_code), *lines, *call])
+def python_code(method: Method[..., Any], params: Mapping[str, Any], model_code: str | None) -> str:
+    """Code that makes a call again; see `Method.code`."""
+    subject = subject_of(params)
+    variable, lines = ("", []) if subject is None else subject_code(subject)
+    notes: list[str] = []
+    arguments = [f"    {variable},"] if variable else []
+    for name, parameter in method.options.items():
+        value = _value(name, params)
+        if name not in params or _is_default(value, parameter, params):
+            continue
+        text, note = _printed(name, value)
+        notes += [f"# {note}"] if note else []
+        arguments.append(f"    {text}," if parameter.default is inspect.Parameter.empty else f"    {name}={text},")
+    model = "# model: your own model object" if model_code is None else f"model = {model_code}"
+    call = [f"result = ib.{method.name}(", "    model,", *arguments, ")", "result.plot()", ""]
+    return "\n".join(["import interp_backend as ib", "", model, *lines, *notes, *call])
 
 
-def attribution_code(model_code: str | None, params: Mapping[str, Any]) -> str:
-    """Code that makes an `Attribution` with these parameters."""
-    name, lines = _prompt(params)
-    ids = [[int(token) for token in params[key]] for key in ("answer_ids", "wrong_answer_ids")]
-    arguments = [f"    {', '.join(repr(some) for some in ids if some)},"]
-    arguments += [f"    unit={params['unit']!r},", f"    position={params['position']!r},"]
-    arguments += ["    by_source=True,"] if params["by_source"] else []
-    arguments += [f"    last={params['last']!r},"] if params.get("last") is not None else []
-    call = ["result = ib.direct_logit_attribution(", "    model,", f"    {name},", *arguments, ")", "result.plot()", ""]
-    return "\n".join([*_header(model_code), *lines, *call])
+def _value(name: str, params: Mapping[str, Any]) -> Any:
+    # A token's text need not become the same token again: where a result names the ids, they are printed.
+    return params.get(f"{name}_ids") or params.get(name)
 
 
-def attention_code(model_code: str | None, params: Mapping[str, Any]) -> str:
-    """Code that makes an `Attention` with these parameters."""
-    name, lines = _prompt(params)
-    arguments = [f"    kind={params['kind']!r},"]
-    arguments += [f"    {key}={params[key]!r}," for key in ("layers", "heads", "last") if params.get(key) is not None]
-    call = ["result = ib.attention_patterns(", "    model,", f"    {name},", *arguments, ")", "result.plot()", ""]
-    return "\n".join([*_header(model_code), *lines, *call])
+def _is_default(value: Any, parameter: inspect.Parameter, params: Mapping[str, Any]) -> bool:
+    default, by = parameter.default, marker(parameter.annotation, ChoicesBy)
+    if by is not None and value is not None:
+        return list(value) == list(by.choices.get(params.get(by.argument, ""), [[]])[0])
+    if isinstance(value, dict) and isinstance(default, str):
+        return value == {"kind": default}
+    return value == (list(default) if isinstance(default, tuple) else default)
 
 
-def _header(model_code: str | None) -> list[str]:
-    model = "# model: the one that you gave to the widget" if model_code is None else f"model = {model_code}"
-    return ["import interp_backend as ib", "", model]
+def _printed(name: str, value: Any) -> tuple[str, str | None]:
+    """An argument as code, and what has to be said about it if that is not all."""
+    if isinstance(value, dict) and set(value) == {"own"}:
+        return name, f"{name}: your own object"
+    if name == "metric":
+        return _metric(value)
+    if name == "value":
+        return _constructor(as_value(value)), None
+    if name == "interventions":
+        parts = [[_constructor(Intervention.model_validate(one)) for one in part] for part in value]
+        return _list([part[0] if len(part) == 1 else _list(part) for part in parts]), None
+    return repr(_plain(value)), None
 
 
-def _prompt(params: Mapping[str, Any]) -> tuple[str, list[str]]:
-    """What a prompt or a pair is called, and the lines that make it."""
-    if params["pair"] is None:
-        return "prompt", [f"prompt = {params['prompt']!r}"]
-    return "pair", [f"pair = {_pair(PromptPair.model_validate(params['pair']))}"]
+def _list(items: list[str]) -> str:
+    return f"[{', '.join(items)}]"
 
 
-def _arguments(params: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """The arguments that say something: those that differ from the function's own choice."""
-    arguments = [(name, repr(params[name])) for name in ("activation", "direction")]
-    arguments.append(("metric", _metric(params["metric"])))
-    if tuple(params["axes"]) != axes_of(params["activation"])[0]:
-        arguments.append(("axes", repr(tuple(params["axes"]))))
-    value = as_value(params.get("value", "other"))
-    if value.kind != "other":
-        fields = ", ".join(f"{name}={getattr(value, name)!r}" for name in sorted(value.model_fields_set - {"kind"}))
-        arguments.append(("value", f"ib.{type(value).__name__}({fields})"))
-    if params.get("at") is not None:
-        arguments.append(("at", repr(params["at"])))
-    if params.get("window", 1) != 1:
-        arguments.append(("window", repr(params["window"])))
-    return arguments + [(name, repr(params[name])) for name in _WHERE if params.get(name) is not None]
+def _constructor(model: BaseModel) -> str:
+    """A value or an intervention as the call that makes it, with the fields that are not defaults."""
+    fields = {name: getattr(model, name) for name in type(model).model_fields if name != "kind"}
+    said = [
+        f"{name}={_constructor(value) if isinstance(value, BaseModel) else repr(value)}"
+        for name, value in fields.items()
+        if type(model).model_fields[name].is_required() or value != type(model).model_fields[name].default
+    ]
+    return f"ib.{type(model).__name__}({', '.join(said)})"
 
 
-def _metric(named: str) -> str:
+def _metric(named: Any) -> tuple[str, str | None]:
     """A metric of a result, "name" or "name@position", as an argument."""
-    _, at_sign, at = named.partition("@")
+    if not isinstance(named, str):
+        raise ValueError(f"A metric is named by text, not {named!r}.")
+    name, at_sign, at = named.partition("@")
     if at_sign and not at.removeprefix("-").isdecimal():
         raise ValueError(f"A metric is read at a position, a whole number, not {at!r}.")
-    name = _metric_name(named)
-    text = repr(name) if name in METRICS else name
-    return f"({text}, {int(at)})" if at_sign else text
+    own = name not in METRICS
+    if own and (not name.isidentifier() or iskeyword(name)):  # a lambda, for example, has no name that could be written
+        name = "my_metric"
+    text = name if own else repr(name)
+    return f"({text}, {int(at)})" if at_sign else text, f"{name}: your own function of the logits" if own else None
 
 
-def _metric_name(named: str) -> str:
-    """What a metric is called in code: as it is, if that can be written there (a lambda has no such name)."""
-    name = named.partition("@")[0]
-    return name if name.isidentifier() and not iskeyword(name) else "my_metric"
+def _plain(value: Any) -> Any:
+    """JSON values as they are; whatever else a file holds is refused.
 
-
-def _pair(pair: PromptPair) -> str:
-    fields = {name: getattr(pair, name) for name in PromptPair.model_fields}
-    said = [f"    {name}={value!r}," for name, value in fields.items() if value not in ("", False, None)]
-    return "\n".join(["ib.PromptPair(", *said, ")"])
-
-
-def _indented(text: str, by: int) -> str:
-    return "\n".join(" " * by + line for line in text.splitlines())
+    Raises:
+        ValueError: a value that is no plain JSON.
+    """
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return value
+    if isinstance(value, (list, tuple)):
+        return [_plain(part) for part in value]
+    if isinstance(value, dict):
+        return {str(name): _plain(part) for name, part in value.items()}
+    raise ValueError(f"A parameter can't be written as code: {value!r}.")

@@ -12,8 +12,8 @@ import numpy as np
 
 from ..language.metrics import baseline_warnings
 from ..language.prompts import PromptPair
-from ..results.effect_map import COMPUTED, NO_COUNTERPART, NOT_COMPUTED, UNCHANGED, Measured, PairValues, Result
-from .sweep import Step
+from ..results.effect_map import COMPUTED, NO_COUNTERPART, NOT_COMPUTED, UNCHANGED, EffectMap, Measured, PairValues
+from ..results.step import Step
 
 FROM_END = ("position", "source")  # axes that pairs of different lengths share from their ends
 
@@ -21,12 +21,12 @@ FROM_END = ("position", "source")  # axes that pairs of different lengths share 
 class PairSweep(Protocol):
     """What sweeps one pair."""
 
-    def steps(self) -> Iterator[Step]: ...
+    def steps(self) -> Iterator[Step[EffectMap]]: ...
 
 
 def steps_over_pairs(
     sweeps: Sequence[PairSweep], tokens: Sequence[list[str]], pairs: Sequence[PromptPair]
-) -> Iterator[Step]:
+) -> Iterator[Step[EffectMap]]:
     """Steps of a result that is the mean over pairs: one when the frame is known, and one after each pair.
 
     Args:
@@ -37,16 +37,17 @@ def steps_over_pairs(
     began = started = time.perf_counter()
     mean: _Mean | None = None
     for i, sweep in enumerate(sweeps):
-        step: Step | None = None
+        step: Step[EffectMap] | None = None
         with naming(i, pairs[i]):
             for step in sweep.steps():
+                assert step.result is not None
                 if mean is None:
                     mean = _Mean(step.result, tokens, pairs)
                     yield mean.step([], 0, began, None)
                     started = time.perf_counter()
                 elif step.cells:
                     yield mean.step([], i, began, None)  # a chance to stop
-        assert step is not None and mean is not None
+        assert step is not None and step.result is not None and mean is not None
         mean.take(i, step.result)
         left = (time.perf_counter() - started) / (i + 1) * (len(pairs) - i - 1)
         yield mean.step(list(range(mean.result.values.size)), i + 1, began, left)
@@ -54,7 +55,7 @@ def steps_over_pairs(
 
 @contextmanager
 def naming(i: int, pair: PromptPair, many: bool = True) -> Iterator[None]:
-    """What is wrong with one pair of many is said of it."""
+    """Names the pair in an error that one pair of a data set raises."""
     try:
         yield
     except ValueError as problem:
@@ -78,7 +79,7 @@ def _token_of_all(tokens: Sequence[list[str]], place: Any) -> str:
 class _Mean:
     """The result over all pairs, and where each pair's cells are in it."""
 
-    def __init__(self, first: Result, tokens: Sequence[list[str]], every_pair: Sequence[PromptPair]):
+    def __init__(self, first: EffectMap, tokens: Sequence[list[str]], every_pair: Sequence[PromptPair]):
         labels = _names(every_pair)
         longest = max(map(len, tokens))
         mixed = len({len(texts) for texts in tokens}) > 1
@@ -114,11 +115,6 @@ class _Mean:
                 "top": None,
                 "top_runs": {},
                 "tokens": {},
-                "params": {
-                    **first.params,
-                    "pair": None,
-                    "pairs": [pair.model_dump(mode="json") for pair in every_pair],
-                },
                 "provenance": {**first.provenance, "warnings": []},
             }
         )
@@ -131,7 +127,7 @@ class _Mean:
         empty = np.full(shape, np.nan, np.float32)
         return Measured(label=measured.label, values=empty, baselines=dict.fromkeys(("clean", "corrupt")), pairs=pairs)
 
-    def take(self, i: int, result: Result) -> None:
+    def take(self, i: int, result: EffectMap) -> None:
         """Put one pair's sweep in its place, and bring the means up to date."""
         at = tuple(
             slice(size - len(result.labels[axis]), size) if axis in self._spread else slice(size)
@@ -154,7 +150,7 @@ class _Mean:
             self.result.unpatched[at] = np.maximum(self.result.unpatched[at], result.unpatched)
         self._account(result)
 
-    def _account(self, result: Result) -> None:
+    def _account(self, result: EffectMap) -> None:
         """What one pair's provenance adds to that of all."""
         # About the mean's own scale; those of single pairs would drown it.
         own, shown = result.provenance, self.result.measures[self._metric].warnings
@@ -187,7 +183,7 @@ class _Mean:
         now[(states == NO_COUNTERPART).all(0)] = NO_COUNTERPART
         now[(states == NOT_COMPUTED).any(0)] = NOT_COMPUTED
 
-    def step(self, cells: list[int], done: int, began: float, left: float | None) -> Step:
+    def step(self, cells: list[int], done: int, began: float, left: float | None) -> Step[EffectMap]:
         result = self.result
         result.provenance.update(complete=result.complete, seconds=time.perf_counter() - began)
-        return Step(result, cells, done, len(self._states), left)
+        return Step(done, len(self._states), left, result, cells)

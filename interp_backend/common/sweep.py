@@ -16,6 +16,7 @@ from ..engine.edits import Edit
 from ..engine.executor import Limits, Pass, run_patched, why_not_packed
 from ..engine.recording import Recording, record
 from ..engine.turn import Turn
+from ..engine.watch import current
 from ..language.interventions import Value
 from ..language.metrics import Measure, Reference, baseline_warnings
 from ..language.prompts import Side, TokenizedPair
@@ -24,12 +25,13 @@ from ..results.effect_map import (
     NO_COUNTERPART,
     NOT_COMPUTED,
     UNCHANGED,
+    EffectMap,
     Measured,
     Prompt,
-    Result,
     TopTokens,
     finite_or_none,
 )
+from ..results.step import Step, remaining
 from .provenance import provenance
 from .top_tokens import texts_of, top_tokens
 
@@ -50,17 +52,6 @@ class AnyCells(Protocol):
     def indices(self) -> Iterator[tuple[int, ...]]: ...
     def left_out(self, binding: Binding, index: tuple[int, ...]) -> int: ...
     def edits(self, binding: Binding, index: tuple[int, ...], draw: int) -> list[Edit]: ...
-
-
-@dataclass(frozen=True)
-class Step:
-    """Some way into a sweep: the result so far, and which cells (flat, in C order) are new since the last step."""
-
-    result: Result
-    cells: list[int]
-    done: int
-    total: int
-    seconds_left: float | None
 
 
 @dataclass(frozen=True)
@@ -204,22 +195,27 @@ class Sweep:
         runs: BaseRuns,
         pair: int,
         top_k: int,
-        limits: Limits,
+        memory: int | None,
         began: float,
     ):
         self.binding = runs.bind(pair)
         self.readings, self.tokenized, self.vocabulary = runs.readings[pair], runs.tokenized[pair], runs.vocabulary
-        self.top_k, self.limits, self.began = top_k, limits, began
+        self.top_k, self.memory, self.began = top_k, memory, began
         self.references = self.readings.references(self.binding.base, self.binding.other)
         self.columns = None if self.vocabulary is None else {token: i for i, token in enumerate(self.vocabulary)}
 
     def steps(
-        self, method: str, params: dict[str, Any], cells: AnyCells, trials: list[list[Edit]], key: Any
-    ) -> Iterator[Step]:
-        """Go through all cells in C order: first those that need no run, then the others, pass by pass."""
+        self, resolved: dict[str, Any], cells: AnyCells, trials: list[list[Edit]], key: Any
+    ) -> Iterator[Step[EffectMap]]:
+        """Go through all cells in C order: first those that need no run, then the others, pass by pass.
+
+        Args:
+            resolved: parameters of the call as they were understood, for the result.
+            trials, key: see `why_not_packed`.
+        """
         binding, turn = self.binding, self.binding.turn
         reason = why_not_packed(turn, binding.base, trials, key)
-        result = self._empty_result(method, params, cells)
+        result = self._empty_result(resolved, cells)
         result.provenance.update(executor="hooks" if reason else "packed", executor_reason=reason)
         made = [[cells.edits(binding, index, draw) for draw in range(binding.draws)] for index in cells.indices()]
         nowhere = [cell for cell, draws in enumerate(made) if not any(draws)]
@@ -230,7 +226,7 @@ class Sweep:
             [edits for cell in to_run for edits in made[cell]],  # one run a cell and draw
             read=self.readings.base_positions,
             vocabulary=self.vocabulary,
-            limits=self.limits,
+            limits=Limits(self.memory, current().seconds),
             why_not_packed=reason,
         )
         result.state.flat[nowhere] = NO_COUNTERPART
@@ -248,12 +244,11 @@ class Sweep:
             finished = self._take(result, pending, to_run, one_pass)
             done += len(finished)
             now = time.perf_counter()
-            left = (now - started) / done * (total - done) if done else None
-            yield self._step(result, finished, done, total, left)
+            yield self._step(result, finished, done, total, remaining(now - started, done, total))
 
-    def _step(self, result: Result, cells: list[int], done: int, total: int, left: float | None) -> Step:
+    def _step(self, result: EffectMap, cells: list[int], done: int, total: int, left: float | None) -> Step[EffectMap]:
         result.provenance.update(complete=result.complete, seconds=time.perf_counter() - self.began)
-        return Step(result, cells, done, total, left)
+        return Step(done, total, left, result, cells)
 
     # Measuring
 
@@ -268,7 +263,7 @@ class Sweep:
         )
 
     def _take(
-        self, result: Result, pending: dict[int, list[tuple[bool, torch.Tensor]]], to_run: list[int], one: Pass
+        self, result: EffectMap, pending: dict[int, list[tuple[bool, torch.Tensor]]], to_run: list[int], one: Pass
     ) -> list[int]:
         """Measure the runs of a pass, and write the cells all of whose draws are there. Returns those."""
         values = self._measure(one.logits).expand(-1, len(one.runs))
@@ -289,13 +284,13 @@ class Sweep:
                 finished.append(cell)
         return finished
 
-    def _write(self, result: Result, cells: list[int], values: np.ndarray, state: int) -> None:
+    def _write(self, result: EffectMap, cells: list[int], values: np.ndarray, state: int) -> None:
         """Values [metric, cell or 1]."""
         for measured, row in zip(result.measures.values(), values):
             measured.values.flat[cells] = row
         result.state.flat[cells] = state
 
-    def _write_top(self, result: Result, cells: list[int], logits: torch.Tensor) -> None:
+    def _write_top(self, result: EffectMap, cells: list[int], logits: torch.Tensor) -> None:
         if result.top is None or not cells:
             return
         top = top_tokens(logits[:, self.readings.base_positions.index(self.readings.base_at)], self.top_k)
@@ -305,7 +300,7 @@ class Sweep:
 
     # The result
 
-    def _empty_result(self, method: str, params: dict[str, Any], cells: AnyCells) -> Result:
+    def _empty_result(self, resolved: dict[str, Any], cells: AnyCells) -> EffectMap:
         """A result with no cell computed, and all that is known before the first."""
         binding, readings, shape = self.binding, self.readings, cells.shape
         other_side = "clean" if readings.side == "corrupt" else "corrupt"
@@ -313,9 +308,8 @@ class Sweep:
         tops = {side: top_tokens(at[side], self.top_k) for side in ("clean", "corrupt")} if self.top_k else {}
         measures = self._empty_measures(shape)
         name, shown = next(iter(measures.items()))
-        result = Result(
-            method=method,
-            params={**params, "metric": name},
+        result = EffectMap(
+            params={**resolved, "metric": name},
             axes=cells.axes,
             labels=cells.labels,
             places=cells.places,

@@ -6,10 +6,11 @@ result says in the same words what was done.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import Annotated, Any, Literal
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal, Union, get_args
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError, create_model
 
 from .model import ACTIVATIONS, LanguageModel
 
@@ -17,8 +18,23 @@ Prompts = Annotated[tuple[str, ...], Field(min_length=1, max_length=10_000)]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 
 
+@dataclass(frozen=True)
+class Kept:
+    """Marks a field that is too large for a view: a view only knows whether there is one, and Python keeps it."""
+
+
 class _Value(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+    @classmethod
+    def kept(cls) -> tuple[str, ...]:
+        """The fields that stay in Python."""
+        return tuple(name for name, info in cls.model_fields.items() if any(isinstance(m, Kept) for m in info.metadata))
+
+    def to_view(self) -> dict[str, Any]:
+        """As JSON for a view: True in place of what stays in Python."""
+        kept = {name: True for name in self.kept() if getattr(self, name) is not None}
+        return {**self.model_dump(mode="json", exclude=set(self.kept())), **kept}
 
 
 class FromOther(_Value):
@@ -27,12 +43,14 @@ class FromOther(_Value):
     Vig et al. 2020 (arXiv:2004.12265), Meng et al. 2022 (arXiv:2202.05262).
     """
 
+    model_config = ConfigDict(title="the other run")
     kind: Literal["other"] = "other"
 
 
 class FromPrompt(_Value):
     """The activation of a run of any third prompt, as many tokens long as the prompt that is patched."""
 
+    model_config = ConfigDict(title="a third prompt")
     kind: Literal["prompt"] = "prompt"
     text: Annotated[str, Field(min_length=1, max_length=200_000)]
 
@@ -40,6 +58,7 @@ class FromPrompt(_Value):
 class Zero(_Value):
     """Zeros: what is left without this part. Far from anything the model has seen; prefer `Mean` for conclusions."""
 
+    model_config = ConfigDict(title="zero")
     kind: Literal["zero"] = "zero"
 
 
@@ -53,9 +72,10 @@ class Mean(_Value):
             others.
     """
 
+    model_config = ConfigDict(title="mean")
     kind: Literal["mean"] = "mean"
-    prompts: Prompts
-    by_position: bool = True
+    prompts: Annotated[Prompts, Kept()]
+    by_position: Annotated[bool, Field(title="for each position")] = True
 
 
 class Resample(_Value):
@@ -68,8 +88,9 @@ class Resample(_Value):
         seed: of the drawing.
     """
 
+    model_config = ConfigDict(title="resample")
     kind: Literal["resample"] = "resample"
-    prompts: Prompts
+    prompts: Annotated[Prompts, Kept()]
     draws: Annotated[int, Field(ge=1, le=1000)] = 1
     seed: Annotated[int, Field(ge=0)] = 0
 
@@ -83,14 +104,16 @@ class Add(_Value):
         factor: what the vector is multiplied by.
     """
 
+    model_config = ConfigDict(title="add")
     kind: Literal["add"] = "add"
-    vector: tuple[Finite, ...] | None = None
+    vector: Annotated[tuple[Finite, ...] | None, Kept()] = None
     factor: Finite = 1.0
 
 
 class Scale(_Value):
     """The activation times a factor: 0 removes it, 1 changes nothing."""
 
+    model_config = ConfigDict(title="scale")
     kind: Literal["scale"] = "scale"
     factor: Finite
 
@@ -100,6 +123,47 @@ Value = Annotated[
     Field(discriminator="kind"),
     BeforeValidator(lambda value: {"kind": value} if isinstance(value, str) else value),
 ]
+
+
+def _asked(value: type[_Value]) -> type[BaseModel]:
+    """A value as a request may have it: for a field that stays in Python, whether to use it."""
+    kept: dict[str, Any] = {
+        name: (Literal[True] | None, True if value.model_fields[name].is_required() else None) for name in value.kept()
+    }
+    if not kept:
+        return value
+    fields: dict[str, Any] = {
+        name: (info.annotation, info) for name, info in value.model_fields.items() if name not in kept
+    }
+    config = ConfigDict(extra="forbid", title=value.model_config.get("title"))
+    return create_model(f"{value.__name__}Request", __config__=config, __doc__=value.__doc__, **fields, **kept)
+
+
+_VALUES: tuple[type[_Value], ...] = get_args(get_args(Value)[0])
+AskedValue = Annotated[Union[tuple(map(_asked, _VALUES))], Field(discriminator="kind")]  # noqa: UP007
+
+
+def as_asked(asked: BaseModel, kept: Mapping[str, Any]) -> Value:
+    """The value that a request means.
+
+    Args:
+        kept: the fields that stay in Python, by name; what is not there is None.
+
+    Raises:
+        ValueError: a field that there is nothing for, with how to give it.
+    """
+    fields = asked.model_dump()
+    for name in [name for name, part in fields.items() if part is True and name in ("prompts", "vector")]:
+        fields[name] = kept.get(name)
+        if not fields[name]:
+            raise ValueError(_MISSING_KEPT[name])
+    return as_value(fields)
+
+
+_MISSING_KEPT = {
+    "prompts": "There is no data set to take values from. Give one: PatchHeatmap(..., dataset=[...]).",
+    "vector": "There is no vector to add. Give one: PatchHeatmap(..., value=Add(vector=[...])).",
+}
 _VALUE = TypeAdapter(Value)
 _MISSING = object()
 
@@ -153,7 +217,7 @@ def as_value(value: Any) -> Value:
         ) from None
 
 
-def check_activation(model: LanguageModel, activation: Any) -> str:
+def check_activation(model: LanguageModel | None, activation: Any) -> str:
     """The activation, if it exists in this model and patching it can have an effect.
 
     Raises:
@@ -161,7 +225,7 @@ def check_activation(model: LanguageModel, activation: Any) -> str:
     """
     if not isinstance(activation, str) or activation not in ACTIVATIONS:
         raise ValueError(f"There is no activation {activation!r}. Choose one of {', '.join(ACTIVATIONS)}.")
-    if reason := model.why_not(activation):
+    if model is not None and (reason := model.why_not(activation)):
         raise ValueError(reason)
     return activation
 

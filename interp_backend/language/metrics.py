@@ -11,9 +11,10 @@ import operator
 import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Annotated, Any
 
 import torch
+from pydantic import Field
 from torch import Tensor
 
 MetricFunction = Callable[[Tensor], Tensor]
@@ -201,6 +202,24 @@ def as_measures(metric: MetricLike | Sequence[MetricLike]) -> list[Measure]:
     if not measures or len(set(names)) < len(names):
         raise ValueError(f"Give one metric or several different ones, not {', '.join(names) or 'none'}.")
     return measures
+
+
+def metric_to_json(metric: MetricLike | Sequence[MetricLike]) -> str | list[str]:
+    """One metric or several by their names; a position follows an at sign."""
+    names = [measure.name for measure in as_measures(metric)]
+    return names if isinstance(metric, (list, tuple)) and not _has_position(metric) else names[0]
+
+
+# A request names a metric; the name of a user's own function is known to the widget alone.
+AskedMetric = Annotated[
+    str,
+    Field(
+        max_length=100,
+        json_schema_extra={
+            "anyOf": [{"const": m.name, "title": m.label, "description": m.help} for m in METRICS.values()]
+        },
+    ),
+]
 
 
 def _has_position(metric: Any) -> bool:

@@ -32,12 +32,14 @@ class TunedLens:
         biases: [layer, d_model].
         unembed_hash: of the unembedding that it was trained for.
         name: of the model that it was trained for, or where it was loaded from.
+        loss: mean over layers of KL(final || lens) in the last step of training, in nats; None for a loaded lens.
     """
 
     weights: Tensor
     biases: Tensor
     unembed_hash: str
     name: str
+    loss: float | None = None
 
     @staticmethod
     def load(directory: str | Path) -> TunedLens:

@@ -8,49 +8,60 @@ Also called causal tracing or interchange intervention: Vig et al. 2020 (arXiv:2
 from __future__ import annotations
 
 import time
-from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal, get_args
+from typing import Annotated, Any, Literal
 
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
-from ..common.cells import Positions, Where, cells_of, choose_axes
+from ..common.cells import Positions, Where, axes_of, cells_of, choose_axes
+from ..common.method import method
 from ..common.over_pairs import naming, steps_over_pairs
-from ..common.sweep import BaseRuns, Readings, Step, Sweep
-from ..engine.executor import Limits
+from ..common.signatures import AppliesTo, AskedAs, ChoicesBy, Local, OneOf
+from ..common.sweep import BaseRuns, Readings, Sweep
 from ..engine.turn import Turn
-from ..language.interventions import as_value
+from ..language.interventions import AskedValue, as_value
 from ..language.loading import load_model
-from ..language.metrics import Measure, MetricLike, as_measures
-from ..language.model import LanguageModel
+from ..language.metrics import AskedMetric, Measure, MetricLike, as_measures, metric_to_json
+from ..language.model import ACTIVATIONS, LanguageModel
 from ..language.pairs import PromptPairs
 from ..language.prompts import PromptPair, Side, TokenizedPair, as_pair, tokenize
-from ..results.effect_map import Result
+from ..results.effect_map import EffectMap
+from ..results.step import Step
 
-Direction = Literal["denoise", "noise"]
-STREAMING = Limits(seconds=0.1)  # so that cells come while one looks on, and a cancel is quick
+DIRECTIONS = {
+    "denoise": ("clean \u2192 corrupt", "patch the corrupt run: which activations are enough to restore the answer"),
+    "noise": ("corrupt \u2192 clean", "patch the clean run: which activations the answer can't do without"),
+}
+Metrics = Annotated[MetricLike | Sequence[MetricLike], AskedAs(AskedMetric, metric_to_json)]
+ValueLike = Annotated[Any, AskedAs(AskedValue, lambda value: as_value(value).model_dump(mode="json"))]
+Direction = Annotated[str, OneOf(DIRECTIONS, "direction")]
+ActivationName = Annotated[str, OneOf({name: (name, one.help) for name, one in ACTIVATIONS.items()}, "activation")]
+Axis = Literal["layer", "head", "position", "source", "neuron"]
+Axes = Annotated[Sequence[Axis] | None, ChoicesBy("activation", {name: axes_of(name) for name in ACTIVATIONS})]
+IN_LAYERS = AppliesTo("activation", tuple(name for name in ACTIVATIONS if name != "embed"))
 
 
+@method
 def activation_patching(
     model: Any,
     pair: PromptPair | PromptPairs,
     *,
-    activation: str = "resid_pre",
+    activation: ActivationName = "resid_pre",
     direction: Direction = "denoise",
-    metric: MetricLike | Sequence[MetricLike] = "logit_diff",
-    axes: Sequence[str] | None = None,
-    value: Any = "other",
+    metric: Metrics = "logit_diff",
+    axes: Axes = None,
+    value: ValueLike = "other",
     at: int | None = None,
-    window: int = 1,
+    window: Annotated[int, Field(ge=1, le=1000), IN_LAYERS] = 1,
     layers: Sequence[int] | None = None,
     heads: Sequence[int] | None = None,
     positions: Positions | None = None,
     sources: Sequence[int] | None = None,
     neurons: Sequence[int] | None = None,
-    top_k: int = 0,
-    memory: int | None = None,
-) -> Result:
+    top_k: Annotated[int, Field(ge=0, le=100)] = 0,
+    memory: Annotated[int | None, Local()] = None,
+) -> Iterator[Step[EffectMap]]:
     """Patch every place of one kind, one at a time, and measure what each does.
 
     Equal to the functions of `transformer_lens.patching` (for example `get_act_patch_resid_pre`), cell by cell.
@@ -80,7 +91,7 @@ def activation_patching(
         memory: bytes that a pass may take beyond the model; None is a quarter of what is free.
 
     Returns:
-        A `Result` with `values` [*axes] in the metric's own unit (logits, nats, ...) and `normalized`.
+        An `EffectMap` with `values` [*axes] in the metric's own unit (logits, nats, ...) and `normalized`.
 
     Raises:
         ValueError: an activation that this model does not have or whose edits it ignores, axes that don't fit the
@@ -88,57 +99,10 @@ def activation_patching(
             a metric that needs a missing answer or fails, logits that are not numbers.
         MemoryError: one patched run alone does not fit into memory.
     """
-    steps = activation_patching_steps(
-        model,
-        pair,
-        activation=activation,
-        direction=direction,
-        metric=metric,
-        axes=axes,
-        value=value,
-        at=at,
-        window=window,
-        layers=layers,
-        heads=heads,
-        positions=positions,
-        sources=sources,
-        neurons=neurons,
-        top_k=top_k,
-        limits=Limits(memory),
-    )
-    return deque(steps, maxlen=1)[0].result  # the last step; there is always a first
-
-
-def activation_patching_steps(
-    model: Any,
-    pair: PromptPair | PromptPairs,
-    *,
-    activation: str = "resid_pre",
-    direction: Direction = "denoise",
-    metric: MetricLike | Sequence[MetricLike] = "logit_diff",
-    axes: Sequence[str] | None = None,
-    value: Any = "other",
-    at: int | None = None,
-    window: int = 1,
-    layers: Sequence[int] | None = None,
-    heads: Sequence[int] | None = None,
-    positions: Positions | None = None,
-    sources: Sequence[int] | None = None,
-    neurons: Sequence[int] | None = None,
-    top_k: int = 0,
-    limits: Limits | None = None,
-) -> Iterator[Step]:
-    """`activation_patching` in steps; all of them share one result, filled as it goes.
-
-    The first step has the cells that need no run. Whoever stops early keeps the last step's result, with
-    `complete` False. The model's lock is held from the first step until the iterator ends or is closed.
-    """
     model = load_model(model)
     if isinstance(top_k, bool) or not isinstance(top_k, int) or top_k < 0:
         raise ValueError(f"top_k is how many tokens to keep, 0 or more, not {top_k!r}.")
-    if direction not in get_args(Direction):
-        raise ValueError(f"There is no direction {direction!r}. Choose denoise or noise.")
-    fixed = Fixed(
+    choices = Choices(
         activation=activation,
         axes=choose_axes(model, activation, axes),
         direction=direction,
@@ -146,25 +110,25 @@ def activation_patching_steps(
         at=at,
         where=where_of(layers, heads, positions, sources, neurons, window),
         top_k=top_k,
-        limits=limits or STREAMING,
+        memory=memory,
     )
     measures = as_measures(metric)
     many = isinstance(pair, PromptPairs)
     tokenized = tokenize_all(model, pair, measures)
-    readings = readings_of(tokenized, fixed.base_side, at, measures, many)
-    fixed = replace(fixed, top_k=0) if many else fixed
+    readings = readings_of(tokenized, choices.base_side, at, measures, many)
+    choices = replace(choices, top_k=0) if many else choices
     with Turn(model) as turn:
-        runs = BaseRuns(turn, tokenized, readings, [(fixed.activation, fixed.value)], fixed.top_k)
-        sweeps = [_PairSweep(runs, i, fixed) for i in range(len(tokenized))]
+        runs = BaseRuns(turn, tokenized, readings, [(choices.activation, choices.value)], choices.top_k)
+        sweeps = [_PairSweep(runs, i, choices) for i in range(len(tokenized))]
         if many:
-            tokens = [one.texts[fixed.base_side] for one in tokenized]
+            tokens = [one.texts[choices.base_side] for one in tokenized]
             yield from steps_over_pairs(sweeps, tokens, [one.pair for one in tokenized])
         else:
             yield from sweeps[0].steps()
 
 
 @dataclass(frozen=True)
-class Fixed:
+class Choices:
     """What a sweep is asked for, apart from the pair and the metrics."""
 
     activation: str
@@ -174,24 +138,17 @@ class Fixed:
     at: int | None
     where: Where
     top_k: int
-    limits: Limits
+    memory: int | None
 
     @property
     def base_side(self) -> Side:
         return "corrupt" if self.direction == "denoise" else "clean"
 
-    def params(self, pair: PromptPair) -> dict[str, Any]:
-        """The same as plain JSON values, for the result."""
-        return {
-            "pair": pair.model_dump(mode="json"),
-            "activation": self.activation,
-            "axes": list(self.axes),
-            "direction": self.direction,
-            "value": self.value.model_dump(mode="json"),
-            "at": None if self.at is None else int(self.at),
-            "top_k": self.top_k,
-            **self.where.model_dump(mode="json", exclude_none=True),
-        }
+    @property
+    def resolved(self) -> dict[str, Any]:
+        """The parameters of the call as they were understood, as plain JSON values."""
+        where = self.where.model_dump(mode="json", exclude_none=True)
+        return {"axes": list(self.axes), "direction": self.direction, **where}
 
 
 def where_of(
@@ -254,13 +211,13 @@ class _PairSweep:
 
     runs: BaseRuns
     pair: int
-    fixed: Fixed
+    choices: Choices
 
-    def steps(self) -> Iterator[Step]:
+    def steps(self) -> Iterator[Step[EffectMap]]:
         began = time.perf_counter()
-        fixed, tokenized = self.fixed, self.runs.tokenized[self.pair]
-        sweep = Sweep(self.runs, self.pair, fixed.top_k, fixed.limits, began)
-        texts = tokenized.texts[fixed.base_side]
-        cells = cells_of(sweep.binding, fixed.activation, fixed.axes, fixed.value, fixed.where, texts)
-        trials = sweep.binding.trials(fixed.activation)
-        yield from sweep.steps("activation_patching", fixed.params(tokenized.pair), cells, trials, fixed.activation)
+        choices, tokenized = self.choices, self.runs.tokenized[self.pair]
+        sweep = Sweep(self.runs, self.pair, choices.top_k, choices.memory, began)
+        texts = tokenized.texts[choices.base_side]
+        cells = cells_of(sweep.binding, choices.activation, choices.axes, choices.value, choices.where, texts)
+        trials = sweep.binding.trials(choices.activation)
+        yield from sweep.steps(choices.resolved, cells, trials, choices.activation)

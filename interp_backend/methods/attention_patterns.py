@@ -3,49 +3,50 @@
 from __future__ import annotations
 
 import time
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, get_args
+from typing import Annotated, Any
 
 import numpy as np
 import torch
+from pydantic import Field
 from torch import Tensor
 
 from ..common.head_measures import head_measures
+from ..common.method import method
 from ..common.provenance import provenance
+from ..common.signatures import OneOf
 from ..engine.recording import Recording, record
 from ..engine.turn import Turn
 from ..language.interventions import as_tuple, in_range
 from ..language.loading import load_model
 from ..language.model import LanguageModel
 from ..language.prompts import PromptPair
-from ..results.attention import Attention, AttentionSide, Kind
+from ..results.attention import QUANTITIES, Attention, AttentionSide, Kind
+from ..results.step import Step
 from .logit_lens import counterparts_of, ids_of, texts_of_prompt
 
 MOST_BYTES = 4 << 30  # of values that are kept
 SCORES_HOOK = "attn.hook_attn_scores"
+_HELP = {
+    "pattern": "the attention weights: where a head looks",
+    "value_weighted": "the weights times the length of the value that is moved from there",
+    "scores": "before the softmax",
+    "output_norm": "what each position adds to the length of the head's output",
+}
+KINDS = {kind: (kind.replace("_", " "), f"{QUANTITIES[kind][0]}: {text}") for kind, text in _HELP.items()}
 
 
-@dataclass(frozen=True)
-class AttentionStep:
-    """Some way into the prompts: the result when all of it is there, and how many are done."""
-
-    result: Attention | None
-    done: int
-    total: int
-    seconds_left: float | None
-
-
+@method
 def attention_patterns(
     model: Any,
     prompt: str | PromptPair,
-    kind: Kind = "pattern",
+    kind: Annotated[Kind, OneOf(KINDS, "kind")] = "pattern",
     *,
     layers: int | Sequence[int] | None = None,
     heads: int | Sequence[int] | None = None,
-    last: int | None = None,
-) -> Attention:
+    last: Annotated[int | None, Field(ge=1)] = None,
+) -> Iterator[Step[Attention]]:
     """Where every head looks, from each position (the destination) at each position (the source).
 
     Args:
@@ -72,25 +73,7 @@ def attention_patterns(
         ValueError: an empty or too long prompt, more values than are kept, a layer or head that is not there, values
             that are not numbers, or a kind that this model does not give (its scores, for example).
     """
-    steps = attention_patterns_steps(model, prompt, kind, layers=layers, heads=heads, last=last)
-    result = deque(steps, maxlen=1)[0].result
-    assert result is not None
-    return result
-
-
-def attention_patterns_steps(
-    model: Any,
-    prompt: str | PromptPair,
-    kind: Kind = "pattern",
-    *,
-    layers: int | Sequence[int] | None = None,
-    heads: int | Sequence[int] | None = None,
-    last: int | None = None,
-) -> Iterator[AttentionStep]:
-    """`attention_patterns` in steps, one a prompt; the last has the result."""
     model = load_model(model)
-    if kind not in get_args(Kind):
-        raise ValueError(f"There is no kind {kind!r}. Choose one of {', '.join(get_args(Kind))}.")
     texts, pair = texts_of_prompt(prompt)
     ids = {side: ids_of(model, side, text, last) for side, text in texts.items()}
     chosen = _Heads(
@@ -114,18 +97,11 @@ def attention_patterns_steps(
             )
             warnings += [f"{side.capitalize()}: {one}" if pair else one for one in said]
             left = (time.perf_counter() - began) / len(sides) * (len(ids) - len(sides))
-            yield AttentionStep(None, len(sides), len(ids), left)
+            yield Step(len(sides), len(ids), left)
         said = provenance(turn)
     result = Attention(
         kind=kind,
-        params={
-            "kind": kind,
-            "prompt": None if pair else texts["prompt"],
-            "pair": pair and pair.model_dump(mode="json"),
-            "layers": None if layers is None else chosen.layers,
-            "heads": None if heads is None else chosen.heads,
-            "last": last,
-        },
+        params={},
         layers=chosen.layers,
         heads=chosen.heads,
         key_value_heads=_key_value_heads(model, chosen.heads),
@@ -134,7 +110,7 @@ def attention_patterns_steps(
         warnings=said.pop("warnings") + warnings,
         provenance={**said, "seconds": time.perf_counter() - began},
     )
-    yield AttentionStep(result, len(ids), len(ids), 0.0)
+    yield Step(len(ids), len(ids), 0.0, result)
 
 
 @dataclass(frozen=True)
@@ -192,7 +168,7 @@ def _read(
         hidden = masks[layer]
         measured.append(head_measures(pattern, ids))
         said += _odd_rows(model, pattern, layer)
-        made = _KINDS[kind](model, run, layer, chosen, pattern, hidden)
+        made = _VALUES_OF[kind](model, run, layer, chosen, pattern, hidden)
         values[i] = made.masked_fill(hidden, torch.nan).cpu().numpy()
         masked[i] = hidden.cpu().numpy()
     names = measured[0] if measured else {}
@@ -335,7 +311,7 @@ def _output_norm(
     return pattern * (along @ brought.transpose(1, 2))
 
 
-_KINDS: dict[str, Callable[..., Tensor]] = {
+_VALUES_OF: dict[str, Callable[..., Tensor]] = {
     "pattern": _pattern,
     "scores": _scores,
     "value_weighted": _value_weighted,

@@ -9,16 +9,18 @@ for transformer circuits"; Wang et al. 2022, arXiv:2211.00593).
 from __future__ import annotations
 
 import time
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Annotated, Any
 
 import numpy as np
 import torch
+from pydantic import Field
 from torch import Tensor
 
+from ..common.method import method
 from ..common.provenance import provenance
+from ..common.signatures import OneOf
 from ..engine.frozen_norm import Frozen
 from ..engine.recording import record
 from ..engine.turn import Turn
@@ -27,34 +29,31 @@ from ..language.loading import load_model
 from ..language.model import LanguageModel
 from ..language.prompts import PromptPair, tokenize
 from ..results.attribution import Attribution, AttributionSide
+from ..results.step import Step
 from .logit_lens import counterparts_of, ids_of, texts_of_prompt
 
-Unit = Literal["layer", "component", "head", "neuron"]
+UNITS = {
+    "layer": ("layer", "what each layer adds"),
+    "component": ("component", "attention and MLP of each layer"),
+    "head": ("head", "each attention head, and each MLP"),
+    "neuron": ("neuron", "each neuron of the MLPs, and each attention layer"),
+}
 KINDS = ("embed", "pos_embed", "layer", "attn", "head", "attn_bias", "mlp", "neuron", "mlp_bias", "bias")
 Answer = str | int | Sequence[str | int]
 
 
-@dataclass(frozen=True)
-class AttributionStep:
-    """Some way into an attribution: the result when all of it is there, and how many prompts are done."""
-
-    result: Attribution | None
-    done: int
-    total: int
-    seconds_left: float | None
-
-
+@method
 def direct_logit_attribution(
     model: Any,
     prompt: str | PromptPair,
     answer: Answer | None = None,
     wrong_answer: Answer | None = None,
     *,
-    unit: Unit = "component",
+    unit: Annotated[str, OneOf(UNITS, "unit")] = "component",
     position: int = -1,
     by_source: bool = False,
-    last: int | None = None,
-) -> Attribution:
+    last: Annotated[int | None, Field(ge=1)] = None,
+) -> Iterator[Step[Attribution]]:
     """What each component of the model adds to a logit difference, or to one logit.
 
     Args:
@@ -78,29 +77,7 @@ def direct_logit_attribution(
         ValueError: an answer of several tokens, a position out of range, an empty or too long prompt, or a model whose
             residual stream or whose final norm does not come apart exactly.
     """
-    steps = direct_logit_attribution_steps(
-        model, prompt, answer, wrong_answer, unit=unit, position=position, by_source=by_source, last=last
-    )
-    result = deque(steps, maxlen=1)[0].result
-    assert result is not None
-    return result
-
-
-def direct_logit_attribution_steps(
-    model: Any,
-    prompt: str | PromptPair,
-    answer: Answer | None = None,
-    wrong_answer: Answer | None = None,
-    *,
-    unit: Unit = "component",
-    position: int = -1,
-    by_source: bool = False,
-    last: int | None = None,
-) -> Iterator[AttributionStep]:
-    """`direct_logit_attribution` in steps, one a prompt; the last has the result."""
     model = load_model(model)
-    if unit not in ("layer", "component", "head", "neuron"):
-        raise ValueError(f"There is no unit {unit!r}. Choose layer, component, head or neuron.")
     texts, pair = texts_of_prompt(prompt)
     right, wrong = answers_of(model, pair, next(iter(texts.values())), answer, wrong_answer)
     ids = {side: ids_of(model, side, text, last) for side, text in texts.items()}
@@ -110,22 +87,16 @@ def direct_logit_attribution_steps(
         for side, tokens in ids.items():
             taken[side] = _Apart(turn, tokens, position, right, wrong, unit, by_source)
             left = (time.perf_counter() - began) / len(taken) * (len(ids) - len(taken))
-            yield AttributionStep(None, len(taken), len(ids), left)
+            yield Step(len(taken), len(ids), left)
         warnings = provenance(turn)
     first = next(iter(taken.values()))
     said = warnings.pop("warnings")
     result = Attribution(
         params={
-            "prompt": None if pair else texts["prompt"],
-            "pair": pair and pair.model_dump(mode="json"),
             "answer": model.token_texts(right),
             "wrong_answer": model.token_texts(wrong),
             "answer_ids": right,
             "wrong_answer_ids": wrong,
-            "unit": unit,
-            "position": int(position),
-            "by_source": by_source,
-            "last": last,
         },
         quantity="logit difference" if wrong else "logit",
         note="before the final softcap" if any(one.capped for one in taken.values()) else "",
@@ -149,7 +120,7 @@ def direct_logit_attribution_steps(
         warnings=said,
         provenance={**warnings, "seconds": time.perf_counter() - began},
     )
-    yield AttributionStep(result, len(ids), len(ids), 0.0)
+    yield Step(len(ids), len(ids), 0.0, result)
 
 
 def answers_of(
@@ -209,7 +180,7 @@ class _Apart:
         position: int,
         right: list[int],
         wrong: list[int],
-        unit: Unit,
+        unit: str,
         by_source: bool,
     ):
         self.turn, self.model, self.unit = turn, turn.model, unit

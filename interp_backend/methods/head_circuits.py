@@ -9,48 +9,45 @@ centred over the vocabulary: what raises all tokens alike is no softmax's busine
 from __future__ import annotations
 
 import time
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
-from typing import Any, Literal
+from typing import Annotated, Any
 
 import numpy as np
 import torch
+from pydantic import Field
 from torch import Tensor
 
+from ..common.method import method
+from ..common.signatures import OneOf
 from ..engine.frozen_norm import Frozen
 from ..engine.turn import Turn
 from ..language.interventions import in_range
 from ..language.loading import load_model
 from ..language.model import LanguageModel
 from ..results.head_table import HeadPairs, TokenPair
+from ..results.step import Step
 from .logit_lens import ids_of
 
+CIRCUITS = {
+    "ov": ("OV", "what a head writes when it looks at a token: the tokens whose logits it raises"),
+    "qk": ("QK", "which tokens a head looks for"),
+}
 NUMBERS_AT_ONCE = 16 << 20  # of the matrix of all pairs
 
 
-@dataclass(frozen=True)
-class PairsStep:
-    """Some way into all pairs: the result when all of it is there, and how many rows are done."""
-
-    result: HeadPairs | None
-    done: int
-    total: int
-    seconds_left: float | None
-
-
+@method
 def head_circuits(
     model: Any,
     layer: int,
     head: int,
-    circuit: Literal["ov", "qk"] = "ov",
+    circuit: Annotated[str, OneOf(CIRCUITS, "circuit")] = "ov",
     *,
     prompt: str | None = None,
-    last: int | None = None,
-    top_k: int = 10,
-) -> HeadPairs:
+    last: Annotated[int | None, Field(ge=1)] = None,
+    top_k: Annotated[int, Field(ge=1, le=1000)] = 10,
+) -> Iterator[Step[HeadPairs]]:
     """The pairs of tokens that a head connects most, by its weights alone.
 
     Args:
@@ -69,27 +66,8 @@ def head_circuits(
     Raises:
         ValueError: a head that is not there, or a model whose weights do not give the circuit.
     """
-    steps = head_circuits_steps(model, layer, head, circuit, prompt=prompt, last=last, top_k=top_k)
-    result = deque(steps, maxlen=1)[0].result
-    assert result is not None
-    return result
-
-
-def head_circuits_steps(
-    model: Any,
-    layer: int,
-    head: int,
-    circuit: Literal["ov", "qk"] = "ov",
-    *,
-    prompt: str | None = None,
-    last: int | None = None,
-    top_k: int = 10,
-) -> Iterator[PairsStep]:
-    """`head_circuits` in steps; the last has the result."""
     model = load_model(model)
     layer, head = in_range("layer", layer, model.n_layers), in_range("head", head, model.n_heads)
-    if circuit not in ("ov", "qk"):
-        raise ValueError(f'The circuits of a head are "ov" and "qk", not {circuit!r}.')
     if isinstance(top_k, bool) or not hasattr(top_k, "__index__") or not 1 <= top_k <= 1000:
         raise ValueError(f"top_k is how many pairs to keep, 1 to 1000, not {top_k!r}.")
     own = None if prompt is None else sorted(set(ids_of(model, "prompt", prompt, last)))
@@ -108,7 +86,7 @@ def head_circuits_steps(
             part = rows[start:stop]
             products = left[part] @ right
             best.take(products, part, columns)
-            yield PairsStep(None, stop, len(rows), (time.perf_counter() - began) / stop * (len(rows) - stop))
+            yield Step(stop, len(rows), (time.perf_counter() - began) / stop * (len(rows) - stop))
         copying = float(circuits.copying(layer)[head]) if circuit == "ov" else None
     made = HeadPairs(
         params={"layer": layer, "head": head, "circuit": circuit, "prompt": prompt, "last": last, "top_k": int(top_k)},
@@ -117,7 +95,7 @@ def head_circuits_steps(
         copying=copying,
         note=circuits.note(circuit),
     )
-    yield PairsStep(made, len(rows), len(rows), 0.0)
+    yield Step(len(rows), len(rows), 0.0, made)
 
 
 def _pairs(model: LanguageModel, found: Sequence[tuple[float, int, int]]) -> list[TokenPair]:

@@ -3,28 +3,26 @@
 from __future__ import annotations
 
 import time
-from collections import deque
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import pandas
 import torch
 
 from ..common.head_measures import MEASURES, head_measures
+from ..common.method import method
 from ..common.provenance import provenance
 from ..engine.recording import record
 from ..engine.turn import Turn
 from ..language.loading import load_model
 from ..language.model import LanguageModel
 from ..results.head_table import HeadScores, Score
+from ..results.step import Step, remaining
 from .attention_patterns import refuse_missing, refuse_no_numbers
 from .head_circuits import Circuits
 from .logit_lens import ids_of
 from .repeated_tokens import checked_seeds, fitting_length, random_tokens, sequence
-
-if TYPE_CHECKING:
-    import pandas
 
 PAPER_TOKENS, PAPER_REPEATS = 25, 4
 TAILS = 0.04  # of the vocabulary, at each end: what counts as the most and the least common tokens
@@ -32,17 +30,10 @@ ROLE_FROM = 0.5  # a previous-token head gives the position before more than hal
 ABOVE = 2.0  # times the largest score that comes about by chance
 
 
-@dataclass(frozen=True)
-class ScoresStep:
-    """Some way into the scores: the result when all of it is there, and how many sequences are done."""
-
-    result: HeadScores | None
-    done: int
-    total: int
-    seconds_left: float | None
-
-
-def head_scores(model: Any, prompt: str | None = None, *, length: int = 50, seeds: int = 5) -> HeadScores:
+@method
+def head_scores(
+    model: Any, prompt: str | None = None, *, length: int = 50, seeds: int = 5
+) -> Iterator[Step[HeadScores]]:
     """Scores of every head: what it looks at, and whether it copies.
 
     With a prompt, its patterns alone are scored. Without one, random tokens are: each sequence is the token that begins
@@ -85,15 +76,6 @@ def head_scores(model: Any, prompt: str | None = None, *, length: int = 50, seed
     Raises:
         ValueError: a context or vocabulary that is too small, an empty or too long prompt.
     """
-    result = deque(head_scores_steps(model, prompt, length=length, seeds=seeds), maxlen=1)[0].result
-    assert result is not None
-    return result
-
-
-def head_scores_steps(
-    model: Any, prompt: str | None = None, *, length: int = 50, seeds: int = 5
-) -> Iterator[ScoresStep]:
-    """`head_scores` in steps, one a sequence; the last has the result."""
     model = load_model(model)
     refuse_missing(model)
     seeds, length = checked_seeds(seeds), fitting_length(model, length)
@@ -113,18 +95,18 @@ def head_scores_steps(
             for seed in range(seeds):
                 measured.append(_of_seed(turn, circuits, seed, length))
                 done += 1
-                yield ScoresStep(None, done, total, (time.perf_counter() - began) / done * (total - done))
+                yield Step(done, total, remaining(time.perf_counter() - began, done, total))
             for layer in range(model.n_layers if circuits else 0):
                 assert circuits is not None
                 copying.append(circuits.copying(layer))
                 done += 1
-                yield ScoresStep(None, done, total, (time.perf_counter() - began) / done * (total - done))
+                yield Step(done, total, remaining(time.perf_counter() - began, done, total))
             weights = {"copying": np.stack(copying)} if copying else {}
         said = provenance(turn)
     warnings = said.pop("warnings")
     every = {name: np.stack([one[name] for one in measured]) for name in measured[0]}
     result = HeadScores(
-        params={"prompt": prompt, "length": None if prompt is not None else length, "seeds": len(measured)},
+        params={"length": None if prompt is not None else length, "seeds": len(measured)},
         layers=list(range(model.n_layers)),
         heads=list(range(model.n_heads)),
         scores={**{name: part.mean(0) for name, part in every.items()}, **weights},
@@ -133,7 +115,7 @@ def head_scores_steps(
         warnings=warnings + notes,
         provenance={**said, "seconds": time.perf_counter() - began},
     )
-    yield ScoresStep(result, total, total, 0.0)
+    yield Step(total, total, 0.0, result)
 
 
 ABOUT: dict[str, Score] = {
@@ -218,7 +200,8 @@ def _copy(turn: Turn, circuits: Circuits, tokens: list[int]) -> np.ndarray:
     return np.stack(made)
 
 
-def induction_heads(model: Any, *, length: int = 40, seeds: int = 8) -> pandas.DataFrame:
+@method
+def induction_heads(model: Any, *, length: int = 40, seeds: int = 8) -> Iterator[Step[pandas.DataFrame]]:
     """Which heads are induction heads: every head, by how much it looks at what came after the same token.
 
     Each seed draws its own number of random tokens, from half of `length` to all of it, and repeats them: `induction`
@@ -243,12 +226,11 @@ def induction_heads(model: Any, *, length: int = 40, seeds: int = 8) -> pandas.D
     Raises:
         ValueError: a context or vocabulary that is too small.
     """
-    import pandas
-
     model = load_model(model)
     refuse_missing(model)
     seeds, length = checked_seeds(seeds, 2), fitting_length(model, length)
     repeated, fresh, before = [], [], []
+    began = time.perf_counter()
     with Turn(model) as turn:
         for seed in range(seeds):
             rng = np.random.default_rng(seed)
@@ -259,6 +241,7 @@ def induction_heads(model: Any, *, length: int = 40, seeds: int = 8) -> pandas.D
             repeated.append(_following(again, count))
             before.append(np.stack([layer.diagonal(-1, 1, 2).mean(-1).cpu().numpy() for layer in again]))
             fresh.append(_following(patterns_of(turn, sequence(model, first, other)), count))
+            yield Step(seed + 1, seeds, remaining(time.perf_counter() - began, seed + 1, seeds))
     induction, baseline, previous = (np.mean(part, axis=0) for part in (repeated, fresh, before))
     threshold = ABOVE * float(baseline.max())
     layer, head = (index.ravel() for index in np.indices(induction.shape))
@@ -274,7 +257,8 @@ def induction_heads(model: Any, *, length: int = 40, seeds: int = 8) -> pandas.D
             "previous_token": previous.ravel(),
         }
     )
-    return table.sort_values("induction", ascending=False, kind="stable", ignore_index=True)
+    table = table.sort_values("induction", ascending=False, kind="stable", ignore_index=True)
+    yield Step(seeds, seeds, 0.0, table)
 
 
 def _following(patterns: list[torch.Tensor], count: int) -> np.ndarray:

@@ -8,16 +8,17 @@ arXiv:2303.08112).
 from __future__ import annotations
 
 import time
-from collections import deque
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import torch
+from pydantic import Field
 from torch import Tensor
 
+from ..common.method import method
 from ..common.provenance import provenance
+from ..common.signatures import AskedAs, OneOf
 from ..common.top_tokens import texts_of
 from ..engine.executor import read_out
 from ..engine.recording import record
@@ -27,37 +28,39 @@ from ..language.model import LanguageModel
 from ..language.prompts import PromptPair, as_pair, tokenize
 from ..language.tuned_lens import TunedLens, embedded_lens
 from ..results.lens import LensArrays, LensSide, LogitLens, Token
+from ..results.step import Step
 
 STREAMS = {
-    "resid_pre": "the residual stream as it enters each block",
-    "resid_mid": "the residual stream between attention and MLP",
-    "resid_post": "the residual stream as it leaves each block",
-    "attn_out": "what each attention layer adds, read alone",
-    "mlp_out": "what each MLP adds, read alone",
+    "resid_pre": ("resid_pre", "the residual stream as it enters each block"),
+    "resid_mid": ("resid_mid", "the residual stream between attention and MLP"),
+    "resid_post": ("resid_post", "the residual stream as it leaves each block"),
+    "attn_out": ("attn_out", "what each attention layer adds, read alone"),
+    "mlp_out": ("mlp_out", "what each MLP adds, read alone"),
 }
+LENSES = {
+    "logit": ("logit lens", "the model's own final norm and unembedding"),
+    "tuned": ("tuned lens", "a learnt affine map for each layer before the final norm and the unembedding"),
+}
+
+
+def _lens_to_json(lens: Any) -> Any:
+    return {"own": "lens"} if isinstance(lens, TunedLens) else lens or "logit"
+
+
 BYTES_AT_ONCE = 30 << 20  # of logits; a handful of tensors of that size are alive at a time
 
 
-@dataclass(frozen=True)
-class LensStep:
-    """Some way into a lens: the result when all of it is there, and how many cells are done."""
-
-    result: LogitLens | None
-    done: int
-    total: int
-    seconds_left: float | None
-
-
+@method
 def logit_lens(
     model: Any,
     prompt: str | PromptPair,
     *,
-    stream: str = "resid_post",
-    targets: Sequence[str | int] | None = None,
-    top_k: int = 10,
-    lens: Any = None,
-    last: int | None = None,
-) -> LogitLens:
+    stream: Annotated[str, OneOf(STREAMS, "stream")] = "resid_post",
+    targets: Annotated[Sequence[str | int] | None, Field(max_length=50)] = None,
+    top_k: Annotated[int, Field(ge=1, le=1000)] = 10,
+    lens: Annotated[Any, OneOf(LENSES, "lens"), AskedAs(None, _lens_to_json)] = "logit",
+    last: Annotated[int | None, Field(ge=1)] = None,
+) -> Iterator[Step[LogitLens]]:
     """What the model would say next after each layer, at every position.
 
     Args:
@@ -67,7 +70,8 @@ def logit_lens(
             a layer adds, read alone. The first row is always the embedding, the last the model's own output.
         targets: tokens to follow through all cells, as texts of one token each or as ids; by default a pair's answers.
         top_k: how many of the likeliest tokens to keep, 1 or more.
-        lens: None for the logit lens; a `TunedLens`; "tuned" for the one that comes with the embedded model.
+        lens: "logit" for the logit lens; a `TunedLens` of your own; "tuned" for the one that comes with
+            the embedded model.
         last: read a longer prompt's last so many tokens alone, after the one that begins the text.
 
     Returns:
@@ -78,23 +82,6 @@ def logit_lens(
         ValueError: an empty or too long prompt, a target of several tokens, a stream that this model lacks, a model
             without an unembedding to read through, activations that are not numbers, or a lens of another model.
     """
-    steps = logit_lens_steps(model, prompt, stream=stream, targets=targets, top_k=top_k, lens=lens, last=last)
-    result = deque(steps, maxlen=1)[0].result
-    assert result is not None
-    return result
-
-
-def logit_lens_steps(
-    model: Any,
-    prompt: str | PromptPair,
-    *,
-    stream: str = "resid_post",
-    targets: Sequence[str | int] | None = None,
-    top_k: int = 10,
-    lens: Any = None,
-    last: int | None = None,
-) -> Iterator[LensStep]:
-    """`logit_lens` in steps; the last has the result."""
     model = load_model(model)
     texts, pair = texts_of_prompt(prompt)
     followed = targets_of(model, targets, pair, next(iter(texts.values())))
@@ -113,21 +100,12 @@ def logit_lens_steps(
                 reader.read()
                 so_far = done + reader.cells
                 left = (time.perf_counter() - began) / so_far * (total - so_far)
-                yield LensStep(None, so_far, total, left)
+                yield Step(so_far, total, left)
             done += reader.cells
             arrays[side] = reader.arrays()
         shown = [part.top_ids for part in arrays.values()]
         result = LogitLens(
-            params={
-                "stream": stream,
-                "lens": "logit" if lens is None else "tuned",
-                "targets": [token.text for token in followed],
-                "target_ids": [token.id for token in followed],
-                "top_k": top_k,
-                "last": last,
-                "prompt": None if pair else texts["prompt"],
-                "pair": pair and pair.model_dump(mode="json"),
-            },
+            params={} if targets is None else {"targets_ids": [token.id for token in followed]},
             labels=labels,
             sides={
                 side: LensSide(text=texts[side], ids=ids[side], tokens=model.token_texts(ids[side]), arrays=part)
@@ -141,7 +119,7 @@ def logit_lens_steps(
         result.warnings += result.provenance.pop("warnings")
         if targets is None and pair is not None:
             result.warnings += _first_tokens(model, pair)
-    yield LensStep(result, total, total, 0.0)
+    yield Step(total, total, 0.0, result)
 
 
 # What is asked for
@@ -238,8 +216,7 @@ def rows_of(model: LanguageModel, stream: str) -> tuple[list[str], list[str]]:
     Raises:
         ValueError: an unknown stream, or one that this model lacks.
     """
-    if stream not in STREAMS:
-        raise ValueError(f"There is no stream {stream!r}. Choose one of {', '.join(STREAMS)}.")
+    OneOf(STREAMS, "stream").check(stream)
     if stream in model.unavailable:
         raise ValueError(model.unavailable[stream])
     last = model.n_layers - 1

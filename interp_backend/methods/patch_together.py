@@ -3,40 +3,49 @@
 from __future__ import annotations
 
 import time
-from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
+from pydantic import Field
+
+from ..common.method import method
 from ..common.over_pairs import steps_over_pairs
-from ..common.sweep import BaseRuns, Step, Sweep
+from ..common.signatures import AskedAs, Local
+from ..common.sweep import BaseRuns, Sweep
 from ..engine.binding import Binding
 from ..engine.edits import Edit
-from ..engine.executor import Limits
 from ..engine.turn import Turn
 from ..language.interventions import Intervention, as_tuple, check_activation
 from ..language.loading import load_model
-from ..language.metrics import MetricLike, as_measures
+from ..language.metrics import as_measures
 from ..language.model import LanguageModel
 from ..language.pairs import PromptPairs
 from ..language.prompts import PromptPair, Side
-from ..results.effect_map import Result
-from .activation_patching import STREAMING, Direction, readings_of, tokenize_all
+from ..results.effect_map import EffectMap
+from ..results.step import Step
+from .activation_patching import Direction, Metrics, readings_of, tokenize_all
 
 MOST = 2000
 
 
+def _to_json(interventions: Sequence[Any]) -> list[list[dict[str, Any]]]:
+    parts = [part if isinstance(part, (list, tuple)) else [part] for part in interventions]
+    return [[one.model_dump(mode="json") for one in part] for part in parts]
+
+
+@method
 def patch_together(
     model: Any,
     pair: PromptPair | PromptPairs,
-    interventions: Sequence[Intervention | Sequence[Intervention]],
+    interventions: Annotated[Sequence[Intervention | Sequence[Intervention]], AskedAs(list[Any], _to_json)],
     *,
     direction: Direction = "denoise",
-    metric: MetricLike | Sequence[MetricLike] = "logit_diff",
+    metric: Metrics = "logit_diff",
     at: int | None = None,
-    top_k: int = 0,
-    memory: int | None = None,
-) -> Result:
+    top_k: Annotated[int, Field(ge=0, le=100)] = 0,
+    memory: Annotated[int | None, Local()] = None,
+) -> Iterator[Step[EffectMap]]:
     """Make all interventions in one run, and each in a run of its own.
 
     Args:
@@ -44,53 +53,27 @@ def patch_together(
         interventions: one or more; several in a list count as one.
 
     Returns:
-        A `Result` with the one axis `run`: index 0 is all of them together, the others are each alone, in order.
+        A `EffectMap` with the one axis `run`: index 0 is all of them together, the others are each alone, in order.
         `result.normalized[0] - result.normalized[1:].sum()` is what the effects of the parts leave unexplained.
 
     Raises:
         ValueError: as `activation_patching`, or no intervention at all.
     """
-    limits = Limits(memory)
-    steps = patch_together_steps(
-        model, pair, interventions, direction=direction, metric=metric, at=at, top_k=top_k, limits=limits
-    )
-    return deque(steps, maxlen=1)[0].result
-
-
-def patch_together_steps(
-    model: Any,
-    pair: PromptPair | PromptPairs,
-    interventions: Sequence[Intervention | Sequence[Intervention]],
-    *,
-    direction: Direction = "denoise",
-    metric: MetricLike | Sequence[MetricLike] = "logit_diff",
-    at: int | None = None,
-    top_k: int = 0,
-    limits: Limits | None = None,
-) -> Iterator[Step]:
-    """`patch_together` in steps, like `activation_patching_steps`."""
     model = load_model(model)
     parts = _parts(model, interventions)
-    if direction not in ("denoise", "noise"):
-        raise ValueError(f"There is no direction {direction!r}. Choose denoise or noise.")
     measures = as_measures(metric)
     many = isinstance(pair, PromptPairs)
     side: Side = "corrupt" if direction == "denoise" else "clean"
     tokenized = tokenize_all(model, pair, measures)
     readings = readings_of(tokenized, side, at, measures, many)
-    params = {
-        "direction": direction,
-        "at": None if at is None else int(at),
-        "top_k": 0 if many else top_k,
-        "interventions": [[one.model_dump(mode="json") for one in part] for part in parts],
-    }
+    top_k = 0 if many else top_k
     with Turn(model) as turn:
         uses = [(one.activation, one.value) for part in parts for one in part]
-        runs = BaseRuns(turn, tokenized, readings, uses, params["top_k"])
+        runs = BaseRuns(turn, tokenized, readings, uses, top_k)
         tokens = [one.texts[side] for one in tokenized]
         longest = max(map(len, tokens))
         sweeps = [
-            _TogetherSweep(runs, i, _fitting(parts, len(own), longest), params, limits or STREAMING)
+            _TogetherSweep(runs, i, _fitting(parts, len(own), longest), direction, top_k, memory)
             for i, own in enumerate(tokens)
         ]
         if many:
@@ -139,15 +122,16 @@ class _TogetherSweep:
     runs: BaseRuns
     pair: int
     parts: list[list[Intervention]]
-    params: dict[str, Any]
-    limits: Limits
+    direction: str
+    top_k: int
+    memory: int | None
 
-    def steps(self) -> Iterator[Step]:
-        sweep = Sweep(self.runs, self.pair, self.params["top_k"], self.limits, time.perf_counter())
+    def steps(self) -> Iterator[Step[EffectMap]]:
+        sweep = Sweep(self.runs, self.pair, self.top_k, self.memory, time.perf_counter())
         activations = sorted({activation for activation, _ in self.runs.uses})
         trials = [trial for activation in activations for trial in sweep.binding.trials(activation)]
-        params = {"pair": self.runs.tokenized[self.pair].pair.model_dump(mode="json"), **self.params}
-        yield from sweep.steps("patch_together", params, _Runs(self.parts), trials, tuple(activations))
+        resolved = {"direction": self.direction}
+        yield from sweep.steps(resolved, _Runs(self.parts), trials, tuple(activations))
 
 
 @dataclass

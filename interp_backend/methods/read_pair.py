@@ -2,18 +2,30 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterator
+from typing import Annotated, Any
 
 import torch
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
+from ..common.method import method
+from ..common.signatures import AskedAs
 from ..common.top_tokens import texts_of, top_tokens
 from ..engine.recording import record
 from ..engine.turn import Turn
 from ..language.loading import load_model
-from ..language.metrics import Measure, MetricFunction, Reference, as_measures, baseline_warnings
+from ..language.metrics import (
+    AskedMetric,
+    Measure,
+    MetricFunction,
+    Reference,
+    as_measures,
+    baseline_warnings,
+    metric_to_json,
+)
 from ..language.prompts import SIDES, PairWarning, PromptPair, TokenizedPair, as_pair, tokenize
 from ..results.effect_map import TopTokens, finite_or_none
+from ..results.step import Step
 
 
 class PairReading(BaseModel):
@@ -38,9 +50,14 @@ class PairReading(BaseModel):
     warnings: list[PairWarning]
 
 
+@method
 def read_pair(
-    model: Any, pair: PromptPair, *, metric: str | MetricFunction = "logit_diff", top_k: int = 5
-) -> PairReading:
+    model: Any,
+    pair: PromptPair,
+    *,
+    metric: Annotated[str | MetricFunction, AskedAs(AskedMetric, metric_to_json)] = "logit_diff",
+    top_k: Annotated[int, Field(ge=1, le=100)] = 5,
+) -> Iterator[Step[PairReading]]:
     """Run both prompts of a pair and say what comes next.
 
     The prompts may have different lengths here. A prompt that can't be run (empty, too long) is left out.
@@ -72,7 +89,7 @@ def read_pair(
         sentences = baseline_warnings(measure.name, measure.label, clean, corrupt)
         warnings = [PairWarning(code="baselines", level="warning", message=s) for s in sentences]
         label = _with_answers(measure, tokenized)
-    return PairReading(
+    reading = PairReading(
         pair=pair,
         metric=name,
         label=label,
@@ -81,6 +98,7 @@ def read_pair(
         tokens=texts_of(model, *(top.ids for top in top_runs.values())),
         warnings=warnings,
     )
+    yield Step(1, 1, 0.0, reading)
 
 
 def _with_answers(measure: Measure, tokenized: TokenizedPair) -> str:

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
+import pandas
 import torch
 
+from ..common.method import method
 from ..engine.turn import Turn, of_this_thread
 from ..language.interventions import as_heads
 from ..language.loading import load_model
 from ..language.model import LanguageModel
-
-if TYPE_CHECKING:
-    import pandas
+from ..results.step import Step
 
 
 def random_tokens(model: LanguageModel, count: int, rng: np.random.Generator, *, tails: float = 0.0) -> list[int]:
@@ -64,9 +64,10 @@ def checked_seeds(seeds: Any, least: int = 1) -> int:
     return int(seeds)
 
 
+@method
 def repeated_token_loss(
-    model: Any, ablate: Iterable[tuple[int, int]] = (), *, length: int = 50, seeds: int = 5
-) -> pandas.DataFrame:
+    model: Any, ablate: Sequence[tuple[int, int]] = (), *, length: int = 50, seeds: int = 5
+) -> Iterator[Step[pandas.DataFrame]]:
     """How well random tokens that come twice are predicted the second time, with some heads ablated.
 
     The first time nothing can predict them; the second time a model that looks back can (Olsson et al. 2022,
@@ -86,8 +87,6 @@ def repeated_token_loss(
     Raises:
         ValueError: a head that is not there, or a context that is too short.
     """
-    import pandas
-
     model = load_model(model)
     model.refuse_training_mode()
     heads = as_heads(ablate, model.n_layers, model.n_heads)
@@ -99,7 +98,8 @@ def repeated_token_loss(
             ids = sequence(model, tokens, tokens)
             losses = turn.run(lambda ids=ids: _losses(model, ids, heads))
             rows.append({"seed": seed, "first": losses[:-length].mean(), "second": losses[1 - length :].mean()})
-    return pandas.DataFrame(rows)
+            yield Step(seed + 1, seeds, None)
+    yield Step(seeds, seeds, 0.0, pandas.DataFrame(rows))
 
 
 def _losses(model: LanguageModel, ids: list[int], heads: list[tuple[int, int]]) -> np.ndarray:

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
+from ..common.method import method
 from ..engine.executor import read_out
 from ..engine.turn import Turn
+from ..engine.watch import current
 from ..language.loading import load_model
 from ..language.model import LanguageModel
 from ..language.tuned_lens import TunedLens, unembed_hash
+from ..results.step import Step, remaining
 from .logit_lens import rows_of, stack_of
 
 POSITIONS_A_STEP = 512
@@ -23,86 +25,82 @@ LEARNING_RATE, WARMUP = 1e-3, 0.05
 MOST_PARAMETERS = 200_000_000
 
 
-@dataclass(frozen=True)
-class TrainingStep:
-    """Some way into the training.
-
-    Attributes:
-        lens: as far as it is trained.
-        loss: mean over layers of KL(final || lens) of the last step, in nats.
-    """
-
-    lens: TunedLens
-    loss: float
-    done: int
-    total: int
-    seconds_left: float | None
-
-
+@method
 def train_tuned_lens(
     model: Any, texts: Sequence[str], *, steps: int = 500, seed: int = 0, progress: bool = True
-) -> TunedLens:
-    """Train a translator for each layer, so that through it the layer says what the model says in the end.
+) -> Iterator[Step[TunedLens]]:
+    """Train a translator for each layer, so that through it the layer predicts what the model predicts in the end.
 
-    Each starts as the logit lens (all zeros) and minimises KL(final || lens) with Adam.
+    Each translator starts as the logit lens (all zeros) and minimises KL(final || lens) with Adam.
 
     Args:
         model: what `load_model` gives or takes; with weights as trained.
-        texts: whatever the model is to be looked at with; longer ones are cut at the model's context.
+        texts: texts of the kind that the lens will be used on; longer ones are cut at the model's context.
         steps: how many steps; each sees about 512 positions.
         seed: of the order of the texts.
-        progress: show how far it is. An interrupt ends the training early and keeps what is learnt.
+        progress: show a progress bar. An interrupt ends the training early and keeps the lens so far.
+
+    Returns:
+        A `TunedLens`; every step of `.steps` has the lens as far as it is trained.
 
     Raises:
         ValueError: no texts, a folded model, or one that is too large to be trained here.
     """
-    lens: TunedLens | None = None
-    try:
-        with (
-            torch.inference_mode(False),  # in which nothing could be trained
-            tqdm(total=steps, desc="tuned lens", unit="step", disable=not progress) as bar,
-        ):
-            for step in train_tuned_lens_steps(model, texts, steps=steps, seed=seed):
-                lens = step.lens
-                bar.set_postfix_str(f"loss {step.loss:.3f} nats", refresh=False)
-                bar.update()
-    except KeyboardInterrupt:
-        if lens is None:
-            raise
-    assert lens is not None
-    return lens
-
-
-def train_tuned_lens_steps(
-    model: Any, texts: Sequence[str], *, steps: int = 500, seed: int = 0
-) -> Iterator[TrainingStep]:
-    """`train_tuned_lens` in steps. Whoever stops early keeps the last step's lens."""
     model = load_model(model)
-    prompts = _prompts(model, texts)
+    training = _Training(model, _prompts(model, texts), _checked_steps(steps), seed)
+    began = time.perf_counter()
+    hidden = not progress or current().seconds is not None  # whoever takes the steps shows them
+    with Turn(model) as turn, tqdm(total=steps, desc="tuned lens", unit="step", disable=hidden) as bar:
+        for done in range(1, steps + 1):
+            try:
+                lens = training.step(turn)
+            except KeyboardInterrupt:
+                if hidden or done == 1:
+                    raise
+                return
+            bar.set_postfix_str(f"loss {lens.loss:.3f} nats", refresh=False)
+            bar.update()
+            yield Step(done, steps, remaining(time.perf_counter() - began, done, steps), lens)
+
+
+def _checked_steps(steps: Any) -> int:
     if isinstance(steps, bool) or not isinstance(steps, int) or steps < 1:
         raise ValueError(f"steps is how many steps to train, 1 or more, not {steps!r}.")
-    if model.weights != "as trained":
-        raise ValueError("A tuned lens is trained on a model with its weights as trained; this one's are folded.")
-    if model.n_layers * model.d_model**2 > MOST_PARAMETERS:
-        raise ValueError(
-            f"A lens for {model.n_layers} layers, {model.d_model} wide, is too large to be trained here. Train it with "
-            "the tuned-lens package on a GPU, and load it."
-        )
-    generator = torch.Generator().manual_seed(seed)
-    weights = torch.zeros(model.n_layers, model.d_model, model.d_model, device=model.device, requires_grad=True)
-    biases = torch.zeros(model.n_layers, model.d_model, device=model.device, requires_grad=True)
-    optimizer = torch.optim.Adam([weights, biases], lr=LEARNING_RATE)
-    _, hooks = rows_of(model, "resid_post")
-    began, hash_ = time.perf_counter(), unembed_hash(model)
-    with Turn(model) as turn:
-        for step in range(steps):
-            stack = torch.cat([stack_of(turn, ids, hooks) for ids in _drawn(prompts, generator)], dim=1)
-            for group in optimizer.param_groups:
-                group["lr"] = LEARNING_RATE * _pace(step, steps)
-            loss = turn.run(lambda stack=stack: _step(model, stack.float(), weights, biases, optimizer))
-            left = (time.perf_counter() - began) / (step + 1) * (steps - step - 1)
-            lens = TunedLens(weights.detach().cpu().clone(), biases.detach().cpu().clone(), hash_, model.name)
-            yield TrainingStep(lens, loss, step + 1, steps, left)
+    return steps
+
+
+class _Training:
+    """The translators, their optimizer, and the texts in the order in which they are drawn."""
+
+    def __init__(self, model: LanguageModel, prompts: list[list[int]], steps: int, seed: int):
+        if model.weights != "as trained":
+            raise ValueError("A tuned lens is trained on a model with its weights as trained; this one's are folded.")
+        if model.n_layers * model.d_model**2 > MOST_PARAMETERS:
+            raise ValueError(
+                f"A lens for {model.n_layers} layers, {model.d_model} wide, is too large to be trained here. Train it "
+                "with the tuned-lens package on a GPU, and load it."
+            )
+        self.model, self.prompts, self.steps, self.done = model, prompts, steps, 0
+        self.generator = torch.Generator().manual_seed(seed)
+        size = (model.n_layers, model.d_model)
+        with torch.inference_mode(False):  # in which nothing could be trained
+            self.weights = torch.zeros(*size, model.d_model, device=model.device, requires_grad=True)
+            self.biases = torch.zeros(*size, device=model.device, requires_grad=True)
+            self.optimizer = torch.optim.Adam([self.weights, self.biases], lr=LEARNING_RATE)
+        self.hash = unembed_hash(model)
+        _, self.hooks = rows_of(model, "resid_post")
+
+    def step(self, turn: Turn) -> TunedLens:
+        """One step of the optimizer, and the lens after it."""
+        with torch.inference_mode(False):
+            drawn = _drawn(self.prompts, self.generator)
+            stack = torch.cat([stack_of(turn, ids, self.hooks) for ids in drawn], dim=1).float()
+            for group in self.optimizer.param_groups:
+                group["lr"] = LEARNING_RATE * _pace(self.done, self.steps)
+            loss = turn.run(lambda: _step(self.model, stack, self.weights, self.biases, self.optimizer))
+        self.done += 1
+        weights, biases = (part.detach().cpu().clone() for part in (self.weights, self.biases))
+        return TunedLens(weights, biases, self.hash, self.model.name, loss)
 
 
 def _prompts(model: LanguageModel, texts: Any) -> list[list[int]]:

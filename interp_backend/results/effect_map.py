@@ -321,7 +321,7 @@ class Measured(Part):
     pairs: PairValues | None = None
 
     def normalized(self, direction: Any) -> np.ndarray:
-        """Effects in units of the gap between the two runs: `Result.normalized` of this metric."""
+        """Effects in units of the gap between the two runs: `EffectMap.normalized` of this metric."""
         if self.pairs is not None:
             return self.pairs.mean
         clean, corrupt = self.baselines.get("clean"), self.baselines.get("corrupt")
@@ -360,7 +360,7 @@ class Measured(Part):
         return {**kept, "pairs": PairValues.from_wire(kept.get("pairs"))}
 
 
-class Result(Whole):
+class EffectMap(Whole):
     """What a method measured.
 
     Attributes:
@@ -390,7 +390,8 @@ class Result(Whole):
     """
 
     schema_version: Literal[1] = SCHEMA_VERSION
-    method: str
+    id: str = ""
+    method: str = ""
     params: dict[str, Any]
     axes: tuple[str, ...]
     labels: dict[str, list[str]]
@@ -410,7 +411,7 @@ class Result(Whole):
     provenance: dict[str, Any] = Field(default_factory=dict)
 
     @model_validator(mode="after")
-    def _makes_sense(self) -> Result:
+    def _makes_sense(self) -> EffectMap:
         if not self.axes or len(set(self.axes)) != len(self.axes):
             raise ValueError("a result has one axis or more, of different names")
         if set(self.prompts) != {"clean", "corrupt"} or set(self.baselines) != {"clean", "corrupt"}:
@@ -424,7 +425,7 @@ class Result(Whole):
         return self
 
     @model_validator(mode="after")
-    def _shapes_agree(self) -> Result:
+    def _shapes_agree(self) -> EffectMap:
         shape = tuple(len(self.labels.get(axis, ())) for axis in self.axes)
         if self.values.shape != shape or self.state.shape != shape:
             raise ValueError(f"values and state have to be shaped like the labels of the axes, {shape}")
@@ -468,7 +469,7 @@ class Result(Whole):
         """What 0 and 1 (or -1) of `normalized` are, with the two baselines, as a sentence; empty without a scale."""
         return self._shown.scale_text(self.params.get("direction"))
 
-    def of(self, metric: str) -> Result:
+    def by_metric(self, metric: str) -> EffectMap:
         """The same sweep judged by another of its metrics; the arrays are shared.
 
         Raises:

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from .attention import Attention
 from .attribution import Attribution
-from .effect_map import NO_COUNTERPART, UNCHANGED, Result
+from .effect_map import NO_COUNTERPART, UNCHANGED, EffectMap
 from .lens import LogitLens
 from .thumbnails import pooled
 
@@ -22,7 +22,7 @@ COLORS = LinearSegmentedColormap.from_list("corrupt-clean", [ORANGE, NEUTRAL, BL
 STRENGTH = LinearSegmentedColormap.from_list("strength", [NEUTRAL, BLUE])
 
 
-def plot_heatmap(result: Result) -> Figure:
+def plot_heatmap(result: EffectMap) -> Figure:
     """Layers upwards (heads within layers, if both), positions, heads or neurons to the right."""
     effects = result.normalized if np.isfinite(result.normalized).any() else result.values
     grid, rows = _as_grid(result, effects)
@@ -53,14 +53,14 @@ def plot_heatmap(result: Result) -> Figure:
     return figure
 
 
-def _as_grid(result: Result, values: np.ndarray) -> tuple[np.ndarray, list[str]]:
+def _as_grid(result: EffectMap, values: np.ndarray) -> tuple[np.ndarray, list[str]]:
     """Values as [row, column], with the rows' labels."""
     labels = [_visible(result.labels[axis]) for axis in result.axes[:-1]]
     rows = [".".join(names) for names in itertools.product(*labels)]
     return values.reshape(-1, values.shape[-1]), rows
 
 
-def _title(result: Result) -> str:
+def _title(result: EffectMap) -> str:
     denoise = result.params.get("direction") == "denoise"
     value = result.params.get("value", {}).get("kind", "other")
     into = "clean into corrupt" if denoise else "corrupt into clean"

@@ -272,9 +272,9 @@ def test_an_activation_that_the_model_lacks_is_refused():
 
 
 def test_steps_can_be_stopped_and_keep_their_cells(embedded, capitals):
-    from interp_backend.methods.activation_patching import activation_patching_steps
+    from interp_backend import activation_patching
 
-    steps = activation_patching_steps(embedded, capitals, activation="z", axes=("layer", "head", "position"))
+    steps = activation_patching.steps(embedded, capitals, activation="z", axes=("layer", "head", "position"))
     next(steps)
     step = next(steps)
     steps.close()

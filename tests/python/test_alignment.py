@@ -14,7 +14,7 @@ import interp_backend as ib
 from interp_backend import Add, Intervention, PromptPair
 from interp_backend.engine.executor import Plan
 from interp_backend.language.prompts import align
-from interp_backend.results.effect_map import COMPUTED, NO_COUNTERPART, UNCHANGED, Result
+from interp_backend.results.effect_map import COMPUTED, NO_COUNTERPART, UNCHANGED, EffectMap
 from plain_loop import EVERYTHING, PER_HEAD, Change, assert_close, logit_diff, runs_of
 from tiny_models import boot, bridge, random_model
 
@@ -265,7 +265,7 @@ def test_a_position_without_counterpart_is_not_run_and_not_zero(monkeypatch):
     table = result.to_dataframe()
     assert list(table[table.state == "no counterpart"].position) == nowhere
     assert not set(result.top_cells(5).position) & set(nowhere)
-    again = Result.from_json(result.to_json())
+    again = EffectMap.from_json(result.to_json())
     assert again.counterparts == result.counterparts and again.to_json() == result.to_json()
 
 
@@ -398,5 +398,5 @@ def test_a_cell_says_how_many_of_its_positions_have_no_counterpart():
     assert (both.unpatched == [lonely, 0]).all()
     single = ib.activation_patching(model_of(), LONGER, direction="noise")
     assert single.unpatched is None and (single.state == NO_COUNTERPART).any()
-    again = ib.Result.from_json(both.to_json())
+    again = ib.EffectMap.from_json(both.to_json())
     np.testing.assert_array_equal(again.unpatched, both.unpatched)

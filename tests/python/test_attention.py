@@ -26,7 +26,7 @@ from interp_backend.common.top_tokens import likeliest_next
 from interp_backend.engine.recording import record
 from interp_backend.engine.turn import Turn
 from interp_backend.methods import attention_patterns as attention_module
-from interp_backend.methods.attention_patterns import attention_patterns_steps
+from interp_backend.methods.attention_patterns import attention_patterns
 from interp_backend.results.attention import QUANTITIES, Attention, AttentionSide
 from plain_loop import Plain
 from tiny_models import CONFIGS, PAIR, boot, bridge, byte_tokenizer, hand_written, loud_bridge, loud_model, random_model
@@ -421,14 +421,14 @@ def test_numpys_numbers_are_numbers():
 def test_steps_say_how_far_they_are_and_nothing_is_left_behind():
     raw = loud_bridge("llama")
     before = hooks_on(raw)
-    steps = list(attention_patterns_steps(raw, PAIR))
+    steps = list(attention_patterns.steps(raw, PAIR))
     assert [(step.done, step.total, step.result is None) for step in steps] == [
         (1, 2, True),
         (2, 2, True),
         (2, 2, False),
     ]
     assert steps[-1].result.provenance["seconds"] > 0 and steps[-1].result.provenance["model"]["n_layers"] == 3
-    stopped = attention_patterns_steps(raw, PAIR)
+    stopped = attention_patterns.steps(raw, PAIR)
     next(stopped)
     stopped.close()
     assert hooks_on(raw) == before

@@ -12,9 +12,9 @@ from test_model import hooks_on
 
 import interp_backend as ib
 from interp_backend.engine import executor
-from interp_backend.engine.executor import Limits, Plan
+from interp_backend.engine.executor import Plan
 from interp_backend.language.metrics import METRICS
-from interp_backend.methods.activation_patching import activation_patching_steps
+from interp_backend.methods.activation_patching import activation_patching
 from interp_backend.results.effect_map import COMPUTED, NO_COUNTERPART, NOT_COMPUTED, UNCHANGED
 from plain_loop import HOOKS, PER_HEAD, Change, Run, assert_close, logit_diff, loop, put_other, runs_of
 from tiny_models import CONFIGS, PARALLEL, boot, bridge, random_model
@@ -240,7 +240,7 @@ def test_what_is_not_run_has_exactly_no_effect_on_any_metric(metric, direction):
 
 
 def test_cells_come_in_the_order_of_the_axes_as_given(warm):
-    steps = activation_patching_steps(warm, PAIR, layers=[2, 0, 1], positions=[4, 5, 2, 0], limits=Limits(memory=1))
+    steps = activation_patching.steps(warm, PAIR, layers=[2, 0, 1], positions=[4, 5, 2, 0], memory=1)
     first, *others = steps
     seen = [cell for step in others for cell in step.cells]
     assert len(others) > 5 and seen == sorted(seen)
@@ -254,7 +254,7 @@ def test_cells_come_in_the_order_of_the_axes_as_given(warm):
 
 def test_each_step_has_the_values_of_its_cells_and_of_no_others(warm):
     known: set[int] = set()
-    for step in activation_patching_steps(warm, PAIR, activation="mlp_out", limits=Limits(memory=1)):
+    for step in activation_patching.steps(warm, PAIR, activation="mlp_out", memory=1):
         assert not known & set(step.cells)
         known |= set(step.cells)
         state = step.result.state.ravel()
@@ -457,7 +457,7 @@ def test_closing_early_leaves_no_hook_and_a_free_model(warm, way, taken, fallbac
     if way == "hooks":
         fallback()
     hooks = hooks_on(warm.raw)
-    steps = activation_patching_steps(warm, PAIR, activation="v", limits=Limits(memory=1))
+    steps = activation_patching.steps(warm, PAIR, activation="v", memory=1)
     got = [next(steps) for _ in range(taken)]
     if got:
         assert got[-1].result.provenance["executor"] == way

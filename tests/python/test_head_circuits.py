@@ -15,7 +15,7 @@ from test_results import strict_json
 
 import interp_backend as ib
 from interp_backend.methods import head_circuits as circuits_module
-from interp_backend.methods.head_circuits import head_circuits_steps
+from interp_backend.methods.head_circuits import head_circuits
 from interp_backend.results.head_table import HeadPairs
 from plain_loop import PlainHeads
 from tiny_models import (
@@ -97,7 +97,7 @@ def test_in_parts_it_is_the_same(at_once, monkeypatch):
     whole = ib.head_circuits(raw, 2, 1, top_k=300)
     monkeypatch.setattr(circuits_module, "NUMBERS_AT_ONCE", at_once)
     before = hooks_on(raw)
-    steps = list(head_circuits_steps(raw, 2, 1, top_k=300))
+    steps = list(head_circuits.steps(raw, 2, 1, top_k=300))
     assert hooks_on(raw) == before
     rows = max(1, at_once // 257)
     assert [step.done for step in steps] == [*range(min(16, rows), 257, rows), 257, 257]

@@ -20,7 +20,7 @@ import interp_backend as ib
 from interp_backend.common.head_measures import MEASURES, head_measures
 from interp_backend.methods import head_scores as scores_module
 from interp_backend.methods import repeated_tokens
-from interp_backend.methods.head_scores import head_scores_steps
+from interp_backend.methods.head_scores import head_scores
 from interp_backend.methods.repeated_tokens import random_tokens
 from interp_backend.results.head_table import HeadScores
 from plain_loop import Plain, PlainHeads
@@ -305,7 +305,7 @@ def test_a_short_context_repeats_fewer_tokens():
 def test_steps_say_how_far_they_are_and_leave_no_hook():
     raw = loud_bridge("llama")
     before = hooks_on(raw)
-    steps = list(head_scores_steps(raw, length=3, seeds=2))
+    steps = list(head_scores.steps(raw, length=3, seeds=2))
     # two seeds, then the weights of three layers
     assert [(step.done, step.total) for step in steps] == [*((done, 5) for done in range(1, 6)), (5, 5)]
     assert [step.result is None for step in steps] == [*[True] * 5, False] and hooks_on(raw) == before

@@ -15,6 +15,7 @@ ROOT = Path(__file__).parents[2]
 BACKEND = sorted((ROOT / "interp_backend").rglob("*.py"))
 WIDGETS = sorted((ROOT / "widgets").rglob("*.py"))
 
+
 def imports(path: Path) -> set[str]:
     """Modules that a file imports, as full names."""
     found = set()

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import interp_backend as ib
-from interp_backend.methods.activation_patching import activation_patching_steps
+from interp_backend.methods.activation_patching import activation_patching
 from interp_backend.service.jobs import Worker, worker_of
 from tiny_models import PAIR, boot, bridge, random_model
 
@@ -126,7 +126,7 @@ def test_fifty_interleaved_jobs_give_the_numbers_that_they_give_alone():
                 last[number] = step.result
 
         choice = choices[order[number]]
-        jobs.append(worker_of(model).submit(number, lambda: activation_patching_steps(model, PAIR, **choice), hear))
+        jobs.append(worker_of(model).submit(number, lambda: activation_patching.steps(model, PAIR, **choice), hear))
 
     def call(number):  # a user's own cell, at the same time as the widgets' jobs
         direct[number] = ib.activation_patching(model, PAIR, **choices[order[number]])
@@ -153,5 +153,5 @@ def test_gradients_stay_off_in_the_worker_whatever_the_thread_has(name):
         seen.append(logits.requires_grad)
         return logits[:, 0]
 
-    job = worker_of(model).submit(name, lambda: activation_patching_steps(model, PAIR, metric=metric), Recorder())
+    job = worker_of(model).submit(name, lambda: activation_patching.steps(model, PAIR, metric=metric), Recorder())
     assert job.wait(60) and seen and not any(seen)

@@ -19,7 +19,7 @@ from transformer_lens.tools import analysis
 
 import interp_backend as ib
 from interp_backend.methods import logit_lens as lens_module
-from interp_backend.methods.logit_lens import STREAMS, logit_lens_steps, trajectory
+from interp_backend.methods.logit_lens import STREAMS, logit_lens, trajectory
 from plain_loop import Plain
 from tiny_models import (
     CONFIGS,
@@ -203,7 +203,7 @@ def test_read_in_chunks_it_is_the_same(architecture, at_once, monkeypatch):
     monkeypatch.setattr(lens_module, "BYTES_AT_ONCE", at_once)
     for name in ("_readout", "read_out"):
         monkeypatch.setattr(lens_module, name, spied(getattr(lens_module, name)))
-    steps = list(logit_lens_steps(loud_bridge(architecture), TEXT, targets=TARGETS, top_k=12))
+    steps = list(logit_lens.steps(loud_bridge(architecture), TEXT, targets=TARGETS, top_k=12))
     result = steps[-1].result
     assert max(sizes) <= max(1, at_once // (4 * 257)) and sum(sizes) == 4 * 12
     for name in type(whole.of("prompt")).model_fields:
@@ -339,7 +339,7 @@ def test_nothing_of_the_model_is_changed():
     hooks, flags = hooks_on(raw), dict(vars(raw.cfg))
     for stream in STREAMS:
         ib.logit_lens(raw, PAIR, stream=stream, targets=["a"])
-    steps = logit_lens_steps(raw, PAIR)
+    steps = logit_lens.steps(raw, PAIR)
     next(steps)
     steps.close()
     after = raw.original_model.state_dict()

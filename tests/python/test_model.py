@@ -12,7 +12,7 @@ from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
 
 import interp_backend as ib
 from interp_backend.language.loading import PRETRAINED
-from interp_backend.methods.activation_patching import activation_patching_steps
+from interp_backend.methods.activation_patching import activation_patching
 from tiny_models import CONFIGS, PAIR, PARALLEL, boot, bridge, byte_tokenizer, random_encoder, random_model
 
 
@@ -109,7 +109,7 @@ def test_no_hook_is_left_behind(ending):
             raise KeyboardInterrupt
         return logits[:, 0]
 
-    steps = activation_patching_steps(raw, PAIR, activation="attn_out", metric=metric)
+    steps = activation_patching.steps(raw, PAIR, activation="attn_out", metric=metric)
     next(steps)
     if ending == "success":
         list(steps)
@@ -176,7 +176,7 @@ def test_another_threads_runs_stay_apart_from_a_sweep():
 
 def test_resetting_the_models_hooks_during_a_sweep_is_noticed():
     raw = boot(random_model("gpt2"), "reset")
-    steps = activation_patching_steps(raw, PAIR, activation="attn_out")
+    steps = activation_patching.steps(raw, PAIR, activation="attn_out")
     next(steps)
     reset = raw.blocks[0].register_forward_pre_hook(lambda module, args: raw.reset_hooks() and None)
     with pytest.raises(RuntimeError, match="Run this again"):

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 import interp_backend as ib
 from interp_backend import PromptPair, PromptPairs, binding
 from interp_backend.methods import sweep
-from interp_backend.methods.activation_patching import activation_patching_steps
-from interp_backend.results.effect_map import COMPUTED, NO_COUNTERPART, NOT_COMPUTED, UNCHANGED, Result, decode_array
+from interp_backend.methods.activation_patching import activation_patching
+from interp_backend.results.effect_map import COMPUTED, NO_COUNTERPART, NOT_COMPUTED, UNCHANGED, EffectMap, decode_array
 from plain_loop import assert_close, logit_diff, loop, runs_of
 from tiny_models import boot, bridge, random_model
 
@@ -446,7 +446,7 @@ def test_an_interval_contains_zero_where_the_pairs_disagree():
 
 
 def test_a_cancel_half_way_keeps_the_pairs_that_are_done():
-    steps = activation_patching_steps(model(), MIXED, activation="attn_out")
+    steps = activation_patching.steps(model(), MIXED, activation="attn_out")
     seen = []
     for step in steps:
         assert step.total == 4 and step.result.pairs.done == step.done
@@ -465,22 +465,22 @@ def test_a_cancel_half_way_keeps_the_pairs_that_are_done():
     assert np.isnan(result.pairs.values[2:]).all() and result.pairs.clean[2:] == [None, None]
     np.testing.assert_allclose(result.values, np.nanmean(values, 0), atol=1e-5)
     assert result.pairs.mean.shape == (3, 8) and np.isfinite(result.pairs.mean).all()
-    again = Result.from_json(result.to_json())
+    again = EffectMap.from_json(result.to_json())
     assert not again.complete and again.pairs.done == 2
     assert ib.activation_patching(model(), EQUAL).complete  # the model is free
 
 
 def test_a_cancel_before_the_first_pair_keeps_the_frame():
-    steps = activation_patching_steps(model(), EQUAL)
+    steps = activation_patching.steps(model(), EQUAL)
     result = next(steps).result
     steps.close()
     assert (result.state == NOT_COMPUTED).all() and np.isnan(result.values).all() and not result.complete
     assert np.isnan(result.normalized).all() and np.isnan(result.pairs.interval).all() and result.pairs.done == 0
-    Result.from_json(result.to_json())
+    EffectMap.from_json(result.to_json())
 
 
 def test_there_is_a_chance_to_stop_within_a_pair():
-    steps = [step.done for step in activation_patching_steps(model(), EQUAL, activation="resid_pre")]
+    steps = [step.done for step in activation_patching.steps(model(), EQUAL, activation="resid_pre")]
     assert steps.count(0) >= 2 and steps[-1] == 4 and steps == sorted(steps)
 
 
@@ -502,7 +502,7 @@ def test_a_pair_without_a_scale_counts_as_done():
     np.testing.assert_allclose(
         result.normalized[:, 0], mean_effect(np.stack([one.values for one in others]), others)[:, 0], atol=1e-4
     )
-    assert Result.from_json(result.to_json()).pairs.done == 4
+    assert EffectMap.from_json(result.to_json()).pairs.done == 4
 
 
 @pytest.mark.parametrize(
@@ -533,7 +533,7 @@ def test_a_list_of_pairs_is_pointed_to_a_data_set():
 def test_a_mean_survives_json(pairs):
     result = ib.activation_patching(model(), pairs, activation="k", metric=["logit_diff", ("kl", -2)])
     text = result.to_json()
-    again = Result.from_json(text)
+    again = EffectMap.from_json(text)
     assert again.to_json() == text and again.complete
     for name in ("logit_diff", "kl@-2"):
         np.testing.assert_array_equal(again.of(name).pairs.values, result.of(name).pairs.values)

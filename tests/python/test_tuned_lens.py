@@ -20,7 +20,7 @@ import interp_backend as ib
 from interp_backend.language.tuned_lens import TunedLens, unembed_hash
 from interp_backend.methods import train_tuned_lens as training
 from interp_backend.methods.logit_lens import trajectory
-from interp_backend.methods.train_tuned_lens import train_tuned_lens_steps
+from interp_backend.methods.train_tuned_lens import train_tuned_lens
 from plain_loop import Plain
 from tiny_models import CONFIGS, PAIR, PARALLEL, boot, bridge, loud_bridge, loud_model, random_model
 
@@ -375,7 +375,7 @@ def loss_of(architecture, lens):
 @pytest.mark.parametrize("architecture", ["gpt2", "gemma2", "gpt_neox"])
 def test_training_lowers_the_loss_and_says_how_far_it_is(architecture):
     assert "gpt_neox" in PARALLEL
-    steps = list(train_tuned_lens_steps(loud_bridge(architecture), TEXTS, steps=40, seed=3))
+    steps = list(train_tuned_lens.steps(loud_bridge(architecture), TEXTS, steps=40, seed=3))
     assert [step.done for step in steps] == list(range(1, 41)) and {step.total for step in steps} == {40}
     assert steps[-1].seconds_left == 0
     before, after = loss_of(architecture, zeros(architecture)), loss_of(architecture, steps[-1].lens)
@@ -391,7 +391,7 @@ def test_training_lowers_the_loss_and_says_how_far_it_is(architecture):
 
 
 def test_the_loss_of_the_first_step_is_that_of_the_logit_lens():
-    only = next(train_tuned_lens_steps(loud_bridge("gemma2"), [TEXT], steps=5))
+    only = next(train_tuned_lens.steps(loud_bridge("gemma2"), [TEXT], steps=5))
     lens = ib.logit_lens(loud_bridge("gemma2"), TEXT)
     assert only.loss == pytest.approx(float(lens.kl_to_final[:-1].mean()), abs=1e-5)
 
@@ -429,7 +429,7 @@ def test_training_leaves_the_model_as_it_was(ending, monkeypatch):
 
     monkeypatch.setattr(training, "_step", step)
     if ending == "stopped":
-        steps = train_tuned_lens_steps(model, TEXTS, steps=6)
+        steps = train_tuned_lens.steps(model, TEXTS, steps=6)
         next(steps)
         lens = next(steps).lens
         steps.close()
@@ -467,7 +467,7 @@ def test_an_interrupt_keeps_what_was_learnt(monkeypatch):
             raise KeyboardInterrupt
         return real(*arguments)
 
-    steps = train_tuned_lens_steps(raw, TEXTS, steps=9)
+    steps = train_tuned_lens.steps(raw, TEXTS, steps=9)
     next(steps)
     expected = next(steps).lens.weights.clone()
     steps.close()
@@ -480,7 +480,7 @@ def test_an_interrupt_keeps_what_was_learnt(monkeypatch):
 
 def test_between_two_steps_the_callers_gradients_are_as_they_were():
     with torch.no_grad():
-        steps = train_tuned_lens_steps(loud_bridge("gpt2"), TEXTS, steps=3)
+        steps = train_tuned_lens.steps(loud_bridge("gpt2"), TEXTS, steps=3)
         next(steps)
         enabled = torch.is_grad_enabled()
         steps.close()
@@ -488,7 +488,7 @@ def test_between_two_steps_the_callers_gradients_are_as_they_were():
 
 
 def test_the_lens_of_a_step_stays_what_it_was():
-    steps = train_tuned_lens_steps(loud_bridge("gpt2"), TEXTS, steps=3)
+    steps = train_tuned_lens.steps(loud_bridge("gpt2"), TEXTS, steps=3)
     lens = next(steps).lens
     kept = lens.weights.clone()
     next(steps)

@@ -2,50 +2,60 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from functools import partial
-from typing import Any, cast, get_args
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 import traitlets
+from pydantic import Field
 
-from interp_backend.common.code import attention_code
-from interp_backend.common.top_tokens import likeliest_next
 from interp_backend.language.interventions import as_heads
 from interp_backend.language.loading import load_model
+from interp_backend.language.model import LanguageModel
 from interp_backend.language.prompts import PromptPair
-from interp_backend.methods.attention_patterns import AttentionStep, attention_patterns_steps
-from interp_backend.methods.direct_logit_attribution import direct_logit_attribution_steps
-from interp_backend.methods.head_circuits import PairsStep, head_circuits_steps
-from interp_backend.methods.head_scores import ABOUT, ScoresStep, head_scores_steps
-from interp_backend.methods.logit_lens import ids_of
-from interp_backend.results.attention import QUANTITIES, Attention, Kind
+from interp_backend.methods.attention_patterns import KINDS, attention_patterns
+from interp_backend.methods.head_circuits import head_circuits
+from interp_backend.methods.head_scores import ABOUT, head_scores
+from interp_backend.results.attention import AttentionPatterns
 from interp_backend.results.attribution import Attribution
-from interp_backend.results.effect_map import Result
+from interp_backend.results.codec import encode_array
+from interp_backend.results.effect_map import EffectMap
 from interp_backend.results.head_table import HeadPairs, HeadScores
-from interp_backend.service.jobs import Job
-from interp_backend.service.protocol import BadRequest, Request
+from interp_backend.results.step import Step
+from interp_backend.service import protocol
+from interp_backend.service.tasks import Task
 
-from ._base import progress
-from .attention_board import MARKS, SCALES, AttentionBoard, score_to_wire
-from .following import FollowsEditor
-from .head_answers import PatchStep, attributed_to_wire, pairs_to_wire, patch_steps, patched_to_wire
+from .asking import Asker, Want, follow
+from .attention_frame import Frame, Look
+from .bundles import bundle
+from .head_answers import HeadAttribution, HeadPatch, attributed_to_wire, pairs_to_wire, patched_to_wire
+from .panel import action
 from .prompt_pair_editor import PromptPairEditor
-from .traits import PairTrait
+from .report import View, write_page
+from .subject import SIDES, OfPrompt, split_subject
+from .traits import Argument
 
-KINDS = {
-    "pattern": "the attention weights: where a head looks",
-    "value_weighted": "the weights times the length of what is brought from there",
-    "scores": "before the softmax",
-    "output_norm": "what each position adds to the length of the head's output",
-}
-
-
+MOST_OPENED = 12
+SCALES = [
+    ("linear", "linear", "from zero to the largest value"),
+    ("log", "log", "four decades below the largest value"),
+    ("row", "per row", "each destination by its own largest value"),
+]
+MARKS = [
+    ("induction", "induction stripe", "where a head would look that continues what came after the same token"),
+    ("previous", "previous token", "the position before"),
+    ("duplicate", "duplicate token", "earlier occurrences of the same token"),
+]
 NEEDS_PAIR = "Patching needs two prompts: AttentionViewer(model, hs.PromptPair(...))."
+NEEDS_ANSWERS = "Patching is measured by the answers: give the pair a clean and a corrupt answer."
 NO_SCORES = "TransformerLens does not give this model's attention scores."
+Index = Annotated[int, Field(ge=0)]
+Word = Annotated[str, Field(min_length=1, max_length=1000)]
 
 
-class AttentionViewer(AttentionBoard, FollowsEditor):
+class AttentionViewer(OfPrompt):
     """Where every head looks: all of them small, some of them large, and the text they look at.
 
     Args:
@@ -59,29 +69,51 @@ class AttentionViewer(AttentionBoard, FollowsEditor):
         marks: lines to draw: "induction", "previous", "duplicate".
         opened: heads to show large, [(layer, head), ...]; by default the one that most looks back.
         layer_zero: "bottom" or "top".
+        result: an `AttentionPatterns` to show, in place of a model and a prompt.
+        look: how that is drawn, where it does not follow from the result.
 
     Attributes:
-        result: the `Attention`, or None while the model still runs.
+        result: the `AttentionPatterns`, or None while the model still runs.
+        selection: the pinned place: a head ("layer" and "head"), a "position" that looks, a "source", or several.
         head_scores: the `HeadScores` on repeated random tokens, or None before they are asked for.
-        patch_result, attribution, pairs: the `Result`, `Attribution` and `HeadPairs` of the last actions, or None.
+        patch_result, attribution, pairs: the `EffectMap`, `Attribution` and `HeadPairs` of the last actions, or None.
         code: Python code of what is shown.
         status, progress, error: how the run is doing.
     """
 
-    pair = PairTrait(allow_none=True, help="The two prompts, or None.")
-    prompt = traitlets.Unicode(None, allow_none=True, help="The one prompt, or None for a pair.").tag(sync=True)
-    kind = traitlets.Enum(list(get_args(Kind)), "pattern", help="What the values are.").tag(sync=True)
-    code = traitlets.Unicode(help="Python code of what is shown.").tag(sync=True)
+    _esm = bundle("attention_viewer")
+    _parts = ("layer", "head", "position", "source")
+    _saving = False
+    _frame: Frame | None = None
+    head_scores: HeadScores | None = None
+    patch_result: EffectMap | None = None
+    attribution: Attribution | None = None
+    pairs: HeadPairs | None = None
+    set_by_view: ClassVar[frozenset[str]] = frozenset(
+        {"selection", "side", "scale", "sort", "shown_layers", "marks", "opened", "layer_zero"}
+    )
+
+    kind = Argument(attention_patterns, "kind")
+    scale = traitlets.Enum([name for name, *_ in SCALES], "linear", help="Which colour scale.").tag(sync=True)
+    sort = traitlets.Unicode("layer", help="layer, or the name of a score.").tag(sync=True)
+    shown_layers = traitlets.List(traitlets.Int(), None, allow_none=True, help="Layers shown.").tag(sync=True)
+    marks = traitlets.List(traitlets.Enum([name for name, *_ in MARKS]), help="Which lines are drawn.").tag(sync=True)
+    opened = traitlets.List(traitlets.List(traitlets.Int()), help="Heads shown large.").tag(sync=True)
+    result: traitlets.Instance[AttentionPatterns | None] = traitlets.Instance(
+        AttentionPatterns, allow_none=True, help="Where the heads look."
+    ).tag(sync=True, to_json=lambda result, widget: result and widget._result_to_wire(result))
+    thumbs = traitlets.Instance(dict, allow_none=True, help="All heads at the size of a thumbnail.").tag(sync=True)
+    scores = traitlets.List(traitlets.Dict(), help="What kind of head each is, by several scores.").tag(sync=True)
     head_patch = traitlets.Instance(dict, allow_none=True, help="One head patched.").tag(sync=True)
     head_attribution = traitlets.Instance(dict, allow_none=True, help="What one head writes.").tag(sync=True)
     head_circuits = traitlets.Instance(dict, allow_none=True, help="Pairs of tokens of one head.").tag(sync=True)
 
     def __init__(
         self,
-        model: Any,
-        prompt: str | PromptPair | PromptPairEditor,
+        model: Any = None,
+        prompt: str | PromptPair | PromptPairEditor | None = None,
         *,
-        kind: Kind = "pattern",
+        kind: str = "pattern",
         layers: int | Sequence[int] | None = None,
         heads: int | Sequence[int] | None = None,
         last: int | None = None,
@@ -89,222 +121,301 @@ class AttentionViewer(AttentionBoard, FollowsEditor):
         scale: str = "linear",
         sort: str = "layer",
         shown_layers: Sequence[int] | None = None,
-        marks: Sequence[str] = (),
+        marks: str | Sequence[str] = (),
         opened: Sequence[Sequence[int]] = (),
         layer_zero: str = "bottom",
+        result: AttentionPatterns | None = None,
+        look: Look | None = None,
     ) -> None:
-        model = load_model(model)
-        editor = prompt if isinstance(prompt, PromptPairEditor) else None
-        shown = editor.pair if editor else prompt
+        if (model is None) != (prompt is None) or (model is None) == (result is None):
+            raise ValueError("Give a model and a prompt to read, or a result=... to show.")
+        known = None if model is None else load_model(model)
         self._layers, self._heads, self._last = layers, heads, last
         self._own_last = last  # of every prompt; a view may ask for another of one
-        self.head_scores: HeadScores | None = None
-        self.patch_result: Result | None = None
-        self.attribution: Attribution | None = None
-        self.pairs: HeadPairs | None = None
-        self._ready = False
-        one = isinstance(shown, str)
+        self._look = look or Look()
+        self._showing = threading.RLock()  # a result may come while another side of the last one is drawn
+        self._actions_on_head: dict[str, Any] = {}  # calls of the actions on single heads, by trait
+        sizes = (1 << 20, 1 << 20) if known is None else (known.n_layers, known.n_heads)
         super().__init__(
-            model,
-            pair=None if one else shown,
-            prompt=shown if one else None,
+            **split_subject(prompt),
             kind=kind,
             scale=scale,
             sort=sort,
             shown_layers=None if shown_layers is None else list(shown_layers),
             marks=[marks] if isinstance(marks, str) else list(marks),
-            opened=[list(head) for head in as_heads(opened, model.n_layers, model.n_heads)],
+            opened=[list(head) for head in as_heads(opened, *sizes)],
             layer_zero=layer_zero,
         )
-        self.side = side or ("prompt" if one else "clean")
-        self.info = self._menus()
-        self._ready = True
-        self._follow(prompt)
-        self.run()
-        self._measure_for(sort)
+        self.side = side or self.side
+        if known is None:
+            self._show_given(result)
+            return
+        self.info = self._menus(known)
+        self._asker = Asker(self, known)
+        if isinstance(prompt, PromptPairEditor):
+            follow(self, prompt)
+        self._asker.refresh()
 
-    def _menus(self) -> dict[str, Any]:
-        model, pair = self.model, self.pair
-        answers = "Patching is measured by the answers: give the pair a clean and a corrupt answer."
-        both = pair is not None and pair.answers("clean") and pair.answers("corrupt")
+    def _show_given(self, result: Any) -> None:
+        subject = result.params.get("pair") or result.params.get("prompt") or ""
+        for name, value in split_subject(PromptPair(**subject) if isinstance(subject, dict) else subject).items():
+            if name != "side" or value not in SIDES[self.pair is not None] or self.side == "prompt":
+                setattr(self, name, value)
+        self.kind = result.kind
+        self.info = self._menus(None)
+        self._show(result)
+        self.status = "done"
+
+    def _menus(self, model: LanguageModel | None) -> dict[str, Any]:
+        named = {"scales": SCALES, "marks": MARKS}
+        menus: dict[str, Any] = {
+            menu: [{"name": name, "label": label, "help": help} for name, label, help in choices]
+            for menu, choices in named.items()
+        }
+        if model is None:
+            return {"model": None, "kinds": [], "actions": None, **menus}
+        no_scores = {"scores": NO_SCORES} if "pattern" in model.dead_hooks else {}
+        both = self.pair is not None and self.pair.answers("clean") and self.pair.answers("corrupt")
+        patches = {"z": "what the head writes", "pattern": "where the head looks"}
         return {
             "model": model.describe(),
             "kinds": [
-                {
-                    "name": kind,
-                    "label": kind.replace("_", " "),
-                    "help": f"{QUANTITIES[kind][0]}: {help}",
-                    "reason": NO_SCORES if kind == "scores" and "pattern" in model.dead_hooks else None,
-                }
-                for kind, help in KINDS.items()
+                {"name": name, "label": label, "help": help, "reason": no_scores.get(name)}
+                for name, (label, help) in KINDS.items()
             ],
-            "scales": [{"name": name, "label": label, "help": help} for name, label, help in SCALES],
-            "marks": [{"name": name, "label": label, "help": help} for name, label, help in MARKS],
             "actions": {
                 "patch": [
-                    {"name": "z", "label": "z", "help": "what the head writes", "reason": model.why_not("z")},
-                    {
-                        "name": "pattern",
-                        "label": "pattern",
-                        "help": "where the head looks",
-                        "reason": model.why_not("pattern"),
-                    },
+                    {"name": name, "label": name, "help": help, "reason": model.why_not(name)}
+                    for name, help in patches.items()
                 ],
-                "patch_reason": NEEDS_PAIR if pair is None else None if both else answers,
+                "patch_reason": NEEDS_PAIR if self.pair is None else None if both else NEEDS_ANSWERS,
                 "attribution_reason": None,
                 "circuits_reason": None,
             },
+            **menus,
         }
 
     # What users call
 
-    def run(self) -> None:
-        """Run the prompt again, as the traits describe."""
-        self._look(self._new_id())
-
     def measure(self) -> None:
         """Score all heads on repeated random tokens; `head_scores` has them after `wait()`, and `sort` knows them."""
-        self._measure(self._new_id())
+        self._measure(self._asking().new_id())
+
+    def save(self, path: str | Path) -> Path:
+        """Write the view as one self-contained HTML page that opens offline and still hovers and pins.
+
+        Of a large result the page has all heads as thumbnails, and the numbers of the opened ones.
+
+        Raises:
+            ValueError: there is no result yet.
+        """
+        result = self._shown()
+        title = "Attention of " + " against ".join(f"“{side.text}”" for side in result.sides.values())
+        model = result.provenance.get("model", {})
+        weights = f"weights {model['weights']}" if model.get("weights") else ""
+        caption = " · ".join(filter(None, [str(model.get("name", "")), weights]))
+        return write_page(path, [View("attention_viewer", caption, self)], title)
+
+    def page_state(self) -> dict[str, Any]:
+        with self._showing:  # what live views get while a result comes is not for a page
+            self._saving = True
+            try:
+                return super().page_state()
+            finally:
+                self._saving = False
+
+    def to_circuitsvis(self, heads: Any = None) -> Any:
+        """What is shown, as CircuitsVis shows it: the object that its `attention_heads` returns.
+
+        It is rendered from CircuitsVis's own script, which comes with the package: nothing is loaded from the network.
+        Its numbers are text in the page: 144 heads at 200 tokens are 117 MB. It knows no masked entries but those after
+        the diagonal: others become zeros, and a warning says so.
+
+        Args:
+            heads: (layer, head) of each head to hand over; None is all that are shown.
+
+        Raises:
+            ValueError: there is no result yet, a head that it does not have, or more numbers than a page can hold.
+        """
+        from .circuitsvis.handover import hand_over
+
+        self._shown()
+        assert self._frame is not None
+        return hand_over(self._frame, self.side, self.shown_layers, heads)
+
+    def _shown(self) -> AttentionPatterns:
+        if self.result is None:
+            raise ValueError("There is no result yet. Call .wait() first.")
+        return self.result
+
+    # What should be shown
+
+    def wants(self) -> dict[str, Want]:
+        call = attention_patterns.call(
+            self.model, self.subject, self.kind, layers=self._layers, heads=self._heads, last=self._last
+        )
+        wants = {"result": Want(call, self._take, self._end, keep=True)}
+        if self.sort.startswith("random:") or self.head_scores is not None or "scores" in self._actions_on_head:
+            wants["scores"] = Want(head_scores.call(self.model), self._take_scores, priority=2)
+        for name, (call, show) in self._actions_on_head.items():
+            if name != "scores":
+                wants[name] = Want(call, show, priority=2)
+        return wants
+
+    def _take(self, id: str, step: Step[AttentionPatterns]) -> None:
+        if step.result is None:
+            return
+        step.result.id = id
+        self._put_away_actions()
+        self._show(step.result)
+        self.code = attention_patterns.code(step.result.params, self._asking().model.code)
+
+    def _end(self) -> None:
+        """After a failure the menu says again what is shown."""
+        if self.status in ("error", "cancelled") and self.result is not None and self.kind != self.result.kind:
+            with self._asking().defer():
+                self.kind = self.result.kind
+
+    def _show(self, result: AttentionPatterns) -> None:
+        """Show a result, and put away what was pinned, opened or chosen and is not in it."""
+        known = {(layer, head) for layer in result.layers for head in result.heads}
+        frame = Frame(result, self._look)
+        with self._showing, self.hold_sync():
+            self._frame = frame
+            self.selection = None
+            self.opened = [head for head in self.opened if tuple(head) in known] or [frame.most_remarkable_head()]
+            if self.shown_layers is not None:
+                self.shown_layers = sorted(set(self.shown_layers) & set(result.layers)) or None
+            if self.side not in frame.sides:
+                self.side = frame.sides[0]
+            self.result = result
+            self._look_again()
+            if self.sort not in self._sorts():
+                self.sort = "layer"
+
+    def _take_scores(self, id: str, step: Step[HeadScores]) -> None:
+        if step.result is None:
+            return
+        self.head_scores = step.result
+        with self._showing:
+            if self._frame is not None:
+                self.scores = self._frame.scores(self.side, step.result)
+                if self.sort not in ("layer", *(score["name"] for score in self.scores)):
+                    self.sort = "layer"  # not of this model
+
+    def _put_away(self) -> None:
+        self._last = self._own_last
+        self.info = self._menus(self.model)
+
+    def _put_away_actions(self) -> None:
+        self._actions_on_head = {}
+        self.head_patch = self.head_attribution = self.head_circuits = None
+        self.patch_result = self.attribution = self.pairs = None
 
     # Traits
 
-    def _known_sides(self) -> list[str]:
-        return ["prompt"] if self.pair is None else ["clean", "corrupt", "difference"]
+    def _result_to_wire(self, result: AttentionPatterns) -> dict[str, Any] | None:
+        frame = self._frame
+        return None if frame is None or frame.result is not result else frame.to_wire(self.opened, self._saving)
 
-    def scores_of(self, result: Attention) -> list[dict[str, Any]]:
-        """Those of the prompt; of random tokens too, once they were measured."""
-        made, table = super().scores_of(result), self.head_scores
-        if table is None:
-            return made
-        where = np.ix_(result.layers, result.heads)
-        for name, part in table.scores.items():
-            spread = table.spread[name][where] if name in table.spread else None
-            made.append(score_to_wire(f"random:{name}", table.about[name], "random", part[where], spread))
-        return made
+    @traitlets.observe("side", "scale")
+    def _on_look(self, change: Any) -> None:
+        circuits: Any = self.head_circuits
+        if change["name"] == "side" and circuits is not None and circuits["tokens"] == "prompt":
+            self.head_circuits = None  # its tokens are those of the side that was shown
+        with self._showing, self.hold_sync():
+            # Of a side that only the coming result has, nothing can be shown yet.
+            if self._frame is None or change["new"] == change["old"] or self.side not in self._frame.sides:
+                return
+            length = self._frame.result.masked_of(self.side).shape[-1]
+            pinned = self.selection or {}
+            if any(pinned.get(end, 0) >= length for end in ("position", "source")):
+                self.selection = None  # the other prompt is shorter
+            self._look_again()
+
+    def _look_again(self) -> None:
+        """Thumbnails and scores of what is shown now."""
+        assert self._frame is not None
+        self.scores = self._frame.scores(self.side, self.head_scores)
+        self.thumbs = self._frame.thumbs(self.side, self.scale)
+
+    @traitlets.observe("kind", "sort")
+    def _on_change(self, change: Any) -> None:
+        if self._asker is not None:
+            self._asker.refresh()
+
+    @traitlets.validate("sort")
+    def _valid_sort(self, proposal: Any) -> str:
+        known = self._sorts()
+        if proposal["value"] not in known:
+            raise traitlets.TraitError(f"Heads are sorted by {', '.join(known)}, not {proposal['value']!r}.")
+        return proposal["value"]
 
     def _sorts(self) -> list[str]:
         """Those on random tokens too, which are measured once they are asked for."""
-        return [*dict.fromkeys([*super()._sorts(), *(f"random:{name}" for name in ABOUT)])]
+        from interp_backend.common.head_measures import MEASURES
 
-    @traitlets.observe("sort")
-    def _on_sort(self, change: Any) -> None:
-        if self._ready:
-            self._measure_for(change["new"])
+        shown = MEASURES if self.result is None else [score["name"] for score in self.scores]
+        random = [] if self._asker is None and self.result is not None else [f"random:{name}" for name in ABOUT]
+        return [*dict.fromkeys(["layer", *shown, *random])]
 
-    def _measure_for(self, sort: str) -> None:
-        if sort.startswith("random:") and self.head_scores is None:
-            self.measure()
+    @traitlets.validate("shown_layers")
+    def _valid_layers(self, proposal: Any) -> list[int] | None:
+        layers, result = proposal["value"], self.result
+        if layers is None:
+            return layers
+        if not layers or (result is not None and not set(layers) <= set(result.layers)):
+            known = "some of the model's" if result is None else f"{result.layers[0]} to {result.layers[-1]}"
+            raise traitlets.TraitError(f"The layers are {known}, or None for all, not {layers!r}.")
+        return sorted(set(layers))
 
-    @traitlets.observe("side")
-    def _on_side(self, change: Any) -> None:
-        shown: Any = self.head_circuits
-        if shown is not None and shown["tokens"] == "prompt":
-            self.head_circuits = None  # its tokens are those of the side that was shown
-
-    @traitlets.observe("pair", "prompt", "kind")
-    def _on_change(self, change: Any) -> None:
-        if not self._ready:
-            return
-        if change["name"] in ("pair", "prompt"):
-            self._other_prompt(change["name"])
-        self._look(self._new_id())
-
-    def _other_prompt(self, changed: str) -> None:
-        """What belonged to the one that was shown goes."""
-        ready, self._ready = self._ready, False
-        try:
-            if changed == "pair" and self.pair is not None:
-                self.prompt = None
-            elif changed == "prompt" and self.prompt is not None:
-                self.pair = None
-            self._last = self._own_last
-            self.info = self._menus()
-        finally:
-            self._ready = ready
+    @traitlets.validate("opened")
+    def _valid_opened(self, proposal: Any) -> list[list[int]]:
+        opened = [list(head) for head in proposal["value"]]
+        if len(opened) > MOST_OPENED or any(len(head) != 2 for head in opened):
+            raise traitlets.TraitError(f"opened is at most {MOST_OPENED} heads, [[layer, head], ...], not {opened!r}.")
+        if self.result is not None:
+            try:
+                for layer, head in opened:
+                    self.result.index_of(layer, head)
+            except ValueError as problem:
+                raise traitlets.TraitError(str(problem)) from None
+        return [head for i, head in enumerate(opened) if head not in opened[:i]]
 
     # Requests
 
-    def _answer(self, request: Request) -> None:
-        params = request.params
-        try:
-            if request.method == "attention":
-                self._choose(request)
-            elif request.method == "show":
-                if self.pair is not None:
-                    raise ValueError("This view shows a pair: change it in its editor, or set .pair.")
-                self._ready, self.prompt = False, params.text
-                self._ready = True
-                self._other_prompt("prompt")
-                self._look(request.id)
-            elif request.method == "head_scores":
-                self._measure(request.id)
-            elif request.method == "patch_head":
-                self._patch(request.id, params.layer, params.head, params.activation)
-            elif request.method == "attribute_head":
-                self._attribute(request.id, params)
-            elif request.method == "head_circuits":
-                self._circuits(request.id, params)
-            else:
-                super()._answer(request)
-        except BadRequest:
-            raise
-        except (ValueError, traitlets.TraitError) as problem:
-            raise BadRequest(str(problem), None, request.id) from None
-
-    def _choose(self, request: Request) -> None:
-        kind, last = request.params.kind, request.params.last
+    @action("attention_patterns", attention_patterns.request)
+    def _on_attention_patterns(self, id: str, kind: str, last: int | None, **_: Any) -> Task | None:
+        """Attention of another kind, or of a prompt's last tokens."""
         self._last = self._last if last is None else last
-        self._ready, self.kind = False, self.kind if kind is None else kind
-        self._ready = True
-        self._look(request.id)
+        with self._asking().defer():
+            self.kind = kind
+        return self._asking().refresh(id)
 
-    # What runs
+    @action("heads")
+    def _on_heads(
+        self,
+        id: str,
+        result: str,
+        side: Annotated[str, Field(max_length=10)],
+        heads: Annotated[list[tuple[int, int]], Field(min_length=1, max_length=MOST_OPENED)],
+    ) -> None:
+        """All numbers of some heads of the shown attention, each [layer, head]."""
+        shown = self.result
+        if shown is None or result != shown.id:
+            raise protocol.BadRequest("This result is no longer shown.", "result", id)
+        places = [shown.index_of(layer, head) for layer, head in heads]
+        values = np.stack([shown.values_for_view(side, [i], [j])[0, 0] for i, j in places])
+        content = {"result": result, "side": side, "heads": [list(head) for head in heads]}
+        self.send(protocol.event(id, "heads", **content, values=encode_array(values)))
 
-    @property
-    def _prompt(self) -> str | PromptPair:
-        return self.pair if self.pair is not None else self.prompt or ""
+    @action("head_scores")
+    def _measure(self, id: str) -> Task | None:
+        """What kind of head each of them is, on repeated random tokens."""
+        self._actions_on_head["scores"] = None
+        return self._asking().refresh(id, again=["scores"], unseen=True, of="scores")
 
-    def _look(self, id: str) -> None:
-        steps = partial(
-            attention_patterns_steps,
-            self.model,
-            self._prompt,
-            cast(Kind, self.kind),
-            layers=self._layers,
-            heads=self._heads,
-            last=self._last,
-        )
-        self.progress = progress(0, 0)
-        self._submit(id, steps, partial(self._on_step, id))
-
-    def _on_step(self, id: str, step: AttentionStep) -> None:
-        self.progress = progress(step.done, step.total, step.seconds_left)
-        if step.result is None:
-            return
-        self.head_patch = self.head_attribution = self.head_circuits = None
-        self.patch_result = self.attribution = self.pairs = None
-        self.show(id, step.result)
-        self.code = attention_code(self.model.code, step.result.params)
-
-    def _on_status(self, job: Job, id: str, on_end: Callable[[], None]) -> None:
-        super()._on_status(job, id, on_end)
-        over = job.status in ("error", "cancelled")
-        if over and self.result is not None and self.kind != self.result.kind:
-            self._ready, self.kind = False, self.result.kind  # of what is still shown
-            self._ready = True
-
-    def _measure(self, id: str) -> None:
-        def show(step: ScoresStep) -> None:
-            self.head_scores = step.result
-            with self._showing:
-                if self.result is not None:
-                    self.scores = self.scores_of(self.result)
-                    if self.sort not in ("layer", *(score["name"] for score in self.scores)):
-                        self.sort = "layer"  # not of this model
-
-        self._submit_aside(id, partial(head_scores_steps, self.model), show, lasting=True)
-
-    def _asked(self, layer: int, head: int) -> tuple[str | PromptPair, int | None]:
+    def _asked_of(self, layer: int, head: int) -> tuple[str | PromptPair, int | None]:
         """The prompt that is shown, whatever runs or failed since, and how many of its last tokens are.
 
         Raises:
@@ -312,12 +423,20 @@ class AttentionViewer(AttentionBoard, FollowsEditor):
         """
         result = self._shown()
         result.index_of(layer, head)
-        pair = result.params["pair"]
-        prompt = result.params["prompt"] if pair is None else PromptPair.model_validate(pair)
-        return prompt, result.params["last"]
+        pair = result.params.get("pair")
+        prompt = result.params.get("prompt") if pair is None else PromptPair.model_validate(pair)
+        return prompt or "", result.params["last"]
 
-    def _patch(self, id: str, layer: int, head: int, activation: str) -> None:
-        pair, last = self._asked(layer, head)
+    def _act(self, id: str, trait: str, call: Any, show: Any) -> Task | None:
+        self._actions_on_head[trait] = call, show
+        return self._asking().refresh(id, again=[trait], unseen=True, of=trait)
+
+    @action("patch_head")
+    def _on_patch_head(
+        self, id: str, layer: Index, head: Index, activation: Literal["z", "pattern"] = "z"
+    ) -> Task | None:
+        """One head of the shown pair patched, at each position and at all of them."""
+        pair, last = self._asked_of(layer, head)
         if isinstance(pair, str):
             raise ValueError(NEEDS_PAIR)
         if last is not None:
@@ -325,45 +444,47 @@ class AttentionViewer(AttentionBoard, FollowsEditor):
                 f"This view shows the last {last} tokens, and patching runs whole prompts. Show a shorter pair to "
                 "patch in it."
             )
-        steps = partial(patch_steps, self.model, pair, layer, head, activation)
 
-        def show(step: PatchStep) -> None:
-            assert step.result is not None and step.whole is not None
-            self.patch_result = step.result
-            self.head_patch = patched_to_wire(layer, head, activation, step.result, step.whole)
+        def show(_: str, step: Step[Any]) -> None:
+            if step.result is not None:
+                self.patch_result, whole = step.result
+                self.head_patch = patched_to_wire(layer, head, activation, self.patch_result, whole)
 
-        self._submit_aside(id, steps, show)
+        return self._act(id, "head_patch", HeadPatch(self.model, pair, layer, head, activation), show)
 
-    def _attribute(self, id: str, params: Any) -> None:
-        layer, head, model = params.layer, params.head, self.model
-        prompt, last = self._asked(layer, head)
+    @action("attribute_head")
+    def _on_attribute_head(
+        self, id: str, layer: Index, head: Index, answer: Word | None = None, wrong_answer: Word | None = None
+    ) -> Task | None:
+        """What one head writes towards an answer."""
+        prompt, last = self._asked_of(layer, head)
 
-        def steps() -> Iterator[Any]:
-            answer: Any = params.answer
-            if answer is None and not (isinstance(prompt, PromptPair) and prompt.answers("clean")):
-                text = prompt if isinstance(prompt, str) else prompt.clean
-                answer = likeliest_next(model, ids_of(model, "prompt", text, last))
-            yield from direct_logit_attribution_steps(
-                model, prompt, answer, params.wrong_answer, unit="head", by_source=True, last=last
-            )
+        def show(_: str, step: Step[Attribution]) -> None:
+            if step.result is not None:
+                self.attribution = step.result
+                self.head_attribution = attributed_to_wire(layer, head, step.result)
 
-        def show(step: Any) -> None:
-            self.attribution = step.result
-            self.head_attribution = attributed_to_wire(layer, head, step.result)
+        return self._act(id, "head_attribution", HeadAttribution(self.model, prompt, answer, wrong_answer, last), show)
 
-        self._submit_aside(id, steps, show)
-
-    def _circuits(self, id: str, params: Any) -> None:
-        _, last = self._asked(params.layer, params.head)
+    @action("head_circuits")
+    def _on_head_circuits(
+        self,
+        id: str,
+        layer: Index,
+        head: Index,
+        circuit: Literal["ov", "qk"] = "ov",
+        tokens: Literal["prompt", "all"] = "prompt",
+    ) -> Task | None:
+        """The pairs of tokens that one head connects."""
+        _, last = self._asked_of(layer, head)
         text = self._shown().sides["clean" if self.side == "difference" else self.side].text
-        text = text if params.tokens == "prompt" else None
-        steps = partial(
-            head_circuits_steps, self.model, params.layer, params.head, params.circuit, prompt=text, last=last
+        call = head_circuits.call(
+            self.model, layer, head, circuit, prompt=text if tokens == "prompt" else None, last=last
         )
 
-        def show(step: PairsStep) -> None:
-            assert step.result is not None
-            self.pairs = step.result
-            self.head_circuits = pairs_to_wire(params.layer, params.head, params.circuit, params.tokens, step.result)
+        def show(_: str, step: Step[HeadPairs]) -> None:
+            if step.result is not None:
+                self.pairs = step.result
+                self.head_circuits = pairs_to_wire(layer, head, circuit, tokens, step.result)
 
-        self._submit_aside(id, steps, show)
+        return self._act(id, "head_circuits", call, show)

@@ -8,37 +8,62 @@ from typing import Any
 
 import numpy as np
 
+from interp_backend.common.top_tokens import likeliest_next
 from interp_backend.language.prompts import PromptPair
-from interp_backend.methods.activation_patching import activation_patching_steps
+from interp_backend.methods.activation_patching import activation_patching
+from interp_backend.methods.direct_logit_attribution import direct_logit_attribution
+from interp_backend.methods.logit_lens import ids_of
 from interp_backend.results.attribution import Attribution
-from interp_backend.results.effect_map import Result, encode_array, finite_or_none
+from interp_backend.results.codec import encode_array, finite_or_none
+from interp_backend.results.effect_map import EffectMap
 from interp_backend.results.head_table import HeadPairs, TokenPair
+from interp_backend.results.step import Step
 
 
 @dataclass(frozen=True)
-class PatchStep:
-    """Some way into it: once it is over, the effects by position, and that of all positions at once."""
+class HeadPatch:
+    """Denoising of one head: at all positions at once, then at each by itself. Its result is both maps."""
 
-    result: Result | None
-    whole: Result | None
-    done: int
-    total: int
-    seconds_left: float | None
+    model: Any
+    pair: PromptPair
+    layer: int
+    head: int
+    activation: str
+
+    def steps(self) -> Iterator[Step[tuple[EffectMap, EffectMap]]]:
+        asked: dict[str, Any] = {"activation": self.activation, "layers": [self.layer], "heads": [self.head]}
+        whole = None
+        for step in activation_patching.steps(self.model, self.pair, axes=("layer", "head"), **asked):
+            whole = step.result
+            yield Step(0, 1, step.seconds_left)
+        for step in activation_patching.steps(self.model, self.pair, axes=("layer", "head", "position"), **asked):
+            by_position = step.result
+            assert by_position is not None and whole is not None
+            both = (by_position, whole) if by_position.complete else None
+            yield Step(step.done, step.total, step.seconds_left, both)
 
 
-def patch_steps(model: Any, pair: PromptPair, layer: int, head: int, activation: str) -> Iterator[PatchStep]:
-    """Denoising of one head: at all positions at once, then at each by itself."""
-    asked = {"activation": activation, "layers": [layer], "heads": [head]}
-    whole = None
-    for step in activation_patching_steps(model, pair, axes=("layer", "head"), **asked):
-        whole = step.result
-        yield PatchStep(None, None, 0, 1, step.seconds_left)
-    for step in activation_patching_steps(model, pair, axes=("layer", "head", "position"), **asked):
-        over = step.result if step.result.complete else None
-        yield PatchStep(over, whole, step.done, step.total, step.seconds_left)
+@dataclass(frozen=True)
+class HeadAttribution:
+    """The attribution to all heads, of the likeliest token where no answer is known."""
+
+    model: Any
+    prompt: str | PromptPair
+    answer: str | None
+    wrong_answer: str | None
+    last: int | None
+
+    def steps(self) -> Iterator[Step[Attribution]]:
+        answer: Any = self.answer
+        if answer is None and not (isinstance(self.prompt, PromptPair) and self.prompt.answers("clean")):
+            text = self.prompt if isinstance(self.prompt, str) else self.prompt.clean
+            answer = likeliest_next(self.model, ids_of(self.model, "prompt", text, self.last))
+        yield from direct_logit_attribution.steps(
+            self.model, self.prompt, answer, self.wrong_answer, unit="head", by_source=True, last=self.last
+        )
 
 
-def patched_to_wire(layer: int, head: int, activation: str, by_position: Result, whole: Result) -> dict[str, Any]:
+def patched_to_wire(layer: int, head: int, activation: str, by_position: EffectMap, whole: EffectMap) -> dict[str, Any]:
     """What patching a head does, by position and at all of them."""
     return {
         "layer": layer,

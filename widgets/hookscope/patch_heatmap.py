@@ -2,91 +2,109 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+import time
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import traitlets
+from pydantic import BaseModel
 
-from interp_backend.common.cells import axes_of, choose_axes, interventions_of, opened
-from interp_backend.common.code import python_code
-from interp_backend.common.sweep import Step
-from interp_backend.language.interventions import Add, Mean, Resample
+from interp_backend.common.cells import choose_axes, interventions_of, opened
+from interp_backend.common.method import METHODS, Call, Method
+from interp_backend.common.subject import subject_of
+from interp_backend.language.interventions import as_asked, as_value
 from interp_backend.language.loading import load_model
 from interp_backend.language.metrics import METRICS, name_of
 from interp_backend.language.pairs import PromptPairs
 from interp_backend.language.prompts import PromptPair
-from interp_backend.methods.activation_patching import activation_patching_steps
-from interp_backend.methods.patch_together import patch_together_steps
-from interp_backend.results.effect_map import Result, finite_or_none
+from interp_backend.methods.activation_patching import activation_patching
+from interp_backend.methods.patch_together import patch_together
+from interp_backend.place import Place
+from interp_backend.results.codec import finite_or_none
+from interp_backend.results.effect_map import EffectMap
+from interp_backend.results.step import Step
 from interp_backend.service import protocol
-from interp_backend.service.protocol import BadRequest, Request
+from interp_backend.service.protocol import Request
+from interp_backend.service.tasks import Task
 
-from ._base import STATIC, progress
-from .following import FollowsEditor
-from .menus import activation_menu, direction_menu, metric_menu, value_menu
+from .asking import Asker, Want, follow
+from .bundles import bundle
+from .menus import SHARED, for_value, menus_of, metric_menu, offered
+from .panel import Panel, action
 from .prompt_pair_editor import PromptPairEditor
 from .report import View, write_page
-from .shown_map import caption_of, fits, pair_of, pair_params, prompts_of, refuse_overlap, title_of, valid_selection
-from .sweep_feed import SweepFeed
-from .traits import PairTrait, ResultTrait, ValueTrait
+from .shown_map import caption_of, is_cell, prompts_of, refuse_overlap, title_of
+from .traits import Argument, PairTrait, ValueTrait, checked
 
-# In this order: which axes fit depends on the activation.
-CHOICES = ("activation", "axes", "metric", "direction", "value", "window", "at")
 WHERE = ("layers", "heads", "positions", "sources", "neurons")
 TOP_K = 10
+SECONDS_BETWEEN_PARTIALS = 0.04  # a view draws no faster, and a slow host chokes on more
+SECONDS_BETWEEN_MEANS = 0.25  # a mean over pairs goes to the view as a whole
 
 
-class PatchHeatmap(FollowsEditor):
+class MapTrait(traitlets.Instance):
+    """An `EffectMap` or None."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(EffectMap, allow_none=True, **options)
+        self.tag(sync=True, to_json=lambda result, widget: result and result.to_wire(draft=widget._draft))
+
+
+class PatchHeatmap(Panel):
     """A map of what each place in the model does to the answer, by activation patching.
 
     It starts its first sweep at once, and another one whenever a choice or the pair changes, from Python or in the
-    view.
+    view. Without a model it shows a result, and asks for nothing.
 
     Args:
         model: what `load_model` gives or takes.
         pair: a PromptPair; a PromptPairEditor whose pair is then followed; or PromptPairs, for their mean.
+        method: the method that gives the map, by name.
         activation, axes, metric, direction, value, at, window: as in `interp_backend.activation_patching`.
         layers, heads, positions, sources, neurons: sweep these alone, where the map has that axis.
         dataset: prompts (or PromptPairs) from which means and samples are taken; those of `pair` if it has several.
         layer_zero: "bottom" or "top".
+        result: an `EffectMap` to show, in place of a model and a pair.
+        options: further arguments of the method.
 
     Attributes:
-        result: the last sweep's `Result`, filling while it runs. Set it to show another one.
-        selection: the pinned cell, such as `{"layer": 2, "position": 5}`, or None. Set it to pin.
+        result: the last sweep's `EffectMap`, filling while it runs. Set it to show another one.
+        selection: the pinned place, such as `{"layer": 2, "position": 5}`, or None. Set it to pin.
         together: what patching several cells in one run did, after `patch_together`.
-        opened: the `Result` of the parts of one cell, after `open_cell`.
+        opened: the `EffectMap` of the parts of one cell, after `open_cell`.
         code: Python code that computes exactly what is shown.
         status, progress, error: how the sweep is doing.
     """
 
-    _esm = STATIC / "patch_heatmap.js"
-    draft = False  # whether the result that is put into its trait is still being filled
+    _esm = bundle("patch_heatmap")
+    _draft = False  # whether the result that is put into its trait is still being filled
 
-    activation = traitlets.Unicode("resid_pre", help="Which activation is patched.").tag(sync=True)
-    axes = traitlets.List(traitlets.Unicode(), help="The axes of the sweep.").tag(sync=True)
+    method = traitlets.Unicode("activation_patching", help="The method that gives the map.").tag(sync=True)
+    activation = Argument(activation_patching, "activation", lambda w, value: w._checked_activation(value))
+    axes = Argument(activation_patching, "axes", lambda w, value: w._checked_axes(value))
     metric = traitlets.Union(
         [traitlets.Unicode(), traitlets.Callable()], help="A metric's name, or a function of logits."
     ).tag(sync=True, to_json=lambda metric, _: name_of(metric))
-    direction = traitlets.Enum(["denoise", "noise"], "denoise", help="Which run is patched into which.").tag(sync=True)
+    direction = Argument(activation_patching, "direction")
     value = ValueTrait(help="What is patched in.")
-    window = traitlets.Int(1, min=1, help="How many neighbouring layers are patched together.").tag(sync=True)
-    at = traitlets.Int(None, allow_none=True, help="Where the metric is read; None is the end.").tag(sync=True)
+    window = Argument(activation_patching, "window")
+    at = Argument(activation_patching, "at")
+    options = traitlets.Dict(help="Further arguments of the method.").tag(sync=True)
     layer_zero = traitlets.Enum(["bottom", "top"], "bottom", help="Where layer 0 is drawn.").tag(sync=True)
-    pair = PairTrait(many=True, help="The two prompts, or many pairs of them.")
-    result = ResultTrait(help="The last sweep.")
+    pair = PairTrait(many=True, allow_none=True, help="The two prompts, or many pairs of them.")
+    result = MapTrait(help="The map that is shown.")
     together = traitlets.Instance(dict, allow_none=True, help="The joint effect of several cells.").tag(sync=True)
-    opened = ResultTrait(help="The parts of one cell.")
+    opened = MapTrait(help="The parts of one cell.")
     code = traitlets.Unicode(help="Python code of what is shown.").tag(sync=True)
 
     def __init__(
         self,
-        model: Any,
-        pair: PromptPair | PromptPairs | PromptPairEditor,
+        model: Any = None,
+        pair: PromptPair | PromptPairs | PromptPairEditor | None = None,
         *,
+        method: str = "activation_patching",
         activation: str = "resid_pre",
         axes: Sequence[str] | None = None,
         metric: str | Callable[..., Any] = "logit_diff",
@@ -101,43 +119,45 @@ class PatchHeatmap(FollowsEditor):
         neurons: Sequence[int] | None = None,
         dataset: Sequence[str] | PromptPairs | None = None,
         layer_zero: str = "bottom",
+        result: EffectMap | None = None,
+        **options: Any,
     ) -> None:
-        editor = pair if isinstance(pair, PromptPairEditor) else None
-        model = load_model(model)
+        if (model is None) != (pair is None) or (model is None) == (result is None):
+            raise ValueError("Give a model and a pair to patch, or a result=... to show.")
+        self._model = None if model is None else load_model(model)
         self._own_metric = metric if callable(metric) else None
         self._where = {name: some for name, some in zip(WHERE, (layers, heads, positions, sources, neurons))}
         self._dataset = prompts_of(dataset if dataset is not None else pair)
-        self._settling = threading.local()  # by thread: changes of traits start no sweep until all are in place
-        self._settling.on = True
-        self._swept: dict[str, Any] = {}  # choices of the shown sweep
-        self._swept_own = self._own_metric
-        self.sweep_id = ""
+        self._sweep: EffectMap | None = None  # the one that fills, with all its metrics
+        self._shown_by_us: EffectMap | None = None
+        self._unsent: list[int] = []
+        self._last_sent = 0.0
+        self._joint: list[Place] | None = None  # cells that are patched together
+        self._parts_of: Place | None = None  # the cell that is opened
         super().__init__(
-            model,
-            pair=editor.pair if editor else pair,
+            pair=pair.pair if isinstance(pair, PromptPairEditor) else pair,
+            method=method,
             activation=activation,
-            axes=list(choose_axes(model, activation, axes)),
             metric=metric,
             direction=direction,
             value=value,
             window=window,
             at=at,
             layer_zero=layer_zero,
-            info={
-                "model": model.describe(),
-                "activations": activation_menu(model),
-                "metrics": metric_menu(self._own_metric),
-                "directions": direction_menu("other"),
-                "values": value_menu(bool(self._dataset)),
-            },
+            options=self._checked_options(method, options),
         )
-        self._settling.on = False
-        self._follow(pair)
-        self.run()
+        self.axes = list(choose_axes(self._model, activation, axes))
+        self._offer()
+        if result is not None:
+            self.result = result
+            return
+        assert self._model is not None
+        self._asker = Asker(self, self._model)
+        if isinstance(pair, PromptPairEditor):
+            follow(self, pair)
+        self._asker.refresh()
 
-    def run(self) -> None:
-        """Start the sweep that the traits describe, in place of one that is running."""
-        self._sweep(self._new_id(), again=True)
+    # What users call
 
     def patch_together(self, cells: Sequence[dict[str, int]]) -> None:
         """Patch several cells of the map in one run, and each alone; `together` has what came of it after `wait()`.
@@ -145,7 +165,7 @@ class PatchHeatmap(FollowsEditor):
         Raises:
             ValueError: there is no result yet, or no such cell.
         """
-        self._patch_together(self._new_id(), list(cells))
+        self._patch_together(self._asking().new_id(), [self._place(cell) for cell in cells])
 
     def open_cell(self, cell: dict[str, int]) -> None:
         """Patch the parts of one cell, each alone (a head's positions, a layer's neurons); `opened` has the result.
@@ -153,7 +173,7 @@ class PatchHeatmap(FollowsEditor):
         Raises:
             ValueError: there is no result yet, no such cell, or one without parts.
         """
-        self._open_cell(self._new_id(), cell)
+        self._open(self._asking().new_id(), self._place(cell))
 
     def save(self, path: str | Path) -> Path:
         """Write the map as one self-contained HTML page that opens offline and still hovers and pins.
@@ -163,20 +183,227 @@ class PatchHeatmap(FollowsEditor):
         """
         return write_page(path, [View("patch_heatmap", caption_of(self._shown()), self)], title_of(self._shown()))
 
-    def _shown(self) -> Result:
+    def _shown(self) -> EffectMap:
         if self.result is None:
             raise ValueError("There is no sweep yet. Call .wait() first.")
         return self.result
 
-    # Traits and requests
+    # What should be shown
 
-    @traitlets.validate("activation")
-    def _valid_activation(self, proposal: Any) -> str:
-        return _checked(lambda: choose_axes(self.model, proposal["value"], None) and proposal["value"])
+    def wants(self) -> dict[str, Want]:
+        """The calls that give what the traits describe."""
+        assert self._asker is not None
+        wants = {"result": Want(self._call(), self._take, self._end, keep=True)}
+        shown = self.result
+        if shown is not None and self._joint is not None:
+            parts = [interventions_of(shown, cell, self._asker.model.n_layers) for cell in self._joint]
+            call = patch_together.call(
+                self._asker.model, subject_of(shown.params), parts, **self._as_shown(shown), metric=self.metric
+            )
+            wants["together"] = Want(call, partial(self._show_together, self._joint), priority=2)
+        if shown is not None and self._parts_of is not None:
+            call = activation_patching.call(
+                self._asker.model,
+                subject_of(shown.params),
+                **opened(shown, self._parts_of),
+                **self._as_shown(shown),
+                metric=self._metrics(),
+                value=shown.params.get("value", "other"),
+            )
+            wants["opened"] = Want(_Measured(call), self._show_opened, priority=2)
+        return wants
 
-    @traitlets.validate("axes")
-    def _valid_axes(self, proposal: Any) -> list[str]:
-        return _checked(lambda: list(choose_axes(self.model, self.activation, proposal["value"])))
+    @staticmethod
+    def _as_shown(result: EffectMap) -> dict[str, Any]:
+        return {"direction": result.params["direction"], "at": result.params.get("at")}
+
+    def _call(self) -> _Measured:
+        chosen = {name: getattr(self, name) for name in SHARED if name not in ("axes", "metric")}
+        axes = self._fitting_axes()
+        chosen.update(axes=axes, metric=self._metrics(), top_k=TOP_K, **self.options)
+        chosen.update({name: some for name, some in self._where.items() if name[:-1] in axes and some is not None})
+        if self.activation == "embed":
+            chosen["window"] = 1  # the embedding is no layer
+        method = self._method()
+        known = {name: value for name, value in chosen.items() if name in method.options}
+        return _Measured(method.call(self._model, self.pair, **known))
+
+    def _method(self) -> Method[..., Any]:
+        return METHODS[self.method]
+
+    def _fitting_axes(self) -> list[str]:
+        """The chosen axes, or the activation's own where the choice is another activation's."""
+        try:
+            return list(choose_axes(self._model, self.activation, self.axes))
+        except ValueError:
+            return list(choose_axes(self._model, self.activation, None))
+
+    def _metrics(self) -> list[Any]:
+        """The chosen metric, and all others that the pair has answers for: they cost no run."""
+        pairs = list(self.pair) if isinstance(self.pair, PromptPairs) else [self.pair]
+        answered = {f"{side}_answer" for side in ("clean", "corrupt") if all(pair.answers(side) for pair in pairs)}
+        others = [name for name, metric in METRICS.items() if answered.issuperset(metric.needs)]
+        return [self.metric, *(name for name in others if name != name_of(self.metric))]
+
+    # What comes
+
+    def _take(self, id: str, step: Step[EffectMap]) -> None:
+        """A step of the sweep: the first has the frame of the map and the cells that need no run."""
+        result = step.result
+        assert result is not None
+        result.id = id
+        first = self._sweep is not result
+        if first:
+            self._sweep, self._unsent, self._last_sent = result, [], 0.0
+            self._show(draft=True)
+        elif result.pairs is None:
+            self._unsent += step.cells
+        now = time.perf_counter()
+        pause = SECONDS_BETWEEN_PARTIALS if result.pairs is None else SECONDS_BETWEEN_MEANS
+        if first or (now - self._last_sent < pause and step.done != step.total):
+            return
+        self._last_sent = now
+        if self._unsent:
+            self.send(protocol.partial(id, self._shown(), self._unsent))
+            self._unsent = []
+        elif result.pairs is not None and step.cells and step.done < step.total:
+            self._show(draft=True)
+
+    def _end(self) -> None:
+        if self._sweep is not None:
+            self._show()
+
+    def _show(self, draft: bool = False) -> None:
+        """Show the sweep by the chosen metric; as a draft, while it fills, without what takes long to derive."""
+        sweep, name = self._sweep, name_of(self.metric)
+        if sweep is None:
+            return
+        # Another object, so that the view gets all of it.
+        shown = sweep.by_metric(name) if name in sweep.measures else sweep.model_copy()
+        self._shown_by_us, self._draft = shown, draft
+        try:
+            self.result = shown
+            self._unpin_what_is_gone()
+        finally:
+            self._draft = False
+        self.code = self._code(shown)
+
+    def _code(self, result: EffectMap) -> str:
+        method = METHODS.get(result.method)
+        return "" if method is None else method.code(result.params, self._model and self._model.code)
+
+    def _show_together(self, cells: list[Place], id: str, step: Step[EffectMap]) -> None:
+        result = step.result
+        if result is None or step.done < step.total:
+            return
+        effects = [finite_or_none(effect) for effect in result.normalized]
+        known = [effect for effect in effects[1:] if effect is not None]
+        self.together = {
+            "cells": [cell.to_json() for cell in cells],
+            "metric": result.params["metric"],
+            "value": finite_or_none(result.values[0]),
+            "normalized": effects[0],
+            "singles": effects[1:],
+            "sum": sum(known) if len(known) == len(cells) else None,
+        }
+
+    def _show_opened(self, id: str, step: Step[EffectMap]) -> None:
+        if step.result is not None and step.result.complete:
+            name = name_of(self.metric)
+            self.opened = step.result.by_metric(name) if name in step.result.measures else step.result
+
+    # Changes
+
+    @traitlets.observe(
+        "pair", "method", "activation", "axes", "metric", "direction", "value", "window", "at", "options"
+    )
+    def _on_change(self, change: Any) -> None:
+        if change["name"] == "pair" and self.at is not None:
+            self.at = None  # a position of other prompts
+        if change["name"] == "activation":
+            self.axes = self._fitting_axes()
+        if change["name"] == "metric" and callable(self.metric):
+            self._own_metric = self.metric
+        if self._asker is not None:
+            self._ask()
+
+    def _ask(self, id: str | None = None) -> Task | None:
+        """Ask for what the traits describe now, and show at once what is there already."""
+        assert self._asker is not None
+        before = self._sweep
+        task = self._asker.refresh(id)
+        call = self.asked and self.asked["id"]
+        if before is not None and before is self._sweep and call == before.id and self.result is not None:
+            if self.result.params.get("metric") != name_of(self.metric):
+                self._show(draft=not before.complete)
+                self.together, self._joint = None, None  # in units of the other metric
+                if self.opened is not None and name_of(self.metric) in self.opened.measures:
+                    self.opened = self.opened.by_metric(name_of(self.metric))
+        elif self.asked is not None and (self.result is None or self.asked["id"] != self.result.id):
+            self._put_away()
+        self._offer()
+        return task
+
+    def _put_away(self) -> None:
+        """What belonged to the map that was shown."""
+        self._joint = self._parts_of = None
+        self.together = self.opened = None
+
+    def _offer(self) -> None:
+        menus = menus_of(self._method(), self._model, self._own_metric, bool(self._dataset))
+        menus["directions"] = for_value(menus["directions"], self.value.kind)
+        if self.info != menus:
+            self.info = menus
+
+    @traitlets.observe("result")
+    def _on_result(self, change: Any) -> None:
+        """A result that a user puts here is shown with its own choices, and stops the sweep that would replace it."""
+        result = change["new"]
+        if result is None or result is self._shown_by_us:
+            return
+        self._sweep = result
+        params = result.params
+        adopt = self._asker
+        self._asker = None  # what is set now describes the result, and asks for nothing
+        try:
+            self._put_away()
+            self.selection = None
+            for name in ("method", *SHARED):
+                wanted = result.method if name == "method" else params.get(name)
+                if wanted is not None or name in ("at", "axes"):
+                    setattr(self, name, wanted)
+            self.pair = subject_of(params) or _pair_of(result)
+            self.info = {**dict(self.info), "metrics": metric_menu(self.metric)}
+        finally:
+            self._asker = adopt
+        self.error = None
+        self.code = self._code(result)
+        if adopt is not None:
+            adopt.adopt(Want(self._call(), self._take, self._end, keep=True), result.id)
+        else:
+            self.status = "done"
+
+    @traitlets.validate("result")
+    def _valid_result(self, proposal: Any) -> EffectMap | None:
+        result = proposal["value"]
+        if result is None or result is self._shown_by_us:
+            return result
+        method = METHODS.get(result.method)
+        if method is None or method.result_type is not EffectMap:
+            raise traitlets.TraitError(f"This result is of {result.method or 'no method'}, which gives no effect map.")
+        if result.params.get("direction") not in ("denoise", "noise") or "metric" not in result.params:
+            raise traitlets.TraitError("This result does not say which direction and which metric it is of.")
+        checked(lambda: choose_axes(self._model, result.params.get("activation"), result.axes))
+        checked(lambda: self._code(result))
+        result.params.update(axes=list(result.axes))
+        return result
+
+    @traitlets.validate("method")
+    def _valid_method(self, proposal: Any) -> str:
+        if proposal["value"] not in offered():
+            known = ", ".join(offered())
+            raise traitlets.TraitError(f"There is no method {proposal['value']!r} for a heatmap. Known: {known}.")
+        return proposal["value"]
 
     @traitlets.validate("metric")
     def _valid_metric(self, proposal: Any) -> Any:
@@ -189,234 +416,121 @@ class PatchHeatmap(FollowsEditor):
             raise traitlets.TraitError(f"There is no metric {metric!r}. Choose one of {', '.join(METRICS)}.")
         return metric
 
-    @traitlets.validate("selection")
-    def _valid_selection(self, proposal: Any) -> dict[str, int] | None:
-        return valid_selection(proposal["value"], self.result)
+    def _checked_activation(self, activation: str) -> str:
+        if self._model is not None:
+            choose_axes(self._model, activation, None)
+        return activation
 
-    @traitlets.validate("result")
-    def _valid_result(self, proposal: Any) -> Result | None:
-        result = proposal["value"]
-        if result is not None and not self._is_settling():
-            _checked(lambda: choose_axes(self.model, result.params.get("activation"), result.axes))
-            if result.params.get("direction") not in ("denoise", "noise") or "metric" not in result.params:
-                raise traitlets.TraitError("This result does not say which direction and which metric it is of.")
-            _checked(lambda: python_code(self.model.code, {**result.params, "axes": list(result.axes)}))
-            result.params.update(axes=list(result.axes))
-        return result
+    def _checked_axes(self, axes: Any) -> Any:
+        return None if axes is None else list(choose_axes(self._model, self.activation, axes))
 
-    @traitlets.observe("pair", "activation", "axes", "metric", "direction", "value", "window", "at")
-    def _on_change(self, change: Any) -> None:
-        if self._is_settling():
-            return
-        with self._settled():
-            if change["name"] == "activation":
-                self.axes = list(axes_of(self.activation)[0])
-                self.window = 1 if self.activation == "embed" else self.window
-            if change["name"] == "pair":
-                self.at = None  # a position of other prompts
-            if change["name"] == "metric" and callable(self.metric):
-                self._own_metric = self.metric
-                self.info = {**dict(self.info), "metrics": metric_menu(self._own_metric)}
-        self._sweep(self._new_id())
+    def _checked_options(self, method: str, options: dict[str, Any]) -> dict[str, Any]:
+        known = METHODS[method].options if method in METHODS else {}
+        for name in options:
+            if name not in known or name in SHARED:
+                raise TypeError(f"{method} has no argument {name!r}.")
+        return options
 
-    @traitlets.observe("result")
-    def _on_result(self, change: Any) -> None:
-        """A result that a user puts here is shown with its own choices, and stops the sweep that would replace it."""
-        if self._is_settling() or change["new"] is None:
-            return
-        self.cancel()
-        self._current = object()
-        params = change["new"].params
-        with self._settled():
-            for name in CHOICES:
-                if name in params:
-                    setattr(self, name, params[name])
-            self.pair = pair_of(change["new"])
-            self.info = {**dict(self.info), "metrics": metric_menu(self.metric)}
-        self._swept = self._choices()
-        self._put_away()
-        self.selection = None
-        self.error = None
-        self.code = python_code(self.model.code, {**params, **pair_params(self.pair)})
-        self.status = self._shown_status = "done"
+    @property
+    def _parts(self) -> Sequence[str]:  # pyright: ignore[reportIncompatibleVariableOverride]
+        return () if self.result is None else self.result.axes
 
-    @contextmanager
-    def _settled(self) -> Iterator[None]:
-        before, self._settling.on = self._is_settling(), True
-        try:
-            yield
-        finally:
-            self._settling.on = before
+    # Requests
 
-    def _is_settling(self) -> bool:
-        return getattr(self._settling, "on", False)
+    def _methods(self) -> dict[str, type[BaseModel]]:
+        methods = {} if self._asker is None else {name: method.request for name, method in offered().items()}
+        return {**super()._methods(), **methods}
 
-    def _answer(self, request: Request) -> None:
-        try:
-            if request.method == "activation_patching":
-                self._choose(request)
-            elif request.method == "patch_together":
-                self._patch_together(request.id, request.params.cells)
-            elif request.method == "open":
-                self._open_cell(request.id, request.params.cell)
-            elif request.method == "close_opened":
-                self._cancel_aside()
-                self.opened = None
-                self.send(protocol.event(request.id, "result"))
-            else:
-                super()._answer(request)
-        except (ValueError, traitlets.TraitError) as problem:
-            raise BadRequest(str(problem), getattr(problem, "field", None), request.id) from None
+    def _answer(self, request: Request) -> Task | None:
+        if request.method not in offered():
+            return super()._answer(request)
+        params = request.params
+        chosen = {name: getattr(params, name) for name in SHARED if name in type(params).model_fields}
+        if "value" in chosen:
+            kept = {"prompts": getattr(self.value, "prompts", None) or self._dataset}
+            kept["vector"] = getattr(self.value, "vector", None) or ()
+            chosen["value"] = "other" if chosen["value"] == "other" else as_asked(chosen["value"], kept)
+        fields = [name for name in type(params).model_fields if name not in (*SHARED, *WHERE, "top_k")]
+        chosen["options"] = {name: getattr(params, name) for name in fields if name in params.model_fields_set}
+        return self._choose(request.id, {"method": request.method, **chosen})
 
-    def _choose(self, request: Request) -> None:
-        wanted = request.params.model_dump()
-        wanted["value"] = self._value_of(request.params.value)
-        before = {name: getattr(self, name) for name in CHOICES}
-        if wanted["activation"] == "embed":
-            wanted["window"] = 1  # it is no layer; the view's field for it is hidden then
-        with self._settled():
-            for name in CHOICES:
+    def _choose(self, id: str, chosen: dict[str, Any]) -> Task | None:
+        """Set several traits: all of them, or none if one is refused."""
+        before = {name: getattr(self, name) for name in chosen}
+        with self._asking().defer():
+            for name, value in chosen.items():
                 try:
-                    setattr(self, name, list(wanted[name]) if name == "axes" else wanted[name])
+                    setattr(self, name, value)
                 except traitlets.TraitError as problem:
-                    for kept, value in before.items():  # all of a choice or none of it
-                        setattr(self, kept, value)
-                    raise BadRequest(str(problem), name, request.id) from None
-        self._sweep(request.id)
+                    for kept, old in before.items():
+                        setattr(self, kept, old)
+                    raise protocol.BadRequest(str(problem), name, id) from None
+        return self._ask(id)
 
-    def _value_of(self, value: Any) -> Any:
-        """What a view asks to patch in: it knows that there is a data set, and not its prompts."""
-        if isinstance(value, protocol.AddVector):
-            if not isinstance(self.value, Add) or self.value.vector is None:
-                raise ValueError("There is no vector to add. Give one: PatchHeatmap(..., value=Add(vector=[...])).")
-            return self.value.model_copy(update={"factor": value.factor})
-        if not isinstance(value, protocol.FromMean | protocol.FromSamples):
-            return value
-        prompts = getattr(self.value, "prompts", None) or self._dataset
-        if not prompts:
-            raise ValueError("There is no data set to take it from. Give one: PatchHeatmap(..., dataset=[...]).")
-        if value.kind == "mean":
-            return Mean(prompts=prompts, by_position=value.by_position)
-        return Resample(prompts=prompts, draws=value.draws, seed=value.seed)
+    def _place(self, cell: Any) -> Place:
+        place = Place.model_validate(cell) if isinstance(cell, dict) else cell
+        if not is_cell(self._shown(), place):
+            raise ValueError(f"There is no cell {place.to_json()} in this map.")
+        return place
 
-    # The sweep
+    @action("patch_together")
+    def _on_patch_together(self, id: str, cells: list[Place]) -> Task | None:
+        """Some cells of the shown map, patched in one run."""
+        return self._patch_together(id, [self._place(cell) for cell in cells])
 
-    def _choices(self) -> dict[str, Any]:
-        return {name: getattr(self, name) for name in ("pair", *CHOICES) if name != "metric"}
+    def _patch_together(self, id: str, cells: list[Place]) -> Task | None:
+        shown, asker = self._shown(), self._asking()
+        if not 2 <= len(cells) <= 500:
+            raise ValueError("Pick 2 to 500 cells to patch together.")
+        refuse_overlap([interventions_of(shown, cell, asker.model.n_layers) for cell in cells])
+        self._joint = cells
+        return asker.refresh(id, again=["together"], unseen=True, of="together")
 
-    def _sweep(self, id: str, *, again: bool = False) -> None:
-        name = name_of(self.metric)
-        choices = self._choices()
-        self.info = {**dict(self.info), "directions": direction_menu(self.value.kind)}
-        if not again and self.status == "done" and self._swept == choices and self._has_measured(name):
-            return self._show_metric(id, name)
-        self._swept, self._swept_own = choices, self._own_metric
-        axes = tuple(self.axes)
-        steps = partial(
-            activation_patching_steps,
-            self.model,
-            self.pair,
-            activation=self.activation,
-            direction=self.direction,
-            metric=self._metrics(),
-            axes=axes,
-            value=self.value,
-            window=self.window,
-            at=self.at,
-            top_k=TOP_K,
-            **{name: some for name, some in self._where.items() if name[:-1] in axes and some is not None},
-        )
-        self.progress = progress(0, 0)
-        self._put_away()
-        feed = SweepFeed(self, id)
-        self._submit(id, steps, feed.take, feed.end)
+    @action("open")
+    def _on_open(self, id: str, cell: Place) -> Task | None:
+        """A cell of the shown map, whose parts are to be patched one by one."""
+        return self._open(id, self._place(cell))
 
-    def _has_measured(self, name: str) -> bool:
-        """Whether the shown sweep has this metric; of the user's own the very function, not another of its name."""
-        same = name in METRICS or self._swept_own is self.metric
-        return self.result is not None and name in self.result.measures and same
+    def _open(self, id: str, cell: Place) -> Task | None:
+        opened(self._shown(), cell)  # raises ValueError for a cell without parts
+        self._parts_of = cell
+        return self._asking().refresh(id, again=["opened"], unseen=True, of="opened")
 
-    def _put_away(self) -> None:
-        """What belonged to the map that was shown."""
-        self.together = None
-        self.opened = None
-
-    def _metrics(self) -> list[Any]:
-        """The chosen metric, and all others that the pair has answers for: they cost no run."""
-        pairs = list(self.pair) if isinstance(self.pair, PromptPairs) else [self.pair]
-        answered = {f"{side}_answer" for side in ("clean", "corrupt") if all(pair.answers(side) for pair in pairs)}
-        others = [name for name, metric in METRICS.items() if answered.issuperset(metric.needs)]
-        return [self.metric, *(name for name in others if name != name_of(self.metric))]
-
-    def _show_metric(self, id: str, name: str) -> None:
-        """The sweep that is shown has measured this too."""
-        self.show(self._shown().of(name))
-        self.together = None  # in units of the other metric
-        if self.opened is not None:
-            self.opened = self.opened.of(name)
-        self.send(protocol.event(id, "result"))
-
-    def show(self, result: Result, draft: bool = False) -> None:
-        """Show a result; as a draft, while it fills, without what takes long to derive."""
-        with self._settled():
-            self.draft = draft
-            if self.selection is not None and not fits(self.selection, result):
-                self.selection = None
-            self.result = result
-            self.draft = False
-        self.code = python_code(self.model.code, result.params)
-
-    # Beside the sweep
-
-    def _patch_together(self, id: str, cells: list[dict[str, int]]) -> None:
-        result = self._shown()
-        parts = [interventions_of(result, cell, self.model.n_layers) for cell in cells]
-        refuse_overlap(parts)
-        steps = partial(
-            patch_together_steps,
-            self.model,
-            pair_of(result),
-            parts,
-            direction=result.params["direction"],
-            metric=self.metric,
-            at=result.params.get("at"),
-        )
-
-        def show(step: Step) -> None:
-            effects = [finite_or_none(effect) for effect in step.result.normalized]
-            known = [effect for effect in effects[1:] if effect is not None]
-            self.together = {
-                "cells": cells,
-                "metric": step.result.params["metric"],
-                "value": finite_or_none(step.result.values[0]),
-                "normalized": effects[0],
-                "singles": effects[1:],
-                "sum": sum(known) if len(known) == len(cells) else None,
-            }
-
-        self._submit_aside(id, steps, show)
-
-    def _open_cell(self, id: str, cell: dict[str, int]) -> None:
-        result = self._shown()
-        steps = partial(
-            activation_patching_steps,
-            self.model,
-            pair_of(result),
-            **opened(result, cell),
-            direction=result.params["direction"],
-            metric=self._metrics(),
-            value=result.params.get("value", "other"),
-            at=result.params.get("at"),
-        )
-
-        def show(step: Step) -> None:
-            self.opened = step.result
-
-        self._submit_aside(id, steps, show)
+    @action("close_opened")
+    def _on_close_opened(self, id: str) -> None:
+        """Puts the opened cell away."""
+        self._parts_of = self.opened = None
+        self._asking().refresh()
 
 
-def _checked(check: Callable[[], Any]) -> Any:
-    try:
-        return check()
-    except ValueError as problem:
-        raise traitlets.TraitError(str(problem)) from None
+class _Measured(Call):
+    """A sweep's call. It measures every metric that the pair has answers for, so the order says only which is shown."""
+
+    def __init__(self, call: Call):
+        super().__init__(call.method, call.model, call.arguments)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, _Measured) or (self.method, self.model) != (other.method, other.model):
+            return False
+        mine, theirs = dict(self.arguments), dict(other.arguments)
+        metrics = [set(one.pop("metric", ())) for one in (mine, theirs)]
+        return metrics[0] == metrics[1] and mine == theirs
+
+    __hash__ = Call.__hash__
+
+    def to_json(self) -> dict[str, Any]:
+        """Without what is too large for a view, and what a view knows."""
+        asked = super().to_json()
+        params = {name: part for name, part in asked["params"].items() if name not in ("pair", "pairs", "top_k")}
+        params.update(metric=params["metric"][0], value=as_value(self.arguments["value"]).to_view())
+        return {**asked, "params": params}
+
+
+def _pair_of(result: EffectMap) -> PromptPair:
+    clean, corrupt = result.prompts["clean"], result.prompts["corrupt"]
+    return PromptPair(
+        clean=clean.text,
+        corrupt=corrupt.text,
+        clean_answer=clean.answer or "",
+        corrupt_answer=corrupt.answer or "",
+    )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import traitlets
@@ -12,14 +12,18 @@ from interp_backend.language.metrics import METRICS, name_of
 from interp_backend.language.prompts import PromptPair, tokenize
 from interp_backend.language.tasks import templates
 from interp_backend.methods.read_pair import PairReading, read_pair
-from interp_backend.service.protocol import Request
+from interp_backend.place import Place
+from interp_backend.results.step import Step
+from interp_backend.service.tasks import Task
 
-from ._base import STATIC, HookscopeWidget
+from .asking import Asker, Want
+from .bundles import bundle
+from .panel import Panel, action
 from .traits import PairTrait
 
 
-class PromptPairEditor(HookscopeWidget):
-    """Two prompts and their answers, as text and as tokens, with what the model says to them.
+class PromptPairEditor(Panel):
+    """Two prompts and their answers, as text and as tokens, with the model's predictions for both.
 
     Args:
         model: what `load_model` gives or takes.
@@ -33,7 +37,8 @@ class PromptPairEditor(HookscopeWidget):
         status, progress, error: how the reading is doing.
     """
 
-    _esm = STATIC / "prompt_pair_editor.js"
+    _esm = bundle("prompt_pair_editor")
+    _reading_id = ""
 
     pair = PairTrait(help="The live pair.")
     metric = traitlets.Union(
@@ -41,8 +46,11 @@ class PromptPairEditor(HookscopeWidget):
     ).tag(sync=True, to_json=lambda metric, _: name_of(metric))
     tokens = traitlets.Dict(help="The pair as the tokenizer has it, aligned and checked.").tag(sync=True)
     reading: traitlets.Instance[PairReading | None] = traitlets.Instance(
-        PairReading, allow_none=True, help="What the model says to the pair."
-    ).tag(sync=True, to_json=lambda reading, _: reading and reading.model_dump(mode="json"))
+        PairReading, allow_none=True, help="The model's predictions for the pair."
+    ).tag(
+        sync=True,
+        to_json=lambda reading, editor: reading and {**reading.model_dump(mode="json"), "id": editor._reading_id},
+    )
 
     def __init__(
         self,
@@ -53,9 +61,7 @@ class PromptPairEditor(HookscopeWidget):
     ) -> None:
         model = load_model(model)
         choices = templates(model)
-        self._ready = False  # no reading until all traits are in place
         super().__init__(
-            model,
             pair=pair if pair is not None else choices[0].pairs[0],
             metric=metric,
             info={
@@ -65,47 +71,48 @@ class PromptPairEditor(HookscopeWidget):
                 ],
             },
         )
-        self._ready = True
-        self._read(self._new_id())
+        self._asker = Asker(self, model, main="reading")
+        self._on_change()
+
+    def run(self) -> None:
+        """Read the pair again."""
+        self._asking().refresh(again=["reading"], unseen=True)
 
     @property
     def result(self) -> PairReading | None:
-        """What the model says to the pair; None while it still runs."""
+        """The model's predictions for the pair; None while it still runs."""
         return self.reading
 
-    @traitlets.validate("selection")
-    def _valid_selection(self, proposal: Any) -> dict[str, int] | None:
-        selection = proposal["value"]
+    def wants(self) -> dict[str, Want]:
+        call = read_pair.call(self.model, self.pair, metric=self.metric)
+        return {"reading": Want(call, self._take, priority=0, keep=True)}
+
+    def _take(self, id: str, step: Step[PairReading]) -> None:
+        self._reading_id = id
+        self.reading = step.result
+
+    def _placed(self, place: Place) -> Place:
         length = len(self.tokens["clean"]["ids"]) if self.tokens else 0
-        if selection is None or (set(selection) == {"position"} and selection["position"] in range(length)):
-            return selection
-        raise traitlets.TraitError(f'There is no token {selection}. Give {{"position": 0 to {length - 1}}}.')
+        if place.position is not None and place.position not in range(length):
+            raise ValueError(f"There is no token {place.position}: the clean prompt has {length}.")
+        return place
 
     @traitlets.observe("pair", "metric")
-    def _on_change(self, change: Any) -> None:
-        if self._ready:
-            self._read(self._new_id())
-
-    def _answer(self, request: Request) -> None:
-        if request.method != "edit":
-            return super()._answer(request)
-        self._ready = False  # the reading of this pair answers the request, so it is asked for here
-        try:
-            self.pair = request.params.pair
-        finally:
-            self._ready = True
-        self._read(request.id)
-
-    def _read(self, id: str) -> None:
-        """Tokens at once; what the model says as soon as its worker is free."""
-        tokenized = tokenize(self.model, self.pair)
-        if self.selection is not None and self.selection["position"] >= len(tokenized.ids["clean"]):
+    def _on_change(self, change: Any = None) -> Task | None:
+        """Tokens at once; the model's predictions as soon as its worker is free."""
+        asker = self._asker
+        if asker is None:
+            return None
+        tokenized = tokenize(asker.model, self.pair)
+        pinned = self.selection or {}
+        if pinned.get("position", 0) >= max(1, len(tokenized.ids["clean"])):
             self.selection = None
         self.tokens = tokenized.to_json()
-        self._submit(id, lambda: self._steps(self.pair, self.metric), self._on_step)
+        return asker.refresh()
 
-    def _steps(self, pair: PromptPair, metric: Any) -> Iterator[PairReading]:
-        yield read_pair(self.model, pair, metric=metric)
-
-    def _on_step(self, reading: PairReading) -> None:
-        self.reading = reading
+    @action("edit")
+    def _on_edit(self, id: str, pair: PromptPair) -> Task | None:
+        """Another pair."""
+        with self._asking().defer():
+            self.pair = pair
+        return self._asking().refresh(id)

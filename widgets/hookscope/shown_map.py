@@ -2,39 +2,18 @@
 
 from __future__ import annotations
 
-import operator
 from typing import Any
 
-import traitlets
-
-from interp_backend.common.cells import place_of
 from interp_backend.language.interventions import Add, Intervention, Scale
 from interp_backend.language.pairs import PromptPairs
-from interp_backend.language.prompts import PromptPair
-from interp_backend.results.effect_map import Result
+from interp_backend.place import Place
+from interp_backend.results.effect_map import EffectMap
 
 
-def valid_selection(selection: Any, result: Result | None) -> dict[str, int] | None:
-    """A selection that names a cell of the result, or None. Raises TraitError for any other."""
-    if selection is None:
-        return None
-    if result is None:
-        raise traitlets.TraitError("Nothing can be pinned before there is a result.")
-    if not fits(selection, result):
-        raise traitlets.TraitError(f"There is no cell {selection} in a map of {', '.join(result.axes)}.")
-    return {axis: operator.index(selection[axis]) for axis in result.axes}
-
-
-def fits(selection: dict[str, Any], result: Result) -> bool:
-    whole = all(hasattr(index, "__index__") and not isinstance(index, bool) for index in selection.values())
-    if set(selection) != set(result.axes) or not whole:
-        return False
-    try:
-        for axis in result.axes:
-            place_of(result, axis, operator.index(selection[axis]))
-    except ValueError:
-        return False
-    return True
+def is_cell(result: EffectMap, place: Place) -> bool:
+    """Whether a place names one cell of a map."""
+    found = result.find(place)
+    return found is not None and not any(isinstance(index, slice) for index in found)
 
 
 def refuse_overlap(parts: list[list[Intervention]]) -> None:
@@ -62,34 +41,13 @@ def prompts_of(source: Any) -> tuple[str, ...]:
     return tuple(map(str, source)) if isinstance(source, (list, tuple)) else ()
 
 
-def pair_of(result: Result) -> PromptPair | PromptPairs:
-    """The pair or pairs that a result is of."""
-    if pairs := result.params.get("pairs"):
-        return PromptPairs(pairs)
-    if pair := result.params.get("pair"):
-        return PromptPair.model_validate(pair)
-    clean, corrupt = result.prompts["clean"], result.prompts["corrupt"]
-    return PromptPair(
-        clean=clean.text,
-        corrupt=corrupt.text,
-        clean_answer=clean.answer or "",
-        corrupt_answer=corrupt.answer or "",
-    )
-
-
-def pair_params(pair: PromptPair | PromptPairs) -> dict[str, Any]:
-    if isinstance(pair, PromptPairs):
-        return {"pairs": [one.model_dump(mode="json") for one in pair]}
-    return {"pair": pair.model_dump(mode="json")}
-
-
-def title_of(result: Result) -> str:
+def title_of(result: EffectMap) -> str:
     if result.pairs is not None:
         return f"Mean of {len(result.pairs.labels)} pairs, “{result.pairs.labels[0]}” the first"
     return f"“{result.prompts['clean'].text}” against “{result.prompts['corrupt'].text}”"
 
 
-def caption_of(result: Result) -> str:
+def caption_of(result: EffectMap) -> str:
     """Which model and answers a saved map is about. A result from a file may say less than ours do."""
     model = result.provenance.get("model", {})
     answers = [

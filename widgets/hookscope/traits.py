@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import traitlets
+from pydantic import TypeAdapter, ValidationError
 
-from interp_backend.language.interventions import FromOther, as_value
+from interp_backend.common.method import Method, to_json
+from interp_backend.common.signatures import OneOf, argument_help, marker
+from interp_backend.language.interventions import as_value
 from interp_backend.language.pairs import PromptPairs
 from interp_backend.language.prompts import as_pair
-from interp_backend.results.effect_map import Result
 
 
 class PairTrait(traitlets.Instance):
@@ -23,10 +26,7 @@ class PairTrait(traitlets.Instance):
     def validate(self, obj: Any, value: Any) -> Any:
         if self._many and isinstance(value, PromptPairs):
             return value
-        try:
-            return as_pair(value)
-        except (ValueError, TypeError) as problem:
-            raise traitlets.TraitError(str(problem)) from None
+        return checked(lambda: as_pair(value))
 
 
 def _pair_to_json(pair: Any, _: Any) -> dict[str, Any] | None:
@@ -35,35 +35,49 @@ def _pair_to_json(pair: Any, _: Any) -> dict[str, Any] | None:
     return pair and pair.model_dump(mode="json")
 
 
-class ValueTrait(traitlets.TraitType):
-    """What is patched in: a value of `interventions`. A view gets it without a data set's prompts, which are many."""
+class Argument(traitlets.TraitType):
+    """An argument of a method, checked as its annotation says; its help is the method's own.
 
-    default_value = FromOther()
+    Args:
+        method: whose argument.
+        name: its name.
+        check: what else is checked, with the widget and the value; returns the value.
+    """
 
-    def __init__(self, **options: Any) -> None:
-        super().__init__(**options)
-        self.tag(sync=True, to_json=_value_to_json)
+    def __init__(self, method: Method[..., Any], name: str, check: Callable[[Any, Any], Any] | None = None) -> None:
+        parameter = method.options[name]
+        super().__init__(parameter.default, allow_none=parameter.default is None, help=argument_help(method).get(name))
+        self._one_of = marker(parameter.annotation, OneOf)
+        self._type = None if self._one_of else TypeAdapter(parameter.annotation)
+        self._check = check
+        self.tag(sync=True, to_json=lambda value, _: to_json(value))
 
     def validate(self, obj: Any, value: Any) -> Any:
-        try:
-            return as_value(value)
-        except ValueError as problem:
-            raise traitlets.TraitError(str(problem)) from None
+        if self._one_of is not None:
+            value = checked(lambda: self._one_of.check(value))
+        elif self._type is not None:
+            try:
+                value = self._type.validate_python(value, strict=True)
+            except ValidationError as problem:
+                message = problem.errors(include_url=False)[0]["msg"]
+                raise traitlets.TraitError(f"{self.name}: {message}, not {value!r}.") from None
+        return value if self._check is None else checked(lambda: self._check(obj, value))
 
 
-def _value_to_json(value: Any, _: Any) -> dict[str, Any]:
-    """Without a data set's prompts, which are many, and with a vector only as the news that there is one."""
-    wire = value.model_dump(mode="json", exclude={"prompts", "vector"})
-    return {**wire, "vector": True} if getattr(value, "vector", None) is not None else wire
-
-
-class ResultTrait(traitlets.Instance):
-    """A Result or None. It goes to the view with the id of the sweep that fills it."""
+class ValueTrait(traitlets.TraitType):
+    """What is patched in. A view gets it without what is too large for a view, a data set's prompts for example."""
 
     def __init__(self, **options: Any) -> None:
-        super().__init__(Result, allow_none=True, **options)
-        self.tag(sync=True, to_json=_to_wire)
+        super().__init__(as_value("other"), **options)
+        self.tag(sync=True, to_json=lambda value, _: value.to_view())
+
+    def validate(self, obj: Any, value: Any) -> Any:
+        return checked(lambda: as_value(value))
 
 
-def _to_wire(result: Result | None, widget: Any) -> dict[str, Any] | None:
-    return None if result is None else {**result.to_wire(draft=widget.draft), "sweep": widget.sweep_id}
+def checked(check: Callable[[], Any]) -> Any:
+    """What a check returns; what it raises as a TraitError."""
+    try:
+        return check()
+    except (ValueError, TypeError) as problem:
+        raise traitlets.TraitError(str(problem)) from None

@@ -7,18 +7,66 @@ from typing import Any
 
 import numpy as np
 
-from ..attention_arrays import AttentionArrays
+from interp_backend.methods.given_attention import given_attention
+
+from ..attention_frame import Look
+from ..attention_viewer import AttentionViewer
 from .inputs import color, number, numbers, same_count, texts
 from .rendered import RenderedHTML
 
+MOST_NUMBERS = 1 << 30  # 4 GB of them
 _AXES = ("head", "destination", "source")
 
 
-class AttentionFigure(RenderedHTML, AttentionArrays):
+class AttentionFigure(RenderedHTML, AttentionViewer):
     """Attention patterns that are also HTML."""
 
     bundle = "attention_viewer"
     title = "Attention"
+
+    def __init__(
+        self,
+        attention: np.ndarray,
+        tokens: Sequence[str],
+        *,
+        names: Sequence[str] | None = None,
+        max_value: float | None = None,
+        min_value: float | None = None,
+        positive_color: str | None = None,
+        negative_color: str | None = None,
+        causal: bool = True,
+        axis_labels: bool = True,
+        marks: Sequence[str] = (),
+    ) -> None:
+        """Shows an array.
+
+        Args:
+            attention: [head, destination, source].
+            tokens: the texts of the tokens, as many as destinations and sources.
+            names: what each head is called; by default Head 0, Head 1, ...
+            max_value, min_value: the ends of the colour scale; by default the largest size of a value, and its
+                negative.
+            positive_color, negative_color: CSS colours; by default those of the theme.
+            causal: whether what is above the diagonal is masked.
+            axis_labels: whether the large matrices have the tokens beside them.
+            marks: as in `AttentionViewer`.
+        """
+        attention = np.ascontiguousarray(attention, np.float32)
+        _refuse(attention, tokens, names)
+        called = [f"Head {i}" for i in range(len(attention))] if names is None else [str(name) for name in names]
+        result, least, most = given_attention(attention, list(tokens), called, causal)
+        result.id = "given"
+        high = max_value if max_value is not None and max_value > 0 else max(most, -least) or 1.0
+        low = min_value if min_value is not None and min_value < 0 else -high
+        look = Look(
+            ends=(float(high), float(low)),
+            signed=least < 0,
+            quantity="value",
+            names=called,
+            colors={"positive": positive_color, "negative": negative_color},
+            axis_labels=axis_labels,
+        )
+        super().__init__(result=result, look=look, marks=marks)
 
 
 def attention_heads(
@@ -110,3 +158,26 @@ def _figure(attention: np.ndarray, tokens: Sequence[str], **options: Any) -> Att
     same_count(tokens, attention.shape[1], "rows of attention")
     same_count(tokens, attention.shape[2], "columns of attention")
     return AttentionFigure(attention.astype(np.float32), tokens, **options)
+
+
+def _refuse(attention: np.ndarray, tokens: Sequence[str], names: Sequence[str] | None) -> None:
+    """Raise ValueError for what does not fit together, or is too large."""
+    if attention.ndim != 3 or attention.shape[1] != attention.shape[2]:
+        raise ValueError(
+            f"attention has the shape {attention.shape}; it has to be [head, destination, source], with as many "
+            "destinations as sources."
+        )
+    if not attention.size:
+        raise ValueError(f"attention has the shape {attention.shape}: there is nothing to show.")
+    if len(tokens) != attention.shape[1]:
+        raise ValueError(
+            f"There are {len(tokens)} tokens, and the attention has {attention.shape[1]} destinations and sources. "
+            "Give as many tokens."
+        )
+    if names is not None and len(names) != len(attention):
+        raise ValueError(f"There are {len(names)} names and {len(attention)} heads. Give as many names.")
+    if attention.size > MOST_NUMBERS:
+        raise ValueError(
+            f"{len(attention)} heads at {len(tokens)} tokens are {attention.size * 4 / 2**30:.1f} GB, and at most "
+            f"{MOST_NUMBERS >> 28} GB are shown. Give fewer heads or tokens."
+        )

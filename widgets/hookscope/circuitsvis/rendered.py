@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import html
 
-from .._base import View
+from ..panel import Panel
 from ..report import View as PageView
 from ..report import page
 
@@ -22,7 +22,7 @@ _FRAME = """<iframe class="hookscope-frame" title="{title}" srcdoc="{page}"
 _STYLE = "main#hookscope-views { max-width: none; padding: 0 } p:empty { display: none }"
 
 
-class RenderedHTML(View):
+class RenderedHTML(Panel):
     """A widget that is also HTML, as CircuitsVis's are: self-contained, without the network, without a kernel."""
 
     bundle = ""  # the name under which the page's script knows its view

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import traitlets
+from pydantic import Field
 
 from interp_backend.service import protocol
-from interp_backend.service.protocol import BadRequest, Request
 
-from .._base import STATIC
+from ..bundles import bundle
+from ..panel import action
 from .rendered import RenderedHTML
 
+Index = Annotated[int, Field(ge=0)]
 # Of numbers and of parts: of more, a view asks for the parts that it shows.
 MOST_NUMBERS = 1_000_000
 MOST_PARTS = 20_000
@@ -63,7 +65,7 @@ class TokenValues(RenderedHTML):
         selection: the token that was clicked, such as `{"token": 4}` or `{"sample": 1, "token": 4}`, or None.
     """
 
-    _esm = STATIC / "circuitsvis.js"
+    _esm = bundle("circuitsvis")
     bundle = "circuitsvis"
     set_by_view: ClassVar[frozenset[str]] = frozenset({"selection", "chosen"})
 
@@ -71,7 +73,7 @@ class TokenValues(RenderedHTML):
     chosen = traitlets.Dict(help="What the menus are set to.").tag(sync=True)
 
     def __init__(self, figure: dict[str, Any], parts: Parts | None = None, chosen: dict[str, Any] | None = None):
-        self._parts = parts
+        self._figure_parts = parts
         self.title = str(figure["title"])
         whole = parts.all() if parts is not None and parts.small else None
         super().__init__(figure=figure if parts is None else {**figure, "parts": whole}, chosen=chosen or {})
@@ -81,21 +83,20 @@ class TokenValues(RenderedHTML):
 
     def page_state(self) -> dict[str, Any]:
         state = super().page_state()
-        if self._parts is None or self._parts.small:
+        if self._figure_parts is None or self._figure_parts.small:
             return state
-        return {**state, "figure": {**state["figure"], "parts": self._parts.all()}}  # where no kernel can be asked
+        return {
+            **state,
+            "figure": {**state["figure"], "parts": self._figure_parts.all()},
+        }  # where no kernel can be asked
 
-    def _answer(self, request: Request) -> None:
-        if request.method != "figure_part" or self._parts is None:
-            super()._answer(request)
-            return
-        first, second = request.params.first, request.params.second
-        try:
-            part = self._parts.one(first, second)
-        except ValueError as problem:
-            raise BadRequest(str(problem), None, request.id) from None
-        self.send(protocol.event(request.id, "figure_part", first=first, second=second, part=part))
-        self.send(protocol.event(request.id, "result"))
+    @action("figure_part")
+    def _on_figure_part(self, id: str, first: Index, second: Index) -> None:
+        """A part of a large figure: of one layer and neuron, say."""
+        if self._figure_parts is None:
+            raise ValueError("This figure has no parts: all of it is shown.")
+        part = self._figure_parts.one(first, second)
+        self.send(protocol.event(id, "figure_part", first=first, second=second, part=part))
 
     @traitlets.validate("chosen")
     def _valid_chosen(self, proposal: Any) -> dict[str, Any]:

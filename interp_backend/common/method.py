@@ -1,0 +1,177 @@
+"""A public method: one generator function, from whose signature everything else about it is derived."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Generic, ParamSpec, TypeVar, get_args, get_type_hints
+
+from pydantic import BaseModel
+
+from ..engine.watch import current, watching
+from ..results.step import Step
+from .code import python_code
+from .signatures import AskedAs, Local, OneOf, marker, options_of, request_model
+from .subject import subject_to_json
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+METHODS: dict[str, Method[..., Any]] = {}  # every decorated method, by name
+
+
+class Method(Generic[P, R]):
+    """A function that gives its result when it is called, and streams steps from `.steps`.
+
+    Attributes:
+        name: the function's name; a request and a result name the method so.
+        result_type: the class of its result.
+        subject: the name of its second argument, the prompt or pair that it is run on; "" if it takes none.
+    """
+
+    def __init__(self, function: Callable[P, Iterator[Step[R]]]):
+        functools.update_wrapper(self, function)
+        self.name = function.__name__
+        self._function = function
+        hints = get_type_hints(function)
+        self.result_type: type[R] = get_args(get_args(hints["return"])[0])[0]
+        second = [*inspect.signature(function).parameters][1:2]
+        self.subject = second[0] if second and second[0] in ("pair", "prompt") else ""
+        self.__signature__ = inspect.signature(function).replace(return_annotation=self.result_type)
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        result = None
+        with watching(None, current().cancelled):  # nobody looks on, so passes may be as large as memory allows
+            for step in self.steps(*args, **kwargs):
+                result = step.result
+        assert result is not None, f"{self.name} ended without a result"
+        return result
+
+    def steps(self, *args: P.args, **kwargs: P.kwargs) -> Iterator[Step[R]]:
+        """The same call step by step. The model is locked from the first step until the iterator ends or is closed.
+
+        Whoever stops early keeps the last step's result, whose `provenance["complete"]` is then False.
+
+        Raises:
+            ValueError: an argument that is not one of its choices; and whatever the method itself raises.
+        """
+        bound = inspect.signature(self._function).bind(*args, **kwargs)
+        bound.apply_defaults()
+        self._check_choices(bound.arguments)
+        asked: dict[str, Any] | None = None
+        for step in self._function(*args, **kwargs):
+            result: Any = step.result
+            if hasattr(result, "params"):
+                asked = self.to_params(bound.arguments) if asked is None else asked
+                result.method, result.params = self.name, {**asked, **result.params}
+            yield step
+
+    def _check_choices(self, arguments: Mapping[str, Any]) -> None:
+        for name, parameter in self.options.items():
+            one_of = marker(parameter.annotation, OneOf)
+            if one_of is not None and marker(parameter.annotation, AskedAs) is None:
+                one_of.check(arguments[name])
+
+    # What is derived from the signature
+
+    @cached_property
+    def options(self) -> dict[str, inspect.Parameter]:
+        """The parameters apart from the model and what it is run on, annotations resolved."""
+        return options_of(self._function, "model", self.subject)
+
+    @cached_property
+    def request(self) -> type[BaseModel]:
+        """The pydantic model of a request: every option that can be JSON."""
+        return request_model(self._function, "model", self.subject)
+
+    @cached_property
+    def schema(self) -> dict[str, Any]:
+        """The JSON schema of a request, of which menus are made."""
+        return self.request.model_json_schema()
+
+    @property
+    def label(self) -> str:
+        """What a menu calls the method."""
+        return self.name.replace("_", " ")
+
+    @property
+    def summary(self) -> str:
+        """The first line of the docstring."""
+        return (self.__doc__ or "").strip().split("\n")[0]
+
+    def call(self, model: Any, *args: Any, **kwargs: Any) -> Call:
+        """A call that is not made yet. Two calls are equal if they would give the same result."""
+        bound = inspect.signature(self._function).bind(model, *args, **kwargs)
+        bound.apply_defaults()
+        return Call(self, model, {name: value for name, value in bound.arguments.items() if name != "model"})
+
+    def to_params(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        """A call's arguments as plain JSON values, for a result and for a view; the model is not among them."""
+        params = subject_to_json(self.subject, arguments[self.subject]) if self.subject else {}
+        for name, parameter in self.options.items():
+            if name in arguments and marker(parameter.annotation, Local) is None:
+                asked = marker(parameter.annotation, AskedAs)
+                params[name] = to_json(arguments[name]) if asked is None else asked.to_json(arguments[name])
+        return params
+
+    def code(self, params: Mapping[str, Any], model_code: str | None = None) -> str:
+        """Python code that makes the call again, with the arguments that are not defaults.
+
+        Args:
+            params: those of a result, perhaps from somebody else's file: what is no plain value is refused.
+            model_code: an expression that loads the model; None for an object of the user's own, which the code
+                then calls `model`.
+
+        Raises:
+            ValueError: parameters that this method does not take.
+        """
+        return python_code(self, params, model_code)
+
+
+@dataclass(frozen=True)
+class Call:
+    """A method with its arguments: what a view asks for. It can be compared, listed, printed and run.
+
+    Attributes:
+        arguments: by name, apart from the model; defaults included.
+    """
+
+    method: Method[..., Any]
+    model: Any
+    arguments: dict[str, Any]
+
+    def steps(self) -> Iterator[Step[Any]]:
+        return self.method.steps(self.model, **self.arguments)
+
+    def to_json(self) -> dict[str, Any]:
+        return {"method": self.method.name, "params": self.method.to_params(self.arguments)}
+
+    def __hash__(self) -> int:
+        return hash(self.method.name)
+
+
+def method(function: Callable[P, Iterator[Step[R]]]) -> Method[P, R]:
+    """Decorates a generator function that yields `Step`s, the last one with the result, as a public method."""
+    made = Method(function)
+    METHODS[made.name] = made
+    return made
+
+
+def to_json(value: Any) -> Any:
+    """An argument as plain JSON: objects of the user's own by their names alone."""
+    if isinstance(value, BaseModel):
+        return value.model_dump(mode="json")
+    if isinstance(value, Mapping):
+        return {str(name): to_json(part) for name, part in value.items()}
+    if isinstance(value, (list, tuple, range)):
+        return [to_json(part) for part in value]
+    if value is None or isinstance(value, (bool, str, float)):
+        return value
+    if hasattr(value, "__index__"):
+        return int(value)
+    if hasattr(value, "__float__") and not callable(value):
+        return float(value)
+    return {"own": getattr(value, "__name__", type(value).__name__)}

@@ -1,0 +1,221 @@
+"""Work for a model: one `Task` for each request, and one worker for each model that runs them.
+
+A task goes from queued to running to done, cancelled or error, and never back. The worker asks the task's generator
+for one step after another; the engine looks for a cancel between blocks (`engine/watch.py`), and closing the generator
+releases the model and its hooks.
+"""
+
+from __future__ import annotations
+
+import atexit
+import heapq
+import itertools
+import logging
+import threading
+import weakref
+from collections.abc import Callable, Iterator
+from typing import Any, Literal
+
+from ..engine.watch import Cancelled, watching
+from ..language.model import LanguageModel
+from ..results.step import Step
+
+logger = logging.getLogger(__name__)
+
+Status = Literal["queued", "running", "done", "cancelled", "error"]
+Listener = Callable[["Task", "Step[Any] | None"], None]
+LINGER = 2.0  # seconds that an idle worker keeps its thread
+
+
+class Task:
+    """One request and what became of it.
+
+    Attributes:
+        id: the request's.
+        call: what is asked: whatever has `steps()`, such as a `Call` of a method.
+        priority: tasks with a lower number go first; among equals the newest.
+        status: queued, running, done, cancelled or error.
+        progress: the last step.
+        result: the last step's result.
+        error: the exception that ended the task, if one did.
+    """
+
+    def __init__(self, id: str, call: Any, listener: Listener, priority: int = 1):
+        self.id, self.call, self.priority = id, call, priority
+        self.status: Status = "queued"
+        self.progress: Step[Any] | None = None
+        self.error: BaseException | None = None
+        self.worker: Worker | None = None
+        self._listener: Listener | None = listener
+        self._cancelled = threading.Event()
+        self._ended = threading.Event()
+
+    @property
+    def result(self) -> Any:
+        return None if self.progress is None else self.progress.result
+
+    @property
+    def over(self) -> bool:
+        return self._ended.is_set()
+
+    def cancel(self) -> None:
+        """Asks the task to stop. One that waits is over at once, one that runs after the block that it is in."""
+        self._cancelled.set()
+        if self.worker is not None:
+            self.worker.drop(self)
+
+    def is_cancelled(self) -> bool:
+        return self._cancelled.is_set()
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Waits until the task is over and its listener has been told; False if that takes longer.
+
+        Raises:
+            RuntimeError: called from the worker that has to run the task, in an observer or a metric, for example.
+        """
+        if self.worker is not None and self.worker.is_this_thread() and not self.over:
+            raise RuntimeError(
+                "wait() was called from code that runs as part of this model's work (an observer or a metric), and "
+                "would wait for itself. Call it from a cell, or use the result that the observer was given."
+            )
+        return self._ended.wait(timeout)
+
+    def run(self) -> None:
+        """Runs to the end, on the worker's thread. Whatever the call or the listener raises ends this task alone."""
+        try:
+            self._go("running")
+            self._drain()
+            self._finish("cancelled" if self.is_cancelled() and self.status != "done" else "done")
+        except Cancelled:
+            self._finish("cancelled")
+        except BaseException as problem:
+            self.error = problem
+            self._finish("error")
+
+    def _drain(self) -> None:
+        steps: Iterator[Step[Any]] = self.call.steps()
+        try:
+            while not self.is_cancelled():
+                with watching(cancelled=self.is_cancelled):
+                    step = next(steps, None)
+                if step is None:
+                    self.status = "done"
+                    return
+                self.progress = step
+                self._tell(step)
+        finally:
+            close = getattr(steps, "close", None)
+            if close is not None:
+                close()
+
+    def _go(self, status: Status) -> None:
+        self.status = status
+        self._tell(None)
+
+    def _finish(self, status: Status) -> None:
+        try:
+            self._go(status)
+        except BaseException as problem:
+            self.status, self.error = "error", self.error or problem
+            logger.exception("A listener failed when its task ended.")
+        finally:
+            self._listener = None  # nothing of the view that asked stays alive through its task
+            self._ended.set()
+
+    def _tell(self, step: Step[Any] | None) -> None:
+        if self._listener is not None:
+            self._listener(self, step)
+
+    def finish_unrun(self) -> None:
+        """Ends a task that was cancelled while it waited."""
+        self._finish("cancelled")
+
+    def __lt__(self, other: Task) -> bool:
+        return self.priority < other.priority
+
+
+class Worker:
+    """Runs the tasks of one model, one at a time, on a thread that ends when there is nothing to do."""
+
+    def __init__(self) -> None:
+        self._waiting: list[tuple[int, int, Task]] = []
+        self._order = itertools.count()
+        self._changed = threading.Condition()
+        self._thread: threading.Thread | None = None
+        self._running: Task | None = None
+        self._closed = False
+
+    def submit(self, task: Task) -> Task:
+        """Queues a task."""
+        task.worker = self
+        with self._changed:
+            heapq.heappush(self._waiting, (task.priority, -next(self._order), task))
+            if self._thread is None:
+                self._thread = threading.Thread(target=_work, args=(self,), name="hookscope worker", daemon=True)
+                self._thread.start()
+            self._changed.notify()
+        return task
+
+    def is_this_thread(self) -> bool:
+        return threading.current_thread() is self._thread
+
+    def drop(self, task: Task) -> None:
+        """Ends a task that still waits."""
+        with self._changed:
+            found = [entry for entry in self._waiting if entry[2] is task]
+            if not found:
+                return
+            self._waiting.remove(found[0])
+            heapq.heapify(self._waiting)
+        task.finish_unrun()
+
+    def stop(self) -> None:
+        """Cancels everything, and waits for the pass under way."""
+        with self._changed:
+            self._closed = True
+            tasks = [task for *_, task in self._waiting] + ([self._running] if self._running else [])
+            thread = self._thread
+            self._changed.notify()
+        for task in tasks:
+            task.cancel()
+        if thread is not None and thread is not threading.current_thread():
+            thread.join()
+
+    def next(self) -> Task | None:
+        """The next task; None once there was none for a while, and the thread is given up."""
+        with self._changed:
+            self._running = None
+            if not self._waiting and not self._closed:
+                self._changed.wait(LINGER)
+            if not self._waiting or self._closed:
+                self._thread = None
+                return None
+            self._running = heapq.heappop(self._waiting)[2]
+            return self._running
+
+
+def _work(worker: Worker) -> None:
+    while (task := worker.next()) is not None:
+        task.run()
+        del task  # else the last task and its result live until the next one
+
+
+_workers: weakref.WeakKeyDictionary[LanguageModel, Worker] = weakref.WeakKeyDictionary()
+_lock = threading.Lock()
+
+
+def worker_of(model: LanguageModel) -> Worker:
+    """The one worker of a model."""
+    with _lock:
+        if model not in _workers:
+            _workers[model] = Worker()
+        return _workers[model]
+
+
+@atexit.register
+def _stop_all() -> None:
+    """A thread that is still in torch when the interpreter goes away aborts the process."""
+    with _lock:
+        workers = list(_workers.values())
+    for worker in workers:
+        worker.stop()

@@ -1,0 +1,309 @@
+"""What a panel asks of a model. It is level-triggered: after any change it is asked what should be shown now, and only
+what is not what was last asked becomes a task."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+import time
+import weakref
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import traitlets
+
+from interp_backend.language.model import LanguageModel
+from interp_backend.results.step import Step
+from interp_backend.service import protocol
+from interp_backend.service.tasks import Task, worker_of
+
+from .panel import Panel, progress, sentence
+
+SECONDS_BETWEEN = 0.04  # news of progress: a view draws no faster, and a slow host chokes on more
+KEPT_RESULTS = 8  # finished results of a view that coming back to is instant
+
+
+@dataclass
+class Want:
+    """Something that should be shown, and the call that gives it.
+
+    Attributes:
+        call: compared with the one that was asked last; `steps()` runs it.
+        show: takes each step of the call, with the id of its task; for a result that was kept, its last step.
+        end: is told when the task is over, whatever its end.
+        priority: of the task; see `Task`.
+        keep: keep the result for coming back to it.
+    """
+
+    call: Any
+    show: Callable[[str, Step[Any]], None]
+    end: Callable[[], None] = lambda: None
+    priority: int = 1
+    keep: bool = False
+
+
+@dataclass(eq=False)
+class Once:
+    """Work that is asked for by itself: never equal to other work."""
+
+    steps: Callable[[], Iterator[Step[Any]]]
+
+
+@dataclass(eq=False)
+class _Asked:
+    """What was asked last for one output. `task` is None for a result that was kept."""
+
+    want: Want
+    id: str
+    task: Task | None
+    last: Step[Any] | None = None
+    once: bool = False
+
+    @property
+    def over(self) -> bool:
+        return self.task is None or self.task.over
+
+
+@dataclass(eq=False)
+class Asker:
+    """The tasks of one panel on one model: at most one for each thing that the panel shows.
+
+    Args:
+        panel: whose traits tell what is asked; not kept alive.
+        model: the model.
+        main: the output whose task the panel's `asked` is about.
+    """
+
+    panel: Panel
+    model: LanguageModel
+    main: str = "result"
+    _asked: dict[str, _Asked] = field(default_factory=dict)
+    _kept: list[tuple[Any, str, Step[Any]]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self._panel = weakref.ref(self.panel)
+        del self.panel
+        self._lock = threading.RLock()
+        self._counter = itertools.count(1)
+        self._last_told = 0.0
+        self._deferring = threading.local()  # by thread: changes that belong together are looked at once
+
+    # What a panel calls
+
+    def refresh(
+        self, id: str | None = None, *, again: Iterable[str] = (), unseen: bool = False, of: str = ""
+    ) -> Task | None:
+        """Ask for what should be shown now and is not what was last asked. Returns the new task, if there is one.
+
+        Args:
+            id: of the request that brought the change; by default a new one.
+            again: outputs to ask for although nothing changed.
+            unseen: ask although no page shows the panel.
+            of: the output whose task is returned; by default the main one.
+        """
+        panel = self._panel()
+        if panel is None or panel._closed or getattr(self._deferring, "on", False):
+            return None
+        if not (unseen or panel.on_a_page):
+            return None  # it is asked for once a page shows the panel again
+        try:
+            wants = panel.wants()
+        except (ValueError, traitlets.TraitError) as problem:
+            panel.fail(sentence(problem), getattr(problem, "field", None), id or "")
+            return None
+        with self._lock:
+            dropped = [name for name, asked in self._asked.items() if name not in wants and not asked.once]
+            old = [self._asked.pop(name) for name in dropped]
+            new: list[_Asked] = []
+            for name, want in wants.items():
+                asked = self._asked.get(name)
+                if asked is not None and name not in again and asked.want.call == want.call:
+                    asked.want = want
+                    continue
+                old += [asked] if asked is not None else []
+                new.append(self._ask(name, want, id or self.new_id(), again=name in again))
+        self._start(panel, old, new)
+        asked = self._asked.get(of or self.main)
+        return asked.task if asked is not None and asked in new else None
+
+    def ask_once(self, name: str, id: str, call: Any, show: Callable[[str, Step[Any]], None]) -> Task | None:
+        """Ask for something small, in place of what was asked under the same name."""
+        panel = self._panel()
+        if panel is None or panel._closed:
+            return None
+        with self._lock:
+            old = [self._asked[name]] if name in self._asked else []
+            asked = self._ask(name, Want(call, show, priority=0), id)
+            asked.once = True
+        self._start(panel, old, [asked])
+        return asked.task
+
+    def adopt(self, want: Want, id: str) -> None:
+        """Take a result that is shown already as the answer to what is wanted now."""
+        with self._lock:
+            old = self._asked.get(self.main)
+            self._asked[self.main] = _Asked(want, id, None)
+        if old is not None and old.task is not None:
+            old.task.cancel()
+        panel = self._panel()
+        if panel is not None:
+            panel.asked = {"id": id, **want.call.to_json()}
+            self._settle(panel)
+
+    def new_id(self) -> str:
+        """An id for work that Python itself asks for."""
+        return f"py-{next(self._counter)}"
+
+    def defer(self) -> Deferred:
+        """`with asker.defer():` changes of several traits are looked at once, when it ends."""
+        return Deferred(self)
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait until nothing is asked that is not answered; False if that takes longer than `timeout` seconds."""
+        give_up = None if timeout is None else time.monotonic() + timeout
+        self.refresh(unseen=True)
+        try:
+            while (task := self._unfinished()) is not None:
+                if not task.wait(None if give_up is None else max(0.0, give_up - time.monotonic())):
+                    return False
+        except KeyboardInterrupt:
+            self.cancel()
+            raise
+        return True
+
+    def cancel(self) -> None:
+        """Stop all work that is under way; what has been computed stays."""
+        with self._lock:
+            tasks = [asked.task for asked in self._asked.values() if asked.task is not None]
+        for task in tasks:
+            task.cancel()
+        panel = self._panel()
+        if panel is not None:
+            self._settle(panel)
+
+    def _unfinished(self) -> Task | None:
+        with self._lock:
+            return next((asked.task for asked in self._asked.values() if asked.task and not asked.over), None)
+
+    # What is asked
+
+    def _ask(self, name: str, want: Want, id: str, *, again: bool = False) -> _Asked:
+        kept = None if again else next((one for one in self._kept if one[0] == want.call), None)
+        if want.keep and kept is not None:
+            asked = _Asked(want, kept[1], None, kept[2])
+        else:
+            task = Task(id, want.call, lambda task, step: self._hear(name, task, step), want.priority)
+            asked = _Asked(want, id, task)
+        self._asked[name] = asked
+        return asked
+
+    def _start(self, panel: Panel, old: list[_Asked], new: list[_Asked]) -> None:
+        """Outside the lock: observers of traits may ask for more."""
+        for asked in old:
+            if asked.task is not None:
+                asked.task.cancel()
+        if new:
+            panel.error = None
+        main = self._asked.get(self.main)
+        if main is not None and main in new:
+            panel.asked = {"id": main.id, **main.want.call.to_json()}
+        for asked in new:
+            if asked.task is not None:
+                worker_of(self.model).submit(asked.task)
+            elif asked.last is not None:
+                asked.want.show(asked.id, asked.last)
+                asked.want.end()
+        self._settle(panel)
+
+    def _hear(self, name: str, task: Task, step: Step[Any] | None) -> None:
+        panel = self._panel()
+        if panel is None or panel._closed:
+            return
+        with self._lock:
+            asked = self._asked.get(name)
+            current = asked is not None and asked.task is task
+            if current and step is not None:
+                asked.last = step
+        if not current or asked is None:
+            if step is None and task.status not in ("queued", "running"):
+                panel.send(protocol.event(task.id, "cancelled"))
+            return
+        if step is not None:
+            asked.want.show(task.id, step)
+            self._tell_progress(panel, step)
+        elif task.status not in ("queued", "running"):
+            self._end(panel, asked, task)
+        self._settle(panel)
+        with self._lock:
+            now = self._asked.get(name)
+        if now is not None and now is not asked and now.last is not None:
+            now.want.show(now.id, now.last)  # another result was called for while this step was shown
+
+    def _end(self, panel: Panel, asked: _Asked, task: Task) -> None:
+        asked.want.end()
+        with self._lock:
+            main = self._asked.get(self.main)
+        if main is not None and main.last is not None:
+            panel.progress = progress(main.last.done, main.last.total)
+        if task.status == "error":
+            panel.fail_of(task.error, task.id)
+            return
+        if task.status == "done" and asked.want.keep and task.progress is not None:
+            with self._lock:
+                others = [one for one in self._kept if one[0] != asked.want.call]
+                self._kept = [*others, (asked.want.call, task.id, task.progress)][-KEPT_RESULTS:]
+        panel.send(protocol.event(task.id, "result" if task.status == "done" else "cancelled"))
+
+    def _tell_progress(self, panel: Panel, step: Step[Any]) -> None:
+        now = time.perf_counter()
+        if now - self._last_told >= SECONDS_BETWEEN or step.done in (0, step.total):
+            self._last_told = now
+            panel.progress = progress(step.done, step.total, step.seconds_left)
+
+    def _settle(self, panel: Panel) -> None:
+        """Bring the panel's status in line with its tasks; again, if they moved on meanwhile."""
+        while panel.status != (status := self._status()):
+            panel.status = status
+
+    def _status(self) -> str:
+        with self._lock:
+            tasks = [asked.task for asked in self._asked.values() if asked.task is not None and not asked.once]
+            main = self._asked.get(self.main)
+        under_way = [task.status for task in tasks if not task.is_cancelled() and task.status in ("queued", "running")]
+        if under_way:
+            return "running" if "running" in under_way else "queued"
+        if main is None:
+            return "idle"
+        if main.task is None:
+            return "done"
+        stopped = main.task.is_cancelled() and main.task.status in ("queued", "running")
+        return "cancelled" if stopped else main.task.status
+
+
+class Deferred:
+    """See `Asker.defer`."""
+
+    def __init__(self, asker: Asker):
+        self._asker = asker
+
+    def __enter__(self) -> None:
+        self._outer = getattr(self._asker._deferring, "on", False)
+        self._asker._deferring.on = True
+
+    def __exit__(self, *_: object) -> None:
+        self._asker._deferring.on = self._outer
+
+
+def follow(panel: Panel, editor: Any) -> None:
+    """Keep a panel's `pair` equal to an editor's, as long as both live; the editor does not keep the panel alive."""
+    found = weakref.ref(panel)
+
+    def take(change: Any) -> None:
+        follower = found()
+        if follower is None or follower._closed:
+            editor.unobserve(take, "pair")
+        else:
+            follower.pair = change["new"]  # pyright: ignore[reportAttributeAccessIssue]
+
+    editor.observe(take, "pair")

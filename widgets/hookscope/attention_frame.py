@@ -1,0 +1,156 @@
+"""How attention crosses to a view: a frame with all heads as thumbnails, and the numbers of those that are shown."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+import numpy as np
+
+from interp_backend.common.head_measures import MEASURES
+from interp_backend.results.attention import AttentionPatterns
+from interp_backend.results.codec import encode_array
+from interp_backend.results.head_table import HeadScores
+from interp_backend.results.thumbnails import Scale, size_for, thumbnails
+
+MOST_SENT = 300_000  # numbers: more are sent head by head, as they are opened
+MOST_SAVED = 3_000_000  # in a page; of more, those of the opened heads alone
+
+
+@dataclass
+class Look:
+    """How the values of a result are drawn, where that does not follow from the result.
+
+    Attributes:
+        ends: the high and the low end of the colour scale; None finds them.
+        signed, quantity, names: whether values have a sign, what they are, what the heads are called.
+        colors: CSS colours of positive and negative values; None is the theme's.
+        axis_labels: whether the large matrices have the tokens beside them.
+    """
+
+    ends: tuple[float, float] | None = None
+    signed: bool | None = None
+    quantity: str | None = None
+    names: list[str] | None = None
+    colors: dict[str, str | None] = field(default_factory=lambda: {"positive": None, "negative": None})
+    axis_labels: bool = True
+
+
+class Frame:
+    """One result as views see it.
+
+    Args:
+        result: the attention.
+        look: how it is drawn.
+    """
+
+    def __init__(self, result: AttentionPatterns, look: Look):
+        self.result, self.look = result, look
+        self.sides = ["clean", "corrupt", "difference"] if "clean" in result.sides else ["prompt"]
+        self._highs: dict[str, float] = {}  # the ends of scales, which take a while to find
+
+    def ends(self, side: str) -> tuple[float, float]:
+        """The high and the low end of a side's colour scale."""
+        if self.look.ends is not None:
+            return self.look.ends
+        if side not in self._highs:
+            self._highs[side] = self._high(side)
+        return self._highs[side], -self._highs[side]
+
+    def _high(self, side: str) -> float:
+        if self.result.kind == "pattern" and side != "difference":
+            return 1.0
+        heads = range(len(self.result.heads))
+        layers = [np.abs(self.result.values_at(side, [i], heads)) for i in range(len(self.result.layers))]
+        return max(float(np.fmax.reduce(part, axis=None, initial=0)) for part in layers) or 1.0
+
+    @property
+    def signed(self) -> bool:
+        return self.result.signed if self.look.signed is None else self.look.signed
+
+    def is_whole(self, saving: bool) -> bool:
+        """Whether all numbers are sent at once."""
+        numbers = sum(side.values.size for side in self.result.sides.values())
+        return numbers <= (MOST_SAVED if saving else MOST_SENT)
+
+    def to_wire(self, opened: Sequence[Sequence[int]], saving: bool) -> dict[str, Any]:
+        """The result for a view: whole, or without its numbers, of which a view asks for those it shows."""
+        result, whole = self.result, self.is_whole(saving)
+        every = range(len(result.layers)), range(len(result.heads))
+        kept = {}
+        for layer, head in opened if saving and not whole else ():
+            i, j = result.index_of(layer, head)
+            for side in self.sides:
+                kept[f"{side}:{layer}.{head}"] = encode_array(result.values_for_view(side, [i], [j])[0, 0])
+        return {
+            **result.model_dump(mode="json", exclude={"sides"}),
+            "quantity": self.look.quantity or result.quantity,
+            "signed": self.signed,
+            "high": {side: self.ends(side)[0] for side in self.sides},
+            "low": {side: self.ends(side)[1] for side in self.sides},
+            "names": self.look.names,
+            "colors": self.look.colors,
+            "axis_labels": self.look.axis_labels,
+            "sides": {n: {"text": s.text, "ids": s.ids, "tokens": s.tokens} for n, s in result.sides.items()},
+            "whole": whole,
+            "values": {s: encode_array(result.values_for_view(s, *every)) for s in self.sides if whole},
+            "kept": kept,
+        }
+
+    def thumbs(self, side: str, scale: str) -> dict[str, Any] | None:
+        """All heads of one side at the size of a thumbnail; None where a view makes them itself."""
+        result = self.result
+        if self.is_whole(False):
+            return None
+        every = range(len(result.layers)), range(len(result.heads))
+        size = size_for(result.masked_of(side).shape[-1], len(result.layers) * len(result.heads))
+        high, low = self.ends(side)
+        signed = self.signed or side == "difference"
+        values, masked = result.values_at(side, *every), result.masked_of(side)
+        codes = thumbnails(values, masked, cast(Scale, scale), low, high, size, signed)
+        return {"result": result.id, "side": side, "scale": scale, "size": size, "codes": encode_array(codes)}
+
+    def scores(self, side: str, table: HeadScores | None) -> list[dict[str, Any]]:
+        """The scores by which heads can be sorted: of the shown prompt, and those measured on random tokens."""
+        result = self.result
+        shown = result.sides["clean" if side == "difference" else side]
+        known = {name: part for name, part in shown.scores.items() if np.isfinite(part).any()}
+        rows = [score_to_wire(name, MEASURES[name], "prompt", part) for name, part in known.items()]
+        for name, part in {} if table is None else table.scores.items():
+            assert table is not None
+            where = np.ix_(result.layers, result.heads)
+            spread = table.spread[name][where] if name in table.spread else None
+            rows.append(score_to_wire(f"random:{name}", table.about[name], "random", part[where], spread))
+        return rows
+
+    def most_remarkable_head(self) -> list[int]:
+        """The head that most looks as if it did something: at what came after the same token, or one position back."""
+        result, scores = self.result, next(iter(self.result.sides.values())).scores
+        for name in ("induction", "previous_token"):
+            if name in scores and np.isfinite(scores[name]).any():
+                i, j = np.unravel_index(int(np.nanargmax(scores[name])), scores[name].shape)
+                return [result.layers[i], result.heads[j]]
+        return [result.layers[0], result.heads[0]]
+
+
+def score_to_wire(
+    name: str, about: Any, on: str, values: np.ndarray, spread: np.ndarray | None = None
+) -> dict[str, Any]:
+    """A score of the heads for a view.
+
+    Args:
+        about: a `Measure` or a `Score`: its label, help, unit, and whether large is remarkable.
+        on: "prompt", or "random" tokens.
+        values, spread: [layer, head].
+    """
+    return {
+        "name": name,
+        "label": about.label,
+        "help": about.help,
+        "unit": about.unit,
+        "on": on,
+        "descending": about.descending,
+        "values": encode_array(np.ascontiguousarray(values)),
+        "spread": None if spread is None else encode_array(np.ascontiguousarray(spread)),
+    }

@@ -1,0 +1,256 @@
+"""What every widget is: a panel that shows one result, takes checked requests from its views, and holds a place."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+
+import anywidget
+import traitlets
+from pydantic import BaseModel
+
+from interp_backend.common.signatures import request_model
+from interp_backend.place import Place, as_place
+from interp_backend.refusal import Refused
+from interp_backend.service import protocol
+from interp_backend.service.protocol import BadRequest, Request
+from interp_backend.service.tasks import Task
+
+# State on the kernel's side that a page has no use for.
+_NOT_ON_A_PAGE = {"layout", "tabbable", "tooltip", "comm"}
+if TYPE_CHECKING:
+    from interp_backend.language.model import LanguageModel
+
+    from .asking import Asker, Want
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def action(name: str, request: type[BaseModel] | None = None) -> Callable[[F], F]:
+    """Marks a method that a view may ask for under a name.
+
+    Its signature, after `self` and the request's id, says what the request may hold, unless the model of the request is
+    given. It returns the task that will answer the request, or None if the request is answered when it returns.
+    """
+
+    def mark(function: F) -> F:
+        function.__dict__.update(request_name=name, request=request or request_model(function, "self", "id"))
+        return function
+
+    return mark
+
+
+class Panel(anywidget.AnyWidget):
+    """Shows one result. It needs no model; with an asker beside it, it also asks one."""
+
+    set_by_view: ClassVar[frozenset[str]] = frozenset({"selection"})  # the only traits that a view may set
+    _actions: ClassVar[dict[str, Callable[..., Task | None]]] = {}
+    _parts: Sequence[str] = ()  # the parts of a place that the panel shows
+    _closed = False
+    _asker: Asker | None = None
+
+    info = traitlets.Dict(help="What the menus offer.").tag(sync=True)
+    error = traitlets.Instance(
+        dict, allow_none=True, help="The last error: `message`, and perhaps `field`, `traceback` and `remedy`."
+    ).tag(sync=True)
+    selection = traitlets.Instance(dict, allow_none=True, help="The pinned place, or None.").tag(sync=True)
+    asked = traitlets.Instance(
+        dict, allow_none=True, help="The call that gives what is to be shown, and the id of the task that answers it."
+    ).tag(sync=True)
+    status = traitlets.Unicode("idle", help="idle, queued, running, done, cancelled or error.").tag(sync=True)
+    progress = traitlets.Dict(help="`done` of `total`, and `seconds_left` or None.").tag(sync=True)
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        own = [part for part in vars(cls).values() if hasattr(part, "request_name")]
+        cls._actions = {**cls._actions, **{part.request_name: part for part in own}}
+
+    def __init__(self, **traits: Any) -> None:
+        self._views: set[str] = set()
+        self._was_shown = False
+        super().__init__(progress=progress(0, 0), **traits)
+        self.on_msg(_receive)
+
+    @property
+    def on_a_page(self) -> bool:
+        """Whether somebody may be looking: a view is on a page, or none ever was."""
+        return bool(self._views) or not self._was_shown
+
+    @property
+    def model(self) -> LanguageModel | None:
+        """The model that is asked, or None."""
+        return None if self._asker is None else self._asker.model
+
+    # What users call
+
+    def run(self) -> None:
+        """Run again what the traits describe."""
+        self._asking().refresh(again=["result"], unseen=True)
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait until what the traits describe is shown; False if that takes longer than `timeout` seconds.
+
+        Interrupting the wait cancels the work.
+
+        Raises:
+            RuntimeError: called from an observer or a metric, which run as part of the work.
+        """
+        return self._asker is None or self._asker.wait(timeout)
+
+    @action("cancel")
+    def _on_cancel(self, id: str) -> None:
+        """Stops what the widget is running."""
+        self.cancel()
+
+    def cancel(self) -> None:
+        """Stop the running work; what has been computed stays."""
+        if self._asker is not None:
+            self._asker.cancel()
+
+    def close(self) -> None:
+        """Close the widget, and stop what it was running."""
+        self.cancel()
+        self._closed = True
+        super().close()
+        self.unobserve_all()
+        self._asker = None
+
+    def wants(self) -> dict[str, Want]:
+        """The calls that give what should be shown; asked after every change."""
+        return {}
+
+    def _asking(self) -> Asker:
+        if self._asker is None:
+            raise ValueError(f"This widget shows a result and has no model to ask: {type(self).__name__}(model, ...).")
+        return self._asker
+
+    def page_state(self) -> dict[str, Any]:
+        """The traits as a saved page gets them, where no kernel can be asked for more."""
+        state = self.get_state()
+        return {name: value for name, value in state.items() if name[0] != "_" and name not in _NOT_ON_A_PAGE}
+
+    # What comes from a view
+
+    def set_state(self, sync_data: Any) -> None:
+        """Take what a view has set, if it may set it and it is valid; say so in the widget if not."""
+        if not isinstance(sync_data, dict):
+            return self.fail("A view's state is an object.", "state")
+        for name, value in sync_data.items():
+            if name not in self.set_by_view:
+                self.fail(f"{name} can't be set from a view.", str(name))
+                continue
+            try:
+                super().set_state({name: value})
+            except (traitlets.TraitError, ValueError, TypeError, RecursionError) as problem:
+                self.fail(sentence(problem), name)
+                self.send_state(name)  # other views may have heard of what is refused
+
+    def _methods(self) -> dict[str, type[BaseModel]]:
+        """What may be asked, and what each request may hold."""
+        return {name: vars(function)["request"] for name, function in self._actions.items()}
+
+    def take_message(self, message: Any) -> None:
+        """Answer a request from a view, or refuse it in a sentence."""
+        id = ""
+        try:
+            request = protocol.parse(message, self._methods())
+            id = request.id
+            self.send(protocol.event(id, "accepted"))
+            task = self._answer(request)
+            if task is None or task.id != id:
+                self.send(protocol.event(id, "result"))
+        except BadRequest as problem:
+            self.fail(str(problem), problem.field, problem.id or id)
+        except Exception as problem:  # it would end in the kernel's log, where nobody looks
+            self.fail(sentence(problem), getattr(problem, "field", None), id)
+
+    def _answer(self, request: Request) -> Task | None:
+        arguments = {name: getattr(request.params, name) for name in type(request.params).model_fields}
+        return self._actions[request.method](self, request.id, **arguments)
+
+    @action("shown")
+    def _on_shown(self, id: str, view: str) -> None:
+        """A view of this widget is on a page now."""
+        self._views.add(view)
+        self._was_shown = True
+        if self._asker is not None:
+            self._asker.refresh()
+
+    @action("hidden")
+    def _on_hidden(self, id: str, view: str) -> None:
+        """A view is gone."""
+        self._was_shown = True
+        self._views.discard(view)
+
+    def fail(
+        self,
+        message: str,
+        field: str | None = None,
+        id: str = "",
+        traceback: str | None = None,
+        remedy: protocol.Remedy | None = None,
+    ) -> None:
+        """Show an error, and answer a request with it."""
+        wire = None if remedy is None else {"label": remedy.label, "method": remedy.method, "params": remedy.params}
+        self.error = {"field": field, "message": message, "traceback": traceback, "remedy": wire}
+        self.send(protocol.event(id, "error", message=message, field=field))
+
+    def fail_of(self, problem: BaseException | None, id: str) -> None:
+        """Show what ended a task; where other arguments would do, with the request for these."""
+        remedy = None
+        if isinstance(problem, Refused) and self.asked is not None:
+            params = {**self.asked["params"], **problem.change}
+            known = self._methods()[self.asked["method"]].model_fields
+            params = {name: value for name, value in params.items() if name in known}
+            remedy = protocol.Remedy(problem.label, self.asked["method"], params)
+        self.fail(sentence(problem), None, id, getattr(problem, "traceback", None), remedy)
+
+    # The pinned place
+
+    @traitlets.validate("selection")
+    def _valid_selection(self, proposal: Any) -> dict[str, Any] | None:
+        try:
+            place = as_place(proposal["value"])
+            return None if place is None else self._placed(place).to_json()
+        except ValueError as problem:
+            raise traitlets.TraitError(str(problem)) from None
+
+    def _placed(self, place: Place) -> Place:
+        """The place, if the result that is shown has it.
+
+        Raises:
+            ValueError: there is no result yet, or a part of the place is out of the result's range.
+        """
+        result: Any = getattr(self, "result", None)
+        if result is None:
+            raise ValueError("Nothing can be pinned before there is a result. Call .wait() first.")
+        if place.within(*self._parts) != Place() and result.find(place) is None:
+            raise ValueError(f"There is no {place.to_json()} in what is shown.")
+        return place
+
+    def _unpin_what_is_gone(self) -> None:
+        """Unpins a place that another result does not have."""
+        try:
+            if self.selection is not None:
+                self._placed(Place(**self.selection))
+        except ValueError:
+            self.selection = None
+
+
+def _receive(panel: Panel, message: Any, _: Any) -> None:
+    panel.take_message(message)
+
+
+def progress(done: int, total: int, seconds_left: float | None = None) -> dict[str, Any]:
+    return {"done": done, "total": total, "seconds_left": seconds_left}
+
+
+def sentence(problem: BaseException | None) -> str:
+    """An exception for a person: its own words where it was written for one, else with its name."""
+    text = ""
+    with suppress(RecursionError):
+        text = str(problem)
+    if isinstance(problem, (ValueError, TypeError, traitlets.TraitError)) and text:
+        return text.encode("utf-8", "replace").decode("utf-8")
+    return f"{type(problem).__name__}: {text}"
