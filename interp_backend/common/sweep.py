@@ -13,7 +13,7 @@ import torch
 
 from ..engine.binding import Binding, hook_names
 from ..engine.edits import Edit
-from ..engine.executor import Limits, Pass, run_patched, why_not_packed
+from ..engine.executor import Pass, run_patched, why_not_packed
 from ..engine.recording import Recording, record
 from ..engine.turn import Turn
 from ..language.interventions import Value
@@ -196,6 +196,7 @@ class Sweep:
     Args:
         runs, pair: the runs behind it, and which pair's.
         top_k: how many likely tokens of each run to keep.
+        memory: how many bytes a pass may take beyond the model; None is a quarter of what is free.
         began: when the work began, for the result's account of time.
     """
 
@@ -204,12 +205,12 @@ class Sweep:
         runs: BaseRuns,
         pair: int,
         top_k: int,
-        limits: Limits,
+        memory: int | None,
         began: float,
     ):
         self.binding = runs.bind(pair)
         self.readings, self.tokenized, self.vocabulary = runs.readings[pair], runs.tokenized[pair], runs.vocabulary
-        self.top_k, self.limits, self.began = top_k, limits, began
+        self.top_k, self.memory, self.began = top_k, memory, began
         self.references = self.readings.references(self.binding.base, self.binding.other)
         self.columns = None if self.vocabulary is None else {token: i for i, token in enumerate(self.vocabulary)}
 
@@ -230,7 +231,7 @@ class Sweep:
             [edits for cell in to_run for edits in made[cell]],  # one run a cell and draw
             read=self.readings.base_positions,
             vocabulary=self.vocabulary,
-            limits=self.limits,
+            memory=self.memory,
             why_not_packed=reason,
         )
         result.state.flat[nowhere] = NO_COUNTERPART

@@ -18,8 +18,8 @@ from pydantic import ValidationError
 from ..common.cells import Positions, Where, cells_of, choose_axes
 from ..common.over_pairs import naming, steps_over_pairs
 from ..common.sweep import BaseRuns, Readings, Step, Sweep
-from ..engine.executor import Limits
 from ..engine.turn import Turn
+from ..engine.watch import watching
 from ..language.interventions import as_value
 from ..language.loading import load_model
 from ..language.metrics import Measure, MetricLike, as_measures
@@ -29,7 +29,6 @@ from ..language.prompts import PromptPair, Side, TokenizedPair, as_pair, tokeniz
 from ..results.effect_map import Result
 
 Direction = Literal["denoise", "noise"]
-STREAMING = Limits(seconds=0.1)  # so that cells come while one looks on, and a cancel is quick
 
 
 def activation_patching(
@@ -104,9 +103,10 @@ def activation_patching(
         sources=sources,
         neurons=neurons,
         top_k=top_k,
-        limits=Limits(memory),
+        memory=memory,
     )
-    return deque(steps, maxlen=1)[0].result  # the last step; there is always a first
+    with watching(seconds=None):
+        return deque(steps, maxlen=1)[0].result  # the last step; there is always a first
 
 
 def activation_patching_steps(
@@ -126,7 +126,7 @@ def activation_patching_steps(
     sources: Sequence[int] | None = None,
     neurons: Sequence[int] | None = None,
     top_k: int = 0,
-    limits: Limits | None = None,
+    memory: int | None = None,
 ) -> Iterator[Step]:
     """`activation_patching` in steps; all of them share one result, filled as it goes.
 
@@ -146,7 +146,7 @@ def activation_patching_steps(
         at=at,
         where=where_of(layers, heads, positions, sources, neurons, window),
         top_k=top_k,
-        limits=limits or STREAMING,
+        memory=memory,
     )
     measures = as_measures(metric)
     many = isinstance(pair, PromptPairs)
@@ -174,7 +174,7 @@ class Fixed:
     at: int | None
     where: Where
     top_k: int
-    limits: Limits
+    memory: int | None
 
     @property
     def base_side(self) -> Side:
@@ -259,7 +259,7 @@ class _PairSweep:
     def steps(self) -> Iterator[Step]:
         began = time.perf_counter()
         fixed, tokenized = self.fixed, self.runs.tokenized[self.pair]
-        sweep = Sweep(self.runs, self.pair, fixed.top_k, fixed.limits, began)
+        sweep = Sweep(self.runs, self.pair, fixed.top_k, fixed.memory, began)
         texts = tokenized.texts[fixed.base_side]
         cells = cells_of(sweep.binding, fixed.activation, fixed.axes, fixed.value, fixed.where, texts)
         trials = sweep.binding.trials(fixed.activation)

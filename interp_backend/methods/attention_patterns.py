@@ -16,6 +16,7 @@ from ..common.head_measures import head_measures
 from ..common.provenance import provenance
 from ..engine.recording import Recording, record
 from ..engine.turn import Turn
+from ..engine.watch import check
 from ..language.interventions import as_tuple, in_range
 from ..language.loading import load_model
 from ..language.model import LanguageModel
@@ -187,6 +188,7 @@ def _read(
     values, masked = np.empty(shape, np.float32), np.empty((shape[0], *shape[2:]), np.uint8)
     measured, said = [], []
     for i, layer in enumerate(chosen.layers):
+        check()
         pattern = run.activations.pop(model.hook_name("pattern", layer)).float()  # [head, destination, source]
         refuse_no_numbers(pattern, model.hook_name("pattern", layer))
         hidden = masks[layer]

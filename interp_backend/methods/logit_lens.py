@@ -19,9 +19,10 @@ from torch import Tensor
 
 from ..common.provenance import provenance
 from ..common.top_tokens import texts_of
-from ..engine.executor import read_out
+from ..engine.modules import read_out, read_out_checked
 from ..engine.recording import record
 from ..engine.turn import Turn
+from ..engine.watch import check
 from ..language.loading import load_model
 from ..language.model import LanguageModel
 from ..language.prompts import PromptPair, as_pair, tokenize
@@ -94,7 +95,7 @@ def logit_lens_steps(
     lens: Any = None,
     last: int | None = None,
 ) -> Iterator[LensStep]:
-    """`logit_lens` in steps; the last has the result."""
+    """`logit_lens` in steps; the last has the result, the first comes before anything is run."""
     model = load_model(model)
     texts, pair = texts_of_prompt(prompt)
     followed = targets_of(model, targets, pair, next(iter(texts.values())))
@@ -106,8 +107,10 @@ def logit_lens_steps(
         began = time.perf_counter()
         arrays: dict[str, LensArrays] = {}
         done, total = 0, len(labels) * sum(map(len, ids.values()))
+        yield LensStep(None, done, total, None)
         for side, tokens in ids.items():
             stack = stack_of(turn, tokens, hooks)
+            yield LensStep(None, done, total, None)
             reader = Reader(turn, stack, [token.id for token in followed], top_k, lens)
             while not reader.complete:
                 reader.read()
@@ -350,8 +353,7 @@ class Reader:
 
     def _read(self, start: int, stop: int) -> None:
         last = len(self.stack) - 1
-        # TransformerLens's own readout refuses a model that can't be read so.
-        final = _readout(self.model, self.stack[last:, start:stop])
+        final = read_out_checked(self.model, self.stack[last:, start:stop])
         log_probs = final.log_softmax(-1)
         if torch.isnan(log_probs).any():
             raise ValueError(
@@ -363,6 +365,7 @@ class Reader:
         self._write(final, log_probs, final_probs, last, start, stop)
         rows = max(1, self._rows // (stop - start))
         for row in range(0, last, rows):
+            check()
             vectors = self._translated(row, min(row + rows, last), start, stop)
             logits = read_out(self.model, vectors.to(self.model.raw.W_U.dtype), None).float()
             self._write(logits, logits.log_softmax(-1), final_probs, row, start, stop)
@@ -412,23 +415,6 @@ def _count(marked: Tensor) -> np.ndarray:
         return marked.sum(-1).int().cpu().numpy()
     rows = marked.reshape(-1, marked.shape[-1]).numpy()
     return np.array([np.count_nonzero(row) for row in rows], np.int32).reshape(marked.shape[:-1])
-
-
-def _readout(model: LanguageModel, vectors: Tensor) -> Tensor:
-    """Logits [..., token] of vectors [..., d_model], by TransformerLens.
-
-    Raises:
-        ValueError: a model that can't be read through its final norm and unembedding.
-    """
-    try:
-        from transformer_lens.tools.analysis import logit_readout
-    except ImportError:
-        raise ValueError("The logit lens needs TransformerLens 4.3 or newer. Update it.") from None
-    rows = vectors.shape[:-1].numel()
-    try:
-        return logit_readout(model.raw, vectors, chunk_size=rows).values.float()
-    except NotImplementedError as problem:
-        raise ValueError(f"This model can't be read through its unembedding: {problem}") from None
 
 
 def trajectory(

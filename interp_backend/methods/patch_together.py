@@ -12,8 +12,8 @@ from ..common.over_pairs import steps_over_pairs
 from ..common.sweep import BaseRuns, Step, Sweep
 from ..engine.binding import Binding
 from ..engine.edits import Edit
-from ..engine.executor import Limits
 from ..engine.turn import Turn
+from ..engine.watch import watching
 from ..language.interventions import Intervention, as_tuple, check_activation
 from ..language.loading import load_model
 from ..language.metrics import MetricLike, as_measures
@@ -21,7 +21,7 @@ from ..language.model import LanguageModel
 from ..language.pairs import PromptPairs
 from ..language.prompts import PromptPair, Side
 from ..results.effect_map import Result
-from .activation_patching import STREAMING, Direction, readings_of, tokenize_all
+from .activation_patching import Direction, readings_of, tokenize_all
 
 MOST = 2000
 
@@ -50,11 +50,11 @@ def patch_together(
     Raises:
         ValueError: as `activation_patching`, or no intervention at all.
     """
-    limits = Limits(memory)
     steps = patch_together_steps(
-        model, pair, interventions, direction=direction, metric=metric, at=at, top_k=top_k, limits=limits
+        model, pair, interventions, direction=direction, metric=metric, at=at, top_k=top_k, memory=memory
     )
-    return deque(steps, maxlen=1)[0].result
+    with watching(seconds=None):
+        return deque(steps, maxlen=1)[0].result
 
 
 def patch_together_steps(
@@ -66,7 +66,7 @@ def patch_together_steps(
     metric: MetricLike | Sequence[MetricLike] = "logit_diff",
     at: int | None = None,
     top_k: int = 0,
-    limits: Limits | None = None,
+    memory: int | None = None,
 ) -> Iterator[Step]:
     """`patch_together` in steps, like `activation_patching_steps`."""
     model = load_model(model)
@@ -90,8 +90,7 @@ def patch_together_steps(
         tokens = [one.texts[side] for one in tokenized]
         longest = max(map(len, tokens))
         sweeps = [
-            _TogetherSweep(runs, i, _fitting(parts, len(own), longest), params, limits or STREAMING)
-            for i, own in enumerate(tokens)
+            _TogetherSweep(runs, i, _fitting(parts, len(own), longest), params, memory) for i, own in enumerate(tokens)
         ]
         if many:
             yield from steps_over_pairs(sweeps, tokens, [one.pair for one in tokenized])
@@ -140,10 +139,10 @@ class _TogetherSweep:
     pair: int
     parts: list[list[Intervention]]
     params: dict[str, Any]
-    limits: Limits
+    memory: int | None
 
     def steps(self) -> Iterator[Step]:
-        sweep = Sweep(self.runs, self.pair, self.params["top_k"], self.limits, time.perf_counter())
+        sweep = Sweep(self.runs, self.pair, self.params["top_k"], self.memory, time.perf_counter())
         activations = sorted({activation for activation, _ in self.runs.uses})
         trials = [trial for activation in activations for trial in sweep.binding.trials(activation)]
         params = {"pair": self.runs.tokenized[self.pair].pair.model_dump(mode="json"), **self.params}

@@ -11,8 +11,9 @@ import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from ..engine.executor import read_out
+from ..engine.modules import module_dtype, read_out
 from ..engine.turn import Turn
+from ..engine.watch import check
 from ..language.loading import load_model
 from ..language.model import LanguageModel
 from ..language.tuned_lens import TunedLens, unembed_hash
@@ -136,6 +137,7 @@ def _step(model: LanguageModel, stack: Tensor, weights: Tensor, biases: Tensor, 
     optimizer.zero_grad()
     total = 0.0
     for layer in range(model.n_layers):  # one layer's logits at a time
+        check()
         with torch.enable_grad():
             translated = stack[layer] + torch.nn.functional.linear(stack[layer], weights[layer], biases[layer])
             loss = (probs * (final - _log_probs(model, translated))).sum(-1).mean()
@@ -148,5 +150,4 @@ def _step(model: LanguageModel, stack: Tensor, weights: Tensor, biases: Tensor, 
 
 
 def _log_probs(model: LanguageModel, vectors: Tensor) -> Tensor:
-    dtype = next(iter(model.raw.unembed.parameters())).dtype
-    return read_out(model, vectors.to(dtype)[None], None)[0].float().log_softmax(-1)
+    return read_out(model, vectors.to(module_dtype(model))[None], None)[0].float().log_softmax(-1)

@@ -12,7 +12,7 @@ from test_model import hooks_on
 
 import interp_backend as ib
 from interp_backend.engine import executor
-from interp_backend.engine.executor import Limits, Plan
+from interp_backend.engine.executor import Plan
 from interp_backend.language.metrics import METRICS
 from interp_backend.methods.activation_patching import activation_patching_steps
 from interp_backend.results.effect_map import COMPUTED, NO_COUNTERPART, NOT_COMPUTED, UNCHANGED
@@ -240,7 +240,7 @@ def test_what_is_not_run_has_exactly_no_effect_on_any_metric(metric, direction):
 
 
 def test_cells_come_in_the_order_of_the_axes_as_given(warm):
-    steps = activation_patching_steps(warm, PAIR, layers=[2, 0, 1], positions=[4, 5, 2, 0], limits=Limits(memory=1))
+    steps = activation_patching_steps(warm, PAIR, layers=[2, 0, 1], positions=[4, 5, 2, 0], memory=1)
     first, *others = steps
     seen = [cell for step in others for cell in step.cells]
     assert len(others) > 5 and seen == sorted(seen)
@@ -254,7 +254,7 @@ def test_cells_come_in_the_order_of_the_axes_as_given(warm):
 
 def test_each_step_has_the_values_of_its_cells_and_of_no_others(warm):
     known: set[int] = set()
-    for step in activation_patching_steps(warm, PAIR, activation="mlp_out", limits=Limits(memory=1)):
+    for step in activation_patching_steps(warm, PAIR, activation="mlp_out", memory=1):
         assert not known & set(step.cells)
         known |= set(step.cells)
         state = step.result.state.ravel()
@@ -378,7 +378,7 @@ def test_blocks_that_can_not_be_called_alone_fall_back_and_say_why(monkeypatch):
     monkeypatch.setattr(executor, "run_packed", refuses)
     result = ib.activation_patching(raw, PAIR, activation="z")
     assert result.provenance["executor"] == "hooks"
-    assert result.provenance["executor_reason"] == "its blocks can't be called on their own (TypeError: needs a friend)"
+    assert result.provenance["executor_reason"] == "its blocks can't be called one by one (TypeError: needs a friend)"
     assert_close(result.values, expected(raw, "z", ("layer", "head")))
 
 
@@ -394,7 +394,7 @@ def test_one_activation_that_differs_does_not_slow_down_the_others(monkeypatch):
 
 def test_a_model_without_calls_to_its_blocks_falls_back(monkeypatch):
     raw = boot(random_model("gpt2"), "gpt2")
-    monkeypatch.setattr("interp_backend.engine.recording._Seam.complete", lambda seam: False)
+    monkeypatch.setattr("interp_backend.engine.recording._RecordedRun.complete", lambda run: False)
     result = ib.activation_patching(raw, PAIR, activation="mlp_post")
     assert result.provenance["executor"] == "hooks" and "one after another" in result.provenance["executor_reason"]
     assert_close(result.values, expected(raw, "mlp_post", ("layer", "position")))
@@ -457,7 +457,7 @@ def test_closing_early_leaves_no_hook_and_a_free_model(warm, way, taken, fallbac
     if way == "hooks":
         fallback()
     hooks = hooks_on(warm.raw)
-    steps = activation_patching_steps(warm, PAIR, activation="v", limits=Limits(memory=1))
+    steps = activation_patching_steps(warm, PAIR, activation="v", memory=1)
     got = [next(steps) for _ in range(taken)]
     if got:
         assert got[-1].result.provenance["executor"] == way
