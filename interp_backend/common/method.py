@@ -11,7 +11,7 @@ from typing import Any, Generic, ParamSpec, TypeVar, get_args, get_type_hints
 
 from pydantic import BaseModel
 
-from ..engine.watch import current, watching
+from ..engine.watch import watching
 from ..results.step import Step
 from .code import python_code
 from .signatures import AskedAs, Local, OneOf, marker, options_of, request_model
@@ -44,7 +44,7 @@ class Method(Generic[P, R]):
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         result = None
-        with watching(None, current().cancelled):  # nobody looks on, so passes may be as large as memory allows
+        with watching(seconds=None):  # nobody looks on, so passes may be as large as memory allows
             for step in self.steps(*args, **kwargs):
                 result = step.result
         assert result is not None, f"{self.name} ended without a result"

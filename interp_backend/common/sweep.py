@@ -13,10 +13,9 @@ import torch
 
 from ..engine.binding import Binding, hook_names
 from ..engine.edits import Edit
-from ..engine.executor import Limits, Pass, run_patched, why_not_packed
+from ..engine.executor import Pass, run_patched, why_not_packed
 from ..engine.recording import Recording, record
 from ..engine.turn import Turn
-from ..engine.watch import current
 from ..language.interventions import Value
 from ..language.metrics import Measure, Reference, baseline_warnings
 from ..language.prompts import Side, TokenizedPair
@@ -187,6 +186,7 @@ class Sweep:
     Args:
         runs, pair: the runs behind it, and which pair's.
         top_k: how many likely tokens of each run to keep.
+        memory: how many bytes a pass may take beyond the model; None is a quarter of what is free.
         began: when the work began, for the result's account of time.
     """
 
@@ -226,7 +226,7 @@ class Sweep:
             [edits for cell in to_run for edits in made[cell]],  # one run a cell and draw
             read=self.readings.base_positions,
             vocabulary=self.vocabulary,
-            limits=Limits(self.memory, current().seconds),
+            memory=self.memory,
             why_not_packed=reason,
         )
         result.state.flat[nowhere] = NO_COUNTERPART

@@ -1,7 +1,7 @@
-"""Interventions on one prompt as edits of its run: where the values that are put in come from.
+"""Interventions on one prompt as edits of its run, with the values that they write.
 
-A binding runs every prompt that takes part once (the patched one, the pair's other one, third prompts, data sets) and
-keeps the activations that its interventions need. `edit` then says what one of them does to a patched run.
+A binding has the patched run and the pair's other run, runs the other prompts that its interventions name once (third
+prompts, data sets), and keeps the activations that they need. `edits` then turns an intervention into edits.
 """
 
 from __future__ import annotations
@@ -28,22 +28,23 @@ from ..language.interventions import (
 )
 from ..language.model import ACTIVATIONS, LanguageModel
 from .edits import Edit
+from .own import Own
 from .recording import Recording, record
-from .turn import Turn, of_this_thread
+from .turn import Turn
 
 
 class Binding:
-    """The runs behind some interventions on a pair.
+    """The runs that some interventions on a pair need.
 
     Attributes:
         base: the run that is patched.
         other: the pair's other run.
-        draws: how many times each patched run is made, each time from other prompts; 1 unless something is resampled.
+        draws: how often each patched run is repeated, each time with other prompts; 1 unless something is resampled.
 
     Args:
         base, other: recordings of the two runs, with the activations of `hook_names`.
-        counterparts: for each position of the base prompt, the corresponding one of the other, or None.
-        uses: activations and the values that are put into them.
+        counterparts: for each position of the base prompt the corresponding position of the other prompt, or None.
+        uses: pairs of an activation and the value that is written into it.
     """
 
     def __init__(
@@ -59,7 +60,9 @@ class Binding:
         self._uses = uses
         draws = {value.draws for _, value in uses if isinstance(value, Resample)} or {1}
         if len(draws) > 1:
-            raise ValueError("All that is resampled in one run needs equally many draws: give the same draws= to each.")
+            raise ValueError(
+                "The interventions of one run resample with different numbers of draws. Give the same draws= to each."
+            )
         self.draws = draws.pop()
         self._payloads: dict[Any, Tensor] = {}
         self._others: dict[tuple[str, ...], list[Recording]] = {}
@@ -70,25 +73,25 @@ class Binding:
         self._one_to_one = self.counterparts == list(range(len(other.tokens)))
         if not self._one_to_one and any(ACTIVATIONS[a].pattern and self._reads_other(v) for a, v in uses):
             raise ValueError(
-                "A row of attention weights is patched as a whole, so both prompts need equally many tokens, "
+                "A row of attention weights is patched as a whole, so both prompts need the same number of tokens, "
                 "aligned one to one. Patch z, q, k or v, or choose prompts of one length."
             )
 
     def left_out(self, positions: Sequence[int], value: Value) -> int:
-        """How many of these positions are left as they are, since nothing corresponds to them."""
+        """How many of these positions are not patched, because they have no counterpart in the other prompt."""
         return sum(self.counterparts[p] is None for p in positions) if self._reads_other(value) else 0
 
     def heads_of(self, activation: str) -> int:
-        """How many heads an activation has; keys and values may have fewer than queries."""
+        """How many heads an activation has. Keys and values may have fewer than queries."""
         now = self._now(*lowered(self.model, activation, 0))
         return now.shape[0 if ACTIVATIONS[activation].pattern else 1]
 
     def entries_of(self, activation: str) -> int:
-        """How many neurons a layer has, or how many positions a pattern looks at."""
+        """How many neurons a layer has, or how many source positions a pattern has."""
         return self._now(*lowered(self.model, activation, 0)).shape[-1]
 
     def trials(self, activation: str) -> list[list[Edit]]:
-        """A few edits of one activation, from which to see whether packed runs give this model's own numbers."""
+        """A few runs with edits of one activation, to test whether packed runs give this model's own numbers."""
         length, kind = len(self.base.tokens), ACTIVATIONS[activation]
         trials = []
         for layer, position in (
@@ -103,8 +106,11 @@ class Binding:
         return trials
 
     def together(self, interventions: Sequence[Intervention], draw: int = 0) -> list[Edit]:
-        """What several interventions do in one run. Where they meet, each changes what the one before it left: in the
-        order of the model's own hooks, and at one hook in the order given."""
+        """The edits of one run with several interventions.
+
+        If two of them change the same place, the second changes what the first one left. They come in the order in
+        which the model calls its hooks and, at the same hook, in the order given.
+        """
         ordered = sorted(interventions, key=lambda one: _ORDER.get(one.activation, len(_ORDER)))
         embeds = [one for one in ordered if one.activation == "embed"]
         made = [edit for one in ordered[len(embeds) :] for edit in self.edits(one, draw)]
@@ -112,7 +118,7 @@ class Binding:
         return [*(single if len(embeds) < 2 else self._embedded(embeds, single, draw)), *made]
 
     def _embedded(self, embeds: Sequence[Intervention], single: list[Edit], draw: int) -> list[Edit]:
-        """Several interventions on the embeddings as one edit of what enters the first block."""
+        """Several interventions on the embeddings, as one edit of the first block's input."""
         hook = self.model.hook_name("embed", 0)
         embedding = self.base.activations[hook].clone()
         for one in embeds:
@@ -123,10 +129,10 @@ class Binding:
         return [Edit("resid_pre", 0, positions, "replace", self._after_embedding(embedding))] if positions else []
 
     def edits(self, intervention: Intervention, draw: int = 0) -> list[Edit]:
-        """What an intervention does in one draw; nothing where the other prompt has no token that corresponds.
+        """The edits of an intervention in one draw. Positions without a counterpart in the other prompt are not edited.
 
         Raises:
-            ValueError: a layer, head, position or neuron that there is not, or an activation that can't be patched.
+            ValueError: a layer, head, position or neuron that does not exist, or an activation that can't be patched.
         """
         model, length = self.model, len(self.base.tokens)
         activation = check_activation(model, intervention.activation)
@@ -137,10 +143,12 @@ class Binding:
         )
         for field in ("position", "source", "neuron"):
             if getattr(intervention, field) == ():
-                raise ValueError(f"The {field}s of an intervention are none. Give one or more, or None for all.")
+                raise ValueError(
+                    f"This intervention has an empty list of {field}s. Give one {field} or more, or None for all."
+                )
         for field, fits in (("head", kind.per_head), ("source", kind.pattern), ("neuron", activation == "mlp_post")):
             if getattr(intervention, field) is not None and not fits:
-                raise ValueError(f"{activation} has no {field}: leave it out.")
+                raise ValueError(f"{activation} has no {field}. Leave {field} out.")
         head = intervention.head
         if head is not None:
             head = in_range("head", head, self.heads_of(activation))
@@ -163,7 +171,7 @@ class Binding:
         value: Value,
         draw: int = 0,
     ) -> Edit | None:
-        """`edits` for indices that are known to be in range; None where nothing corresponds."""
+        """Like `edits`, for numbers that are known to be in range; None if no position has a counterpart."""
         if self._reads_other(value):
             positions = tuple(p for p in positions if self.counterparts[p] is not None)
             if not positions:
@@ -180,7 +188,7 @@ class Binding:
     def _reads_other(value: Value) -> bool:
         return isinstance(value, FromOther) or (isinstance(value, Add) and value.vector is None)
 
-    # Values, shaped as the base run's activation
+    # Values, with the shape of the base run's activation
 
     def _now(self, name: str, layer: int) -> Tensor:
         return self.base.activations[self.model.hook_name(name, layer)]
@@ -195,7 +203,8 @@ class Binding:
             else:
                 self._payloads[key] = self._value(self.model.hook_name(name, layer), value, draw)
             if self._reads_other(value) and self._shared:
-                # Both runs agree up to rounding where nothing before differs: what is equal is put back exactly.
+                # Before the first difference the two runs agree up to rounding. With the base run's own numbers there,
+                # patched runs that change nothing are known to do so.
                 axis = 1 if ACTIVATIONS[activation].pattern else 0
                 same = self._payloads[key].narrow(axis, 0, self._shared)
                 if isinstance(value, Add) and activation != "embed":
@@ -205,14 +214,14 @@ class Binding:
         return self._payloads[key]
 
     def _written(self, hook: str, now: Tensor, value: Value, draw: int) -> Tensor:
-        """What an activation that is `now` becomes."""
+        """The activation after the intervention, where `now` is the activation before it."""
         if isinstance(value, Scale):
             return now * value.factor
         payload = self._value(hook, value, draw)
         return now + value.factor * payload if isinstance(value, Add) else payload
 
     def _value(self, hook: str, value: Value, draw: int) -> Tensor:
-        """What is put in, or what is added."""
+        """The activation that replaces the base run's, or the vector that is added to it."""
         now = self.base.activations[hook]
         if isinstance(value, FromOther):
             return self._aligned(hook)
@@ -227,7 +236,7 @@ class Binding:
         return torch.zeros_like(now)
 
     def _aligned(self, hook: str) -> Tensor:
-        """The other run's activation, position for position of the base prompt; anything where none corresponds."""
+        """The other run's activation at the positions of the base prompt; arbitrary at those without a counterpart."""
         source = self.other.activations[hook]
         if self._one_to_one:
             return source.clone()
@@ -237,14 +246,15 @@ class Binding:
         vector = torch.tensor(value.vector, dtype=now.dtype, device=now.device)
         if vector.shape != now.shape[-1:]:
             raise ValueError(
-                f"The steering vector has {len(vector)} numbers, and this activation needs {now.shape[-1]}."
+                f"The steering vector has {len(vector)} numbers, and this activation has {now.shape[-1]}. Give as many."
             )
         return vector.expand_as(now)
 
     def _after_embedding(self, embedding: Tensor) -> Tensor:
-        """The first block's input [position, d_model] with other token embeddings [position, d_model] everywhere.
+        """The first block's input [position, d_model] for these token embeddings [position, d_model].
 
-        Between the two a model works position by position (adding position embeddings, scaling, a norm).
+        Between the two, a model works position by position (it adds position embeddings, scales, or has a norm). So one
+        run with all embeddings replaced gives the input for every position.
         """
         model, kept = self.model, []
 
@@ -255,7 +265,7 @@ class Binding:
         def keep(value: Tensor, hook: Any) -> None:
             kept.append(value[0].detach().clone())
 
-        hooks = [("hook_embed", of_this_thread(write)), (model.hook_name("resid_pre", 0), of_this_thread(keep))]
+        hooks = [("hook_embed", Own(write)), (model.hook_name("resid_pre", 0), Own(keep))]
 
         def run() -> Tensor:
             with torch.no_grad(), model.raw.hooks(fwd_hooks=hooks):
@@ -270,14 +280,14 @@ class Binding:
         return self._recorded((value.text,))[0]
 
     def _draw(self, value: Resample) -> list[Recording]:
-        """Runs of prompts drawn for this base prompt: others for every prompt, and never itself."""
+        """Runs of prompts that are drawn at random for this base prompt, never the base prompt itself."""
         if value not in self._drawn:
             base = self.base.tokens.tolist()
             fitting = [text for text in value.prompts if len(self._ids(text)) == len(base) and self._ids(text) != base]
             if not fitting:
                 raise ValueError(
-                    f"No other prompt of the data set has {len(base)} tokens as the patched one, so there is nothing "
-                    "to draw from. Give prompts of that length."
+                    f"No other prompt of the data set has {len(base)} tokens, as many as the patched one, so there is "
+                    "nothing to draw from. Give prompts of that length."
                 )
             again = len(fitting) < value.draws
             chosen = np.random.default_rng([value.seed, *base]).choice(len(fitting), value.draws, replace=again)
@@ -285,13 +295,13 @@ class Binding:
         return self._drawn[value]
 
     def _recorded(self, texts: tuple[str, ...]) -> list[Recording]:
-        """Runs of prompts that are as long as the base prompt."""
+        """Runs of prompts that must be as long as the base prompt."""
         if texts not in self._others:
             for text in texts:
                 if len(self._ids(text)) != len(self.base.tokens):
                     raise ValueError(
                         f"The prompt “{text}” has {len(self._ids(text))} tokens and the patched one "
-                        f"{len(self.base.tokens)}, so their positions don't correspond. Make them equally long."
+                        f"{len(self.base.tokens)}, so their positions don't correspond. Give them the same length."
                     )
             names = list(self.base.activations)
             self._others[texts] = record(self.turn, [self._ids(text) for text in texts], names, [[]] * len(texts))
@@ -311,30 +321,33 @@ class Binding:
             lengths = {len(prompt) for prompt in ids}
             if value.by_position and lengths != {len(self.base.tokens)}:
                 raise ValueError(
-                    f"A mean position by position needs prompts of {len(self.base.tokens)} tokens as the patched one "
-                    f"has; the data set's have {', '.join(map(str, sorted(lengths)))}. Choose others, or "
-                    "by_position=False."
+                    f"A mean at each position needs prompts of {len(self.base.tokens)} tokens, as many as the patched "
+                    f"prompt has. The data set's prompts have {', '.join(map(str, sorted(lengths)))}. Choose others, "
+                    "or set by_position=False."
                 )
             if not value.by_position and any(ACTIVATIONS[activation].pattern for activation, _ in self._uses):
-                raise ValueError("Attention patterns have a mean position by position only: leave by_position on.")
+                raise ValueError("Attention patterns can only be averaged at each position. Leave by_position=True.")
             names = list(self.base.activations)
             self.turn.memo[key] = _mean_activations(self.turn, ids, names, value.by_position)
         return self.turn.memo[key][hook]
 
 
-# Hooks whose edits are made at one place (see `lowered`), in the order in which a model comes by them.
+# Activations whose edits `lowered` moves to the same hook, in the order in which a model computes them.
 _ORDER = {"embed": 0, "resid_post": 1}
 
 
 def hook_names(model: LanguageModel, activations: Sequence[str]) -> list[str]:
-    """The hooks whose activations interventions on these need."""
+    """The names of the hooks whose activations have to be recorded for interventions on these activations."""
     places = {lowered(model, name, i) for name in activations for i in range(model.n_layers)}
     names = {model.hook_name(name, layer) for name, layer in places}
     return sorted(names | {model.hook_name("embed", 0)} if "embed" in activations else names)
 
 
 def lowered(model: LanguageModel, activation: str, layer: int) -> tuple[str, int]:
-    """Where an activation is written: what leaves a block enters the next one, what is embedded enters the first."""
+    """The activation and layer at which an edit is written.
+
+    A block's output is the next block's input, and edits of the embeddings are written into the first block's input.
+    """
     if activation == "embed":
         return "resid_pre", 0
     if activation == "resid_post" and layer + 1 < model.n_layers:
@@ -343,7 +356,7 @@ def lowered(model: LanguageModel, activation: str, layer: int) -> tuple[str, int
 
 
 def _shared_prefix(a: Sequence[int], b: Sequence[int], counterparts: Sequence[int | None]) -> int:
-    """How many positions from the start have the same tokens in both prompts, and correspond to themselves."""
+    """How many positions from the start on have the same token in both prompts and are their own counterparts."""
     both = enumerate(zip(a, b, counterparts))
     return next((i for i, (x, y, there) in both if x != y or there != i), min(len(a), len(b)))
 

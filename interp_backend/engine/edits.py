@@ -1,4 +1,4 @@
-"""Edits: which activation of a patched run is changed, where and how; and the hooks that write them."""
+"""Edits: which activations a patched run changes, where and how, and the hooks that write these changes."""
 
 from __future__ import annotations
 
@@ -11,26 +11,26 @@ import torch
 from torch import Tensor
 
 from ..language.model import ACTIVATIONS, Hook, LanguageModel
-from .packing import Layout, RowsAlone, Start
+from .own import Own
+from .packing import FewRows, Layout, Start
 from .recording import Recording
-from .turn import of_this_thread
 
 Operation = Literal["replace", "add", "scale"]
 
 
 @dataclass(frozen=True, eq=False)
 class Edit:
-    """One activation of a patched run that is changed.
+    """A change that a patched run makes to one activation.
 
     Attributes:
         activation: a key of `model.ACTIVATIONS`.
-        layer: which block.
-        positions: which tokens of the base prompt; for attention patterns, which destinations.
-        operation: "replace" puts `payload` in; "add" adds `payload` times `factor`; "scale" multiplies by `factor`.
-        payload: shaped as the base run's recorded activation, position for position; None to scale.
-        factor: of "add" and "scale".
-        head: which head, for activations that have heads; None is all of them, except for a pattern, which needs one.
-        entries: which neurons, or which source positions of a pattern; None is all of them.
+        layer: the number of the block.
+        positions: positions in the base prompt; for attention patterns the destinations.
+        operation: "replace" writes `payload`; "add" adds `payload` times `factor`; "scale" multiplies by `factor`.
+        payload: a tensor with the shape of the base run's recorded activation; None for "scale".
+        factor: the factor of "add" and "scale".
+        head: the head to change, in activations that have heads. None changes all; a pattern needs a number.
+        entries: the neurons to change, or the source positions of a pattern; None changes all.
     """
 
     activation: str
@@ -47,7 +47,10 @@ PatchedRun = Sequence[Edit]
 
 
 def changes(model: LanguageModel, base: Recording, edit: Edit) -> Tensor:
-    """Where an edit would change the base run: a Boolean for each entry but the last axis of its activation."""
+    """Where an edit would change the base run, as Booleans shaped like its activation.
+
+    They lack the last axis unless the single entries of that axis can be edited.
+    """
     now = base.activations[model.hook_name(edit.activation, edit.layer)]
     if edit.operation == "replace":
         assert edit.payload is not None
@@ -61,7 +64,12 @@ def changes(model: LanguageModel, base: Recording, edit: Edit) -> Tensor:
 
 
 def first_change(run: PatchedRun, changed: Callable[[Edit], Any]) -> Start | None:
-    """The first layer and the first position at which any edit of a run changes anything; None if none does."""
+    """The first layer and position at which a run differs from the base run; None if its edits change nothing.
+
+    Args:
+        run: the edits of the run.
+        changed: `changes` of an edit.
+    """
     layers, positions = [], []
     for edit in run:
         mask = changed(edit)
@@ -79,18 +87,18 @@ def first_change(run: PatchedRun, changed: Callable[[Edit], Any]) -> Start | Non
 
 
 class Edits:
-    """The edits of the runs of one pass, by hook, ready to be written."""
+    """All edits of the runs in one pass, grouped by hook."""
 
     def __init__(self, model: LanguageModel, runs: Sequence[PatchedRun], device: torch.device):
         self.model = model
-        self._layout: Layout | RowsAlone | None = None
+        self._layout: Layout | FewRows | None = None
         self._fired: set[str] = set()
         by_hook: dict[str, dict[Any, list[tuple[int, Edit]]]] = {}
         nths: dict[tuple[int, str], int] = {}
         for run, edits in enumerate(runs):
             for edit in edits:
                 hook = model.hook_name(edit.activation, edit.layer)
-                # Edits of one run may meet in a place, where they are made one after another, in their order.
+                # Two edits of one run may change the same place: then they are made one after the other, in order.
                 nth = nths[run, hook] = nths.get((run, hook), -1) + 1
                 kind = (nth, edit.operation, id(edit.payload), edit.factor, edit.head is None, edit.entries is None)
                 by_hook.setdefault(hook, {}).setdefault(kind, []).append((run, edit))
@@ -99,34 +107,35 @@ class Edits:
             for hook, kinds in by_hook.items()
         }
 
-    def tell(self, layout: Layout | RowsAlone) -> None:
-        """Which rows the next block has."""
+    def set_layout(self, layout: Layout | FewRows) -> None:
+        """Say which rows the next block is called with."""
         self._layout = layout
 
     @contextmanager
     def written(self) -> Iterator[Edits]:
-        """Hooks that write the edits, into rows of the told layout or, without one, into the batch's own rows."""
+        """Write the edits during a run in a `with` block, into the layout's rows or, without one, into a batch."""
 
         def hook_of(name: str) -> Hook:
             def hook(value: Tensor, hook: Any) -> Tensor:
                 self._fired.add(name)
-                # In place, not a copy: hook_resid_mid is the MLP norm's input, and a copy would miss the residual.
+                # In place: a bridge has hook_resid_mid on the MLP norm's input, and a returned copy would change that
+                # input alone and not the residual stream.
                 for write in self._writes[name]:
                     write.into(value, self._layout)
                 return value
 
-            return of_this_thread(hook)
+            return Own(hook)
 
         with self.model.raw.hooks(fwd_hooks=[(name, hook_of(name)) for name in self._writes]):
             yield self
         if missed := self._writes.keys() - self._fired:
             raise RuntimeError(
-                f"The patch at {min(missed)} was not made: the model's hooks were reset while it ran. Run this again."
+                f"The patch at {min(missed)} was lost, since the model's hooks were reset while it ran. Run this again."
             )
 
 
 class _Write:
-    """Edits of one hook that differ only in run, position, head and entries, as index tensors."""
+    """Edits of one hook that differ only in run, position, head and entries. Those are kept as index tensors."""
 
     def __init__(self, edits: list[tuple[int, Edit]], device: torch.device):
         self.edit = edits[0][1]
@@ -139,7 +148,7 @@ class _Write:
         ]
         self.run, self.position, self.head, self.entry = torch.tensor(cells, device=device).T
 
-    def into(self, value: Tensor, layout: Layout | RowsAlone | None) -> None:
+    def into(self, value: Tensor, layout: Layout | FewRows | None) -> None:
         run, position, head, entry = self.run, self.position, self.head, self.entry
         batch, row = run, position
         if layout is not None:
@@ -157,7 +166,7 @@ class _Write:
         value[at] = payload if edit.operation == "replace" else value[at] + edit.factor * payload
 
     def _index(self, position: Tensor, head: Tensor, entry: Tensor) -> tuple[Any, ...]:
-        """Where the edited places are in an activation without its first axis."""
+        """The index of the edited places in an activation without its first axis."""
         index = [position]
         if self.edit.head is not None:
             index.insert(0 if self.kind.pattern else 1, head)

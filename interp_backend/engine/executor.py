@@ -1,10 +1,10 @@
-"""Many interventions in few passes: the one place that runs a model.
+"""Many patched runs in few passes.
 
-`run_patched` takes a base run and patched runs, each a set of edits of activations, and yields the logits of each. A
-patched run starts at the layer and position of its first edit that changes anything, many of them go through a block
-together (`packing.py`), and only the positions and tokens that are asked for are unembedded. Where a model can't be run
-so, or turns out to give other numbers so, the same edits run as a batch through the whole model with hooks: slower,
-and the same numbers.
+`run_patched` takes a recorded base run and a set of edits for each patched run, and yields the logits of every run. A
+patched run starts at the first layer and position that its edits change, many runs go through each block together
+(`packing.py`), and only the requested positions and tokens are unembedded. If a model's blocks can't be called that
+way, or give other numbers when they are, the same edits run as a batch through the whole model with hooks, which is
+slower and gives the same numbers.
 """
 
 from __future__ import annotations
@@ -22,52 +22,35 @@ from torch import Tensor
 from ..language.model import LanguageModel
 from .edits import Edit, Edits, PatchedRun, changes, first_change
 from .fused import fused
+from .modules import read_out
 from .packing import Start, run_packed
-from .recording import Recording, can_unembed_some, unembed_some
+from .recording import Recording
 from .turn import Turn
+from .watch import Cancelled, current
 
-# Tokens in one pass: past that, more memory and no more speed. On a CPU the widest tensors then still fit into memory
-# that is used again, instead of being fetched from the system each time.
+# Rows in one pass. More would take more memory and not be faster: with this many, the allocator of a CPU still reuses
+# the memory of the widest tensors, instead of asking the system for it every time.
 MOST_ROWS = {"cpu": 768}
 MOST_ROWS_ELSEWHERE = 8192
-# Of a sweep that streams: a small first pass, so that something is seen at once, and later none so small that reading
-# the weights costs more than using them.
+# Rows in a pass of a sweep that streams its results: few in the first, so that the first cells appear at once, and then
+# enough that using the weights takes longer than reading them.
 FIRST_ROWS, LEAST_ROWS = 32, 256
 SHARE_OF_MEMORY = 0.25
 
 
 @dataclass(frozen=True, eq=False)
 class Pass:
-    """Some patched runs that are done.
+    """Some finished patched runs.
 
     Attributes:
-        runs: which, as indices.
-        logits: [run, read position, token]; one row for all where nothing was run.
-        ran: False for runs that change nothing, whose logits are the base run's.
+        runs: their indices.
+        logits: [run, read position, token]; a single row for all of them if they did not have to be run.
+        ran: False for runs whose edits change nothing, so that their logits are the base run's.
     """
 
     runs: list[int]
     logits: Tensor
     ran: bool
-
-
-@dataclass
-class Limits:
-    """How large a pass may be.
-
-    Attributes:
-        memory: bytes that a pass may take beyond the model; None is a quarter of what is free.
-        seconds: what a pass should take, so that results stream and a cancel is quick; None is as large as fits.
-    """
-
-    memory: int | None = None
-    seconds: float | None = None
-
-    def __post_init__(self) -> None:
-        """Raises ValueError: memory that is no number of bytes."""
-        number = isinstance(self.memory, (int, float)) and not isinstance(self.memory, bool)
-        if self.memory is not None and not (number and self.memory > 0):
-            raise ValueError(f"memory is how many bytes a pass may take, more than 0, not {self.memory!r}.")
 
 
 def run_patched(
@@ -77,34 +60,39 @@ def run_patched(
     *,
     read: Sequence[int],
     vocabulary: Sequence[int] | None = None,
-    limits: Limits | None = None,
+    memory: int | None = None,
     why_not_packed: str | None = None,
 ) -> Iterator[Pass]:
     """Run the base prompt once for each set of edits, in the order given.
 
+    The current watch says how long a pass should take.
+
     Args:
         base: the recorded run whose activations are edited.
-        runs: for each patched run its edits, one or more.
-        read: positions of the base prompt whose logits are wanted, ascending.
-        vocabulary: tokens whose logits are wanted; None is all of them.
-        why_not_packed: what `why_not_packed()` said of this model; None runs packed.
+        runs: the edits of each patched run, at least one.
+        read: the positions of the base prompt whose logits are returned, ascending.
+        vocabulary: the tokens whose logits are returned; None is all tokens.
+        memory: how many bytes a pass may take beyond the model; None is a quarter of the free memory.
+        why_not_packed: the answer of `why_not_packed()` for this model; None runs packed.
 
     Yields:
-        First the runs whose edits put back what is there, answered without running; then pass after pass.
+        First all runs whose edits change nothing, which are not run; then one pass after another.
 
     Raises:
-        MemoryError: one run alone needs more memory than there is.
-        RuntimeError: the model's hooks were changed by somebody else while it ran.
+        Cancelled: the watch says that the computation is cancelled.
+        MemoryError: a single run needs more memory than there is.
+        RuntimeError: somebody else changed the model's hooks during a pass.
+        ValueError: `memory` is not a number of bytes.
     """
+    check_memory(memory)
     plan = Plan(turn.model, base, runs, list(read), vocabulary)
     packed = why_not_packed is None
     pass_ = plan.run_packed if packed else plan.run_whole
-    limits = limits or Limits()
     yield Pass(plan.unchanged, plan.base_logits(), ran=False)
     waiting = [i for i in range(len(runs)) if plan.starts[i] is not None]
-    # A user's own hook may mean the first row of a batch, or one position: then one run at a time.
-    most = 1 if turn.users_hooks else plan.most_rows(limits.memory, packed)
-    rows = most if limits.seconds is None else min(most, FIRST_ROWS)
+    # A hook of the user's may be written for the first row of a batch: then each pass has a single run.
+    most = 1 if turn.users_hooks else plan.most_rows(memory, packed)
+    rows = most if current().seconds is None else min(most, FIRST_ROWS)
     while waiting:
         chosen = plan.take(waiting, rows, packed)
         began = time.perf_counter()
@@ -117,9 +105,22 @@ def run_patched(
             continue
         yield Pass(chosen, logits, ran=True)
         waiting = waiting[len(chosen) :]
-        if limits.seconds is not None:
-            pace = limits.seconds / max(time.perf_counter() - began, 1e-4)
-            rows = min(most, max(LEAST_ROWS, int(rows * min(8.0, pace))))
+        rows = _next_rows(rows, most, time.perf_counter() - began)
+
+
+def check_memory(memory: Any) -> None:
+    """Raise ValueError unless `memory` is a number of bytes or None."""
+    number = isinstance(memory, (int, float)) and not isinstance(memory, bool)
+    if memory is not None and not (number and memory > 0):
+        raise ValueError(f"memory is how many bytes a pass may take, more than 0, not {memory!r}.")
+
+
+def _next_rows(rows: int, most: int, took: float) -> int:
+    """How many rows the next pass should have, if one of `rows` rows took so many seconds."""
+    seconds = current().seconds
+    if seconds is None:
+        return most
+    return min(most, max(LEAST_ROWS, int(rows * min(8.0, seconds / max(took, 1e-4)))))
 
 
 def _is_out_of_memory(problem: Exception) -> bool:
@@ -130,7 +131,7 @@ def _is_out_of_memory(problem: Exception) -> bool:
 
 
 def _smaller(plan: Plan, chosen: list[int], packed: bool, problem: Exception) -> int:
-    """Half the rows of a pass that did not fit; what it had taken is given back first."""
+    """Half the rows of a pass that did not fit into memory. What it had allocated is freed first."""
     if len(chosen) == 1:
         raise MemoryError(
             "One patched run alone does not fit into memory. Shorten the prompts, use a smaller or half-precision "
@@ -144,7 +145,7 @@ def _smaller(plan: Plan, chosen: list[int], packed: bool, problem: Exception) ->
 
 @dataclass
 class Plan:
-    """Patched runs of one base run, and when each of them leaves it."""
+    """The patched runs of one base run, and where each begins to differ from it."""
 
     model: LanguageModel
     base: Recording
@@ -163,21 +164,21 @@ class Plan:
             return known[key]
 
         starts = [first_change(run, changed) for run in self.runs]
-        # What comes after the last position that is read can't reach it: such a run is the base run's too.
+        # A patch to the right of every position that is read can't reach the logits there.
         self.starts = [None if start and start.position > max(self.read) else start for start in starts]
-        self.starts = [start and self._alone(run, start) for run, start in zip(self.runs, self.starts)]
+        self.starts = [start and self._with_few_rows(run, start) for run, start in zip(self.runs, self.starts)]
 
-    def _alone(self, run: PatchedRun, start: Start) -> Start:
-        """The start with the rows that its first layer needs, where those are few and nothing there reads them."""
+    def _with_few_rows(self, run: PatchedRun, start: Start) -> Start:
+        """The start with `few` set, if the run's first layer needs only a few of its rows."""
         first = [edit for edit in run if edit.layer == start.layer]
         positions = tuple(sorted({p for edit in first for p in edit.positions if p >= start.position}))
         few = len(positions) < len(self.base.tokens) - start.position
         unread = all(edit.activation not in ("resid_pre", "k", "v") for edit in first)
-        return replace(start, alone=positions) if few and unread else start
+        return replace(start, few=positions) if few and unread else start
 
     @property
     def unchanged(self) -> list[int]:
-        """Runs that change nothing that is read: their logits are the base run's."""
+        """The runs that change no logits that are read: theirs are the base run's."""
         return [i for i, start in enumerate(self.starts) if start is None]
 
     def rows_of(self, chosen: Iterable[int], packed: bool) -> int:
@@ -188,11 +189,11 @@ class Plan:
         return len(self.base.tokens) - (start.position if packed and start is not None else 0)
 
     def base_logits(self) -> Tensor:
-        """The base run's own logits, [1, read position, token]: it was recorded with the same vocabulary."""
+        """The base run's logits, [1, read position, token]. The base run was recorded with the same vocabulary."""
         return torch.stack([self.base.logits[position] for position in self.read])[None]
 
     def take(self, waiting: list[int], rows: int, packed: bool) -> list[int]:
-        """The next runs that have at most so many rows together; one at least."""
+        """The next runs, at least one, that have at most this many rows together."""
         taken, total = [], 0
         for i in waiting:
             total += self._width(i, packed)
@@ -202,7 +203,7 @@ class Plan:
         return taken
 
     def most_rows(self, memory: int | None, packed: bool) -> int:
-        """How many rows a pass may have, by a rough count of what a row takes at the widest place of a block."""
+        """How many rows a pass may have, from a rough count of the bytes that a row takes where a block is widest."""
         cfg, length = self.model.raw.cfg, len(self.base.tokens)
         width = 12 * self.model.d_model + 3 * (getattr(cfg, "d_mlp", None) or 4 * self.model.d_model)
         attention = 4 * self.model.n_heads * length
@@ -216,59 +217,65 @@ class Plan:
     # A pass
 
     def run_packed(self, chosen: list[int]) -> Tensor:
-        """Logits [run, read position, token]: rows of all runs side by side, block by block."""
-        order = sorted(chosen, key=lambda i: (self._begin(i).position, self._begin(i).joins))
+        """Logits [run, read position, token], from the rows of all runs side by side."""
+        order = sorted(chosen, key=lambda i: (self._begin(i).position, self._begin(i).full_from))
         device = self.base.tokens.device
         edits = Edits(self.model, [self._needed(i) for i in order], device)
         read = torch.tensor(self.read, device=device)
         with torch.no_grad(), fused(self.model), edits.written() as writer:
-            resid = run_packed(self.model, self.base, [self._begin(i) for i in order], read, writer.tell)
+            resid = run_packed(self.model, self.base, [self._begin(i) for i in order], read, writer.set_layout)
             logits = read_out(self.model, resid, self.vocabulary)
         place = {i: at for at, i in enumerate(order)}
         return logits[torch.tensor([place[i] for i in chosen], device=device)]
 
     def _begin(self, i: int) -> Start:
         start = self.starts[i]
-        # A run without effect still has its row: it starts where it costs least.
+        # A run that changes nothing still needs a row: the last one of the last layer costs least.
         return start if start is not None else Start(self.model.n_layers - 1, len(self.base.tokens) - 1)
 
     def _needed(self, i: int) -> PatchedRun:
-        """A run's edits without those below the layer at which it starts: they put back what is there."""
+        """A run's edits from the layer on at which it begins to differ: those below change nothing."""
         start = self.starts[i]
         return [] if start is None else [edit for edit in self.runs[i] if edit.layer >= start.layer]
 
     def run_whole(self, chosen: list[int]) -> Tensor:
-        """The same by running the whole model, with hooks, on a batch of copies of the prompt."""
+        """Logits [run, read position, token], from the whole model with hooks on a batch of copies of the prompt."""
         edits = Edits(self.model, [self.runs[i] for i in chosen], self.base.tokens.device)
         with torch.no_grad(), edits.written():
             logits = self.model.raw(self.base.tokens.repeat(len(chosen), 1))[:, self.read]
         return logits if self.vocabulary is None else logits[..., list(self.vocabulary)]
 
 
-def read_out(model: LanguageModel, resid: Tensor, vocabulary: Sequence[int] | None) -> Tensor:
-    """Logits [..., token] from the last block's output [..., d_model]: final norm, unembedding, softcap."""
-    raw = model.raw
-    normed = raw.ln_final(resid) if hasattr(raw, "ln_final") else resid
-    if vocabulary is not None and can_unembed_some(model):
-        return unembed_some(model, normed, vocabulary)
-    logits = raw.adapter.apply_output_logits_transform(raw.unembed(normed))
-    return logits if vocabulary is None else logits[..., list(vocabulary)]
+def run_edited(turn: Turn, tokens: Sequence[int], edits: PatchedRun) -> Tensor:
+    """Logits [position, d_vocab] of one run of the whole model with these edits.
+
+    Raises:
+        Cancelled, RuntimeError: as `Turn.run`.
+    """
+    model = turn.model
+    ids = torch.tensor([list(tokens)], device=model.device)
+
+    def run() -> Tensor:
+        with torch.no_grad(), Edits(model, [edits], model.device).written():
+            return model.raw(ids)[0]
+
+    return turn.run(run)
 
 
-# Whether a model may be run so
+# Whether a model can be run packed
 
 
-# By the raw model: its wrapper may be made anew for every call.
+# By raw model, because a `LanguageModel` may be created anew for every call.
 _verdicts: weakref.WeakKeyDictionary[Any, dict[Any, str | None]] = weakref.WeakKeyDictionary()
 
 
 def why_not_packed(turn: Turn, base: Recording, trials: Sequence[PatchedRun], key: Any) -> str | None:
-    """None where packed runs of this model give its own logits; else why not.
+    """None if packed runs give this model's own logits, otherwise the reason why they are not used.
 
-    Tried once for each `key`, with a few runs, against the whole model with hooks.
+    For each `key`, a few runs are compared once with the whole model with hooks.
     """
     if turn.users_hooks:
-        return "the model carries hooks of the user's own, which may reach outside its blocks"
+        return "the model carries hooks of your own, which may act outside its blocks"
     known = _verdicts.setdefault(turn.model.raw, {})
     key = (key, turn.model.weights, turn.model.dtype, str(turn.model.device))
     if key not in known:
@@ -277,13 +284,13 @@ def why_not_packed(turn: Turn, base: Recording, trials: Sequence[PatchedRun], ke
         except (RuntimeError, MemoryError) as problem:
             if not _is_out_of_memory(problem):
                 raise
-            return "there was no memory to try its blocks on their own"  # which says nothing about the model
+            return "there was not enough memory to call its blocks one by one"  # not a fact about the model: not kept
     return known[key]
 
 
 def _try_packed(model: LanguageModel, base: Recording, trials: Sequence[PatchedRun]) -> str | None:
     if not base.blocks:
-        return "the model does not run its blocks one after another with a key-value cache"
+        return "the model does not call its blocks one after another with a key-value cache"
     last = len(base.tokens) - 1
     some = list(range(0, int(model.raw.cfg.d_vocab), max(1, int(model.raw.cfg.d_vocab) // 8)))
     plan = Plan(model, base, trials, [last], None)
@@ -292,22 +299,22 @@ def _try_packed(model: LanguageModel, base: Recording, trials: Sequence[PatchedR
     whole = plan.run_whole(chosen)
     try:
         worst = max(difference(plan.run_packed(chosen), whole), difference(few.run_packed(chosen), whole[..., some]))
-    except Exception as problem:  # whatever a foreign block raises, the fallback is right
-        if _is_out_of_memory(problem):
+    except Exception as problem:  # whatever a block raises, the fallback gives the right numbers
+        if isinstance(problem, Cancelled) or _is_out_of_memory(problem):
             raise
-        return f"its blocks can't be called on their own ({type(problem).__name__}: {problem})"
+        return f"its blocks can't be called one by one ({type(problem).__name__}: {problem})"
     tolerance = 3e-2 if whole.dtype.itemsize < 4 else 1e-4  # half precision, or better
-    return None if worst <= tolerance else f"its blocks called one by one differ from the whole by {worst:.1e}"
+    return None if worst <= tolerance else f"its blocks called one by one give logits that are off by {worst:.1e}"
 
 
 def difference(a: Tensor, b: Tensor) -> float:
-    """The largest difference of two tensors, in units of the second's largest value."""
+    """The largest difference between two tensors, relative to the second one's largest value."""
     scale = b.float().abs().max().clamp(min=1e-6)
     return float(((a.float() - b.float()).abs().max() / scale).nan_to_num(torch.inf))
 
 
 def free_memory(device: torch.device) -> int:
-    """Bytes that are free where a model runs."""
+    """How many bytes are free on a device."""
     if device.type == "cuda":
         return torch.cuda.mem_get_info(device)[0]
     return psutil.virtual_memory().available

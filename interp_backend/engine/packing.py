@@ -1,19 +1,20 @@
-"""Many patched runs in one pass: their rows side by side in one long sequence, each attending to its own past.
+"""Many patched runs in one pass: their rows side by side in one long sequence, each row attending to its own run.
 
 A patch at layer l and position p changes nothing below l and nothing left of p. So a patched run consists of the rows
-from p on, starts at layer l from the base run's own input, and attends to the base run's keys and values left of p and
-to its own from p on. Everything in a block but attention works row by row, so the rows of many runs, whatever their
-layers and positions, go through a block as one sequence `[1, row, d_model]`, and its weights are read once.
+from p on and starts at layer l from the base run's input there. Its rows attend to the base run's keys and values left
+of p, and to their own run's from p on. Everything in a block except attention works row by row, so the rows of many
+runs, whatever their layers and positions, go through a block as one sequence `[1, row, d_model]`, and the block's
+weights are read once.
 
-A block is called as the model itself would call it, with two things exchanged: arguments that are indexed by position
-(mask, rotary angles) are gathered for the rows, and the key-value cache is ours. What it returns stands for the keys
-and values of every row's own past: a product with it is computed run by run, and has the shape that it always has,
-`[1, head, row, key position]`. So scale, softcap, mask, softmax and hooks are the model's own code.
+A block is called just as the model itself would call it, except for two arguments. Those indexed by position (the mask,
+rotary angles) are gathered for the rows, and the key-value cache is a `RowCache`. The cache returns tensors that stand
+for the keys and values that each row attends to: a product with them is computed run by run, and has the usual shape
+`[1, head, row, key position]`. So scaling, softcap, mask, softmax and hooks are the model's own code.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -23,39 +24,46 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
 from ..language.model import LanguageModel
+from .kv_cache import pass_cache_by_old_name
 from .recording import CACHE, BlockCall, Recording
 
 
 @dataclass(frozen=True)
 class Start:
-    """Where a patched run leaves the base run.
+    """Where a patched run begins to differ from the base run.
 
     Attributes:
-        layer, position: the first that it changes.
-        alone: positions that are all that it changes in that layer, where nothing there reads them: a head's output or
-            an MLP's, unlike keys and values. Its other rows then leave the layer as the base run's do.
+        layer, position: the first layer and the first position at which it differs.
+        few: if the run patches a few positions of that layer and no other position of the layer reads them (a head's
+            or an MLP's output, unlike keys and values), those positions. Only their rows go through the layer, since
+            the others leave it as they do in the base run. Otherwise empty.
     """
 
     layer: int
     position: int
-    alone: tuple[int, ...] = ()
+    few: tuple[int, ...] = ()
 
     @property
-    def joins(self) -> int:
-        """The first layer that all of its rows go through."""
-        return self.layer + bool(self.alone)
+    def full_from(self) -> int:
+        """The first layer that all rows of the run go through."""
+        return self.layer + bool(self.few)
 
 
 class Layout:
     """Which row of a pass is which position of which run.
 
-    Runs of one first position stand together, in the order in which they start, and each has one row for every
-    queried position from its first one on.
+    Runs with the same first position are next to each other, in the order in which they start, and each run has one row
+    for every queried position from its first position on.
+
+    Args:
+        starts: where each run of the pass begins, sorted by first position and then by `full_from`.
+        layer: the layer that the rows are about to enter; runs that begin later have no rows yet.
+        queries: the positions that have rows, ascending.
 
     Attributes:
-        starts: of all runs of the pass, sorted by first position and then by the layer at which they join.
-        queries: positions that have rows, ascending.
-        groups: (first position, runs, first row, rows of a run), in order.
+        positions: the position of each row.
+        rows: how many rows there are.
+        groups: for each first position (first position, number of runs, first row, rows of each run).
     """
 
     def __init__(self, starts: Sequence[Start], layer: int, queries: Tensor):
@@ -67,7 +75,7 @@ class Layout:
         row_of_run, skipped, positions, row = [], [], [], 0
         for first in sorted({start.position for start in starts}):
             own = [start for start in starts if start.position == first]
-            running = sum(start.joins <= layer for start in own)
+            running = sum(start.full_from <= layer for start in own)
             before = int((queries < first).sum())
             width = len(queries) - before
             row_of_run += [row + i * width if i < running else -1 for i in range(len(own))]
@@ -82,19 +90,21 @@ class Layout:
         self.rows = row
 
     def row(self, run: Tensor, position: Tensor) -> Tensor:
-        """The rows of some positions of some runs (numbered as in `starts`); -1 where one has none."""
+        """The rows of these positions of these runs (numbered as in `starts`), -1 for those that have no row."""
         rank = torch.where(position < len(self._rank), self._rank[position.clamp(max=len(self._rank) - 1)], -1)
         start, skipped = self._row_of_run[run], self._skipped[run]
         return torch.where((start < 0) | (rank < skipped), -1, start + rank - skipped)
 
 
-class RowsAlone:
-    """A layout of runs in their first layer, where only some of their rows change anything: those, and no others."""
+class FewRows:
+    """The layout of the runs that send only a few rows through a layer, because they begin there (see `Start.few`)."""
 
-    groups: tuple[tuple[int, int, int, int], ...] = ()  # none has keys and values of its own: they are the base run's
+    groups: tuple[
+        tuple[int, int, int, int], ...
+    ] = ()  # all keys and values that these rows attend to are the base run's
 
     def __init__(self, starts: Sequence[Start], layer: int, length: int, device: torch.device):
-        cells = [(i, p) for i, start in enumerate(starts) if start.layer == layer for p in start.alone]
+        cells = [(i, p) for i, start in enumerate(starts) if start.layer == layer for p in start.few]
         self.rows = len(cells)
         self.runs, self.positions = torch.tensor(cells, device=device, dtype=torch.long).reshape(-1, 2).T
         self._rows = torch.full((len(starts), length), -1, device=device)
@@ -105,32 +115,36 @@ class RowsAlone:
         return self._rows[run, position]
 
 
-class Attention:
-    """The keys and values of one layer: the base run's, and those of the rows of a layout.
+class RowCache:
+    """The key-value cache that one block gets: the base run's keys and values, and those of a layout's rows.
 
-    It is the cache that a block gets. `update` takes the rows' own keys and values and gives what stands for all.
+    `update` takes the rows' own keys and values, and returns tensors that stand for all that each row attends to.
+
+    Attributes:
+        queries: the layout of the rows that attend. It is that of the keys, except in the last block.
+        keys_only: stop the block as soon as it has handed in its keys and values, by raising `KeysReady`.
     """
 
-    def __init__(self, base_keys: Tensor, base_values: Tensor, layout: Layout | RowsAlone):
-        self._base = {"keys": base_keys, "values": base_values}  # [kv head, position, d_head]
-        self._own: dict[str, Tensor] = {}  # [kv head, row, d_head]
+    def __init__(self, base_keys: Tensor, base_values: Tensor, layout: Layout | FewRows):
+        self._base = {"keys": base_keys, "values": base_values}  # [key-value head, position, d_head]
+        self._own: dict[str, Tensor] = {}  # [key-value head, row, d_head]
         self._layout = layout
-        self.queries = layout  # whose rows ask; in the last block only those that are read
-        self.only_fill = False
+        self.queries = layout
+        self.keys_only = False
 
     def update(self, keys: Tensor, values: Tensor, *_: Any, **__: Any) -> tuple[Tensor, Tensor]:
         if not self._own:
             self._own = {"keys": keys[0], "values": values[0]}
-        if self.only_fill:
-            raise Filled
-        return Past.of(self._base["keys"], self, "keys"), Past.of(self._base["values"], self, "values")
+        if self.keys_only:
+            raise KeysReady
+        return PerRow.of(self._base["keys"], self, "keys"), PerRow.of(self._base["values"], self, "values")
 
     def get_seq_length(self, *_: Any) -> int:
         return 0
 
     def scores(self, queries: Tensor) -> Tensor:
-        """Products [head, row, key position] of queries [head, row, d_head] with the keys of each row's own past."""
-        base, own = (part["keys"].to(queries.dtype) for part in (self._base, self._own))
+        """Products [head, row, key position] of queries [head, row, d_head] with the keys that each row attends to."""
+        base, own = (keys_and_values["keys"].to(queries.dtype) for keys_and_values in (self._base, self._own))
         heads, rows, d_head = queries.shape
         folded = queries.reshape(base.shape[0], -1, d_head)  # heads that share keys, one after another
         scores = torch.bmm(folded, base.transpose(1, 2)).view(heads, rows, -1)
@@ -142,7 +156,7 @@ class Attention:
         return scores
 
     def mixed(self, weights: Tensor) -> Tensor:
-        """Weighted sums [head, row, d_head] of the values of each row's own past; weights [head, row, key position]."""
+        """Sums [head, row, d_head] of the values that each row attends to, weighted by [head, row, key position]."""
         base, own = self._base["values"].to(weights.dtype), self._own["values"].to(weights.dtype)
         heads, rows, length = weights.shape
         groups = self._pairs()
@@ -159,13 +173,13 @@ class Attention:
         return mixed
 
     def _pairs(self) -> list[tuple[int, int, int, int, int, int]]:
-        """For each first position: it, runs, first asking row and asking rows a run, first own row and own rows."""
+        """For each first position: (it, number of runs, first query row, query rows a run, first key row, key rows)."""
         own = {first: (row, width) for first, _, row, width in self._layout.groups}
         return [(first, runs, row, width, *own[first]) for first, runs, row, width in self.queries.groups]
 
     @staticmethod
     def _by_run(rows: Tensor, runs: int, kv_heads: int) -> Tensor:
-        """[head, run x row, n] as [kv head x run, head of the group x row, n]."""
+        """[head, run x row, n] as [key-value head x run, head of the group x row, n]."""
         split = rows.reshape(kv_heads, rows.shape[0] // kv_heads, runs, rows.shape[1] // runs, rows.shape[2])
         return split.transpose(1, 2).reshape(kv_heads * runs, -1, rows.shape[2])
 
@@ -177,24 +191,24 @@ class Attention:
         return split.reshape(heads, runs * width, -1)
 
 
-class Filled(Exception):
-    """The rows' keys and values are known; nothing else of this block is wanted."""
+class KeysReady(Exception):
+    """The rows' keys and values are in the cache, and the rest of the block is not needed."""
 
 
-class Past(Tensor):
-    """Stands for the keys or values of every row's own past, and looks like the base run's.
+class PerRow(Tensor):
+    """Stands for the keys or values that each row attends to. Its shape and entries are those of the base run's.
 
-    Reshaping, repeating (grouped heads) and conversion act on the look alone. A product is computed run by run.
+    Reshaping, repeating (for grouped heads) and casting act on those entries; a matrix product is computed run by run.
     """
 
-    attention: Attention
+    cache: RowCache
     role: str
 
     @staticmethod
-    def of(look: Tensor, attention: Attention, role: str) -> Past:
-        past = look[None].as_subclass(Past)
-        past.attention, past.role = attention, role
-        return past
+    def of(base: Tensor, cache: RowCache, role: str) -> PerRow:
+        per_row = base[None].as_subclass(PerRow)
+        per_row.cache, per_row.role = cache, role
+        return per_row
 
     @classmethod
     def __torch_function__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -206,21 +220,21 @@ class Past(Tensor):
         out = super().__torch_function__(func, types, args, kwargs or {})
         if isinstance(out, cls):
             source = next(arg for arg in args if isinstance(arg, cls))
-            out.attention, out.role = source.attention, source.role
+            out.cache, out.role = source.cache, source.role
         return out
 
     def _times(self, other: Tensor) -> Tensor:
         flat = other[0] if other.ndim == 4 else other
-        product = self.attention.scores(flat) if self.role == "keys" else self.attention.mixed(flat)
+        product = self.cache.scores(flat) if self.role == "keys" else self.cache.mixed(flat)
         return product[None] if other.ndim == 4 else product
 
 
-def _baddbmm(input: Tensor, batch1: Tensor, batch2: Past, *, beta: float = 1.0, alpha: float = 1.0) -> Tensor:
+def _baddbmm(input: Tensor, batch1: Tensor, batch2: PerRow, *, beta: float = 1.0, alpha: float = 1.0) -> Tensor:
     return beta * input + alpha * batch2._times(batch1)
 
 
 class CausalBuffers(TorchFunctionMode):
-    """While it is entered, slices of a module's own causal mask (gpt_neo has one) give the rows of a layout."""
+    """Inside a `with` block, slices of a module's own causal mask (gpt_neo has one) have the rows of a layout."""
 
     def __init__(self, buffers: Iterable[Tensor], positions: Tensor):
         super().__init__()
@@ -234,48 +248,56 @@ class CausalBuffers(TorchFunctionMode):
         return func(*args, **(kwargs or {}))
 
 
-def run_packed(model: LanguageModel, base: Recording, starts: Sequence[Start], read: Tensor, tell: Any) -> Tensor:
+def run_packed(
+    model: LanguageModel,
+    base: Recording,
+    starts: Sequence[Start],
+    read: Tensor,
+    set_layout: Callable[[Layout | FewRows], None],
+) -> Tensor:
     """The last block's output [run, read position, d_model] of patched runs.
 
     Args:
-        starts: sorted by position, then by layer.
-        read: positions whose output is wanted, ascending.
-        tell: called with the layout of each pass through a block before it, for the hooks that write the patches.
+        starts: where each run begins, sorted by position and then by `full_from`.
+        read: the positions whose output is returned, ascending.
+        set_layout: called before each pass through a block with the layout of its rows, for the hooks that patch them.
 
-    Rows of `read` left of a run's first position are the base run's.
+    Left of a run's first position, the base run's output is returned.
     """
+    pass_cache_by_old_name(model)
     length = base.tokens.shape[0]
     everywhere = torch.arange(length, device=read.device)
     rows, layout = base.last_resid[:0], None
     last = model.n_layers - 1
     out = base.last_resid[read].repeat(len(starts), 1, 1)
-    alone, changed = RowsAlone((), 0, length, read.device), base.last_resid[:0]  # of the layer before
+    few, changed = FewRows((), 0, length, read.device), base.last_resid[:0]  # of the layer below
     for layer in range(min(start.layer for start in starts), model.n_layers):
         entered = Layout(starts, layer, everywhere)
         rows = _enter(rows, layout, entered, base.blocks[layer].resid)
-        rows[entered.row(alone.runs, alone.positions)] = changed
+        rows[entered.row(few.runs, few.positions)] = changed
         layout = entered
-        attention = Attention(*base.past[layer], layout)
+        cache = RowCache(*base.keys_and_values[layer], layout)
         if layout.rows and layer < last:
-            tell(layout)
-            rows = call_block(model, layer, base.blocks[layer], rows, layout, attention)
+            set_layout(layout)
+            rows = call_block(model, layer, base.blocks[layer], rows, layout, cache)
         elif layout.rows:
-            _last_block(model, base, starts, read, rows, layout, attention, tell, out)
-        alone, changed = RowsAlone(starts, layer, length, read.device), changed[:0]
-        if alone.rows:
-            tell(alone)
-            resid = base.blocks[layer].resid[alone.positions]
-            own = Attention(*base.past[layer], alone)
-            changed = call_block(model, layer, base.blocks[layer], resid, alone, own)
+            _last_block(model, base, starts, read, rows, layout, cache, set_layout, out)
+        few, changed = FewRows(starts, layer, length, read.device), changed[:0]
+        if few.rows:
+            set_layout(few)
+            resid = base.blocks[layer].resid[few.positions]
+            changed = call_block(
+                model, layer, base.blocks[layer], resid, few, RowCache(*base.keys_and_values[layer], few)
+            )
     at = torch.full((length,), -1, device=read.device)
     at[read] = torch.arange(len(read), device=read.device)
-    wanted = at[alone.positions] >= 0
-    out[alone.runs[wanted], at[alone.positions[wanted]]] = changed[wanted]
+    wanted = at[few.positions] >= 0
+    out[few.runs[wanted], at[few.positions[wanted]]] = changed[wanted]
     return out
 
 
 def _enter(rows: Tensor, before: Layout | None, now: Layout, base_rows: Tensor) -> Tensor:
-    """Rows of the runs that are under way, and of those that start here, which begin as the base run's."""
+    """The rows of the runs that began below, and of those that begin here, which are still the base run's."""
     if before is not None and before.rows == now.rows:
         return rows
     old = {first: (row, runs) for first, runs, row, _ in before.groups} if before is not None else {}
@@ -296,13 +318,13 @@ def _last_block(
     read: Tensor,
     rows: Tensor,
     layout: Layout,
-    attention: Attention,
-    tell: Any,
+    cache: RowCache,
+    set_layout: Callable[[Layout | FewRows], None],
     out: Tensor,
 ) -> None:
-    """Keys and values of all rows, and all else for the rows that are read: nothing else reaches the logits.
+    """Run the last block: keys and values for all rows, everything else only for the rows that are read.
 
-    Writes what leaves the block into `out` [run, read position, d_model].
+    The block's output is written into `out` [run, read position, d_model].
     """
     layer = model.n_layers - 1
     call = base.blocks[layer]
@@ -311,19 +333,19 @@ def _last_block(
     asked = index >= 0
     if not asked.any():
         return
-    asking = rows[index[asked]]  # before a hook writes into them in place
+    asking = rows[index[asked]]  # copied before a hook writes into the rows in place
     if layout.rows > len(asking):
-        tell(layout)
-        attention.only_fill = True
-        with suppress(Filled):
-            call_block(model, layer, call, rows, layout, attention)
-        attention.only_fill, attention.queries = False, wanted
-    tell(wanted)
-    out.view(-1, out.shape[-1])[asked] = call_block(model, layer, call, asking, wanted, attention)
+        set_layout(layout)
+        cache.keys_only = True
+        with suppress(KeysReady):
+            call_block(model, layer, call, rows, layout, cache)
+        cache.keys_only, cache.queries = False, wanted
+    set_layout(wanted)
+    out.view(-1, out.shape[-1])[asked] = call_block(model, layer, call, asking, wanted, cache)
 
 
 def wanted_rows(starts: Sequence[Start], read: Tensor) -> tuple[Tensor, Tensor]:
-    """Every run with every read position: two tensors [run x read]."""
+    """All combinations of a run and a read position, as two tensors [run x read]."""
     runs = torch.arange(len(starts), device=read.device)
     return runs.repeat_interleave(len(read)), read.repeat(len(starts))
 
@@ -333,15 +355,15 @@ def call_block(
     layer: int,
     call: BlockCall,
     rows: Tensor,
-    layout: Layout | RowsAlone,
-    attention: Attention,
+    layout: Layout | FewRows,
+    cache: RowCache,
 ) -> Tensor:
-    """One block on rows [row, d_model], as the model itself would call it."""
+    """Call one block on rows [row, d_model], as the model itself would."""
     length = call.resid.shape[0]
 
     def exchange(value: Any) -> Any:
         if value is CACHE:
-            return attention
+            return cache
         if isinstance(value, tuple):
             return tuple(exchange(item) for item in value)
         return _at_rows(value, layout.positions, length) if isinstance(value, Tensor) else value
@@ -358,7 +380,7 @@ def call_block(
 
 
 def _at_rows(value: Tensor, positions: Tensor, length: int) -> Tensor:
-    """An argument of a block that is indexed by position, for rows at some positions; others as they are."""
+    """An argument of a block for rows at these positions; unchanged if it is not indexed by position."""
     if value.ndim == 4 and value.shape[-2] == length:  # a mask [1, 1, query, key]
         return value[:, :, positions]
     if value.ndim in (2, 3) and value.shape[1] == length:  # position numbers, rotary angles [1, position, ...]

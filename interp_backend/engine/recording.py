@@ -1,10 +1,9 @@
-"""One unpatched run of a prompt, and what patched runs need of it."""
+"""One unpatched run of a prompt, and everything that patched runs need to know about it."""
 
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,15 +11,18 @@ import torch
 from torch import Tensor
 
 from ..language.model import Hook, LanguageModel
-from .turn import Turn, of_this_thread
+from .kv_cache import cache_argument, pass_cache_by_old_name
+from .modules import can_unembed_some, unembed_some
+from .own import Own
+from .turn import Turn
 
-TOGETHER = 16  # prompts in one pass
+MOST_PROMPTS = 16  # in one pass
 CACHE = object()  # stands for the key-value cache among the recorded arguments of a block
 
 
 @dataclass(frozen=True)
 class BlockCall:
-    """The arguments that one block got for one prompt: its input [position, d_model], and the others."""
+    """The arguments of one block's call for one prompt: the residual stream [position, d_model], and the others."""
 
     resid: Tensor
     args: tuple[Any, ...]
@@ -29,22 +31,22 @@ class BlockCall:
 
 @dataclass(frozen=True)
 class Recording:
-    """What one unpatched run of one prompt leaves behind.
+    """What is kept of one unpatched run of one prompt.
 
     Attributes:
-        tokens: [position].
-        logits: by position that was asked for, [token], in the model's own precision.
-        activations: by hook name, [position, ...]; attention patterns [head, position, key position].
-        blocks: for each block, what it was called with; empty where blocks can't be run by hand.
-        past: for each block its keys and values, each [kv head, position, d_head].
-        last_resid: [position, d_model], what leaves the last block; empty without blocks.
+        tokens: the token ids, [position].
+        logits: for each requested position the logits [token], in the model's own precision.
+        activations: by hook name, [position, ...]; attention patterns are [head, position, source position].
+        blocks: the call of each block; empty if the model's blocks can't be called one by one.
+        keys_and_values: for each block its keys and its values, each [key-value head, position, d_head].
+        last_resid: the last block's output, [position, d_model]; empty if `blocks` is.
     """
 
     tokens: Tensor
     logits: dict[int, Tensor]
     activations: dict[str, Tensor]
     blocks: list[BlockCall]
-    past: list[tuple[Tensor, Tensor]]
+    keys_and_values: list[tuple[Tensor, Tensor]]
     last_resid: Tensor
 
 
@@ -56,97 +58,97 @@ def record(
     vocabulary: Sequence[int] | None = None,
     reduced: Mapping[str, Callable[[Tensor], Tensor]] | None = None,
 ) -> list[Recording]:
-    """Run some prompts, equally long ones together, and keep what patched runs need.
+    """Run some prompts without patches, those of equal length in one batch.
 
     Args:
-        prompts: token ids.
-        names: hook names whose activations to keep.
-        read: for each prompt, the positions whose logits to keep, 0 or more.
-        vocabulary: tokens whose logits to keep; None is all of them.
-        reduced: by hook name, what to keep of an activation [prompt, ...] in its place, with the same first axis.
+        prompts: the token ids of each prompt.
+        names: names of hooks whose activations to keep.
+        read: for each prompt the positions whose logits to keep; the list may be empty.
+        vocabulary: the tokens whose logits to keep; None keeps all.
+        reduced: by hook name, a function of the activation [prompt, ...] whose result is kept in its place. The first
+            axis of that result must be the prompts' too.
 
     Raises:
-        ValueError: a model in training mode, a precision that the device lacks, logits that are not numbers, or a hook
-            that never fires.
+        ValueError: the model is in training mode, the device can't compute in the weights' precision, the logits are
+            not numbers, or a hook never fires.
     """
     turn.model.refuse_training_mode()
     turn.model.refuse_dtype()
-    keep = {**dict.fromkeys(names, _whole), **(reduced or {})}
+    keep = {**dict.fromkeys(names, _copy), **(reduced or {})}
     recordings: dict[int, Recording] = {}
     waiting = sorted(range(len(prompts)), key=lambda i: len(prompts[i]))
     while waiting:
-        part = [i for i in waiting[: _most(turn)] if len(prompts[i]) == len(prompts[waiting[0]])]
-        if len(part) == turn.model.n_heads:
-            part = part[:1]  # else an argument with an axis of heads looks like one with an axis of prompts
-        tokens = torch.tensor([prompts[i] for i in part], device=turn.model.device)
-        positions = sorted({position for i in part for position in read[i]})
-        reading = _Reading(turn.model, positions, vocabulary, whole=bool(turn.users_hooks))
+        batch = [i for i in waiting[: _batch_size(turn)] if len(prompts[i]) == len(prompts[waiting[0]])]
+        if len(batch) == turn.model.n_heads:
+            batch = batch[:1]  # otherwise an argument with an axis of heads looks like one with an axis of prompts
+        tokens = torch.tensor([prompts[i] for i in batch], device=turn.model.device)
+        positions = sorted({position for i in batch for position in read[i]})
+        readout = _Readout(turn.model, positions, vocabulary, everything=bool(turn.users_hooks))
         try:
-            made = turn.run(lambda tokens=tokens, reading=reading: _record(turn.model, tokens, keep, reading))
-        except _OneByOne:
-            _one_by_one.add(turn.model.raw)
+            recorded = turn.run(lambda tokens=tokens, readout=readout: _record(turn.model, tokens, keep, readout))
+        except _Inseparable:
+            _inseparable.add(turn.model.raw)
             continue
-        recordings.update(zip(part, made))
-        waiting = waiting[len(part) :]
+        recordings.update(zip(batch, recorded))
+        waiting = waiting[len(batch) :]
     return [recordings[i] for i in range(len(prompts))]
 
 
-# Raw models of which blocks get arguments that can't be told apart prompt by prompt (bloom's alibi, for example).
-_one_by_one: weakref.WeakSet[Any] = weakref.WeakSet()
+# Raw models whose blocks get arguments that can't be split by prompt (bloom's alibi is one): one prompt a pass.
+_inseparable: weakref.WeakSet[Any] = weakref.WeakSet()
 
 
-class _OneByOne(Exception):
-    """The arguments of a block can't be told apart prompt by prompt."""
+class _Inseparable(Exception):
+    """An argument of a block can't be split by prompt."""
 
 
-def _most(turn: Turn) -> int:
-    """How many prompts may be run together."""
-    # A user's own hook may mean the first row of a batch: it gets what it would get in the user's own loop.
-    return 1 if turn.users_hooks or turn.model.raw in _one_by_one else TOGETHER
+def _batch_size(turn: Turn) -> int:
+    """How many prompts may be run in one batch."""
+    # A hook of the user's may be written for the first row of a batch: it must see what it sees in the user's own loop.
+    return 1 if turn.users_hooks or turn.model.raw in _inseparable else MOST_PROMPTS
 
 
-def _whole(value: Tensor) -> Tensor:
-    # Cached tensors would be views that a later in-place edit changes: clone.
-    return value.detach().clone()
+def _copy(value: Tensor) -> Tensor:
+    return value.detach().clone()  # without the copy, a later edit in place would change what is kept
 
 
 def _record(
-    model: LanguageModel, tokens: Tensor, wanted: Mapping[str, Callable[[Tensor], Tensor]], reading: _Reading
+    model: LanguageModel, tokens: Tensor, wanted: Mapping[str, Callable[[Tensor], Tensor]], readout: _Readout
 ) -> list[Recording]:
     kept: dict[str, Tensor] = {}
 
-    def keep(name: str) -> Hook:
-        def hook(value: Tensor, hook: Any) -> None:
+    def keeping(name: str) -> Hook:
+        def keep(value: Tensor, hook: Any) -> None:
             kept[name] = wanted[name](value)
 
-        return of_this_thread(hook)
+        return Own(keep)
 
-    seam = _Seam(model, len(tokens))
-    with (
-        torch.no_grad(),
-        model.raw.hooks(fwd_hooks=[(name, keep(name)) for name in wanted]),
-        seam.watching(),
-        reading.narrowed(),
-    ):
-        logits = reading.of(seam.run(tokens))
+    run = _RecordedRun(model, len(tokens))
+    with torch.no_grad(), model.raw.hooks(fwd_hooks=[(name, keeping(name)) for name in wanted]):
+        run.add_hooks()
+        readout.add_hook()
+        logits = readout.of(run.logits(tokens))
     _refuse_nan(model, logits, tokens)
     if silent := [name for name in wanted if name not in kept]:
         raise ValueError(f"The hook {silent[0]} never fires in this model. Choose another activation.")
     return [
         Recording(
             tokens=tokens[i],
-            logits={position: logits[i, at].clone() for at, position in enumerate(reading.positions)},
+            logits={position: logits[i, at].clone() for at, position in enumerate(readout.positions)},
             activations={name: value[i if len(value) == len(tokens) else 0] for name, value in kept.items()},
-            blocks=[call for call in seam.calls_of(i)],
-            past=seam.past_of(i),
-            last_resid=seam.outputs[-1][i] if seam.outputs else tokens.new_empty(0),
+            blocks=run.calls_of(i),
+            keys_and_values=run.keys_and_values_of(i),
+            last_resid=run.outputs[-1][i] if run.outputs else tokens.new_empty(0),
         )
         for i in range(len(tokens))
     ]
 
 
-class _Seam:
-    """A run of a bridge's own model with a key-value cache, and what its blocks were called with."""
+class _RecordedRun:
+    """A run of a bridge's underlying model with a key-value cache, and how its blocks were called.
+
+    Its hooks stay on the model until the pass ends, when the turn removes them.
+    """
 
     def __init__(self, model: LanguageModel, batch: int):
         self.model, self.batch = model, batch
@@ -154,27 +156,21 @@ class _Seam:
         self.calls: list[tuple[tuple[Any, ...], dict[str, Any]]] = []
         self.outputs: list[Tensor] = []
 
-    def run(self, tokens: Tensor) -> Tensor:
+    def add_hooks(self) -> None:
+        for block in self.model.raw.blocks:
+            block.register_forward_pre_hook(Own(self._called), with_kwargs=True)
+            block.register_forward_hook(Own(self._returned))
+
+    def logits(self, tokens: Tensor) -> Tensor:
         """Logits [prompt, read position, d_vocab]."""
         original = getattr(self.model.raw, "original_model", None)
         if original is None:  # HookedTransformer
             return self.model.raw(tokens)
         from transformers import DynamicCache
 
+        pass_cache_by_old_name(self.model)
         self.cache = DynamicCache()  # without a config it keeps all positions, also where attention has a window
-        return original(tokens, past_key_values=self.cache, use_cache=True).logits
-
-    @contextmanager
-    def watching(self) -> Iterator[None]:
-        handles = []
-        for block in self.model.raw.blocks:
-            handles.append(block.register_forward_pre_hook(of_this_thread(self._called), with_kwargs=True))
-            handles.append(block.register_forward_hook(of_this_thread(self._returned)))
-        try:
-            yield
-        finally:
-            for handle in handles:
-                handle.remove()
+        return original(tokens, use_cache=True, **{cache_argument(original.forward): self.cache}).logits
 
     def _called(self, module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         if args and isinstance(args[0], Tensor):
@@ -184,109 +180,88 @@ class _Seam:
         self.outputs[:] = [(out[0] if isinstance(out, tuple) else out).detach().clone()]
 
     def complete(self) -> bool:
-        """Whether every block was called once, and left its keys and values in the cache."""
+        """Whether every block was called once, and wrote its keys and values into the cache."""
         layers = getattr(self.cache, "layers", [])
         filled = all(getattr(layer, "keys", None) is not None for layer in layers)
         return len(self.calls) == self.model.n_layers == len(layers) and filled
 
     def calls_of(self, i: int) -> list[BlockCall]:
+        """The calls of all blocks for one prompt of the batch; nothing if they can't be repeated."""
         if not self.complete():
             return []
         return [
-            BlockCall(args[0][i], self._part(args[1:], i), {name: self._part(v, i) for name, v in kwargs.items()})
+            BlockCall(args[0][i], self._of(args[1:], i), {name: self._of(v, i) for name, v in kwargs.items()})
             for args, kwargs in self.calls
         ]
 
-    def past_of(self, i: int) -> list[tuple[Tensor, Tensor]]:
+    def keys_and_values_of(self, i: int) -> list[tuple[Tensor, Tensor]]:
         return [(layer.keys[i], layer.values[i]) for layer in self.cache.layers] if self.complete() else []
 
-    def _part(self, value: Any, i: int) -> Any:
+    def _of(self, value: Any, i: int) -> Any:
         """An argument of a block for one prompt of the batch."""
         if value is self.cache and value is not None:
             return CACHE
         if isinstance(value, (tuple, list)):
-            return tuple(self._part(item, i) for item in value)
+            return tuple(self._of(item, i) for item in value)
         if self.batch > 1 and isinstance(value, Tensor) and value.ndim > 1 and value.shape[0] > 1:
             if len(value) != self.batch:
-                raise _OneByOne
+                raise _Inseparable
             return value[i : i + 1]
         return value
 
 
-class _Reading:
-    """Which logits of a run are kept: the others need not be computed.
+class _Readout:
+    """Which logits of a run are kept. The others are not computed.
 
     Args:
-        positions, vocabulary: where, and of which tokens; None is all tokens.
-        whole: compute all the same, for a user's hook that may look at them.
+        positions, vocabulary: the positions and tokens whose logits are kept; None is all tokens.
+        everything: compute all logits anyway, because a hook of the user's may look at them.
     """
 
-    def __init__(self, model: LanguageModel, positions: list[int], vocabulary: Sequence[int] | None, whole: bool):
-        self.model, self.positions, self.vocabulary, self.whole = model, positions, vocabulary, whole
-        self._few = vocabulary is not None and not whole and can_unembed_some(model)
-        self._normed: Tensor | None = None  # what would have been unembedded
+    def __init__(self, model: LanguageModel, positions: list[int], vocabulary: Sequence[int] | None, everything: bool):
+        self.model, self.positions, self.vocabulary, self.everything = model, positions, vocabulary, everything
+        self._by_row = vocabulary is not None and not everything and can_unembed_some(model)
+        self._normed: Tensor | None = None  # the final norm's output at these positions
 
-    @contextmanager
-    def narrowed(self) -> Iterator[None]:
-        """Runs in it unembed these positions alone; nothing at all where few tokens are wanted."""
+    def add_hook(self) -> None:
+        """Until the end of this pass, unembed these positions alone; and nothing if `of` unembeds the few tokens."""
 
         def narrow(module: Any, args: tuple[Any, ...]) -> Any:
-            if self.whole:
+            if self.everything:
                 return args
             rows = args[0][:, self.positions]
-            if self._few:
+            if self._by_row:
                 self._normed, rows = rows, rows[:, :0]
             return (rows, *args[1:])
 
-        handle = self.model.raw.unembed.register_forward_pre_hook(of_this_thread(narrow))
-        try:
-            yield
-        finally:
-            handle.remove()
+        self.model.raw.unembed.register_forward_pre_hook(Own(narrow))
 
     def of(self, logits: Tensor) -> Tensor:
-        """What is kept [prompt, read position, token] of what such a run returned."""
-        if self._few:
+        """The kept logits [prompt, read position, token], from the logits that such a run returned."""
+        if self._by_row:
             assert self._normed is not None and self.vocabulary is not None
             return unembed_some(self.model, self._normed, self.vocabulary)
-        kept = logits[:, self.positions] if self.whole else logits
+        kept = logits[:, self.positions] if self.everything else logits
         return kept if self.vocabulary is None else kept[..., list(self.vocabulary)]
 
 
-def can_unembed_some(model: LanguageModel) -> bool:
-    """Whether single rows of the unembedding can be used: it is a plain matrix."""
-    return isinstance(getattr(model.raw.unembed, "original_component", None), torch.nn.Linear)
-
-
-def unembed_some(model: LanguageModel, normed: Tensor, vocabulary: Sequence[int]) -> Tensor:
-    """Logits [..., token] of some tokens, softcap included, from what leaves the final norm [..., d_model]."""
-    linear = model.raw.unembed.original_component
-    chosen = torch.tensor(list(vocabulary), device=normed.device)
-    bias = None if linear.bias is None else linear.bias[chosen]
-    logits = torch.nn.functional.linear(normed, linear.weight[chosen], bias)
-    return model.raw.adapter.apply_output_logits_transform(logits)
-
-
 def _refuse_nan(model: LanguageModel, logits: Tensor, tokens: Tensor) -> None:
-    """Raise ValueError if logits are not numbers, and say in which layer that began."""
+    """Raise ValueError if logits are not numbers, and name the layer in which that begins."""
     if not torch.isnan(logits).any():
         return
     first: list[int] = []
 
-    def look(layer: int) -> Hook:
-        def hook(module: Any, args: Any, out: Any) -> None:
+    def finding(layer: int) -> Hook:
+        def find(module: Any, args: Any, out: Any) -> None:
             if not first and torch.isnan(out[0] if isinstance(out, tuple) else out).any():
                 first.append(layer)
 
-        return of_this_thread(hook)
+        return Own(find)
 
-    handles = [block.register_forward_hook(look(layer)) for layer, block in enumerate(model.raw.blocks)]
-    try:
-        with torch.no_grad():
-            model.raw(tokens)
-    finally:
-        for handle in handles:
-            handle.remove()
+    for layer, block in enumerate(model.raw.blocks):
+        block.register_forward_hook(finding(layer))
+    with torch.no_grad():
+        model.raw(tokens)
     where = f"from layer {first[0]} on" if first else "in the unembedding"
     raise ValueError(
         f"The model's output is not a number (NaN) {where} for this prompt. Load it in float32: some models overflow "

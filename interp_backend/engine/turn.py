@@ -1,22 +1,27 @@
-"""A turn on a model: the right to run it while a user's own cells may run it too.
+"""A turn on a model: the right to run it, although the user's own cells may run it at the same time.
 
-Hooks are global state of a model, and a widget patches on its own thread while the next cell already runs. So a turn
-keeps three things apart. Our hooks do nothing in other threads. A run that another thread begins waits for the one
-pass that is under way, so that what its hooks see last is its own. And a pass during which somebody else's hooks came
-or went is thrown away and run again.
+Hooks are global state of a model, and a widget patches on its own thread while the next cell already runs. A turn keeps
+the two apart in three ways. The engine's hooks do nothing in other threads. A run that another thread begins waits
+until the engine's pass is over, so that its hooks see its own activations last. A pass during which somebody else's
+hooks were added or removed is discarded and run again.
 """
 
 from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
-from functools import wraps
+from collections.abc import Callable, Generator
+from contextlib import nullcontext
 from typing import Any, TypeVar
 
-from ..language.model import Hook, LanguageModel
+import torch
+from torch.overrides import _pop_mode
 
-PATIENCE = 30.0  # seconds to wait for another thread's hooked run
+from ..language.model import LanguageModel
+from .own import Own, remove_own
+from .watch import check
+
+PATIENCE = 30.0  # seconds to wait for another thread's run with hooks
 SETTLING = 0.5  # seconds to wait at the start for hooks that are about to be removed
 T = TypeVar("T")
 
@@ -25,10 +30,10 @@ class Turn:
     """`with Turn(model) as turn:` holds the model's lock; `turn.run(pass_)` runs one pass.
 
     Attributes:
-        model: whose turn it is.
-        users_hooks: names of hook points and modules that carried hooks of a user's own when the turn began. They act
-            on every run, as they would on the user's own.
-        memo: what was computed in this turn and is wanted again, for another pair, say.
+        model: the model that is run.
+        users_hooks: names of hook points and modules that carried the user's own hooks when the turn began. Those
+            hooks act on every run, as they would on the user's own runs.
+        memo: results that several parts of one turn need, such as the token ids of a prompt.
     """
 
     def __init__(self, model: LanguageModel):
@@ -36,64 +41,93 @@ class Turn:
         self.memo: dict[Any, Any] = {}
 
     def __enter__(self) -> Turn:
-        self._gates: list[Any] = []
-        self.model.lock.acquire()
+        self._hold = _holding(self.model.lock)
         try:
+            next(self._hold)
             self._begin()
-        except BaseException:  # an interrupt, too: a model that stays locked hangs every widget
-            self.__exit__()
+            return self
+        except BaseException:  # an interrupt, too: a model that stays locked blocks every widget
+            self._hold.close()
             raise
-        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._hold.close()
 
     def _begin(self) -> None:
         raw = self.model.raw
-        entrances = [raw.embed, raw.blocks[0]] if hasattr(raw, "embed") else [raw.blocks[0]]
-        self._owner = threading.get_ident()
+        self._modules = [*raw.modules()]
+        remove_own(self._modules)  # what an interrupted turn left
         give_up = time.monotonic() + SETTLING
         while self.model.hook_handles(temporary=True) and time.monotonic() < give_up:
             time.sleep(0.005)  # perhaps another thread's run with hooks, which is over soon
         self._hooks = self.model.hook_handles()
         self.users_hooks = self.model.users_hooks()
-        for module in entrances:
-            self._gates.append(module.register_forward_pre_hook(self._wait))
-
-    def __exit__(self, *_: object) -> None:
-        for gate in self._gates:
-            gate.remove()
-        self.model.lock.release()
 
     def run(self, pass_: Callable[[], T]) -> T:
-        """Run one pass while no other thread's hooks act on the model; again, if some came in between.
+        """Run one pass while no other thread's hooks act on the model, and again if some did.
 
         Raises:
-            RuntimeError: a user's hooks came to stay, or went, since the turn began.
+            Cancelled: the driver asked to stop; this is seen before each block of the model.
+            RuntimeError: hooks of the user's were added and stayed, or were removed, since the turn began.
         """
         give_up = time.monotonic() + PATIENCE
         while time.monotonic() < give_up:
-            with self.model.pass_lock:
-                if self.model.hook_handles() == self._hooks:
-                    result = pass_()
-                    if self.model.hook_handles() == self._hooks:
-                        return result
+            outcome = self._attempt(pass_)
+            if outcome is not None:
+                return outcome[0]
             if not self._hooks <= self.model.hook_handles():
                 break
-            time.sleep(0.005)  # somebody's hooked run is under way; it removes its hooks when it is over
+            time.sleep(0.005)  # another thread's run with hooks is under way; its hooks go when it is over
         raise RuntimeError(
             "Hooks were added to the model, or removed from it, while it was being run. Run this again now."
         )
 
-    def _wait(self, module: Any, args: Any) -> None:
-        if threading.get_ident() != self._owner:
-            with self.model.pass_lock:
-                pass
+    def _attempt(self, pass_: Callable[[], T]) -> tuple[T] | None:
+        """The result of one pass, or None if another thread's hooks were on the model at its beginning or end."""
+        over = threading.Event()
+        grad, modes = torch.is_grad_enabled(), torch._C._len_torch_function_stack()
+        try:
+            try:
+                self._add_gates(over)
+                if self.model.hook_handles() != self._hooks:
+                    return None
+                result = pass_()
+                return (result,) if self.model.hook_handles() == self._hooks else None
+            finally:
+                self._restore(over, grad, modes)
+        finally:
+            self._restore(over, grad, modes)  # a second time: an interrupt may have cut the first one short
+
+    def _add_gates(self, over: threading.Event) -> None:
+        """Stop this thread's pass before a block if it is cancelled, and other threads' runs before they begin."""
+        raw = self.model.raw
+
+        def stop_if_cancelled(module: Any, args: Any) -> None:
+            check()
+
+        def wait(module: Any, args: Any) -> None:
+            over.wait()
+
+        entrances = [raw.embed, raw.blocks[0]] if hasattr(raw, "embed") else [raw.blocks[0]]
+        for module in entrances:
+            module.register_forward_pre_hook(Own(stop_if_cancelled, otherwise=wait))
+        for block in raw.blocks[1:]:
+            block.register_forward_pre_hook(Own(stop_if_cancelled))
+
+    def _restore(self, over: threading.Event, grad: bool, modes: int) -> None:
+        """Undo whatever a pass changed in the model and in torch. It may be called again at any time."""
+        remove_own(self._modules)
+        torch.set_grad_enabled(grad)
+        while torch._C._len_torch_function_stack() > modes:
+            _pop_mode()
+        over.set()
 
 
-def of_this_thread(hook: Hook) -> Hook:
-    """A hook that does nothing when another thread runs the model."""
-    owner = threading.get_ident()
+def _holding(lock: Any) -> Generator[None, None, None]:
+    """Hold a lock until this generator is closed or nobody refers to it any more.
 
-    @wraps(hook)
-    def guarded(*args: Any, **kwargs: Any) -> Any:
-        return hook(*args, **kwargs) if threading.get_ident() == owner else None
-
-    return guarded
+    So an interrupt can't make a turn forget the lock, and releasing it twice does no harm. An interrupt on the way out
+    of the inner context still releases the lock, since it is raised inside the outer one.
+    """
+    with lock, nullcontext():
+        yield

@@ -5,9 +5,10 @@ from __future__ import annotations
 import threading
 import weakref
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 
@@ -60,7 +61,6 @@ class LanguageModel:
         code: a Python expression that loads it again; None for an object that a user handed in.
         lock: held for the whole of a method, because hooks are global state of a model. One lock a raw
             model, however often it is wrapped; re-entrant within a thread.
-        pass_lock: held for one pass at a time; see `turn.py`.
     """
 
     def __init__(self, raw: Any, name: str, code: str | None = None):
@@ -68,9 +68,10 @@ class LanguageModel:
         self.name = name
         self.code = code
         self.lock = threading.RLock()
-        self.pass_lock = threading.Lock()
         self._token_texts: dict[int, str] = {}
         self._tokenizer_lock = threading.Lock()  # fast tokenizers raise "already borrowed" across threads
+        # Every `with` of the lock has a second context that does nothing: an interrupt on the way out is then raised
+        # inside the first one, which releases the lock.
 
     def __repr__(self) -> str:
         return (
@@ -157,7 +158,7 @@ class LanguageModel:
 
     def to_ids(self, prompt: str) -> list[int]:
         """Token ids of a prompt, with the beginning-of-text token where the model expects one, never truncated."""
-        with self._tokenizer_lock:
+        with self._tokenizer_lock, nullcontext():
             return [int(i) for i in self.raw.to_tokens(prompt, truncate=False)[0]]
 
     def answer_ids(self, answer: str, after: str = "") -> list[int]:
@@ -170,7 +171,7 @@ class LanguageModel:
             prompt, whole = self.to_ids(after), self.to_ids(after + answer)
             if len(whole) > len(prompt) and whole[: len(prompt)] == prompt:
                 return whole[len(prompt) :]
-        with self._tokenizer_lock:
+        with self._tokenizer_lock, nullcontext():
             return [int(i) for i in self.raw.tokenizer(answer, add_special_tokens=False)["input_ids"]]
 
     def one_token(self, token: Any, after: str = "") -> int:
@@ -198,7 +199,7 @@ class LanguageModel:
     def token_text(self, token: int) -> str:
         """The text of one token, its leading space kept; bytes that are no whole character as `\\xe2`."""
         if token not in self._token_texts:
-            with self._tokenizer_lock:
+            with self._tokenizer_lock, nullcontext():
                 self._token_texts[token] = _token_text(self.raw.tokenizer, token)
         return self._token_texts[token]
 
@@ -269,52 +270,18 @@ class LanguageModel:
             )
         return None
 
+    # Finds the dead hooks of a model. `engine.dead_hooks` sets it, because only the engine runs models.
+    find_dead_hooks: ClassVar[Callable[[LanguageModel], list[str] | None]]
+
     @property
     def dead_hooks(self) -> list[str]:
-        """Activations whose edits never reach the logits, so that patching them would show a false zero.
-
-        Found by experiment, in one run of a batch of four tokens: in row i activation i is disturbed, in every layer,
-        and nothing in the last row. On gpt_neo, gptj and opt TransformerLens discards edits of the attention pattern,
-        for example.
-        """
+        """The activations whose edits never reach the logits, so that patching them would show a false zero."""
         if self.raw not in _dead:
-            found = self._find_dead_hooks()
+            found = LanguageModel.find_dead_hooks(self)
             if found is None:
-                return []  # a user's hook may be made for one prompt; without a verdict nothing is refused
+                return []  # hooks of the user's made it impossible to tell, so nothing is refused
             _dead[self.raw] = found
         return _dead[self.raw]
-
-    def _find_dead_hooks(self) -> list[str] | None:
-        owner = threading.get_ident()
-        tested = [name for name in ACTIVATIONS if name not in self.unavailable]
-        tokens = (torch.arange(4, device=self.device) % int(self.raw.cfg.d_vocab)).repeat(len(tested) + 1, 1)
-
-        def disturb(row: int) -> Hook:
-            def hook(value: torch.Tensor, hook: Any) -> torch.Tensor:
-                if threading.get_ident() != owner:
-                    return value  # somebody else's run
-                # Each entry by another amount: a uniform shift is invisible to softmax and LayerNorm.
-                amount = torch.linspace(0.1, 1.0, value[row].numel(), device=value.device, dtype=value.dtype)
-                value[row] += amount.view_as(value[row])
-                return value
-
-            return hook
-
-        hooks = [
-            (hook_name, hook)
-            for hook, name in ((disturb(row), name) for row, name in enumerate(tested))
-            for hook_name in {self.hook_name(name, i) for i in range(self.n_layers)}
-        ]
-        try:
-            with self.lock, torch.no_grad(), self.raw.hooks(fwd_hooks=hooks):
-                logits = self.raw(tokens).float()
-        except Exception:
-            if self.users_hooks():
-                return None
-            raise
-        shift = (logits[:-1] - logits[-1]).abs().amax((1, 2)) / logits[-1].abs().max()
-        noise = 1e-2 if self.dtype in ("bfloat16", "float16") else 1e-5
-        return [name for name, moved in zip(tested, shift.tolist()) if moved <= noise]
 
 
 _dead: weakref.WeakKeyDictionary[Any, list[str]] = weakref.WeakKeyDictionary()  # by the raw model

@@ -18,10 +18,12 @@ from ..common.provenance import provenance
 from ..common.signatures import OneOf
 from ..engine.recording import Recording, record
 from ..engine.turn import Turn
+from ..engine.watch import check
 from ..language.interventions import as_tuple, in_range
 from ..language.loading import load_model
 from ..language.model import LanguageModel
 from ..language.prompts import PromptPair
+from ..refusal import Refused
 from ..results.attention import QUANTITIES, Attention, AttentionSide, Kind
 from ..results.step import Step
 from .logit_lens import counterparts_of, ids_of, texts_of_prompt
@@ -129,10 +131,12 @@ def _refuse_too_many(chosen: _Heads, lengths: list[int]) -> None:
     size = 4 * count * sum(length**2 for length in lengths)
     if size > MOST_BYTES:
         most = int((MOST_BYTES / (4 * count * len(lengths))) ** 0.5) - 1
-        raise ValueError(
+        raise Refused(
             f"{count} heads at {max(lengths)} tokens would take {size / 2**30:.1f} GB, and at most "
             f"{MOST_BYTES >> 30} GB are kept. Read fewer heads (layers=[...], heads=[...]) or the prompt's last {most} "
-            f"tokens: last={most}."
+            f"tokens: last={most}.",
+            f"Read the last {most} tokens",
+            last=most,
         )
 
 
@@ -163,6 +167,7 @@ def _read(
     values, masked = np.empty(shape, np.float32), np.empty((shape[0], *shape[2:]), np.uint8)
     measured, said = [], []
     for i, layer in enumerate(chosen.layers):
+        check()
         pattern = run.activations.pop(model.hook_name("pattern", layer)).float()  # [head, destination, source]
         refuse_no_numbers(pattern, model.hook_name("pattern", layer))
         hidden = masks[layer]

@@ -22,6 +22,7 @@ from ..common.method import method
 from ..common.provenance import provenance
 from ..common.signatures import OneOf
 from ..engine.frozen_norm import Frozen
+from ..engine.modules import norm_of, output_matrix
 from ..engine.recording import record
 from ..engine.turn import Turn
 from ..language.interventions import in_range
@@ -210,7 +211,7 @@ class _Apart:
     def _take_apart(self, right: list[int], wrong: list[int], by_source: bool) -> None:
         final = self._at("resid_post", self.model.n_layers - 1)
         direction, shift = _direction(self.model, right, wrong)
-        norm = Frozen.of(self._final_norm, final, "the final norm")
+        norm = Frozen.of(norm_of(self.model, "ln_final") or (lambda rows: rows), final, "the final norm")
         onto = norm.pulled_back(direction)  # a component's contribution is its product with this
         bias = float(norm.bias @ direction) + shift
         parts = self._embeddings(onto)
@@ -228,14 +229,6 @@ class _Apart:
         self._check(float(self.values.sum(dtype=np.float64)), logits)
         if by_source:
             self.by_source = np.stack(sources).astype(np.float32)
-
-    def _final_norm(self, rows: Tensor) -> Tensor:
-        raw = self.model.raw
-        return raw.ln_final(rows.to(self._dtype)[None])[0] if hasattr(raw, "ln_final") else rows
-
-    @property
-    def _dtype(self) -> torch.dtype:
-        return next(self.model.raw.unembed.parameters()).dtype
 
     def _check(self, total: float, logits: Tensor) -> None:
         """Raise ValueError where the parts do not sum to the whole."""
@@ -300,14 +293,14 @@ class _Apart:
         Raises:
             ValueError: what comes out of the matrix is not what the layer adds.
         """
-        block, name = self.model.raw.blocks[layer], f"layer {layer}'s {'heads' if part == 'attn' else 'neurons'}"
-        write = _output(block, part)
+        name = f"layer {layer}'s {'heads' if part == 'attn' else 'neurons'}"
+        write = output_matrix(self.model, layer, part)
         out = write(entries)
-        post = getattr(block, "ln1_post" if part == "attn" else "ln2_post", None)
+        post = norm_of(self.model, "ln1_post" if part == "attn" else "ln2_post", layer)
         if post is not None:
             if not out.any():  # nothing is written, and a norm of nothing has no scale
                 return torch.zeros_like(entries)
-            after = Frozen.of(lambda rows: post(rows.to(self._dtype)[None])[0], out, f"the norm after {name}")
+            after = Frozen.of(post, out, f"the norm after {name}")
             onto, out = after.pulled_back(onto), after.whole(out)
         # What is added is a difference of two states of the residual stream, and rounded as they are.
         rounding = 0.02 * _tolerance(self.model) * float(self._at("resid_post", layer).abs().max())
@@ -348,18 +341,6 @@ def _direction(model: LanguageModel, right: list[int], wrong: list[int]) -> tupl
         direction = direction - unembed[:, wrong].detach().float().mean(1)
         shift -= float(bias[wrong].detach().float().mean())
     return direction, shift
-
-
-def _output(block: Any, part: str) -> Callable[[Tensor], Tensor]:
-    """The output matrix of a layer's heads or neurons, of [entry], in float32."""
-    module = getattr(getattr(block, part), "o" if part == "attn" else "out", None)
-    if module is None:
-        raise ValueError(
-            "The output matrix of this model's layers is not known here, so heads and neurons can't be told apart. "
-            "Choose the unit component or layer, or load the model as a TransformerBridge."
-        )
-    dtype = next(module.parameters()).dtype
-    return lambda entries: module(entries.to(dtype)[None, None]).flatten().float()  # some give back fewer axes
 
 
 def _gradient(function: Callable[[Tensor], Tensor], at: Tensor, onto: Tensor) -> Tensor:

@@ -22,6 +22,7 @@ from torch import Tensor
 from ..common.method import method
 from ..common.signatures import OneOf
 from ..engine.frozen_norm import Frozen
+from ..engine.modules import module_dtype, norm_of, token_embeddings
 from ..engine.turn import Turn
 from ..language.interventions import in_range
 from ..language.loading import load_model
@@ -148,13 +149,11 @@ class Circuits:
             raise ValueError(f"This model's weights do not give its heads' circuits ({problem}).") from None
         if embedded.shape[1] != model.d_model or unembed.shape[0] != model.d_model or any(len(s) != 3 for s in shapes):
             raise ValueError("This model's embedding or heads are not of the model's width: it has no plain circuits.")
-        after = getattr(raw, "embed_ln", None)  # bloom's norm of the embeddings
         known = min(len(embedded), len(raw.tokenizer))  # rows beyond are of no token
-        embedded = embedded if after is None else after(raw.W_E.detach()[None])[0].detach().float()
-        self.embedded, unembed = embedded[:known], unembed[:, :known]
+        self.embedded, unembed = token_embeddings(model)[:known], unembed[:, :known]
         # What raises all tokens alike raises none of them.
         self.unembed = unembed - unembed.mean(1, keepdim=True)
-        self._final = self._norm(raw, "ln_final", "the final norm")
+        self._final = self._norm("ln_final", None, "the final norm")
 
     def copying(self, layer: int) -> np.ndarray:
         """The eigenvalue score of each head's OV circuit, [head], from -1 to 1; 0 where the circuit is nothing."""
@@ -198,14 +197,13 @@ class Circuits:
         """From what is unembedded back to what the same tokens embed, [d_model, d_model]."""
         return self.unembed @ self.embedded
 
-    def _norm(self, owner: Any, name: str, called: str) -> Callable[[Tensor], Tensor]:
+    def _norm(self, name: str, layer: int | None, called: str) -> Callable[[Tensor], Tensor]:
         """What a norm does to rows [..., d_model] but for its scale and bias: centre, if it does, and gain."""
-        norm = getattr(owner, name, None)
+        norm = norm_of(self.model, name, layer)
         if norm is None:
             return lambda rows: rows
-        dtype = next(iter(self.model.raw.parameters())).dtype
         probe = torch.linspace(-1, 1, self.model.d_model, device=self.model.device) + 0.1
-        found = Frozen.of(lambda rows: norm(rows.to(dtype)[None])[0], probe.to(dtype).float(), called)
+        found = Frozen.of(norm, probe.to(module_dtype(self.model)).float(), called)
         return lambda rows: found.gain * (rows - rows.mean(-1, keepdim=True) if found.centres else rows)
 
     def _read(self, layer: int, name: str) -> Tensor:
@@ -213,12 +211,12 @@ class Circuits:
         block = self.model.raw.blocks[layer]
         weight = getattr(block.attn, name).detach().float()
         weight = weight.repeat_interleave(self.model.n_heads // len(weight), dim=0)
-        norm = self._norm(block, "ln1", f"the norm of layer {layer}")
+        norm = self._norm("ln1", layer, f"the norm of layer {layer}")
         folded = norm(torch.eye(self.model.d_model, device=weight.device))  # rows: what becomes of each unit vector
         return folded @ weight
 
     def _write(self, layer: int) -> Tensor:
         """What each head adds to what is unembedded, the norms' gains folded in, [head, d_head, d_model]."""
         block = self.model.raw.blocks[layer]
-        after = self._norm(block, "ln1_post", f"the norm after layer {layer}'s heads")
+        after = self._norm("ln1_post", layer, f"the norm after layer {layer}'s heads")
         return self._final(after(block.attn.W_O.detach().float()))

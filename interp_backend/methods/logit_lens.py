@@ -20,13 +20,15 @@ from ..common.method import method
 from ..common.provenance import provenance
 from ..common.signatures import AskedAs, OneOf
 from ..common.top_tokens import texts_of
-from ..engine.executor import read_out
+from ..engine.modules import read_out, read_out_checked
 from ..engine.recording import record
 from ..engine.turn import Turn
+from ..engine.watch import check
 from ..language.loading import load_model
 from ..language.model import LanguageModel
 from ..language.prompts import PromptPair, as_pair, tokenize
 from ..language.tuned_lens import TunedLens, embedded_lens
+from ..refusal import Refused
 from ..results.lens import LensArrays, LensSide, LogitLens, Token
 from ..results.step import Step
 
@@ -93,8 +95,10 @@ def logit_lens(
         began = time.perf_counter()
         arrays: dict[str, LensArrays] = {}
         done, total = 0, len(labels) * sum(map(len, ids.values()))
+        yield Step(done, total)
         for side, tokens in ids.items():
             stack = stack_of(turn, tokens, hooks)
+            yield Step(done, total)
             reader = Reader(turn, stack, [token.id for token in followed], top_k, lens)
             while not reader.complete:
                 reader.read()
@@ -179,9 +183,11 @@ def ids_of(model: LanguageModel, side: str, text: str, last: int | None = None) 
     ids = [ids[at] for at in kept]
     if len(ids) > model.n_ctx:
         most = model.n_ctx - begins
-        raise ValueError(
+        raise Refused(
             f"The {name} has {len(ids)} tokens and the model reads at most {model.n_ctx}. Shorten it, or read its last "
-            f"{most} tokens: last={most}."
+            f"{most} tokens: last={most}.",
+            f"Read the last {most} tokens",
+            last=most,
         )
     return ids
 
@@ -327,8 +333,7 @@ class Reader:
 
     def _read(self, start: int, stop: int) -> None:
         last = len(self.stack) - 1
-        # TransformerLens's own readout refuses a model that can't be read so.
-        final = _readout(self.model, self.stack[last:, start:stop])
+        final = read_out_checked(self.model, self.stack[last:, start:stop])
         log_probs = final.log_softmax(-1)
         if torch.isnan(log_probs).any():
             raise ValueError(
@@ -340,6 +345,7 @@ class Reader:
         self._write(final, log_probs, final_probs, last, start, stop)
         rows = max(1, self._rows // (stop - start))
         for row in range(0, last, rows):
+            check()
             vectors = self._translated(row, min(row + rows, last), start, stop)
             logits = read_out(self.model, vectors.to(self.model.raw.W_U.dtype), None).float()
             self._write(logits, logits.log_softmax(-1), final_probs, row, start, stop)
@@ -389,23 +395,6 @@ def _count(marked: Tensor) -> np.ndarray:
         return marked.sum(-1).int().cpu().numpy()
     rows = marked.reshape(-1, marked.shape[-1]).numpy()
     return np.array([np.count_nonzero(row) for row in rows], np.int32).reshape(marked.shape[:-1])
-
-
-def _readout(model: LanguageModel, vectors: Tensor) -> Tensor:
-    """Logits [..., token] of vectors [..., d_model], by TransformerLens.
-
-    Raises:
-        ValueError: a model that can't be read through its final norm and unembedding.
-    """
-    try:
-        from transformer_lens.tools.analysis import logit_readout
-    except ImportError:
-        raise ValueError("The logit lens needs TransformerLens 4.3 or newer. Update it.") from None
-    rows = vectors.shape[:-1].numel()
-    try:
-        return logit_readout(model.raw, vectors, chunk_size=rows).values.float()
-    except NotImplementedError as problem:
-        raise ValueError(f"This model can't be read through its unembedding: {problem}") from None
 
 
 def trajectory(

@@ -10,7 +10,9 @@ import pandas
 import torch
 
 from ..common.method import method
-from ..engine.turn import Turn, of_this_thread
+from ..engine.edits import Edit
+from ..engine.executor import run_edited
+from ..engine.turn import Turn
 from ..language.interventions import as_heads
 from ..language.loading import load_model
 from ..language.model import LanguageModel
@@ -96,30 +98,21 @@ def repeated_token_loss(
         for seed in range(seeds):
             tokens = random_tokens(model, length, np.random.default_rng(seed))
             ids = sequence(model, tokens, tokens)
-            losses = turn.run(lambda ids=ids: _losses(model, ids, heads))
+            losses = _losses(turn, ids, heads)
             rows.append({"seed": seed, "first": losses[:-length].mean(), "second": losses[1 - length :].mean()})
             yield Step(seed + 1, seeds, None)
     yield Step(seeds, seeds, 0.0, pandas.DataFrame(rows))
 
 
-def _losses(model: LanguageModel, ids: list[int], heads: list[tuple[int, int]]) -> np.ndarray:
+def _losses(turn: Turn, ids: list[int], ablated: list[tuple[int, int]]) -> np.ndarray:
     """The loss of every token but the first, in nats."""
-
-    def without(head: int) -> Any:
-        def zero(value: torch.Tensor, hook: Any) -> torch.Tensor:
-            value = value.clone()
-            value[:, :, head] = 0
-            return value
-
-        return of_this_thread(zero)
-
-    hooks = [(model.hook_name("z", layer), without(head)) for layer, head in heads]
-    tokens = torch.tensor([ids], device=model.device)
-    with torch.no_grad(), model.raw.hooks(fwd_hooks=hooks):
-        logits = model.raw(tokens)[0, :-1].float()
+    everywhere = tuple(range(len(ids)))
+    edits = [Edit("z", layer, everywhere, "scale", factor=0.0, head=head) for layer, head in ablated]
+    logits = run_edited(turn, ids, edits)[:-1].float()
     if torch.isnan(logits).any():
         raise ValueError(
             "The model's output is not a number (NaN) on random tokens. Load it in float32: some models overflow in "
             "half precision."
         )
-    return torch.nn.functional.cross_entropy(logits, tokens[0, 1:], reduction="none").cpu().numpy().astype(np.float64)
+    targets = torch.tensor(ids[1:], device=logits.device)
+    return torch.nn.functional.cross_entropy(logits, targets, reduction="none").cpu().numpy().astype(np.float64)

@@ -11,9 +11,9 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from ..common.method import method
-from ..engine.executor import read_out
+from ..engine.modules import module_dtype, read_out
 from ..engine.turn import Turn
-from ..engine.watch import current
+from ..engine.watch import check, current
 from ..language.loading import load_model
 from ..language.model import LanguageModel
 from ..language.tuned_lens import TunedLens, unembed_hash
@@ -134,6 +134,7 @@ def _step(model: LanguageModel, stack: Tensor, weights: Tensor, biases: Tensor, 
     optimizer.zero_grad()
     total = 0.0
     for layer in range(model.n_layers):  # one layer's logits at a time
+        check()
         with torch.enable_grad():
             translated = stack[layer] + torch.nn.functional.linear(stack[layer], weights[layer], biases[layer])
             loss = (probs * (final - _log_probs(model, translated))).sum(-1).mean()
@@ -146,5 +147,4 @@ def _step(model: LanguageModel, stack: Tensor, weights: Tensor, biases: Tensor, 
 
 
 def _log_probs(model: LanguageModel, vectors: Tensor) -> Tensor:
-    dtype = next(iter(model.raw.unembed.parameters())).dtype
-    return read_out(model, vectors.to(dtype)[None], None)[0].float().log_softmax(-1)
+    return read_out(model, vectors.to(module_dtype(model))[None], None)[0].float().log_softmax(-1)

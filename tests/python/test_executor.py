@@ -378,7 +378,7 @@ def test_blocks_that_can_not_be_called_alone_fall_back_and_say_why(monkeypatch):
     monkeypatch.setattr(executor, "run_packed", refuses)
     result = ib.activation_patching(raw, PAIR, activation="z")
     assert result.provenance["executor"] == "hooks"
-    assert result.provenance["executor_reason"] == "its blocks can't be called on their own (TypeError: needs a friend)"
+    assert result.provenance["executor_reason"] == "its blocks can't be called one by one (TypeError: needs a friend)"
     assert_close(result.values, expected(raw, "z", ("layer", "head")))
 
 
@@ -394,7 +394,7 @@ def test_one_activation_that_differs_does_not_slow_down_the_others(monkeypatch):
 
 def test_a_model_without_calls_to_its_blocks_falls_back(monkeypatch):
     raw = boot(random_model("gpt2"), "gpt2")
-    monkeypatch.setattr("interp_backend.engine.recording._Seam.complete", lambda seam: False)
+    monkeypatch.setattr("interp_backend.engine.recording._RecordedRun.complete", lambda run: False)
     result = ib.activation_patching(raw, PAIR, activation="mlp_post")
     assert result.provenance["executor"] == "hooks" and "one after another" in result.provenance["executor_reason"]
     assert_close(result.values, expected(raw, "mlp_post", ("layer", "position")))

@@ -513,7 +513,7 @@ def test_a_pair_without_a_scale_counts_as_done():
         ({"clean": "x", "corrupt": "y", "clean_answer": "b"}, {}, "Pair 2 .*two answers are the same"),
         ({"clean": "xy", "corrupt": "yx"}, {"positions": [4]}, "Pair 2 .*There is no position 4: there are 3"),
         ({"clean": "xy", "corrupt": "yx"}, {"at": 4}, "Pair 2 .*no position 4 to read a metric at"),
-        ({"clean": "xy", "corrupt": "yxz"}, {"activation": "pattern"}, "Pair 2 .*equally many tokens"),
+        ({"clean": "xy", "corrupt": "yxz"}, {"activation": "pattern"}, "Pair 2 .*same number of tokens"),
         ({"clean": "xy", "corrupt": "yx"}, {"value": ib.FromPrompt(text="12345")}, "Pair 2 .*6 tokens and the patched"),
     ],
 )
