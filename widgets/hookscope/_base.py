@@ -6,7 +6,6 @@ import itertools
 import threading
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any, ClassVar
 
 import anywidget
@@ -18,7 +17,6 @@ from interp_backend.service import protocol
 from interp_backend.service.jobs import Job, worker_of
 from interp_backend.service.protocol import BadRequest, Request
 
-STATIC = Path(__file__).parent / "static"
 # State of the kernel's side that a page has no use for.
 _NOT_ON_A_PAGE = {"layout", "tabbable", "tooltip", "comm"}
 

@@ -19,7 +19,8 @@ from interp_backend.results.thumbnails import Scale, size_for, thumbnails
 from interp_backend.service import protocol
 from interp_backend.service.protocol import BadRequest, Request
 
-from ._base import STATIC, View
+from ._base import View
+from .bundles import bundle
 from .report import View as PageView
 from .report import write_page
 
@@ -53,7 +54,7 @@ class AttentionBoard(View):
         selection: what is pinned: a head ("layer" and "head"), a "destination", a "source", or several of these.
     """
 
-    _esm = STATIC / "attention_viewer.js"
+    _esm = bundle("attention_viewer")
     _saving = False
     _result_id = ""
     set_by_view: ClassVar[frozenset[str]] = frozenset(

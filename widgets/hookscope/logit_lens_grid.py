@@ -23,7 +23,8 @@ from interp_backend.results.lens import LogitLens
 from interp_backend.service import protocol
 from interp_backend.service.protocol import BadRequest, Request
 
-from ._base import STATIC, progress
+from ._base import progress
+from .bundles import bundle
 from .following import FollowsEditor
 from .prompt_pair_editor import PromptPairEditor
 from .report import View, write_page
@@ -60,7 +61,7 @@ class LogitLensGrid(FollowsEditor):
         status, progress, error: how the run is doing.
     """
 
-    _esm = STATIC / "logit_lens_grid.js"
+    _esm = bundle("logit_lens_grid")
     set_by_view: ClassVar[frozenset[str]] = frozenset({"selection", "color", "side", "tab", "columns", "layer_zero"})
 
     pair = PairTrait(allow_none=True, help="The two prompts, or None.")

@@ -25,7 +25,8 @@ from interp_backend.results.effect_map import Result, finite_or_none
 from interp_backend.service import protocol
 from interp_backend.service.protocol import BadRequest, Request
 
-from ._base import STATIC, progress
+from ._base import progress
+from .bundles import bundle
 from .following import FollowsEditor
 from .menus import activation_menu, direction_menu, metric_menu, value_menu
 from .prompt_pair_editor import PromptPairEditor
@@ -63,7 +64,7 @@ class PatchHeatmap(FollowsEditor):
         status, progress, error: how the sweep is doing.
     """
 
-    _esm = STATIC / "patch_heatmap.js"
+    _esm = bundle("patch_heatmap")
     draft = False  # whether the result that is put into its trait is still being filled
 
     activation = traitlets.Unicode("resid_pre", help="Which activation is patched.").tag(sync=True)

@@ -14,7 +14,8 @@ from interp_backend.language.tasks import templates
 from interp_backend.methods.read_pair import PairReading, read_pair
 from interp_backend.service.protocol import Request
 
-from ._base import STATIC, HookscopeWidget
+from ._base import HookscopeWidget
+from .bundles import bundle
 from .traits import PairTrait
 
 
@@ -33,7 +34,7 @@ class PromptPairEditor(HookscopeWidget):
         status, progress, error: how the reading is doing.
     """
 
-    _esm = STATIC / "prompt_pair_editor.js"
+    _esm = bundle("prompt_pair_editor")
 
     pair = PairTrait(help="The live pair.")
     metric = traitlets.Union(

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from ._base import STATIC
+from .bundles import script as bundled_script
 
 _PAGE = """<!doctype html>
 <html lang="en">
@@ -60,7 +60,7 @@ def page(views: list[View], title: str, *, heading: str = "", style: str = "") -
     The script is inlined and allowed by its hash alone, and nothing else may load or connect; the data is
     inert JSON in which no tag can close.
     """
-    script = (STATIC / "report.js").read_text("utf-8")
+    script = bundled_script("report")
     if "</script" in script.lower():
         raise ValueError("The bundle report.js can't be inlined: it holds a closing script tag.")
     digest = base64.b64encode(hashlib.sha256(script.encode("utf-8")).digest()).decode("ascii")

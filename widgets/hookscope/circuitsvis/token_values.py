@@ -10,7 +10,7 @@ import traitlets
 from interp_backend.service import protocol
 from interp_backend.service.protocol import BadRequest, Request
 
-from .._base import STATIC
+from ..bundles import bundle
 from .rendered import RenderedHTML
 
 # Of numbers and of parts: of more, a view asks for the parts that it shows.
@@ -63,7 +63,7 @@ class TokenValues(RenderedHTML):
         selection: the token that was clicked, such as `{"token": 4}` or `{"sample": 1, "token": 4}`, or None.
     """
 
-    _esm = STATIC / "circuitsvis.js"
+    _esm = bundle("circuitsvis")
     bundle = "circuitsvis"
     set_by_view: ClassVar[frozenset[str]] = frozenset({"selection", "chosen"})
 
