@@ -1,4 +1,4 @@
-"""Nothing holds a widget that was closed and deleted, nor its model; a bundle is text, or says how to build it."""
+"""Nothing holds a widget that was closed and deleted, nor its model."""
 
 from __future__ import annotations
 
@@ -8,8 +8,6 @@ from pathlib import Path
 import pytest
 from closed_widgets import KINDS, alive_after_close
 from jupyter_client.manager import KernelManager
-
-from hookscope import bundles
 
 ROOT = Path(__file__).parents[2]
 
@@ -47,19 +45,3 @@ def test_a_closed_widget_is_freed_with_its_model_in_a_kernel():
         manager.shutdown_kernel(now=True)
     assert reply["content"]["status"] == "ok", reply["content"]
     assert [line for line in "".join(printed).splitlines() if line] == [f"{kind} []" for kind in KINDS]
-
-
-def test_a_bundle_is_its_text():
-    assert bundles.bundle("patch_heatmap") == bundles.script("patch_heatmap")
-
-
-def test_a_developer_gets_the_file_itself_which_anywidget_watches(monkeypatch):
-    monkeypatch.setenv("ANYWIDGET_HMR", "1")
-    assert bundles.bundle("patch_heatmap") == bundles.STATIC / "patch_heatmap.js"
-
-
-@pytest.mark.parametrize("load", [bundles.bundle, bundles.script])
-def test_a_bundle_that_was_not_built_says_how_to_build_it(monkeypatch, tmp_path, load):
-    monkeypatch.setattr(bundles, "STATIC", tmp_path)
-    with pytest.raises(FileNotFoundError, match=r"patch_heatmap\.js has not been built: run `npm ci && npm"):
-        load("patch_heatmap")

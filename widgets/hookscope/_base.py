@@ -17,6 +17,9 @@ from interp_backend.service import protocol
 from interp_backend.service.jobs import Job, worker_of
 from interp_backend.service.protocol import BadRequest, Request
 
+# The version of the traits below and of their like in every widget; the same as SCHEMA in js/lib/schema.ts. A view that
+# finds another one in a saved notebook says to run the cell again.
+SCHEMA = 1
 # State of the kernel's side that a page has no use for.
 _NOT_ON_A_PAGE = {"layout", "tabbable", "tooltip", "comm"}
 
@@ -29,6 +32,7 @@ class View(anywidget.AnyWidget):
     # The only traits that a view may set; everything else comes as a request, or not at all.
     set_by_view: ClassVar[frozenset[str]] = frozenset({"selection"})
 
+    schema = traitlets.Int(SCHEMA, read_only=True, help="The version of these traits.").tag(sync=True)
     info = traitlets.Dict(help="What the view's menus offer; constant.").tag(sync=True)
     error = traitlets.Instance(
         dict, allow_none=True, help="`field`, `message` and `traceback` of the last error; two of them may be None."
