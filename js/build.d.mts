@@ -1,4 +1,15 @@
-import type { BuildOptions } from "esbuild";
+import type { BuildOptions, Metafile } from "esbuild";
 
-export const bundles: { name: string; entry: string; budget: number }[];
+interface Size {
+  name: string;
+  bytes: number;
+  own: number;
+  ownBudget: number;
+  shared: number;
+  sharedBudget: number;
+}
+
+export const bundles: string[];
 export const options: BuildOptions;
+export function viewsModule(): string;
+export function sizes(metafile: Metafile): Size[];

@@ -1,6 +1,6 @@
-// Builds every bundle into widgets/hookscope/static/. A bundle that is over its budget fails the build:
-// bundles are stored in every notebook that shows a widget.
-import { mkdir, readdir, readFile, rm, stat } from "node:fs/promises";
+// Builds every bundle into widgets/hookscope/static/. A view whose own code is over its budget fails the build, and so
+// does the code that views share: a notebook stores a whole bundle for each widget that it shows.
+import { mkdir, readdir, readFile, rm } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import * as esbuild from "esbuild";
@@ -9,14 +9,31 @@ const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const out = join(root, "widgets", "hookscope", "static");
 const KB = 1024;
 
-export const bundles = [
-  { name: "prompt_pair_editor", entry: "js/prompt_pair_editor/index.tsx", budget: 80 * KB },
-  { name: "patch_heatmap", entry: "js/patch_heatmap/index.tsx", budget: 80 * KB },
-  { name: "logit_lens_grid", entry: "js/logit_lens_grid/index.tsx", budget: 112 * KB },
-  { name: "attention_viewer", entry: "js/attention_viewer/index.tsx", budget: 100 * KB },
-  { name: "circuitsvis", entry: "js/circuitsvis/index.tsx", budget: 64 * KB },
-  { name: "report", entry: "js/report/index.ts", budget: 256 * KB },
-];
+/** The one list of bundles: each view's folder with the budget of its own code in KB, and the budgets of the saved
+ *  page's script, without the views in it, and of what views share: js/lib/ and Preact. */
+const { views, report, shared } = JSON.parse(await readFile(join(root, "js", "bundles.json"), "utf8"));
+const OWN_KB = { ...views, report };
+export const bundles = Object.keys(OWN_KB);
+
+/** The text of the module `hookscope:views`: an object of all views, by the name of their folder. */
+export function viewsModule() {
+  const names = Object.keys(views);
+  const imports = names.map(
+    (name) => `import ${name} from ${JSON.stringify(join(root, "js", name, "index"))};\n`,
+  );
+  return `${imports.join("")}export default { ${names.join(", ")} };\n`;
+}
+
+const viewsAsModule = {
+  name: "views-as-module",
+  setup(build) {
+    build.onResolve({ filter: /^hookscope:views$/ }, ({ path }) => ({ path, namespace: "hookscope" }));
+    build.onLoad({ filter: /.*/, namespace: "hookscope" }, () => ({
+      contents: viewsModule(),
+      resolveDir: root,
+    }));
+  },
+};
 
 /** Style sheets go into the bundles as minified text. */
 const cssAsText = {
@@ -34,7 +51,7 @@ const cssAsText = {
 
 export const options = {
   absWorkingDir: root,
-  entryPoints: bundles.map(({ name, entry }) => ({ in: entry, out: name })),
+  entryPoints: bundles.map((name) => ({ in: `./js/${name}/index`, out: name })),
   outdir: out,
   bundle: true,
   minify: true,
@@ -47,12 +64,28 @@ export const options = {
   jsxFactory: "h",
   jsxFragment: "Fragment",
   inject: ["js/jsx.ts"],
-  plugins: [cssAsText],
-  define: { "Number.NaN": "NaN" }, // shorter
+  plugins: [cssAsText, viewsAsModule],
+  metafile: true,
   sourcemap: "external",
   legalComments: "none",
   logLevel: "warning",
 };
+
+/** How much of each bundle comes from its own folder and from what views share, in bytes, with their budgets. */
+export function sizes({ outputs }) {
+  return bundles.map((name) => {
+    const [, { bytes, inputs }] = Object.entries(outputs).find(([path]) => path.endsWith(`/${name}.js`));
+    const size = { name, bytes, own: 0, ownBudget: OWN_KB[name] * KB, shared: 0, sharedBudget: shared * KB };
+    for (const [path, { bytesInOutput }] of Object.entries(inputs)) {
+      if (path.startsWith(`js/${name}/`)) size.own += bytesInOutput;
+      else if (isShared(path)) size.shared += bytesInOutput;
+    }
+    return size;
+  });
+}
+
+const isShared = (path) =>
+  path.startsWith("js/lib/") || path === "js/jsx.ts" || path.includes("node_modules/");
 
 async function clearOldBundles() {
   await mkdir(out, { recursive: true });
@@ -61,15 +94,19 @@ async function clearOldBundles() {
   }
 }
 
-async function checkBudgets() {
-  let over = false;
-  for (const { name, budget } of bundles) {
-    const { size } = await stat(join(out, `${name}.js`));
-    const fits = size <= budget;
-    over ||= !fits;
-    console.log(`${name}.js  ${(size / KB).toFixed(1)} KB of ${budget / KB} KB${fits ? "" : "  TOO LARGE"}`);
+/** Prints each bundle's size; false if a budget is exceeded. */
+function checkBudgets(metafile) {
+  let fits = true;
+  const share = (bytes, budget) => {
+    fits &&= bytes <= budget;
+    return `${(bytes / KB).toFixed(1)} of ${budget / KB} KB${bytes > budget ? " (TOO LARGE)" : ""}`;
+  };
+  for (const { name, bytes, own, ownBudget, shared, sharedBudget } of sizes(metafile)) {
+    console.log(
+      `${name}.js  ${(bytes / KB).toFixed(1)} KB: own ${share(own, ownBudget)}, shared ${share(shared, sharedBudget)}`,
+    );
   }
-  return !over;
+  return fits;
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
@@ -78,7 +115,7 @@ if (process.argv[1] === fileURLToPath(import.meta.url)) {
     const context = await esbuild.context({ ...options, logLevel: "info" });
     await context.watch();
   } else {
-    await esbuild.build(options);
-    if (!(await checkBudgets())) process.exitCode = 1;
+    const { metafile } = await esbuild.build(options);
+    if (!checkBudgets(metafile)) process.exitCode = 1;
   }
 }

@@ -3,3 +3,9 @@ declare module "*.css" {
   const text: string;
   export default text;
 }
+
+// All views by the name of their folder; js/build.mjs makes this module from js/bundles.json.
+declare module "hookscope:views" {
+  const views: Record<string, () => import("./lib/widget").Widget>;
+  export default views;
+}

@@ -2,21 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
-
-BUNDLES = (
-    "prompt_pair_editor.js",
-    "patch_heatmap.js",
-    "logit_lens_grid.js",
-    "attention_viewer.js",
-    "circuitsvis.js",
-    "report.js",
-)
 
 
 class BundleHook(BuildHookInterface):
@@ -31,6 +23,8 @@ class BundleHook(BuildHookInterface):
         if not (root / "node_modules").is_dir():
             subprocess.run([npm, "ci", "--no-audit", "--no-fund"], cwd=root, check=True)
         subprocess.run([npm, "run", "build"], cwd=root, check=True)
-        missing = [name for name in BUNDLES if not (root / "widgets/hookscope/static" / name).is_file()]
+        bundles = json.loads((root / "js/bundles.json").read_text("utf-8"))
+        names = [f"{name}.js" for name in (*bundles["views"], "report")]
+        missing = [name for name in names if not (root / "widgets/hookscope/static" / name).is_file()]
         if missing:
             raise RuntimeError(f"The build left out {', '.join(missing)}; the wheel would show no widget.")

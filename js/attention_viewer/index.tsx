@@ -8,6 +8,7 @@ import { AttentionView } from "./view";
 export default widget({
   name: "attention-viewer",
   css: gridCss + fieldCss + css,
+  needs: ["info", "opened", "result", "thumbs", "scores"],
   state: (model) => new AttentionState(model),
   view: (model, state) => <AttentionView model={model} state={state} />,
 });

@@ -6,6 +6,7 @@ import { FigureView } from "./view";
 export default widget({
   name: "circuitsvis",
   css,
+  needs: ["figure", "chosen"],
   state: (model) => new FigureState(model),
   view: (model, state) => <FigureView model={model} state={state} />,
 });

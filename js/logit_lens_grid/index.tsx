@@ -8,6 +8,7 @@ import { LogitLensView } from "./view";
 export default widget({
   name: "logit-lens-grid",
   css: gridCss + fieldCss + css,
+  needs: ["info", "status", "stream", "lens", "tab", "result"],
   state: (model) => new LensState(model),
   view: (model, state) => <LogitLensView model={model} state={state} />,
 });

@@ -7,6 +7,7 @@ import { PatchHeatmapView } from "./view";
 export default widget({
   name: "patch-heatmap",
   css: gridCss + css,
+  needs: ["info", "status", "activation", "axes", "metric", "direction", "result"],
   state: (model) => new HeatmapState(model),
   view: (model, state) => <PatchHeatmapView model={model} state={state} />,
 });

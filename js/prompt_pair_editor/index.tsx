@@ -8,6 +8,7 @@ import { PromptPairEditorView } from "./view";
 export default widget({
   name: "prompt-pair-editor",
   css: fieldCss + css + stripCss,
+  needs: ["info", "status", "pair", "tokens"],
   state: (model) => new Draft(model),
   view: (model, draft) => <PromptPairEditorView model={model} draft={draft} />,
 });

@@ -1,12 +1,7 @@
 // The script of a saved page: mounts the views that the page holds, without a kernel.
-import attentionViewer from "../attention_viewer";
-import circuitsvis from "../circuitsvis";
+import views from "hookscope:views";
 import { fitFrame } from "../circuitsvis/frame";
 import { MemoryModel } from "../lib/memory_model";
-import type { Widget } from "../lib/widget";
-import logitLensGrid from "../logit_lens_grid";
-import patchHeatmap from "../patch_heatmap";
-import promptPairEditor from "../prompt_pair_editor";
 import css from "./style.css";
 
 interface Page {
@@ -16,13 +11,6 @@ interface Page {
 }
 
 const SCHEMA = 1;
-const WIDGETS = new Map<string, () => Widget>([
-  ["attention_viewer", attentionViewer],
-  ["circuitsvis", circuitsvis],
-  ["logit_lens_grid", logitLensGrid],
-  ["patch_heatmap", patchHeatmap],
-  ["prompt_pair_editor", promptPairEditor],
-]);
 
 mountPage();
 
@@ -47,7 +35,7 @@ function mountPage(): void {
 }
 
 function mountView(main: HTMLElement, name: string, state: Record<string, unknown>): void {
-  const create = WIDGETS.get(name);
+  const create = Object.hasOwn(views, name) ? views[name] : undefined;
   if (!create) {
     say(main, `This page's script knows no view "${name}".`);
     return;

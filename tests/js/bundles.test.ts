@@ -1,7 +1,8 @@
 // @vitest-environment node
+import { readdirSync } from "node:fs";
 import * as esbuild from "esbuild";
 import { expect, test } from "vitest";
-import { bundles, options } from "../../js/build.mjs";
+import { bundles, options, sizes } from "../../js/build.mjs";
 
 const built = await esbuild.build({ ...options, write: false, sourcemap: false, metafile: true });
 
@@ -11,12 +12,31 @@ function outputOf(name: string) {
   return entry[1];
 }
 
-test.each(bundles)("$name.js keeps its budget", ({ name, budget }) => {
-  expect(outputOf(name).bytes).toBeGreaterThan(10_000);
-  expect(outputOf(name).bytes).toBeLessThanOrEqual(budget);
+test.each(sizes(built.metafile))(
+  "$name.js keeps its budgets",
+  ({ name, own, ownBudget, shared, sharedBudget }) => {
+    expect(own).toBeGreaterThan(name === "report" ? 1_000 : 10_000);
+    expect(own).toBeLessThanOrEqual(ownBudget);
+    expect(shared).toBeGreaterThan(10_000);
+    expect(shared).toBeLessThanOrEqual(sharedBudget);
+  },
+);
+
+test("js/bundles.json names every folder that has a bundle", () => {
+  const folders = readdirSync("js", { withFileTypes: true }).filter((entry) => entry.isDirectory());
+  const own = folders.map(({ name }) => name).filter((name) => name !== "lib");
+  expect([...bundles].sort()).toEqual(own.sort());
 });
 
-test.each(bundles)("$name.js is whole: it imports and fetches nothing", ({ name }) => {
+test.each(bundles.filter((name) => name !== "report"))("%s.js has no other view's code", (name) => {
+  const others = bundles.filter((other) => other !== name).map((other) => `js/${other}/`);
+  const foreign = Object.keys(outputOf(name).inputs).filter((path) =>
+    others.some((other) => path.startsWith(other)),
+  );
+  expect(foreign).toEqual([]);
+});
+
+test.each(bundles)("%s.js is whole: it imports and fetches nothing", (name) => {
   expect(outputOf(name).imports).toEqual([]);
   const text = built.outputFiles?.find((file) => file.path.endsWith(`/${name}.js`))?.text ?? "";
   const addresses = text.match(/https?:\/\/[^"'`\s]*|\bfetch\(/g) ?? [];
@@ -24,11 +44,6 @@ test.each(bundles)("$name.js is whole: it imports and fetches nothing", ({ name 
   expect(addresses.filter((address) => !address.startsWith("http://www.w3.org/"))).toEqual([]);
 });
 
-test("widgets export their factory, the page's script exports nothing", () => {
-  expect(outputOf("attention_viewer").exports).toEqual(["default"]);
-  expect(outputOf("circuitsvis").exports).toEqual(["default"]);
-  expect(outputOf("logit_lens_grid").exports).toEqual(["default"]);
-  expect(outputOf("patch_heatmap").exports).toEqual(["default"]);
-  expect(outputOf("prompt_pair_editor").exports).toEqual(["default"]);
-  expect(outputOf("report").exports).toEqual([]);
+test.each(bundles)("%s.js exports its factory, and the page's script exports nothing", (name) => {
+  expect(outputOf(name).exports).toEqual(name === "report" ? [] : ["default"]);
 });

@@ -1,6 +1,7 @@
 // A result small enough to reason about, a kernel that answers when told to, and a page to mount views in.
 import { MemoryModel } from "../../js/lib/memory_model";
 import type { ArrayJson } from "../../js/lib/ndarray";
+import { SCHEMA } from "../../js/lib/schema";
 import type { TopJson } from "../../js/lib/top_arrays";
 import type { PartialJson, ResultJson } from "../../js/patch_heatmap/result";
 
@@ -134,6 +135,7 @@ const ENTRIES = [
 
 export function heatmapTraits(change: Record<string, unknown> = {}): Record<string, unknown> {
   return {
+    schema: SCHEMA,
     info: {
       activations: ENTRIES,
       metrics: [{ name: "logit_diff", label: "logit difference", help: "clean minus corrupt" }],
@@ -170,6 +172,7 @@ export const ITALY = { ...PAIR, clean: "The capital of Italy is", clean_answer: 
 export function editorTraits(change: Record<string, unknown> = {}): Record<string, unknown> {
   const list = (tokens: string[]) => ({ ids: tokens.map((_, i) => i + 10), tokens });
   return {
+    schema: SCHEMA,
     info: { templates: [{ name: "capitals", label: "Capitals", pairs: [FRANCE, ITALY] }] },
     status: "done",
     progress: { done: 0, total: 0, seconds_left: null },

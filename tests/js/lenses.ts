@@ -1,4 +1,5 @@
 // Logit lenses small enough to reason about. Never square, so that a transposition shows.
+import { SCHEMA } from "../../js/lib/schema";
 import type { AttributionJson } from "../../js/logit_lens_grid/attribution";
 import type { ArraysJson, ResultJson, SideName } from "../../js/logit_lens_grid/result";
 import { arrayJson, CLEAN, CORRUPT, PAIR } from "./helpers";
@@ -195,6 +196,7 @@ const entry = (name: string, reason: string | null = null) => ({
 
 export function lensTraits(change: Record<string, unknown> = {}): Record<string, unknown> {
   return {
+    schema: SCHEMA,
     info: {
       model: "hookscope-tiny",
       streams: ["resid_pre", "resid_mid", "resid_post", "attn_out", "mlp_out"].map((name) => entry(name)),

@@ -2,12 +2,15 @@ import { afterEach, expect, test, vi } from "vitest";
 import { editorTraits, heatmapTraits, maybe, part, press, settled } from "./helpers";
 import { makeAttribution, pairTraits } from "./lenses";
 
+// The first import transforms every view, which a busy machine does not do within one test's time.
+await import("../../js/report/index");
+
 afterEach(() => {
   document.body.replaceChildren();
-  vi.resetModules();
 });
 
 async function openPage(page: object) {
+  vi.resetModules();
   const script = document.createElement("script");
   script.type = "application/json";
   script.id = "hookscope-page";

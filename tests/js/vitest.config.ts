@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { defineConfig } from "vitest/config";
+import { viewsModule } from "../../js/build.mjs";
 
 /** As in js/build.mjs: style sheets are text. */
 const cssAsText = {
@@ -12,9 +13,15 @@ const cssAsText = {
   },
 };
 
+const viewsAsModule = {
+  name: "views-as-module",
+  resolveId: (id: string) => (id === "hookscope:views" ? `\0${id}` : null),
+  load: (id: string) => (id === "\0hookscope:views" ? viewsModule() : null),
+};
+
 export default defineConfig({
   root: fileURLToPath(new URL("../..", import.meta.url)),
-  plugins: [cssAsText],
+  plugins: [cssAsText, viewsAsModule],
   oxc: { jsx: { runtime: "automatic", importSource: "preact" } },
   test: {
     environment: "happy-dom",

@@ -17,6 +17,9 @@ from interp_backend.service import protocol
 from interp_backend.service.protocol import BadRequest, Request
 from interp_backend.service.tasks import Task
 
+# The version of the traits below and of those of every widget; the same as SCHEMA in js/lib/schema.ts. A view that finds
+# another one in a saved notebook asks the reader to run the cell again.
+SCHEMA = 1
 # State on the kernel's side that a page has no use for.
 _NOT_ON_A_PAGE = {"layout", "tabbable", "tooltip", "comm"}
 if TYPE_CHECKING:
@@ -50,6 +53,7 @@ class Panel(anywidget.AnyWidget):
     _closed = False
     _asker: Asker | None = None
 
+    schema = traitlets.Int(SCHEMA, read_only=True, help="The version of these traits.").tag(sync=True)
     info = traitlets.Dict(help="What the menus offer.").tag(sync=True)
     error = traitlets.Instance(
         dict, allow_none=True, help="The last error: `message`, and perhaps `field`, `traceback` and `remedy`."

@@ -3,6 +3,7 @@
 import type { ResultJson, SideName } from "../../../js/attention_viewer/result";
 import type { ScoreJson } from "../../../js/attention_viewer/scores";
 import type { ArrayJson } from "../../../js/lib/ndarray";
+import { SCHEMA } from "../../../js/lib/schema";
 
 export const TOKENS = [
   "<bos>",
@@ -174,6 +175,7 @@ export const INFO = {
 
 export function viewerTraits(change: Record<string, unknown> = {}): Record<string, unknown> {
   return {
+    schema: SCHEMA,
     info: INFO,
     pair: null,
     prompt: "The capital of Norway is Oslo. The capital of Norway is",

@@ -7,6 +7,7 @@ import type {
   TokensFigure,
   TopsFigure,
 } from "../../../js/circuitsvis/figure";
+import { SCHEMA } from "../../../js/lib/schema";
 import { arrayJson } from "../helpers";
 
 export const HOSTILE = " <img src=x onerror=alert(1)>";
@@ -115,6 +116,7 @@ export function topsFigure(change: Partial<TopsFigure> = {}): TopsFigure {
 }
 
 export const traits = (figure: Figure, change: object = {}) => ({
+  schema: SCHEMA,
   figure,
   chosen: {},
   selection: null,
