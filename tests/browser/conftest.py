@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
-from checks import SCREENSHOTS, screenshot
+from attention_view import TWICE
+from checks import SCREENSHOTS, complaints_of, screenshot
 from find_chromium import find_chromium
 from lab import JupyterServer, Lab, jupyter_server
-from playwright.sync_api import Browser, expect, sync_playwright
+from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
+from views import expect_status, part
 from vscode import Webview, build_harness, install_parts, webview_server
+
+if TYPE_CHECKING:
+    from circuitsvis_figures import Both
 
 SECONDS = 30  # to wait for what a page should show; generous, since nothing here measures speed
 FLAGS = (
@@ -45,6 +51,32 @@ def browser(pytestconfig: pytest.Config) -> Iterator[Browser]:
 
 
 @pytest.fixture(scope="session")
+def offline_pages(browser: Browser) -> Iterator[tuple[Page, Page]]:
+    """Two pages without a network.
+
+    Each has a window of its own: what lies behind another page waits seconds for a frame.
+    """
+    contexts = [browser.new_context(offline=True, viewport={"width": 1000, "height": 800}) for _ in range(2)]
+    yield contexts[0].new_page(), contexts[1].new_page()
+    for context in contexts:
+        context.close()
+
+
+@pytest.fixture
+def both(offline_pages: tuple[Page, Page]) -> Iterator[Callable[[Callable[[Any], Any]], Both]]:
+    """Shows a figure as CircuitsVis and as Hookscope make it. By the end neither has loaded anything or had errors."""
+    from circuitsvis_figures import Both
+
+    complaints = [complaints_of(page) for page in offline_pages]
+    asked: list[str] = []
+    for page in offline_pages:
+        page.on("request", lambda request: asked.append(request.url))
+    yield lambda make: Both(offline_pages, make)
+    assert complaints == [[], []]
+    assert asked == []
+
+
+@pytest.fixture(scope="session")
 def webview_files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("webview")
 
@@ -68,11 +100,36 @@ def notebook(browser: Browser, jupyter: JupyterServer) -> Lab:
 
 @pytest.fixture
 def lab(notebook: Lab) -> Iterator[Lab]:
-    """The notebook, in the light theme; nothing may have been said on the console by the end of the test."""
+    """The notebook with its first cell alone, in the light theme; by the end its console has no errors.
+
+    Each test shows its own widgets, so that it never sees what an earlier test has left in one.
+    """
     notebook.complaints.clear()
     notebook.set_theme("light")
+    notebook.page.mouse.move(0, 0)
     yield notebook
+    notebook.clear()
     assert notebook.complaints == []
+
+
+@pytest.fixture
+def viewer(lab: Lab) -> Locator:
+    """Attention on one prompt, with two heads opened."""
+    view = lab.show(f"viewer = hs.AttentionViewer(model, {TWICE!r}, opened=[(1, 2), (0, 0)])\nviewer")
+    return with_two_heads(view)
+
+
+@pytest.fixture
+def pair_viewer(lab: Lab) -> Locator:
+    """Attention on both prompts of a pair, with two heads opened."""
+    view = lab.show("pair_viewer = hs.AttentionViewer(model, pair, opened=[(1, 2), (0, 0)])\npair_viewer")
+    return with_two_heads(view)
+
+
+def with_two_heads(view: Locator) -> Locator:
+    expect_status(view, "done")
+    expect(part(view, "matrix")).to_have_count(2)
+    return view
 
 
 @pytest.fixture(scope="session")
@@ -84,7 +141,7 @@ def webview(browser: Browser, webview_files: Path, webview_origin: str, jupyter:
 
 @pytest.fixture
 def vscode(webview: Webview) -> Iterator[Webview]:
-    """The webview, in the dark theme; nothing may have been said on the console by the end of the test."""
+    """The webview, in the dark theme; by the end its console has no errors."""
     webview.complaints.clear()
     webview.set_theme("dark")
     yield webview

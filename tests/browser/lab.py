@@ -1,4 +1,4 @@
-"""Drives a real JupyterLab: its server, and one notebook with its kernel in a page."""
+"""Drives a real JupyterLab: its server, and a notebook with its kernel in a page."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from pathlib import Path
 
 import nbformat
 from checks import complaints_of
-from playwright.sync_api import Browser, Locator
+from playwright.sync_api import Browser, Locator, Page
 
 STARTING_SECONDS = 60
 KERNEL_SECONDS = 120
@@ -133,6 +133,12 @@ BEGIN = """(code) => {
   });
 }"""
 
+# The first cell has imports, the model and the pair.
+DELETE_ALL_CELLS_BUT_THE_FIRST = """() => {
+  const { content } = jupyterapp.shell.currentWidget;
+  content.model.sharedModel.deleteCellRange(1, content.widgets.length);
+}"""
+
 # As a view would send it, but with whatever content: through the widget's own channel.
 SEND = """([model, data]) => {
   const { kernel } = jupyterapp.shell.currentWidget.sessionContext.session;
@@ -147,8 +153,49 @@ def until_there_is(file: Path) -> str:
     )
 
 
-class Lab:
-    """One notebook in JupyterLab, and the complaints of the page that it is in."""
+# A metric that lets a sweep begin, so that cells show, and stops it until `go_on` is set: a test that cancels has time.
+PAUSED = """
+import itertools
+import threading
+
+go_on = threading.Event()
+calls = itertools.count()
+
+def paused(logits):
+    if next(calls) > 10:
+        go_on.wait(60)
+    return logits.max(-1).values
+
+"""
+
+
+class Notebook:
+    """A page that shows widgets, the kernel behind it, and the errors on the page's console."""
+
+    page: Page
+    complaints: list[str]
+
+    def python(self, code: str) -> str:
+        """Run code in the kernel, without a cell; returns what the code printed."""
+        raise NotImplementedError
+
+    def value(self, expression: str) -> str:
+        """The value of a Python expression, as `print` writes it."""
+        return self.python(f"print({expression})")
+
+    def expect(self, expression: str, value: object) -> None:
+        """Wait until a Python expression has a value.
+
+        A question asked right after a gesture may overtake the gesture's own message, which takes another channel.
+        """
+        give_up = time.monotonic() + KERNEL_SECONDS
+        while (found := self.value(expression)) != str(value):
+            if time.monotonic() > give_up:
+                raise AssertionError(f"{expression} is {found}, not {value}.")
+
+
+class Lab(Notebook):
+    """A notebook in JupyterLab."""
 
     def __init__(self, browser: Browser, server: JupyterServer, name: str, setup: str, *, density: int = 2) -> None:
         path = server.notebooks / f"{name}.ipynb"
@@ -177,8 +224,12 @@ class Lab:
         widget.wait_for()
         return widget
 
+    def clear(self) -> None:
+        """Close every widget, and delete every cell that `show` has added."""
+        self.python("import ipywidgets\nipywidgets.Widget.close_all()")
+        self.page.evaluate(DELETE_ALL_CELLS_BUT_THE_FIRST)
+
     def python(self, code: str) -> str:
-        """Run code in the notebook's kernel, without a cell; returns what it printed."""
         return self.page.evaluate(EXECUTE, [code, KERNEL_SECONDS])
 
     @contextmanager
@@ -210,10 +261,12 @@ class Lab:
         self.page.evaluate(SEND, [self.python(f"print({widget}.model_id)"), data])
 
     def set_theme(self, name: str) -> None:
+        is_there = "(light) => document.body.dataset.jpThemeLight === light"
+        light = str(name == "light").lower()
+        if self.page.evaluate(is_there, light):
+            return
         self.command("apputils:change-theme", theme=f"JupyterLab {name.title()}")
-        self.page.wait_for_function(
-            "(light) => document.body.dataset.jpThemeLight === light", arg=str(name == "light").lower()
-        )
+        self.page.wait_for_function(is_there, arg=light)
 
     def cells(self) -> list[int]:
         """How many cells there are, and which one is selected."""

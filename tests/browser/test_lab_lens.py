@@ -1,17 +1,15 @@
-"""The logit-lens grid in JupyterLab: both tabs, with a mouse and without, a pair, a long prompt, and a saved page."""
+"""The logit-lens grid in JupyterLab: both tabs, by mouse and by keyboard, with a pair and with a long prompt."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
-from checks import ROOT, axe_violations, complaints_of, screenshot, wider_than_its_page
+from checks import ROOT, axe_violations, screenshot
 from contrast import hard_to_read
 from lab import Lab
-from playwright.sync_api import Browser, Locator, Page, expect
-from views import choose, expect_status, part, place_in
+from playwright.sync_api import Locator, expect
+from views import choose, enter, expect_status, part, place_in, point_at
 
 # A thousand tokens by 48 layers: more than is sent at once. `asked` has the columns that the view asks for.
 DEEP = f"""
@@ -35,35 +33,15 @@ long = Asked(deep, ("The quick brown fox jumps over the lazy dog. " * 30)[:999])
 long.wait()
 long
 """
-HOSTILE = "</script><img src=x onerror=alert(1)> \u202e \u05e9 The capital of Norway is"
-
-
-@pytest.fixture(scope="module")
-def shown(notebook: Lab) -> Locator:
-    return notebook.show("lens = hs.LogitLensGrid(model, pair)\nlens")
 
 
 @pytest.fixture
-def grid(lab: Lab, shown: Locator) -> Locator:
-    """The lens as it began: the clean side in probabilities, with the pair's answers followed, and nothing pinned."""
-    lab.python(
-        """
-lens.side, lens.color, lens.columns, lens.tab, lens.selection = "clean", "probability", None, "lens", None
-lens._targets = None
-with lens.hold_trait_notifications():
-    lens.stream, lens.lens = "resid_post", "logit"
-lens.run()
-lens.wait()
-"""
-    )
-    expect_status(shown, "done")
-    expect(part(shown, "target")).to_have_count(2)
-    part(shown, "cells").press("Escape")
-    return shown
-
-
-def hover(view: Locator, row: int, column: int) -> None:
-    part(view, "cells").hover(position=place_in(view, row, column))
+def grid(lab: Lab) -> Locator:
+    """The clean side of a pair in probabilities, with the pair's answers followed."""
+    view = lab.show("lens = hs.LogitLensGrid(model, pair)\nlens")
+    expect_status(view, "done")
+    expect(part(view, "target")).to_have_count(2)
+    return view
 
 
 def pin(view: Locator, row: int, column: int) -> None:
@@ -76,25 +54,26 @@ def said(view: Locator, row: int, column: int) -> Locator:
     return view.locator(f'[data-hs="cell"][data-cell="{row * columns + column}"]')
 
 
-def enter(view: Locator, field: str, text: str) -> None:
-    part(view, field).fill(text)
-    part(view, field).press("Enter")
-
-
 def open_tab(view: Locator, name: str) -> None:
     view.get_by_role("tab", name=name).click()
 
 
-def attribution_of(lab: Lab, grid: Locator) -> Locator:
+def attribution_of(grid: Locator) -> Locator:
     open_tab(grid, "Attribution")
     expect(part(grid, "attribution")).to_be_visible()
     return part(grid, "attribution")
 
 
+def open_head(attribution: Locator) -> None:
+    """Click on the first head of the last layer, for the tokens that it takes its part from."""
+    part(attribution, "cells").click(position={"x": 4, "y": 4})
+    expect(part(attribution, "source")).to_have_count(6)
+
+
 def test_every_layer_says_its_token_and_hovering_reads_a_cell(grid: Locator):
     expect(said(grid, 4, 5)).to_contain_text("layer 3 out, position 5 ' is', ' Oslo' 1.00")
     expect(said(grid, 0, 4)).to_contain_text("emb, position 4 ' Norway'")
-    hover(grid, 2, 4)
+    point_at(grid, place_in(grid, 2, 4))
     expect(part(grid, "detail-cell")).to_contain_text(re.compile("layer 1, .*Norway.*KL to the end"))
     expect(part(grid, "top-clean").or_(part(grid, "top-prompt")).locator("tr")).to_have_count(10)
 
@@ -102,17 +81,17 @@ def test_every_layer_says_its_token_and_hovering_reads_a_cell(grid: Locator):
 def test_a_pinned_cell_draws_lines_with_the_kernels_numbers(lab: Lab, grid: Locator):
     pin(grid, 3, 5)
     expect(part(grid, "line")).to_have_count(4)
-    assert lab.python("print(lens.selection)") == "{'row': 3, 'position': 5}"
+    lab.expect("lens.selection", {"row": 3, "position": 5})
     # " Stockholm" is in no top list: only the kernel knows its numbers.
     choose(grid, "quantity", "rank")
-    ranks = lab.python("print(*lens.result.of('clean').target_rank[:, 5, 1])").split()
+    ranks = lab.value("*lens.result.of('clean').target_rank[:, 5, 1]").split()
     row = part(grid, "lines").locator("tbody tr", has_text="Stockholm")
     expect(row.locator("td")).to_have_text(ranks)
-    third = lab.python("print(lens.result.tokens[int(lens.result.of('clean').top_ids[3, 5, 2])])")
+    third = lab.value("lens.result.tokens[int(lens.result.of('clean').top_ids[3, 5, 2])]")
     expect(part(grid, "lines").locator("tbody tr", has_text=third.strip()).locator("td").first).not_to_have_text("–")
     part(grid, "cells").press("Escape")
     expect(part(grid, "lines")).to_have_count(0)
-    assert lab.python("print(lens.selection)") == "None"
+    lab.expect("lens.selection", None)
 
 
 def test_a_typed_token_is_followed_and_one_of_several_is_refused_in_a_sentence(lab: Lab, grid: Locator):
@@ -125,7 +104,7 @@ def test_a_typed_token_is_followed_and_one_of_several_is_refused_in_a_sentence(l
     choose(grid, "color", "rank")
     part(grid, "target").last.get_by_title("Colour by this token").click()
     expect(part(grid, "subtitle")).to_contain_text("rank of ␣Paris")
-    rank = lab.python("print(lens.result.of('clean').target_rank[2, 5, 2])")
+    rank = lab.value("lens.result.of('clean').target_rank[2, 5, 2]")
     expect(said(grid, 2, 5)).to_contain_text(f"rank {rank}")
     part(grid, "unfollow").last.click()
     expect(part(grid, "target")).to_have_count(2)
@@ -142,17 +121,19 @@ def test_a_pair_shows_each_side_and_their_difference(lab: Lab, grid: Locator):
     expect(part(grid, "line")).to_have_count(6)  # of each side its likeliest token and the followed ones
     expect(part(grid, "detail")).to_have_attribute("data-sides", "2")
     screenshot(grid, "lens-difference")
-    assert lab.python("print(lens.side)") == "difference"
+    lab.expect("lens.side", "difference")
 
 
 def test_streams_and_the_tuned_lens(lab: Lab, grid: Locator):
     choose(grid, "stream", "attn_out")
+    expect(part(grid, "cells")).to_have_attribute("aria-rowcount", "6")  # what is added up after the last layer, too
     expect(part(grid, "stream")).to_have_value("3")
-    expect(said(grid, 1, 5)).to_contain_text("layer 0")
+    lab.expect("lens.result.params['stream']", "attn_out")
     choose(grid, "stream", "resid_post")
+    expect(part(grid, "cells")).to_have_attribute("aria-rowcount", "5")
     choose(grid, "lens", "tuned")
     expect(grid.get_by_role("heading", level=2)).to_contain_text("Tuned lens")
-    assert lab.python("lens.wait()\nprint(lens.result.params['lens'] != 'logit', lens.lens)") == "True tuned"
+    lab.expect("lens.result.params['lens'] != 'logit', lens.lens", "True tuned")
 
 
 def test_columns_are_brushed_with_the_mouse_and_with_keys(lab: Lab, grid: Locator):
@@ -165,28 +146,29 @@ def test_columns_are_brushed_with_the_mouse_and_with_keys(lab: Lab, grid: Locato
     mouse.move(box["x"] + 4.5 * width, y, steps=3)
     mouse.up()
     expect(part(grid, "cells")).to_have_attribute("aria-colcount", "3")
-    assert lab.python("print(lens.columns)") == "[2, 5]"
+    lab.expect("lens.columns", [2, 5])
     part(grid, "all-columns").click()
+    expect(part(grid, "cells")).to_have_attribute("aria-colcount", "6")
     part(grid, "axis").focus()
     for key in ("End", "Shift+ArrowLeft"):
         lab.page.keyboard.press(key)
     expect(part(grid, "axis")).to_have_attribute("aria-valuetext", re.compile("2 columns chosen"))
     lab.page.keyboard.press("Enter")
     expect(part(grid, "all-columns")).to_have_text("Show all 6")
-    assert lab.python("print(lens.columns)") == "[4, 6]"
+    lab.expect("lens.columns", [4, 6])
 
 
 def test_the_attribution_sums_and_a_heads_sources_are_shown(lab: Lab, grid: Locator):
-    attribution = attribution_of(lab, grid)
-    total = lab.python("print(f\"{lens.attribution.sides['clean'].total:+.2f}\")")
+    attribution = attribution_of(grid)
+    value = "f'{{lens.attribution.sides[\"clean\"].{}:{}.2f}}'.replace('-', '\u2212')"
+    total = lab.value(value.format("total", "+"))
     expect(part(grid, "subtitle")).to_have_text(f"sums to {total} logit difference")
     expect(part(attribution, "components-up").locator("tr").first).to_contain_text("mlp 3")
-    part(attribution, "cells").click(position={"x": 4, "y": 4})
-    expect(part(grid, "source")).to_have_count(6)
+    open_head(attribution)
     expect(part(attribution, "sources")).to_contain_text("Head 3.0")
     part(grid, "source").nth(4).hover()
-    value = lab.python("print(f\"{lens.attribution.sides['clean'].by_source[3, 0, 4]:.2f}\")").replace("-", "−")
-    expect(part(attribution, "sources")).to_contain_text(value)
+    expect(part(grid, "source").nth(4)).to_have_attribute("data-active", "true")
+    expect(part(attribution, "sources")).to_contain_text(lab.value(value.format("by_source[3, 0, 4]", "+")))
     choose(grid, "side", "clean −")
     expect(part(grid, "subtitle")).to_contain_text("clean − corrupt")
     enter(grid, "input-wrong", "")
@@ -202,14 +184,13 @@ def test_by_keyboard_alone(lab: Lab, grid: Locator):
     press("ArrowRight")
     expect(part(grid, "attribution")).to_be_visible()
     press("ArrowLeft")
-    lab.python("lens.wait()")  # the attribution that was asked for on the way is drawn, too
+    expect(part(grid, "lens-result")).to_be_visible()
     part(grid, "cells").focus()
     expect(part(grid, "cells")).to_be_focused()
     for key in ("ArrowUp", "End", "ArrowUp", "a", "b", "j", "Enter"):
         press(key)
     expect(part(grid, "lines")).to_be_visible()
-    selection = lab.python("print(lens.selection)")
-    assert selection == "{'row': 4, 'position': 5}"
+    lab.expect("lens.selection", {"row": 4, "position": 5})
     press("Escape")
     expect(part(grid, "lines")).to_have_count(0)
     assert lab.cells() == cells
@@ -224,9 +205,8 @@ def test_readable_and_accessible_in_the_theme(lab: Lab, grid: Locator, theme: st
     screenshot(grid, f"lens-{theme}")
     assert axe_violations(grid) == []
     assert hard_to_read(grid) == []
-    attribution = attribution_of(lab, grid)
-    part(attribution, "cells").click(position={"x": 4, "y": 4})
-    expect(part(grid, "source")).to_have_count(6)
+    attribution = attribution_of(grid)
+    open_head(attribution)
     screenshot(grid, f"lens-attribution-{theme}")
     assert axe_violations(grid) == []
     assert hard_to_read(grid) == []
@@ -239,7 +219,9 @@ def test_a_prompt_over_the_context_offers_its_last_tokens(lab: Lab):
     expect(part(view, "error")).to_contain_text("the model reads at most 128")
     part(view, "read-last").click()
     expect(part(view, "cells")).to_have_attribute("aria-colcount", "128")
+    expect(part(view, "error")).to_have_count(0)
     enter(view, "input-follow", " Oslo")
+    expect(part(view, "detail-cell").locator(".hs-followed", has_text="Oslo")).to_have_count(1)
     expect(part(view, "target")).to_have_count(1)
     expect(part(view, "error")).to_have_count(0)
     expect(part(view, "cells")).to_have_attribute("aria-colcount", "128")
@@ -248,70 +230,16 @@ def test_a_prompt_over_the_context_offers_its_last_tokens(lab: Lab):
 def test_a_long_prompt_scrolls_and_asks_only_for_what_is_seen(lab: Lab):
     view = lab.show(DEEP)
     expect(part(view, "cells")).to_have_attribute("aria-colcount", "1000")
-    hover(view, 20, 3)
-    expect(part(view, "detail-cell")).not_to_contain_text("Not loaded")
+    detail = part(view, "detail-cell")
+    point_at(view, place_in(view, 20, 3))
+    expect(detail).to_contain_text("position 3")
+    expect(detail).to_contain_text("entropy")
     part(view, "scroller").evaluate("(element) => { element.scrollLeft = element.scrollWidth; }")
     box = part(view, "scroller").bounding_box()
     assert box
     part(view, "scroller").hover(position={"x": box["width"] - 20, "y": 100})
-    expect(part(view, "detail-cell")).to_contain_text("position 999")
-    expect(part(view, "detail-cell")).to_contain_text("entropy")
-    asked = lab.python("print(sum(stop - start for start, stop in asked), max(stop for _, stop in asked))").split()
+    expect(detail).to_contain_text("position 999")
+    expect(detail).to_contain_text("entropy")
+    asked = lab.value("sum(stop - start for start, stop in asked), max(stop for _, stop in asked)").split()
     assert int(asked[0]) < 200 and asked[1] == "1000"
     screenshot(view, "lens-long")
-
-
-@pytest.fixture(scope="module")
-def saved(notebook: Lab, shown: Locator, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("lens") / "lens.html"
-    notebook.python(
-        f"page = hs.LogitLensGrid(model, {HOSTILE!r}, targets=[' Oslo'])\npage.wait()\npage.attribute(' Oslo')\n"
-        f"page.wait()\npage.save({str(path)!r})\npage.close()"
-    )
-    return path
-
-
-@pytest.fixture
-def page(browser: Browser, saved: Path) -> Iterator[Page]:
-    """The page in a browser without a network; by the end it has asked for itself alone, and complained of nothing."""
-    context = browser.new_context(offline=True, viewport={"width": 1100, "height": 800}, device_scale_factor=2)
-    page = context.new_page()
-    complaints = complaints_of(page)
-    requests: list[str] = []
-    page.on("request", lambda request: requests.append(request.url))
-    page.on("dialog", lambda dialog: (complaints.append(dialog.message), dialog.dismiss()))
-    page.goto(saved.as_uri())
-    yield page
-    context.close()
-    assert requests == [saved.as_uri()]
-    assert complaints == []
-
-
-def test_a_saved_page_works_offline_and_is_text_all_through(page: Page):
-    view = page.locator(".hs-root")
-    hover(view, 3, 1)
-    expect(part(view, "detail-cell")).to_contain_text("layer 2")
-    pin(view, 3, 2)
-    expect(part(view, "lines")).to_be_visible()
-    expect(part(view, "input-follow")).to_have_count(0)
-    choose(view, "color", "entropy")
-    expect(part(view, "subtitle")).to_contain_text("entropy in nats")
-    assert page.locator("main script, main img").count() == 0
-    open_tab(view, "Attribution")
-    expect(part(view, "subtitle")).to_contain_text("sums to")
-    part(part(view, "by-head"), "cells").click(position={"x": 4, "y": 4})
-    expect(part(view, "source").first).to_be_visible()
-    screenshot(page, "lens-saved")
-    assert axe_violations(page.locator("html")) == []
-
-
-def test_nothing_is_wider_than_a_narrow_page(page: Page):
-    page.set_viewport_size({"width": 400, "height": 900})
-    view = page.locator(".hs-root")
-    expect(part(view, "cells")).to_be_visible()
-    assert wider_than_its_page(page) == 0
-    screenshot(page, "lens-narrow")
-    open_tab(view, "Attribution")
-    expect(part(view, "waterfall")).to_be_visible()
-    assert wider_than_its_page(page) == 0
-    screenshot(page, "lens-attribution-narrow")

@@ -1,4 +1,9 @@
-"""The widgets by their parts, and the few gestures that take more than a line."""
+"""The widgets by their parts, and the few gestures that take more than a line.
+
+An expectation after a gesture has to fail in the state before the gesture, or a test on a slow machine goes on with the
+old state. So each test begins with a new widget, points at cells with `point_at`, and first expects what only the new
+state has: a value, a count, an attribute that differed before. A status that was "done" before proves nothing.
+"""
 
 from __future__ import annotations
 
@@ -33,11 +38,25 @@ def place_in(view: Locator, row: int, column: int) -> dict[str, float]:
     return place_of(view, row, column, "cells")
 
 
+def point_at(view: Locator, place: dict[str, float]) -> None:
+    """Point at a painted cell, after pointing at none: what the view reads out from now on is about this cell."""
+    view.page.mouse.move(0, 0)
+    expect(part(view, "active")).to_have_count(0)
+    part(view, "cells").hover(position=place)
+    expect(part(view, "active")).to_have_count(1)
+
+
 def choose(view: Locator, menu: str, label: str) -> None:
     """Choose a menu's entry by what it begins with."""
     select = part(view, menu)
     entry = select.locator("option", has_text=re.compile(f"^{re.escape(label)}")).first
     select.select_option(entry.get_attribute("value"))
+
+
+def enter(view: Locator, field: str, text: str) -> None:
+    """Type into a field, and press Enter."""
+    part(view, field).fill(text)
+    part(view, field).press("Enter")
 
 
 def tab_to(view: Locator, name: str) -> None:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from checks import ROOT, complaints_of
-from lab import KERNEL_SECONDS, JupyterServer, until_there_is
+from lab import KERNEL_SECONDS, JupyterServer, Notebook, until_there_is
 from playwright.sync_api import Browser, Error, Locator
 
 PARTS = Path(__file__).parent / "vscode"
@@ -87,8 +87,8 @@ def build_harness(directory: Path) -> None:
     subprocess.run(command, cwd=PARTS, check=True)
 
 
-class Webview:
-    """The outputs of one notebook, each below the other, and the complaints of the page."""
+class Webview(Notebook):
+    """The outputs of a notebook in VS Code, each below the other."""
 
     def __init__(self, browser: Browser, origin: str, server: JupyterServer, setup: str) -> None:
         self.page = browser.new_page(viewport={"width": 1100, "height": 1400}, device_scale_factor=2)
@@ -109,7 +109,6 @@ class Webview:
         self.python(setup)
 
     def python(self, code: str) -> str:
-        """Run code; returns what it printed."""
         return self.page.evaluate("([code, seconds]) => harness.execute(code, seconds)", [code, KERNEL_SECONDS])
 
     @contextmanager
