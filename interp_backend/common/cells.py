@@ -13,7 +13,7 @@ from ..engine.binding import Binding
 from ..engine.edits import Edit
 from ..language.interventions import Intervention, Value, as_value, check_activation, in_range
 from ..language.model import ACTIVATIONS, LanguageModel
-from ..results.effect_map import Result
+from ..results.effect_map import EffectMap
 
 Positions = Sequence[int] | Mapping[str, Sequence[int]]
 AXES = ("layer", "head", "position", "source", "neuron")
@@ -177,7 +177,7 @@ def _refuse_unused(axes: tuple[str, ...], where: Where) -> None:
             )
 
 
-def interventions_of(result: Result, cell: Mapping[str, int], n_layers: int) -> list[Intervention]:
+def interventions_of(result: EffectMap, cell: Mapping[str, int], n_layers: int) -> list[Intervention]:
     """What was patched in one cell of a sweep's result.
 
     Args:
@@ -195,7 +195,7 @@ def interventions_of(result: Result, cell: Mapping[str, int], n_layers: int) -> 
     return [Intervention(result.params["activation"], layer, value=value, **fields) for layer in layers]
 
 
-def place_of(result: Result, axis: str, number: Any) -> int | list[int]:
+def place_of(result: EffectMap, axis: str, number: Any) -> int | list[int]:
     """What a cell's number on one axis is in the model: itself, or the positions of a named set.
 
     Raises:
@@ -232,7 +232,7 @@ def opens(activation: str, axes: Sequence[str]) -> str | None:
     return found[0] if found else None
 
 
-def opened(result: Result, cell: Mapping[str, int]) -> dict[str, Any]:
+def opened(result: EffectMap, cell: Mapping[str, int]) -> dict[str, Any]:
     """Arguments of the sweep over the parts of one cell: activation, axes, and which layers, heads and positions.
 
     Raises:

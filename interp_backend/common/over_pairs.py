@@ -12,7 +12,8 @@ import numpy as np
 
 from ..language.metrics import baseline_warnings
 from ..language.prompts import PromptPair
-from ..results.effect_map import COMPUTED, NO_COUNTERPART, NOT_COMPUTED, UNCHANGED, Measured, PairValues, Result
+from ..results.effect_map import COMPUTED, NO_COUNTERPART, NOT_COMPUTED, UNCHANGED, EffectMap
+from ..results.metric_values import MetricValues, PairValues
 from .sweep import Step
 
 FROM_END = ("position", "source")  # axes that pairs of different lengths share from their ends
@@ -78,7 +79,7 @@ def _token_of_all(tokens: Sequence[list[str]], place: Any) -> str:
 class _Mean:
     """The result over all pairs, and where each pair's cells are in it."""
 
-    def __init__(self, first: Result, tokens: Sequence[list[str]], every_pair: Sequence[PromptPair]):
+    def __init__(self, first: EffectMap, tokens: Sequence[list[str]], every_pair: Sequence[PromptPair]):
         labels = _names(every_pair)
         longest = max(map(len, tokens))
         mixed = len({len(texts) for texts in tokens}) > 1
@@ -124,14 +125,16 @@ class _Mean:
         )
 
     @staticmethod
-    def _empty(measured: Measured, shape: tuple[int, ...], labels: list[str], side: Any) -> Measured:
+    def _empty(measured: MetricValues, shape: tuple[int, ...], labels: list[str], side: Any) -> MetricValues:
         nothing = np.full((len(labels), *shape), np.nan, np.float32)
         none: list[float | None] = [None] * len(labels)
         pairs = PairValues(labels=labels, values=nothing, clean=none, corrupt=list(none), base=side)
         empty = np.full(shape, np.nan, np.float32)
-        return Measured(label=measured.label, values=empty, baselines=dict.fromkeys(("clean", "corrupt")), pairs=pairs)
+        return MetricValues(
+            label=measured.label, values=empty, baselines=dict.fromkeys(("clean", "corrupt")), pairs=pairs
+        )
 
-    def take(self, i: int, result: Result) -> None:
+    def take(self, i: int, result: EffectMap) -> None:
         """Put one pair's sweep in its place, and bring the means up to date."""
         at = tuple(
             slice(size - len(result.labels[axis]), size) if axis in self._spread else slice(size)
@@ -154,7 +157,7 @@ class _Mean:
             self.result.unpatched[at] = np.maximum(self.result.unpatched[at], result.unpatched)
         self._account(result)
 
-    def _account(self, result: Result) -> None:
+    def _account(self, result: EffectMap) -> None:
         """What one pair's provenance adds to that of all."""
         # About the mean's own scale; those of single pairs would drown it.
         own, shown = result.provenance, self.result.measures[self._metric].warnings
@@ -170,7 +173,7 @@ class _Mean:
         )
 
     @staticmethod
-    def _update(name: str, measured: Measured, pairs: PairValues, done: int) -> None:
+    def _update(name: str, measured: MetricValues, pairs: PairValues, done: int) -> None:
         values = pairs.values[:done]
         known = np.isfinite(values)
         with np.errstate(invalid="ignore", divide="ignore"):

@@ -19,17 +19,10 @@ from ..engine.turn import Turn
 from ..language.interventions import Value
 from ..language.metrics import Measure, Reference, baseline_warnings
 from ..language.prompts import Side, TokenizedPair
-from ..results.effect_map import (
-    COMPUTED,
-    NO_COUNTERPART,
-    NOT_COMPUTED,
-    UNCHANGED,
-    Measured,
-    Prompt,
-    Result,
-    TopTokens,
-    finite_or_none,
-)
+from ..results.codec import finite_or_none
+from ..results.effect_map import COMPUTED, NO_COUNTERPART, NOT_COMPUTED, UNCHANGED, EffectMap, TopTokens
+from ..results.metric_values import MetricValues
+from ..results.sides import AnsweredPrompt
 from .provenance import provenance
 from .top_tokens import texts_of, top_tokens
 
@@ -56,7 +49,7 @@ class AnyCells(Protocol):
 class Step:
     """Some way into a sweep: the result so far, and which cells (flat, in C order) are new since the last step."""
 
-    result: Result
+    result: EffectMap
     cells: list[int]
     done: int
     total: int
@@ -251,7 +244,7 @@ class Sweep:
             left = (now - started) / done * (total - done) if done else None
             yield self._step(result, finished, done, total, left)
 
-    def _step(self, result: Result, cells: list[int], done: int, total: int, left: float | None) -> Step:
+    def _step(self, result: EffectMap, cells: list[int], done: int, total: int, left: float | None) -> Step:
         result.provenance.update(complete=result.complete, seconds=time.perf_counter() - self.began)
         return Step(result, cells, done, total, left)
 
@@ -268,7 +261,7 @@ class Sweep:
         )
 
     def _take(
-        self, result: Result, pending: dict[int, list[tuple[bool, torch.Tensor]]], to_run: list[int], one: Pass
+        self, result: EffectMap, pending: dict[int, list[tuple[bool, torch.Tensor]]], to_run: list[int], one: Pass
     ) -> list[int]:
         """Measure the runs of a pass, and write the cells all of whose draws are there. Returns those."""
         values = self._measure(one.logits).expand(-1, len(one.runs))
@@ -289,13 +282,13 @@ class Sweep:
                 finished.append(cell)
         return finished
 
-    def _write(self, result: Result, cells: list[int], values: np.ndarray, state: int) -> None:
+    def _write(self, result: EffectMap, cells: list[int], values: np.ndarray, state: int) -> None:
         """Values [metric, cell or 1]."""
         for measured, row in zip(result.measures.values(), values):
             measured.values.flat[cells] = row
         result.state.flat[cells] = state
 
-    def _write_top(self, result: Result, cells: list[int], logits: torch.Tensor) -> None:
+    def _write_top(self, result: EffectMap, cells: list[int], logits: torch.Tensor) -> None:
         if result.top is None or not cells:
             return
         top = top_tokens(logits[:, self.readings.base_positions.index(self.readings.base_at)], self.top_k)
@@ -305,7 +298,7 @@ class Sweep:
 
     # The result
 
-    def _empty_result(self, method: str, params: dict[str, Any], cells: AnyCells) -> Result:
+    def _empty_result(self, method: str, params: dict[str, Any], cells: AnyCells) -> EffectMap:
         """A result with no cell computed, and all that is known before the first."""
         binding, readings, shape = self.binding, self.readings, cells.shape
         other_side = "clean" if readings.side == "corrupt" else "corrupt"
@@ -313,7 +306,7 @@ class Sweep:
         tops = {side: top_tokens(at[side], self.top_k) for side in ("clean", "corrupt")} if self.top_k else {}
         measures = self._empty_measures(shape)
         name, shown = next(iter(measures.items()))
-        result = Result(
+        result = EffectMap(
             method=method,
             params={**params, "metric": name},
             axes=cells.axes,
@@ -334,13 +327,13 @@ class Sweep:
         result.provenance["warnings"] += shown.warnings
         return result
 
-    def _empty_measures(self, shape: tuple[int, ...]) -> dict[str, Measured]:
+    def _empty_measures(self, shape: tuple[int, ...]) -> dict[str, MetricValues]:
         made = {}
         for measure, reference in zip(self.readings.measures, self.references):
             runs = torch.stack([reference.clean_logits, reference.corrupt_logits])
             both = measure.of(runs, reference, self.columns).tolist()
             baselines = {side: finite_or_none(value) for side, value in zip(("clean", "corrupt"), both)}
-            made[measure.name] = Measured(
+            made[measure.name] = MetricValues(
                 label=measure.label,
                 values=np.full(shape, np.nan, np.float32),
                 baselines=baselines,
@@ -349,11 +342,11 @@ class Sweep:
         return made
 
 
-def prompt_of(tokenized: TokenizedPair, side: Side) -> Prompt:
+def prompt_of(tokenized: TokenizedPair, side: Side) -> AnsweredPrompt:
     """A prompt as it was run, with the tokens that its answers were scored by."""
     texts, starts = tokenized.texts[f"{side}_answer"], tokenized.starts[f"{side}_answer"]
     answers = [texts[start] for start in starts]
-    return Prompt(
+    return AnsweredPrompt(
         text=getattr(tokenized.pair, side),
         ids=tokenized.ids[side],
         tokens=tokenized.texts[side],

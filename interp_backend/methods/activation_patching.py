@@ -26,7 +26,7 @@ from ..language.metrics import Measure, MetricLike, as_measures
 from ..language.model import LanguageModel
 from ..language.pairs import PromptPairs
 from ..language.prompts import PromptPair, Side, TokenizedPair, as_pair, tokenize
-from ..results.effect_map import Result
+from ..results.effect_map import EffectMap
 
 Direction = Literal["denoise", "noise"]
 STREAMING = Limits(seconds=0.1)  # so that cells come while one looks on, and a cancel is quick
@@ -50,7 +50,7 @@ def activation_patching(
     neurons: Sequence[int] | None = None,
     top_k: int = 0,
     memory: int | None = None,
-) -> Result:
+) -> EffectMap:
     """Patch every place of one kind, one at a time, and measure what each does.
 
     Equal to the functions of `transformer_lens.patching` (for example `get_act_patch_resid_pre`), cell by cell.
@@ -80,7 +80,7 @@ def activation_patching(
         memory: bytes that a pass may take beyond the model; None is a quarter of what is free.
 
     Returns:
-        A `Result` with `values` [*axes] in the metric's own unit (logits, nats, ...) and `normalized`.
+        An `EffectMap` with `values` [*axes] in the metric's own unit (logits, nats, ...) and `normalized`.
 
     Raises:
         ValueError: an activation that this model does not have or whose edits it ignores, axes that don't fit the

@@ -20,7 +20,7 @@ from ..language.interventions import as_tuple, in_range
 from ..language.loading import load_model
 from ..language.model import LanguageModel
 from ..language.prompts import PromptPair
-from ..results.attention import Attention, AttentionSide, Kind
+from ..results.attention import AttentionPatterns, AttentionSide, Kind
 from .logit_lens import counterparts_of, ids_of, texts_of_prompt
 
 MOST_BYTES = 4 << 30  # of values that are kept
@@ -31,7 +31,7 @@ SCORES_HOOK = "attn.hook_attn_scores"
 class AttentionStep:
     """Some way into the prompts: the result when all of it is there, and how many are done."""
 
-    result: Attention | None
+    result: AttentionPatterns | None
     done: int
     total: int
     seconds_left: float | None
@@ -45,7 +45,7 @@ def attention_patterns(
     layers: int | Sequence[int] | None = None,
     heads: int | Sequence[int] | None = None,
     last: int | None = None,
-) -> Attention:
+) -> AttentionPatterns:
     """Where every head looks, from each position (the destination) at each position (the source).
 
     Args:
@@ -65,8 +65,9 @@ def attention_patterns(
         last: read a longer prompt's last so many tokens alone, after the one that begins the text.
 
     Returns:
-        An `Attention`: `values` [layer, head, destination, source], NaN where `masked`. Where heads share key-value
-        heads (grouped-query attention) there is a pattern for every head, and `key_value_heads` says which it reads.
+        An `AttentionPatterns`: `values` [layer, head, destination, source], NaN where `masked`. Where heads share
+        key-value heads (grouped-query attention) there is a pattern for every head, and `key_value_heads` says which it
+        reads.
 
     Raises:
         ValueError: an empty or too long prompt, more values than are kept, a layer or head that is not there, values
@@ -116,7 +117,7 @@ def attention_patterns_steps(
             left = (time.perf_counter() - began) / len(sides) * (len(ids) - len(sides))
             yield AttentionStep(None, len(sides), len(ids), left)
         said = provenance(turn)
-    result = Attention(
+    result = AttentionPatterns(
         kind=kind,
         params={
             "kind": kind,

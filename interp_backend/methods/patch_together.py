@@ -20,7 +20,7 @@ from ..language.metrics import MetricLike, as_measures
 from ..language.model import LanguageModel
 from ..language.pairs import PromptPairs
 from ..language.prompts import PromptPair, Side
-from ..results.effect_map import Result
+from ..results.effect_map import EffectMap
 from .activation_patching import STREAMING, Direction, readings_of, tokenize_all
 
 MOST = 2000
@@ -36,7 +36,7 @@ def patch_together(
     at: int | None = None,
     top_k: int = 0,
     memory: int | None = None,
-) -> Result:
+) -> EffectMap:
     """Make all interventions in one run, and each in a run of its own.
 
     Args:
@@ -44,7 +44,7 @@ def patch_together(
         interventions: one or more; several in a list count as one.
 
     Returns:
-        A `Result` with the one axis `run`: index 0 is all of them together, the others are each alone, in order.
+        An `EffectMap` with the one axis `run`: index 0 is all of them together, the others are each alone, in order.
         `result.normalized[0] - result.normalized[1:].sum()` is what the effects of the parts leave unexplained.
 
     Raises:

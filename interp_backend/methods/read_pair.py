@@ -13,7 +13,8 @@ from ..engine.turn import Turn
 from ..language.loading import load_model
 from ..language.metrics import Measure, MetricFunction, Reference, as_measures, baseline_warnings
 from ..language.prompts import SIDES, PairWarning, PromptPair, TokenizedPair, as_pair, tokenize
-from ..results.effect_map import TopTokens, finite_or_none
+from ..results.codec import finite_or_none
+from ..results.effect_map import TopTokens
 
 
 class PairReading(BaseModel):

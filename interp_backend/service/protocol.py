@@ -17,7 +17,8 @@ from ..language.model import ACTIVATIONS
 from ..language.prompts import PromptPair
 from ..methods.activation_patching import Direction
 from ..results.attention import Kind
-from ..results.effect_map import Result, encode_array
+from ..results.codec import encode_array
+from ..results.effect_map import EffectMap
 
 Axis = Literal["layer", "head", "position", "source", "neuron"]
 Cell = dict[Axis, int]
@@ -284,7 +285,7 @@ def event(id: str, kind: str, **content: Any) -> dict[str, Any]:
     return {"kind": "event", "id": id, "event": kind, **content}
 
 
-def partial(id: str, sweep: str, result: Result, cells: list[int]) -> dict[str, Any]:
+def partial(id: str, sweep: str, result: EffectMap, cells: list[int]) -> dict[str, Any]:
     """Some cells of a result (flat, in C order) that have been computed, as an event."""
     top, shown = None, set()
     if result.top is not None:
@@ -300,7 +301,7 @@ def partial(id: str, sweep: str, result: Result, cells: list[int]) -> dict[str, 
         sweep=sweep,
         cells=encode_array(np.array(cells, np.int32)),
         values=encode_array(result.values.ravel()[cells]),
-        normalized=encode_array(result.normalized.ravel()[cells]),
+        normalized=encode_array(result.normalized_cells(cells)),
         top=top,
         tokens={str(token): result.tokens[token] for token in shown},
     )

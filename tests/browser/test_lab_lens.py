@@ -105,10 +105,10 @@ def test_a_pinned_cell_draws_lines_with_the_kernels_numbers(lab: Lab, grid: Loca
     assert lab.python("print(lens.selection)") == "{'row': 3, 'position': 5}"
     # " Stockholm" is in no top list: only the kernel knows its numbers.
     choose(grid, "quantity", "rank")
-    ranks = lab.python("print(*lens.result.of('clean').target_rank[:, 5, 1])").split()
+    ranks = lab.python("print(*lens.result.arrays_of('clean').target_rank[:, 5, 1])").split()
     row = part(grid, "lines").locator("tbody tr", has_text="Stockholm")
     expect(row.locator("td")).to_have_text(ranks)
-    third = lab.python("print(lens.result.tokens[int(lens.result.of('clean').top_ids[3, 5, 2])])")
+    third = lab.python("print(lens.result.tokens[int(lens.result.arrays_of('clean').top_ids[3, 5, 2])])")
     expect(part(grid, "lines").locator("tbody tr", has_text=third.strip()).locator("td").first).not_to_have_text("–")
     part(grid, "cells").press("Escape")
     expect(part(grid, "lines")).to_have_count(0)
@@ -125,7 +125,7 @@ def test_a_typed_token_is_followed_and_one_of_several_is_refused_in_a_sentence(l
     choose(grid, "color", "rank")
     part(grid, "target").last.get_by_title("Colour by this token").click()
     expect(part(grid, "subtitle")).to_contain_text("rank of ␣Paris")
-    rank = lab.python("print(lens.result.of('clean').target_rank[2, 5, 2])")
+    rank = lab.python("print(lens.result.arrays_of('clean').target_rank[2, 5, 2])")
     expect(said(grid, 2, 5)).to_contain_text(f"rank {rank}")
     part(grid, "unfollow").last.click()
     expect(part(grid, "target")).to_have_count(2)

@@ -131,7 +131,7 @@ def test_a_head_opens_into_its_positions(lab: Lab, heatmap: Locator):
     value = shows(lab, "cells.opened.normalized[0, 0, 4]")
     expect(cell(opened, 4)).to_have_text(f"layer 0, head 1, position 4 ' Norway' / ' Sweden', recovers {value}")
     choose(heatmap, "metric", "probability")
-    value = shows(lab, 'cells.opened.of("prob").normalized[0, 0, 5]')
+    value = shows(lab, 'cells.opened.by_metric("prob").normalized[0, 0, 5]')
     expect(cell(opened, 5)).to_contain_text(f"recovers {value}")
     part(opened, "close-opened").click()
     expect(opened).to_have_count(0)
@@ -153,7 +153,7 @@ def test_a_layer_opens_into_its_neurons(lab: Lab, heatmap: Locator):
 def test_another_metric_runs_nothing(lab: Lab, heatmap: Locator):
     before = lab.python("print(cells.sweep_id)")
     choose(heatmap, "metric", "probability")
-    value = shows(lab, 'cells.result.of("prob").normalized[2, 5]')
+    value = shows(lab, 'cells.result.by_metric("prob").normalized[2, 5]')
     expect(cell(heatmap, 17)).to_contain_text(f"recovers {value}")
     assert lab.python("print(cells.sweep_id, cells.result.params['metric'])") == f"{before} prob"
 
@@ -216,7 +216,7 @@ def test_pairs_are_told_apart_in_a_strip(lab: Lab, pairs: Locator):
     part(pairs, "strip").press("Home")
     expect(part(pairs, "pair")).to_contain_text(shows(lab, "min(many.result.pairs.normalized[:, 2, 5])"))
     choose(pairs, "metric", "probability")
-    value = shows(lab, 'many.result.of("prob").normalized[2, 5]')
+    value = shows(lab, 'many.result.by_metric("prob").normalized[2, 5]')
     expect(part(pairs, "detail-cell")).to_contain_text(f"recovers {value}")
     lab.python("many.metric = 'logit_diff'")
 
@@ -315,7 +315,7 @@ def test_a_saved_map_keeps_its_metrics(lab: Lab, heatmap: Locator, browser: Brow
         view = page.locator(".hs-root")
         expect(part(view, "opened")).to_be_visible()
         choose(view, "metric", "probability")
-        value = shows(lab, 'cells.result.of("prob").normalized[0, 1]')
+        value = shows(lab, 'cells.result.by_metric("prob").normalized[0, 1]')
         expect(cell(view, 1).first).to_contain_text(f"recovers {value}")
         assert axe_violations(page.locator("html")) == []
         assert wider_than_its_page(page) == 0

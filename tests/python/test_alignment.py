@@ -14,7 +14,7 @@ import interp_backend as ib
 from interp_backend import Add, Intervention, PromptPair
 from interp_backend.engine.executor import Plan
 from interp_backend.language.prompts import align
-from interp_backend.results.effect_map import COMPUTED, NO_COUNTERPART, UNCHANGED, Result
+from interp_backend.results.effect_map import COMPUTED, NO_COUNTERPART, UNCHANGED, EffectMap
 from plain_loop import EVERYTHING, PER_HEAD, Change, assert_close, logit_diff, runs_of
 from tiny_models import boot, bridge, random_model
 
@@ -257,15 +257,15 @@ def test_a_position_without_counterpart_is_not_run_and_not_zero(monkeypatch):
     assert len(runs) == (result.state == COMPUTED).sum() == 12 - 2 - 4
     for name in ("logit_diff", "prob"):
         assert (
-            np.isnan(result.of(name).values[0, nowhere]).all()
-            and np.isnan(result.of(name).normalized[0, nowhere]).all()
+            np.isnan(result.by_metric(name).values[0, nowhere]).all()
+            and np.isnan(result.by_metric(name).normalized[0, nowhere]).all()
         )
-        assert np.isfinite(np.delete(result.of(name).values[0], nowhere)).all()
+        assert np.isfinite(np.delete(result.by_metric(name).values[0], nowhere)).all()
     assert result.complete and result.provenance["complete"]
     table = result.to_dataframe()
     assert list(table[table.state == "no counterpart"].position) == nowhere
     assert not set(result.top_cells(5).position) & set(nowhere)
-    again = Result.from_json(result.to_json())
+    again = EffectMap.from_json(result.to_json())
     assert again.counterparts == result.counterparts and again.to_json() == result.to_json()
 
 
@@ -329,8 +329,8 @@ def test_a_metric_compares_with_the_counterpart_of_its_position():
     # position 5 of the corrupt prompt (i of sir) corresponds to 6 of the clean one (a of dear)
     for name, here, there in (("kl@5", 5, 6), ("kl", -1, -1)):
         p, q = other.logits[there].log_softmax(-1), base.logits[here].log_softmax(-1)
-        assert result.of(name).baselines["corrupt"] == pytest.approx(float((p.exp() * (p - q)).sum()), abs=1e-5)
-        assert result.of(name).baselines["clean"] == pytest.approx(0, abs=1e-6)
+        assert result.by_metric(name).baselines["corrupt"] == pytest.approx(float((p.exp() * (p - q)).sum()), abs=1e-5)
+        assert result.by_metric(name).baselines["clean"] == pytest.approx(0, abs=1e-6)
 
 
 @pytest.mark.parametrize("at", [4, -8, 10])
@@ -398,5 +398,5 @@ def test_a_cell_says_how_many_of_its_positions_have_no_counterpart():
     assert (both.unpatched == [lonely, 0]).all()
     single = ib.activation_patching(model_of(), LONGER, direction="noise")
     assert single.unpatched is None and (single.state == NO_COUNTERPART).any()
-    again = ib.Result.from_json(both.to_json())
+    again = ib.EffectMap.from_json(both.to_json())
     np.testing.assert_array_equal(again.unpatched, both.unpatched)

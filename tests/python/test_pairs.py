@@ -15,7 +15,8 @@ import interp_backend as ib
 from interp_backend import PromptPair, PromptPairs, binding
 from interp_backend.methods import sweep
 from interp_backend.methods.activation_patching import activation_patching_steps
-from interp_backend.results.effect_map import COMPUTED, NO_COUNTERPART, NOT_COMPUTED, UNCHANGED, Result, decode_array
+from interp_backend.results.codec import decode_array
+from interp_backend.results.effect_map import COMPUTED, NO_COUNTERPART, NOT_COMPUTED, UNCHANGED, EffectMap
 from plain_loop import assert_close, logit_diff, loop, runs_of
 from tiny_models import boot, bridge, random_model
 
@@ -318,14 +319,14 @@ def test_pairs_of_different_lengths_meet_at_their_ends():
     assert [one.values.shape[1] for one in each] == list(LENGTHS)
     assert result.values.shape == (3, 8) and result.places["position"] == list(range(-8, 0))
     for name in ("logit_diff", "prob"):
-        values = laid_out([one.of(name) for one in each], (3, 8))
-        shown = result.of(name)
+        values = laid_out([one.by_metric(name) for one in each], (3, 8))
+        shown = result.by_metric(name)
         np.testing.assert_allclose(shown.pairs.values, values, atol=1e-5)
         np.testing.assert_allclose(shown.values, np.nanmean(values, 0), atol=1e-5)
-        gaps = [one.of(name).baselines["clean"] - one.of(name).baselines["corrupt"] for one in each]
+        gaps = [one.by_metric(name).baselines["clean"] - one.by_metric(name).baselines["corrupt"] for one in each]
         np.testing.assert_allclose(
             shown.normalized,
-            mean_effect(values, [one.of(name) for one in each]),
+            mean_effect(values, [one.by_metric(name) for one in each]),
             rtol=0.01,
             atol=1e-4 / min(map(abs, gaps)),
         )
@@ -465,7 +466,7 @@ def test_a_cancel_half_way_keeps_the_pairs_that_are_done():
     assert np.isnan(result.pairs.values[2:]).all() and result.pairs.clean[2:] == [None, None]
     np.testing.assert_allclose(result.values, np.nanmean(values, 0), atol=1e-5)
     assert result.pairs.mean.shape == (3, 8) and np.isfinite(result.pairs.mean).all()
-    again = Result.from_json(result.to_json())
+    again = EffectMap.from_json(result.to_json())
     assert not again.complete and again.pairs.done == 2
     assert ib.activation_patching(model(), EQUAL).complete  # the model is free
 
@@ -476,7 +477,7 @@ def test_a_cancel_before_the_first_pair_keeps_the_frame():
     steps.close()
     assert (result.state == NOT_COMPUTED).all() and np.isnan(result.values).all() and not result.complete
     assert np.isnan(result.normalized).all() and np.isnan(result.pairs.interval).all() and result.pairs.done == 0
-    Result.from_json(result.to_json())
+    EffectMap.from_json(result.to_json())
 
 
 def test_there_is_a_chance_to_stop_within_a_pair():
@@ -502,7 +503,7 @@ def test_a_pair_without_a_scale_counts_as_done():
     np.testing.assert_allclose(
         result.normalized[:, 0], mean_effect(np.stack([one.values for one in others]), others)[:, 0], atol=1e-4
     )
-    assert Result.from_json(result.to_json()).pairs.done == 4
+    assert EffectMap.from_json(result.to_json()).pairs.done == 4
 
 
 @pytest.mark.parametrize(
@@ -533,12 +534,12 @@ def test_a_list_of_pairs_is_pointed_to_a_data_set():
 def test_a_mean_survives_json(pairs):
     result = ib.activation_patching(model(), pairs, activation="k", metric=["logit_diff", ("kl", -2)])
     text = result.to_json()
-    again = Result.from_json(text)
+    again = EffectMap.from_json(text)
     assert again.to_json() == text and again.complete
     for name in ("logit_diff", "kl@-2"):
-        np.testing.assert_array_equal(again.of(name).pairs.values, result.of(name).pairs.values)
-        np.testing.assert_array_equal(again.of(name).normalized, result.of(name).normalized)
-        np.testing.assert_array_equal(again.of(name).pairs.interval, result.of(name).pairs.interval)
+        np.testing.assert_array_equal(again.by_metric(name).pairs.values, result.by_metric(name).pairs.values)
+        np.testing.assert_array_equal(again.by_metric(name).normalized, result.by_metric(name).normalized)
+        np.testing.assert_array_equal(again.by_metric(name).pairs.interval, result.by_metric(name).pairs.interval)
     assert [PromptPair.model_validate(pair) for pair in again.params["pairs"]] == pairs.pairs
 
 
@@ -550,7 +551,7 @@ def test_a_table_of_a_mean_has_its_interval_and_its_largest_effects():
     row = table[(table.layer == 2) & (table.position == 5)].iloc[0]
     assert row["low"] == low[2, 5] and row["high"] == high[2, 5] and row["agree"] == result.pairs.agree[2, 5]
     assert row["value"] == row["logit_diff"] == result.values[2, 5] and row["normalized"] == result.normalized[2, 5]
-    assert row["kl"] == result.of("kl").values[2, 5]
+    assert row["kl"] == result.by_metric("kl").values[2, 5]
     top = result.top_cells(4)
     assert len(top) == 4 and top["normalized"].abs().is_monotonic_decreasing
     assert top["normalized"].abs().iloc[0] == np.abs(result.normalized).max()
@@ -577,7 +578,7 @@ def test_every_metric_crosses_ready_made_and_is_what_the_result_of_it_says():
     result = ib.activation_patching(model(), MIXED, metric=["logit_diff", "log_prob", "kl"])
     wire = result.to_wire()
     for name, measured in wire["measures"].items():
-        one = result.of(name)
+        one = result.by_metric(name)
         np.testing.assert_array_equal(decode_array(measured["normalized"]), one.normalized)
         assert measured["scale_text"] == one.scale_text and measured["warnings"] == result.measures[name].warnings
         for part in ("normalized", "low", "high", "agree", "known"):

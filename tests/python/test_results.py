@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 import interp_backend as ib
-from interp_backend.results.effect_map import Result, decode_array, encode_array
+from interp_backend.results.codec import decode_array, encode_array
+from interp_backend.results.effect_map import EffectMap
 
 any_array = st.sampled_from([np.float32, np.int32, np.uint8]).flatmap(
     lambda dtype: arrays.arrays(dtype, arrays.array_shapes(min_dims=0, max_dims=3, min_side=0, max_side=4))
@@ -67,7 +68,7 @@ def result(embedded, capitals):
 
 def test_a_result_survives_json(result):
     text = result.to_json()
-    again = Result.from_json(text)
+    again = EffectMap.from_json(text)
     assert again.to_json() == text
     np.testing.assert_array_equal(again.values, result.values)
     assert again.labels == result.labels and again.tokens == result.tokens
@@ -91,20 +92,20 @@ def test_infinite_baselines_become_null(embedded, capitals):
 def test_an_unknown_schema_version_is_refused(result):
     wire = json.loads(result.to_json()) | {"schema_version": 2}
     with pytest.raises(ValueError, match="schema version 2"):
-        Result.from_json(json.dumps(wire))
+        EffectMap.from_json(json.dumps(wire))
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"schema_version": 1}', "not json", "null"])
 def test_what_is_no_result_is_refused(text):
     with pytest.raises(ValueError):
-        Result.from_json(text)
+        EffectMap.from_json(text)
 
 
 def test_arrays_that_do_not_fit_the_labels_are_refused(result):
     wire = json.loads(result.to_json())
     wire["labels"]["position"] = wire["labels"]["position"][1:]
     with pytest.raises(ValueError, match="shaped like"):
-        Result.from_json(json.dumps(wire))
+        EffectMap.from_json(json.dumps(wire))
 
 
 @pytest.mark.parametrize(
@@ -120,12 +121,12 @@ def test_arrays_that_do_not_fit_the_labels_are_refused(result):
 )
 def test_results_that_make_no_sense_are_refused(result, change):
     with pytest.raises(ValueError):
-        Result.from_json(json.dumps(json.loads(result.to_json()) | change))
+        EffectMap.from_json(json.dumps(json.loads(result.to_json()) | change))
 
 
 def test_json_that_is_nested_without_end_is_refused():
-    with pytest.raises(ValueError, match="no JSON"):
-        Result.from_json("[" * 100_000)
+    with pytest.raises(ValueError, match="not JSON"):
+        EffectMap.from_json("[" * 100_000)
 
 
 def test_normalized_means_the_same_in_both_directions(embedded, capitals):

@@ -27,7 +27,7 @@ def heatmap(embedded, capitals):
     widget.close()
 
 
-def run_code(code: str, **names) -> ib.Result:
+def run_code(code: str, **names) -> ib.EffectMap:
     """What a user gets who pastes the code into a cell."""
     exec(code, names)
     return names["result"]
@@ -221,7 +221,7 @@ def test_a_cancelled_sweep_says_how_far_it_came_whatever_runs_beside_it(embedded
 
 def test_a_result_of_pairs_can_be_shown_again_and_run_again(embedded, heatmap):
     pairs = ib.PromptPairs.from_task(embedded, "years")
-    result = ib.Result.from_json(ib.activation_patching(embedded, pairs, value="zero", direction="noise").to_json())
+    result = ib.EffectMap.from_json(ib.activation_patching(embedded, pairs, value="zero", direction="noise").to_json())
     heatmap.result = result
     assert heatmap.value.kind == "zero" and len(heatmap.pair) == len(pairs)
     heatmap.run()

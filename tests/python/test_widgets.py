@@ -11,7 +11,7 @@ from driven_widgets import LONG, Watched, ask, events
 
 import hookscope as hs
 import interp_backend as ib
-from interp_backend.results.effect_map import Result
+from interp_backend.results.effect_map import EffectMap
 from tiny_models import bridge
 
 
@@ -45,7 +45,7 @@ def test_a_sweep_from_a_view_is_accepted_streams_and_ends(heatmap):
 
 
 def test_the_cells_of_the_partials_are_those_of_the_result(heatmap):
-    from interp_backend.results.effect_map import decode_array
+    from interp_backend.results.codec import decode_array
 
     axes = ["layer", "head", "position"]
     ask(heatmap, "activation_patching", activation="z", axes=axes, metric="kl", direction="denoise")
@@ -178,7 +178,7 @@ def test_a_pair_that_cannot_be_patched_becomes_a_sentence(heatmap, capitals):
 
 def test_a_result_from_a_file_can_be_shown(heatmap, embedded, capitals):
     other = ib.activation_patching(embedded, capitals, activation="z", metric="prob")
-    heatmap.result = Result.from_json(other.to_json())
+    heatmap.result = EffectMap.from_json(other.to_json())
     assert (heatmap.activation, heatmap.axes, heatmap.metric) == ("z", ["layer", "head"], "prob")
     np.testing.assert_array_equal(heatmap.result.values, other.values)
 
@@ -271,7 +271,7 @@ def test_a_shown_result_brings_its_pair_and_its_metric_even_of_another_day(heatm
         return logits[:, 7]
 
     pair = hs.PromptPair(clean="The key to the cabinet", corrupt="The keys to the cabinet")
-    loaded = Result.from_json(ib.activation_patching(embedded, pair, metric=mine).to_json())
+    loaded = EffectMap.from_json(ib.activation_patching(embedded, pair, metric=mine).to_json())
     heatmap.result = loaded
     assert heatmap.pair.clean == "The key to the cabinet" and heatmap.metric == "mine"
     heatmap.run()

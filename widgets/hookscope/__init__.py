@@ -1,6 +1,6 @@
 """Hookscope: point-and-click interpretability of language models, in the notebook."""
 
-from interp_backend import LanguageModel, PromptPair, PromptPairs, Result, load_model
+from interp_backend import EffectMap, LanguageModel, PromptPair, PromptPairs, load_model
 
 from .attention_viewer import AttentionViewer
 from .logit_lens_grid import LogitLensGrid
@@ -11,12 +11,12 @@ __version__ = "0.1.0"
 
 __all__ = [
     "AttentionViewer",
+    "EffectMap",
     "LanguageModel",
     "LogitLensGrid",
     "PatchHeatmap",
     "PromptPair",
     "PromptPairEditor",
     "PromptPairs",
-    "Result",
     "load_model",
 ]

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from interp_backend.methods.given_attention import given_attention
-from interp_backend.results.attention import Attention
+from interp_backend.results.attention import AttentionPatterns
 
 from .attention_board import MARKS, SCALES, AttentionBoard
 
@@ -66,7 +66,7 @@ class AttentionArrays(AttentionBoard):
     def name_of(self, layer: int, head: int) -> str:
         return self._names[head]
 
-    def look(self, result: Attention) -> dict[str, Any]:
+    def look(self, result: AttentionPatterns) -> dict[str, Any]:
         high, low = self._ends
         return {
             **super().look(result),

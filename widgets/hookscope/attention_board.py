@@ -13,8 +13,8 @@ import traitlets
 
 from interp_backend.common.head_measures import MEASURES
 from interp_backend.language.interventions import as_heads
-from interp_backend.results.attention import Attention
-from interp_backend.results.effect_map import encode_array
+from interp_backend.results.attention import AttentionPatterns
+from interp_backend.results.codec import encode_array
 from interp_backend.results.thumbnails import Scale, size_for, thumbnails
 from interp_backend.service import protocol
 from interp_backend.service.protocol import BadRequest, Request
@@ -43,7 +43,7 @@ class AttentionBoard(View):
     """The traits of an attention view, and how its numbers reach it. Not used by itself.
 
     Attributes:
-        result: the `Attention` that is shown, or None.
+        result: the `AttentionPatterns` that is shown, or None.
         side: which prompt's: "prompt"; of a pair "clean", "corrupt" or "difference".
         scale: "linear", "log" or "row".
         sort: "layer", or the name of a score.
@@ -67,14 +67,14 @@ class AttentionBoard(View):
     marks = traitlets.List(traitlets.Enum([name for name, *_ in MARKS]), help="Which lines are drawn.").tag(sync=True)
     opened = traitlets.List(traitlets.List(traitlets.Int()), help="Heads shown large.").tag(sync=True)
     layer_zero = traitlets.Enum(["bottom", "top"], "bottom", help="Where layer 0 is drawn.").tag(sync=True)
-    result: traitlets.Instance[Attention | None] = traitlets.Instance(
-        Attention, allow_none=True, help="Where the heads look."
+    result: traitlets.Instance[AttentionPatterns | None] = traitlets.Instance(
+        AttentionPatterns, allow_none=True, help="Where the heads look."
     ).tag(sync=True, to_json=lambda result, widget: result and widget.frame(result))
     thumbs = traitlets.Instance(dict, allow_none=True, help="All heads at the size of a thumbnail.").tag(sync=True)
     scores = traitlets.List(traitlets.Dict(), help="What kind of head each is, by several scores.").tag(sync=True)
 
     def __init__(self, *args: Any, **traits: Any) -> None:
-        self._highs: dict[tuple[Attention, str], float] = {}  # the ends of scales, which take a while to find
+        self._highs: dict[tuple[AttentionPatterns, str], float] = {}  # the ends of scales, which take a while to find
         self._showing = threading.RLock()  # a result may come while another side of the last one is drawn
         super().__init__(*args, **traits)
 
@@ -129,7 +129,7 @@ class AttentionBoard(View):
                 f"CircuitsVis would get {len(places)} heads, {numbers / 1e6:.1f} million numbers as text; hand over "
                 f"one head or more, and at most {MOST_HANDED_OVER / 1e6:.0f} million: heads=[(layer, head), ...]."
             )
-        values = np.stack([result.heads_of(side, [i], [j])[0, 0] for i, j in places])
+        values = np.stack([result.values_at(side, [i], [j])[0, 0] for i, j in places])
         causal = bool(masked.any())
         lost = int(np.isnan(np.tril(values) if causal else values).sum())
         if lost:
@@ -153,19 +153,19 @@ class AttentionBoard(View):
         """What a head is called."""
         return f"{layer}.{head}"
 
-    def _shown(self) -> Attention:
+    def _shown(self) -> AttentionPatterns:
         if self.result is None:
             raise ValueError("There is no result yet. Call .wait() first.")
         return self.result
 
-    def _caption(self, result: Attention) -> str:
+    def _caption(self, result: AttentionPatterns) -> str:
         model = result.provenance.get("model", {})
         weights = f"weights {model['weights']}" if model.get("weights") else ""
         return " · ".join(filter(None, [str(model.get("name", "")), weights]))
 
     # What a view gets
 
-    def look(self, result: Attention) -> dict[str, Any]:
+    def look(self, result: AttentionPatterns) -> dict[str, Any]:
         """How values are drawn: their name, whether they have a sign, the ends of the scale by side."""
         high = {side: self._high(result, side) for side in self._sides(result)}
         return {
@@ -178,24 +178,24 @@ class AttentionBoard(View):
             "axis_labels": True,
         }
 
-    def _high(self, result: Attention, side: str) -> float:
+    def _high(self, result: AttentionPatterns, side: str) -> float:
         if result.kind == "pattern" and side != "difference":
             return 1.0
         if (result, side) not in self._highs:
             heads = range(len(result.heads))
-            layers = [np.abs(result.heads_of(side, [i], heads)) for i in range(len(result.layers))]
+            layers = [np.abs(result.values_at(side, [i], heads)) for i in range(len(result.layers))]
             self._highs[result, side] = max(float(np.fmax.reduce(part, axis=None, initial=0)) for part in layers) or 1.0
         return self._highs[result, side]
 
-    def _sides(self, result: Attention) -> list[str]:
+    def _sides(self, result: AttentionPatterns) -> list[str]:
         return ["clean", "corrupt", "difference"] if "clean" in result.sides else ["prompt"]
 
-    def _is_whole(self, result: Attention) -> bool:
+    def _is_whole(self, result: AttentionPatterns) -> bool:
         """Whether all numbers are sent at once."""
         numbers = sum(side.values.size for side in result.sides.values())
         return numbers <= (MOST_SAVED if self._saving else MOST_SENT)
 
-    def frame(self, result: Attention) -> dict[str, Any]:
+    def frame(self, result: AttentionPatterns) -> dict[str, Any]:
         """The result for a view: whole, or without its numbers, of which a view asks for those it shows."""
         bare = {
             name: {"text": side.text, "ids": side.ids, "tokens": side.tokens} for name, side in result.sides.items()
@@ -203,13 +203,13 @@ class AttentionBoard(View):
         wire = result.model_dump(mode="json", exclude={"sides"})
         whole = self._is_whole(result)
         every = range(len(result.layers)), range(len(result.heads))
-        values = {side: encode_array(_marked(result, side, *every)) for side in self._sides(result) if whole}
+        values = {side: encode_array(result.values_for_view(side, *every)) for side in self._sides(result) if whole}
         kept = {}
         if self._saving and not whole:
             for layer, head in self.opened:
                 i, j = result.index_of(layer, head)
                 for side in self._sides(result):
-                    kept[f"{side}:{layer}.{head}"] = encode_array(_marked(result, side, [i], [j])[0, 0])
+                    kept[f"{side}:{layer}.{head}"] = encode_array(result.values_for_view(side, [i], [j])[0, 0])
         return {
             **wire,
             **self.look(result),
@@ -220,7 +220,7 @@ class AttentionBoard(View):
             "kept": kept,
         }
 
-    def show(self, id: str, result: Attention) -> None:
+    def show(self, id: str, result: AttentionPatterns) -> None:
         """Show a result, and put away what was pinned, opened or chosen and is not in it."""
         known = {(layer, head) for layer in result.layers for head in result.heads}
         with self._showing, self.hold_sync():
@@ -237,7 +237,7 @@ class AttentionBoard(View):
             if self.sort not in self._sorts():
                 self.sort = "layer"
 
-    def _first_opened(self, result: Attention) -> list[list[int]]:
+    def _first_opened(self, result: AttentionPatterns) -> list[list[int]]:
         """The head that most looks as if it did something: at what came after the same token, or one position back."""
         scores = result.first.scores
         for name in ("induction", "previous_token"):
@@ -270,7 +270,7 @@ class AttentionBoard(View):
         every = range(len(result.layers)), range(len(result.heads))
         size = size_for(result.masked_of(side).shape[-1], len(result.layers) * len(result.heads))
         signed = look["signed"] or side == "difference"
-        values, masked = result.heads_of(side, *every), result.masked_of(side)
+        values, masked = result.values_at(side, *every), result.masked_of(side)
         ends = look["low"][side], look["high"][side]
         codes = thumbnails(values, masked, cast(Scale, self.scale), *ends, size, signed)
         self.thumbs = {
@@ -281,7 +281,7 @@ class AttentionBoard(View):
             "codes": encode_array(codes),
         }
 
-    def scores_of(self, result: Attention) -> list[dict[str, Any]]:
+    def scores_of(self, result: AttentionPatterns) -> list[dict[str, Any]]:
         """The scores by which heads can be sorted: what the patterns of the shown prompt say."""
         side = result.sides["clean" if self.side == "difference" else self.side]
         measured = {name: part for name, part in side.scores.items() if np.isfinite(part).any()}
@@ -371,7 +371,7 @@ class AttentionBoard(View):
             raise BadRequest("This result is no longer shown.", "result", request.id)
         try:
             places = [result.index_of(layer, head) for layer, head in params.heads]
-            values = np.stack([_marked(result, params.side, [i], [j])[0, 0] for i, j in places])
+            values = np.stack([result.values_for_view(params.side, [i], [j])[0, 0] for i, j in places])
         except ValueError as problem:
             raise BadRequest(str(problem), "heads", request.id) from None
         content = {"result": params.result, "side": params.side, "heads": [list(head) for head in params.heads]}
@@ -381,13 +381,6 @@ class AttentionBoard(View):
 
 def _is_in(index: Any, known: Any) -> bool:
     return hasattr(index, "__index__") and not isinstance(index, bool) and index in known
-
-
-def _marked(result: Attention, side: str, layers: Any, heads: Any) -> np.ndarray:
-    """Values of some heads as they cross to a view: infinity where masked, NaN where there is no number."""
-    values = result.heads_of(side, layers, heads)
-    masked = result.masked_of(side)[list(layers)][:, None] == 1
-    return np.where(masked, np.float32(np.inf), np.where(np.isfinite(values), values, np.float32(np.nan)))
 
 
 def score_to_wire(

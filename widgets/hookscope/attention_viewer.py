@@ -19,9 +19,9 @@ from interp_backend.methods.direct_logit_attribution import direct_logit_attribu
 from interp_backend.methods.head_circuits import PairsStep, head_circuits_steps
 from interp_backend.methods.head_scores import ABOUT, ScoresStep, head_scores_steps
 from interp_backend.methods.logit_lens import ids_of
-from interp_backend.results.attention import QUANTITIES, Attention, Kind
+from interp_backend.results.attention import QUANTITIES, AttentionPatterns, Kind
 from interp_backend.results.attribution import Attribution
-from interp_backend.results.effect_map import Result
+from interp_backend.results.effect_map import EffectMap
 from interp_backend.results.head_table import HeadPairs, HeadScores
 from interp_backend.service.jobs import Job
 from interp_backend.service.protocol import BadRequest, Request
@@ -61,9 +61,9 @@ class AttentionViewer(AttentionBoard, FollowsEditor):
         layer_zero: "bottom" or "top".
 
     Attributes:
-        result: the `Attention`, or None while the model still runs.
+        result: the `AttentionPatterns`, or None while the model still runs.
         head_scores: the `HeadScores` on repeated random tokens, or None before they are asked for.
-        patch_result, attribution, pairs: the `Result`, `Attribution` and `HeadPairs` of the last actions, or None.
+        patch_result, attribution, pairs: the `EffectMap`, `Attribution` and `HeadPairs` of the last actions, or None.
         code: Python code of what is shown.
         status, progress, error: how the run is doing.
     """
@@ -99,7 +99,7 @@ class AttentionViewer(AttentionBoard, FollowsEditor):
         self._layers, self._heads, self._last = layers, heads, last
         self._own_last = last  # of every prompt; a view may ask for another of one
         self.head_scores: HeadScores | None = None
-        self.patch_result: Result | None = None
+        self.patch_result: EffectMap | None = None
         self.attribution: Attribution | None = None
         self.pairs: HeadPairs | None = None
         self._ready = False
@@ -171,7 +171,7 @@ class AttentionViewer(AttentionBoard, FollowsEditor):
     def _known_sides(self) -> list[str]:
         return ["prompt"] if self.pair is None else ["clean", "corrupt", "difference"]
 
-    def scores_of(self, result: Attention) -> list[dict[str, Any]]:
+    def scores_of(self, result: AttentionPatterns) -> list[dict[str, Any]]:
         """Those of the prompt; of random tokens too, once they were measured."""
         made, table = super().scores_of(result), self.head_scores
         if table is None:

@@ -11,7 +11,8 @@ import numpy as np
 from interp_backend.language.prompts import PromptPair
 from interp_backend.methods.activation_patching import activation_patching_steps
 from interp_backend.results.attribution import Attribution
-from interp_backend.results.effect_map import Result, encode_array, finite_or_none
+from interp_backend.results.codec import encode_array, finite_or_none
+from interp_backend.results.effect_map import EffectMap
 from interp_backend.results.head_table import HeadPairs, TokenPair
 
 
@@ -19,8 +20,8 @@ from interp_backend.results.head_table import HeadPairs, TokenPair
 class PatchStep:
     """Some way into it: once it is over, the effects by position, and that of all positions at once."""
 
-    result: Result | None
-    whole: Result | None
+    result: EffectMap | None
+    whole: EffectMap | None
     done: int
     total: int
     seconds_left: float | None
@@ -38,7 +39,7 @@ def patch_steps(model: Any, pair: PromptPair, layer: int, head: int, activation:
         yield PatchStep(over, whole, step.done, step.total, step.seconds_left)
 
 
-def patched_to_wire(layer: int, head: int, activation: str, by_position: Result, whole: Result) -> dict[str, Any]:
+def patched_to_wire(layer: int, head: int, activation: str, by_position: EffectMap, whole: EffectMap) -> dict[str, Any]:
     """What patching a head does, by position and at all of them."""
     return {
         "layer": layer,

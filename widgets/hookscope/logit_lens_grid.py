@@ -18,7 +18,7 @@ from interp_backend.language.tuned_lens import TunedLens, embedded_lens
 from interp_backend.methods.direct_logit_attribution import AttributionStep, direct_logit_attribution_steps
 from interp_backend.methods.logit_lens import STREAMS, LensStep, logit_lens_steps, trajectory
 from interp_backend.results.attribution import Attribution
-from interp_backend.results.effect_map import encode_array
+from interp_backend.results.codec import encode_array
 from interp_backend.results.lens import LogitLens
 from interp_backend.service import protocol
 from interp_backend.service.protocol import BadRequest, Request
@@ -318,7 +318,7 @@ class LogitLensGrid(FollowsEditor):
         positions = len(result.sides[side].ids)
         if not params.start < min(params.stop, positions):
             raise ValueError(f"There are no columns {params.start} to {params.stop}: this prompt has {positions}.")
-        part = result.of(side).columns(params.start, params.stop)
+        part = result.arrays_of(side).columns(params.start, params.stop)
         shown = {str(token): result.tokens[token] for token in np.unique(part.top_ids).tolist()}
         arrays = {name: encode_array(np.ascontiguousarray(getattr(part, name))) for name in type(part).model_fields}
         stop = params.start + part.entropy.shape[1]

@@ -21,7 +21,8 @@ from interp_backend.language.pairs import PromptPairs
 from interp_backend.language.prompts import PromptPair
 from interp_backend.methods.activation_patching import activation_patching_steps
 from interp_backend.methods.patch_together import patch_together_steps
-from interp_backend.results.effect_map import Result, finite_or_none
+from interp_backend.results.codec import finite_or_none
+from interp_backend.results.effect_map import EffectMap
 from interp_backend.service import protocol
 from interp_backend.service.protocol import BadRequest, Request
 
@@ -55,10 +56,10 @@ class PatchHeatmap(FollowsEditor):
         layer_zero: "bottom" or "top".
 
     Attributes:
-        result: the last sweep's `Result`, filling while it runs. Set it to show another one.
+        result: the last sweep's `EffectMap`, filling while it runs. Set it to show another one.
         selection: the pinned cell, such as `{"layer": 2, "position": 5}`, or None. Set it to pin.
         together: what patching several cells in one run did, after `patch_together`.
-        opened: the `Result` of the parts of one cell, after `open_cell`.
+        opened: the `EffectMap` of the parts of one cell, after `open_cell`.
         code: Python code that computes exactly what is shown.
         status, progress, error: how the sweep is doing.
     """
@@ -163,7 +164,7 @@ class PatchHeatmap(FollowsEditor):
         """
         return write_page(path, [View("patch_heatmap", caption_of(self._shown()), self)], title_of(self._shown()))
 
-    def _shown(self) -> Result:
+    def _shown(self) -> EffectMap:
         if self.result is None:
             raise ValueError("There is no sweep yet. Call .wait() first.")
         return self.result
@@ -194,7 +195,7 @@ class PatchHeatmap(FollowsEditor):
         return valid_selection(proposal["value"], self.result)
 
     @traitlets.validate("result")
-    def _valid_result(self, proposal: Any) -> Result | None:
+    def _valid_result(self, proposal: Any) -> EffectMap | None:
         result = proposal["value"]
         if result is not None and not self._is_settling():
             _checked(lambda: choose_axes(self.model, result.params.get("activation"), result.axes))
@@ -350,13 +351,13 @@ class PatchHeatmap(FollowsEditor):
 
     def _show_metric(self, id: str, name: str) -> None:
         """The sweep that is shown has measured this too."""
-        self.show(self._shown().of(name))
+        self.show(self._shown().by_metric(name))
         self.together = None  # in units of the other metric
         if self.opened is not None:
-            self.opened = self.opened.of(name)
+            self.opened = self.opened.by_metric(name)
         self.send(protocol.event(id, "result"))
 
-    def show(self, result: Result, draft: bool = False) -> None:
+    def show(self, result: EffectMap, draft: bool = False) -> None:
         """Show a result; as a draft, while it fills, without what takes long to derive."""
         with self._settled():
             self.draft = draft

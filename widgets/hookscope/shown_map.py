@@ -11,10 +11,10 @@ from interp_backend.common.cells import place_of
 from interp_backend.language.interventions import Add, Intervention, Scale
 from interp_backend.language.pairs import PromptPairs
 from interp_backend.language.prompts import PromptPair
-from interp_backend.results.effect_map import Result
+from interp_backend.results.effect_map import EffectMap
 
 
-def valid_selection(selection: Any, result: Result | None) -> dict[str, int] | None:
+def valid_selection(selection: Any, result: EffectMap | None) -> dict[str, int] | None:
     """A selection that names a cell of the result, or None. Raises TraitError for any other."""
     if selection is None:
         return None
@@ -25,7 +25,7 @@ def valid_selection(selection: Any, result: Result | None) -> dict[str, int] | N
     return {axis: operator.index(selection[axis]) for axis in result.axes}
 
 
-def fits(selection: dict[str, Any], result: Result) -> bool:
+def fits(selection: dict[str, Any], result: EffectMap) -> bool:
     whole = all(hasattr(index, "__index__") and not isinstance(index, bool) for index in selection.values())
     if set(selection) != set(result.axes) or not whole:
         return False
@@ -62,7 +62,7 @@ def prompts_of(source: Any) -> tuple[str, ...]:
     return tuple(map(str, source)) if isinstance(source, (list, tuple)) else ()
 
 
-def pair_of(result: Result) -> PromptPair | PromptPairs:
+def pair_of(result: EffectMap) -> PromptPair | PromptPairs:
     """The pair or pairs that a result is of."""
     if pairs := result.params.get("pairs"):
         return PromptPairs(pairs)
@@ -83,13 +83,13 @@ def pair_params(pair: PromptPair | PromptPairs) -> dict[str, Any]:
     return {"pair": pair.model_dump(mode="json")}
 
 
-def title_of(result: Result) -> str:
+def title_of(result: EffectMap) -> str:
     if result.pairs is not None:
         return f"Mean of {len(result.pairs.labels)} pairs, “{result.pairs.labels[0]}” the first"
     return f"“{result.prompts['clean'].text}” against “{result.prompts['corrupt'].text}”"
 
 
-def caption_of(result: Result) -> str:
+def caption_of(result: EffectMap) -> str:
     """Which model and answers a saved map is about. A result from a file may say less than ours do."""
     model = result.provenance.get("model", {})
     answers = [

@@ -6,7 +6,7 @@ import time
 from typing import TYPE_CHECKING
 
 from interp_backend.common.sweep import Step
-from interp_backend.results.effect_map import Result
+from interp_backend.results.effect_map import EffectMap
 from interp_backend.service import protocol
 
 from ._base import progress
@@ -23,7 +23,7 @@ class SweepFeed:
 
     def __init__(self, heatmap: PatchHeatmap, id: str):
         self._heatmap, self._id = heatmap, id
-        self._result: Result | None = None
+        self._result: EffectMap | None = None
         self._unsent: list[int] = []
         self._reached = progress(0, 0)
         self._last_sent = 0.0

@@ -9,7 +9,7 @@ import traitlets
 from interp_backend.language.interventions import FromOther, as_value
 from interp_backend.language.pairs import PromptPairs
 from interp_backend.language.prompts import as_pair
-from interp_backend.results.effect_map import Result
+from interp_backend.results.effect_map import EffectMap
 
 
 class PairTrait(traitlets.Instance):
@@ -58,12 +58,12 @@ def _value_to_json(value: Any, _: Any) -> dict[str, Any]:
 
 
 class ResultTrait(traitlets.Instance):
-    """A Result or None. It goes to the view with the id of the sweep that fills it."""
+    """An EffectMap or None. It goes to the view with the id of the sweep that fills it."""
 
     def __init__(self, **options: Any) -> None:
-        super().__init__(Result, allow_none=True, **options)
+        super().__init__(EffectMap, allow_none=True, **options)
         self.tag(sync=True, to_json=_to_wire)
 
 
-def _to_wire(result: Result | None, widget: Any) -> dict[str, Any] | None:
+def _to_wire(result: EffectMap | None, widget: Any) -> dict[str, Any] | None:
     return None if result is None else {**result.to_wire(draft=widget.draft), "sweep": widget.sweep_id}
