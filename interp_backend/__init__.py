@@ -17,17 +17,19 @@ from .methods.patch_together import patch_together
 from .methods.read_pair import PairReading, read_pair
 from .methods.repeated_tokens import repeated_token_loss
 from .methods.train_tuned_lens import train_tuned_lens
-from .results.attention import Attention
+from .place import Place
+from .results.attention import AttentionPatterns
 from .results.attribution import Attribution
 from .results.effect_map import EffectMap
 from .results.head_table import HeadPairs, HeadScores
 from .results.lens import LogitLens
+from .results.read import read_result
 
 __all__ = [
     "ACTIVATIONS",
     "METRICS",
     "Add",
-    "Attention",
+    "AttentionPatterns",
     "Attribution",
     "EffectMap",
     "FromOther",
@@ -39,6 +41,7 @@ __all__ = [
     "LogitLens",
     "Mean",
     "PairReading",
+    "Place",
     "PromptPair",
     "PromptPairs",
     "Resample",
@@ -56,6 +59,7 @@ __all__ = [
     "logit_lens",
     "patch_together",
     "read_pair",
+    "read_result",
     "repeated_token_loss",
     "tokenize",
     "train_tuned_lens",

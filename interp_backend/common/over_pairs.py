@@ -12,7 +12,8 @@ import numpy as np
 
 from ..language.metrics import baseline_warnings
 from ..language.prompts import PromptPair
-from ..results.effect_map import COMPUTED, NO_COUNTERPART, NOT_COMPUTED, UNCHANGED, EffectMap, Measured, PairValues
+from ..results.effect_map import COMPUTED, NO_COUNTERPART, NOT_COMPUTED, UNCHANGED, EffectMap
+from ..results.metric_values import MetricValues, PairValues
 from ..results.step import Step
 
 FROM_END = ("position", "source")  # axes that pairs of different lengths share from their ends
@@ -120,12 +121,14 @@ class _Mean:
         )
 
     @staticmethod
-    def _empty(measured: Measured, shape: tuple[int, ...], labels: list[str], side: Any) -> Measured:
+    def _empty(measured: MetricValues, shape: tuple[int, ...], labels: list[str], side: Any) -> MetricValues:
         nothing = np.full((len(labels), *shape), np.nan, np.float32)
         none: list[float | None] = [None] * len(labels)
         pairs = PairValues(labels=labels, values=nothing, clean=none, corrupt=list(none), base=side)
         empty = np.full(shape, np.nan, np.float32)
-        return Measured(label=measured.label, values=empty, baselines=dict.fromkeys(("clean", "corrupt")), pairs=pairs)
+        return MetricValues(
+            label=measured.label, values=empty, baselines=dict.fromkeys(("clean", "corrupt")), pairs=pairs
+        )
 
     def take(self, i: int, result: EffectMap) -> None:
         """Put one pair's sweep in its place, and bring the means up to date."""
@@ -166,7 +169,7 @@ class _Mean:
         )
 
     @staticmethod
-    def _update(name: str, measured: Measured, pairs: PairValues, done: int) -> None:
+    def _update(name: str, measured: MetricValues, pairs: PairValues, done: int) -> None:
         values = pairs.values[:done]
         known = np.isfinite(values)
         with np.errstate(invalid="ignore", divide="ignore"):

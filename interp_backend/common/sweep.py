@@ -19,17 +19,10 @@ from ..engine.turn import Turn
 from ..language.interventions import Value
 from ..language.metrics import Measure, Reference, baseline_warnings
 from ..language.prompts import Side, TokenizedPair
-from ..results.effect_map import (
-    COMPUTED,
-    NO_COUNTERPART,
-    NOT_COMPUTED,
-    UNCHANGED,
-    EffectMap,
-    Measured,
-    Prompt,
-    TopTokens,
-    finite_or_none,
-)
+from ..results.codec import finite_or_none
+from ..results.effect_map import COMPUTED, NO_COUNTERPART, NOT_COMPUTED, UNCHANGED, EffectMap, TopTokens
+from ..results.metric_values import MetricValues
+from ..results.sides import AnsweredPrompt
 from ..results.step import Step, remaining
 from .provenance import provenance
 from .top_tokens import texts_of, top_tokens
@@ -328,13 +321,13 @@ class Sweep:
         result.provenance["warnings"] += shown.warnings
         return result
 
-    def _empty_measures(self, shape: tuple[int, ...]) -> dict[str, Measured]:
+    def _empty_measures(self, shape: tuple[int, ...]) -> dict[str, MetricValues]:
         made = {}
         for measure, reference in zip(self.readings.measures, self.references):
             runs = torch.stack([reference.clean_logits, reference.corrupt_logits])
             both = measure.of(runs, reference, self.columns).tolist()
             baselines = {side: finite_or_none(value) for side, value in zip(("clean", "corrupt"), both)}
-            made[measure.name] = Measured(
+            made[measure.name] = MetricValues(
                 label=measure.label,
                 values=np.full(shape, np.nan, np.float32),
                 baselines=baselines,
@@ -343,11 +336,11 @@ class Sweep:
         return made
 
 
-def prompt_of(tokenized: TokenizedPair, side: Side) -> Prompt:
+def prompt_of(tokenized: TokenizedPair, side: Side) -> AnsweredPrompt:
     """A prompt as it was run, with the tokens that its answers were scored by."""
     texts, starts = tokenized.texts[f"{side}_answer"], tokenized.starts[f"{side}_answer"]
     answers = [texts[start] for start in starts]
-    return Prompt(
+    return AnsweredPrompt(
         text=getattr(tokenized.pair, side),
         ids=tokenized.ids[side],
         tokens=tokenized.texts[side],

@@ -24,7 +24,7 @@ from ..language.loading import load_model
 from ..language.model import LanguageModel
 from ..language.prompts import PromptPair
 from ..refusal import Refused
-from ..results.attention import QUANTITIES, Attention, AttentionSide, Kind
+from ..results.attention import QUANTITIES, AttentionPatterns, AttentionSide, Kind
 from ..results.step import Step
 from .logit_lens import counterparts_of, ids_of, texts_of_prompt
 
@@ -48,7 +48,7 @@ def attention_patterns(
     layers: int | Sequence[int] | None = None,
     heads: int | Sequence[int] | None = None,
     last: Annotated[int | None, Field(ge=1)] = None,
-) -> Iterator[Step[Attention]]:
+) -> Iterator[Step[AttentionPatterns]]:
     """Where every head looks, from each position (the destination) at each position (the source).
 
     Args:
@@ -68,8 +68,9 @@ def attention_patterns(
         last: read a longer prompt's last so many tokens alone, after the one that begins the text.
 
     Returns:
-        An `Attention`: `values` [layer, head, destination, source], NaN where `masked`. Where heads share key-value
-        heads (grouped-query attention) there is a pattern for every head, and `key_value_heads` says which it reads.
+        An `AttentionPatterns`: `values` [layer, head, destination, source], NaN where `masked`. Where heads share
+        key-value heads (grouped-query attention) there is a pattern for every head, and `key_value_heads` says which it
+        reads.
 
     Raises:
         ValueError: an empty or too long prompt, more values than are kept, a layer or head that is not there, values
@@ -101,7 +102,7 @@ def attention_patterns(
             left = (time.perf_counter() - began) / len(sides) * (len(ids) - len(sides))
             yield Step(len(sides), len(ids), left)
         said = provenance(turn)
-    result = Attention(
+    result = AttentionPatterns(
         kind=kind,
         params={},
         layers=chosen.layers,

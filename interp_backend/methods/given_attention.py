@@ -9,14 +9,14 @@ import torch
 from torch import Tensor
 
 from ..common.head_measures import head_measures
-from ..results.attention import Attention, AttentionSide
+from ..results.attention import AttentionPatterns, AttentionSide
 
 HEADS_AT_ONCE = 12
 
 
 def given_attention(
     attention: np.ndarray, tokens: Sequence[str], names: list[str], causal: bool
-) -> tuple[Attention, float, float]:
+) -> tuple[AttentionPatterns, float, float]:
     """An array of attention as a result of one layer, and its lowest and highest value (0 if there is none beyond it).
 
     What is no number, infinity included, becomes NaN, and the result's warnings say so; as they do of rows that do not
@@ -49,7 +49,7 @@ def given_attention(
         masked=masked[None].numpy().astype(np.uint8),
         scores=scores,
     )
-    result = Attention(
+    result = AttentionPatterns(
         kind="pattern",
         params={"kind": "pattern", "prompt": text, "pair": None, "layers": None, "heads": None, "last": None},
         layers=[0],

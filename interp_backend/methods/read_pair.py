@@ -24,7 +24,8 @@ from ..language.metrics import (
     metric_to_json,
 )
 from ..language.prompts import SIDES, PairWarning, PromptPair, TokenizedPair, as_pair, tokenize
-from ..results.effect_map import TopTokens, finite_or_none
+from ..results.codec import finite_or_none
+from ..results.effect_map import TopTokens
 from ..results.step import Step
 
 

@@ -1,21 +1,27 @@
-"""Where the heads of a model looked: what `attention_patterns` returns."""
+"""Where the heads of a model attend: what `attention_patterns` returns."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from pydantic import Field, model_validator
 
-from .effect_map import SCHEMA_VERSION, Array, Part, Whole
-from .lens import check_counterparts
+from ..place import Place
+from .codec import Bytes, Floats, decode_array
+from .envelope import shape_words
+from .sides import Prompt, SidedResult, indices
 
 if TYPE_CHECKING:
     import pandas
-    from matplotlib.figure import Figure
+
+    from .pictures import Picture
+
+SUMMARISED = 12  # heads in a printed result
 
 Kind = Literal["pattern", "value_weighted", "scores", "output_norm"]
-# What a value of each kind is, and whether it can be negative.
+# What a value of each kind of attention is, and whether it can be negative.
 QUANTITIES: dict[str, tuple[str, bool]] = {
     "pattern": ("attention", False),
     "value_weighted": ("attention × ‖value through O‖", False),
@@ -24,74 +30,73 @@ QUANTITIES: dict[str, tuple[str, bool]] = {
 }
 
 
-class AttentionSide(Part):
+class AttentionSide(Prompt):
     """One prompt as it was run.
 
     Attributes:
-        text, ids, tokens: the prompt, its token ids and their texts.
         values: [layer, head, destination, source], float32; NaN where it is masked.
-        masked: [layer, destination, source], uint8: 1 where a destination may not look. That is not a zero: no number
-            was computed there.
-        scores: what the patterns themselves say of each head on this prompt, by name, [layer, head]; see `head_scores`.
-            NaN where the prompt has no place to measure it.
+        masked: [layer, destination, source], uint8: 1 where a destination may not attend. That is not a zero: no
+            number was computed there.
+        scores: head scores measured on the patterns of this prompt, by name, [layer, head]; see `head_scores`. NaN
+            where the prompt has no place to measure the score.
     """
 
-    text: str
-    ids: list[int]
-    tokens: list[str]
-    values: Array
-    masked: Array
-    scores: dict[str, Array] = Field(default_factory=dict)
+    values: Floats
+    masked: Bytes
+    scores: dict[str, Floats] = Field(default_factory=dict)
 
 
-class Attention(Whole):
+class AttentionPatterns(SidedResult[AttentionSide]):
     """What `attention_patterns` returns.
 
     Attributes:
+        method, params, id, provenance: see `BaseResult`.
+        sides, counterparts, warnings: see `SidedResult`.
         kind: what the values are; see `attention_patterns`.
         layers, heads: the model's numbers of the layers and heads along the first two axes.
         key_value_heads: for each head the key-value head that it reads, in a model where heads share them; else None.
-        sides: "prompt"; or, of a pair, "clean" and "corrupt".
-        counterparts: for each position of the clean prompt that of the corrupt one; None if all are themselves.
-        warnings: what should be known before these numbers are used.
-        values, masked: the arrays of the prompt; of a pair those of the clean one (see `of`).
+        values, masked: the arrays of the prompt; of a pair those of the clean prompt (see `values_of`).
     """
 
-    schema_version: Literal[1] = SCHEMA_VERSION
+    # What an attention view is sent beside a result, to draw it; `quantity` and `signed` follow from `kind`.
+    derived = SidedResult.derived | {
+        *("quantity", "signed", "high", "low", "names", "colors", "axis_labels", "whole", "values", "kept"),
+    }
+
+    family: Literal["attention"] = "attention"
     method: Literal["attention_patterns"] = "attention_patterns"
     kind: Kind
-    params: dict[str, Any]
     layers: list[int]
     heads: list[int]
     key_value_heads: list[int] | None = None
-    sides: dict[str, AttentionSide]
-    counterparts: list[int | None] | None = None
-    warnings: list[str] = Field(default_factory=list)
-    provenance: dict[str, Any] = Field(default_factory=dict)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _values_of_a_view(cls, wire: Any) -> Any:
+        """A view holds the values beside the sides, infinite where they are masked."""
+        if not isinstance(wire, dict) or not isinstance(wire.get("values"), dict):
+            return wire
+        if not wire["values"]:
+            raise ValueError("the numbers of this attention were too large to be saved with it. Run it again")
+        sides = wire.get("sides")
+        named = sides.items() if isinstance(sides, dict) else ()
+        return {**wire, "sides": {name: _from_view(side, wire["values"].get(name)) for name, side in named}}
 
     @model_validator(mode="after")
-    def _makes_sense(self) -> Attention:
-        if set(self.sides) not in ({"prompt"}, {"clean", "corrupt"}):
-            raise ValueError('the sides of attention are "prompt", or "clean" and "corrupt"')
-        check_counterparts(self.counterparts, self.sides)
+    def _makes_sense(self) -> AttentionPatterns:
         if self.key_value_heads is not None and len(self.key_value_heads) != len(self.heads):
             raise ValueError("key_value_heads have to be as many as the heads")
         for side in self.sides.values():
             length, cells = len(side.ids), (len(self.layers), len(self.heads))
-            if len(side.tokens) != length:
-                raise ValueError("a prompt has as many texts of tokens as tokens")
-            if side.values.shape != (*cells, length, length) or side.values.dtype != np.float32:
-                raise ValueError(f"the values have to be float32, [layer, head, destination, source], {cells}")
-            if side.masked.shape != (cells[0], length, length) or side.masked.dtype != np.uint8:
-                raise ValueError("masked has to be uint8, [layer, destination, source]")
+            if side.values.shape != (*cells, length, length):
+                raise ValueError(
+                    f"the values have to be [layer, head, destination, source], {(*cells, length, length)}"
+                )
+            if side.masked.shape != (cells[0], length, length):
+                raise ValueError("masked has to be [layer, destination, source]")
             if any(part.shape != cells for part in side.scores.values()):
                 raise ValueError(f"scores have to be [layer, head], {cells}")
         return self
-
-    @property
-    def first(self) -> AttentionSide:
-        """The prompt; of a pair the clean one."""
-        return next(iter(self.sides.values()))
 
     @property
     def values(self) -> np.ndarray:
@@ -115,19 +120,19 @@ class Attention(Whole):
         """Whether a value can be negative."""
         return QUANTITIES[self.kind][1]
 
-    def of(self, side: str) -> np.ndarray:
+    def values_of(self, side: str) -> np.ndarray:
         """The values of one prompt [layer, head, destination, source]; "difference" is clean minus corrupt.
 
         The difference is on the clean prompt's tokens: each destination and source is compared with its counterpart,
-        and is NaN where one of them has none.
+        and is NaN where either has none.
 
         Raises:
-            ValueError: a side that there is not.
+            ValueError: a side that this result does not have.
         """
-        return self.heads_of(side, range(len(self.layers)), range(len(self.heads)))
+        return self.values_at(side, range(len(self.layers)), range(len(self.heads)))
 
-    def heads_of(self, side: str, layers: Any, heads: Any) -> np.ndarray:
-        """`of` for some of the first two axes' indices, each once and ascending."""
+    def values_at(self, side: str, layers: Sequence[int], heads: Sequence[int]) -> np.ndarray:
+        """`values_of` for some indices along the first two axes, each once and ascending."""
         self.masked_of(side)
         where = np.ix_(list(layers), list(heads))
         every = len(where[0]) == len(self.layers) and where[1].size == len(self.heads)  # then nothing is copied
@@ -147,19 +152,25 @@ class Attention(Whole):
         there[..., at < 0] = np.nan
         return clean - there
 
+    def values_for_view(self, side: str, layers: Sequence[int], heads: Sequence[int]) -> np.ndarray:
+        """`values_at` as one array: infinite where it is masked, NaN where there is no number."""
+        values = self.values_at(side, layers, heads)
+        masked = self.masked_of(side)[list(layers)][:, None] == 1
+        return np.where(masked, np.float32(np.inf), np.where(np.isfinite(values), values, np.float32(np.nan)))
+
     def masked_of(self, side: str) -> np.ndarray:
-        """Where a destination may not look, [layer, destination, source], on the side's own tokens.
+        """Where a destination may not attend, [layer, destination, source], on the side's own tokens.
 
         Raises:
-            ValueError: a side that there is not.
+            ValueError: a side that this result does not have.
         """
         known = [*self.sides, "difference"] if "clean" in self.sides else list(self.sides)
         if side not in known:
-            raise ValueError(f"This has {', '.join(known)}, and not {side!r}.")
+            raise ValueError(f"This attention has {', '.join(known)}, and not {side!r}.")
         return self.sides["clean" if side == "difference" else side].masked
 
     def index_of(self, layer: int, head: int) -> tuple[int, int]:
-        """Where a head of the model is along the first two axes.
+        """The indices of a head of the model along the first two axes.
 
         Raises:
             ValueError: a head that was not read.
@@ -168,8 +179,41 @@ class Attention(Whole):
             raise ValueError(f"Head {layer}.{head} is not among the heads that were read.")
         return self.layers.index(layer), self.heads.index(head)
 
+    # Places
+
+    def place_of(self, index: Sequence[int], side: str | None = None) -> Place:
+        """Which place an entry is: head, destination (its `position`) and source.
+
+        Args:
+            index: along [layer, head, destination, source]; a layer and head alone are the head.
+            side: the prompt that positions are counted in; of a pair the clean prompt if None.
+        """
+        layer, head, *entry = (int(i) for i in index)
+        where = None if "prompt" in self.sides else "corrupt" if side == "corrupt" else "clean"
+        return Place(
+            activation="pattern",
+            layer=self.layers[layer],
+            head=self.heads[head],
+            position=entry[0] if entry else None,
+            source=entry[1] if len(entry) > 1 else None,
+            side=where if entry else None,
+        )
+
+    def find(self, place: Place, side: str | None = None) -> tuple[int | slice, ...] | None:
+        """Where a place is in the values of a side, [layer, head, destination, source]: a slice for each axis that
+        the place does not name; None where this result has no such place.
+
+        Args:
+            side: the side whose values are meant, "difference" too; None is the place's own, or the first.
+        """
+        name, here = self.side_for(place, side)
+        length = range(len(self.sides[name].ids))
+        return here and indices(here, layer=self.layers, head=self.heads, position=length, source=length)
+
+    # Ways out
+
     def to_dataframe(self) -> pandas.DataFrame:
-        """One row for each prompt, layer, head, destination and source that it may look at."""
+        """One row for each prompt, layer, head, destination and source that it may attend to."""
         import pandas
 
         frames = []
@@ -190,8 +234,35 @@ class Attention(Whole):
             frames.append(pandas.DataFrame(columns))
         return pandas.concat(frames, ignore_index=True)
 
-    def plot(self) -> Figure:
-        """A still picture: every head, layer 0 at the bottom. Needs matplotlib."""
-        from .plot import plot_attention
+    def plot(self) -> Picture:
+        """A still picture: every head, layer 0 at the bottom; of a pair the clean prompt's. Needs matplotlib."""
+        from .pictures import tiles
 
-        return plot_attention(self)
+        title = "clean" if "clean" in self.sides else ""
+        return tiles(self.values, self.layers, self.heads, self.signed, self.quantity, title)
+
+    def headline(self) -> str:
+        return f"{self.quantity}, {self.prompts_in_words()}"
+
+    def summary(self) -> Iterator[str]:
+        axes = ("layer", "head", "destination", "source")
+        for name, side in self.sides.items():
+            yield f"{name}: {self.kind} {shape_words(axes, side.values.shape)}"
+        side = self.first
+        for name, scores in [*side.scores.items()][:SUMMARISED]:
+            if np.isfinite(scores).any():
+                i, j = np.unravel_index(int(np.nanargmax(scores)), scores.shape)
+                yield f"  {scores[i, j]:+.3f}  head {self.layers[i]}.{self.heads[j]}, the largest score of {name}"
+
+
+def _from_view(side: Any, encoded: Any) -> Any:
+    """A side with the arrays that `values_for_view` made into one."""
+    values = decode_array(encoded)
+    if not isinstance(side, dict) or values.ndim != 4 or values.dtype != np.float32 or not values.shape[1]:
+        raise ValueError("the values of attention are float32, [layer, head, destination, source]")
+    hidden = np.isinf(values)
+    return {
+        **side,
+        "values": np.where(hidden, np.float32(np.nan), values),
+        "masked": hidden[:, 0].astype(np.uint8),
+    }

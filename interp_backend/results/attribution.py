@@ -1,20 +1,24 @@
-"""What direct logit attribution found: the components of a logit difference, which sum to it."""
+"""Direct logit attribution: the components of a logit difference, which sum to it."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-from pydantic import Field, model_validator
+from pydantic import model_validator
 
-from .effect_map import SCHEMA_VERSION, Array, Part, Whole, check_version
-from .lens import check_counterparts
+from ..place import Place
+from .codec import Floats, Ints
+from .sides import Prompt, SidedResult
 
 if TYPE_CHECKING:
     import pandas
-    from matplotlib.figure import Figure
-    from typing_extensions import Self
 
+    from .pictures import Picture
+
+SUMMARISED = 12  # components in a printed result
+DRAWN = 20  # components in a picture
 _WORDS = {
     "embed": "embed",
     "pos_embed": "pos_embed",
@@ -29,120 +33,150 @@ _WORDS = {
 }
 
 
-class AttributionSide(Part):
+# The activation that a kind of component is, and which part of a place its index numbers. Biases are no place.
+_PLACES = {
+    "embed": ("embed", None),
+    "attn": ("attn_out", None),
+    "head": ("z", "head"),
+    "mlp": ("mlp_out", None),
+    "neuron": ("mlp_post", "neuron"),
+}
+# The kinds of components that an activation without head or neuron belongs to.
+_KINDS = {"embed": "embed", "attn_out": "attn", "mlp_out": "mlp", "mlp_post": "mlp"}
+
+
+class AttributionSide(Prompt):
     """One prompt, taken apart.
 
     Attributes:
-        position: whose next token is meant.
-        values: what each component adds, [component]; they sum to `total`.
+        position: the position whose next token is predicted.
+        values: what each component adds, [component]; the values sum to `total`.
         total: the model's own logit difference, or logit.
-        by_source: what each head brings from each position, [layer, head, source]; None if it was not asked for.
+        by_source: what each head moves from each position, [layer, head, source]; None if it was not asked for.
     """
 
-    text: str
-    ids: list[int]
-    tokens: list[str]
     position: int
-    values: Array
+    values: Floats
     total: float
-    by_source: Array | None = None
+    by_source: Floats | None = None
 
 
-class Attribution(Whole):
+class Attribution(SidedResult[AttributionSide]):
     """What `direct_logit_attribution` returns.
 
     Attributes:
+        method, params, id, provenance: see `BaseResult`.
+        sides, counterparts, warnings: see `SidedResult`.
         quantity: "logit difference" or "logit".
-        note: what to know about the sum, such as "before the final softcap"; mostly empty.
+        note: what to know about the sum, such as "before the final softcap"; usually empty.
         kinds: names of kinds of components.
-        kind: of each component its place in `kinds`, [component].
+        kind: for each component the index of its kind in `kinds`, [component].
         layer, index: its layer, and the number of a head or neuron; -1 where it has none, [component].
-        sides: "prompt"; or, of a pair, "clean" and "corrupt".
-        counterparts: for each position of the clean prompt that of the corrupt one; None if all are themselves.
-        values, total, by_source: those of the prompt; of a pair those of the clean one.
+        values, total, by_source: those of the prompt; of a pair those of the clean prompt.
     """
 
-    schema_version: Literal[1] = SCHEMA_VERSION
+    derived = SidedResult.derived | {"labels", "places"}
+
+    family: Literal["attribution"] = "attribution"
     method: Literal["direct_logit_attribution"] = "direct_logit_attribution"
-    params: dict[str, Any]
     quantity: str
     note: str
     kinds: list[str]
-    kind: Array
-    layer: Array
-    index: Array
-    sides: dict[str, AttributionSide]
-    counterparts: list[int | None] | None = None
-    warnings: list[str] = Field(default_factory=list)
-    provenance: dict[str, Any] = Field(default_factory=dict)
+    kind: Ints
+    layer: Ints
+    index: Ints
 
     @model_validator(mode="after")
     def _makes_sense(self) -> Attribution:
-        if set(self.sides) not in ({"prompt"}, {"clean", "corrupt"}):
-            raise ValueError('the sides of an attribution are "prompt", or "clean" and "corrupt"')
         if (
             sorted(self.kinds) != sorted(_WORDS)
             or self.kind.max(initial=0) >= len(self.kinds)
             or self.kind.min(initial=0) < 0
         ):
             raise ValueError(f"the kinds of components are {', '.join(_WORDS)}")
-        check_counterparts(self.counterparts, self.sides)
         shape = self.kind.shape
         arrays = [self.layer, self.index, *(side.values for side in self.sides.values())]
         if len(shape) != 1 or any(array.shape != shape for array in arrays):
             raise ValueError("kind, layer, index and values have to be of one length, that of the components")
-        if any(array.dtype != np.int32 for array in (self.kind, self.layer, self.index)):
-            raise ValueError("kind, layer and index are int32")
         heads = (
             int(self.layer.max(initial=-1)) + 1,
             int(self.index[self.kind == self.kinds.index("head")].max(initial=-1)) + 1,
         )
         for side in self.sides.values():
-            if not len(side.tokens) == len(side.ids) > side.position >= 0 or side.values.dtype != np.float32:
-                raise ValueError("a prompt has a text for each token, a position among them, and values of float32")
+            if not len(side.ids) > side.position >= 0:
+                raise ValueError("the position of an attribution is one of its prompt's tokens")
             sources = side.by_source
             if sources is not None and (
                 sources.ndim != 3
-                or sources.dtype != np.float32
                 or sources.shape[2] != side.position + 1
                 or len(sources) != heads[0]
                 or heads[1] not in (0, sources.shape[1])
             ):
-                raise ValueError(
-                    "by_source is [layer, head, source] of float32, with the positions up to the one meant"
-                )
+                raise ValueError("by_source is [layer, head, source], with the positions up to the predicted one")
         return self
-
-    def _first(self) -> AttributionSide:
-        return next(iter(self.sides.values()))
 
     @property
     def values(self) -> np.ndarray:
-        return self._first().values
+        return self.first.values
 
     @property
     def total(self) -> float:
-        return self._first().total
+        return self.first.total
 
     @property
     def by_source(self) -> np.ndarray | None:
-        return self._first().by_source
+        return self.first.by_source
 
     @property
     def labels(self) -> list[str]:
         """Each component in words: "head 2.1", "mlp 3"."""
-        places = zip(self.kind.tolist(), self.layer.tolist(), self.index.tolist())
-        return [_WORDS[self.kinds[kind]].format(layer=layer, index=index) for kind, layer, index in places]
+        return [_WORDS[kind].format(layer=layer, index=index) for kind, layer, index in self._components()]
+
+    def _components(self) -> Iterator[tuple[str, int, int]]:
+        """Kind, layer and index of each component."""
+        for kind, layer, index in zip(self.kind.tolist(), self.layer.tolist(), self.index.tolist()):
+            yield self.kinds[kind], layer, index
+
+    # Places
+
+    @property
+    def places(self) -> list[Place]:
+        """Which place each component is, [component]; a bias has a layer at most."""
+        return [Place(**parts) for parts in self._place_parts()]
+
+    def _place_parts(self) -> list[dict[str, Any]]:
+        every = []
+        for kind, layer, index in self._components():
+            activation, numbered = _PLACES.get(kind, (None, None))
+            parts = {"activation": activation, "layer": layer if layer >= 0 else None}
+            every.append({name: part for name, part in {**parts, numbered: index}.items() if name and part is not None})
+        return every
+
+    def find(self, place: Place) -> int | None:
+        """The index of the component that a place belongs to: its head or neuron, else its attention or MLP, else its
+        layer. None where the attribution has no such component."""
+        if place.head is not None:
+            kinds = [("head", place.head), ("attn", -1)]
+        elif place.neuron is not None:
+            kinds = [("neuron", place.neuron), ("mlp", -1)]
+        else:
+            kinds = [(_KINDS.get(place.activation or "", ""), -1)]
+        layer = -1 if place.activation == "embed" or place.layer is None else place.layer
+        components = list(self._components())
+        wanted = [(kind, layer, index) for kind, index in [*kinds, ("layer", -1)]]
+        return next((components.index(one) for one in wanted if one in components), None)
+
+    # Ways out
 
     def to_wire(self, *, by_source: bool = True) -> dict[str, Any]:
-        """The result as one object of plain JSON values, with the labels for those who only read it."""
-        bare = {} if by_source else {name: {"by_source"} for name in self.sides}
-        return {**self.model_dump(mode="json", exclude={"sides": bare} if bare else None), "labels": self.labels}
+        """The result as one object of plain JSON values, derived ones among them.
 
-    @classmethod
-    def from_wire(cls, wire: Any) -> Self:
-        check_version(wire)
-        return cls.model_validate({name: part for name, part in wire.items() if name != "labels"})
+        Args:
+            by_source: whether to have the heads' sources, which are most of a long prompt's numbers.
+        """
+        bare = {} if by_source else {name: {"by_source"} for name in self.sides}
+        wire = self.model_dump(mode="json", exclude={"sides": bare} if bare else None)
+        return {**wire, "labels": self.labels, "places": self._place_parts()}
 
     def to_dataframe(self) -> pandas.DataFrame:
         """One row for each component: kind, layer, index, label, and what it adds in each prompt."""
@@ -158,8 +192,29 @@ class Attribution(Whole):
             columns["value" if len(self.sides) == 1 else name] = side.values
         return pandas.DataFrame(columns)
 
-    def plot(self) -> Figure:
+    def plot(self) -> Picture:
         """A still picture: the twenty largest components as bars. Needs matplotlib."""
-        from .plot import plot_attribution
+        from .pictures import BarPanel, bar_panels
 
-        return plot_attribution(self)
+        labels, panels = self.labels, []
+        for name, side in self.sides.items():
+            largest = self._largest(side)[:DRAWN]
+            what = f"{self.quantity} {side.total:+.2f}".replace("-", "\u2212")
+            title = what if name == "prompt" else f"{name}: {what}"
+            panels.append(BarPanel(title, [labels[i] for i in largest], side.values[largest]))
+        return bar_panels(panels)
+
+    @staticmethod
+    def _largest(side: AttributionSide) -> np.ndarray:
+        return np.argsort(-np.abs(side.values), kind="stable")
+
+    def headline(self) -> str:
+        note = f" {self.note}" if self.note else ""
+        return f"{self.quantity}{note} by {self.params.get('unit', 'component')}, {self.prompts_in_words()}"
+
+    def summary(self) -> Iterator[str]:
+        labels = self.labels
+        totals = ", ".join(f"{name} {side.total:+.3f}" for name, side in self.sides.items())
+        yield f"{len(labels)} components, which sum to {totals}; the largest:"
+        for i in self._largest(self.first)[:SUMMARISED]:
+            yield f"  {'  '.join(f'{side.values[i]:+.3f}' for side in self.sides.values())}  {labels[i]}"

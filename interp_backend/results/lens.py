@@ -1,67 +1,61 @@
-"""What the logit lens read: for every row of the stack and every position, the next tokens that would come."""
+"""The logit lens: for every row of the stack and every position, the next tokens that the model would predict."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from pydantic import Field, model_validator
 
-from .effect_map import SCHEMA_VERSION, Array, Part, Whole
+from ..place import Place
+from .codec import Floats, Ints
+from .envelope import Record, shape_words
+from .sides import Prompt, SidedResult, index_along
 
 if TYPE_CHECKING:
     import pandas
-    from matplotlib.figure import Figure
+
+    from .pictures import Picture
+
+SUMMARISED = 14  # rows in a printed result
 
 
-def check_counterparts(counterparts: list[int | None] | None, sides: Mapping[str, Any]) -> None:
-    """Raise ValueError for counterparts that are not positions of the two prompts' tokens."""
-    if counterparts is None:
-        return
-    clean, corrupt = (len(sides[side].ids) if side in sides else 0 for side in ("clean", "corrupt"))
-    if len(counterparts) != clean or not all(at is None or 0 <= at < corrupt for at in counterparts):
-        raise ValueError("counterparts are, for each clean token, a position of the corrupt prompt or null")
-
-
-class Token(Part):
+class Token(Record):
     """A token of the vocabulary, and its text."""
 
     id: int
     text: str
 
 
-class LensArrays(Part):
-    """What was read of one prompt, or of some of its columns.
+class LensArrays(Record):
+    """What the lens read from one prompt, or from some of its columns.
 
     Attributes:
         top_ids, top_logits, top_probs: the likeliest tokens, likeliest first, [row, position, k].
-        entropy: of the whole next-token distribution, in nats, [row, position].
-        kl_to_final: how far the row still is from what the model says in the end, KL(final || row) in nats,
+        entropy: the entropy of the whole next-token distribution, in nats, [row, position].
+        kl_to_final: how far the row's distribution is from the model's own output, KL(final || row) in nats,
             [row, position].
-        target_logit, target_prob, target_rank: of the followed tokens, [row, position, target]; rank 0 is the top.
+        target_logit, target_prob, target_rank: the followed tokens, [row, position, target]; rank 0 is the likeliest.
     """
 
-    top_ids: Array
-    top_logits: Array
-    top_probs: Array
-    entropy: Array
-    kl_to_final: Array
-    target_logit: Array
-    target_prob: Array
-    target_rank: Array
+    top_ids: Ints
+    top_logits: Floats
+    top_probs: Floats
+    entropy: Floats
+    kl_to_final: Floats
+    target_logit: Floats
+    target_prob: Floats
+    target_rank: Ints
 
     def columns(self, start: int, stop: int) -> LensArrays:
-        """The same of the positions from start up to stop."""
+        """The same arrays for the positions from start up to stop alone."""
         return LensArrays.model_construct(
             **{name: getattr(self, name)[:, start:stop] for name in LensArrays.model_fields}
         )
 
     @model_validator(mode="after")
     def _shapes_agree(self) -> LensArrays:
-        kinds = {"top_ids": np.int32, "target_rank": np.int32}
-        if any(getattr(self, name).dtype != kinds.get(name, np.float32) for name in type(self).model_fields):
-            raise ValueError("ids and ranks of a lens are int32, its other arrays float32")
         cells = self.entropy.shape
         tops = {part.shape for part in (self.top_ids, self.top_logits, self.top_probs)}
         targets = {part.shape for part in (self.target_logit, self.target_prob, self.target_rank)}
@@ -71,47 +65,37 @@ class LensArrays(Part):
         return self
 
 
-class LensSide(Part):
-    """One prompt as it was run, and what was read of it; `arrays` is None where they were too large to send."""
+class LensSide(Prompt):
+    """One prompt and what the lens read from it; `arrays` is None where they were too large to send."""
 
-    text: str
-    ids: list[int]
-    tokens: list[str]
     arrays: LensArrays | None
 
 
-class LogitLens(Whole):
+class LogitLens(SidedResult[LensSide]):
     """What `logit_lens` returns.
 
     Attributes:
-        labels: of the rows: the embedding first, the model's own output last.
-        sides: "prompt"; or, of a pair, "clean" and "corrupt".
-        counterparts: for each position of the clean prompt that of the corrupt one; None if all are themselves.
+        method, params, id, provenance: see `BaseResult`.
+        sides, counterparts, warnings: see `SidedResult`.
+        labels: a text for each row: the embedding first, the model's own output last; see `row_places`.
         targets: the followed tokens.
-        tokens: text of every token id in the top lists.
-        top_ids, top_logits, ..., target_rank: the arrays of the prompt; of a pair those of the clean one (see `of`).
+        tokens: the text of every token id among the likeliest tokens.
+        top_ids, top_logits, ..., target_rank: the arrays of the prompt; of a pair those of the clean prompt. See
+            `LensArrays` and `arrays_of`.
     """
 
-    schema_version: Literal[1] = SCHEMA_VERSION
+    derived = SidedResult.derived | {"places"}
+
+    family: Literal["logit_lens"] = "logit_lens"
     method: Literal["logit_lens"] = "logit_lens"
-    params: dict[str, Any]
     labels: list[str]
-    sides: dict[str, LensSide]
-    counterparts: list[int | None] | None = None
     targets: list[Token] = Field(default_factory=list)
     tokens: dict[int, str] = Field(default_factory=dict)
-    warnings: list[str] = Field(default_factory=list)
-    provenance: dict[str, Any] = Field(default_factory=dict)
 
     @model_validator(mode="after")
-    def _makes_sense(self) -> LogitLens:
-        if set(self.sides) not in ({"prompt"}, {"clean", "corrupt"}):
-            raise ValueError('the sides of a lens are "prompt", or "clean" and "corrupt"')
-        check_counterparts(self.counterparts, self.sides)
+    def _shapes_agree(self) -> LogitLens:
         for side in self.sides.values():
             cells = (len(self.labels), len(side.ids))
-            if len(side.tokens) != len(side.ids):
-                raise ValueError("a prompt has as many texts of tokens as tokens")
             if side.arrays is not None:
                 if side.arrays.entropy.shape != cells:
                     raise ValueError(f"the arrays of a lens have to be shaped {cells}, rows and positions")
@@ -119,11 +103,11 @@ class LogitLens(Whole):
                     raise ValueError("the arrays of a lens have as many targets as are named")
         return self
 
-    def of(self, side: str) -> LensArrays:
+    def arrays_of(self, side: str) -> LensArrays:
         """The arrays of one prompt.
 
         Raises:
-            ValueError: a side that there is not, or whose arrays were too large to keep.
+            ValueError: a side that this result does not have, or whose arrays were too large to keep.
         """
         if side not in self.sides:
             raise ValueError(f"This lens has {' and '.join(self.sides)}, and not {side!r}.")
@@ -134,23 +118,75 @@ class LogitLens(Whole):
 
     def __getattr__(self, name: str) -> Any:
         if name in LensArrays.model_fields:
-            return getattr(self.of(next(iter(self.sides))), name)
+            return getattr(self.arrays_of(next(iter(self.sides))), name)
         return super().__getattr__(name)  # pyright: ignore[reportAttributeAccessIssue]
 
+    # Places
+
+    @property
+    def row_places(self) -> list[Place]:
+        """Which activation each row reads: the embedding first, the model's output last, between them the stream."""
+        stream, inner = str(self.params.get("stream", "resid_post")), len(self.labels) - 2
+        first = 1 if stream == "resid_pre" else 0  # layer 0's resid_pre is the embedding
+        n_layers = inner if stream not in ("resid_pre", "resid_post") else inner + 1
+        return [
+            Place(activation="resid_pre", layer=0),
+            *(Place(activation=stream, layer=layer) for layer in range(first, first + inner)),
+            Place(activation="resid_post", layer=n_layers - 1),
+        ][: len(self.labels)]
+
+    def place_of(self, row: int, position: int, side: str | None = None) -> Place:
+        """Which place a cell is.
+
+        Args:
+            side: the prompt that positions are counted in; of a pair the clean prompt if None.
+        """
+        where = None if "prompt" in self.sides else "corrupt" if side == "corrupt" else "clean"
+        return self.row_places[row].model_copy(update={"position": position, "side": where})
+
+    def find(self, place: Place, side: str | None = None) -> tuple[int | slice, ...] | None:
+        """Where a place is in the arrays of a side, [row, position]; a slice where the place names no row or position.
+
+        A row is found by its activation and layer, or else by its layer: what a head or an MLP of a layer does is seen
+        in the stream after it.
+
+        Args:
+            side: the side whose arrays are meant, "difference" too; None is the place's own, or the first.
+        """
+        name, here = self.side_for(place, side)
+        if here is None:
+            return None
+        row = slice(None) if place.layer is None else self._row_of(place)
+        column = index_along(here.position, range(len(self.sides[name].ids)))
+        if row is None or column is None or row == column == slice(None):
+            return None
+        return row, column
+
+    def _row_of(self, place: Place) -> int | None:
+        rows = self.row_places
+        exactly = place.within("activation", "layer")
+        stream = Place(activation=str(self.params.get("stream")), layer=place.layer)
+        same_layer = [row for row in reversed(rows) if row.layer == place.layer]
+        return next((rows.index(row) for row in (exactly, stream, *same_layer) if row in rows), None)
+
+    # Ways out
+
     def to_wire(self, *, arrays: bool = True) -> dict[str, Any]:
-        """The result as one object of plain JSON values; without the arrays a frame, whose columns are sent later."""
-        if arrays:
-            return self.model_dump(mode="json")
-        bare = {name: side.model_copy(update={"arrays": None}) for name, side in self.sides.items()}
-        return self.model_copy(update={"sides": bare, "tokens": {}}).model_dump(mode="json")
+        """The result as one object of plain JSON values, derived ones among them; without the arrays it is a frame,
+        whose columns are sent later."""
+        shown = self
+        if not arrays:
+            bare = {name: side.model_copy(update={"arrays": None}) for name, side in self.sides.items()}
+            shown = self.model_copy(update={"sides": bare, "tokens": {}})
+        return {**shown.model_dump(mode="json"), "places": [place.to_json() for place in self.row_places]}
 
     def to_dataframe(self) -> pandas.DataFrame:
-        """One row for each prompt, row of the stack and position: the likeliest token, and what else was read."""
+        """One row for each prompt, row of the stack and position: the likeliest token, and the other readings."""
         import pandas
 
         frames = []
         for name, side in self.sides.items():
-            arrays = self.of(name)
+            arrays = self.arrays_of(name)
             row, position = (index.ravel() for index in np.indices(arrays.entropy.shape))
             columns: dict[str, Any] = {
                 "side": name,
@@ -169,8 +205,35 @@ class LogitLens(Whole):
             frames.append(pandas.DataFrame(columns))
         return pandas.concat(frames, ignore_index=True)
 
-    def plot(self) -> Figure:
+    def plot(self) -> Picture:
         """A still picture: the likeliest token of every cell, coloured by its probability. Needs matplotlib."""
-        from .plot import plot_lens
+        from .pictures import WordPanel, word_panels
 
-        return plot_lens(self)
+        panels = []
+        for name, side in self.sides.items():
+            arrays = self.arrays_of(name)
+            texts = [[self._text(token) for token in row] for row in arrays.top_ids[..., 0]]
+            panels.append(WordPanel("" if name == "prompt" else name, texts, arrays.top_probs[..., 0], side.tokens))
+        return word_panels(panels, self.labels)
+
+    def _text(self, token: int) -> str:
+        return self.tokens.get(int(token), f"[{token}]")
+
+    def headline(self) -> str:
+        tuned = "tuned lens" if self.params.get("lens") == "tuned" else "logit lens"
+        return f"{tuned} on {self.params.get('stream', 'the residual stream')}, {self.prompts_in_words()}"
+
+    def summary(self) -> Iterator[str]:
+        for name, side in self.sides.items():
+            shape = shape_words(("row", "position"), (len(self.labels), len(side.ids)))
+            if side.arrays is None:
+                yield f"{name}: {shape}, without its arrays, which were too large to keep"
+            else:
+                yield f"{name}: top tokens, entropy and KL {shape}"
+        side = self.first
+        if side.arrays is not None and side.ids:
+            yield f"likeliest next token after {side.tokens[-1]!r}, from the last row down:"
+            rows = range(len(self.labels))[::-1]
+            for row in rows[:SUMMARISED]:
+                token, prob = side.arrays.top_ids[row, -1, 0], side.arrays.top_probs[row, -1, 0]
+                yield f"  {self.labels[row]:>7}  {self._text(token)!r} {prob:.1%}"

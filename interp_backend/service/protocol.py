@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 from pydantic import BaseModel, ValidationError
 
-from ..results.effect_map import EffectMap, encode_array
+from ..results.codec import encode_array
+from ..results.effect_map import EffectMap
 
 
 @dataclass(frozen=True)
@@ -104,7 +105,7 @@ def partial(id: str, result: EffectMap, cells: Sequence[int]) -> dict[str, Any]:
         "partial",
         cells=encode_array(at),
         values=encode_array(result.values.ravel()[at]),
-        normalized=encode_array(result.normalized.ravel()[at]),
+        normalized=encode_array(result.normalized_cells(at)),
         top=top,
         tokens=tokens,
     )

@@ -26,8 +26,8 @@ def sent(widget, kind):
 
 def as_sent(result, side):
     """Values as they cross: infinity where masked."""
-    masked = np.broadcast_to(result.masked_of(side)[:, None] == 1, result.of(side).shape)
-    return np.where(masked, np.inf, result.of(side))
+    masked = np.broadcast_to(result.masked_of(side)[:, None] == 1, result.values_of(side).shape)
+    return np.where(masked, np.inf, result.values_of(side))
 
 
 def scores_by_name(widget):

@@ -257,10 +257,10 @@ def test_a_position_without_counterpart_is_not_run_and_not_zero(monkeypatch):
     assert len(runs) == (result.state == COMPUTED).sum() == 12 - 2 - 4
     for name in ("logit_diff", "prob"):
         assert (
-            np.isnan(result.of(name).values[0, nowhere]).all()
-            and np.isnan(result.of(name).normalized[0, nowhere]).all()
+            np.isnan(result.by_metric(name).values[0, nowhere]).all()
+            and np.isnan(result.by_metric(name).normalized[0, nowhere]).all()
         )
-        assert np.isfinite(np.delete(result.of(name).values[0], nowhere)).all()
+        assert np.isfinite(np.delete(result.by_metric(name).values[0], nowhere)).all()
     assert result.complete and result.provenance["complete"]
     table = result.to_dataframe()
     assert list(table[table.state == "no counterpart"].position) == nowhere
@@ -329,8 +329,8 @@ def test_a_metric_compares_with_the_counterpart_of_its_position():
     # position 5 of the corrupt prompt (i of sir) corresponds to 6 of the clean one (a of dear)
     for name, here, there in (("kl@5", 5, 6), ("kl", -1, -1)):
         p, q = other.logits[there].log_softmax(-1), base.logits[here].log_softmax(-1)
-        assert result.of(name).baselines["corrupt"] == pytest.approx(float((p.exp() * (p - q)).sum()), abs=1e-5)
-        assert result.of(name).baselines["clean"] == pytest.approx(0, abs=1e-6)
+        assert result.by_metric(name).baselines["corrupt"] == pytest.approx(float((p.exp() * (p - q)).sum()), abs=1e-5)
+        assert result.by_metric(name).baselines["clean"] == pytest.approx(0, abs=1e-6)
 
 
 @pytest.mark.parametrize("at", [4, -8, 10])

@@ -27,7 +27,7 @@ from interp_backend.engine.recording import record
 from interp_backend.engine.turn import Turn
 from interp_backend.methods import attention_patterns as attention_module
 from interp_backend.methods.attention_patterns import attention_patterns
-from interp_backend.results.attention import QUANTITIES, Attention, AttentionSide
+from interp_backend.results.attention import QUANTITIES, AttentionPatterns, AttentionSide
 from plain_loop import Plain
 from tiny_models import CONFIGS, PAIR, boot, bridge, byte_tokenizer, hand_written, loud_bridge, loud_model, random_model
 
@@ -250,7 +250,7 @@ def test_both_prompts_of_a_pair_are_those_of_each_alone(pair, kind):
     assert list(result.sides) == ["clean", "corrupt"] and result.first is result.sides["clean"]
     for side in ("clean", "corrupt"):
         alone = ib.attention_patterns(raw, getattr(pair, side), kind)
-        np.testing.assert_allclose(result.of(side), alone.values, atol=1e-6)
+        np.testing.assert_allclose(result.values_of(side), alone.values, atol=1e-6)
         np.testing.assert_array_equal(result.masked_of(side), alone.masked)
         assert result.sides[side].tokens == alone.tokens and result.sides[side].text == getattr(pair, side)
     assert result.values is result.sides["clean"].values and result.masked is result.sides["clean"].masked
@@ -262,7 +262,7 @@ def test_both_prompts_of_a_pair_are_those_of_each_alone(pair, kind):
 def test_the_difference_is_clean_minus_corrupt_at_the_counterpart(pair, last):
     result = ib.attention_patterns(loud_bridge("gpt2"), pair, last=last)
     assert result.counterparts == ib.logit_lens(loud_bridge("gpt2"), pair, last=last).counterparts
-    clean, corrupt, difference = (result.of(side) for side in ("clean", "corrupt", "difference"))
+    clean, corrupt, difference = (result.values_of(side) for side in ("clean", "corrupt", "difference"))
     length = clean.shape[-1]
     there = result.counterparts or list(range(length))
     assert (result.counterparts is None) == (pair is PAIR)
@@ -278,7 +278,7 @@ def test_the_difference_is_clean_minus_corrupt_at_the_counterpart(pair, last):
         )
     assert numbers and np.nanmax(np.abs(difference)) > 1e-3
     np.testing.assert_array_equal(result.masked_of("difference"), result.masked_of("clean"))
-    some = result.heads_of("difference", [2, 0], [1])
+    some = result.values_at("difference", [2, 0], [1])
     np.testing.assert_array_equal(some, difference[[2, 0]][:, [1]])
 
 
@@ -288,15 +288,17 @@ def test_the_token_that_is_put_in_has_no_counterpart(embedded):
     at = result.tokens.index(" big") if " big" in result.tokens else 2
     assert result.counterparts is not None and result.counterparts[at] is None
     assert result.counterparts[-1] == len(result.sides["corrupt"].ids) - 1
-    assert np.isnan(result.of("difference")[:, :, at]).all()
-    last = result.of("difference")[:, :, -1, -1]
-    np.testing.assert_array_equal(last, result.of("clean")[:, :, -1, -1] - result.of("corrupt")[:, :, -1, -1])
+    assert np.isnan(result.values_of("difference")[:, :, at]).all()
+    last = result.values_of("difference")[:, :, -1, -1]
+    np.testing.assert_array_equal(
+        last, result.values_of("clean")[:, :, -1, -1] - result.values_of("corrupt")[:, :, -1, -1]
+    )
 
 
 def test_sides_that_there_are_not_are_refused():
     one, two = attention_of("gpt2"), ib.attention_patterns(loud_bridge("gpt2"), PAIR)
     for result, side in [(one, "clean"), (one, "difference"), (two, "prompt"), (two, "x")]:
-        for ask in (result.of, result.masked_of):
+        for ask in (result.values_of, result.masked_of):
             with pytest.raises(ValueError, match=f"and not '{side}'"):
                 ask(side)
 
@@ -477,7 +479,7 @@ def any_attention(draw):
         places = st.none() | st.integers(0, len(sides["corrupt"].ids) - 1)
         clean = len(sides["clean"].ids)
         counterparts = draw(st.none() | st.lists(places, min_size=clean, max_size=clean))
-    return Attention(
+    return AttentionPatterns(
         kind=draw(st.sampled_from(KINDS)),
         params={},
         layers=list(range(layers)),
@@ -494,7 +496,7 @@ def any_attention(draw):
 def test_a_result_survives_json_bit_for_bit(result):
     text = result.to_json()
     strict_json(text)
-    again = Attention.from_json(text)
+    again = AttentionPatterns.from_json(text)
     assert again.to_json() == text and again.model_dump(exclude={"sides"}) == result.model_dump(exclude={"sides"})
     for name, side in result.sides.items():
         other = again.sides[name]
@@ -505,9 +507,9 @@ def test_a_result_survives_json_bit_for_bit(result):
 
 def test_a_real_result_survives_json():
     result = ib.attention_patterns(loud_bridge("mistral"), UNEQUAL, "value_weighted")
-    again = Attention.from_json(result.to_json())
+    again = AttentionPatterns.from_json(result.to_json())
     assert again.to_json() == result.to_json() and again.params == result.params
-    np.testing.assert_array_equal(again.of("difference"), result.of("difference"))
+    np.testing.assert_array_equal(again.values_of("difference"), result.values_of("difference"))
     assert np.isnan(again.values).any() and again.provenance == result.provenance
 
 
@@ -531,10 +533,10 @@ def test_a_real_result_survives_json():
 )
 def test_a_damaged_result_is_refused(change, sentence):
     wire = attention_of("gpt2").to_wire()
-    Attention.from_json(json.dumps(wire))
+    AttentionPatterns.from_json(json.dumps(wire))
     change(wire)
     with pytest.raises((ValueError, ValidationError), match=sentence):
-        Attention.from_json(json.dumps(wire))
+        AttentionPatterns.from_json(json.dumps(wire))
 
 
 def test_quantities_say_what_a_value_is():
@@ -587,7 +589,7 @@ def test_the_code_of_a_result_makes_it_again(prompt, options):
     again = names["result"]
     assert again.params == result.params
     for side in result.sides:
-        np.testing.assert_array_equal(again.of(side), result.of(side))
+        np.testing.assert_array_equal(again.values_of(side), result.values_of(side))
     assert "ib.load_model('x')" in attention_code("ib.load_model('x')", result.params)
 
 

@@ -23,7 +23,7 @@ import hookscope.circuitsvis as cv
 from hookscope.circuitsvis import token_values
 from hookscope.circuitsvis.inputs import wire
 from hookscope.circuitsvis.offline import call_offline, offline
-from interp_backend.results.effect_map import decode_array
+from interp_backend.results.codec import decode_array
 
 FUNCTIONS = [
     "activations.text_neuron_activations",

@@ -163,7 +163,7 @@ def test_resampling_from_all_is_the_mean_over_patching_from_each(architecture, a
     each = [ib.activation_patching(model, PAIR, value=FromPrompt(text=text), **options) for text in DATA]
     drawn = ib.activation_patching(model, PAIR, value=Resample(prompts=DATA + LOOSE, draws=len(DATA)), **options)
     for metric in ("logit_diff", "prob"):
-        assert_close(drawn.of(metric).values, np.mean([one.of(metric).values for one in each], axis=0))
+        assert_close(drawn.by_metric(metric).values, np.mean([one.by_metric(metric).values for one in each], axis=0))
 
 
 def test_resampling_draws_the_same_prompts_for_every_cell_and_by_its_seed():
@@ -396,12 +396,12 @@ def test_several_metrics_at_several_positions_need_no_further_run():
             "third_logit@4": logits[4, 3],
         }
         for name, value in expected.items():
-            assert result.of(name).values[layer, position] == pytest.approx(float(value), abs=1e-5)
-    assert result.of("logit@2").baselines["corrupt"] == pytest.approx(float(base.logits[2, a]), abs=1e-5)
-    assert result.of("logit@2").baselines["clean"] == pytest.approx(float(other.logits[2, a]), abs=1e-5)
+            assert result.by_metric(name).values[layer, position] == pytest.approx(float(value), abs=1e-5)
+    assert result.by_metric("logit@2").baselines["corrupt"] == pytest.approx(float(base.logits[2, a]), abs=1e-5)
+    assert result.by_metric("logit@2").baselines["clean"] == pytest.approx(float(other.logits[2, a]), abs=1e-5)
     assert {"logit@2", "third_logit@4"} <= set(result.to_dataframe())
     with pytest.raises(ValueError, match=r"measured logit_diff.*and not prob"):
-        result.of("prob")
+        result.by_metric("prob")
 
 
 @pytest.mark.parametrize("at", [None, 3])
@@ -425,7 +425,7 @@ def test_sets_of_answers_average_logits_and_add_probabilities(at):
             "rank": (logits > logits[clean].max()).sum(),
         }
         for name, value in expected.items():
-            assert result.of(name).values[layer, position] == pytest.approx(float(value), abs=1e-5)
+            assert result.by_metric(name).values[layer, position] == pytest.approx(float(value), abs=1e-5)
     assert result.prompts["clean"].answers == ["a", "c", "d"]
 
 
@@ -538,7 +538,7 @@ def test_a_direction_and_resampling_act_on_several_too():
     noise = ib.patch_together(model, PAIR, ones, direction="noise", metric=["logit_diff", ("logit", 3)])
     expected = base.changed(*(change_of("llama", base, other, one) for one in ones))
     assert noise.values[0] == pytest.approx(logit_diff(raw, expected[-1], PAIR), abs=1e-5)
-    assert noise.of("logit@3").values[0] == pytest.approx(float(expected[3, token(raw, "a")]), abs=1e-5)
+    assert noise.by_metric("logit@3").values[0] == pytest.approx(float(expected[3, token(raw, "a")]), abs=1e-5)
     drawn = [one.model_copy(update={"value": Resample(prompts=DATA, draws=4)}) for one in ones]
     each = [
         ib.patch_together(model, PAIR, [one.model_copy(update={"value": FromPrompt(text=t)}) for one in ones])
@@ -771,5 +771,5 @@ def test_answers_that_share_their_token_count_once():
     metrics = ["prob", "log_prob", "logit_diff"]
     one, two = (ib.activation_patching(model_of("gpt2"), pair, metric=metrics) for pair in (once, twice))
     for metric in metrics:
-        assert one.of(metric).baselines == two.of(metric).baselines
-        np.testing.assert_array_equal(one.of(metric).values, two.of(metric).values)
+        assert one.by_metric(metric).baselines == two.by_metric(metric).baselines
+        np.testing.assert_array_equal(one.by_metric(metric).values, two.by_metric(metric).values)

@@ -97,7 +97,7 @@ def test_equals_plain_transformers_in_every_stream(architecture):
         result = lens_of(architecture, stream)
         logits = plain.read(plain.rows(stream))
         assert result.top_ids.shape == (len(result.labels), len(plain.ids), 12) == (*logits.shape[:2], 12)
-        assert_reads(result.of("prompt"), logits, ids_of_targets(result))
+        assert_reads(result.arrays_of("prompt"), logits, ids_of_targets(result))
         np.testing.assert_allclose(result.top_logits[-1], plain.logits.topk(12).values, **EXACT)
 
 
@@ -206,7 +206,7 @@ def test_read_in_chunks_it_is_the_same(architecture, at_once, monkeypatch):
     steps = list(logit_lens.steps(loud_bridge(architecture), TEXT, targets=TARGETS, top_k=12))
     result = steps[-1].result
     assert max(sizes) <= max(1, at_once // (4 * 257)) and sum(sizes) == 4 * 12
-    for name in type(whole.of("prompt")).model_fields:
+    for name in type(whole.arrays_of("prompt")).model_fields:
         np.testing.assert_allclose(getattr(result, name), getattr(whole, name), **EXACT)
     done = [step.done for step in steps]
     assert done == sorted(done) and done[-1] == steps[-1].total == 4 * 12
@@ -218,7 +218,7 @@ def test_half_precision_is_close(architecture):
     raw = boot(loud_model(architecture).to(torch.bfloat16), architecture)
     result = ib.logit_lens(raw, TEXT, targets=TARGETS, top_k=12)
     plain = plain_of(architecture)
-    assert_reads(result.of("prompt"), plain.read(plain.rows("resid_post")), ids_of_targets(result), atol=0.25)
+    assert_reads(result.arrays_of("prompt"), plain.read(plain.rows("resid_post")), ids_of_targets(result), atol=0.25)
     # And to its own output it is much closer: one rounding of a logit.
     with torch.no_grad():
         own = raw(raw.to_tokens(TEXT))[0].float()
@@ -247,7 +247,7 @@ def test_a_model_that_expects_no_beginning_of_text_gets_none():
     result = ib.logit_lens(raw, TEXT, targets=TARGETS)
     assert result.sides["prompt"].tokens == list(TEXT)
     plain = Plain(loud_model("gpt2"), "gpt2", result.sides["prompt"].ids)
-    assert_reads(result.of("prompt"), plain.read(plain.rows("resid_post")), ids_of_targets(result))
+    assert_reads(result.arrays_of("prompt"), plain.read(plain.rows("resid_post")), ids_of_targets(result))
     assert len(ib.logit_lens(raw, TEXT, last=3).sides["prompt"].ids) == 3
 
 
@@ -263,9 +263,9 @@ def test_a_pair_is_two_prompts_side_by_side(pair):
         alone = ib.logit_lens(raw, getattr(pair, side), stream="resid_pre", targets=["a", "b"])
         assert result.sides[side].ids == alone.sides["prompt"].ids
         assert result.sides[side].tokens == ["<bos>", *getattr(pair, side)]
-        for name in type(result.of(side)).model_fields:
-            np.testing.assert_allclose(getattr(result.of(side), name), getattr(alone, name), atol=2e-6)
-    assert result.top_ids is result.of("clean").top_ids
+        for name in type(result.arrays_of(side)).model_fields:
+            np.testing.assert_allclose(getattr(result.arrays_of(side), name), getattr(alone, name), atol=2e-6)
+    assert result.top_ids is result.arrays_of("clean").top_ids
     if pair is PAIR:
         assert result.counterparts is None
     else:
@@ -325,7 +325,7 @@ def test_a_trajectory_of_the_last_tokens_is_of_the_same_column():
     result = ib.logit_lens(raw, UNEQUAL, targets=["a"], last=4)
     for side in ("clean", "corrupt"):
         column = trajectory(raw, result, side, 3, [result.targets[0].id], None)
-        np.testing.assert_allclose(column.target_logit[:, 0], result.of(side).target_logit[:, 3], **EXACT)
+        np.testing.assert_allclose(column.target_logit[:, 0], result.arrays_of(side).target_logit[:, 3], **EXACT)
 
 
 # The model
@@ -402,8 +402,8 @@ def test_a_lens_survives_json_bit_for_bit():
         again = ib.LogitLens.from_json(result.to_json())
         assert again.to_json() == result.to_json()
         for side in result.sides:
-            for name in type(result.of(side)).model_fields:
-                ours, theirs = getattr(result.of(side), name), getattr(again.of(side), name)
+            for name in type(result.arrays_of(side)).model_fields:
+                ours, theirs = getattr(result.arrays_of(side), name), getattr(again.arrays_of(side), name)
                 assert ours.dtype == theirs.dtype
                 np.testing.assert_array_equal(ours, theirs)
         assert again.tokens == result.tokens and again.counterparts == result.counterparts
@@ -419,7 +419,7 @@ def test_a_lens_without_arrays_is_a_frame_that_says_so():
 
 def test_a_side_that_there_is_not_is_named():
     with pytest.raises(ValueError, match="prompt, and not 'clean'"):
-        lens_of("gpt2").of("clean")
+        lens_of("gpt2").arrays_of("clean")
 
 
 def places(value, path=()):
@@ -465,7 +465,7 @@ def test_a_damaged_lens_is_refused_in_a_sentence_or_is_whole(data):
         assert len(side.tokens) == len(side.ids)
         if side.arrays is None:
             continue
-        arrays = result.of(name)
+        arrays = result.arrays_of(name)
         assert arrays.entropy.shape == arrays.kl_to_final.shape == (len(result.labels), len(side.ids))
         assert arrays.target_rank.shape[-1] == len(result.targets)
     if all(side.arrays is not None for side in result.sides.values()):
@@ -500,7 +500,7 @@ def test_one_row_of_the_table_is_one_cell():
     table = result.to_dataframe()
     assert len(table) == 4 * (12 + 6)
     some = table[(table.side == "corrupt") & (table.row == "1") & (table.position == 4)].iloc[0]
-    arrays = result.of("corrupt")
+    arrays = result.arrays_of("corrupt")
     assert some.token == "l" and some.top == result.tokens[int(arrays.top_ids[2, 4, 0])]
     assert (some.prob, some.logit) == (arrays.top_probs[2, 4, 0], arrays.top_logits[2, 4, 0])
     assert (some.entropy, some.kl_to_final) == (arrays.entropy[2, 4], arrays.kl_to_final[2, 4])

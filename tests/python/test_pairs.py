@@ -12,10 +12,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import interp_backend as ib
-from interp_backend import PromptPair, PromptPairs, binding
-from interp_backend.methods import sweep
+from interp_backend import PromptPair, PromptPairs
+from interp_backend.common import sweep
+from interp_backend.engine import binding
 from interp_backend.methods.activation_patching import activation_patching
-from interp_backend.results.effect_map import COMPUTED, NO_COUNTERPART, NOT_COMPUTED, UNCHANGED, EffectMap, decode_array
+from interp_backend.results.codec import decode_array
+from interp_backend.results.effect_map import COMPUTED, NO_COUNTERPART, NOT_COMPUTED, UNCHANGED, EffectMap
 from plain_loop import assert_close, logit_diff, loop, runs_of
 from tiny_models import boot, bridge, random_model
 
@@ -318,14 +320,14 @@ def test_pairs_of_different_lengths_meet_at_their_ends():
     assert [one.values.shape[1] for one in each] == list(LENGTHS)
     assert result.values.shape == (3, 8) and result.places["position"] == list(range(-8, 0))
     for name in ("logit_diff", "prob"):
-        values = laid_out([one.of(name) for one in each], (3, 8))
-        shown = result.of(name)
+        values = laid_out([one.by_metric(name) for one in each], (3, 8))
+        shown = result.by_metric(name)
         np.testing.assert_allclose(shown.pairs.values, values, atol=1e-5)
         np.testing.assert_allclose(shown.values, np.nanmean(values, 0), atol=1e-5)
-        gaps = [one.of(name).baselines["clean"] - one.of(name).baselines["corrupt"] for one in each]
+        gaps = [one.by_metric(name).baselines["clean"] - one.by_metric(name).baselines["corrupt"] for one in each]
         np.testing.assert_allclose(
             shown.normalized,
-            mean_effect(values, [one.of(name) for one in each]),
+            mean_effect(values, [one.by_metric(name) for one in each]),
             rtol=0.01,
             atol=1e-4 / min(map(abs, gaps)),
         )
@@ -536,9 +538,9 @@ def test_a_mean_survives_json(pairs):
     again = EffectMap.from_json(text)
     assert again.to_json() == text and again.complete
     for name in ("logit_diff", "kl@-2"):
-        np.testing.assert_array_equal(again.of(name).pairs.values, result.of(name).pairs.values)
-        np.testing.assert_array_equal(again.of(name).normalized, result.of(name).normalized)
-        np.testing.assert_array_equal(again.of(name).pairs.interval, result.of(name).pairs.interval)
+        np.testing.assert_array_equal(again.by_metric(name).pairs.values, result.by_metric(name).pairs.values)
+        np.testing.assert_array_equal(again.by_metric(name).normalized, result.by_metric(name).normalized)
+        np.testing.assert_array_equal(again.by_metric(name).pairs.interval, result.by_metric(name).pairs.interval)
     assert [PromptPair.model_validate(pair) for pair in again.params["pairs"]] == pairs.pairs
 
 
@@ -550,7 +552,7 @@ def test_a_table_of_a_mean_has_its_interval_and_its_largest_effects():
     row = table[(table.layer == 2) & (table.position == 5)].iloc[0]
     assert row["low"] == low[2, 5] and row["high"] == high[2, 5] and row["agree"] == result.pairs.agree[2, 5]
     assert row["value"] == row["logit_diff"] == result.values[2, 5] and row["normalized"] == result.normalized[2, 5]
-    assert row["kl"] == result.of("kl").values[2, 5]
+    assert row["kl"] == result.by_metric("kl").values[2, 5]
     top = result.top_cells(4)
     assert len(top) == 4 and top["normalized"].abs().is_monotonic_decreasing
     assert top["normalized"].abs().iloc[0] == np.abs(result.normalized).max()
@@ -577,7 +579,7 @@ def test_every_metric_crosses_ready_made_and_is_what_the_result_of_it_says():
     result = ib.activation_patching(model(), MIXED, metric=["logit_diff", "log_prob", "kl"])
     wire = result.to_wire()
     for name, measured in wire["measures"].items():
-        one = result.of(name)
+        one = result.by_metric(name)
         np.testing.assert_array_equal(decode_array(measured["normalized"]), one.normalized)
         assert measured["scale_text"] == one.scale_text and measured["warnings"] == result.measures[name].warnings
         for part in ("normalized", "low", "high", "agree", "known"):

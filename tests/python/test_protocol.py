@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from interp_backend import activation_patching
 from interp_backend.language.model import ACTIVATIONS
-from interp_backend.results.effect_map import decode_array
+from interp_backend.results.codec import decode_array
 from interp_backend.service import protocol
 from interp_backend.service.protocol import BadRequest
 

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 import interp_backend as ib
-from interp_backend.results.effect_map import EffectMap, decode_array, encode_array
+from interp_backend.results.codec import decode_array, encode_array
+from interp_backend.results.effect_map import EffectMap
 
 any_array = st.sampled_from([np.float32, np.int32, np.uint8]).flatmap(
     lambda dtype: arrays.arrays(dtype, arrays.array_shapes(min_dims=0, max_dims=3, min_side=0, max_side=4))
@@ -124,7 +125,7 @@ def test_results_that_make_no_sense_are_refused(result, change):
 
 
 def test_json_that_is_nested_without_end_is_refused():
-    with pytest.raises(ValueError, match="no JSON"):
+    with pytest.raises(ValueError, match="not JSON"):
         EffectMap.from_json("[" * 100_000)
 
 

@@ -58,7 +58,7 @@ def test_a_translator_made_by_hand_equals_plain_arithmetic(architecture, stream)
     assert len(rows) == N_LAYERS + 1
     translated = [h + h @ w.double().T + b.double() for h, w, b in zip(rows, lens.weights, lens.biases)]
     logits = plain.read(torch.stack([*translated, rows[-1]]))
-    assert_reads(result.of("prompt"), logits, [64, 65])
+    assert_reads(result.arrays_of("prompt"), logits, [64, 65])
     np.testing.assert_allclose(result.top_logits[-1], plain.logits.topk(8).values, atol=2e-5)
     assert result.params["lens"] == "tuned"
     logit = ib.logit_lens(raw, TEXT, stream=stream, top_k=8)
@@ -74,8 +74,10 @@ def test_a_translator_of_zeros_is_the_logit_lens(architecture):
         tuned = ib.logit_lens(raw, PAIR, stream=stream, lens=zeros(architecture))
         plain = ib.logit_lens(raw, PAIR, stream=stream)
         for side in ("clean", "corrupt"):
-            for name in type(plain.of(side)).model_fields:
-                np.testing.assert_array_equal(getattr(tuned.of(side), name), getattr(plain.of(side), name))
+            for name in type(plain.arrays_of(side)).model_fields:
+                np.testing.assert_array_equal(
+                    getattr(tuned.arrays_of(side), name), getattr(plain.arrays_of(side), name)
+                )
 
 
 def test_read_in_chunks_it_is_the_same(monkeypatch):
@@ -83,7 +85,7 @@ def test_read_in_chunks_it_is_the_same(monkeypatch):
     whole = ib.logit_lens(raw, TEXT, lens=lens, targets=["a"])
     monkeypatch.setattr("interp_backend.methods.logit_lens.BYTES_AT_ONCE", 4 * 257 * 5)
     chunked = ib.logit_lens(raw, TEXT, lens=lens, targets=["a"])
-    for name in type(whole.of("prompt")).model_fields:
+    for name in type(whole.arrays_of("prompt")).model_fields:
         np.testing.assert_allclose(getattr(chunked, name), getattr(whole, name), atol=2e-5)
 
 

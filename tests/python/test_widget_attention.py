@@ -16,7 +16,7 @@ import hookscope as hs
 import interp_backend as ib
 from hookscope import attention_board
 from interp_backend.common.head_measures import MEASURES, head_measures
-from interp_backend.results.effect_map import decode_array
+from interp_backend.results.codec import decode_array
 from interp_backend.results.thumbnails import MASKED, NOT_A_NUMBER, thumbnails
 from tiny_models import PAIR, bridge
 
@@ -29,7 +29,7 @@ def test_a_viewer_reads_its_pair_at_once(viewer, embedded, capitals):
     assert frame["whole"] and viewer.thumbs is None and frame["kept"] == {} and frame["id"]
     assert list(frame["values"]) == ["clean", "corrupt", "difference"]
     for side in frame["values"]:
-        np.testing.assert_array_equal(viewer.result.of(side), alone.of(side))
+        np.testing.assert_array_equal(viewer.result.values_of(side), alone.values_of(side))
         values = decode_array(frame["values"][side])
         assert values.dtype == np.float32
         np.testing.assert_array_equal(values, as_sent(alone, side))
@@ -41,7 +41,7 @@ def test_a_viewer_reads_its_pair_at_once(viewer, embedded, capitals):
     assert (frame["layers"], frame["heads"]) == ([0, 1, 2, 3], [0, 1, 2, 3]) and frame["key_value_heads"] is None
     assert frame["quantity"] == "attention" and not frame["signed"] and frame["names"] is None
     assert frame["counterparts"] is None and frame["warnings"] == [] and frame["params"] == alone.params
-    difference = np.nanmax(np.abs(alone.of("difference")))
+    difference = np.nanmax(np.abs(alone.values_of("difference")))
     assert frame["high"] == {"clean": 1.0, "corrupt": 1.0, "difference": pytest.approx(difference)}
     assert frame["low"] == {side: -high for side, high in frame["high"].items()}
 
@@ -55,9 +55,9 @@ def test_another_kind_from_a_view(viewer, embedded, capitals, kind):
     alone = ib.attention_patterns(embedded, capitals, kind)
     for side in ("clean", "corrupt", "difference"):
         np.testing.assert_array_equal(decode_array(frame["values"][side]), as_sent(alone, side))
-        assert frame["high"][side] == pytest.approx(np.nanmax(np.abs(alone.of(side))))
+        assert frame["high"][side] == pytest.approx(np.nanmax(np.abs(alone.values_of(side))))
     again = run_code(viewer.code)
-    np.testing.assert_array_equal(again.of("difference"), alone.of("difference"))
+    np.testing.assert_array_equal(again.values_of("difference"), alone.values_of("difference"))
 
 
 def test_a_kind_set_in_python_runs(one):
@@ -344,7 +344,7 @@ def test_opened_heads_come_with_their_exact_numbers(viewer, few, side):
 def expected_thumbs(widget, size):
     result, side, frame = widget.result, widget.side, wire_of(widget)
     return thumbnails(
-        result.of(side),
+        result.values_of(side),
         result.masked_of(side),
         widget.scale,
         frame["low"][side],

@@ -13,7 +13,7 @@ import hookscope as hs
 from hookscope import attention_board
 from hookscope.attention_arrays import AttentionArrays
 from interp_backend.common.head_measures import head_measures
-from interp_backend.results.effect_map import decode_array
+from interp_backend.results.codec import decode_array
 from interp_backend.results.thumbnails import MASKED, NOT_A_NUMBER
 from tiny_models import bridge
 

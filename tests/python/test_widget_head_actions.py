@@ -14,7 +14,7 @@ import hookscope as hs
 import interp_backend as ib
 from hookscope import attention_board
 from interp_backend.common.head_measures import MEASURES
-from interp_backend.results.effect_map import decode_array
+from interp_backend.results.codec import decode_array
 from tiny_models import PAIR, bridge
 
 
@@ -242,7 +242,7 @@ def test_a_saved_page_shows_marks_of_direction_as_numbers(embedded, tmp_path):
 def test_circuitsvis_gets_the_same_numbers(viewer):
     viewer.side = "difference"
     handed = circuitsvis_of(viewer.to_circuitsvis([(1, 2), (0, 3)]))
-    values = np.nan_to_num(viewer.result.of("difference"), nan=0.0)
+    values = np.nan_to_num(viewer.result.values_of("difference"), nan=0.0)
     np.testing.assert_allclose(handed["attention"], [values[1, 2], values[0, 3]], atol=1e-6)
     assert handed["attentionHeadNames"] == ["1.2", "0.3"] and handed["tokens"] == viewer.result.tokens
     high = wire_of(viewer)["high"]["difference"]
@@ -252,6 +252,6 @@ def test_circuitsvis_gets_the_same_numbers(viewer):
     handed = circuitsvis_of(viewer.to_circuitsvis())
     assert handed["attentionHeadNames"] == ["2.0", "2.1", "2.2", "2.3"]
     assert handed["tokens"] == viewer.result.sides["corrupt"].tokens
-    np.testing.assert_allclose(handed["attention"], np.nan_to_num(viewer.result.of("corrupt")[2]), atol=1e-6)
+    np.testing.assert_allclose(handed["attention"], np.nan_to_num(viewer.result.values_of("corrupt")[2]), atol=1e-6)
     with pytest.raises(ValueError, match="no layer 9"):
         viewer.to_circuitsvis([(9, 0)])

@@ -12,7 +12,7 @@ from driven_widgets import LONG, Watched, ask, events
 import hookscope as hs
 import interp_backend as ib
 from hookscope import logit_lens_grid
-from interp_backend.results.effect_map import decode_array
+from interp_backend.results.codec import decode_array
 from interp_backend.results.lens import LensArrays
 from interp_backend.service.jobs import worker_of
 from tiny_models import bridge
@@ -56,7 +56,7 @@ def assert_same_lens(result, other):
     for side in result.sides:
         for name in LensArrays.model_fields:
             np.testing.assert_allclose(
-                getattr(result.of(side), name), getattr(other.of(side), name), atol=1e-4, err_msg=name
+                getattr(result.arrays_of(side), name), getattr(other.arrays_of(side), name), atol=1e-4, err_msg=name
             )
 
 
@@ -177,7 +177,7 @@ def test_the_lines_of_a_cell_are_the_lens_own_numbers(grid, embedded, capitals):
     shown = grid.get_state("result")["result"]["id"]
     look_up(grid, "trajectory", result=shown, side="corrupt", position=4, ids=ids)
     [event] = sent(grid, "trajectory")
-    alone = ib.logit_lens(embedded, capitals, targets=ids).of("corrupt")
+    alone = ib.logit_lens(embedded, capitals, targets=ids).arrays_of("corrupt")
     assert (event["side"], event["position"], event["ids"]) == ("corrupt", 4, ids)
     for name, values in [("logits", "target_logit"), ("probs", "target_prob"), ("ranks", "target_rank")]:
         np.testing.assert_allclose(decode_array(event[name]), getattr(alone, values)[:, 4], atol=1e-4)
@@ -215,8 +215,8 @@ def test_a_long_prompt_is_sent_column_by_column(one, monkeypatch):
     assert (window["start"], window["stop"]) == (2, 5)
     for name in LensArrays.model_fields:
         got = decode_array(window["arrays"][name])
-        np.testing.assert_array_equal(got, getattr(one.result.of("prompt"), name)[:, 2:5])
-    ids = {str(token) for token in np.unique(one.result.of("prompt").top_ids[:, 2:5]).tolist()}
+        np.testing.assert_array_equal(got, getattr(one.result.arrays_of("prompt"), name)[:, 2:5])
+    ids = {str(token) for token in np.unique(one.result.arrays_of("prompt").top_ids[:, 2:5]).tolist()}
     assert set(window["tokens"]) == ids
 
 

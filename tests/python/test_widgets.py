@@ -45,7 +45,7 @@ def test_a_sweep_from_a_view_is_accepted_streams_and_ends(heatmap):
 
 
 def test_the_cells_of_the_partials_are_those_of_the_result(heatmap):
-    from interp_backend.results.effect_map import decode_array
+    from interp_backend.results.codec import decode_array
 
     axes = ["layer", "head", "position"]
     ask(heatmap, "activation_patching", activation="z", axes=axes, metric="kl", direction="denoise")

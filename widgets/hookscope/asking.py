@@ -222,10 +222,11 @@ class Asker:
             return
         with self._lock:
             asked = self._asked.get(name)
-            current = asked is not None and asked.task is task
-            if current and step is not None:
+            if asked is not None and asked.task is not task:
+                asked = None
+            if asked is not None and step is not None:
                 asked.last = step
-        if not current or asked is None:
+        if asked is None:  # something else is wanted by now
             if step is None and task.status not in ("queued", "running"):
                 panel.send(protocol.event(task.id, "cancelled"))
             return

@@ -447,8 +447,9 @@ class AttentionViewer(OfPrompt):
 
         def show(_: str, step: Step[Any]) -> None:
             if step.result is not None:
-                self.patch_result, whole = step.result
-                self.head_patch = patched_to_wire(layer, head, activation, self.patch_result, whole)
+                by_position, whole = step.result
+                self.patch_result = by_position
+                self.head_patch = patched_to_wire(layer, head, activation, by_position, whole)
 
         return self._act(id, "head_patch", HeadPatch(self.model, pair, layer, head, activation), show)
 

@@ -311,7 +311,7 @@ class LogitLensGrid(OfPrompt):
             yield Step(1, 1, 0.0, trajectory(model, shown, side, position, tokens, lens))
 
         def show(_: str, step: Step[Any]) -> None:
-            read = step.result
+            read: Any = step.result
             parts = {"logits": read.target_logit, "probs": read.target_prob, "ranks": read.target_rank}
             arrays = {name: encode_array(np.ascontiguousarray(part[:, 0])) for name, part in parts.items()}
             self.send(protocol.event(id, "trajectory", side=side, position=position, ids=tokens, **arrays))

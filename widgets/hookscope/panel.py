@@ -17,8 +17,8 @@ from interp_backend.service import protocol
 from interp_backend.service.protocol import BadRequest, Request
 from interp_backend.service.tasks import Task
 
-# The version of the traits below and of those of every widget; the same as SCHEMA in js/lib/schema.ts. A view that finds
-# another one in a saved notebook asks the reader to run the cell again.
+# The version of the traits of every widget; the same as SCHEMA in js/lib/schema.ts. A view that finds another one in a
+# saved notebook asks the reader to run the cell again.
 SCHEMA = 1
 # State on the kernel's side that a page has no use for.
 _NOT_ON_A_PAGE = {"layout", "tabbable", "tooltip", "comm"}
@@ -203,11 +203,12 @@ class Panel(anywidget.AnyWidget):
     def fail_of(self, problem: BaseException | None, id: str) -> None:
         """Show what ended a task; where other arguments would do, with the request for these."""
         remedy = None
-        if isinstance(problem, Refused) and self.asked is not None:
-            params = {**self.asked["params"], **problem.change}
-            known = self._methods()[self.asked["method"]].model_fields
+        asked: Any = self.asked
+        if isinstance(problem, Refused) and asked is not None:
+            params = {**asked["params"], **problem.change}
+            known = self._methods()[asked["method"]].model_fields
             params = {name: value for name, value in params.items() if name in known}
-            remedy = protocol.Remedy(problem.label, self.asked["method"], params)
+            remedy = protocol.Remedy(problem.label, asked["method"], params)
         self.fail(sentence(problem), None, id, getattr(problem, "traceback", None), remedy)
 
     # The pinned place

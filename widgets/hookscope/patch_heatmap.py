@@ -240,7 +240,7 @@ class PatchHeatmap(Panel):
 
     def _metrics(self) -> list[Any]:
         """The chosen metric, and all others that the pair has answers for: they cost no run."""
-        pairs = list(self.pair) if isinstance(self.pair, PromptPairs) else [self.pair]
+        pairs: list[Any] = list(self.pair) if isinstance(self.pair, PromptPairs) else [self.pair]
         answered = {f"{side}_answer" for side in ("clean", "corrupt") if all(pair.answers(side) for pair in pairs)}
         others = [name for name, metric in METRICS.items() if answered.issuperset(metric.needs)]
         return [self.metric, *(name for name in others if name != name_of(self.metric))]
@@ -332,14 +332,15 @@ class PatchHeatmap(Panel):
         assert self._asker is not None
         before = self._sweep
         task = self._asker.refresh(id)
-        call = self.asked and self.asked["id"]
-        if before is not None and before is self._sweep and call == before.id and self.result is not None:
+        asked: Any = self.asked
+        id_asked = asked and asked["id"]
+        if before is not None and before is self._sweep and id_asked == before.id and self.result is not None:
             if self.result.params.get("metric") != name_of(self.metric):
                 self._show(draft=not before.complete)
                 self.together, self._joint = None, None  # in units of the other metric
                 if self.opened is not None and name_of(self.metric) in self.opened.measures:
                     self.opened = self.opened.by_metric(name_of(self.metric))
-        elif self.asked is not None and (self.result is None or self.asked["id"] != self.result.id):
+        elif asked is not None and (self.result is None or id_asked != self.result.id):
             self._put_away()
         self._offer()
         return task

@@ -53,15 +53,16 @@ class Argument(traitlets.TraitType):
         self.tag(sync=True, to_json=lambda value, _: to_json(value))
 
     def validate(self, obj: Any, value: Any) -> Any:
-        if self._one_of is not None:
-            value = checked(lambda: self._one_of.check(value))
+        one_of, check = self._one_of, self._check
+        if one_of is not None:
+            value = checked(lambda: one_of.check(value))
         elif self._type is not None:
             try:
                 value = self._type.validate_python(value, strict=True)
             except ValidationError as problem:
                 message = problem.errors(include_url=False)[0]["msg"]
                 raise traitlets.TraitError(f"{self.name}: {message}, not {value!r}.") from None
-        return value if self._check is None else checked(lambda: self._check(obj, value))
+        return value if check is None else checked(lambda: check(obj, value))
 
 
 class ValueTrait(traitlets.TraitType):

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from interp_backend.results.effect_map import encode_array
+from interp_backend.results.codec import encode_array
 
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")  # no text: it would break the message that carries it
 _HINT = "give texts, such as model.to_str_tokens(prompt)"

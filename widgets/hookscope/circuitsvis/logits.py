@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from interp_backend.results.effect_map import encode_array
+from interp_backend.results.codec import encode_array
 
 from .inputs import numbers, same_count, texts, token_ids, wire
 from .token_values import TokenValues

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from interp_backend.results.effect_map import encode_array
+from interp_backend.results.codec import encode_array
 
 from .inputs import labels, numbers, parts, same_count, texts, wire
 from .token_values import Parts, TokenValues

@@ -1,0 +1,205 @@
+"""One metric of a sweep: raw values, the unpatched runs that they are compared with, and the values of each pair."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import numpy as np
+from pydantic import Field, model_validator
+
+from .codec import Floats, encode_array
+from .envelope import Record
+
+BOOTSTRAP_SAMPLES = 1000
+CELLS_AT_ONCE = 4000  # of the bootstrap: 1,000 samples of each cell are in memory at a time
+
+Baselines = Mapping[str, float | None]
+
+
+class PairValues(Record):
+    """One metric of every pair of a data set.
+
+    Attributes:
+        labels: a short text for each pair.
+        values: raw values, [pair, *axes]; NaN where a pair has not been run, or does not have that cell.
+        clean, corrupt: the metric of each pair's two unpatched runs; None before they are run, and where the metric
+            is not finite.
+        base: which of the two runs is patched.
+    """
+
+    derived = frozenset({"normalized", "low", "high", "agree", "known", "done"})
+
+    labels: list[str]
+    values: Floats
+    clean: list[float | None]
+    corrupt: list[float | None]
+    base: Literal["clean", "corrupt"]
+
+    @model_validator(mode="after")
+    def _lengths_agree(self) -> PairValues:
+        if self.values.ndim == 0:
+            raise ValueError("the values of a data set are [pair, *axes]")
+        if not len(self.labels) == len(self.values) == len(self.clean) == len(self.corrupt) > 0:
+            raise ValueError("a data set has a label, values and both baselines for each of its pairs, and a pair")
+        return self
+
+    def _effects_and_gaps(self) -> tuple[np.ndarray, np.ndarray]:
+        """The effect of each cell and the gap between the two runs, [pair, cell]; both are 0 where unknown."""
+        known = self._known.reshape(len(self.labels), -1)
+        clean, corrupt = (np.array(side, np.float64)[:, None] for side in (self.clean, self.corrupt))
+        values = self.values.reshape(known.shape)
+        effects = np.where(known, values - (corrupt if self.base == "corrupt" else clean), 0)
+        return effects, np.where(known, clean - corrupt, 0)
+
+    @property
+    def _known(self) -> np.ndarray:
+        sides = np.array([self.clean, self.corrupt], np.float64)
+        return np.isfinite(self.values) & np.isfinite(sides).all(0).reshape(-1, *[1] * (self.values.ndim - 1))
+
+    @property
+    def known(self) -> np.ndarray:
+        """How many pairs each cell is the mean of, [*axes]: the pairs that have the cell, with finite numbers."""
+        return self._known.sum(0).astype(np.int32)
+
+    @property
+    def done(self) -> int:
+        """How many pairs have been run."""
+        return int(self._were_run().sum())
+
+    def _were_run(self) -> np.ndarray:
+        """Which pairs have been run, [pair]: those with any value or baseline, even an infinite one."""
+        has_value = ~np.isnan(self.values.reshape(len(self.values), -1)).all(1)
+        return has_value | np.array([a is not None or b is not None for a, b in zip(self.clean, self.corrupt)])
+
+    @property
+    def mean(self) -> np.ndarray:
+        """The mean effect over the pairs that have the cell, divided by their mean gap, [*axes]."""
+        effects, gaps = self._effects_and_gaps()
+        return _ratio(effects.sum(0), gaps.sum(0)).reshape(self.values.shape[1:])
+
+    @property
+    def normalized(self) -> np.ndarray:
+        """The effect in each pair, divided by the mean gap of the pairs that have the cell, [pair, *axes].
+
+        The mean over those pairs is `mean`; for the other pairs it is NaN.
+        """
+        effects, gaps = self._effects_and_gaps()
+        known = self._known.reshape(effects.shape)
+        gap = gaps.sum(0) / np.maximum(known.sum(0), 1)
+        return np.where(known, _ratio(effects, gap), np.nan).astype(np.float32).reshape(self.values.shape)
+
+    @property
+    def interval(self) -> tuple[np.ndarray, np.ndarray]:
+        """The 95% bootstrap interval of `mean` over pairs (Efron 1979), [*axes] each; NaN for fewer than two pairs."""
+        effects, gaps = self._effects_and_gaps()
+        ends = np.full((2, effects.shape[1]), np.nan, np.float32)
+        if self.done > 1:
+            chances = self._were_run() / self.done
+            drawn = np.random.default_rng(0).multinomial(self.done, chances, BOOTSTRAP_SAMPLES).T.astype(np.float64)
+            several = np.flatnonzero(self.known.ravel() > 1)  # a single pair, drawn again and again, would look certain
+            for start in range(0, len(several), CELLS_AT_ONCE):
+                cells = several[start : start + CELLS_AT_ONCE]
+                samples = _ratio(effects[:, cells].T @ drawn, gaps[:, cells].T @ drawn)
+                ends[:, cells] = _percentiles(samples)
+        low, high = ends.reshape(2, *self.values.shape[1:])
+        return low, high
+
+    @property
+    def agree(self) -> np.ndarray:
+        """How many pairs have an effect with the sign of the mean, [*axes]."""
+        return (np.sign(self.normalized) == np.sign(self.mean)).sum(0).astype(np.int32)
+
+    def to_wire(self, draft: bool = False) -> dict[str, Any]:
+        """One object of plain JSON values, derived ones among them; a draft leaves out the interval."""
+        nothing = np.full(self.values.shape[1:], np.nan, np.float32)
+        low, high = (nothing, nothing) if draft else self.interval
+        return {
+            **self.model_dump(mode="json"),
+            "normalized": encode_array(self.normalized),
+            "low": encode_array(low),
+            "high": encode_array(high),
+            "agree": encode_array(self.agree),
+            "known": encode_array(self.known),
+            "done": self.done,
+        }
+
+
+def _ratio(above: np.ndarray, below: np.ndarray) -> np.ndarray:
+    """The quotient, float32; NaN where it is not finite."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ratio = above / below
+    return np.where(np.isfinite(ratio), ratio, np.nan).astype(np.float32)
+
+
+def _percentiles(samples: np.ndarray) -> np.ndarray:
+    """The 2.5th and 97.5th percentile of each cell's finite samples, [2, cell], from [cell, sample]."""
+    complete = ~np.isnan(samples).any(1)
+    ends = np.full((2, len(samples)), np.nan)
+    if complete.any():
+        ends[:, complete] = np.percentile(samples[complete], [2.5, 97.5], axis=1)
+    some = ~complete & ~np.isnan(samples).all(1)
+    if some.any():
+        ends[:, some] = np.nanpercentile(samples[some], [2.5, 97.5], axis=1)
+    return ends
+
+
+class MetricValues(Record):
+    """One metric of a sweep.
+
+    Attributes:
+        label: the metric in words.
+        values: raw values, [*axes].
+        baselines: the metric of the clean and of the corrupt run, unpatched; None where it is not finite.
+        warnings: what is wrong with the metric's scale.
+        pairs: the metric of every pair of a data set; `values` and `baselines` are then means.
+    """
+
+    derived = frozenset({"normalized", "scale_text"})
+
+    label: str
+    values: Floats
+    baselines: dict[str, float | None]
+    warnings: list[str] = Field(default_factory=list)
+    pairs: PairValues | None = None
+
+    def normalized(self, direction: Any) -> np.ndarray:
+        """The effects in units of the gap between the two runs, [*axes]; see `EffectMap.normalized`."""
+        return self.pairs.mean if self.pairs is not None else normalize(self.values, self.baselines, direction)
+
+    def to_wire(self, direction: Any) -> dict[str, Any]:
+        """One object of plain JSON values, derived ones among them."""
+        return {
+            **self.model_dump(mode="json", exclude={"pairs"}),
+            "pairs": self.pairs and self.pairs.to_wire(),
+            "normalized": encode_array(self.normalized(direction)),
+            "scale_text": scale_text(self.label, self.baselines, direction, mean=self.pairs is not None),
+        }
+
+
+def normalize(values: np.ndarray, baselines: Baselines, direction: Any) -> np.ndarray:
+    """Effects in units of the gap between the two runs, float32; NaN if the two runs score the same."""
+    clean, corrupt = baselines.get("clean"), baselines.get("corrupt")
+    if clean is None or corrupt is None or clean == corrupt:
+        return np.full_like(values, np.nan)
+    base = corrupt if direction == "denoise" else clean
+    return ((values.astype(np.float64) - base) / (clean - corrupt)).astype(np.float32)
+
+
+def scale_text(label: str, baselines: Baselines, direction: Any, mean: bool) -> str:
+    """Which runs 0 and 1 (or -1) of the normalized values are, as a sentence; empty if there is no scale.
+
+    Args:
+        mean: whether the baselines are means over the pairs of a data set.
+    """
+    clean, corrupt = baselines.get("clean"), baselines.get("corrupt")
+    if clean is None or corrupt is None or clean == corrupt:
+        return ""
+    which = "the pairs' mean " if mean else "the "
+    clean_run, corrupt_run = (
+        f"{which}{side} run ({value:+.3g})".replace("-", "\u2212")
+        for side, value in (("clean", clean), ("corrupt", corrupt))
+    )
+    if direction == "denoise":
+        return f"0 is {corrupt_run}, 1 is {clean_run}; {label}."
+    return f"0 is {clean_run}, \u22121 is {corrupt_run}; {label}."

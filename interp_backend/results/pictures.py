@@ -1,0 +1,184 @@
+"""Still pictures, for papers and terminals, from plain arrays and texts. The widgets draw for themselves."""
+
+from __future__ import annotations
+
+import io
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from matplotlib.colors import LinearSegmentedColormap
+from matplotlib.figure import Figure
+
+from .thumbnails import pooled
+
+MOST_TILED = 64  # cells along a side of a head's tile
+MOST_WRITTEN = 60  # columns; wider pictures are drawn without their numbers
+MOST_WRITTEN_CELLS = 4000
+ORANGE, NEUTRAL, BLUE = "#c8641b", "#f4f5f5", "#1667b7"
+COLORS = LinearSegmentedColormap.from_list("corrupt-clean", [ORANGE, NEUTRAL, BLUE])
+STRENGTH = LinearSegmentedColormap.from_list("strength", [NEUTRAL, BLUE])
+NOTEBOOK_DPI = 80
+
+
+class Picture(Figure):
+    """A matplotlib figure that draws itself in a notebook.
+
+    It is made without pyplot, so that no window system is needed and nothing stays in pyplot's registry.
+    """
+
+    def __init__(self, width: float, height: float):
+        super().__init__(figsize=(width, height), layout="constrained")
+
+    def _repr_png_(self) -> bytes:
+        stream = io.BytesIO()
+        self.savefig(stream, format="png", dpi=NOTEBOOK_DPI)
+        return stream.getvalue()
+
+
+def heatmap(
+    values: np.ndarray,
+    *,
+    signs: np.ndarray,
+    axes: Sequence[str],
+    labels: Sequence[Sequence[str]],
+    title: str,
+    reach: float,
+) -> Picture:
+    """Values with a sign, the first axes upwards (heads within layers, if both) and the last axis to the right.
+
+    Args:
+        values: [*axes].
+        signs: what is written in a cell instead of its number, where it is not empty, [*axes].
+        axes, labels: the name of each axis, and a text for each of its indices.
+        reach: the least end of the colour scale; it is as long as the largest value.
+    """
+    rows = [plain(".".join(names)) for names in itertools.product(*labels[:-1])]
+    grid, columns = values.reshape(-1, values.shape[-1]), list(map(visible, labels[-1]))
+    signs = signs.reshape(grid.shape)
+    written = len(columns) <= MOST_WRITTEN and grid.size <= MOST_WRITTEN_CELLS
+    figure = Picture(1.6 + 0.55 * len(columns) if len(columns) <= MOST_WRITTEN else 18, 1.2 + 0.3 * max(len(rows), 1))
+    plane = figure.add_subplot()
+    reach = max(reach, float(np.nanmax(np.abs(grid), initial=0)))
+    image = plane.imshow(grid, origin="lower", aspect="auto", cmap=COLORS, vmin=-reach, vmax=reach)
+    for row, column in np.ndindex(grid.shape) if written else ():
+        text = str(signs[row, column]) or _number(float(grid[row, column]))
+        color = "white" if abs(grid[row, column]) > 0.6 * reach else "black"
+        plane.text(column, row, text, ha="center", va="center", fontsize=7, color=color)
+    if len(columns) <= MOST_WRITTEN:
+        plane.set_xticks(range(len(columns)), columns, fontsize=7, fontfamily="monospace")
+        if sum(map(len, columns)) > 9 * len(columns):
+            plane.tick_params(axis="x", labelrotation=45)
+    plane.set_xlabel(axes[-1], fontsize=8)
+    plane.set_yticks(range(len(rows)), rows, fontsize=7)
+    plane.set_ylabel(".".join(axes[:-1]), fontsize=8)
+    plane.set_title(plain(title), fontsize=9, loc="left")
+    figure.colorbar(image, ax=plane).ax.tick_params(labelsize=7)
+    return figure
+
+
+@dataclass(frozen=True)
+class WordPanel:
+    """A word and a share from 0 to 1 in each cell, [row, column]."""
+
+    title: str
+    words: Sequence[Sequence[str]]
+    shares: np.ndarray
+    columns: Sequence[str]
+
+
+def word_panels(panels: Sequence[WordPanel], rows: Sequence[str]) -> Picture:
+    """Panels one below the other, rows upwards, each cell coloured by its share."""
+    widest = max(len(panel.columns) for panel in panels)
+    figure = Picture(1.6 + 0.75 * min(widest, MOST_WRITTEN), (0.9 + 0.3 * len(rows)) * len(panels))
+    for plane, panel in zip(figure.subplots(len(panels), 1, squeeze=False)[:, 0], panels):
+        shares = panel.shares
+        image = plane.imshow(shares, origin="lower", aspect="auto", cmap=STRENGTH, vmin=0, vmax=1)
+        written = shares.shape[1] <= MOST_WRITTEN
+        for row, column in np.ndindex(shares.shape) if written else ():
+            word = visible(panel.words[int(row)][int(column)][:9])
+            color = "white" if shares[row, column] > 0.6 else "black"
+            plane.text(column, row, word, ha="center", va="center", fontsize=6, color=color, fontfamily="monospace")
+        if written:
+            plane.set_xticks(
+                range(len(panel.columns)), list(map(visible, panel.columns)), fontsize=7, fontfamily="monospace"
+            )
+        plane.set_yticks(range(len(rows)), list(map(plain, rows)), fontsize=7)
+        plane.set_title(panel.title, fontsize=9, loc="left")
+        figure.colorbar(image, ax=plane, label="probability").ax.tick_params(labelsize=7)
+    return figure
+
+
+@dataclass(frozen=True)
+class BarPanel:
+    """A bar for each label."""
+
+    title: str
+    labels: Sequence[str]
+    values: np.ndarray
+
+
+def bar_panels(panels: Sequence[BarPanel]) -> Picture:
+    """Horizontal bars, the first label at the top; panels side by side."""
+    figure = Picture(5 * len(panels), 5)
+    for plane, panel in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels):
+        values, labels = panel.values[::-1], list(map(plain, panel.labels[::-1]))
+        plane.barh(range(len(values)), values, color=[BLUE if value > 0 else ORANGE for value in values])
+        plane.set_yticks(range(len(values)), labels, fontsize=7)
+        plane.axvline(0, color="#888", linewidth=0.8)
+        plane.set_title(plain(panel.title), fontsize=9, loc="left")
+    return figure
+
+
+def tiles(
+    values: np.ndarray, rows: Sequence[int], columns: Sequence[int], signed: bool, quantity: str, title: str
+) -> Picture:
+    """A square of values for each row and column, [row, column, y, x], rows upwards.
+
+    Args:
+        rows, columns: the numbers of layers and heads.
+        signed: whether values can be negative.
+        quantity: what a value is.
+    """
+    size = min(values.shape[-1], MOST_TILED)
+    edges = np.arange(size) * values.shape[-1] // size
+    step = size + max(1, size // 10)  # a tile and the gap after it
+    drawn = np.full((len(rows) * step, len(columns) * step), np.nan, np.float32)
+    for row, column in np.ndindex(len(rows), len(columns)):
+        top, left = (len(rows) - 1 - row) * step, column * step
+        drawn[top : top + size, left : left + size] = pooled(values[row, column], edges, signed)
+    reach = float(np.fmax.reduce(np.abs(drawn), axis=None, initial=0)) or 1.0
+    figure = Picture(1.4 + 0.7 * len(columns), 0.8 + 0.7 * len(rows))
+    plane = figure.add_subplot()
+    colors, low = (COLORS, -reach) if signed else (STRENGTH, 0)
+    image = plane.imshow(drawn, cmap=colors, vmin=low, vmax=reach, interpolation="nearest")
+    _tick(plane, "x", [str(number) for number in columns], step, size)
+    _tick(plane, "y", [str(number) for number in reversed(rows)], step, size)
+    plane.set_xlabel("head", fontsize=8)
+    plane.set_ylabel("layer", fontsize=8)
+    plane.set_title(title, fontsize=9, loc="left")
+    figure.colorbar(image, ax=plane, label=quantity).ax.tick_params(labelsize=7)
+    return figure
+
+
+def _tick(plane: Any, axis: str, labels: list[str], step: int, size: int) -> None:
+    """A label in the middle of each tile."""
+    middles = [at * step + size / 2 - 0.5 for at in range(len(labels))]
+    getattr(plane, f"set_{axis}ticks")(middles, labels, fontsize=7)
+
+
+def _number(value: float) -> str:
+    # Adding zero turns the -0.0 of a rounded tiny number into 0.0.
+    return "" if np.isnan(value) else f"{round(value, 2) + 0.0:.2f}".replace("-", "\u2212")
+
+
+def plain(text: str) -> str:
+    """A text without mathematics, which "$" would begin in matplotlib."""
+    return text.replace("$", r"\$")
+
+
+def visible(token: str) -> str:
+    """A token whose spaces and line breaks can be seen."""
+    return plain(token.replace(" ", "\u2423").replace("\n", "\u23ce"))
