@@ -1,12 +1,13 @@
 // The script of a saved page: mounts the views that the page holds, without a kernel.
-import attentionViewer from "../attention_viewer";
-import circuitsvis from "../circuitsvis";
-import { fitFrame } from "../circuitsvis/frame";
+
 import { MemoryModel } from "../lib/memory_model";
 import type { Widget } from "../lib/widget";
-import logitLensGrid from "../logit_lens_grid";
-import patchHeatmap from "../patch_heatmap";
-import promptPairEditor from "../prompt_pair_editor";
+import attentionViewer from "../panels/attention_viewer";
+import circuitsvis from "../panels/circuitsvis";
+import { fitFrame } from "../panels/circuitsvis/frame";
+import logitLensGrid from "../panels/logit_lens_grid";
+import patchHeatmap from "../panels/patch_heatmap";
+import promptPairEditor from "../panels/prompt_pair_editor";
 import css from "./style.css";
 
 interface Page {

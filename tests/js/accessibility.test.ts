@@ -1,8 +1,8 @@
 import axe from "axe-core";
 import { expect, test } from "vitest";
-import logitLensGrid from "../../js/logit_lens_grid";
-import patchHeatmap from "../../js/patch_heatmap";
-import promptPairEditor from "../../js/prompt_pair_editor";
+import logitLensGrid from "../../js/panels/logit_lens_grid";
+import patchHeatmap from "../../js/panels/patch_heatmap";
+import promptPairEditor from "../../js/panels/prompt_pair_editor";
 import { editorTraits, heatmapTraits, modelWithKernel, mountWidget, PAIR, settled } from "./helpers";
 import {
   lensTraits,

@@ -7,8 +7,8 @@ import {
   placeAfterKey,
   withLink,
   withoutLinksOf,
-} from "../../js/prompt_pair_editor/alignment";
-import type { Link } from "../../js/prompt_pair_editor/types";
+} from "../../js/panels/prompt_pair_editor/alignment";
+import type { Link } from "../../js/panels/prompt_pair_editor/types";
 
 const list = (ids: number[]) => ({ ids, tokens: ids.map(String) });
 const LISTS = { clean: list([1, 2, 3]), corrupt: list([1, 7, 8, 3]) };

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
-import promptPairEditor from "../../js/prompt_pair_editor";
+import promptPairEditor from "../../js/panels/prompt_pair_editor";
 import {
   editorTraits,
   FRANCE,

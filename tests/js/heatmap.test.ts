@@ -1,10 +1,10 @@
 import { expect, test, vi } from "vitest";
-import patchHeatmap from "../../js/patch_heatmap";
-import { flatBoard } from "../../js/patch_heatmap/board";
-import * as cells from "../../js/patch_heatmap/cells";
-import { toTable } from "../../js/patch_heatmap/export";
-import { selectedCell, selectionOf } from "../../js/patch_heatmap/places";
-import { decodeResult } from "../../js/patch_heatmap/result";
+import patchHeatmap from "../../js/panels/patch_heatmap";
+import { flatBoard } from "../../js/panels/patch_heatmap/board";
+import * as cells from "../../js/panels/patch_heatmap/cells";
+import { toTable } from "../../js/panels/patch_heatmap/export";
+import { selectedCell, selectionOf } from "../../js/panels/patch_heatmap/places";
+import { decodeResult } from "../../js/panels/patch_heatmap/result";
 import {
   arrayJson,
   CELLS,

@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
-import { boardOf } from "../../js/patch_heatmap/board";
-import { painter } from "../../js/patch_heatmap/cells";
-import { decodeResult } from "../../js/patch_heatmap/result";
+import { boardOf } from "../../js/panels/patch_heatmap/board";
+import { painter } from "../../js/panels/patch_heatmap/cells";
+import { decodeResult } from "../../js/panels/patch_heatmap/result";
 import { arrayJson, maybe, part, press, settled } from "./helpers";
 import { cellText, show } from "./shown_heatmap";
 import { makePairs } from "./sweeps";

@@ -1,8 +1,8 @@
 import { expect, test } from "vitest";
-import { boardOf } from "../../js/patch_heatmap/board";
-import { toTable } from "../../js/patch_heatmap/export";
-import { selectedCell, selectionOf } from "../../js/patch_heatmap/places";
-import { decodeResult } from "../../js/patch_heatmap/result";
+import { boardOf } from "../../js/panels/patch_heatmap/board";
+import { toTable } from "../../js/panels/patch_heatmap/export";
+import { selectedCell, selectionOf } from "../../js/panels/patch_heatmap/places";
+import { decodeResult } from "../../js/panels/patch_heatmap/result";
 import { arrayJson, CLEAN, maybe, part, press, settled } from "./helpers";
 import { cellText, clickCell, show } from "./shown_heatmap";
 import { INFO, makeSweep, makeUnequal, numbers } from "./sweeps";

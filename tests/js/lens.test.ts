@@ -1,5 +1,5 @@
 import { expect, test, vi } from "vitest";
-import logitLensGrid from "../../js/logit_lens_grid";
+import logitLensGrid from "../../js/panels/logit_lens_grid";
 import { arrayJson, maybe, modelWithKernel, mountWidget, part, press, settled } from "./helpers";
 import { LABELS, lensTraits, makeLens, OSLO, STOCKHOLM, TOKENS } from "./lenses";
 import { choose } from "./shown_heatmap";

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
-import { decodeAttribution } from "../../js/logit_lens_grid/attribution";
-import { extremes, headTable, stepsOf } from "../../js/logit_lens_grid/attribution_sums";
+import { decodeAttribution } from "../../js/panels/logit_lens_grid/attribution";
+import { extremes, headTable, stepsOf } from "../../js/panels/logit_lens_grid/attribution_sums";
 import { arrayJson, CLEAN, maybe, part, press, settled } from "./helpers";
 import { lensTraits, makeAttribution, pairTraits } from "./lenses";
 import { choose } from "./shown_heatmap";

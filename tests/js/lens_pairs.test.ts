@@ -1,8 +1,8 @@
 import { expect, test } from "vitest";
 import { divergingScale } from "../../js/lib/color";
-import { colorsOf, legendOf, scaleOf, shownValue } from "../../js/logit_lens_grid/measures";
-import { decodeLens } from "../../js/logit_lens_grid/result";
-import { type Shown, shownSide } from "../../js/logit_lens_grid/sides";
+import { colorsOf, legendOf, scaleOf, shownValue } from "../../js/panels/logit_lens_grid/measures";
+import { decodeLens } from "../../js/panels/logit_lens_grid/result";
+import { type Shown, shownSide } from "../../js/panels/logit_lens_grid/sides";
 import { maybe, part, settled } from "./helpers";
 import { makeLens, makeLensPair, makeUnequalLens, OSLO, pairTraits } from "./lenses";
 import { PALETTE } from "./palette";

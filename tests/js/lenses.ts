@@ -1,6 +1,6 @@
 // Logit lenses small enough to reason about. Never square, so that a transposition shows.
-import type { AttributionJson } from "../../js/logit_lens_grid/attribution";
-import type { ArraysJson, ResultJson, SideName } from "../../js/logit_lens_grid/result";
+import type { AttributionJson } from "../../js/panels/logit_lens_grid/attribution";
+import type { ArraysJson, ResultJson, SideName } from "../../js/panels/logit_lens_grid/result";
 import { arrayJson, CLEAN, CORRUPT, PAIR } from "./helpers";
 
 /** 4 rows by as many positions as there are tokens. */

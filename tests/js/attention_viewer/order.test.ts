@@ -1,14 +1,14 @@
 import { expect, test } from "vitest";
-import { formatLayers, parseLayers } from "../../../js/attention_viewer/layers";
-import { markedCells } from "../../../js/attention_viewer/marks";
-import { layoutMatrix, matrixCellAt } from "../../../js/attention_viewer/matrix_layout";
-import { orderOf, sortedBy } from "../../../js/attention_viewer/order";
-import { decodeResult } from "../../../js/attention_viewer/result";
-import { decodeScores, scoreWords } from "../../../js/attention_viewer/scores";
-import { strongest } from "../../../js/attention_viewer/strongest";
-import { layoutThumbs, thumbBox } from "../../../js/attention_viewer/thumb_layout";
-import { exact, headWords, short } from "../../../js/attention_viewer/words";
 import { cellAt } from "../../../js/lib/grid_layout";
+import { formatLayers, parseLayers } from "../../../js/panels/attention_viewer/layers";
+import { markedCells } from "../../../js/panels/attention_viewer/marks";
+import { layoutMatrix, matrixCellAt } from "../../../js/panels/attention_viewer/matrix_layout";
+import { orderOf, sortedBy } from "../../../js/panels/attention_viewer/order";
+import { decodeResult } from "../../../js/panels/attention_viewer/result";
+import { decodeScores, scoreWords } from "../../../js/panels/attention_viewer/scores";
+import { strongest } from "../../../js/panels/attention_viewer/strongest";
+import { layoutThumbs, thumbBox } from "../../../js/panels/attention_viewer/thumb_layout";
+import { exact, headWords, short } from "../../../js/panels/attention_viewer/words";
 import { makeAttention, makeScore, manyTokens } from "./viewers";
 
 const pairs = (cells: Int32Array) =>

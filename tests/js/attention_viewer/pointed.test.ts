@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { NOWHERE, Pointed } from "../../../js/attention_viewer/pointed";
+import { NOWHERE, Pointed } from "../../../js/panels/attention_viewer/pointed";
 
 const frame = () => new Promise((resolve) => requestAnimationFrame(resolve));
 const row = (destination: number) => ({ ...NOWHERE, destination });

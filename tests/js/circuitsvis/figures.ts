@@ -6,7 +6,7 @@ import type {
   SamplesFigure,
   TokensFigure,
   TopsFigure,
-} from "../../../js/circuitsvis/figure";
+} from "../../../js/panels/circuitsvis/figure";
 import { arrayJson } from "../helpers";
 
 export const HOSTILE = " <img src=x onerror=alert(1)>";
