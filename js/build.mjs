@@ -10,11 +10,11 @@ const out = join(root, "widgets", "hookscope", "static");
 const KB = 1024;
 
 export const bundles = [
-  { name: "prompt_pair_editor", entry: "js/panels/prompt_pair_editor/index.tsx", budget: 80 * KB },
-  { name: "patch_heatmap", entry: "js/panels/patch_heatmap/index.tsx", budget: 80 * KB },
-  { name: "logit_lens_grid", entry: "js/panels/logit_lens_grid/index.tsx", budget: 112 * KB },
-  { name: "attention_viewer", entry: "js/panels/attention_viewer/index.tsx", budget: 100 * KB },
-  { name: "circuitsvis", entry: "js/panels/circuitsvis/index.tsx", budget: 64 * KB },
+  { name: "prompt_pair_editor", entry: "js/panels/prompt_pair_editor/index.ts", budget: 80 * KB },
+  { name: "patch_heatmap", entry: "js/panels/patch_heatmap/index.ts", budget: 80 * KB },
+  { name: "logit_lens_grid", entry: "js/panels/logit_lens_grid/index.ts", budget: 112 * KB },
+  { name: "attention_viewer", entry: "js/panels/attention_viewer/index.ts", budget: 100 * KB },
+  { name: "circuitsvis", entry: "js/panels/circuitsvis/index.ts", budget: 64 * KB },
   { name: "report", entry: "js/report/index.ts", budget: 256 * KB },
 ];
 
