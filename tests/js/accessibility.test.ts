@@ -12,6 +12,7 @@ import {
   makeUnequalLens,
   OSLO,
   pairTraits,
+  placeAt,
   STOCKHOLM,
 } from "./lenses";
 import { INFO, makePairs, makeSweep } from "./sweeps";
@@ -55,14 +56,14 @@ test.each([
       result: makeLens({ targets: [OSLO, STOCKHOLM] }),
       color: "target",
       columns: [1, 5],
-      selection: { row: 1, position: 2 },
+      selection: placeAt(1, 2),
     }),
   ],
   ["lens of a long prompt", logitLensGrid, lensTraits({ result: makeLongLens() })],
   [
     "lens of a difference",
     logitLensGrid,
-    pairTraits({ side: "difference", result: makeUnequalLens(), selection: { row: 1, position: 1 } }),
+    pairTraits({ side: "difference", result: makeUnequalLens(), selection: placeAt(1, 1) }),
   ],
   ["attribution", logitLensGrid, pairTraits({ tab: "attribution", attribution: makeAttribution() })],
   ["attribution before its first run", logitLensGrid, lensTraits({ tab: "attribution" })],

@@ -65,7 +65,7 @@ test("agreement is among the pairs that have the cell, and fewer than all are sa
   const { el, model } = await show({ result: makePairs(), selection: { layer: 0, position: 0 } });
   const detail = () => part(el, "detail-cell").textContent;
   expect(detail()).toContain("2 of 2 pairs agree in sign");
-  expect(detail()).toContain("mean of 2 pairs: the others have no such place");
+  expect(detail()).toContain("mean of 2 pairs: the other pairs do not have this place");
   model.set("selection", { layer: 0, position: 5 });
   await settled();
   expect(detail()).toContain("2 of 3 pairs agree in sign");

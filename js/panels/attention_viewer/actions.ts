@@ -1,4 +1,4 @@
-// What can be asked about one head, and its answers as they cross from Python.
+// What can be asked about one head, and the answers as they come from Python.
 import type { ArrayJson } from "../../lib/ndarray";
 import type { SideName } from "./result";
 
@@ -19,11 +19,6 @@ export interface PatchJson {
   all: number | null;
   warnings?: string[];
 }
-
-/** What `state` says of a position. */
-export const COMPUTED = 1;
-export const EQUAL = 2;
-export const ALONE = 3;
 
 export interface AttributionJson {
   layer: number;

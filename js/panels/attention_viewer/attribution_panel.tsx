@@ -1,8 +1,9 @@
-// What one head writes towards the answer, and from which tokens it takes that.
+// What one head writes towards the answer, by source token.
 import { useState } from "preact/hooks";
 import { Button } from "../../lib/controls";
 import { Field } from "../../lib/field";
 import { signed } from "../../lib/format";
+import { canAsk } from "../../lib/model";
 import { decodeFloats } from "../../lib/ndarray";
 import { visibleText } from "../../lib/tokens";
 import type { AttributedJson, AttributionJson } from "./actions";
@@ -33,7 +34,7 @@ export function AttributionPanel(props: ActionProps) {
   const fields = !scene.attention.isPair();
   return (
     <div class="hs-panel" data-hs="panel-attribute">
-      {!model.readonly && (
+      {canAsk(model) && (
         <div class="hs-controls">
           {fields &&
             (["answer", "wrong"] as const).map((name) => (
@@ -62,7 +63,7 @@ export function AttributionPanel(props: ActionProps) {
       ) : (
         <p class="hs-quiet">
           {fields
-            ? "What the head writes towards an answer such as \u2423Oslo; without one, towards the likeliest next token."
+            ? "What the head writes towards an answer such as \u2423Oslo; without an answer, towards the likeliest next token."
             : "What the head writes towards the clean answer rather than the corrupt one."}
         </p>
       )}

@@ -1,15 +1,17 @@
-// Which pairs of tokens a head's weights say most of: what it writes where it looks (OV), what it looks for (QK).
+// The pairs of tokens with the largest entries in a head's circuits: what it writes where it looks (OV), and what it
+// looks for (QK).
 import { useState } from "preact/hooks";
 import { Button, type Choice, Menu } from "../../lib/controls";
 import { fixed, signed } from "../../lib/format";
+import { canAsk } from "../../lib/model";
 import { Token } from "../../lib/tokens";
 import type { CircuitsJson, TokenPair } from "./actions";
 import { type ActionProps, useAnswer } from "./head_actions";
 import { readInfo } from "./scene";
 
 const CIRCUITS: (Choice & { name: CircuitsJson["circuit"] })[] = [
-  { name: "ov", label: "OV", help: "which token it makes likelier where it looks at one" },
-  { name: "qk", label: "QK", help: "which token it looks for at another" },
+  { name: "ov", label: "OV", help: "which token the head makes likelier when it looks at a token" },
+  { name: "qk", label: "QK", help: "which token the head looks for from a token" },
 ];
 const SETS: (Choice & { name: CircuitsJson["tokens"] })[] = [
   { name: "prompt", label: "tokens of the prompt" },
@@ -36,7 +38,7 @@ export function CircuitsPanel(props: ActionProps) {
   ];
   return (
     <div class="hs-panel" data-hs="panel-circuits">
-      {!model.readonly && (
+      {canAsk(model) && (
         <div class="hs-controls">
           {menus.map(({ name, label, choices, value, set }) => (
             <Menu
@@ -58,7 +60,8 @@ export function CircuitsPanel(props: ActionProps) {
         <Pairs answer={answer} />
       ) : (
         <p class="hs-quiet">
-          {CIRCUITS.map(({ label, help }) => `${label}: ${help}`).join("; ")}. From the weights alone.
+          {CIRCUITS.map(({ label, help }) => `${label}: ${help}`).join("; ")}. Both are computed from the
+          weights alone.
         </p>
       )}
     </div>

@@ -1,4 +1,4 @@
-// The colours of codes: for canvases as words of pixels, for text as CSS.
+// The colours of codes: as pixels for canvases, as CSS for text.
 import { divergingScale, parseColor, type Rgb, type Scale, sequentialScale, toCss } from "../../lib/color";
 import type { Palette } from "../../lib/theme";
 import type { ResultJson } from "./result";
@@ -7,7 +7,7 @@ import { alongAt, STEPS } from "./scale";
 export interface Colors {
   /** By t: -1 to 1. */
   scale: Scale;
-  /** By code, as pixels in the machine's own order of bytes; masked is clear. */
+  /** By code, as pixels in the machine's byte order; masked cells are transparent. */
   pixels: Uint32Array;
   /** What the hatch of a cell without a number is drawn with. */
   hatch: number;
@@ -42,7 +42,7 @@ function pixel([r, g, b]: Rgb, alpha: number): number {
   return word[0] ?? 0;
 }
 
-/** Any colour that CSS knows; a canvas says it in numbers. */
+/** Any CSS colour: a canvas converts it into numbers. */
 function named(css: string | null | undefined): Rgb | null {
   if (!css) return null;
   const context = document.createElement("canvas").getContext("2d");

@@ -1,8 +1,8 @@
-// The row above the heads: what is shown of which prompt, on which scale, in which order, and with which marks.
+// The row above the heads: the kind of values, the prompt, the scale, the order and the marks.
 import { useState } from "preact/hooks";
 import { Button, type Choice, Menu } from "../../lib/controls";
 import { SmallCheck, SmallField } from "../../lib/fields";
-import { type Progress, type Status, useTrait, type ViewModel, write } from "../../lib/model";
+import { canAsk, type Progress, type Status, useTrait, type ViewModel, write } from "../../lib/model";
 import { RunState } from "../../lib/status";
 import { useStore } from "../../lib/store";
 import { formatLayers, parseLayers } from "./layers";
@@ -26,7 +26,7 @@ const SIDES: (Choice & { name: SideName })[] = [
 
 export function Controls({ model, state, scene }: ControlsProps) {
   const [open, setOpen] = useState(false);
-  // Pictures of other sides and scales come from the kernel, where not all values are here.
+  // Unless the result is whole, thumbnails of another side or scale come from the kernel.
   const fixed = model.readonly && scene?.attention.json.whole === false;
   return (
     <div class="hs-controls" data-hs="controls">
@@ -42,13 +42,13 @@ export function Controls({ model, state, scene }: ControlsProps) {
 }
 
 function KindMenu({ model, state }: Omit<ControlsProps, "scene">) {
-  const { kinds, model: described } = readInfo(model);
+  const { kinds } = readInfo(model);
   const asked = useStore(state.kind);
   const known = useTrait<string>(model, "kind");
   const kind = asked ?? known;
-  if (!described || kinds.length === 0) return null;
+  if (kinds.length === 0) return null;
   const chosen = kinds.findIndex(({ name }) => name === kind);
-  if (model.readonly) {
+  if (!canAsk(model)) {
     return (
       <span class="hs-muted" data-hs="params">
         {kinds[chosen]?.label ?? kind}
@@ -117,7 +117,7 @@ function Marks({ model }: { model: ViewModel }) {
   );
 }
 
-/** Which layers, and where layer 0 is: on demand, or where they are not as usual. */
+/** Which layers are shown, and where layer 0 is: on demand, or where these are not the defaults. */
 function Layers({
   model,
   scene,
@@ -165,14 +165,14 @@ function Running({ model, state, scene }: ControlsProps) {
   const status = useTrait<Status | undefined>(model, "status");
   const progress = useTrait<Progress | undefined>(model, "progress");
   const waiting = useStore(state.rpc.waiting);
-  const asked = useStore(state.asked);
-  // What one head is asked says how far it is under that head.
-  const aside = asked?.head && asked.problem === null;
+  const aside = useStore(state.aside);
+  // The progress of a request about one head is shown under that head.
+  const apart = aside?.head && aside.problem === null;
   if (!status || readInfo(model).model === null) return null;
   return (
     <RunState
       {...{ model, waiting }}
-      status={aside && scene ? "done" : status}
+      status={apart && scene ? "done" : status}
       progress={progress ?? { done: 0, total: 0, seconds_left: null }}
       label="Reading attention"
       took={scene?.attention.json.provenance?.seconds}

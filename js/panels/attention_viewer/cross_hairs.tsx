@@ -1,10 +1,10 @@
-// What is pointed at over a matrix: bands, outlines and the tokens' labels. They are elements that are moved by hand: the
-// mouse moves in every frame, and a canvas as large as the matrix would be drawn and copied in each.
+// The cross hairs over a matrix: bands, outlines and the tokens' labels. They are elements that are moved directly: the
+// mouse moves in every frame, and a canvas as large as the matrix would be drawn and copied in every frame.
 import type { RefObject } from "preact";
 import { EDGE, type MatrixLayout } from "./matrix_layout";
-import type { Place } from "./pointed";
+import type { Cell } from "./pointed";
 
-type Cross = Pick<Place, "destination" | "source">;
+type Cross = Pick<Cell, "position" | "source">;
 
 /** Outlines of smaller cells would not be seen. */
 const LEAST = 5;
@@ -32,22 +32,22 @@ export function placeCross(root: HTMLElement, layout: MatrixLayout, active: Cros
   const { gutter, side, cell } = layout;
   const [row, column, pin, here, rowName, columnName] = [...root.children] as HTMLElement[];
   const thick = Math.max(1, cell);
-  const { destination, source } = active;
-  put(row, destination !== null && [gutter, EDGE + destination * cell, side, thick]);
+  const { position, source } = active;
+  put(row, position !== null && [gutter, EDGE + position * cell, side, thick]);
   put(column, source !== null && [gutter + source * cell, EDGE, thick, side]);
   put(pin, boxOf(layout, locked));
   put(here, boxOf(layout, active));
-  const named = destination !== null || source !== null ? active : locked;
-  name(rowName, layout, named.destination, (at) => [gutter - 3, EDGE + at, "translate(-100%, -50%)"]);
+  const named = position !== null || source !== null ? active : locked;
+  name(rowName, layout, named.position, (at) => [gutter - 3, EDGE + at, "translate(-100%, -50%)"]);
   const turned = "rotate(-90deg) translate(-100%, -50%)";
   name(columnName, layout, named.source, (at) => [gutter + at, EDGE + side + 3, turned]);
 }
 
-function boxOf({ gutter, cell }: MatrixLayout, { destination, source }: Cross): Box | false {
-  if (destination === null || source === null) return false;
+function boxOf({ gutter, cell }: MatrixLayout, { position, source }: Cross): Box | false {
+  if (position === null || source === null) return false;
   const size = Math.max(LEAST, cell - 1); // a cell ends with a gap
   const inset = cell > LEAST ? 0 : (cell - size) / 2;
-  return [gutter + source * cell + inset, EDGE + destination * cell + inset, size, size];
+  return [gutter + source * cell + inset, EDGE + position * cell + inset, size, size];
 }
 
 type Box = [left: number, top: number, width: number, height: number];
@@ -63,7 +63,7 @@ function put(element: HTMLElement | undefined, box: Box | false): void {
   style.height = `${height}px`;
 }
 
-/** A token's label over those that are always there; where they are close, it covers its whole neighbours. */
+/** A token's label, over the permanent labels; where those are close together, it covers its neighbours entirely. */
 function name(
   element: HTMLElement | undefined,
   { labels, cell, gutter, stride }: MatrixLayout,

@@ -18,7 +18,7 @@ export interface Taken {
   values: Float32Array;
 }
 
-/** Rows look at columns; masked cells and those without a number are empty. */
+/** Rows look at columns; masked cells and cells without a number are empty. */
 export function toRows({ scene, values }: Taken): string[][] {
   const { tokens } = scene;
   const names = tokens.map((token) => plainCell(visibleText(token)));

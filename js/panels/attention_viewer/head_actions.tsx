@@ -1,8 +1,8 @@
-// What can be asked of an opened head: patch it, attribute the answer to it, read its circuits. The answer opens in
-// place, under the head.
+// The requests about an opened head: patch it, attribute the answer to it, read its circuits. The answer opens under the
+// head.
 import { useState } from "preact/hooks";
 import { Button } from "../../lib/controls";
-import { type Progress, trait, useTrait, type ViewModel } from "../../lib/model";
+import { canAsk, type Progress, trait, useTrait, type ViewModel } from "../../lib/model";
 import { ProgressBar } from "../../lib/status";
 import { useStore } from "../../lib/store";
 import type { ActionName } from "./actions";
@@ -32,29 +32,28 @@ const PANELS = { patch: PatchPanel, attribute: AttributionPanel, circuits: Circu
 export function HeadActions(props: ActionProps) {
   const { model, state, scene, head } = props;
   const own = scene.attention.headAt(head);
-  // What Python, another view or a saved page has an answer to is open from the start.
+  // An answer that Python, another view or a saved page already has is open from the start.
   const [open, setOpen] = useState<ActionName | null>(() => answered(model, own));
-  const asked = useStore(state.asked);
+  const aside = useStore(state.aside);
+  const asks = canAsk(model);
   const { actions } = readInfo(model);
-  if (!actions || (model.readonly && open === null)) return null;
+  if (!actions || (!asks && open === null)) return null;
   const Panel = open && PANELS[open];
-  const mine = asked?.head && sameHead(asked.head, own) ? asked : null;
+  const mine = aside?.head && sameHead(aside.head, own) ? aside : null;
   return (
     <div class="hs-actions" data-hs="actions">
       <div class="hs-controls">
-        {ACTIONS.filter(({ name }) => !model.readonly || answerOf(model, name, own)).map(
-          ({ name, label }) => (
-            <Button
-              key={name}
-              name={`action-${name}`}
-              quiet={name !== open}
-              expanded={name === open}
-              onClick={() => setOpen(name === open ? null : name)}
-            >
-              {label}
-            </Button>
-          ),
-        )}
+        {ACTIONS.filter(({ name }) => asks || answerOf(model, name, own)).map(({ name, label }) => (
+          <Button
+            key={name}
+            name={`action-${name}`}
+            quiet={name !== open}
+            expanded={name === open}
+            onClick={() => setOpen(name === open ? null : name)}
+          >
+            {label}
+          </Button>
+        ))}
       </div>
       {Panel && <Panel key={open} {...props} />}
       {mine?.what === open && mine.problem === null && <Going model={model} state={state} />}
@@ -67,7 +66,7 @@ export function HeadActions(props: ActionProps) {
   );
 }
 
-/** The answer of one head; those of other heads are not shown here. */
+/** The answer about this head; answers about other heads are not shown here. */
 export function useAnswer<T extends { layer: number; head: number }>(
   { model, scene, head }: ActionProps,
   name: (typeof TRAITS)[ActionName],

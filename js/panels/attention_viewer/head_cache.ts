@@ -11,7 +11,7 @@ interface HeadsJson {
   values: ArrayJson;
 }
 
-/** As many as one request may name. */
+/** The most heads that one request may name. */
 const AT_ONCE = 12;
 
 export class HeadCache {
@@ -19,7 +19,7 @@ export class HeadCache {
   readonly revision = new Store<object>({});
   #rpc: Rpc;
   #values = new Map<string, Float32Array>();
-  /** Asked for, also those that could not be sent: asking again would not help. */
+  /** All heads that were asked for, also those that could not be sent: asking again would not help. */
   #asked = new Set<string>();
   #request = "";
 
@@ -31,8 +31,8 @@ export class HeadCache {
     return attention.matrixOf(side, index) ?? this.#values.get(keyOf(side, attention.headAt(index))) ?? null;
   }
 
-  /** Asks for those that are not there. A newer request takes the place of one that is not answered yet, so it names
-   *  what that one has named too. */
+  /** Asks for the heads that are missing. A newer request replaces an unanswered older one, so it also names the heads of
+   *  the older one. */
   need(attention: Attention, side: SideName, heads: readonly number[]): void {
     if (attention.json.whole) return;
     const missing = heads.filter((index) => !this.get(attention, side, index)).slice(0, AT_ONCE);
@@ -54,7 +54,7 @@ export class HeadCache {
     this.revision.set({});
   }
 
-  /** What was cancelled may be asked for again. */
+  /** The heads of a cancelled request may be asked for again. */
   over({ id, event }: KernelEvent): void {
     if (id !== this.#request || event !== "cancelled") return;
     this.#asked.clear();

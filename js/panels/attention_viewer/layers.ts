@@ -1,6 +1,6 @@
 // Layers as they are typed: "0-3, 7".
 
-/** Numbers in order, each once; null for all; a sentence where it cannot be read. */
+/** The layers in order, each once; null for all layers; a sentence where the text can't be parsed. */
 export function parseLayers(text: string, known: readonly number[]): number[] | null | string {
   const plain = text
     .trim()

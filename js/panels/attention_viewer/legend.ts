@@ -1,4 +1,4 @@
-// The key of the scale: numbers where there is one for all rows, shares where each row has its own.
+// The legend: numbers where all rows share one scale, shares where each row has its own scale.
 import type { LegendScale, LegendTick } from "../../lib/legend";
 import type { Scene } from "./scene";
 
@@ -31,7 +31,7 @@ function decades(high: number): LegendTick[] {
   return [0.75, 0.5, 0.25].map((value) => ({ value, text: brief(high * 10 ** (4 * (value - 1))) }));
 }
 
-/** In three digits. */
+/** With three digits. */
 export function brief(value: number): string {
   if (value === 0) return "0";
   const size = Math.abs(value);

@@ -1,4 +1,4 @@
-// An opened head's matrix. Hovering moves what lies over it; the matrix itself stays as it is.
+// The matrix of an opened head. Hovering moves the cross hairs over the matrix, which is not drawn again.
 import { useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
 import { useDensity } from "../../lib/grid_cells";
 import { paintStill } from "../../lib/grid_paint";
@@ -7,7 +7,7 @@ import { useUniqueId } from "../../lib/unique_id";
 import { CrossHairs, placeCross } from "./cross_hairs";
 import { layoutMatrix, matrixCellAt } from "./matrix_layout";
 import { type MatrixScene, paintMatrix } from "./matrix_paint";
-import { NOWHERE, type Place, useDrawing } from "./pointed";
+import { type Cell, NOWHERE, useDrawing } from "./pointed";
 import type { Scene } from "./scene";
 import { tokenWords, valueWords } from "./words";
 
@@ -16,7 +16,7 @@ interface MatrixProps {
   head: number;
   values: Float32Array;
   room: number;
-  onLock(place: Place): void;
+  onLock(cell: Cell): void;
 }
 
 export function Matrix({ scene, head, values, room, onLock }: MatrixProps) {
@@ -41,7 +41,7 @@ export function Matrix({ scene, head, values, room, onLock }: MatrixProps) {
   const own = locked.head === head || locked.head === null ? locked : NOWHERE;
   const drawCross = () => {
     const place = pointed.get();
-    // What is pointed at in the text, or in another head, is the same row here.
+    // A position that is pointed at in the text, or in another head, is a row here.
     const here = place.head === head || place.head === null ? place : { ...place, source: null };
     if (cross.current) placeCross(cross.current, layout, here, own);
   };
@@ -82,7 +82,7 @@ export function Matrix({ scene, head, values, room, onLock }: MatrixProps) {
   );
 }
 
-/** The cell of the keyboard in words: the only one of perhaps a million that is in the document. */
+/** The keyboard's cell in words: of perhaps a million cells, the only cell in the document. */
 function SaidCell({
   scene,
   values,
@@ -90,11 +90,11 @@ function SaidCell({
   cell,
 }: Pick<MatrixProps, "scene" | "head" | "values"> & { id: string; cell: number }) {
   const { tokens, side } = scene;
-  const [destination, source] = [Math.floor(cell / tokens.length), cell % tokens.length];
-  const words = `${tokenWords(tokens, destination)} looks at ${tokenWords(tokens, source)}`;
+  const [position, source] = [Math.floor(cell / tokens.length), cell % tokens.length];
+  const words = `${tokenWords(tokens, position)} looks at ${tokenWords(tokens, source)}`;
   return (
     // biome-ignore lint/a11y: focus stays on the grid, which names the active cell
-    <div class="hs-sr" role="row" aria-rowindex={destination + 1}>
+    <div class="hs-sr" role="row" aria-rowindex={position + 1}>
       {/* biome-ignore lint/a11y: focus stays on the grid, which names the active cell */}
       <span role="gridcell" id={cellId(id, cell)} data-hs="said-cell" aria-colindex={source + 1}>
         {`${words}: ${valueWords(values[cell], side)}`}
@@ -108,21 +108,20 @@ function useMatrixKeys(scene: Scene, head: number, onLock: MatrixProps["onLock"]
   const id = useUniqueId();
   const n = tokens.length;
   const [moved, setMoved] = useState<number | null>(null);
-  const start =
-    locked.destination === null ? null : locked.destination * n + (locked.source ?? locked.destination);
+  const start = locked.position === null ? null : locked.position * n + (locked.source ?? locked.position);
   const cell = moved !== null && moved < n * n ? moved : start;
   const onKeyDown = (event: KeyboardEvent) => {
     if (event.ctrlKey || event.metaKey || event.altKey) return;
     const [row, column] = [Math.floor((cell ?? 0) / n), (cell ?? 0) % n];
     const next = nextCell(event.key, row, column, n);
     if (next) {
-      const [destination, source] = cell === null ? [n - 1, n - 1] : next;
-      setMoved(destination * n + source);
-      pointed.at({ head, destination, source });
+      const [position, source] = cell === null ? [n - 1, n - 1] : next;
+      setMoved(position * n + source);
+      pointed.at({ head, position, source });
     } else if ((event.key === "Enter" || event.key === " ") && cell !== null) {
-      onLock({ head, destination: row, source: column });
+      onLock({ head, position: row, source: column });
     } else if (event.key === "Escape") {
-      onLock({ head, destination: null, source: null });
+      onLock({ head, position: null, source: null });
       pointed.at(NOWHERE);
     } else return;
     event.preventDefault();

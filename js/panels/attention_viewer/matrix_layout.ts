@@ -1,18 +1,18 @@
-// Where an opened head's cells and its tokens go.
+// The layout of an opened head: its cells and its tokens.
 import { LABEL_SIZE } from "../../lib/grid_layout";
 import { shorten, textWidth } from "../../lib/text_width";
 import { visibleText } from "../../lib/tokens";
 
 export interface MatrixLayout {
   tokens: number;
-  /** Width of the labels beside the rows, height of those under the columns. */
+  /** The width of the row labels, and the height of the column labels. */
   gutter: number;
   footer: number;
   /** All cells, in CSS pixels. */
   side: number;
-  /** One cell: of many tokens less than a pixel. */
+  /** The side of a cell: with many tokens less than a pixel. */
   cell: number;
-  /** Every so many-th token has its label. */
+  /** How many tokens there are for each label. */
   stride: number;
   labels: string[];
   /** What comes out larger with the labels. */
@@ -26,9 +26,9 @@ const LARGEST = 520;
 const MODEST_CELL = 16;
 const MODEST = 240;
 const MAX_LABEL = 92;
-/** Labels need so much from one to the next. */
+/** The least distance between two labels. */
 export const LABEL_PITCH = 13;
-/** Outlines of edge cells, and the first label, have their room. */
+/** Room for the outlines of cells at the edge, and for the first label. */
 export const EDGE = 6;
 
 export function layoutMatrix(
@@ -60,7 +60,7 @@ export function layoutMatrix(
   };
 }
 
-/** Whole device pixels, unless much of the room were left empty. */
+/** Whole device pixels, unless that left much of the room empty. */
 function cellSize(available: number, tokens: number, density: number): number {
   const whole = Math.floor((available * density) / tokens) / density;
   return whole * tokens >= 0.85 * available ? whole : available / tokens;
@@ -69,7 +69,7 @@ function cellSize(available: number, tokens: number, density: number): number {
 /** The cell at a point of the whole picture; null beside them. */
 export function matrixCellAt(layout: MatrixLayout, x: number, y: number) {
   const source = Math.floor((x - layout.gutter) / layout.cell);
-  const destination = Math.floor((y - EDGE) / layout.cell);
+  const position = Math.floor((y - EDGE) / layout.cell);
   const inside = (at: number) => at >= 0 && at < layout.tokens;
-  return inside(source) && inside(destination) ? { destination, source } : null;
+  return inside(source) && inside(position) ? { position, source } : null;
 }

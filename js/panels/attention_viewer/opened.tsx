@@ -1,4 +1,4 @@
-// The opened heads, side by side: name, scores, matrix, and what can be asked of each.
+// The opened heads, side by side: name, scores, matrix, and the requests that can be made about each head.
 import { useRef } from "preact/hooks";
 import { Button } from "../../lib/controls";
 import type { ViewModel } from "../../lib/model";
@@ -6,7 +6,7 @@ import { useStore } from "../../lib/store";
 import { useWidth } from "../../lib/use_width";
 import { HeadActions } from "./head_actions";
 import { Matrix } from "./matrix";
-import type { Place } from "./pointed";
+import type { Cell } from "./pointed";
 import { CellReadout } from "./readouts";
 import type { SideName } from "./result";
 import type { Scene } from "./scene";
@@ -19,10 +19,10 @@ interface OpenedProps {
   scene: Scene;
   onClose(head: number): void;
   onPin(head: number | null): void;
-  onLock(place: Place): void;
+  onLock(cell: Cell): void;
 }
 
-/** Two heads stand side by side where they fit, if need be below all heads: with cells that can be hit. */
+/** Two heads stand side by side where both fit with cells that are large enough to click, below all heads if need be. */
 const [LARGEST, ENOUGH, LABELS, CELL] = [620, 480, 106, 6];
 export const [LEAST, GAP] = [300, 24];
 
@@ -63,7 +63,7 @@ function OpenedHead(props: OpenedProps & { head: number; room: number }) {
             class="hs-pin-button hs-focusable"
             data-hs="pin-head"
             aria-pressed={pinned}
-            title={pinned ? "Take the pin away" : "Pin: the text shows this head"}
+            title={pinned ? "Unpin this head" : "Pin this head: the text shows its attention"}
             onClick={() => onPin(pinned ? null : head)}
           >
             {title}
@@ -87,7 +87,7 @@ function OpenedHead(props: OpenedProps & { head: number; room: number }) {
   );
 }
 
-/** Those on this prompt, of a difference on the clean one; the others on demand. */
+/** The scores on this prompt (in a difference, on the clean prompt); those on random tokens are shown on demand. */
 function Scores({ scores, head, side }: { scores: Score[]; head: number; side: SideName }) {
   const [here, random] = [scoreWords(scores, "prompt", head), scoreWords(scores, "random", head)];
   return (
@@ -109,7 +109,7 @@ function Scores({ scores, head, side }: { scores: Score[]; head: number; side: S
 }
 
 function Missing({ readonly }: { readonly: boolean }) {
-  const words = readonly ? "This head's values were not saved." : "Asking for its values\u2026";
+  const words = readonly ? "The values of this head were not saved." : "Loading its values\u2026";
   return (
     <p class="hs-nothing" data-hs="missing">
       {words}

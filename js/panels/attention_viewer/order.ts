@@ -2,13 +2,13 @@
 import type { Attention } from "./result";
 import type { Score } from "./scores";
 
-/** Of very many heads in the order of a score only so many at first: the first are what is looked for. */
+/** How many heads are shown at first in the order of a score: the first heads are those of interest. */
 export const AT_ONCE = 96;
 
 export interface Order {
   /** The rows of layers, from layer 0 on; null where heads flow in the order of a score. */
   rows: number[] | null;
-  /** What is shown in each place: indices of heads. */
+  /** The index of the head that is shown at each place. */
   heads: number[];
 }
 
@@ -18,11 +18,11 @@ export function orderOf(attention: Attention, layers: readonly number[] | null, 
     Array.from({ length: attention.heads }, (_, i) => row * attention.heads + i),
   );
   if (score) return { rows: null, heads: sortedBy(heads, score) };
-  // Heads with names of their own are in no grid of layers.
+  // Named heads are not laid out in a grid of layers.
   return { rows: attention.json.names ? null : rows, heads };
 }
 
-/** Those without a value are last; equal ones stay in their order. */
+/** Heads without a value come last; heads with equal values keep their order. */
 export function sortedBy(heads: number[], { values, descending }: Score): number[] {
   const rank = (head: number) => {
     const value = values[head] ?? Number.NaN;
@@ -35,7 +35,7 @@ export function sortedBy(heads: number[], { values, descending }: Score): number
   });
 }
 
-/** All rows where the layers that are asked for are none of this result's. */
+/** All rows where the result has none of the layers that are asked for. */
 function shownRows({ json }: Attention, layers: readonly number[] | null): number[] {
   const all = json.layers.map((_, row) => row);
   const asked = layers && all.filter((row) => layers.includes(json.layers[row] ?? -1));

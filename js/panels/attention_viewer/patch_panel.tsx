@@ -1,9 +1,11 @@
-// What one head carries from one run into the other: patched at each position alone, and at all at once.
+// What one head carries from one run into the other: patched at each position alone, and at all positions at once.
 import { useState } from "preact/hooks";
 import { Button, Menu } from "../../lib/controls";
 import { fixed } from "../../lib/format";
+import { canAsk } from "../../lib/model";
 import { decodeBytes, decodeFloats } from "../../lib/ndarray";
-import { ALONE, COMPUTED, EQUAL, type PatchJson } from "./actions";
+import { ALONE, COMPUTED, EQUAL } from "../../lib/schema";
+import type { PatchJson } from "./actions";
 import { type ActionProps, useAnswer } from "./head_actions";
 import { readInfo } from "./scene";
 import { TokenStrip } from "./token_strip";
@@ -29,7 +31,7 @@ export function PatchPanel(props: ActionProps) {
   };
   return (
     <div class="hs-panel" data-hs="panel-patch">
-      {!model.readonly && (
+      {canAsk(model) && (
         <div class="hs-controls">
           <Menu
             name="patch-activation"
@@ -48,8 +50,8 @@ export function PatchPanel(props: ActionProps) {
         <Effects answer={answer} />
       ) : (
         <p class="hs-quiet">
-          Puts what the head computed in the one run into the other, at each position alone and at all at
-          once.
+          Puts what the head computed in one run into the other, at each position alone and at all positions
+          at once.
         </p>
       )}
     </div>

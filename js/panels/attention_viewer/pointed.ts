@@ -1,31 +1,32 @@
 // What the pointer or the keyboard is at, and what is locked. It changes with every move of the mouse, so it lives in
-// a store that only what must change listens to.
+// a store to which only those parts of the view listen that must change.
 import { useEffect, useState } from "preact/hooks";
-import { select, type ViewModel } from "../../lib/model";
+import { across, indexIn, inverse, type Place, type Side } from "../../lib/place";
 import { Store } from "../../lib/store";
-import type { Attention } from "./result";
+import type { Attention, SideName } from "./result";
 
-/** A head by its index; positions in the tokens of the side that is shown. */
-export interface Place {
+/** A head by its index, the position that looks, and the position that is looked at, in the tokens of the side that is
+ *  shown. */
+export interface Cell {
   head: number | null;
-  destination: number | null;
+  position: number | null;
   source: number | null;
 }
 
-export const NOWHERE: Place = { head: null, destination: null, source: null };
+export const NOWHERE: Cell = { head: null, position: null, source: null };
 
-/** The mouse may move several times a frame: all that listens hears of it once. What is moved over a matrix hears of it in
- *  every frame; what takes longer, the numbers read out and the text, in turn in every second one. */
-export class Pointed extends Store<Place> {
-  readonly numbers = new Store<Place>(NOWHERE);
-  readonly text = new Store<Place>(NOWHERE);
+/** The mouse may move several times a frame: listeners hear of it once. What is moved over a matrix hears of it in every
+ *  frame; the numbers that are read out and the text take longer, and hear of it in turn, in every second frame. */
+export class Pointed extends Store<Cell> {
+  readonly numbers = new Store<Cell>(NOWHERE);
+  readonly text = new Store<Cell>(NOWHERE);
   #next = NOWHERE;
   #frame = 0;
   #turn = [this.text, this.numbers];
 
-  at(place: Partial<Place>): void {
+  at(place: Partial<Cell>): void {
     const next = { ...NOWHERE, ...place };
-    if (samePlace(next, this.#next)) return;
+    if (sameCell(next, this.#next)) return;
     this.#next = next;
     this.#frame ||= requestAnimationFrame(() => this.#tell());
   }
@@ -41,12 +42,12 @@ export class Pointed extends Store<Place> {
 
 export const usePointed = (): Pointed => useState(() => new Pointed(NOWHERE))[0];
 
-export function samePlace(a: Place, b: Place): boolean {
-  return a.head === b.head && a.destination === b.destination && a.source === b.source;
+export function sameCell(a: Cell, b: Cell): boolean {
+  return a.head === b.head && a.position === b.position && a.source === b.source;
 }
 
-/** A part of the place that is pointed at: renders anew only when that changes. */
-export function usePlace<Part>(place: Store<Place>, partOf: (place: Place) => Part): Part {
+/** A part of the cell that is pointed at: renders again only when that part changes. */
+export function useCell<Part>(place: Store<Cell>, partOf: (place: Cell) => Part): Part {
   const [part, setPart] = useState(() => partOf(place.get()));
   useEffect(() => {
     const take = () => setPart(partOf(place.get()));
@@ -56,28 +57,42 @@ export function usePlace<Part>(place: Store<Place>, partOf: (place: Place) => Pa
   return part;
 }
 
-/** Calls `draw` now and whenever the pointer is elsewhere, without rendering anything anew. */
-export function useDrawing(place: Store<Place>, draw: () => void, inputs: readonly unknown[]): void {
+/** Calls `draw` now and whenever the pointer has moved to another cell, without rendering anything again. */
+export function useDrawing(place: Store<Cell>, draw: () => void, inputs: readonly unknown[]): void {
   useEffect(() => {
     draw();
     return place.subscribe(draw);
   }, [place, ...inputs]);
 }
 
-/** What the selection says of this result; the parts that it has no place for are left out. */
-export function lockedPlace(selection: unknown, attention: Attention, tokens: number): Place {
-  const { layer, head, destination, source } = (selection ?? {}) as Record<string, unknown>;
-  const index = typeof layer === "number" && typeof head === "number" ? attention.indexOf(layer, head) : -1;
-  const position = (at: unknown) =>
-    Number.isInteger(at) && Number(at) >= 0 && Number(at) < tokens ? Number(at) : null;
-  return { head: index < 0 ? null : index, destination: position(destination), source: position(source) };
+/** The cell of a place. Parts of the place that the result does not have are null. */
+export function cellOf(attention: Attention, name: SideName, place: Place | null): Cell {
+  const side = sideOf(name);
+  const { counterparts } = attention.json;
+  const there = across(place ?? {}, side, side === "corrupt" ? counterparts : inverse(counterparts));
+  const { layer = -1, head = -1, position, source } = there;
+  const index = attention.indexOf(layer, head);
+  const n = attention.tokensOf(name).length;
+  return { head: index < 0 ? null : index, position: indexIn(n, position), source: indexIn(n, source) };
 }
 
-/** The inverse of lockedPlace. */
-export function lock(model: ViewModel, attention: Attention, { head, destination, source }: Place): void {
-  const selection: Record<string, number> = {};
-  if (head !== null) [selection.layer, selection.head] = attention.headAt(head);
-  if (destination !== null) selection.destination = destination;
-  if (source !== null) selection.source = source;
-  select(model, Object.keys(selection).length > 0 ? selection : null);
+/** The inverse of cellOf. */
+export function placeOf(
+  attention: Attention,
+  name: SideName,
+  { head, position, source }: Cell,
+): Place | null {
+  const place: Place = {};
+  const side = sideOf(name);
+  if (head !== null) [place.layer, place.head] = attention.headAt(head);
+  if (position !== null) place.position = position;
+  if (source !== null) place.source = source;
+  if (side && (position !== null || source !== null)) place.side = side;
+  return Object.keys(place).length > 0 ? place : null;
+}
+
+/** In a difference positions are those of the clean prompt. */
+function sideOf(name: SideName): Side | undefined {
+  if (name === "prompt") return undefined;
+  return name === "corrupt" ? "corrupt" : "clean";
 }

@@ -1,7 +1,7 @@
-// What is under the pointer, in lines that keep their place. Only these are rendered anew while the mouse moves.
+// What is under the pointer, in lines that keep their place. Only these lines are rendered again while the mouse moves.
 import type { ComponentChildren } from "preact";
 import { Token } from "../../lib/tokens";
-import { usePlace } from "./pointed";
+import { useCell } from "./pointed";
 import type { Scene } from "./scene";
 import { ON, scoreWords } from "./scores";
 import { type Entry, strongest } from "./strongest";
@@ -42,7 +42,7 @@ function Lines({ name, children }: { name: string; children: ComponentChildren }
 /** Under the text: what the token looks at, and what looks at it. */
 export function TextReadout({ scene, values }: { scene: Scene; values: Float32Array | null }) {
   const { attention, tokens, locked, chief, pointed } = scene;
-  const destination = usePlace(pointed.text, (place) => place.destination) ?? locked.destination;
+  const position = useCell(pointed.text, (place) => place.position) ?? locked.position;
   if (chief === null) {
     return (
       <Lines name="text-said">
@@ -51,26 +51,26 @@ export function TextReadout({ scene, values }: { scene: Scene; values: Float32Ar
     );
   }
   const title = attention.titleOf(chief);
-  if (destination === null || !values) {
+  if (position === null || !values) {
     return (
       <Lines name="text-said">
         <p>
           {values
-            ? `${title}: point at a token. Ground: what it looks at; underline: what looks at it. A click locks.`
-            : `${title}: asking for its values\u2026`}
+            ? `${title}: point at a token. Background: what it looks at; underline: what looks at it. A click locks the token.`
+            : `${title}: loading its values\u2026`}
         </p>
       </Lines>
     );
   }
-  const of = (what: "sources" | "destinations") => strongest(values, tokens.length, destination, what, MOST);
+  const of = (what: "sources" | "positions") => strongest(values, tokens.length, position, what, MOST);
   return (
     <Lines name="text-said">
       <p>
-        {title}: <At tokens={tokens} position={destination} /> looks at{" "}
+        {title}: <At tokens={tokens} position={position} /> looks at{" "}
         <Entries entries={of("sources")} tokens={tokens} />
       </p>
       <p>
-        and is looked at by <Entries entries={of("destinations")} tokens={tokens} />
+        and is looked at by <Entries entries={of("positions")} tokens={tokens} />
       </p>
     </Lines>
   );
@@ -79,11 +79,11 @@ export function TextReadout({ scene, values }: { scene: Scene; values: Float32Ar
 /** Under the pictures of all heads. */
 export function HeadReadout({ scene }: { scene: Scene }) {
   const { attention, scores, pointed, chosen } = scene;
-  const head = usePlace(pointed.numbers, (place) => place.head) ?? chosen;
+  const head = useCell(pointed.numbers, (place) => place.head) ?? chosen;
   if (head === null || head >= attention.count) {
     return (
       <Lines name="head-said">
-        <p>A click opens a head; Shift and a click pins it.</p>
+        <p>Click a head to open it, Shift-click to pin it.</p>
       </Lines>
     );
   }
@@ -105,11 +105,11 @@ export function HeadReadout({ scene }: { scene: Scene }) {
 /** Under an opened head: the cell under the pointer, or where the token of the text looks most. */
 export function CellReadout({ scene, head, values }: { scene: Scene; head: number; values: Float32Array }) {
   const { tokens, side, pointed, locked } = scene;
-  const place = usePlace(pointed.numbers, (place) => place);
+  const place = useCell(pointed.numbers, (place) => place);
   const own = locked.head === head || locked.head === null;
-  const at = place.destination !== null ? place : own ? locked : { ...locked, source: null };
-  const { destination } = at;
-  if (destination === null) {
+  const at = place.position !== null ? place : own ? locked : { ...locked, source: null };
+  const { position } = at;
+  if (position === null) {
     return (
       <Lines name="cell-said">
         <p />
@@ -118,18 +118,18 @@ export function CellReadout({ scene, head, values }: { scene: Scene; head: numbe
   }
   const elsewhere = at === place && place.head !== null && place.head !== head;
   const source = elsewhere ? null : at.source;
-  const found = source === null ? strongest(values, tokens.length, destination, "sources", 1)[0] : undefined;
+  const found = source === null ? strongest(values, tokens.length, position, "sources", 1)[0] : undefined;
   const shown = source ?? found?.position;
   return (
     <Lines name="cell-said">
       <p>
-        <At tokens={tokens} position={destination} /> looks {source === null ? "most at" : "at"}{" "}
+        <At tokens={tokens} position={position} /> looks {source === null ? "most at" : "at"}{" "}
         {shown === undefined ? (
           "nothing"
         ) : (
           <>
             <At tokens={tokens} position={shown} />:{" "}
-            <b>{valueWords(values[destination * tokens.length + shown], side)}</b>
+            <b>{valueWords(values[position * tokens.length + shown], side)}</b>
           </>
         )}
       </p>

@@ -1,6 +1,7 @@
-// What each head looks at, as it crosses from Python and as the view holds it. Heads have two names: the model's own
-// [layer, head], which crosses, and the place in the arrays, which is called `index` here.
+// What each head looks at, as it comes from Python and as the view holds it. Heads have two names: the model's own
+// [layer, head], which Python uses, and the place in the arrays, which is called `index` here.
 import { type ArrayJson, decodeFloats } from "../../lib/ndarray";
+import type { Counterparts } from "../../lib/place";
 
 export type SideName = "prompt" | "clean" | "corrupt" | "difference";
 export type Head = readonly [layer: number, head: number];
@@ -8,6 +9,7 @@ export type Head = readonly [layer: number, head: number];
 export interface ResultJson {
   schema_version: number;
   method: string;
+  /** The task that made it. */
   id: string;
   params: {
     kind: string;
@@ -19,13 +21,13 @@ export interface ResultJson {
   };
   layers: number[];
   heads: number[];
-  /** By index; where there are none heads are called by their numbers. */
+  /** By index; without names heads are called by their numbers. */
   names?: string[] | null;
   /** For each head the key-value head that it reads; null where each has its own. */
   key_value_heads?: number[] | null;
   sides: Partial<Record<SideName, { text: string; ids: number[]; tokens: string[] }>>;
-  /** For each clean position the corrupt one; null where they are the same. */
-  counterparts: (number | null)[] | null;
+  /** The corrupt position of each clean position. */
+  counterparts: Counterparts;
   quantity: string;
   signed: boolean;
   high: Partial<Record<SideName, number>>;
@@ -35,13 +37,11 @@ export interface ResultJson {
   warnings?: string[];
   provenance?: { seconds?: number | null };
   whole: boolean;
-  /** [layer, head, destination, source]; empty unless whole. */
+  /** [layer, head, position, source]; empty unless whole. */
   values: Partial<Record<SideName, ArrayJson>>;
   /** In a saved page: the heads that were opened, by "side:layer.head". */
   kept?: Record<string, ArrayJson> | null;
 }
-
-const SCHEMA = 1;
 
 export class Attention {
   readonly json: ResultJson;
@@ -60,7 +60,7 @@ export class Attention {
     return this.json.sides.prompt === undefined;
   }
 
-  /** The side that is asked for, or the one that there is. */
+  /** The side that is asked for, or the only side of the result. */
   sideOf(asked: SideName): SideName {
     if (!this.isPair()) return "prompt";
     return asked === "prompt" ? "clean" : asked;
@@ -71,7 +71,7 @@ export class Attention {
     return this.json.sides[side === "difference" ? "clean" : side]?.tokens ?? [];
   }
 
-  /** A difference has a sign, also of values that have none. */
+  /** A difference has a sign even where the values have none. */
   isSigned(side: SideName): boolean {
     return this.json.signed || side === "difference";
   }
@@ -95,7 +95,7 @@ export class Attention {
     return this.json.names ? this.nameOf(index) : `Head ${this.nameOf(index)}`;
   }
 
-  /** One head's [destination, source], where it came with the result. */
+  /** One head's [position, source], where it came with the result. */
   matrixOf(side: SideName, index: number): Float32Array | null {
     const key = keyOf(side, this.headAt(index));
     const found = this.#kept.get(key);
@@ -123,14 +123,4 @@ export class Attention {
 
 export function keyOf(side: SideName, [layer, head]: Head): string {
   return `${side}:${layer}.${head}`;
-}
-
-export function decodeResult(json: ResultJson): Attention {
-  if (json.schema_version !== SCHEMA) {
-    throw new Error(
-      `This result has format ${json.schema_version}, and this version of Hookscope reads format ${SCHEMA}.` +
-        " Open it with the version that made it, or run it again.",
-    );
-  }
-  return new Attention(json);
 }

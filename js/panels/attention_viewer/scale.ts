@@ -1,9 +1,9 @@
-// Where a value is on the colour scale, and the picture of a head in few cells. Python does the same for the heads
-// whose values it does not send, so both sides speak of codes.
+// Where a value is on the colour scale, and the thumbnail of a head. Python makes the thumbnails of heads whose values it
+// does not send in the same way: both sides exchange codes.
 
 export type ScaleName = "linear" | "log" | "row";
 
-/** Codes of a cell: 0 to 250 along the scale, of signed values with zero at 125. */
+/** A cell's codes run from 0 to 250 along the scale; for signed values zero is at 125. */
 export const STEPS = 250;
 export const NOT_A_NUMBER = 254;
 export const MASKED = 255;
@@ -13,7 +13,7 @@ const DECADES = 4;
 export interface Ends {
   /** |value| at the end of the linear scale. */
   high: number;
-  /** The value at its negative end; where nothing says so it is as far from zero. */
+  /** The value at its negative end; without it, the scale is symmetric. */
   low?: number | undefined;
   signed: boolean;
 }
@@ -46,7 +46,7 @@ export class Scaling {
     return factors;
   }
 
-  /** A value as a share of the end, before the logarithm: what is compared. */
+  /** A value as a share of the end of the scale, before the logarithm: values are compared by this. */
   weight(value: number, factor: number): number {
     if (this.name === "row") return value * factor;
     return value < 0 ? -value / this.low : value / this.high;
@@ -108,7 +108,7 @@ export function codesOf(values: Float32Array, tokens: number, size: number, scal
   return codes;
 }
 
-/** A picture of a head in still fewer cells. */
+/** A thumbnail with fewer cells. */
 export function fewerCodes(codes: Uint8Array, from: number, size: number, signed: boolean): Uint8Array {
   if (size >= from) return codes;
   const fewer = new Uint8Array(size * size).fill(MASKED);
@@ -127,7 +127,7 @@ export function fewerCodes(codes: Uint8Array, from: number, size: number, signed
   return fewer;
 }
 
-/** For each of n rows which of `size` cells shows it: cell i those from floor(i n / size) on. */
+/** For each of n rows, which of `size` cells shows it: cell i shows the rows from floor(i n / size) on. */
 export function cellsOf(n: number, size: number): Int32Array {
   const cells = new Int32Array(n);
   for (let cell = 0; cell < size; cell++) {

@@ -1,12 +1,12 @@
 // What is shown: one side of the result on one scale, with what is opened, pinned, sorted and marked.
 import { useMemo } from "preact/hooks";
-import { useTrait, type ViewModel } from "../../lib/model";
+import { useSelection, useTrait, type ViewModel } from "../../lib/model";
 import { useStore } from "../../lib/store";
 import { type Palette, usePalette } from "../../lib/theme";
 import { type Colors, colorsOf } from "./colors";
 import type { AttentionInfo } from "./info";
 import { type MarkName, markedCells } from "./marks";
-import { lockedPlace, type Place, type Pointed } from "./pointed";
+import { type Cell, cellOf, type Pointed } from "./pointed";
 import type { Attention, Head, SideName } from "./result";
 import { type ScaleName, Scaling } from "./scale";
 import type { Score } from "./scores";
@@ -27,7 +27,7 @@ export interface Scene {
   marked: Marked[];
   /** Indices. */
   opened: number[];
-  locked: Place;
+  locked: Cell;
   /** The pinned head. */
   chosen: number | null;
   /** Whose attention is shown in the text: the pinned head, else the first opened one. */
@@ -37,12 +37,12 @@ export interface Scene {
 
 export interface Marked {
   name: MarkName;
-  /** Pairs of destination and source, flat. */
+  /** Pairs of position and source, one after the other. */
   cells: Int32Array;
 }
 
 export function useScene(model: ViewModel, state: AttentionState, pointed: Pointed): Scene | null {
-  const { attention } = useStore(state.shown);
+  const { value: attention } = useStore(state.shown);
   const scores = useStore(state.scores);
   const palette = usePalette();
   const asked = useTrait<SideName>(model, "side");
@@ -52,7 +52,7 @@ export function useScene(model: ViewModel, state: AttentionState, pointed: Point
   const rising = useTrait<string>(model, "layer_zero") !== "top";
   const names = useTrait<MarkName[] | undefined>(model, "marks");
   const heads = useTrait<Head[] | undefined>(model, "opened");
-  const selection = useTrait<unknown>(model, "selection");
+  const selection = useSelection(model);
   const side = attention?.sideOf(asked) ?? asked;
   const signed = attention?.isSigned(side) ?? false;
   const named = attention?.json.colors;
@@ -64,10 +64,7 @@ export function useScene(model: ViewModel, state: AttentionState, pointed: Point
     [heads, attention],
   );
   const tokens = useMemo(() => attention?.tokensOf(side) ?? [], [attention, side]);
-  const locked = useMemo(
-    () => (attention ? lockedPlace(selection, attention, tokens.length) : null),
-    [selection, attention, tokens],
-  );
+  const locked = useMemo(() => attention && cellOf(attention, side, selection), [selection, attention, side]);
   if (!attention || !scaling || !locked) return null;
   return {
     ...{ attention, side, tokens, scaling, colors, palette, scores, layers, rising, marked, opened, locked },

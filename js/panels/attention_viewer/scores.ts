@@ -1,4 +1,4 @@
-// What each head scores: how much of an induction head it is, and the like.
+// The scores of each head: how much it acts like an induction head, and so on.
 import { fixed } from "../../lib/format";
 import { type ArrayJson, decodeFloats } from "../../lib/ndarray";
 import type { Attention } from "./result";
@@ -21,7 +21,7 @@ export interface Score extends Omit<ScoreJson, "values" | "spread"> {
 
 export const ON = { prompt: "on this prompt", random: "on repeated random tokens" };
 
-/** Scores of another result have another shape; they are left out. */
+/** Scores of a result with another shape are left out. */
 export function decodeScores(list: ScoreJson[] | null | undefined, attention: Attention | null): Score[] {
   const scores = (list ?? []).map((json) => ({
     ...json,

@@ -1,7 +1,7 @@
 // The order of the heads: as in the model, or by a score, in two groups by what it is measured on.
-import { type ViewModel, write } from "../../lib/model";
+import { canAsk, type ViewModel, write } from "../../lib/model";
 import { useStore } from "../../lib/store";
-import { readInfo, type Scene } from "./scene";
+import type { Scene } from "./scene";
 import { ON, type Score } from "./scores";
 import type { AttentionState } from "./state";
 
@@ -12,16 +12,16 @@ interface SortMenuProps {
 }
 
 const LAYER = "layer";
-/** Stands for the scores that are not measured yet. */
+/** The entry for scores that are not measured yet. */
 const MEASURE = "+";
 
 export function SortMenu({ model, state, scene }: SortMenuProps) {
   const { scores, score } = scene;
-  const asked = useStore(state.asked);
+  const aside = useStore(state.aside);
   const on = (what: Score["on"]) => scores.filter((one) => one.on === what);
-  const measures = on("random").length === 0 && !model.readonly && readInfo(model).model !== null;
+  const measures = on("random").length === 0 && canAsk(model);
   if (scores.length === 0 && !measures) return null;
-  const measuring = asked?.what === "scores" && asked.problem === null;
+  const measuring = aside?.what === "scores" && aside.problem === null;
   const choose = (name: string) => {
     if (name === MEASURE) state.measureHeads();
     else write(model, "sort", name);
@@ -37,7 +37,7 @@ export function SortMenu({ model, state, scene }: SortMenuProps) {
         value={score?.name ?? LAYER}
         onChange={(event) => {
           choose(event.currentTarget.value);
-          // What only asks for something is not what is chosen.
+          // The entry that measures scores sends a request and is not itself an order.
           event.currentTarget.value = score?.name ?? LAYER;
         }}
       >

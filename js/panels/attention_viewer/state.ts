@@ -1,24 +1,19 @@
-// What belongs to one model whatever the number of its views: the result, the heads that came one by one, the scores,
-// and what was asked for and has not been answered.
+// What all views of one model share: the result, the heads that came one by one, the scores, and what was asked for and
+// has not been answered.
 import { listen, trait, type ViewModel, write } from "../../lib/model";
 import { decodeBytes } from "../../lib/ndarray";
-import { type KernelEvent, Rpc } from "../../lib/rpc";
+import { isEnd, type KernelEvent, Rpc } from "../../lib/rpc";
+import { type Decoded, readResult } from "../../lib/schema";
 import { Store } from "../../lib/store";
 import type { ActionName } from "./actions";
 import { HeadCache } from "./head_cache";
-import { type Attention, decodeResult, type Head, type ResultJson, type SideName } from "./result";
+import { Attention, type Head, type ResultJson, type SideName } from "./result";
 import type { ScaleName } from "./scale";
 import { decodeScores, type Score, type ScoreJson } from "./scores";
 import type { Thumbs, ThumbsJson } from "./thumb_codes";
 
-export interface Shown {
-  attention: Attention | null;
-  /** Why the result cannot be shown. */
-  problem: string | null;
-}
-
-/** What was asked of one head, or of all. */
-export interface Asked {
+/** A request beside the result itself: about one head, or the scores of all heads. */
+export interface Aside {
   id: string;
   what: ActionName | "scores";
   head: Head | null;
@@ -26,20 +21,19 @@ export interface Asked {
   problem: string | null;
 }
 
-const OVER = new Set(["result", "error", "cancelled"]);
-/** More large matrices are neither looked at nor sent. */
+/** Nobody looks at more large matrices, so no more are sent. */
 export const MOST_OPENED = 12;
 
 export class AttentionState {
   readonly rpc: Rpc;
   readonly heads: HeadCache;
-  readonly shown: Store<Shown>;
+  readonly shown: Store<Decoded<Attention>>;
   readonly thumbs: Store<Thumbs | null>;
   readonly scores: Store<Score[]>;
-  /** The kind that was asked for and has not come. */
+  /** The kind that was asked for, until its result has come. */
   readonly kind = new Store<string | null>(null);
-  readonly asked = new Store<Asked | null>(null);
-  /** The head that went because one more was opened than can be. */
+  readonly aside = new Store<Aside | null>(null);
+  /** The head that was closed because too many were open. */
   readonly putAway = new Store<Head | null>(null);
   #model: ViewModel;
   #json: ResultJson | null;
@@ -50,7 +44,7 @@ export class AttentionState {
     this.#model = model;
     this.rpc = new Rpc(model);
     this.heads = new HeadCache(this.rpc);
-    this.shown = new Store(readResult(model));
+    this.shown = new Store(readAttention(model));
     this.#json = trait<ResultJson | null | undefined>(model, "result") ?? null;
     this.thumbs = new Store(readThumbs(model));
     this.scores = new Store(this.#readScores());
@@ -63,7 +57,11 @@ export class AttentionState {
     ];
   }
 
-  run(params: { kind?: string; last?: number } = {}): void {
+  side(attention: Attention): SideName {
+    return attention.sideOf(trait<SideName>(this.#model, "side"));
+  }
+
+  run(params: { kind?: string } = {}): void {
     if (params.kind) this.kind.set(params.kind);
     this.#request = this.rpc.request("attention", params);
   }
@@ -72,22 +70,22 @@ export class AttentionState {
     this.rpc.request("show", { text });
   }
 
-  /** Asks something about one head: `method` of the contract, with its answer in a trait. */
+  /** Asks something about one head. The answer comes in a trait. */
   act(what: ActionName, method: string, head: Head, params: Record<string, unknown>): void {
     const id = this.rpc.request(method, { layer: head[0], head: head[1], ...params });
-    this.asked.set({ id, what, head, problem: null });
+    this.aside.set({ id, what, head, problem: null });
   }
 
   measureHeads(): void {
     const id = this.rpc.request("head_scores", {});
-    this.asked.set({ id, what: "scores", head: null, problem: null });
+    this.aside.set({ id, what: "scores", head: null, problem: null });
   }
 
   cancel(): void {
     this.rpc.request("cancel", {});
   }
 
-  /** Opens the head, or closes it if it is open. Of too many the first one goes, which the view says. */
+  /** Opens the head, or closes it if it is open. Where too many are open, the first is closed, and the view says so. */
   toggle(head: Head): void {
     const opened = trait<Head[] | undefined>(this.#model, "opened") ?? [];
     const others = opened.filter((one) => !sameHead(one, head));
@@ -101,36 +99,36 @@ export class AttentionState {
     this.rpc.dispose();
   }
 
-  /** The last result stays until the next one is here, or there is none. */
+  /** The last result stays until the next result has come, or until it is clear that none will come. */
   #replace(): void {
     const json = trait<ResultJson | null | undefined>(this.#model, "result") ?? null;
     const busy = ["queued", "running"].includes(trait<string>(this.#model, "status"));
     if (json === this.#json || (json === null && busy)) return;
     this.#json = json;
-    const before = this.shown.get().attention;
+    const before = this.shown.get().value;
     this.heads.clear();
     this.kind.set(null);
     this.putAway.set(null);
-    this.shown.set(readResult(this.#model));
-    const { attention } = this.shown.get();
-    if (attention?.json.id !== before?.json.id && this.asked.get()?.problem) this.asked.set(null);
+    this.shown.set(readAttention(this.#model));
+    const { value: attention } = this.shown.get();
+    if (attention?.json.id !== before?.json.id && this.aside.get()?.problem) this.aside.set(null);
     this.scores.set(this.#readScores());
   }
 
   #readScores(): Score[] {
-    return decodeScores(trait<ScoreJson[]>(this.#model, "scores"), this.shown.get().attention);
+    return decodeScores(trait<ScoreJson[]>(this.#model, "scores"), this.shown.get().value);
   }
 
   #onEvent(event: KernelEvent): void {
-    const { attention } = this.shown.get();
+    const { value: attention } = this.shown.get();
     if (event.event === "heads" && attention) this.heads.take(attention, event);
-    if (!OVER.has(event.event)) return;
+    if (!isEnd(event)) return;
     if (event.id === this.#request) this.kind.set(null);
     this.heads.over(event);
-    const asked = this.asked.get();
-    if (!asked || event.id !== asked.id) return;
+    const aside = this.aside.get();
+    if (!aside || event.id !== aside.id) return;
     const problem = event.event === "error" ? String(event.message ?? "It failed.") : null;
-    this.asked.set(problem ? { ...asked, problem } : null);
+    this.aside.set(problem ? { ...aside, problem } : null);
   }
 }
 
@@ -138,14 +136,8 @@ export function sameHead(a: Head, b: Head): boolean {
   return a[0] === b[0] && a[1] === b[1];
 }
 
-function readResult(model: ViewModel): Shown {
-  const json = trait<ResultJson | null | undefined>(model, "result");
-  if (!json) return { attention: null, problem: null };
-  try {
-    return { attention: decodeResult(json), problem: null };
-  } catch (error) {
-    return { attention: null, problem: error instanceof Error ? error.message : String(error) };
-  }
+function readAttention(model: ViewModel): Decoded<Attention> {
+  return readResult(model, "result", (json: ResultJson) => new Attention(json));
 }
 
 function readThumbs(model: ViewModel): Thumbs | null {

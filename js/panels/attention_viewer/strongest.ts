@@ -1,4 +1,4 @@
-// The entries of a row or a column that say most.
+// The largest entries of a row or a column.
 
 export interface Entry {
   position: number;
@@ -10,13 +10,13 @@ export function strongest(
   values: Float32Array,
   tokens: number,
   position: number,
-  of: "sources" | "destinations",
+  of: "sources" | "positions",
   most: number,
 ): Entry[] {
   const found: Entry[] = [];
   for (let i = 0; i < tokens; i++) {
-    // A token that looks at itself is said once: as its own source.
-    if (of === "destinations" && i === position) continue;
+    // A token that looks at itself is listed once, as its own source.
+    if (of === "positions" && i === position) continue;
     const value = values[of === "sources" ? position * tokens + i : i * tokens + position] ?? Number.NaN;
     if (!Number.isFinite(value) || value === 0) continue;
     const last = found[most - 1];

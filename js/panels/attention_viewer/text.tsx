@@ -1,5 +1,6 @@
-// The prompt as text. Of the token under the pointer the ground of others says how much it looks at them, and the
-// line under them how much they look at it: in a causal model the first are before it and the second after it.
+// The prompt as text. The background of each token says how much the token under the pointer attends to it, and its
+// underline how much it attends to the token under the pointer: in a causal model the former come before, the latter
+// after.
 import { useMemo, useRef, useState } from "preact/hooks";
 import { Token } from "../../lib/tokens";
 import { useUniqueId } from "../../lib/unique_id";
@@ -10,9 +11,9 @@ import { tokenTones } from "./tones";
 
 interface TextProps {
   scene: Scene;
-  /** Of the head whose attention is shown; null while there is none. */
+  /** The attention of the head that is shown; null until it has come. */
   values: Float32Array | null;
-  onLock(destination: number | null): void;
+  onLock(position: number | null): void;
 }
 
 export function Text({ scene, values, onLock }: TextProps) {
@@ -20,7 +21,7 @@ export function Text({ scene, values, onLock }: TextProps) {
   const list = useRef<HTMLDivElement>(null);
   const id = useUniqueId();
   const [cursor, setCursor] = useState<number | null>(null);
-  const at = cursor !== null && cursor < tokens.length ? cursor : locked.destination;
+  const at = cursor !== null && cursor < tokens.length ? cursor : locked.position;
   const tint = useTint(list, scene, values);
   const tones = useMemo(() => tokenTones(attention, side), [attention, side]);
   const spans = useMemo(
@@ -34,12 +35,12 @@ export function Text({ scene, values, onLock }: TextProps) {
           class={tones[i] ? `hs-word hs-tone-${tones[i]}` : "hs-word"}
           data-hs="token"
           data-token={i}
-          aria-selected={i === locked.destination}
+          aria-selected={i === locked.position}
         >
           <Token text={text} />
         </span>
       )),
-    [tokens, tones, id, locked.destination],
+    [tokens, tones, id, locked.position],
   );
   const onKeyDown = (event: KeyboardEvent) => {
     if (event.ctrlKey || event.metaKey || event.altKey) return;
@@ -48,10 +49,10 @@ export function Text({ scene, values, onLock }: TextProps) {
     if (next !== undefined) {
       const to = Math.min(last, Math.max(0, next));
       setCursor(to);
-      pointed.at({ destination: to });
+      pointed.at({ position: to });
       list.current?.children[to]?.scrollIntoView?.({ block: "nearest" });
     } else if ((event.key === "Enter" || event.key === " ") && at !== null) {
-      onLock(at === locked.destination ? null : at);
+      onLock(at === locked.position ? null : at);
     } else if (event.key === "Escape") {
       onLock(null);
       pointed.at(NOWHERE);
@@ -73,14 +74,14 @@ export function Text({ scene, values, onLock }: TextProps) {
       onBlur={() => pointed.at(NOWHERE)}
       onPointerOver={(event) => {
         const token = tokenAt(event);
-        if (token !== null) pointed.at({ destination: token });
+        if (token !== null) pointed.at({ position: token });
       }}
       onPointerLeave={() => pointed.at(NOWHERE)}
       onClick={(event) => {
         const token = tokenAt(event);
         if (token === null) return;
         setCursor(token);
-        onLock(token === locked.destination && locked.source === null ? null : token);
+        onLock(token === locked.position && locked.source === null ? null : token);
       }}
     >
       {spans}

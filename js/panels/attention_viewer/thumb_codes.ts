@@ -1,4 +1,4 @@
-// The pictures of all heads: made here where their values are here, else as Python sent them.
+// The thumbnails of all heads: made here from a whole result, else as Python sent them.
 import type { ArrayJson } from "../../lib/ndarray";
 import type { Attention, SideName } from "./result";
 import { codesOf, fewerCodes, type ScaleName, type Scaling } from "./scale";
@@ -22,13 +22,13 @@ export interface Thumbs {
 export interface ThumbSource {
   /** How many cells a side has, at most. */
   cells: number;
-  /** They are of what was asked for last. */
+  /** Whether the thumbnails show the chosen side on the chosen scale. */
   fresh: boolean;
   /** A head's codes in size x size cells. */
   codes(index: number, size: number): Uint8Array;
 }
 
-/** Python's pictures have at most so many cells a side, and so have ours: on a small scale more are not seen. */
+/** The most cells along a side, as in Python's thumbnails: in a small picture more would not be seen. */
 const MOST_CELLS = 64;
 
 export function thumbSource(

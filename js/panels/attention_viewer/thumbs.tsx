@@ -1,6 +1,7 @@
-// All heads as small pictures: hover reads one, a click opens or closes it, Shift and a click pins it.
+// All heads as thumbnails: hovering reads a head, a click opens or closes it, Shift-click pins it.
 import { useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
 import { Button } from "../../lib/controls";
+import { Output } from "../../lib/current";
 import { fixed } from "../../lib/format";
 import { markEdges, reveal } from "../../lib/grid";
 import { useCursor, usePointer } from "../../lib/grid_cursor";
@@ -37,14 +38,14 @@ export function Thumbs({ scene, source, room, onToggle, onPin }: ThumbsProps) {
   );
   const left = order.heads.length - heads.length;
   return (
-    <div class={source.fresh ? "" : "hs-stale"} data-hs="thumbs" data-stale={!source.fresh}>
+    <Output name="thumbs" current={source.fresh} words="the heads of the last side and scale">
       <ThumbGrid {...{ scene, source, layout, heads, onToggle, onPin }} rows={order.rows} />
       {left > 0 && (
         <Button name="more-heads" quiet onClick={() => setMore(more + 1)}>
           {left > AT_ONCE ? `Show ${AT_ONCE} of ${left} more` : `Show the other ${left}`}
         </Button>
       )}
-    </div>
+    </Output>
   );
 }
 

@@ -1,5 +1,5 @@
-// The grounds and underlines of the text's tokens. Styles are written by hand, and only of tokens that are seen:
-// rendering hundreds of them anew would take longer than a frame.
+// The backgrounds and underlines of the text's tokens. Styles are set directly, and only for tokens in sight: rendering
+// hundreds of tokens again would take longer than a frame.
 import { useLayoutEffect, useMemo, useRef } from "preact/hooks";
 import { useWidth } from "../../lib/use_width";
 import { useDrawing } from "./pointed";
@@ -7,10 +7,10 @@ import { codeAt, STEPS } from "./scale";
 import type { Scene } from "./scene";
 
 const NONE = -1;
-/** Codes in a step that can't be told from the next one in a text: most tokens then stay as they are. */
+/** Codes are rounded to steps that can't be told apart in a text, so that most tokens keep their style. */
 const LEVEL = 5;
 
-/** Returns what draws again where other tokens are seen. */
+/** Returns a function that draws again, for when other tokens have come into sight. */
 export function useTint(
   list: { current: HTMLElement | null },
   scene: Scene,
@@ -21,15 +21,15 @@ export function useTint(
   const zero = codeAt(0, scaling.signed);
   const width = useWidth(list);
   const factors = useMemo(() => (values ? scaling.rowFactors(values, n) : null), [values, scaling, n]);
-  /** What each token has now: its code as a source, its code as a destination. */
+  /** What each token has now: its code as a source, its code as a position that looks. */
   const drawn = useRef(new Int16Array(0));
   const marked = useRef<Element | null>(null);
-  /** Looked up where it may have changed: it makes the browser lay out the page. */
+  /** The tokens in sight. Looked up only when they may have changed, since that makes the browser lay out the page. */
   const seen = useRef<readonly [number, number] | null>(null);
   const draw = () => {
     const root = list.current;
     if (!root) return;
-    const here = pointed.text.get().destination ?? locked.destination;
+    const here = pointed.text.get().position ?? locked.position;
     const code = (row: number, column: number) => {
       if (!values || here === null) return NONE;
       const found = scaling.codeOfValue(values[row * n + column] ?? Number.NaN, factors?.[row] ?? 1);
@@ -47,7 +47,7 @@ export function useTint(
       const before = drawn.current[2 * i] ?? NONE;
       if (before !== ground) {
         style.backgroundColor = ground < 0 ? "" : colors.fill(ground);
-        // What is in a token is styled anew with its ink, so only where that is another.
+        // A new ink restyles everything inside the token, so it is set only where it changes.
         if (inkOf(before) !== inkOf(ground)) {
           style.color = inkOf(ground);
           style.setProperty("--hs-ink", inkOf(ground));
@@ -67,7 +67,7 @@ export function useTint(
     seen.current = null;
     draw();
   };
-  // In other colours, or of another prompt, every token is new.
+  // With other colours or another prompt, every token is drawn anew.
   useLayoutEffect(() => {
     drawn.current = new Int16Array(2 * n).fill(NONE);
     for (const token of list.current?.children ?? []) token.removeAttribute("style");

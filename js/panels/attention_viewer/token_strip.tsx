@@ -1,4 +1,4 @@
-// Tokens with a number each as their ground: what patching a head there does, what it takes from each.
+// Tokens on backgrounds that show a number each: the effect of patching a head there, or what the head reads from there.
 import { divergingScale, toCss } from "../../lib/color";
 import { signed } from "../../lib/format";
 import { useReading } from "../../lib/reading";
@@ -9,10 +9,10 @@ interface TokenStripProps {
   name: string;
   label: string;
   tokens: readonly string[];
-  /** Not a number where there is none: `why` says why. */
+  /** NaN where a token has no value: `why` says why. */
   values: ArrayLike<number>;
   why?(position: number): string;
-  /** |value| at the ends of the scale; the largest one where left out. */
+  /** |value| at the ends of the scale; by default the largest. */
   end?: number | undefined;
   unit: string;
 }

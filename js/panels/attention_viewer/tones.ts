@@ -1,8 +1,8 @@
-// Which tokens of a pair differ from the other prompt's.
+// Which tokens of a prompt differ from those of the other prompt of the pair.
 import type { Tone } from "../../lib/top_tokens";
 import type { Attention, SideName } from "./result";
 
-/** For each token of the side its colour; null where the other prompt has the same one there. */
+/** The colour of each token of the side; null where the other prompt has the same token there. */
 export function tokenTones({ json }: Attention, side: SideName): (Tone | null)[] {
   const { clean, corrupt } = json.sides;
   if (!clean || !corrupt) return [];

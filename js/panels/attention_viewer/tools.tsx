@@ -1,4 +1,4 @@
-// What can be taken away: the Python code, and the pinned or first opened head as numbers or a picture.
+// Export: the Python code, and the pinned or first opened head as numbers or as a picture.
 import { Button, CopyButton } from "../../lib/controls";
 import { useTrait, type ViewModel } from "../../lib/model";
 import { useStore } from "../../lib/store";

@@ -1,16 +1,18 @@
-// The AttentionViewer: the prompt as text, all heads as small pictures, and those that are opened.
+// The AttentionViewer: the prompt as text, all heads as thumbnails, and the opened heads.
 import { useEffect, useMemo, useRef } from "preact/hooks";
+import { Output, useCurrent } from "../../lib/current";
 import { Legend, legendRoom } from "../../lib/legend";
-import { type Failure, type Status, useTrait, type ViewModel } from "../../lib/model";
+import { canAsk, type Failure, type Status, select, useTrait } from "../../lib/model";
 import { Root } from "../../lib/mount";
-import { Prompt, Shorter } from "../../lib/prompt";
+import type { PanelProps } from "../../lib/panel";
+import { Prompt } from "../../lib/prompt";
 import { ErrorLine } from "../../lib/status";
 import { useStore } from "../../lib/store";
 import { useWidth } from "../../lib/use_width";
 import { Controls } from "./controls";
 import { legendOf } from "./legend";
 import { GAP, LEAST, OpenedHeads } from "./opened";
-import { lock, NOWHERE, type Place, samePlace, usePointed } from "./pointed";
+import { type Cell, NOWHERE, placeOf, sameCell, usePointed } from "./pointed";
 import { HeadReadout, TextReadout } from "./readouts";
 import { readInfo, type Scene, useScene } from "./scene";
 import { type AttentionState, MOST_OPENED } from "./state";
@@ -20,13 +22,10 @@ import { Thumbs } from "./thumbs";
 import { Tools } from "./tools";
 import { subtitleOf } from "./words";
 
-/** The width of sorted heads, where there is room for opened ones beside them. */
+/** The width of sorted heads, where there is room for opened heads beside them. */
 const FLOW = 680;
 
-interface ViewProps {
-  model: ViewModel;
-  state: AttentionState;
-}
+type ViewProps = PanelProps<AttentionState>;
 
 export function AttentionView({ model, state }: ViewProps) {
   return (
@@ -36,21 +35,22 @@ export function AttentionView({ model, state }: ViewProps) {
   );
 }
 
-/** Inside the root, so that it has the root's colours. */
+/** Inside the root, so that it has the root's palette. */
 function Whole({ model, state }: ViewProps) {
   const pointed = usePointed();
   const scene = useScene(model, state, pointed);
   const { problem } = useStore(state.shown);
-  const asked = useStore(state.asked);
+  const aside = useStore(state.aside);
   const error = useTrait<Failure | null | undefined>(model, "error") ?? null;
   const status = useTrait<Status | undefined>(model, "status");
   const prompt = useTrait<string | null | undefined>(model, "prompt");
-  const failure = problem === null ? error : { field: null, message: problem };
-  // What one head could not be asked is said under that head.
-  const shown = failure && failure.message === asked?.problem && asked.head ? null : failure;
-  // What was asked for did not come.
-  const stale = status === "cancelled" || (status === "error" && shown !== null);
-  const own = readInfo(model).model && !model.readonly && (scene ? scene.side === "prompt" : prompt);
+  // An error of a request about one head is shown under that head; the result stays current.
+  const apart = aside?.head && error?.message === aside.problem;
+  const failure = problem !== null ? { message: problem } : apart ? null : error;
+  const newest = useCurrent(model, state.rpc, scene?.attention.json.id, ["attention", "show"]);
+  const current = newest || Boolean(apart && status === "error");
+  const asks = canAsk(model);
+  const own = asks && (scene ? scene.side === "prompt" : prompt);
   return (
     <>
       <Head {...{ model, state, scene }} />
@@ -61,19 +61,15 @@ function Whole({ model, state }: ViewProps) {
         />
       )}
       <Controls model={model} state={state} scene={scene} />
-      <ErrorLine error={shown} />
-      {stale && !model.readonly && (
-        <Shorter message={error?.message ?? ""} onRead={(last) => state.run({ last })} />
-      )}
-      {stale && scene && (
-        <p class="hs-quiet" data-hs="faded">
-          Faded: the last result, of “{textOf(scene)}”.
-        </p>
-      )}
+      <ErrorLine error={failure} rpc={asks ? state.rpc : null} />
       {scene ? (
-        <div class={stale ? "hs-stale" : ""} data-hs="attention-result" data-stale={stale}>
-          <Shown model={model} state={state} scene={scene} />
-        </div>
+        <Output
+          name="attention-result"
+          current={current}
+          words={`the last result, ${scene.attention.json.params.kind} of “${textOf(scene)}”`}
+        >
+          <Heads model={model} state={state} scene={scene} />
+        </Output>
       ) : (
         failure === null && <Nothing status={status} />
       )}
@@ -112,7 +108,7 @@ function Head({ model, state, scene }: ViewProps & { scene: Scene | null }) {
   );
 }
 
-function Shown({ model, state, scene }: ViewProps & { scene: Scene }) {
+function Heads({ model, state, scene }: ViewProps & { scene: Scene }) {
   const { attention, side, tokens, opened, chief, locked, pointed, scaling } = scene;
   const area = useRef<HTMLDivElement>(null);
   const width = useWidth(area);
@@ -131,15 +127,15 @@ function Shown({ model, state, scene }: ViewProps & { scene: Scene }) {
   const flows = scene.score !== null || Boolean(attention.json.names);
   const beside = flows && width >= FLOW + GAP + LEAST;
   const values = chief === null ? null : state.heads.get(attention, side, chief);
-  const change = (place: Partial<Place>) => lock(model, attention, { ...locked, ...place });
+  const change = (cell: Partial<Cell>) => select(model, placeOf(attention, side, { ...locked, ...cell }));
   const toggle = (head: number) => state.toggle(attention.headAt(head));
   const pin = (head: number | null) => change({ head, ...(head === null ? {} : { source: null }) });
-  const lockCell = (place: Place) => {
-    change(samePlace(locked, place) ? { ...NOWHERE, head: place.head } : place);
+  const lockCell = (cell: Cell) => {
+    change(sameCell(locked, cell) ? { ...NOWHERE, head: cell.head } : cell);
   };
   return (
     <>
-      <Text scene={scene} values={values} onLock={(destination) => change({ destination, source: null })} />
+      <Text scene={scene} values={values} onLock={(position) => change({ position, source: null })} />
       <TextReadout scene={scene} values={values} />
       {(attention.json.warnings ?? []).map((warning) => (
         <p key={warning} class="hs-quiet" data-hs="warning">
@@ -176,13 +172,14 @@ function Shown({ model, state, scene }: ViewProps & { scene: Scene }) {
   );
 }
 
-/** One more was opened than can be. */
+/** Says which head was closed because too many were open. */
 function PutAway({ state, scene }: { state: AttentionState; scene: Scene }) {
   const head = useStore(state.putAway);
   const index = head ? scene.attention.indexOf(...head) : -1;
   return (
     <p class="hs-quiet" role="status" data-hs="put-away">
-      {index >= 0 && `${scene.attention.titleOf(index)} was closed: ${MOST_OPENED} can be open.`}
+      {index >= 0 &&
+        `${scene.attention.titleOf(index)} was closed: at most ${MOST_OPENED} heads can be open.`}
     </p>
   );
 }

@@ -7,7 +7,7 @@ import { ON, type Score, scoreWords } from "./scores";
 
 const MINUS = "\u2212";
 
-/** In as few digits as say which float32 it is. */
+/** With the fewest digits that tell this float32 from all others. */
 export function exact(value: number): string {
   if (!Number.isFinite(value)) return "\u2013";
   let text = String(value);
@@ -18,7 +18,7 @@ export function exact(value: number): string {
   return text.replaceAll("-", MINUS);
 }
 
-/** In four digits. */
+/** With four digits. */
 export function short(value: number): string {
   if (!Number.isFinite(value)) return "\u2013";
   if (value === 0) return "0";
@@ -32,14 +32,14 @@ export function tokenWords(tokens: readonly string[], position: number): string 
   return `${visibleText(tokens[position] ?? "")} (${position})`;
 }
 
-/** What a cell says; the reasons why it may say nothing. */
+/** A cell's value, or why it has none. */
 export function valueWords(value: number | undefined, side: SideName): string {
   if (value === Number.POSITIVE_INFINITY) return "masked";
   if (value !== undefined && Number.isFinite(value)) return exact(value);
-  return side === "difference" ? "nothing to compare in the corrupt prompt" : "not a number";
+  return side === "difference" ? "no counterpart in the corrupt prompt" : "not a number";
 }
 
-/** A head for screen readers. */
+/** A head, described for screen readers. */
 export function headWords(attention: Attention, scores: Score[], opened: number[], head: number): string {
   const state = opened.includes(head) ? ["opened"] : [];
   const random = scoreWords(scores, "random", head);
@@ -47,7 +47,7 @@ export function headWords(attention: Attention, scores: Score[], opened: number[
   return [attention.titleOf(head), ...state, ...words].filter(Boolean).join(", ");
 }
 
-/** One muted phrase: what is shown, and how to read it. */
+/** The subtitle: what is shown, and how to read it. */
 export function subtitleOf(attention: Attention, kind: string, side: SideName, scaling: Scaling): string {
   const tokens = attention.tokensOf(side).length;
   const sides = { prompt: "", clean: "clean", corrupt: "corrupt", difference: `clean ${MINUS} corrupt` };
@@ -63,7 +63,7 @@ export function subtitleOf(attention: Attention, kind: string, side: SideName, s
 }
 
 function scaleWords({ name, signed }: Scaling): string {
-  const strong = signed ? "blue is positive, orange negative" : "strong is much";
+  const strong = signed ? "blue is positive, orange negative" : "stronger colours are larger values";
   if (name === "log") return `${strong}, on a log scale`;
-  return name === "row" ? `${strong}, each row by its largest` : strong;
+  return name === "row" ? `${strong}, each row by its largest value` : strong;
 }

@@ -1,7 +1,7 @@
 // The token that is read: under the pointer or the keyboard's cursor, else the one that was clicked.
 import type { ComponentChildren } from "preact";
 import { useState } from "preact/hooks";
-import { type Selection, select, useTrait, type ViewModel } from "../../lib/model";
+import { useTrait, type ViewModel, write } from "../../lib/model";
 import { Store, useStore } from "../../lib/store";
 import { Token } from "../../lib/tokens";
 import type { Place, Reading } from "./token_text";
@@ -9,14 +9,14 @@ import type { Place, Reading } from "./token_text";
 /** `many` where there are several samples. */
 export function useReading(model: ViewModel, many = false): Reading {
   const [active] = useState(() => new Store<Place | null>(null));
-  const selection = useTrait<Selection>(model, "selection");
+  const selection = useTrait<Partial<Place> | null>(model, "selection");
   const { sample = many ? -1 : 0, token } = selection ?? {};
   return {
     active,
     pinned: token === undefined || sample < 0 ? null : { sample, token },
     pin: (place) => {
       const token = place?.token ?? 0;
-      select(model, place && (many ? { sample: place.sample, token } : { token }));
+      write(model, "selection", place && (many ? { sample: place.sample, token } : { token }));
     },
   };
 }

@@ -1,5 +1,5 @@
 // The table of top and bottom tokens: a column a neuron, with a cursor that reads one cell.
-import { type Selection, select, useTrait, type ViewModel } from "../../lib/model";
+import { useTrait, type ViewModel, write } from "../../lib/model";
 import { Token, visibleText } from "../../lib/tokens";
 import { useUniqueId } from "../../lib/unique_id";
 import type { TopsFigure } from "./figure";
@@ -13,7 +13,7 @@ export interface Cell {
 }
 
 export function usePinned(model: ViewModel, { lines, columns }: Shown): Cell | null {
-  const { row, column } = useTrait<Selection>(model, "selection") ?? {};
+  const { row, column } = useTrait<Partial<Cell> | null>(model, "selection") ?? {};
   if (row === undefined || column === undefined) return null;
   return row < lines.length && columns.includes(column) ? { row, column } : null;
 }
@@ -119,7 +119,7 @@ function cellOf(target: EventTarget | null): Cell | null {
 function pin({ model, pinned }: TableProps, cell: Cell | null): void {
   if (!cell) return;
   const same = pinned?.row === cell.row && pinned.column === cell.column;
-  select(model, same ? null : { row: cell.row, column: cell.column });
+  write(model, "selection", same ? null : { row: cell.row, column: cell.column });
 }
 
 function useKeys(props: TableProps) {
@@ -149,7 +149,7 @@ function useKeys(props: TableProps) {
     } else if (event.key === "Enter" || event.key === " ") pin(props, here);
     else if (event.key === "Escape" && here) {
       setActive(null);
-      select(model, null);
+      write(model, "selection", null);
     } else return;
     event.preventDefault();
     event.stopPropagation();

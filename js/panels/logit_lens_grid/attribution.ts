@@ -1,6 +1,7 @@
-// Direct logit attribution as it crosses from Python: what each component writes towards the answer.
+// Direct logit attribution as it comes from Python: what each component writes towards the answer.
 import { type ArrayJson, decodeFloats, decodeInts } from "../../lib/ndarray";
-import { otherFormat, type PairJson, type ShownSide, type SideName } from "./result";
+import type { Counterparts, Place } from "../../lib/place";
+import type { PairJson, ShownSide, SideName } from "./result";
 
 interface SideJson {
   text: string;
@@ -15,6 +16,8 @@ interface SideJson {
 export interface AttributionJson {
   schema_version: number;
   method: string;
+  /** The task that made it. */
+  id: string;
   params: {
     unit: string;
     position: number;
@@ -27,8 +30,10 @@ export interface AttributionJson {
   layer: ArrayJson;
   index: ArrayJson;
   labels: string[];
+  /** By component. */
+  places: Place[];
   sides: Partial<Record<SideName, SideJson>>;
-  counterparts: (number | null)[] | null;
+  counterparts: Counterparts;
   quantity: string;
   note?: string;
   warnings?: string[];
@@ -41,17 +46,16 @@ export interface SourcesJson {
   sides: Partial<Record<SideName, ArrayJson>>;
 }
 
-/** What one side says, or clean minus corrupt. */
+/** The attribution of one side, or clean minus corrupt. */
 export interface Attributed {
   name: ShownSide;
   /** By component. */
   values: Float32Array;
   total: number;
+  text: string;
   tokens: string[];
   position: number;
 }
-
-const SCHEMA = 1;
 
 export class Attribution {
   readonly json: AttributionJson;
@@ -62,7 +66,7 @@ export class Attribution {
   readonly heads: number;
   #values: Partial<Record<SideName, Float32Array>> = {};
   #bySource: Partial<Record<SideName, Float32Array>> = {};
-  /** Sources that were asked for, by head. */
+  /** Sources that came on request, by head. */
   #asked = new Map<string, Partial<Record<SideName, Float32Array>>>();
 
   constructor(json: AttributionJson) {
@@ -87,11 +91,28 @@ export class Attribution {
     return this.json.kinds[this.kind[component] ?? 0] ?? "";
   }
 
+  /** The component at a place; null where no component is there. A head is the same component for all of its
+   *  activations. */
+  componentOf(place: Place | null): number | null {
+    const { head } = place ?? {};
+    const parts = head === undefined ? (["activation", "layer", "neuron"] as const) : (["layer"] as const);
+    if (!place || parts.every((part) => place[part] === undefined)) return null;
+    const at = this.json.places.findIndex(
+      (own) => own.head === head && parts.every((part) => own[part] === place[part]),
+    );
+    return at < 0 ? null : at;
+  }
+
+  headOf(component: number): readonly [layer: number, head: number] | null {
+    if (this.kindOf(component) !== "head") return null;
+    return [this.layer[component] ?? 0, this.index[component] ?? 0];
+  }
+
   isPair(): boolean {
     return this.json.sides.prompt === undefined;
   }
 
-  /** The side that is asked for, or the one that there is. */
+  /** The side that is asked for, or the only side of the result. */
   at(name: ShownSide): Attributed | null {
     const { prompt, clean, corrupt } = this.json.sides;
     const { prompt: alone, clean: a, corrupt: b } = this.#values;
@@ -103,7 +124,7 @@ export class Attribution {
     return { ...about("difference", clean), values, total: clean.total - corrupt.total };
   }
 
-  /** By source token; null where it has not come. */
+  /** By source token; null where the sources have not come. */
   sourcesOf(layer: number, head: number, name: ShownSide = "prompt"): Float32Array | null {
     if (name === "difference") {
       const [a, b] = [this.sourcesOf(layer, head, "clean"), this.sourcesOf(layer, head, "corrupt")];
@@ -122,11 +143,6 @@ export class Attribution {
   }
 }
 
-export function decodeAttribution(json: AttributionJson): Attribution {
-  if (json.schema_version !== SCHEMA) throw new Error(otherFormat(json.schema_version));
-  return new Attribution(json);
-}
-
-function about(name: ShownSide, { total, tokens, position }: SideJson): Omit<Attributed, "values"> {
-  return { name, total, tokens, position };
+function about(name: ShownSide, { total, text, tokens, position }: SideJson): Omit<Attributed, "values"> {
+  return { name, total, text, tokens, position };
 }

@@ -1,9 +1,10 @@
-// The row above the attribution: between which answers, at which position, of which side.
+// The row above the attribution: the answers, the position and the side.
 import { useEffect, useState } from "preact/hooks";
 import { Button } from "../../lib/controls";
 import { Field } from "../../lib/field";
 import { isWhole, SmallField, takeNumber } from "../../lib/fields";
-import { type Progress, type Status, useTrait, type ViewModel } from "../../lib/model";
+import { canAsk, type Progress, type Status, useSelection, useTrait, type ViewModel } from "../../lib/model";
+import { across, indexIn, inverse } from "../../lib/place";
 import { ProgressBar, WaitingWords } from "../../lib/status";
 import { useStore } from "../../lib/store";
 import { visibleText } from "../../lib/tokens";
@@ -22,17 +23,17 @@ interface AttributionControlsProps {
   side: ShownSide;
 }
 
-/** The last position of each prompt, also where a pair's are not of one length. */
+/** The last position of each prompt, also where the prompts of a pair differ in length. */
 const LAST = -1;
 
 interface Asked {
   answer: string;
   wrong: string;
-  /** null: the last one. */
+  /** null for the last position. */
   position: number | null;
 }
 
-/** What was attributed last, else what the pair says. */
+/** What was attributed last, else the pair's answers. */
 function startingWith(attribution: Attribution | null, lens: Lens | null): Asked {
   const made = attribution?.json.params;
   if (made) {
@@ -50,10 +51,11 @@ export function AttributionControls({ model, state, attribution, lens, side }: A
   const key = JSON.stringify(start);
   useEffect(() => setAsked(start), [key]);
   const status = useTrait<Status>(model, "status");
-  const pinned = useTrait<{ position?: number } | null>(model, "selection")?.position;
+  const place = across(useSelection(model) ?? {}, "clean", inverse(lens?.json.counterparts ?? null));
   const positions =
     (lens?.sides.prompt ?? lens?.sides.clean)?.positions ?? attribution?.at(side)?.tokens.length ?? 1;
   const position = asked.position ?? positions - 1;
+  const pinned = indexIn(positions, place.position);
   const busy = status === "queued" || status === "running";
   const run = (change: Partial<Asked> = {}) => {
     const next = { ...asked, ...change };
@@ -61,7 +63,7 @@ export function AttributionControls({ model, state, attribution, lens, side }: A
     const [answer, wrong] = [typedToken(next.answer), typedToken(next.wrong)];
     if (answer !== "") state.attribute(answer, wrong || null, next.position ?? LAST);
   };
-  if (model.readonly) return <Fixed model={model} attribution={attribution} side={side} />;
+  if (!canAsk(model)) return <Fixed model={model} attribution={attribution} side={side} />;
   return (
     <div class="hs-controls" data-hs="attribution-controls">
       <SideMenu model={model} name={side} />
@@ -91,7 +93,7 @@ export function AttributionControls({ model, state, attribution, lens, side }: A
           (at) => run({ position: at }),
         )}
       />
-      {pinned !== undefined && pinned !== position && pinned < positions && (
+      {pinned !== null && pinned !== position && (
         <Button
           name="use-pinned"
           title="Attribute at the pinned column"
@@ -126,7 +128,7 @@ function Going({ model, state, busy }: { model: ViewModel; state: LensState; bus
   );
 }
 
-/** Without a kernel. */
+/** Where nothing can be asked for. */
 function Fixed({
   model,
   attribution,

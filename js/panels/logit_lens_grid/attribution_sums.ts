@@ -1,4 +1,4 @@
-// An attribution summed up: by layer, by head, and its largest components.
+// Sums of an attribution by layer and by head, and its largest components.
 import { range } from "../../lib/range";
 import type { Attribution } from "./attribution";
 
@@ -22,7 +22,7 @@ export interface Step {
   value: number;
 }
 
-/** Embeddings, then each layer's attention and MLP, then what is left: biases. */
+/** Embeddings, then each layer's attention and MLP, then the rest: biases. */
 export function stepsOf(attribution: Attribution, values: Float32Array): Step[] {
   const sums = new Map<string, number>();
   values.forEach((value, i) => {
@@ -48,22 +48,30 @@ function stepKey(attribution: Attribution, component: number): string {
   return part === "attn" || part === "mlp" ? `${part} ${attribution.layer[component]}` : part;
 }
 
-/** Layer by head, and a last column for the whole MLP. Not a number where there is no such component. */
+/** The columns of the table by head: the heads, or their sum, and the MLP. */
+const columnsOf = ({ heads }: Attribution): number => Math.max(1, heads) + 1;
+
+/** Where a component is in that table; null where it is outside. */
+export function cellOf(attribution: Attribution, component: number): number | null {
+  const kind = attribution.kindOf(component);
+  const part = PARTS[kind];
+  const layer = attribution.layer[component] ?? -1;
+  if (layer < 0 || kind === "attn_bias" || (part !== "attn" && part !== "mlp")) return null;
+  const columns = columnsOf(attribution);
+  const head = kind === "attn" ? 0 : Math.max(0, attribution.index[component] ?? 0);
+  return layer * columns + (part === "mlp" ? columns - 1 : head);
+}
+
+/** Layer by head, with the whole MLP as the last column. NaN where there is no such component. */
 export function headTable(
   attribution: Attribution,
   values: Float32Array,
 ): { values: Float32Array; columns: number } {
-  const heads = Math.max(1, attribution.heads);
-  const columns = heads + 1;
+  const columns = columnsOf(attribution);
   const table = new Float32Array(attribution.layers * columns).fill(Number.NaN);
   values.forEach((value, i) => {
-    const kind = attribution.kindOf(i);
-    const part = PARTS[kind];
-    const layer = attribution.layer[i] ?? -1;
-    if (layer < 0 || kind === "attn_bias" || (part !== "attn" && part !== "mlp")) return;
-    const column = part === "mlp" ? heads : Math.max(0, attribution.index[i] ?? 0);
-    const at = layer * columns + (kind === "attn" ? 0 : column);
-    table[at] = (Number.isNaN(table[at]) ? 0 : (table[at] ?? 0)) + value;
+    const at = cellOf(attribution, i);
+    if (at !== null) table[at] = (Number.isNaN(table[at]) ? 0 : (table[at] ?? 0)) + value;
   });
   return { values: table, columns };
 }

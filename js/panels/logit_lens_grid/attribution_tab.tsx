@@ -1,6 +1,8 @@
-// What the components of the model write towards an answer: by layer, by head, one by one, and by source token.
+// What the model's components write towards an answer: by layer, by head, one by one, and by source token.
 import type { ComponentChildren } from "preact";
-import { useTrait, type ViewModel } from "../../lib/model";
+import { Output, useCurrent } from "../../lib/current";
+import { canAsk, type Failure, select, useSelection, useTrait, type ViewModel } from "../../lib/model";
+import type { PanelProps } from "../../lib/panel";
 import { ErrorLine } from "../../lib/status";
 import { useStore } from "../../lib/store";
 import type { Attributed, Attribution } from "./attribution";
@@ -13,32 +15,27 @@ import { Sources } from "./sources";
 import type { LensState } from "./state";
 import { Waterfall } from "./waterfall";
 
-interface AttributionTabProps {
-  model: ViewModel;
-  state: LensState;
-}
+type TabProps = PanelProps<LensState>;
 
-interface TabProps extends AttributionTabProps {
-  /** What is shown is not of what was asked for last. */
-  stale: boolean;
-  /** What went wrong. */
-  children: ComponentChildren;
-}
-
-export function AttributionTab({ model, state, stale, children }: TabProps) {
-  const { attribution, problem } = useStore(state.attribution);
-  const { lens } = useStore(state.shown);
+export function AttributionTab({ model, state }: TabProps) {
+  const { value: attribution, problem } = useStore(state.attribution);
+  const { value: lens } = useStore(state.shown);
+  const error = useTrait<Failure | null>(model, "error");
   const asked = useTrait<ShownSide>(model, "side");
+  const current = useCurrent(model, state.rpc, attribution?.json.id, ["attribute"], "attribution_asked");
   const shown = attribution?.at(asked) ?? null;
   const side = shown?.name ?? asked;
   return (
     <>
       <AttributionControls {...{ model, state, attribution, lens, side }} />
-      {problem === null ? children : <ErrorLine error={{ field: null, message: problem }} />}
+      <ErrorLine
+        error={problem === null ? error : { message: problem }}
+        rpc={canAsk(model) ? state.rpc : null}
+      />
       {attribution && shown ? (
-        <div class={stale ? "hs-stale" : ""} data-hs="attribution" data-stale={stale}>
+        <Output name="attribution" current={current} words={`the last attribution, of “${shown.text}”`}>
           <Whole model={model} state={state} attribution={attribution} shown={shown} />
-        </div>
+        </Output>
       ) : (
         problem === null && <Nothing model={model} />
       )}
@@ -51,11 +48,11 @@ function Nothing({ model }: { model: ViewModel }) {
   const busy = status === "queued" || status === "running";
   return (
     <p class="hs-nothing" data-hs="nothing">
-      {model.readonly
-        ? "Nothing was attributed when this was saved."
+      {!canAsk(model)
+        ? "This result has no attribution."
         : busy
           ? "Attributing\u2026"
-          : "Type an answer, such as \u2423Oslo, to see what writes towards it, or two, to see what writes towards the first rather than the second."}
+          : "Type an answer, such as \u2423Oslo, to see which components write towards it. With two answers, you see which write towards the first rather than the second."}
     </p>
   );
 }
@@ -65,9 +62,12 @@ function Whole({
   state,
   attribution,
   shown,
-}: AttributionTabProps & { attribution: Attribution; shown: Attributed }) {
+}: TabProps & { attribution: Attribution; shown: Attributed }) {
   const rising = useTrait<string>(model, "layer_zero") !== "top";
-  const head = useStore(state.head);
+  const pinned = attribution.componentOf(useSelection(model));
+  const head = pinned === null ? null : attribution.headOf(pinned);
+  const onPin = (at: number | null) =>
+    select(model, at === null ? null : (attribution.json.places[at] ?? null));
   const steps = stepsOf(attribution, shown.values);
   return (
     <>
@@ -81,24 +81,19 @@ function Whole({
       </Section>
       {attribution.layers > 0 && (
         <Section title={attribution.heads > 0 ? "By head" : "By part"} words={headHint(attribution)}>
-          <ByHead
-            {...{ attribution, shown, rising, head }}
-            onHead={(layer, index) => state.chooseHead(layer, index)}
-          />
+          <ByHead {...{ attribution, shown, rising, pinned, onPin }} />
         </Section>
       )}
-      {head && attribution.heads > 0 && head[0] < attribution.layers && head[1] < attribution.heads && (
-        <Sources {...{ attribution, shown, head }} readonly={model.readonly === true} />
-      )}
+      {head && <Sources {...{ state, attribution, shown, head }} readonly={model.readonly === true} />}
       <Section title="Components" words="the largest, one by one">
-        <Components attribution={attribution} values={shown.values} />
+        <Components {...{ attribution, pinned, onPin }} values={shown.values} />
       </Section>
     </>
   );
 }
 
 function headHint({ heads }: Attribution): string {
-  return heads > 0 ? "click a head to see from which tokens" : "attention and MLP";
+  return heads > 0 ? "click a head to see its source tokens" : "attention and MLP";
 }
 
 interface SectionProps {

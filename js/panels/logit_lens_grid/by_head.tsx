@@ -1,4 +1,4 @@
-// Layer by head as a heatmap, with the MLPs as one more column. A click chooses a head.
+// Layer by head as a heatmap, with the MLPs as one more column. A click pins a component.
 import { useMemo, useRef, useState } from "preact/hooks";
 import { divergingScale } from "../../lib/color";
 import { fixed, signed } from "../../lib/format";
@@ -10,18 +10,19 @@ import { range } from "../../lib/range";
 import { type Palette, usePalette } from "../../lib/theme";
 import { useWidth } from "../../lib/use_width";
 import type { Attributed, Attribution } from "./attribution";
-import { headTable } from "./attribution_sums";
+import { cellOf, headTable } from "./attribution_sums";
 import { roundEnd, short } from "./measures";
 
 interface ByHeadProps {
   attribution: Attribution;
   shown: Attributed;
   rising: boolean;
-  head: readonly [number, number] | null;
-  onHead(layer: number, head: number): void;
+  /** The pinned component. */
+  pinned: number | null;
+  onPin(component: number | null): void;
 }
 
-/** The grid, its colours and its key: also for the picture. */
+/** The grid, its colours and its legend, also for the picture. */
 export function headMap(attribution: Attribution, shown: Attributed, rising: boolean, palette: Palette) {
   const { values, columns } = headTable(attribution, shown.values);
   const largest = values.reduce((most, value) => Math.max(most, Math.abs(value) || 0), 0);
@@ -59,7 +60,7 @@ export function headMap(attribution: Attribution, shown: Attributed, rising: boo
   return { values, columns, shape, paint, legend };
 }
 
-export function ByHead({ attribution, shown, rising, head, onHead }: ByHeadProps) {
+export function ByHead({ attribution, shown, rising, pinned: component, onPin }: ByHeadProps) {
   const area = useRef<HTMLDivElement>(null);
   const width = useWidth(area);
   const palette = usePalette();
@@ -77,7 +78,10 @@ export function ByHead({ attribution, shown, rising, head, onHead }: ByHeadProps
       : `${column === columns - 1 ? "mlp" : "attention"} ${layer}`;
     return `${name}, ${signed(values[index])}`;
   };
-  const pinned = head ? head[0] * columns + head[1] : null;
+  const pinned = component === null ? null : cellOf(attribution, component);
+  // A cell that sums several neurons has no place of its own.
+  const componentAt = (index: number) =>
+    shown.values.findIndex((_, i) => cellOf(attribution, i) === index && attribution.kindOf(i) !== "neuron");
   const rows = Math.min(160, attribution.layers * 24 - 1);
   const named = active ?? pinned;
   return (
@@ -94,9 +98,10 @@ export function ByHead({ attribution, shown, rising, head, onHead }: ByHeadProps
           pinned={pinned}
           picked={NONE}
           onActive={setActive}
-          onPin={(index) =>
-            index !== null && isHead(index) && onHead(Math.floor(index / columns), index % columns)
-          }
+          onPin={(index) => {
+            const at = index === null ? null : componentAt(index);
+            if (at !== -1) onPin(at);
+          }}
           onPick={null}
         />
         <Legend

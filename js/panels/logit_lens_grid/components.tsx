@@ -1,4 +1,4 @@
-// The components that write most towards the answer and most away from it, as signed bars.
+// The components that write most towards the answer and most away from it, as signed bars. A click pins a component.
 import { signed } from "../../lib/format";
 import type { Attribution } from "./attribution";
 import { extremes } from "./attribution_sums";
@@ -6,11 +6,13 @@ import { extremes } from "./attribution_sums";
 interface ComponentsProps {
   attribution: Attribution;
   values: Float32Array;
+  pinned: number | null;
+  onPin(component: number | null): void;
 }
 
 const MOST = 20;
 
-export function Components({ attribution, values }: ComponentsProps) {
+export function Components({ attribution, values, pinned, onPin }: ComponentsProps) {
   const { up, down } = extremes(values, MOST);
   const largest = Math.max(
     0,
@@ -40,9 +42,15 @@ export function Components({ attribution, values }: ComponentsProps) {
           <caption class="hs-top-head">{title}</caption>
           <tbody>
             {cells.map((i) => (
-              <tr key={i}>
+              <tr key={i} data-pinned={i === pinned}>
                 <th scope="row" class="hs-component">
-                  {attribution.json.labels[i]}
+                  <button
+                    type="button"
+                    aria-pressed={i === pinned}
+                    onClick={() => onPin(i === pinned ? null : i)}
+                  >
+                    {attribution.json.labels[i]}
+                  </button>
                 </th>
                 <td class="hs-bar-cell" aria-hidden="true">
                   <span class="hs-mini">

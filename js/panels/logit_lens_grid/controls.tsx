@@ -1,6 +1,6 @@
-// The row above the grid: which side, what colours it, what is read and through which lens, and how far the run is.
+// The row above the grid: the side, the colour, the stream, the lens, and the progress of the run.
 import { Button, type Choice, Menu } from "../../lib/controls";
-import { type Progress, type Status, useTrait, type ViewModel, write } from "../../lib/model";
+import { canAsk, type Progress, type Status, useTrait, type ViewModel, write } from "../../lib/model";
 import { RunState } from "../../lib/status";
 import { useStore } from "../../lib/store";
 import { Follow } from "./follow";
@@ -27,7 +27,7 @@ const SIDES: (Choice & { name: ShownSide })[] = [
   { name: "difference", label: "clean \u2212 corrupt", help: "the difference of the two" },
 ];
 
-/** Which prompt of a pair; nothing where there is only one. */
+/** Chooses the prompt of a pair; a single prompt needs no menu. */
 export function SideMenu({ model, name }: { model: ViewModel; name: ShownSide }) {
   if (name === "prompt") return null;
   return (
@@ -46,7 +46,7 @@ export function LensControls({ model, state, shown }: ControlsProps & { shown: S
   const info = useTrait<LensInfo>(model, "info");
   const color = useTrait<Measure>(model, "color");
   const side = useTrait<ShownSide>(model, "side");
-  const { lens } = useStore(state.shown);
+  const { value: lens } = useStore(state.shown);
   const followed = (lens?.json.targets.length ?? 0) > 0;
   const colors = info.colors.map((entry) => {
     return needsTarget(entry.name) && !followed ? { ...entry, reason: "follow a token first" } : entry;
@@ -87,7 +87,7 @@ function ReadMenus({ model, state }: ControlsProps) {
       offered: lenses.some((lens) => lens.name !== "logit" && !lens.reason),
     },
   ] as const;
-  if (model.readonly) {
+  if (!canAsk(model)) {
     return (
       <span class="hs-muted" data-hs="params">
         {streams.find(({ name }) => name === choice.stream)?.label ?? choice.stream}

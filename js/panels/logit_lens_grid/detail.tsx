@@ -1,4 +1,4 @@
-// What a cell says: where it is, how sure the lens is there, the followed tokens, and the likeliest tokens.
+// A cell in detail: its place, how certain the lens is there, the followed tokens, and the likeliest tokens.
 import type { ComponentChildren } from "preact";
 import { fixed } from "../../lib/format";
 import { range } from "../../lib/range";
@@ -14,7 +14,7 @@ interface DetailProps {
   row: number;
   position: number;
   pinned: boolean;
-  /** Missing where there is no kernel to ask. */
+  /** null where nothing can be asked for. */
   onFollow: ((token: string) => void) | null;
   children: ComponentChildren;
 }

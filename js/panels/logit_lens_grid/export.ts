@@ -1,4 +1,4 @@
-// What is shown as a table, as every number for a spreadsheet, and as a picture file.
+// Export: a table, all numbers for a spreadsheet, and a picture file.
 import { download } from "../../lib/clipboard";
 import { type GridLabel, type GridShape, layoutGrid } from "../../lib/grid_layout";
 import { paintPicture } from "../../lib/grid_picture";
@@ -22,11 +22,11 @@ export interface View {
   rising: boolean;
 }
 
-/** No browser draws a canvas much wider. */
+/** The most columns of a picture: browsers draw no canvas that is much wider. */
 const PICTURE_COLUMNS = 150;
 const CELL = 74;
 
-/** Rows from top to bottom as shown, the likeliest token in each cell. */
+/** Rows from top to bottom as shown, with the likeliest token in each cell. */
 export function toTable({ lens, shown, columns, rising }: View): string {
   const positions = loadedColumns(shown, columns);
   const head = ["layer", ...positions.map((position) => labelText(columnLabel(lens, shown, position)))];
@@ -36,7 +36,7 @@ export function toTable({ lens, shown, columns, rising }: View): string {
   return toTsv([head, ...(rising ? rows.reverse() : rows)]);
 }
 
-/** A line for each cell and side, in full precision. */
+/** A line for each cell and side, with full precision. */
 export function lensCsv({ lens, shown, columns }: View): string {
   const { targets, labels } = lens.json;
   const followed = targets.flatMap(({ text }) => [`p ${visibleText(text)}`, `rank ${visibleText(text)}`]);
@@ -84,7 +84,7 @@ export function saveCsv(text: string, name: string): void {
   download(new Blob([text], { type: "text/csv" }), `${name}.csv`);
 }
 
-/** The columns shown, from the first on as many as a picture can have. */
+/** The shown columns, as many as a picture can have. */
 export function saveLensPicture(view: View, palette: Palette, title: string, subtitle: string): void {
   const { lens, shown, scaled, rising } = view;
   const positions = loadedColumns(shown, view.columns).slice(0, PICTURE_COLUMNS);
@@ -157,7 +157,7 @@ function columnLabel(lens: Lens, shown: Shown, position: number): GridLabel {
 const labelText = ({ lines }: GridLabel): string =>
   plainCell(lines.map(({ text }) => visibleText(text)).join(" / "));
 
-/** The likeliest token; in a difference both, where they are not the same. */
+/** The likeliest token; in a difference the likeliest of both sides, where they differ. */
 function topText(lens: Lens, shown: Shown, row: number, position: number): string {
   const texts = readAt(shown, position).map(({ side, position: at }) => {
     return visibleText(tokenText(lens, side.top_ids[(row * side.positions + at) * side.k] ?? -1));

@@ -1,7 +1,7 @@
-// The tokens that are followed: one field to add one, and a chip each, which also chooses what colours the grid.
+// The followed tokens: a field to add a token, and a chip for each token, which also chooses the colour of the grid.
 import { useState } from "preact/hooks";
 import { Field } from "../../lib/field";
-import { useTrait, type ViewModel } from "../../lib/model";
+import { canAsk, useTrait, type ViewModel } from "../../lib/model";
 import { useStore } from "../../lib/store";
 import { Token, visibleText } from "../../lib/tokens";
 import { type Measure, needsTarget } from "./measures";
@@ -11,7 +11,8 @@ import { typedToken } from "./words";
 export function Follow({ model, state }: { model: ViewModel; state: LensState }) {
   const [typed, setTyped] = useState("");
   const color = useTrait<Measure>(model, "color");
-  const { lens } = useStore(state.shown);
+  const { value: lens } = useStore(state.shown);
+  const asks = canAsk(model);
   const chosen = useStore(state.target);
   useStore(state.requested);
   const made = lens?.json.targets ?? [];
@@ -19,7 +20,7 @@ export function Follow({ model, state }: { model: ViewModel; state: LensState })
   const choosable = needsTarget(color) && made.length > 1;
   return (
     <div class="hs-follow" data-hs="follow">
-      {!model.readonly && (
+      {asks && (
         <span class="hs-small-field" title="A token, such as ␣Oslo; Enter adds it">
           <span aria-hidden="true">follow</span>
           <Field
@@ -50,7 +51,7 @@ export function Follow({ model, state }: { model: ViewModel; state: LensState })
           ) : (
             <Token text={text} />
           )}
-          {!model.readonly && (
+          {asks && (
             <button
               type="button"
               data-hs="unfollow"

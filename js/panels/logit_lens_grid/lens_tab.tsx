@@ -1,7 +1,8 @@
-// The lens itself: its grid with the key, what the hovered or pinned cell says, and the pinned tokens' lines.
+// The lens: its grid with the legend, the hovered or pinned cell in detail, and the pinned cell's tokens through the
+// layers.
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { Legend, legendRoom } from "../../lib/legend";
-import { select, useTrait, type ViewModel, write } from "../../lib/model";
+import { canAsk, select, useSelection, useTrait, type ViewModel, write } from "../../lib/model";
 import { useStore } from "../../lib/store";
 import { usePalette } from "../../lib/theme";
 import { useWidth } from "../../lib/use_width";
@@ -10,6 +11,7 @@ import { layoutLens } from "./layout";
 import { LensGrid } from "./lens_grid";
 import { linesOf } from "./lines";
 import { colorsOf, legendOf, type Measure, needsTarget, type Scaled, scaleOf } from "./measures";
+import { type Cell, cellOf, placeOf } from "./places";
 import type { Lens } from "./result";
 import type { Shown } from "./sides";
 import type { LensState } from "./state";
@@ -24,13 +26,7 @@ export interface LensTabProps {
   scaled: Scaled | null;
 }
 
-/** Pinned or hovered: in the whole prompt, not among the columns shown. */
-export interface Cell {
-  row: number;
-  position: number;
-}
-
-/** What colours the grid; null where no token is followed that could. */
+/** The measure that colours the grid; null where it needs a followed token and there is none. */
 export function useScaled(model: ViewModel, state: LensState, lens: Lens | null, shown: Shown | null) {
   const color = useTrait<Measure>(model, "color");
   const target = useStore(state.target);
@@ -43,7 +39,7 @@ export function useScaled(model: ViewModel, state: LensState, lens: Lens | null,
   }, [lens, shown, color, target, revision]);
 }
 
-/** The columns that are shown: all, or those that were chosen, as far as this prompt has them. */
+/** The columns that are shown: all columns, or the chosen columns that this prompt has. */
 export function shownColumns(
   columns: readonly number[] | null,
   positions: number,
@@ -53,19 +49,13 @@ export function shownColumns(
   return start < last && start >= 0 ? [start, last] : [0, positions];
 }
 
-export function pinnedCell(selection: unknown, lens: Lens, shown: Shown): Cell | null {
-  const { row, position } = (selection ?? {}) as Partial<Cell>;
-  const inside = (at: unknown, n: number): at is number =>
-    Number.isInteger(at) && Number(at) >= 0 && Number(at) < n;
-  return inside(row, lens.rows) && inside(position, shown.first.positions) ? { row, position } : null;
-}
-
 export function LensTab({ model, state, lens, shown, scaled }: LensTabProps) {
-  const pinned = pinnedCell(useTrait(model, "selection"), lens, shown);
+  const pinned = cellOf(lens, shown, useSelection(model));
+  const asks = canAsk(model);
   const [hovered, setHovered] = useState<Cell | null>(null);
   const brushed = useTrait<readonly number[] | null>(model, "columns");
   const [start, stop] = shownColumns(brushed, shown.first.positions);
-  // Where nothing is pointed at, what the model itself says next.
+  // While nothing is pointed at, the model's own prediction.
   const loaded = shown.first.loaded.subarray(0, stop).lastIndexOf(1);
   const cell = hovered ?? pinned ?? { row: lens.rows - 1, position: Math.max(start, loaded) };
   const inside = cell.row < lens.rows && cell.position < shown.first.positions;
@@ -77,9 +67,9 @@ export function LensTab({ model, state, lens, shown, scaled }: LensTabProps) {
         <Detail
           {...{ lens, shown, row: cell.row, position: cell.position }}
           pinned={pinned !== null}
-          onFollow={model.readonly ? null : (token) => state.follow(token)}
+          onFollow={asks ? (token) => state.follow(token) : null}
         >
-          {pinned && <Pinned {...{ state, lens, shown, pinned }} readonly={model.readonly === true} />}
+          {pinned && <Pinned {...{ state, lens, shown, pinned, asks }} />}
         </Detail>
       )}
     </>
@@ -111,7 +101,7 @@ function LensMap({ model, state, lens, shown, scaled, pinned, start, stop, onHov
     () => labels.map((text, row) => ({ lines: [{ text, tone: null }], title: layerWords(lens, row) })),
     [lens],
   );
-  const cellOf = (index: number): Cell => {
+  const cellAt = (index: number): Cell => {
     return { row: Math.floor(index / columns), position: start + (index % columns) };
   };
   const seen = pinned !== null && pinned.position >= start && pinned.position < stop;
@@ -127,8 +117,8 @@ function LensMap({ model, state, lens, shown, scaled, pinned, start, stop, onHov
         {...{ lens, shown, scaled, layout, palette, rowLabels, room, revision, describe }}
         columns={[start, stop]}
         pinned={seen ? pinned.row * columns + pinned.position - start : null}
-        onActive={(index) => onHover(index === null ? null : cellOf(index))}
-        onPin={(index) => select(model, index === null ? null : { ...cellOf(index) })}
+        onActive={(index) => onHover(index === null ? null : cellAt(index))}
+        onPin={(index) => select(model, index === null ? null : placeOf(lens, shown, cellAt(index)))}
         onColumns={(chosen) => write(model, "columns", [...chosen])}
         onSeen={(first, last) => !model.readonly && state.windows.need(lens, shown, first, last)}
       />
@@ -161,15 +151,15 @@ function Notes({ model, lens, shown, scaled }: Omit<LensTabProps, "state">) {
   );
 }
 
-type PinnedProps = Pick<LensTabProps, "state" | "lens" | "shown"> & { pinned: Cell; readonly: boolean };
+type PinnedProps = Pick<LensTabProps, "state" | "lens" | "shown"> & { pinned: Cell; asks: boolean };
 
-function Pinned({ state, lens, shown, pinned, readonly }: PinnedProps) {
+function Pinned({ state, lens, shown, pinned, asks }: PinnedProps) {
   const revision = useStore(state.shown);
   useStore(state.lines.revision);
   const { row, position } = pinned;
   useEffect(() => {
-    if (!readonly) state.lines.want(lens, shown, row, position);
-  }, [lens, shown, row, position, readonly, revision]);
+    if (asks) state.lines.want(lens, shown, row, position);
+  }, [lens, shown, row, position, asks, revision]);
   const lines = linesOf(state.lines, lens, shown, row, position);
   return <Trajectories lines={lines} labels={lens.json.labels} row={row} title={`position ${position}`} />;
 }

@@ -1,4 +1,5 @@
-// The pinned cell's tokens through all layers: what Python answers, and until then what the top lists know.
+// The pinned cell's tokens through all layers: as Python answers, and until then as far as the lists of likeliest tokens
+// have them.
 import { type ArrayJson, decodeFloats, decodeInts } from "../../lib/ndarray";
 import { range } from "../../lib/range";
 import type { KernelEvent, Rpc } from "../../lib/rpc";
@@ -9,7 +10,7 @@ import { answerTone, readAt, type Shown, tokenText } from "./sides";
 
 export type Quantity = "probability" | "logit" | "rank";
 
-/** One token's values, a row each; not a number where they are not known. */
+/** One token's values by row; NaN where they are not known. */
 export interface Line {
   key: string;
   id: number;
@@ -43,12 +44,12 @@ interface TrajectoryJson {
 }
 
 const DEBOUNCE = 80;
-/** Answers are kept, so that going back to a cell asks nothing. */
+/** How many answers are kept, so that going back to a cell sends no request. */
 const KEPT = 64;
 const TOP = 3;
 
 export class Lines {
-  /** New whenever an answer has come. */
+  /** Changes whenever an answer has come. */
   readonly revision = new Store(0);
   #rpc: Rpc;
   #answers = new Map<string, Answer>();
@@ -62,7 +63,7 @@ export class Lines {
     rpc.onEvent((event) => event.event === "trajectory" && this.#take(event));
   }
 
-  /** Asks for what is pinned now, once it has stayed pinned for a moment. */
+  /** Asks for the pinned cell, once it has stayed pinned for a moment. */
   want(lens: Lens, shown: Shown, row: number, position: number): void {
     clearTimeout(this.#timer);
     const ids = idsOf(lens, shown, row, position);
@@ -73,7 +74,7 @@ export class Lines {
     this.#queue = wanted.filter((one) => {
       return ids.length > 0 && keyOf(one) !== asked && !this.#answers.has(keyOf(one));
     });
-    // What is under way goes on to the next by itself.
+    // When the present request ends, the next one is sent.
     if (this.#queue.length > 0 && asked === "") this.#timer = setTimeout(() => this.#next(), DEBOUNCE);
   }
 
@@ -120,7 +121,7 @@ export class Lines {
 
 const keyOf = ({ side, position, ids }: Wanted): string => `${side} ${position} ${ids.join()}`;
 
-/** The followed tokens, and the cell's likeliest three; in a difference each side's likeliest. */
+/** The followed tokens, and the cell's three likeliest; in a difference, the likeliest of each side. */
 export function idsOf({ json }: Lens, shown: Shown, row: number, position: number): number[] {
   const ids: number[] = [];
   const top = shown.second ? 1 : TOP;
@@ -140,7 +141,7 @@ export function linesOf(lines: Lines, lens: Lens, shown: Shown, row: number, pos
       const token = tokenText(lens, id);
       const i = answer ? answer.ids.indexOf(id) : -1;
       const values = answer && i >= 0 ? answered(answer, i, lens.rows) : known(lens, side, at, id);
-      // In a difference colours are of the sides, elsewhere of the answers.
+      // In a difference lines have the colours of the sides, elsewhere those of the answers.
       const tone = shown.second ? (side.name as Tone) : answerTone(lens.json, token);
       return { key: `${side.name} ${id}`, id, token, side: side.name, tone, values };
     });
@@ -157,7 +158,7 @@ function answered(answer: Answer, i: number, rows: number): Line["values"] {
   };
 }
 
-/** What the arrays of the result say of a token that need not be in each row's top list. */
+/** The values of a token in the result's arrays, where a row may not have it among its likeliest tokens. */
 function known(lens: Lens, side: Side, position: number, id: number): Line["values"] {
   const { k, t } = side;
   const target = lens.json.targets.findIndex((one) => one.id === id);

@@ -1,4 +1,4 @@
-// What colours a cell: each measure's value, the ends of its scale, and the key that says so.
+// The measures that colour a cell: their values, their scales and their legends.
 import { divergingScale, type Scale, sequentialScale } from "../../lib/color";
 import { fixed } from "../../lib/format";
 import type { LegendScale, LegendTick } from "../../lib/legend";
@@ -9,7 +9,7 @@ import { isAlone, readAt, type Shown } from "./sides";
 
 export type Measure = "probability" | "entropy" | "rank" | "kl" | "target";
 
-/** A measure of one view: which, of which followed token, and how far its scale goes. */
+/** A measure with its followed token and its scale. */
 export interface Scaled {
   measure: Measure;
   target: number;
@@ -41,7 +41,7 @@ export function measured(side: Side, measure: Measure, target: number, cell: num
   }
 }
 
-/** A cell's value, or clean minus corrupt; not a number where it is not known. */
+/** A cell's value, or clean minus corrupt; NaN where it is not known. */
 export function shownValue(shown: Shown, { measure, target }: Pick<Scaled, "measure" | "target">) {
   const { first, second, partners } = shown;
   return (row: number, position: number): number => {
@@ -54,7 +54,7 @@ export function shownValue(shown: Shown, { measure, target }: Pick<Scaled, "meas
   };
 }
 
-/** The scale of what is shown. Of nats and ranks it reaches as far as the largest value that has come. */
+/** The scale of a measure. For nats and ranks it reaches as far as the largest value that has come. */
 export function scaleOf(lens: Lens, shown: Shown, measure: Measure, target: number): Scaled {
   const diverging = shown.second !== null;
   const ends = (low: number, high: number): Scaled => ({ measure, target, low, high, diverging });
@@ -78,7 +78,8 @@ export function roundEnd(largest: number): number {
   return Math.max(0.1, Math.ceil(largest * parts) / parts);
 }
 
-/** Strong is likely, sure, high up, or far from the end. Little entropy is sure, so there the scale runs backwards. */
+/** Strong colours are likely, certain, high in rank, or far from the last row. Low entropy is certain, so its scale runs
+ *  backwards. */
 export function colorsOf({ measure, low, high, diverging }: Scaled, palette: Palette): Scale {
   if (diverging) return divergingScale(palette, high);
   return measure === "entropy" ? sequentialScale(palette, high, low) : sequentialScale(palette, low, high);
@@ -143,7 +144,7 @@ export function short(value: number): string {
   return fixed(value, Number.isInteger(value) || value >= 10 ? 0 : 1);
 }
 
-/** What the colour says, with its unit. */
+/** The meaning of the colour, with its unit. */
 export function colorWords(lens: Lens, { measure, target, diverging }: Scaled): string {
   const token = visibleText(lens.json.targets[target]?.text ?? "");
   const words = {
@@ -156,7 +157,7 @@ export function colorWords(lens: Lens, { measure, target, diverging }: Scaled): 
   return diverging ? `clean \u2212 corrupt, ${words}` : words;
 }
 
-/** A cell's value in words; null where there is none. */
+/** A cell's value in words; null where it has none. */
 export function valueWords(shown: Shown, scaled: Scaled, row: number, position: number): string | null {
   if (isAlone(shown, position)) return "no counterpart";
   const value = shownValue(shown, scaled)(row, position);

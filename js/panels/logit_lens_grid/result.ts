@@ -1,9 +1,10 @@
-// What the lens saw, as it crosses from Python and as the view holds it: decoded, and filled window by window where
-// a prompt is too long to be sent as a whole.
+// What the lens read, as it comes from Python and as the view holds it: decoded, and filled window by window where a
+// prompt is too long to be sent as a whole.
 import { type ArrayJson, decodeFloats, decodeInts } from "../../lib/ndarray";
+import type { Counterparts, Place } from "../../lib/place";
 
 export type SideName = "prompt" | "clean" | "corrupt";
-/** What the grid shows: one prompt, or clean minus corrupt. */
+/** One prompt, or clean minus corrupt. */
 export type ShownSide = SideName | "difference";
 
 /** Rows by positions, and by the k likeliest tokens or the t followed ones. */
@@ -22,6 +23,7 @@ export interface PairJson {
 export interface ResultJson {
   schema_version: number;
   method: string;
+  /** The task that made it. */
   id: string;
   params: {
     stream: string;
@@ -33,11 +35,13 @@ export interface ResultJson {
     pair?: PairJson | null;
   };
   labels: string[];
+  /** By row. */
+  places: Place[];
   sides: Partial<
     Record<SideName, { text: string; ids: number[]; tokens: string[]; arrays: ArraysJson | null }>
   >;
-  /** For each clean position the corrupt one; null where they are the same. */
-  counterparts: (number | null)[] | null;
+  /** The corrupt position of each clean position. */
+  counterparts: Counterparts;
   targets: { id: number; text: string }[];
   tokens: Record<string, string>;
   warnings?: string[];
@@ -59,10 +63,10 @@ export interface Side extends Arrays {
   text: string;
   tokens: string[];
   positions: number;
-  /** How many likeliest tokens a cell has, and how many are followed. */
+  /** How many of the likeliest tokens each cell has, and how many tokens are followed. */
   k: number;
   t: number;
-  /** Which positions have come: 1. */
+  /** 1 for each position whose numbers have come. */
   loaded: Uint8Array;
 }
 
@@ -73,10 +77,7 @@ export interface Lens {
   tokens: Record<string, string>;
 }
 
-const SCHEMA = 1;
-
 export function decodeLens(json: ResultJson): Lens {
-  if (json.schema_version !== SCHEMA) throw new Error(otherFormat(json.schema_version));
   const lens: Lens = { json, rows: json.labels.length, sides: {}, tokens: { ...json.tokens } };
   for (const name of ["prompt", "clean", "corrupt"] as const) {
     const side = json.sides[name];
@@ -89,13 +90,6 @@ export function decodeLens(json: ResultJson): Lens {
     lens.sides[name] = { name, text, tokens, positions, k, t, loaded, ...all };
   }
   return lens;
-}
-
-export function otherFormat(version: number): string {
-  return (
-    `This result has format ${version}, and this version of Hookscope reads format ${SCHEMA}.` +
-    " Open it with the version that made it, or run it again."
-  );
 }
 
 /** Puts the columns of a window in their places. */

@@ -1,36 +1,31 @@
-// Which prompts a view of the lens is of, and how their positions correspond.
+// Which prompts the lens shows, and how their positions correspond.
+import { type Counterparts, inverse } from "../../lib/place";
 import type { Tone } from "../../lib/top_tokens";
 import type { Lens, PairJson, ResultJson, ShownSide, Side } from "./result";
 
-/** The prompts that are read at a place, the one that gives the columns first. */
+/** The prompts that are shown; the first gives the columns. */
 export interface Shown {
   name: ShownSide;
   first: Side;
   /** In a difference the corrupt prompt. */
   second: Side | null;
-  /** For each column the position of the other prompt of a pair; null where there is none. */
-  partners: (number | null)[] | null;
+  /** For each column, the corresponding position of the pair's other prompt, or null; null for a single prompt. */
+  partners: Counterparts;
 }
 
-/** The side that is asked for, or the one that there is. */
+/** The side that is asked for, or the only side of the result. */
 export function shownSide(lens: Lens, name: ShownSide): Shown | null {
   const { prompt, clean, corrupt } = lens.sides;
   if (prompt) return { name: "prompt", first: prompt, second: null, partners: null };
   if (!clean || !corrupt) return null;
   const { counterparts } = lens.json;
   if (name === "corrupt") {
-    return { name, first: corrupt, second: null, partners: inverse(counterparts, clean, corrupt) };
+    const partners = inverse(counterparts) ?? corrupt.tokens.map((_, i) => (i < clean.positions ? i : null));
+    return { name, first: corrupt, second: null, partners };
   }
   const partners = clean.tokens.map((_, i) => (counterparts ? (counterparts[i] ?? null) : i));
   const both = name === "difference";
   return { name: both ? name : "clean", first: clean, second: both ? corrupt : null, partners };
-}
-
-function inverse(counterparts: (number | null)[] | null, clean: Side, corrupt: Side): (number | null)[] {
-  if (!counterparts) return corrupt.tokens.map((_, i) => (i < clean.positions ? i : null));
-  const partners: (number | null)[] = corrupt.tokens.map(() => null);
-  for (const [from, to] of counterparts.entries()) if (to !== null) partners[to] = from;
-  return partners;
 }
 
 /** The sides of `shown` at one of its columns, each with its own position. */
@@ -41,7 +36,7 @@ export function readAt(shown: Shown, position: number): { side: Side; position: 
   return at;
 }
 
-/** The tokens of a column; where those of a pair differ each in its side's colour. */
+/** The tokens of a column; where the tokens of a pair differ, each has the colour of its side. */
 export function columnTokens(
   lens: Lens,
   shown: Shown,
@@ -65,7 +60,7 @@ export function isLoaded(shown: Shown, position: number): boolean {
   return readAt(shown, position).every(({ side, position: at }) => side.loaded[at] === 1);
 }
 
-/** In a difference: no token of the corrupt prompt corresponds. */
+/** Whether, in a difference, no token of the corrupt prompt corresponds. */
 export function isAlone({ second, partners }: Shown, position: number): boolean {
   return second !== null && (partners?.[position] ?? null) === null;
 }
@@ -74,7 +69,7 @@ export function tokenText(lens: Lens, id: number): string {
   return lens.tokens[id] ?? lens.json.targets.find((target) => target.id === id)?.text ?? `#${id}`;
 }
 
-/** Answers keep the colours of their sides; no other token has one. */
+/** Answers have the colours of their sides; other tokens have none. */
 export function answerTone({ params }: ResultJson, token: string): Tone | null {
   if (isAnswer(params.pair, "clean", token)) return "clean";
   return isAnswer(params.pair, "corrupt", token) ? "corrupt" : null;

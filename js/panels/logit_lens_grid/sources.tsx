@@ -1,24 +1,30 @@
-// The chosen head: from which tokens of the prompt it takes what it writes, as their ground.
+// The pinned head: from which tokens of the prompt it takes what it writes, as their ground.
+import { useEffect } from "preact/hooks";
 import { divergingScale, toCss } from "../../lib/color";
 import { signed } from "../../lib/format";
 import { useReading } from "../../lib/reading";
 import { usePalette } from "../../lib/theme";
 import { Token, visibleText } from "../../lib/tokens";
 import type { Attributed, Attribution } from "./attribution";
+import type { LensState } from "./state";
 
 interface SourcesProps {
+  state: LensState;
   attribution: Attribution;
   shown: Attributed;
   head: readonly [number, number];
   readonly: boolean;
 }
 
-export function Sources({ attribution, shown, head, readonly }: SourcesProps) {
+export function Sources({ state, attribution, shown, head, readonly }: SourcesProps) {
   const palette = usePalette();
   const [layer, index] = head;
   const oneToOne = attribution.json.counterparts === null;
   const possible = shown.name !== "difference" || oneToOne;
   const sources = possible ? attribution.sourcesOf(layer, index, shown.name) : null;
+  useEffect(() => {
+    if (!readonly) state.needSources(attribution, layer, index);
+  }, [attribution, layer, index, readonly]);
   const largest = sources?.reduce((most, value) => Math.max(most, Math.abs(value) || 0), 0) || 1;
   const scale = divergingScale(palette, largest);
   const { active, setActive, onKeyDown } = useReading(sources?.length ?? 0);
@@ -81,6 +87,6 @@ export function Sources({ attribution, shown, head, readonly }: SourcesProps) {
 
 function whyNone(possible: boolean, readonly: boolean): string {
   if (!possible)
-    return "The prompts' tokens do not correspond one to one: choose the clean or the corrupt side.";
-  return readonly ? "Its sources were not saved." : "Asking for its sources\u2026";
+    return "The tokens of the two prompts do not correspond one to one. Choose the clean or the corrupt side.";
+  return readonly ? "The head's sources were not saved." : "Asking for the head's sources\u2026";
 }

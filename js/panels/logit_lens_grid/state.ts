@@ -1,47 +1,38 @@
-// What belongs to one lens model whatever the number of its views: the columns as they arrive, the lines of the
-// pinned cell, and what was asked for and has not come back as traits yet.
+// What all views of one lens model share: the columns as they arrive, the lines of the pinned cell, and what was asked
+// for and has not come back as traits yet.
 import { listen, trait, type ViewModel } from "../../lib/model";
-import { type KernelEvent, Rpc } from "../../lib/rpc";
+import { isEnd, type KernelEvent, Rpc } from "../../lib/rpc";
+import { type Decoded, readResult } from "../../lib/schema";
 import { Store } from "../../lib/store";
-import { type Attribution, decodeAttribution, type SourcesJson } from "./attribution";
+import { Attribution, type AttributionJson, type SourcesJson } from "./attribution";
 import { Lines } from "./lines";
-import { decodeLens, type Lens } from "./result";
+import { decodeLens, type Lens, type ShownSide } from "./result";
+import { type Shown, shownSide } from "./sides";
 import { Windows } from "./windows";
 
 /** A new object whenever columns have come; the lens inside it is filled in place. */
-export interface ShownLens {
-  lens: Lens | null;
-  /** Why the result cannot be shown. */
-  problem: string | null;
-}
+export type ShownLens = Decoded<Lens>;
 
-export interface ShownAttribution {
-  attribution: Attribution | null;
-  problem: string | null;
-}
-
-/** What the menus choose; the same names as in the request. */
+/** What is chosen in the menus, under the names of the request's parameters. */
 export interface Choice {
   stream: string;
   lens: string;
   targets: string[];
   top_k: number;
-  /** Of a prompt that is too long only so many tokens are read, from its end. */
+  /** How many tokens are read from the end of a prompt that is too long. */
   last: number | null;
 }
 
-/** Where nothing says how many of the likeliest tokens are kept. */
+/** How many of the likeliest tokens are kept by default. */
 const TOP_K = 10;
 
 export class LensState {
   readonly rpc: Rpc;
   readonly shown: Store<ShownLens>;
-  readonly attribution: Store<ShownAttribution>;
+  readonly attribution: Store<Decoded<Attribution>>;
   readonly requested = new Store<Choice | null>(null);
   /** Which of the followed tokens colours the grid. */
   readonly target = new Store(0);
-  /** The head whose sources are shown: [layer, head]. */
-  readonly head = new Store<readonly [number, number] | null>(null);
   readonly lines: Lines;
   readonly windows: Windows;
   #model: ViewModel;
@@ -52,20 +43,26 @@ export class LensState {
   constructor(model: ViewModel) {
     this.#model = model;
     this.rpc = new Rpc(model);
-    this.shown = new Store(readLens(model));
+    this.shown = new Store(readResult(model, "result", decodeLens));
     this.attribution = new Store(readAttribution(model));
     this.lines = new Lines(this.rpc);
     this.windows = new Windows(this.rpc, () => this.#redraw());
     this.#stops = [
       listen(model, "change:result", () => this.#replace()),
-      listen(model, "change:attribution", () => this.#attributed()),
+      listen(model, "change:attribution", () => this.attribution.set(readAttribution(model))),
       this.rpc.onEvent((event) => this.#onEvent(event)),
     ];
   }
 
+  /** The side that is shown of the present result. */
+  shownSide(): Shown | null {
+    const { value: lens } = this.shown.get();
+    return lens && shownSide(lens, trait<ShownSide>(this.#model, "side"));
+  }
+
   /** What the menus show: what was asked for last, else what Python has. */
   choice(): Choice {
-    const made = this.shown.get().lens?.json.params;
+    const made = this.shown.get().value?.json.params;
     const { targets = [], top_k = TOP_K, last = null } = made ?? {};
     const [stream, lens] = [trait<string>(this.#model, "stream"), trait<string>(this.#model, "lens")];
     return this.requested.get() ?? { stream, lens, targets, top_k, last };
@@ -95,12 +92,8 @@ export class LensState {
   }
 
   /** Asks for a head's sources where the attribution came without them. */
-  chooseHead(layer: number, head: number): void {
-    this.head.set([layer, head]);
-    const { attribution } = this.attribution.get();
-    if (attribution && !attribution.sourcesOf(layer, head) && !this.#model.readonly) {
-      this.rpc.request("sources", { layer, head });
-    }
+  needSources(attribution: Attribution, layer: number, head: number): void {
+    if (!attribution.sourcesOf(layer, head)) this.rpc.request("sources", { layer, head });
   }
 
   cancel(): void {
@@ -118,31 +111,22 @@ export class LensState {
     this.windows.reset();
     this.lines.clear();
     this.target.set(0);
-    this.shown.set(readLens(this.#model));
-  }
-
-  /** The head that was chosen stays chosen. */
-  #attributed(): void {
-    this.attribution.set(readAttribution(this.#model));
-    const head = this.head.get();
-    if (head) this.chooseHead(...head);
+    this.shown.set(readResult(this.#model, "result", decodeLens));
   }
 
   #onEvent(event: KernelEvent): void {
-    const { lens } = this.shown.get();
+    const { value: lens } = this.shown.get();
     if (event.event === "window" && lens) this.windows.take(lens, event);
     if (event.event === "sources") this.#takeSources(event as unknown as SourcesJson);
-    const over = event.event === "result" || event.event === "error" || event.event === "cancelled";
-    if (!over) return;
+    if (!isEnd(event)) return;
     if (event.id === this.#lensRequest) this.requested.set(null);
     this.windows.over(event);
     this.lines.over(event);
   }
 
   #takeSources(event: SourcesJson): void {
-    const { attribution, problem } = this.attribution.get();
-    attribution?.takeSources(event);
-    this.attribution.set({ attribution, problem });
+    this.attribution.get().value?.takeSources(event);
+    this.attribution.set({ ...this.attribution.get() });
   }
 
   /** Windows may come faster than frames: views redraw once a frame. */
@@ -154,23 +138,6 @@ export class LensState {
   }
 }
 
-/** What is in a trait, decoded, or why it cannot be. */
-function read<Json, T>(model: ViewModel, name: string, decode: (json: Json) => T) {
-  const json = trait<Json | null | undefined>(model, name);
-  if (!json) return { value: null, problem: null };
-  try {
-    return { value: decode(json), problem: null };
-  } catch (error) {
-    return { value: null, problem: error instanceof Error ? error.message : String(error) };
-  }
-}
-
-function readLens(model: ViewModel): ShownLens {
-  const { value, problem } = read(model, "result", decodeLens);
-  return { lens: value, problem };
-}
-
-function readAttribution(model: ViewModel): ShownAttribution {
-  const { value, problem } = read(model, "attribution", decodeAttribution);
-  return { attribution: value, problem };
+function readAttribution(model: ViewModel): Decoded<Attribution> {
+  return readResult(model, "attribution", (json: AttributionJson) => new Attribution(json));
 }

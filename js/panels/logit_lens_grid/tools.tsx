@@ -1,4 +1,4 @@
-// What can be taken away: the Python code, a table, all numbers, a picture.
+// Export: the Python code, a table, all numbers, a picture.
 import { Button, CopyButton } from "../../lib/controls";
 import { useTrait, type ViewModel } from "../../lib/model";
 import { toCsv, toTsv } from "../../lib/table";

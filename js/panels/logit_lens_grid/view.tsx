@@ -1,9 +1,11 @@
-// The LogitLensGrid view: title, tabs, and the tab that is chosen.
+// The LogitLensGrid view: title, tabs, and the chosen tab.
 import type { ComponentChildren } from "preact";
 import { useMemo } from "preact/hooks";
-import { type Failure, type Status, useTrait, type ViewModel, write } from "../../lib/model";
+import { Output, useCurrent } from "../../lib/current";
+import { canAsk, type Failure, type Status, useTrait, write } from "../../lib/model";
 import { Root } from "../../lib/mount";
-import { Prompt, Shorter } from "../../lib/prompt";
+import type { PanelProps } from "../../lib/panel";
+import { Prompt } from "../../lib/prompt";
 import { ErrorLine } from "../../lib/status";
 import { useStore } from "../../lib/store";
 import { panelId, Tabs, tabId } from "../../lib/tabs";
@@ -17,10 +19,7 @@ import type { LensState } from "./state";
 import { AttributionTools, LensTools } from "./tools";
 import { lensWords, sumWords } from "./words";
 
-interface ViewProps {
-  model: ViewModel;
-  state: LensState;
-}
+type ViewProps = PanelProps<LensState>;
 
 const TABS = [
   { name: "lens", label: "Lens" },
@@ -42,16 +41,16 @@ export function LogitLensView({ model, state }: ViewProps) {
         {tab === "lens" ? (
           <LensPanel model={model} state={state} />
         ) : (
-          <AttributionPanel model={model} state={state} />
+          <AttributionTab model={model} state={state} />
         )}
       </div>
     </Root>
   );
 }
 
-/** What is shown, for the title and for the panel. */
+/** The shown lens, for the title and for the tab. */
 function useLens({ model, state }: ViewProps) {
-  const { lens, problem } = useStore(state.shown);
+  const { value: lens, problem } = useStore(state.shown);
   const side = useTrait<ShownSide>(model, "side");
   const shown = useMemo(() => lens && shownSide(lens, side), [lens, side]);
   const scaled = useScaled(model, state, lens, shown);
@@ -95,29 +94,26 @@ function LensPanel({ model, state }: ViewProps) {
   const { lens, problem, shown, scaled, side } = useLens({ model, state });
   const error = useTrait<Failure | null>(model, "error");
   const status = useTrait<Status>(model, "status");
-  const stale = status === "error";
-  const failure = problem === null ? error : { field: null, message: problem };
+  const current = useCurrent(model, state.rpc, lens?.json.id, ["lens", "show"]);
+  const failure = problem === null ? error : { message: problem };
+  const asks = canAsk(model);
   const prompt = useTrait<string | null | undefined>(model, "prompt");
   const own = lens ? lens.sides.prompt : side === "prompt";
   return (
     <>
-      {own && !model.readonly && (
+      {own && asks && (
         <Prompt text={prompt ?? lens?.sides.prompt?.text ?? ""} onShow={(text) => state.showPrompt(text)} />
       )}
       <LensControls model={model} state={state} shown={shown} />
-      <ErrorLine error={failure} />
-      {stale && !model.readonly && (
-        <Shorter message={error?.message ?? ""} onRead={(last) => state.run({ last })} />
-      )}
-      {stale && shown && (
-        <p class="hs-quiet" data-hs="faded">
-          Faded: the last result, of “{shown.first.text}”.
-        </p>
-      )}
+      <ErrorLine error={failure} rpc={asks ? state.rpc : null} />
       {lens && shown ? (
-        <div class={stale ? "hs-stale" : ""} data-hs="lens-result" data-stale={stale}>
+        <Output
+          name="lens-result"
+          current={current}
+          words={`the last result, ${lens.json.params.stream} of “${shown.first.text}”`}
+        >
           <LensTab {...{ model, state, lens, shown, scaled }} />
-        </div>
+        </Output>
       ) : (
         failure === null && <Nothing status={status} />
       )}
@@ -135,7 +131,7 @@ function Nothing({ status }: { status: Status }) {
 }
 
 function AttributionHead({ model, state }: ViewProps) {
-  const { attribution } = useStore(state.attribution);
+  const { value: attribution } = useStore(state.attribution);
   const side = useTrait<ShownSide>(model, "side");
   const rising = useTrait<string>(model, "layer_zero") !== "top";
   const shown = attribution?.at(side) ?? null;
@@ -145,15 +141,5 @@ function AttributionHead({ model, state }: ViewProps) {
     <Head title="Direct logit attribution" words={words}>
       {attribution && shown && <AttributionTools {...{ model, attribution, shown, rising, words }} />}
     </Head>
-  );
-}
-
-function AttributionPanel({ model, state }: ViewProps) {
-  const error = useTrait<Failure | null>(model, "error");
-  const stale = useTrait<Status>(model, "status") === "error";
-  return (
-    <AttributionTab model={model} state={state} stale={stale}>
-      <ErrorLine error={error} />
-    </AttributionTab>
   );
 }

@@ -1,4 +1,4 @@
-// The columns of a prompt that is too long to be sent as a whole: asked for where they are looked at, one window at a
+// The columns of a prompt that is too long to be sent as a whole: asked for when they come into sight, one window at a
 // time, and kept.
 import type { KernelEvent, Rpc } from "../../lib/rpc";
 import { applyWindow, type Lens, type Side, type WindowJson } from "./result";
@@ -7,9 +7,9 @@ import type { Shown } from "./sides";
 export class Windows {
   #rpc: Rpc;
   #arrived: () => void;
-  /** The one that is under way. */
+  /** The request that has not ended. */
   #request = "";
-  /** After a refusal nothing is asked for until something else is looked at. */
+  /** The window that Python refused: it is not asked for again until another window has come. */
   #refused = "";
 
   constructor(rpc: Rpc, arrived: () => void) {
@@ -17,8 +17,7 @@ export class Windows {
     this.#arrived = arrived;
   }
 
-  /** Called for every frame: asks for the positions in [first, last) that have not come, and one view more on
-   *  either side. */
+  /** Called for every frame: asks for the missing positions in [first, last), and for as many again on either side. */
   need(lens: Lens, shown: Shown, first: number, last: number): void {
     if (this.#request !== "") return;
     const { partners, second } = shown;

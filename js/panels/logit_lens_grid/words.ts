@@ -1,4 +1,4 @@
-// What cells say in words.
+// Cells in words.
 import { fixed, signed } from "../../lib/format";
 import type { Attributed, Attribution } from "./attribution";
 import { colorWords, type Scaled, valueWords } from "./measures";
@@ -33,12 +33,12 @@ export function describeCell(
   return [place, ...tops, value].filter(Boolean).join(", ");
 }
 
-/** What was typed as a token: a space may be written as it is shown. */
+/** A token as it was typed, where a space may be written as it is shown. */
 export function typedToken(typed: string): string {
   return typed.replaceAll("\u2423", " ");
 }
 
-/** One muted phrase that says how to read the grid. */
+/** The subtitle: how to read the grid. */
 export function lensWords(lens: Lens | null, shown: Shown | null, scaled: Scaled | null): string {
   const what = "most likely next token after each layer";
   if (!lens || !shown || !scaled) return what;

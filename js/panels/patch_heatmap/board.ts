@@ -1,5 +1,5 @@
-// A sweep as panels, rows and columns. Mostly a cell of the grid is a cell of the sweep; of neurons, thousands a
-// layer, only those with the largest effects are shown.
+// A sweep as panels, rows and columns. Usually each cell of the grid is a cell of the sweep; of the thousands of neurons in
+// a layer, only those with the largest effects are shown.
 import type { GridLabel, GridShape } from "../../lib/grid_layout";
 import { sizeOf } from "../../lib/ndarray";
 import { range } from "../../lib/range";
@@ -11,7 +11,7 @@ export interface Board extends GridShape {
   cells: number[] | null;
 }
 
-/** `rising`: layer 0 is at the bottom. `most`: how many neurons are shown a row. */
+/** `rising`: layer 0 is at the bottom. `most`: how many neurons each row shows. */
 export function boardOf(sweep: Sweep, rising: boolean, most: number): Board {
   const { panelAxes, rowAxes, columnAxis } = splitAxes(sweep);
   const rows = rowLabels(sweep, rowAxes);
@@ -23,7 +23,7 @@ export function boardOf(sweep: Sweep, rising: boolean, most: number): Board {
   return { ...shared, columns: columnLabels(sweep, columnAxis), compact, cells: null };
 }
 
-/** Left of the first token that differs every cell is equal. */
+/** The first column that differs: the cells to its left are equal in both runs. */
 export function firstDiffering(columns: GridLabel[]): number {
   return Math.max(
     0,
@@ -38,7 +38,7 @@ export function flatBoard(sweep: Sweep): Pick<Board, "rows" | "columns" | "corne
   return { rows: rowLabels(sweep, rowAxes), columns, corner: cornerOf(sweep, rowAxes, columnAxis) };
 }
 
-/** What stands where row and column labels meet. Tokens need no name, heads do. */
+/** The corner where row and column labels meet. Tokens need no name there, heads do. */
 function cornerOf(sweep: Sweep, rowAxes: Axis[], column: string): string {
   const rows = namedAxes(sweep, rowAxes).join(".");
   if (rows === "position") return column;
@@ -49,7 +49,7 @@ function columnLabels(sweep: Sweep, axis: Axis): GridLabel[] {
   return range(sizeAlong(sweep, axis)).map((index) => axisLabel(sweep, axis, index));
 }
 
-/** Three axes or more become panels, unless that left single rows. */
+/** With three axes or more, the outer ones become panels, unless each panel would be a single row. */
 function splitAxes({ axes, shape }: Sweep): { panelAxes: Axis[]; rowAxes: Axis[]; columnAxis: Axis } {
   const columnAxis = axes.at(-1) ?? "position";
   const [outer, inner] = [axes.slice(0, -2), axes.slice(-2, -1)];

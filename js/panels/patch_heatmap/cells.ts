@@ -1,16 +1,17 @@
-// How the cells of a sweep look: their scale, its key, and what is painted in each.
+// The look of a sweep's cells: their scale, its legend, and the paint of each cell.
 import { divergingScale, type Scale } from "../../lib/color";
 import { fixed } from "../../lib/format";
 import type { CellPaint, PaintCell } from "../../lib/grid_paint";
 import type { LegendScale, LegendTick } from "../../lib/legend";
+import { ALONE, COMPUTED, EMPTY, EQUAL, FUTURE } from "../../lib/schema";
 import type { Palette } from "../../lib/theme";
 import { type Board, neuronNumber } from "./board";
-import { FUTURE, stateOf } from "./places";
-import { ALONE, COMPUTED, EMPTY, EQUAL, type Sweep } from "./result";
+import { stateOf } from "./places";
+import type { Sweep } from "./result";
 
 const WIDEST = 2;
 
-/** The baselines score the same: there is no scale from 0 to 1. */
+/** Whether both baselines score the same, so that there is no scale from 0 to 1. */
 export function isRaw({ state, values, normalized }: Sweep): boolean {
   let computed = false;
   for (let i = 0; i < state.length; i++) {
@@ -21,8 +22,8 @@ export function isRaw({ state, values, normalized }: Sweep): boolean {
   return computed;
 }
 
-/** The scale reaches 1, or the largest effect where that is larger, up to 2. One neuron alone never does so much:
- *  there it reaches as far as the largest. */
+/** The scale reaches 1, or the largest effect where that is larger, up to 2. A single neuron never has so large an effect:
+ *  for neurons the scale reaches only the largest effect. */
 export function domainOf({ normalized, axes }: Sweep): { domain: number; clipped: boolean } {
   let largest = axes.includes("neuron") ? 0 : 1;
   for (const value of normalized) if (Math.abs(value) > largest) largest = Math.abs(value);
@@ -54,13 +55,13 @@ export function intervalOf({ low, high }: Sweep, cell: number): [low: number, hi
   return [low?.[cell] ?? Number.NaN, high?.[cell] ?? Number.NaN];
 }
 
-/** A mean over pairs whose interval has zero in it could be no effect at all. */
+/** Whether the interval of a mean over pairs contains zero: it may be no effect at all. */
 export function crossesZero(sweep: Sweep, cell: number): boolean {
   const [low, high] = intervalOf(sweep, cell);
   return low <= 0 && high >= 0;
 }
 
-/** Paints what is at a place of the grid; a neuron shows its number, and its effect by colour alone. */
+/** Paints the cells of the grid. A neuron's cell shows its number, and its effect by colour alone. */
 export function painter(sweep: Sweep, { cells }: Board, palette: Palette, raw: boolean): PaintCell {
   const { scale } = legendOf(sweep, palette);
   if (!cells) return (index) => paintCell(sweep, palette, scale, raw, index);

@@ -1,6 +1,6 @@
 // The row above the grid: what to patch, how to score it, which way, and how far the sweep is.
 import { type Choice, Menu } from "../../lib/controls";
-import { type Progress, type Status, useTrait, type ViewModel } from "../../lib/model";
+import { canAsk, type Progress, type Status, useTrait, type ViewModel } from "../../lib/model";
 import { RunState } from "../../lib/status";
 import { useStore } from "../../lib/store";
 import { measuresOf } from "./measures";
@@ -23,7 +23,7 @@ export function Menus({ model, state, sweep }: ControlsProps) {
   useParams(model);
   const params = state.params();
   const entry = entryOf(info, params);
-  if (model.readonly) return <Fixed model={model} state={state} sweep={sweep} />;
+  if (!canAsk(model)) return <Fixed model={model} state={state} sweep={sweep} />;
   return (
     <>
       <Menu
@@ -56,7 +56,7 @@ export function Menus({ model, state, sweep }: ControlsProps) {
   );
 }
 
-/** Without a kernel: words, and a menu of the metrics that the sweep measured. */
+/** Where nothing can be asked for: words, and a menu of the metrics that the sweep measured. */
 function Fixed({ model, state, sweep }: ControlsProps) {
   const info = useTrait<HeatmapInfo>(model, "info");
   const params = state.params();

@@ -1,5 +1,5 @@
-// What one cell says: its effect, and what the model would say next in the clean, the patched and the corrupt run.
-// Of a data set of pairs: its effect in each pair.
+// One cell in detail: its effect, and the likeliest next tokens of the clean, the patched and the corrupt run. For a data
+// set of pairs: its effect in each pair.
 import type { ComponentChildren } from "preact";
 import { metricValue } from "../../lib/format";
 import { TopTokens } from "../../lib/top_tokens";
@@ -10,7 +10,7 @@ import { topOfCell, topOfRun, valueOfCell } from "./tops";
 
 interface DetailProps extends CellProps {
   pinned: boolean;
-  /** What can be done with the pinned cell. */
+  /** The buttons for the pinned cell. */
   children: ComponentChildren;
 }
 

@@ -2,20 +2,21 @@
 import { download } from "../../lib/clipboard";
 import { type GridLabel, layoutGrid, PANEL_GAP } from "../../lib/grid_layout";
 import { paintPicture } from "../../lib/grid_picture";
+import { COMPUTED, EQUAL } from "../../lib/schema";
 import { plainCell } from "../../lib/table";
 import type { Palette } from "../../lib/theme";
 import { visibleText } from "../../lib/tokens";
 import { type Board, flatBoard } from "./board";
 import { legendOf, painter } from "./cells";
 import { stateOf } from "./places";
-import { COMPUTED, EQUAL, type Sweep } from "./result";
+import type { Sweep } from "./result";
 
 /** Side by side in a picture of several panels, with columns as wide as their upright labels need. */
 const PANELS_ACROSS = 4;
 const UPRIGHT_COLUMN = 14;
 
-/** What is shown, as tab-separated values: rows from top to bottom, full precision, equal cells as their exact 0 or,
- *  where values are raw, as the value of the run that is patched. */
+/** Tab-separated values: rows from top to bottom, with full precision. Equal cells are exactly 0 or, where values are raw,
+ *  the value of the run that is patched. */
 export function toTable(sweep: Sweep, raw: boolean, rising: boolean): string {
   const { rows, columns, corner } = flatBoard(sweep);
   const lines = rows.map((label, row) => {

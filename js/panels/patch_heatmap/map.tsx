@@ -1,4 +1,4 @@
-// A sweep as a grid with its key: the map itself, and what one of its cells was opened into.
+// A sweep as a grid with its legend: the map itself, and the map of an opened cell.
 import { useMemo, useRef } from "preact/hooks";
 import { Menu } from "../../lib/controls";
 import { Grid } from "../../lib/grid";

@@ -1,7 +1,7 @@
-// What the pinned cell was opened into: a head by position, a layer by neuron.
+// The map that the pinned cell was opened into: a head by position, a layer by neuron.
 import { useMemo, useState } from "preact/hooks";
 import { Button } from "../../lib/controls";
-import { useTrait, type ViewModel } from "../../lib/model";
+import { canAsk, useTrait, type ViewModel } from "../../lib/model";
 import { ErrorLine } from "../../lib/status";
 import { useStore } from "../../lib/store";
 import { isRaw } from "./cells";
@@ -9,7 +9,7 @@ import { SweepMap } from "./map";
 import { type HeatmapInfo, metricLabel } from "./params";
 import { Cell } from "./place";
 import type { Sweep } from "./result";
-import type { HeatmapState, Shown } from "./state";
+import type { HeatmapState, ShownSweep } from "./state";
 import { openedTitle } from "./words";
 
 interface OpenedProps {
@@ -19,12 +19,12 @@ interface OpenedProps {
 
 export function Opened({ model, state }: OpenedProps) {
   const shown = useStore(state.opened);
-  if (shown.problem) return <ErrorLine error={{ field: null, message: shown.problem }} />;
-  if (!shown.sweep) return null;
-  return <OpenedSweep model={model} state={state} shown={shown} sweep={shown.sweep} />;
+  if (shown.problem) return <ErrorLine error={{ message: shown.problem }} />;
+  if (!shown.value) return null;
+  return <OpenedSweep model={model} state={state} shown={shown} sweep={shown.value} />;
 }
 
-function OpenedSweep({ model, state, shown, sweep }: OpenedProps & { shown: Shown; sweep: Sweep }) {
+function OpenedSweep({ model, state, shown, sweep }: OpenedProps & { shown: ShownSweep; sweep: Sweep }) {
   const [active, setActive] = useState<number | null>(null);
   const [pinned, setPinned] = useState<number | null>(null);
   const raw = useMemo(() => isRaw(sweep), [sweep]);
@@ -32,11 +32,14 @@ function OpenedSweep({ model, state, shown, sweep }: OpenedProps & { shown: Show
   const inside = (cell: number | null) => (cell !== null && cell < sweep.state.length ? cell : null);
   const cell = inside(active) ?? inside(pinned);
   const title = openedTitle(sweep);
+  // The title says which cell this is, also while another cell is being opened.
+  const newer = useStore(state.rpc.pending).get("open");
+  const fades = newer !== undefined && newer !== sweep.json.id;
   return (
-    <section class="hs-opened" data-hs="opened" aria-label={title}>
+    <section class={fades ? "hs-opened hs-stale" : "hs-opened"} data-hs="opened" aria-label={title}>
       <div class="hs-head">
         <h3 class="hs-title">{title}</h3>
-        {!model.readonly && (
+        {canAsk(model) && (
           <span class="hs-tools">
             <Button name="close-opened" label={`Close ${title}`} quiet onClick={() => state.close()}>
               {"\u2715"}

@@ -71,14 +71,6 @@ export function sameParams(a: Params, b: Params): boolean {
   return PARAM_TRAITS.every((name) => canonical(a[name]) === canonical(b[name]));
 }
 
-/** Whether a map was made by this choice, whatever its metric. A trait says less of what is put in than a result. */
-export function isOf(made: ResultJson["params"], choice: Params): boolean {
-  const { window = 1, at = null, value = OTHER_RUN, activation, axes, direction } = made;
-  const said = Object.entries(value).filter(([field]) => field in choice.value);
-  const params = { activation, axes, direction, window, at, value: Object.fromEntries(said) as Value };
-  return sameParams({ ...choice, ...params }, choice);
-}
-
 /** The menu's entry for what a map shows. */
 export function entryOf({ activations }: HeatmapInfo, params: Pick<Params, "activation" | "axes">) {
   return activations.find(
@@ -93,7 +85,7 @@ export function metricLabel(info: HeatmapInfo, { params, measures }: Measured): 
   return entry?.label ?? measures?.[params.metric]?.label ?? params.metric;
 }
 
-/** Whatever the order in which its fields were written, and whether one that is null was; any vector is one. */
+/** Whatever the order of the fields, without those that are null; any vector is the same. */
 function canonical(value: unknown): string {
   if (value === null || typeof value !== "object" || Array.isArray(value)) return JSON.stringify(value);
   const given = Object.entries(value).filter(([, part]) => part !== null);

@@ -1,9 +1,9 @@
-// What can be done with several cells that were picked, and what it did.
+// The picked cells: patching them together, and the effect of that.
 import { Button } from "../../lib/controls";
 import { fixed, metricValue } from "../../lib/format";
-import { useTrait, type ViewModel } from "../../lib/model";
+import { canAsk, useTrait, type ViewModel } from "../../lib/model";
 import { useStore } from "../../lib/store";
-import { selectedCell } from "./places";
+import { cellOf } from "./places";
 import type { Sweep } from "./result";
 import type { HeatmapState, Together } from "./state";
 
@@ -28,7 +28,7 @@ export function PickBar({ model, state, sweep }: PicksProps) {
         {!few && tooMany && `; at most ${MOST} can be patched together`}
         {!few && answer && <b data-hs="together">{answerWords(answer)}</b>}
       </span>
-      {!few && !model.readonly && (
+      {!few && canAsk(model) && (
         <>
           {!answer && (
             <Button
@@ -54,9 +54,9 @@ function answerWords({ normalized, sum, value, metric }: Together): string {
   return `together ${fixed(normalized)}, sum of single effects ${fixed(sum)}`;
 }
 
-/** The answer is of the cells and the metric that are shown now. */
+/** Whether the answer is about the cells and the metric that are shown now. */
 function isOf(together: Together, sweep: Sweep, picked: readonly number[]): boolean {
   if (together.metric !== sweep.json.params.metric) return false;
-  const cells = new Set(together.cells.map((cell) => selectedCell(sweep, cell)));
+  const cells = new Set(together.cells.map((cell) => cellOf(sweep, cell)));
   return cells.size === picked.length && picked.every((cell) => cells.has(cell));
 }

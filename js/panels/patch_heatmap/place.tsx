@@ -1,13 +1,14 @@
-// Where a cell is and what it says, beside the tables of tokens.
+// A cell's place and value, beside the tables of tokens.
 import type { ComponentChildren } from "preact";
 import { metricValue } from "../../lib/format";
+import { EQUAL } from "../../lib/schema";
 import { Token } from "../../lib/tokens";
 import { axisWords, isPosition, tokensAt, unravel } from "./places";
-import { type Axis, EQUAL, type Sweep } from "./result";
+import type { Axis, Sweep } from "./result";
 import { effectWords, intervalWords, pairWords, unpatchedWords, whyNone } from "./words";
 
 export interface CellProps {
-  /** What can be done where no cell is shown. */
+  /** More that can be done with cells, shown while no cell is read. */
   hint?: string;
   sweep: Sweep;
   raw: boolean;

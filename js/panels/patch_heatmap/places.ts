@@ -1,13 +1,11 @@
-// Which place of the model a cell is: from indices to numbers, tokens and words, and from selections back to cells.
+// Which place in the model a cell is: from indices to places, tokens and words, and from places back to cells.
 import type { GridLabel } from "../../lib/grid_layout";
-import type { Selection } from "../../lib/model";
+import { across, inverse, type Place, type Positions } from "../../lib/place";
 import { range } from "../../lib/range";
+import { EMPTY, FUTURE } from "../../lib/schema";
 import { visibleText } from "../../lib/tokens";
 import { fromOther, OTHER_RUN } from "./params";
-import { type Axis, EMPTY, type Run, type Sweep } from "./result";
-
-/** The state of a cell where a head can't look: its source comes later. Only the view knows of it. */
-export const FUTURE = 4;
+import type { Axis, Run, Sweep } from "./result";
 
 export function stateOf(sweep: Sweep, cell: number): number {
   return looksAhead(sweep, cell) ? FUTURE : (sweep.state[cell] ?? EMPTY);
@@ -15,7 +13,7 @@ export function stateOf(sweep: Sweep, cell: number): number {
 
 const RUNS: Run[] = ["clean", "corrupt"];
 
-/** The run that is patched: its numbers are also those of a cell where nothing changes. */
+/** The run that is patched: a cell in which nothing changes has its values. */
 export function baseRun({ json }: Sweep): Run {
   return json.params.direction === "denoise" ? "corrupt" : "clean";
 }
@@ -37,29 +35,51 @@ export function labelOf({ json }: Sweep, axis: Axis, index: number): string {
   return json.labels[axis]?.[index] ?? String(index);
 }
 
+/** What an index of an axis is in the model: a number, or the positions of a named set. */
+function partOf({ json }: Sweep, axis: Axis, index: number): Positions {
+  return json.places?.[axis]?.[index] ?? index;
+}
+
 /** The number in the model; for a named set of positions its index. */
-export function numberOf({ json }: Sweep, axis: Axis, index: number): number {
-  const place = json.places?.[axis]?.[index];
-  return typeof place === "number" ? place : index;
+export function numberOf(sweep: Sweep, axis: Axis, index: number): number {
+  const part = partOf(sweep, axis, index);
+  return typeof part === "number" ? part : index;
 }
 
-export function selectionOf(sweep: Sweep, cell: number): Record<string, number> {
-  const at = unravel(cell, sweep.shape);
-  return Object.fromEntries(sweep.axes.map((axis, i) => [axis, numberOf(sweep, axis, at[i] ?? 0)]));
+/** Positions are counted in the prompt that is patched. */
+export function placeOf(sweep: Sweep, cell: number): Place {
+  const { axes, shape, json } = sweep;
+  const at = unravel(cell, shape);
+  const parts = axes.map((axis, i) => [axis, partOf(sweep, axis, at[i] ?? 0)]);
+  const side = axes.some(isPosition) ? { side: baseRun(sweep) } : {};
+  return { activation: json.params.activation, ...Object.fromEntries(parts), ...side };
 }
 
-/** The cell that a selection names; null for one that names other axes or lies outside. */
-export function selectedCell(sweep: Sweep, selection: Selection): number | null {
-  const { axes, shape } = sweep;
-  if (!selection || Object.keys(selection).length !== axes.length) return null;
+/** The cell of a place, whatever its activation; null for a place that the axes don't reach. */
+export function cellOf(sweep: Sweep, place: Place | null): number | null {
+  if (!place) return null;
+  const { axes, shape, json } = sweep;
+  const here = across(place, baseRun(sweep), inverse(json.counterparts ?? null));
   let cell = 0;
   for (const [i, axis] of axes.entries()) {
     const n = shape[i] ?? 0;
-    const at = range(n).find((index) => numberOf(sweep, axis, index) === selection[axis]);
+    const part = fromStart(sweep, axis, here[axis]);
+    const at = range(n).find((index) => samePart(partOf(sweep, axis, index), part));
     if (at === undefined) return null;
     cell = cell * n + at;
   }
   return cell;
+}
+
+/** A position that counts from the end counts from the start where the map's own positions do. */
+function fromStart(sweep: Sweep, axis: Axis, part: Positions | undefined): Positions | undefined {
+  if (!isPosition(axis) || typeof part !== "number" || part >= 0 || Number(partOf(sweep, axis, 0)) < 0)
+    return part;
+  return part + sweep.json.prompts[baseRun(sweep)].tokens.length;
+}
+
+function samePart(a: Positions, b: Positions | undefined): boolean {
+  return a === b || (typeof a === "object" && typeof b === "object" && a.join() === b.join());
 }
 
 export type PositionAxis = "position" | "source";
@@ -69,11 +89,11 @@ export function isPosition(axis: Axis): axis is PositionAxis {
 }
 
 /** Several positions under one name, such as "subject". */
-function isSet({ json }: Sweep, axis: Axis, index: number): boolean {
-  return Array.isArray(json.places?.[axis]?.[index]);
+function isSet(sweep: Sweep, axis: Axis, index: number): boolean {
+  return typeof partOf(sweep, axis, index) === "object";
 }
 
-/** The token at a position; where the two prompts differ that of each, in its tone. */
+/** The token at a position; where the prompts differ, both tokens, each in the colour of its prompt. */
 export function tokensAt(sweep: Sweep, axis: PositionAxis, index: number): GridLabel["lines"] {
   const { prompts, params, counterparts } = sweep.json;
   const label = labelOf(sweep, axis, index);
@@ -94,7 +114,7 @@ export function tokensAt(sweep: Sweep, axis: PositionAxis, index: number): GridL
   });
 }
 
-/** An axis and where on it, as one would say it: "layer 2", "position 5 ' is'". */
+/** A part of a place in words: "layer 2", "position 5 ' is'". */
 export function axisWords(sweep: Sweep, axis: Axis, index: number): string {
   const label = labelOf(sweep, axis, index);
   if (axis === "layer" && label === "emb") return "token embeddings";

@@ -1,5 +1,6 @@
-// The result of a sweep as it crosses from Python, and as the view holds it: decoded, and filled cell by cell.
+// A sweep's result as it comes from Python, and as the view holds it: decoded, and filled cell by cell.
 import { type ArrayJson, decodeBytes, decodeFloats, decodeInts, sizeOf } from "../../lib/ndarray";
+import { COMPUTED } from "../../lib/schema";
 import { decodeTop, type TopArrays, type TopJson } from "../../lib/top_arrays";
 import type { Value } from "./params";
 
@@ -37,10 +38,10 @@ interface PromptJson {
   answers?: string[];
 }
 
-/** What is optional here is missing in results that older versions saved. */
 export interface ResultJson {
   schema_version: number;
-  sweep: string;
+  /** The task that made it. */
+  id: string;
   params: {
     activation: string;
     axes: Axis[];
@@ -54,7 +55,7 @@ export interface ResultJson {
   labels: Record<string, string[]>;
   /** What each index of an axis is in the model: its number, or the positions of a named set. */
   places?: Record<string, (number | number[])[]>;
-  /** For each position of the patched prompt that of the other one; null where they are the same. */
+  /** For each position of the patched prompt, its counterpart in the other prompt; null where all are the same. */
   counterparts?: (number | null)[] | null;
   values: ArrayJson;
   normalized: ArrayJson;
@@ -69,11 +70,16 @@ export interface ResultJson {
   top: TopJson | null;
   top_runs: Record<Run, TopJson> | Record<string, never>;
   tokens: Record<string, string>;
-  provenance: { complete?: boolean; seconds?: number | null; warnings?: string[] };
+  provenance: {
+    complete?: boolean;
+    seconds?: number | null;
+    warnings?: string[];
+    executor?: "packed" | "hooks";
+    executor_reason?: string | null;
+  };
 }
 
 export interface PartialJson {
-  sweep: string;
   cells: ArrayJson;
   values: ArrayJson;
   normalized: ArrayJson;
@@ -81,13 +87,7 @@ export interface PartialJson {
   tokens?: Record<string, string>;
 }
 
-export const EMPTY = 0;
-export const COMPUTED = 1;
-export const EQUAL = 2;
-/** No token of the other prompt corresponds: nothing was patched. */
-export const ALONE = 3;
-
-/** What a data set's pairs say one by one; `normalized` is pair by cell. */
+/** The effects in each pair of a data set; `normalized` is pair by cell. */
 export interface Pairs {
   labels: string[];
   done: number;
@@ -114,15 +114,7 @@ export interface Sweep {
   tokens: Record<string, string>;
 }
 
-const SCHEMA = 1;
-
 export function decodeResult(json: ResultJson): Sweep {
-  if (json.schema_version !== SCHEMA) {
-    throw new Error(
-      `This result has format ${json.schema_version}, and this version of Hookscope reads format ${SCHEMA}.` +
-        " Open it with the version that made it, or run it again.",
-    );
-  }
   const pairs = json.pairs ?? null;
   return {
     json,

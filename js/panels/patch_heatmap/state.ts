@@ -1,23 +1,21 @@
-// What belongs to one heatmap model whatever the number of its views: the sweep as its cells arrive, the cells that
-// are picked, and the choice that was asked for and has not come back as traits yet.
-import { listen, type Selection, trait, type ViewModel } from "../../lib/model";
-import { type KernelEvent, Rpc } from "../../lib/rpc";
+// What all views of one heatmap model share: the sweep as its cells arrive, the cells that are picked, and the choice
+// that was asked for and has not come back as traits yet.
+import { listen, trait, type ViewModel } from "../../lib/model";
+import type { Place } from "../../lib/place";
+import { isEnd, type KernelEvent, Rpc } from "../../lib/rpc";
+import { type Decoded, readResult } from "../../lib/schema";
 import { Store } from "../../lib/store";
 import { ofMeasure } from "./measures";
 import { PARAM_TRAITS, type Params, readParams, sameParams } from "./params";
-import { selectedCell, selectionOf } from "./places";
+import { cellOf, placeOf } from "./places";
 import { applyPartial, decodeResult, type PartialJson, type ResultJson, type Sweep } from "./result";
 
 /** A new object whenever cells have changed; the sweep inside it is filled in place. */
-export interface Shown {
-  sweep: Sweep | null;
-  /** Why the result cannot be shown. */
-  problem: string | null;
-}
+export type ShownSweep = Decoded<Sweep>;
 
-/** What patching several cells at once did. */
+/** The effect of patching several cells at once. */
 export interface Together {
-  cells: NonNullable<Selection>[];
+  cells: Place[];
   normalized: number | null;
   value: number | null;
   sum: number | null;
@@ -28,10 +26,10 @@ export const NEURONS = [10, 20, 50];
 
 export class HeatmapState {
   readonly rpc: Rpc;
-  readonly shown: Store<Shown>;
-  readonly opened: Store<Shown>;
+  readonly shown: Store<ShownSweep>;
+  readonly opened: Store<ShownSweep>;
   readonly picked: Store<readonly number[]>;
-  /** How many neurons are shown a layer. */
+  /** How many neurons each layer shows. */
   readonly neurons = new Store(20);
   readonly requested = new Store<Params | null>(null);
   #model: ViewModel;
@@ -72,15 +70,15 @@ export class HeatmapState {
   }
 
   patchTogether(): void {
-    const { sweep } = this.shown.get();
+    const { value: sweep } = this.shown.get();
     if (!sweep) return;
-    const cells = this.picked.get().map((cell) => selectionOf(sweep, cell));
+    const cells = this.picked.get().map((cell) => placeOf(sweep, cell));
     this.rpc.request("patch_together", { cells });
   }
 
   open(cell: number): void {
-    const { sweep } = this.shown.get();
-    if (sweep) this.rpc.request("open", { cell: selectionOf(sweep, cell) });
+    const { value: sweep } = this.shown.get();
+    if (sweep) this.rpc.request("open", { cell: placeOf(sweep, cell) });
   }
 
   close(): void {
@@ -100,9 +98,9 @@ export class HeatmapState {
   #replace(): void {
     cancelAnimationFrame(this.#frame);
     this.#frame = 0;
-    const before = this.shown.get().sweep;
+    const before = this.shown.get().value;
     this.shown.set(read(this.#model, "result"));
-    const { sweep } = this.shown.get();
+    const { value: sweep } = this.shown.get();
     const same = sweep && before && placesOf(sweep) === placesOf(before);
     if (!same) this.picked.set([]);
   }
@@ -113,9 +111,9 @@ export class HeatmapState {
   }
 
   #cellsTogether(): number[] {
-    const { sweep } = this.shown.get();
+    const { value: sweep } = this.shown.get();
     const together = trait<Together | null | undefined>(this.#model, "together");
-    const cells = (together?.cells ?? []).map((cell) => sweep && selectedCell(sweep, cell));
+    const cells = (together?.cells ?? []).map((cell) => sweep && cellOf(sweep, cell));
     return cells.filter((cell) => cell !== null);
   }
 
@@ -125,15 +123,15 @@ export class HeatmapState {
   }
 
   #onEvent(event: KernelEvent): void {
-    if (event.event === "partial") this.#onPartial(event as unknown as PartialJson);
-    const over = event.event === "result" || event.event === "error" || event.event === "cancelled";
-    if (over && event.id === this.#requestId) this.requested.set(null);
+    const { value: sweep } = this.shown.get();
+    if (event.event === "partial" && sweep?.json.id === event.id) {
+      this.#fill(sweep, event as unknown as PartialJson);
+    }
+    if (isEnd(event) && event.id === this.#requestId) this.requested.set(null);
   }
 
-  #onPartial(partial: PartialJson): void {
-    const { sweep } = this.shown.get();
-    if (!sweep || sweep.json.sweep !== partial.sweep) return;
-    applyPartial(sweep, partial);
+  #fill(sweep: Sweep, cells: PartialJson): void {
+    applyPartial(sweep, cells);
     // Cells may come faster than frames: views redraw once a frame.
     this.#frame ||= requestAnimationFrame(() => {
       this.#frame = 0;
@@ -142,17 +140,11 @@ export class HeatmapState {
   }
 }
 
-/** Two sweeps with the same one have the same cells in the same places. */
+/** What two sweeps with the same cells have in common. */
 function placesOf({ json }: Sweep): string {
   return JSON.stringify([json.axes, json.labels, json.places]);
 }
 
-function read(model: ViewModel, name: "result" | "opened", metric?: string): Shown {
-  const json = trait<ResultJson | null | undefined>(model, name);
-  if (!json) return { sweep: null, problem: null };
-  try {
-    return { sweep: decodeResult(metric ? ofMeasure(json, metric) : json), problem: null };
-  } catch (error) {
-    return { sweep: null, problem: error instanceof Error ? error.message : String(error) };
-  }
+function read(model: ViewModel, name: "result" | "opened", metric?: string): ShownSweep {
+  return readResult(model, name, (json: ResultJson) => decodeResult(metric ? ofMeasure(json, metric) : json));
 }

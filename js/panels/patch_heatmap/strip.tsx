@@ -1,4 +1,4 @@
-// One cell's effect in each pair of a data set: a dot a pair, with their mean and its interval under them.
+// One cell's effect in each pair of a data set: a dot per pair, with the mean and its interval below.
 import { fixed } from "../../lib/format";
 import type { LegendTick } from "../../lib/legend";
 import { useReading } from "../../lib/reading";
@@ -91,7 +91,7 @@ export function PairStrip({ sweep, cell }: { sweep: Sweep; cell: number }) {
             <b>{fixed(shown.value)}</b> {shown.label}
           </>
         ) : (
-          "one dot a pair; hover over it, or use the arrow keys, to read it"
+          "one dot per pair; hover over a dot, or use the arrow keys, to read it"
         )}
       </p>
     </div>
@@ -110,7 +110,7 @@ function Mean({ sweep, cell, at }: { sweep: Sweep; cell: number; at(value: numbe
   );
 }
 
-/** Those of the pairs that are done and have this cell, from the least to the largest. */
+/** The effects of the finished pairs that have this cell, in ascending order. */
 function effectsOf({ pairs, state }: Sweep, cell: number): Effect[] {
   return (pairs?.labels ?? [])
     .map((label, pair) => ({
@@ -122,7 +122,7 @@ function effectsOf({ pairs, state }: Sweep, cell: number): Effect[] {
     .sort((a, b) => a.value - b.value);
 }
 
-/** Stacked where they would lie on each other. */
+/** Dots that would overlap are stacked. */
 function dotsOf(effects: Effect[], span: Span): Dot[] {
   /** Where each level's last dot is. */
   const levels: number[] = [];

@@ -1,9 +1,9 @@
 // The likeliest next tokens of the clean, the patched and the corrupt run.
-
 import { range } from "../../lib/range";
+import { ALONE, EMPTY, EQUAL } from "../../lib/schema";
 import type { Tone, TopToken } from "../../lib/top_tokens";
 import { baseRun } from "./places";
-import { ALONE, EMPTY, EQUAL, type Run, type Sweep } from "./result";
+import type { Run, Sweep } from "./result";
 
 export function topOfRun(sweep: Sweep, run: Run): TopToken[] | null {
   const top = sweep.topRuns[run];

@@ -1,8 +1,19 @@
 // The PatchHeatmap view: controls, grid with its key, and what the pinned or hovered cell says.
 import { useMemo, useState } from "preact/hooks";
 import { Button, CopyButton } from "../../lib/controls";
-import { type Failure, type Selection, type Status, select, useTrait, type ViewModel } from "../../lib/model";
+import { Output, useCurrent } from "../../lib/current";
+import {
+  canAsk,
+  type Failure,
+  type Status,
+  select,
+  useSelection,
+  useTrait,
+  type ViewModel,
+} from "../../lib/model";
 import { Root } from "../../lib/mount";
+import type { PanelProps } from "../../lib/panel";
+import { ALONE, FUTURE } from "../../lib/schema";
 import { ErrorLine } from "../../lib/status";
 import { useStore } from "../../lib/store";
 import { usePalette } from "../../lib/theme";
@@ -13,31 +24,24 @@ import { Detail } from "./detail";
 import { savePicture, toTable } from "./export";
 import { SweepMap } from "./map";
 import { Opened } from "./opened";
-import { entryOf, type HeatmapInfo, isOf, metricLabel, OTHER_RUN, readParams, useParams } from "./params";
+import { entryOf, type HeatmapInfo, metricLabel, OTHER_RUN, readParams, useParams } from "./params";
 import { PickBar } from "./picks";
-import { FUTURE, selectedCell, selectionOf, stateOf } from "./places";
-import { ALONE, type ResultJson, type Sweep } from "./result";
-import type { HeatmapState, Shown } from "./state";
+import { cellOf, placeOf, stateOf } from "./places";
+import type { ResultJson, Sweep } from "./result";
+import type { HeatmapState, ShownSweep } from "./state";
 import { howToRead, meanOf } from "./words";
 
 const TITLE = "Activation patching";
 
-interface ViewProps {
-  model: ViewModel;
-  state: HeatmapState;
-}
+type ViewProps = PanelProps<HeatmapState>;
 
 export function PatchHeatmapView({ model, state }: ViewProps) {
   const shown = useStore(state.shown);
   const error = useTrait<Failure | null>(model, "error");
-  const status = useTrait<Status>(model, "status");
-  const params = useParams(model);
-  const { sweep } = shown;
-  // A sweep that ended before its first step has left the map of the one before it.
-  const left = status === "cancelled" && sweep !== null && !isOf(sweep.json.params, params);
-  const stale = status === "error" || left;
+  useParams(model);
+  const { value: sweep, problem } = shown;
+  const current = useCurrent(model, state.rpc, sweep?.json.id, ["activation_patching"]);
   const subtitle = subtitleOf(model, sweep);
-  const problem = shown.problem === null ? null : { field: null, message: shown.problem };
   return (
     <Root name="patch-heatmap" label={TITLE}>
       <div class="hs-head">
@@ -50,18 +54,20 @@ export function PatchHeatmapView({ model, state }: ViewProps) {
         <Menus model={model} state={state} sweep={sweep} />
         <Running model={model} state={state} sweep={sweep} />
       </div>
-      <ErrorLine error={problem ?? error} />
-      {stale && sweep && (
-        <p class="hs-quiet" data-hs="faded">
-          Faded: the last map, {sweep.json.params.activation} of “{sweep.json.prompts.clean.text}”.
-        </p>
-      )}
+      <ErrorLine
+        error={problem === null ? error : { message: problem }}
+        rpc={canAsk(model) ? state.rpc : null}
+      />
       {sweep ? (
-        <div class={stale ? "hs-stale" : ""} data-hs="sweep" data-stale={stale}>
+        <Output
+          name="sweep"
+          current={current}
+          words={`the last map, ${sweep.json.params.activation} of “${sweep.json.prompts.clean.text}”`}
+        >
           <SweepView model={model} state={state} shown={shown} sweep={sweep} />
-        </div>
+        </Output>
       ) : (
-        <Nothing model={model} quiet={shown.problem !== null} />
+        <Nothing model={model} quiet={problem !== null} />
       )}
     </Root>
   );
@@ -88,12 +94,12 @@ function Exports({ model, state, sweep, subtitle }: ViewProps & { sweep: Sweep; 
   const palette = usePalette();
   const rising = useTrait<string>(model, "layer_zero") !== "top";
   const code = useTrait<string | undefined>(model, "code");
-  // On a page another metric may be shown than the one that the code is of.
+  // A page may show another metric than the code's.
   const own = useTrait<ResultJson | null>(model, "result")?.params.metric === sweep.json.params.metric;
   const info = useTrait<HeatmapInfo>(model, "info");
   const picture = () => {
     const board = boardOf(sweep, rising, state.neurons.get());
-    // Without the menus it says itself what it is of.
+    // The menus are not in the picture, so its title says what they say.
     const { activation } = sweep.json.params;
     const words = [activation, metricLabel(info, sweep.json), subtitle].join(" \u00b7 ");
     savePicture(sweep, board, isRaw(sweep), palette, words);
@@ -115,15 +121,16 @@ function Exports({ model, state, sweep, subtitle }: ViewProps & { sweep: Sweep; 
   );
 }
 
-function SweepView({ model, state, shown, sweep }: ViewProps & { shown: Shown; sweep: Sweep }) {
+function SweepView({ model, state, shown, sweep }: ViewProps & { shown: ShownSweep; sweep: Sweep }) {
   const info = useTrait<HeatmapInfo>(model, "info");
-  const pinned = selectedCell(sweep, useTrait<Selection>(model, "selection"));
+  const pinned = cellOf(sweep, useSelection(model));
+  const asks = canAsk(model);
   const picked = useStore(state.picked);
   const [active, setActive] = useState<number | null>(null);
   const hovered = active !== null && active < sweep.state.length ? active : null;
   // `shown` is a new object whenever cells have come in.
   const raw = useMemo(() => isRaw(sweep), [shown]);
-  const opens = pinned === null || model.readonly ? null : entryOf(info, sweep.json.params)?.opens;
+  const opens = pinned === null || !asks ? null : entryOf(info, sweep.json.params)?.opens;
   const patched = (cell: number) => ![ALONE, FUTURE].includes(stateOf(sweep, cell));
   return (
     <>
@@ -137,8 +144,8 @@ function SweepView({ model, state, shown, sweep }: ViewProps & { shown: Shown; s
         pinned={pinned}
         picked={picked}
         onActive={setActive}
-        onPin={(cell) => select(model, cell === null ? null : selectionOf(sweep, cell))}
-        onPick={model.readonly ? null : (cells) => state.picked.set(cells.filter(patched))}
+        onPin={(cell) => select(model, cell === null ? null : placeOf(sweep, cell))}
+        onPick={asks ? (cells) => state.picked.set(cells.filter(patched)) : null}
       />
       <PickBar model={model} state={state} sweep={sweep} />
       <Notes sweep={sweep} raw={raw} />
@@ -147,7 +154,7 @@ function SweepView({ model, state, shown, sweep }: ViewProps & { shown: Shown; s
         raw={raw}
         metric={metricLabel(info, sweep.json)}
         cell={hovered ?? pinned}
-        hint={model.readonly ? "" : ", Shift-click or drag to pick several"}
+        hint={asks ? ", Shift-click or drag to pick several" : ""}
         pinned={pinned !== null}
       >
         {opens && pinned !== null && patched(pinned) && (
@@ -162,9 +169,14 @@ function SweepView({ model, state, shown, sweep }: ViewProps & { shown: Shown; s
 }
 
 function Notes({ sweep, raw }: { sweep: Sweep; raw: boolean }) {
-  const warnings = sweep.json.provenance.warnings ?? [];
+  const { warnings = [], executor, executor_reason } = sweep.json.provenance;
   return (
     <>
+      {executor === "hooks" && (
+        <p class="hs-quiet" data-hs="executor">
+          Run with hooks, which is slower: {executor_reason?.replace(/\.$/, "")}.
+        </p>
+      )}
       {raw && (
         <p class="hs-quiet" data-hs="raw">
           The clean and the corrupt run score the same, so there is no scale from 0 to 1; raw values are

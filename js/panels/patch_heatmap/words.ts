@@ -1,9 +1,10 @@
-// What a sweep and its cells say in words.
+// A sweep and its cells in words.
 import { count, fixed } from "../../lib/format";
+import { ALONE, EMPTY, EQUAL, FUTURE } from "../../lib/schema";
 import { crossesZero, intervalOf } from "./cells";
 import { OTHER_RUN, type Value } from "./params";
-import { axisWords, FUTURE, otherRun, stateOf, unravel } from "./places";
-import { ALONE, type Direction, EMPTY, EQUAL, type Sweep } from "./result";
+import { axisWords, otherRun, stateOf, unravel } from "./places";
+import type { Direction, Sweep } from "./result";
 
 const WHAT_IS_DONE: Record<string, string> = {
   prompt: "a third prompt into",
@@ -14,13 +15,13 @@ const WHAT_IS_DONE: Record<string, string> = {
   scale: "activations scaled in",
 };
 
-/** One muted phrase that says how to read the map. */
+/** The subtitle: how to read the map. */
 export function howToRead(direction: Direction, value: Value, raw: boolean): string {
   const [from, into] = direction === "denoise" ? ["clean", "corrupt"] : ["corrupt", "clean"];
   const done = value.vector ? "a given vector added to" : (WHAT_IS_DONE[value.kind] ?? `${from} into`);
   const [end, best] =
     direction === "denoise" ? ["1", "answer fully restored"] : ["\u22121", "answer fully destroyed"];
-  // Only the other run's own activations can restore or destroy what it is that the runs differ in.
+  // Only the other run's own activations can restore or destroy the difference between the runs.
   const scale = `${end} = ${value.kind === "other" ? best : `as the ${from} run`}`;
   return `${done} ${into}; ${raw ? "raw values" : scale}`;
 }
@@ -31,7 +32,7 @@ export function meanOf({ pairs }: Sweep): string {
   return pairs.done < pairs.labels.length ? `mean of ${pairs.done} of ${all} so far` : `mean of ${all}`;
 }
 
-/** One neuron does little: its effect needs a third decimal. */
+/** A single neuron has a small effect, which needs a third decimal. */
 export function effectText({ axes }: Sweep, value: number): string {
   return fixed(value, axes.includes("neuron") ? 3 : 2);
 }
@@ -47,16 +48,16 @@ export function intervalWords(sweep: Sweep, cell: number): string {
   return `95% interval ${fixed(low)} to ${fixed(high)}${crossesZero(sweep, cell) ? ", contains zero" : ""}`;
 }
 
-/** How many pairs have the sign of their mean, and of how many it is the mean, where not all have such a cell. */
+/** How many pairs agree with the sign of their mean, and how many pairs the mean is over, where some lack the cell. */
 export function pairWords({ pairs, normalized }: Sweep, cell: number): string[] {
   if (!pairs || !Number.isFinite(normalized[cell])) return [];
   const known = pairs.known?.[cell] ?? pairs.done;
   const all = count(known, "pair");
   const words = [`${pairs.agree[cell]} of ${all} agree in sign`];
-  return known < pairs.done ? [...words, `mean of ${all}: the others have no such place`] : words;
+  return known < pairs.done ? [...words, `mean of ${all}: the other pairs do not have this place`] : words;
 }
 
-/** Of a cell that covers several positions. */
+/** For a cell that covers several positions: how many of them were not patched. */
 export function unpatchedWords({ unpatched }: Sweep, cell: number): string {
   const n = unpatched?.[cell] ?? 0;
   if (n === 0) return "";
@@ -74,9 +75,9 @@ export function whyNone(sweep: Sweep, cell: number): string | null {
         ? "clean and corrupt are equal"
         : "what is put in is the same";
     case ALONE:
-      return `no token of the ${otherRun(sweep)} prompt corresponds, so nothing was patched`;
+      return `no token of the ${otherRun(sweep)} prompt corresponds to this token, so nothing was patched`;
     case FUTURE:
-      return "a later token, which can't be looked at";
+      return "a later token, at which the head can't look";
     default:
       return null;
   }
@@ -95,7 +96,7 @@ export function placeWords(sweep: Sweep, cell: number): string {
   return sweep.axes.map((axis, i) => axisWords(sweep, axis, at[i] ?? 0)).join(", ");
 }
 
-/** What an opened map is of: "head 2.1 by position". */
+/** The title of an opened map: "head 2.1 by position". */
 export function openedTitle(sweep: Sweep): string {
   const fixedAxes = sweep.axes.filter((_, i) => sweep.shape[i] === 1);
   const swept = sweep.axes.filter((_, i) => sweep.shape[i] !== 1);

@@ -1,6 +1,6 @@
 // Aligning by hand: what a drag, a click and a key do to the links. Each change is one step of the draft.
 import { useState } from "preact/hooks";
-import { linkBetween, linksOf, type Place, samePlace, withLink, withoutLinksOf } from "./alignment";
+import { linkBetween, linksOf, sameToken, type TokenAt, withLink, withoutLinksOf } from "./alignment";
 import type { Draft } from "./draft";
 import type { Column, Link, Run, Tokens } from "./types";
 
@@ -19,7 +19,7 @@ interface Subject {
 
 export function useAligning({ draft, readonly, current, tokens, columns, byHand }: Subject) {
   const [on, setOn] = useState(false);
-  const [start, setStart] = useState<Place | null>(null);
+  const [start, setStart] = useState<TokenAt | null>(null);
   const chosen = start && start.index < tokens[start.run].ids.length ? start : null;
   const links = linksOf(columns);
   const edit = (alignment: Link[] | null) => {
@@ -31,21 +31,21 @@ export function useAligning({ draft, readonly, current, tokens, columns, byHand 
     if (current && JSON.stringify(next) !== JSON.stringify(links)) edit(next);
     else setStart(null);
   };
-  const link = (from: Place, to: Place) => {
+  const link = (from: TokenAt, to: TokenAt) => {
     const added = linkBetween(from, to);
     if (added) relink(withLink(links, added));
   };
-  const unlink = (place: Place) => relink(withoutLinksOf(links, place));
+  const unlink = (place: TokenAt) => relink(withoutLinksOf(links, place));
   const turn = (next: boolean) => {
     setStart(null);
     setOn(next);
   };
   /** The first token of a link, or its second. */
-  const choose = (place: Place) => {
+  const choose = (place: TokenAt) => {
     if (chosen && chosen.run !== place.run) link(chosen, place);
-    else setStart(samePlace(chosen, place) ? null : place);
+    else setStart(sameToken(chosen, place) ? null : place);
   };
-  const onKey = (place: Place, key: string): boolean => {
+  const onKey = (place: TokenAt, key: string): boolean => {
     if (key === "Delete" || key === "Backspace") unlink(place);
     else if (key === "Escape" && chosen) setStart(null);
     else if (key === "Escape") setOn(false);

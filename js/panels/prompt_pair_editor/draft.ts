@@ -1,10 +1,20 @@
-// What is being written, ahead of the `pair` trait: typing leads, Python follows. One draft and one history
-// belong to one model, whatever the number of its views.
+// What is being written, ahead of the `pair` trait: typing leads, Python follows. All views of one model share a draft
+// and its history.
 import { listen, trait, type ViewModel } from "../../lib/model";
 import { Rpc } from "../../lib/rpc";
 import { Store } from "../../lib/store";
-import { type Pair, samePair } from "./types";
+import { columnsOf } from "./alignment";
+import { type Column, type Pair, samePair, type Tokens } from "./types";
 
+const NO_TOKENS = { ids: [], tokens: [] };
+const NOTHING: Tokens = {
+  clean: NO_TOKENS,
+  corrupt: NO_TOKENS,
+  clean_answer: NO_TOKENS,
+  corrupt_answer: NO_TOKENS,
+  columns: [],
+  warnings: [],
+};
 const DEBOUNCE_MS = 120;
 const HISTORY = 200;
 
@@ -13,8 +23,9 @@ export class Draft {
   readonly pair: Store<Pair>;
   /** Changes with the history: whether there is something to undo or redo. */
   readonly steps = new Store({ undo: false, redo: false });
+  #model: ViewModel;
   #timer: ReturnType<typeof setTimeout> | null = null;
-  /** Sent and not come back yet, oldest first: when the trait turns to one of these, that is our own echo. */
+  /** Pairs that were sent and have not come back, oldest first: when the trait becomes one of these, it is our own echo. */
   #sent: Pair[] = [];
   #history: Pair[];
   #at = 0;
@@ -22,19 +33,30 @@ export class Draft {
 
   constructor(model: ViewModel) {
     const pair = trait<Pair>(model, "pair");
+    this.#model = model;
     this.#history = [pair];
     this.pair = new Store(pair);
     this.rpc = new Rpc(model);
     this.#stops = [
       listen(model, "change:pair", () => this.#follow(trait<Pair>(model, "pair"))),
       this.rpc.onEvent(({ event }) => {
-        // Whatever has not come back by now never will.
+        // A pair that has not come back by now never will.
         if (event === "result" || event === "error") this.#sent = [];
       }),
     ];
   }
 
-  /** A keystroke: sent, and made one step of the history, once the typing rests. */
+  /** Empty until the tokenizer has run for the first time. */
+  tokens(): Tokens {
+    return { ...NOTHING, ...trait<Partial<Tokens> | null>(this.#model, "tokens") };
+  }
+
+  columns(): Column[] {
+    const { alignment } = this.pair.get();
+    return alignment ? columnsOf(alignment, this.tokens()) : this.tokens().columns;
+  }
+
+  /** A keystroke. Once the typing pauses, the pair is sent and becomes a step of the history. */
   type(change: Partial<Pair>): void {
     this.pair.set({ ...this.pair.get(), ...change });
     this.#stopTimer();
@@ -77,7 +99,7 @@ export class Draft {
       this.#sent.splice(0, echo + 1);
       return;
     }
-    // Python has changed the pair. Unfinished typing is sent in a moment and so has the last word.
+    // Python has changed the pair. Unfinished typing is sent in a moment and wins.
     if (this.#timer !== null || samePair(pair, this.pair.get())) return;
     this.pair.set(pair);
     this.#remember();
@@ -92,7 +114,7 @@ export class Draft {
     this.#send();
   }
 
-  /** Ends the typing that is under way and makes it a step of the history. */
+  /** Ends the typing and makes it a step of the history. */
   #settle(): void {
     this.#stopTimer();
     this.#remember();

@@ -1,11 +1,11 @@
 // Dragging from a token to one of the other prompt, with the link that would come of it drawn meanwhile.
 import { useRef, useState } from "preact/hooks";
-import type { Place } from "./alignment";
+import type { TokenAt } from "./alignment";
 
 export interface Drag {
-  from: Place;
+  from: TokenAt;
   /** The token of the other prompt under the pointer. */
-  over: Place | null;
+  over: TokenAt | null;
   path: string;
 }
 
@@ -14,16 +14,16 @@ const SLOP = 4;
 
 export function useDrag(
   strip: { current: HTMLElement | null },
-  onDrop: ((from: Place, to: Place) => void) | null,
+  onDrop: ((from: TokenAt, to: TokenAt) => void) | null,
 ) {
   const [drag, setDrag] = useState<Drag | null>(null);
-  const press = useRef<{ place: Place; x: number; y: number } | null>(null);
+  const press = useRef<{ place: TokenAt; x: number; y: number } | null>(null);
   const end = () => {
     press.current = null;
     setDrag(null);
   };
   const onPointerDown = (event: PointerEvent) => {
-    const place = onDrop && event.button === 0 ? placeOf(event.target) : null;
+    const place = onDrop && event.button === 0 ? tokenOf(event.target) : null;
     press.current = place && { place, x: event.clientX, y: event.clientY };
   };
   const onPointerMove = (event: PointerEvent) => {
@@ -42,23 +42,23 @@ export function useDrag(
   return { drag, handlers: { onPointerDown, onPointerMove, onPointerUp, onPointerCancel: end } };
 }
 
-export function placeOf(target: EventTarget | null): Place | null {
+export function tokenOf(target: EventTarget | null): TokenAt | null {
   const chip = target instanceof Element ? target.closest<HTMLElement>("[data-token]") : null;
   if (!chip) return null;
-  return { run: chip.dataset.run as Place["run"], index: Number(chip.dataset.token) };
+  return { run: chip.dataset.run as TokenAt["run"], index: Number(chip.dataset.token) };
 }
 
-export function chipAt(strip: HTMLElement, { run, index }: Place): HTMLElement | null {
+export function chipAt(strip: HTMLElement, { run, index }: TokenAt): HTMLElement | null {
   return strip.querySelector(`[data-run="${run}"][data-token="${index}"]`);
 }
 
-function dragTo(strip: HTMLElement, from: Place, { clientX, clientY }: PointerEvent): Drag {
+function dragTo(strip: HTMLElement, from: TokenAt, { clientX, clientY }: PointerEvent): Drag {
   const page = strip.getRootNode() as Document | ShadowRoot;
-  const under = placeOf(page.elementFromPoint(clientX, clientY));
+  const under = tokenOf(page.elementFromPoint(clientX, clientY));
   const over = under && under.run !== from.run && chipAt(strip, under) ? under : null;
   const box = strip.getBoundingClientRect();
   const inStrip = (x: number, y: number) => [x - box.left, y - box.top + strip.scrollTop] as const;
-  const edge = (place: Place) => {
+  const edge = (place: TokenAt) => {
     const chip = chipAt(strip, place)?.getBoundingClientRect() ?? box;
     return inStrip(chip.left + chip.width / 2, place.run === "clean" ? chip.bottom : chip.top);
   };

@@ -1,5 +1,5 @@
 // The lines between tokens that correspond, and the one that is being drawn.
-import type { Place } from "./alignment";
+import type { TokenAt } from "./alignment";
 import type { Drag } from "./drag";
 import { spoken } from "./token_row";
 import type { Column, Link, Run, TokenList } from "./types";
@@ -11,7 +11,7 @@ interface LinksProps {
   /** Of the link that is being dragged those that give way to it, fainter. */
   leaving: (link: Link) => boolean;
   /** Missing where nothing can be edited. */
-  onRemove: ((place: Place) => void) | null;
+  onRemove: ((place: TokenAt) => void) | null;
 }
 
 export function Links({ columns, widths, lists, leaving, onRemove }: LinksProps) {

@@ -1,10 +1,10 @@
 // The two prompts with their answers. Their tokens stand between them, so that what differs is seen at a glance.
 import type { ComponentChildren } from "preact";
 import { Field } from "../../lib/field";
-import { type Selection, select, useTrait, type ViewModel } from "../../lib/model";
+import { select, useSelection, useTrait, type ViewModel } from "../../lib/model";
 import { AlignBar } from "./align_bar";
 import { useAligning } from "./aligning";
-import { columnsOf } from "./alignment";
+import { cellOf, placeOf } from "./alignment";
 import { AnswerField, AnswerTokens } from "./answer";
 import type { Draft } from "./draft";
 import { TokenStrip } from "./token_strip";
@@ -22,8 +22,8 @@ interface PromptsProps {
 
 export function Prompts(props: PromptsProps) {
   const { model, draft, pair, tokens } = props;
-  const selection = useTrait<Selection>(model, "selection");
-  const columns = pair.alignment ? columnsOf(pair.alignment, tokens) : tokens.columns;
+  const place = useSelection(model);
+  const columns = draft.columns();
   const readonly = model.readonly === true;
   const known = useTrait<Pair>(model, "pair");
   const current = known.clean === pair.clean && known.corrupt === pair.corrupt;
@@ -42,8 +42,8 @@ export function Prompts(props: PromptsProps) {
           tokens={tokens}
           columns={columns}
           aligning={aligning}
-          selected={selection?.position ?? null}
-          onSelect={(position) => select(model, position === null ? null : { position })}
+          selected={cellOf(tokens, columns, place)}
+          onSelect={(position) => select(model, position === null ? null : placeOf(position))}
         />
       </PromptRow>
       <PromptRow run="corrupt" {...props}>

@@ -1,6 +1,6 @@
-// What the model says now: the most likely next tokens after both prompts, and the metric before any patching.
-
+// The model's predictions: the likeliest next tokens after both prompts, and the metric before any patching.
 import { Button } from "../../lib/controls";
+import { DELAY_MS } from "../../lib/current";
 import { metricValue } from "../../lib/format";
 import { type Progress, type Status, useTrait, type ViewModel } from "../../lib/model";
 import type { Waiting } from "../../lib/rpc";
@@ -21,12 +21,18 @@ interface ReadingProps {
 const ROWS = 5;
 
 export function ReadingPanel({ model, reading, stale, waiting, onCancel }: ReadingProps) {
+  const late = useLasting(stale, DELAY_MS);
   return (
     <section class="hs-reading" data-hs="reading" data-stale={stale} aria-label="What the model says now">
       <h3 class="hs-title">
         What the model says now{" "}
         <small>
-          {waiting === "no" && reading?.label}
+          {waiting === "no" &&
+            (late && reading ? (
+              <span data-hs="faded">Faded: the last reading, of “{reading.pair.clean}”</span>
+            ) : (
+              reading?.label
+            ))}
           <WaitingWords waiting={waiting} />
         </small>
       </h3>
@@ -56,7 +62,7 @@ function RunTop({ run, reading }: { run: Run; reading: Reading | null }) {
   );
 }
 
-/** Most readings are over before one could read a progress bar. */
+/** Most readings take less time than it takes to read a progress bar. */
 function Busy({ model, onCancel }: { model: ViewModel; onCancel(): void }) {
   const status = useTrait<Status>(model, "status");
   const progress = useTrait<Progress>(model, "progress");

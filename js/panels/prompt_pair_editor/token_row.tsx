@@ -1,7 +1,7 @@
 // One prompt's tokens, each in its column.
 import { textWidth } from "../../lib/text_width";
 import { Token, tokenParts, visibleText } from "../../lib/tokens";
-import { otherRun, type Place } from "./alignment";
+import { otherRun, type TokenAt } from "./alignment";
 import type { Column, Run, TokenList } from "./types";
 
 interface TokenRowProps {
@@ -12,10 +12,10 @@ interface TokenRowProps {
   /** Whether to say what each token is linked to. */
   linked: boolean;
   /** The one token that Tab leads to. */
-  active: Place | null;
-  isPressed(place: Place, column: Column): boolean;
+  active: TokenAt | null;
+  isPressed(place: TokenAt, column: Column): boolean;
   isDisabled(column: Column): boolean;
-  onPress(place: Place, column: Column): void;
+  onPress(place: TokenAt, column: Column): void;
 }
 
 export function TokenRow({ run, columns, widths, lists, linked, active, ...row }: TokenRowProps) {
@@ -73,7 +73,7 @@ export function spoken(token: string): string {
 }
 
 function describe(
-  { run, index }: Place,
+  { run, index }: TokenAt,
   column: Column,
   lists: Record<Run, TokenList>,
   linked: boolean,

@@ -2,8 +2,8 @@
 import { useLayoutEffect, useRef, useState } from "preact/hooks";
 import { usePalette } from "../../lib/theme";
 import type { Aligning } from "./aligning";
-import { linkBetween, type Place, placeAfterKey, samePlace, withLink } from "./alignment";
-import { chipAt, placeOf, useDrag } from "./drag";
+import { linkBetween, sameToken, type TokenAt, tokenAfterKey, withLink } from "./alignment";
+import { chipAt, tokenOf, useDrag } from "./drag";
 import { DragLine, Links } from "./links";
 import { columnWidths, TokenRow } from "./token_row";
 import type { Column, Link, Run, Tokens } from "./types";
@@ -28,14 +28,14 @@ export function TokenStrip({ tokens, columns, aligning, selected, onSelect }: St
   const { drag, handlers } = useDrag(strip, editable ? aligning.link : null);
   const widths = columnWidths(columns, tokens, mono);
   const preview = drag?.over ? linkBetween(drag.from, drag.over) : null;
-  const isPressed = (place: Place, column: Column) =>
-    on ? samePlace(chosen, place) : column.clean !== null && column.clean === selected;
-  const onPress = (place: Place, { clean }: Column) => {
+  const isPressed = (place: TokenAt, column: Column) =>
+    on ? sameToken(chosen, place) : column.clean !== null && column.clean === selected;
+  const onPress = (place: TokenAt, { clean }: Column) => {
     if (on) aligning.choose(place);
     else if (clean !== null) onSelect(clean === selected ? null : clean);
   };
   const onKeyDown = (event: KeyboardEvent) => {
-    const place = placeOf(event.target);
+    const place = tokenOf(event.target);
     if (!place || event.ctrlKey || event.metaKey || event.altKey) return;
     if (!cursor.onKey(place, event.key) && !(on && aligning.onKey(place, event.key))) return;
     event.preventDefault();
@@ -74,21 +74,21 @@ export function TokenStrip({ tokens, columns, aligning, selected, onSelect }: St
 
 /** Arrow keys go from token to token; Tab leads to the one that had the focus last. */
 function useCursor(strip: { current: HTMLElement | null }, tokens: Pick<Tokens, Run>, columns: Column[]) {
-  const [last, setLast] = useState<Place>({ run: "clean", index: 0 });
-  const active = last.index < tokens[last.run].ids.length ? last : firstPlace(tokens);
-  const onKey = (place: Place, key: string): boolean => {
-    const next = placeAfterKey(columns, place, key);
+  const [last, setLast] = useState<TokenAt>({ run: "clean", index: 0 });
+  const active = last.index < tokens[last.run].ids.length ? last : firstToken(tokens);
+  const onKey = (place: TokenAt, key: string): boolean => {
+    const next = tokenAfterKey(columns, place, key);
     if (next && strip.current) chipAt(strip.current, next)?.focus();
     return next !== null;
   };
   const onFocusIn = ({ target }: FocusEvent) => {
-    const place = placeOf(target);
+    const place = tokenOf(target);
     if (place) setLast(place);
   };
   return { active, onKey, onFocusIn };
 }
 
-function firstPlace(tokens: Pick<Tokens, Run>): Place | null {
+function firstToken(tokens: Pick<Tokens, Run>): TokenAt | null {
   const run = (["clean", "corrupt"] as const).find((name) => tokens[name].ids.length > 0);
   return run ? { run, index: 0 } : null;
 }

@@ -1,4 +1,4 @@
-// What crosses between the editor and Python.
+// The editor's data, as it is exchanged with Python.
 import type { Choice } from "../../lib/controls";
 import type { TopJson } from "../../lib/top_arrays";
 
@@ -58,7 +58,7 @@ export interface Reading {
   metric: string | null;
   label: string;
   baselines: Record<Run, number | null>;
-  /** Without a run whose prompt can't be run. */
+  /** A run whose prompt can't be run is missing. */
   top_runs: Partial<Record<Run, TopJson>>;
   tokens: Record<string, string>;
   warnings?: Warning[];

@@ -1,7 +1,8 @@
-// The PromptPairEditor view: two prompts with their answers and tokens, and what the model says to them.
+// The PromptPairEditor view: two prompts with their answers and tokens, and what the model predicts after them.
 import { count } from "../../lib/format";
 import { type Failure, useTrait, type ViewModel } from "../../lib/model";
 import { Root } from "../../lib/mount";
+import type { PanelProps } from "../../lib/panel";
 import { ErrorLine } from "../../lib/status";
 import { useStore } from "../../lib/store";
 import { useUniqueId } from "../../lib/unique_id";
@@ -13,25 +14,10 @@ import { Templates, Tools } from "./toolbar";
 import { type Pair, type Reading, samePair, type Tokens } from "./types";
 import { Warnings } from "./warnings";
 
-interface ViewProps {
-  model: ViewModel;
-  draft: Draft;
-}
-
-const NO_TOKENS = { ids: [], tokens: [] };
-const NOTHING: Tokens = {
-  clean: NO_TOKENS,
-  corrupt: NO_TOKENS,
-  clean_answer: NO_TOKENS,
-  corrupt_answer: NO_TOKENS,
-  columns: [],
-  warnings: [],
-};
-
-export function PromptPairEditorView({ model, draft }: ViewProps) {
+export function PromptPairEditorView({ model, state: draft }: PanelProps<Draft>) {
   const pair = useStore(draft.pair);
-  // Empty until the tokenizer has run for the first time.
-  const tokens = { ...NOTHING, ...useTrait<Partial<Tokens> | null>(model, "tokens") };
+  useTrait(model, "tokens");
+  const tokens = draft.tokens();
   const reading = useTrait<Reading | null>(model, "reading");
   const error = useTrait<Failure | null>(model, "error");
   const waiting = useStore(draft.rpc.waiting);
@@ -61,7 +47,7 @@ export function PromptPairEditorView({ model, draft }: ViewProps) {
             warnings={warnings}
             onFix={model.readonly ? null : (fixed) => draft.replace(fixed)}
           />
-          <ErrorLine error={error} />
+          <ErrorLine error={error} rpc={model.readonly ? null : draft.rpc} />
         </section>
         <ReadingPanel
           model={model}
@@ -75,8 +61,15 @@ export function PromptPairEditorView({ model, draft }: ViewProps) {
   );
 }
 
+interface FirstTokenProps {
+  model: ViewModel;
+  draft: Draft;
+  pair: Pair;
+  tokens: Tokens;
+}
+
 /** Only where an answer has more than one token is there something to choose. */
-function FirstToken({ model, draft, pair, tokens }: ViewProps & { pair: Pair; tokens: Tokens }) {
+function FirstToken({ model, draft, pair, tokens }: FirstTokenProps) {
   const groups = [...answerGroups(tokens.clean_answer), ...answerGroups(tokens.corrupt_answer)];
   const several = groups.some((group) => group.length > 1);
   if (!several && !pair.score_first_token) return null;
