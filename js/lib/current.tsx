@@ -12,8 +12,8 @@ export interface Asked {
   params: Record<string, unknown>;
 }
 
-/** Whether the result of task `id` is the newest that was asked for: by a request of one of these `methods` that has not
- *  ended, or by the call in the trait `asked`. */
+/** Whether the result of task `id` is the newest that was asked for: by a request of one of these `methods` that has
+ *  not ended, or by the call in the trait `asked`. */
 export function useCurrent(
   model: ViewModel,
   rpc: Rpc,

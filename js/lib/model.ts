@@ -63,8 +63,8 @@ export function write(model: ViewModel, name: string, value: unknown): void {
   model.save_changes();
 }
 
-/** Whether new results can be asked for. Without a kernel, or with a widget made from a bare result, controls that would
- *  ask for one are left out. */
+/** Whether new results can be asked for. Without a kernel, or with a widget made from a bare result, controls that
+ *  would ask for one are left out. */
 export function canAsk(model: ViewModel): boolean {
   return !model.readonly && trait<{ model?: unknown } | undefined>(model, "info")?.model !== null;
 }

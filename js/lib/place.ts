@@ -29,8 +29,9 @@ export function within(place: Place, parts: readonly (keyof Place)[]): Place {
   return Object.fromEntries(Object.entries(place).filter(([part]) => parts.includes(part as keyof Place)));
 }
 
-/** The corresponding place in the other prompt of a pair. A position without a counterpart is left out; a place that is
- *  on `side` already, or on no side, stays as it is. `counterparts` are those of the positions of the place's prompt. */
+/** The corresponding place in the other prompt of a pair. A position without a counterpart is left out; a place that
+ *  is on `side` already, or on no side, stays as it is. `counterparts` are those of the positions of the place's
+ *  prompt. */
 export function across(place: Place, side: Side | undefined, counterparts: Counterparts): Place {
   if (!place.side || !side || place.side === side) return place;
   const { position, source, ...rest } = place;

@@ -1,5 +1,5 @@
-// The requests about an opened head: patch it, attribute the answer to it, read its circuits. The answer opens under the
-// head.
+// The requests about an opened head: patch it, attribute the answer to it, read its circuits. The answer opens under
+// the head.
 import { useState } from "preact/hooks";
 import { Button } from "../../lib/controls";
 import { canAsk, type Progress, trait, useTrait, type ViewModel } from "../../lib/model";

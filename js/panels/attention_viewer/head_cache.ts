@@ -31,8 +31,8 @@ export class HeadCache {
     return attention.matrixOf(side, index) ?? this.#values.get(keyOf(side, attention.headAt(index))) ?? null;
   }
 
-  /** Asks for the heads that are missing. A newer request replaces an unanswered older one, so it also names the heads of
-   *  the older one. */
+  /** Asks for the heads that are missing. A newer request replaces an unanswered older one, so it also names the
+   *  heads of the older one. */
   need(attention: Attention, side: SideName, heads: readonly number[]): void {
     if (attention.json.whole) return;
     const missing = heads.filter((index) => !this.get(attention, side, index)).slice(0, AT_ONCE);

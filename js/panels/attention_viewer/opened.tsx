@@ -22,7 +22,7 @@ interface OpenedProps {
   onLock(cell: Cell): void;
 }
 
-/** Two heads stand side by side where both fit with cells that are large enough to click, below all heads if need be. */
+/** Two heads stand side by side where both fit with cells large enough to click, below all heads if need be. */
 const [LARGEST, ENOUGH, LABELS, CELL] = [620, 480, 106, 6];
 export const [LEAST, GAP] = [300, 24];
 

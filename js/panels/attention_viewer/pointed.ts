@@ -15,8 +15,9 @@ export interface Cell {
 
 export const NOWHERE: Cell = { head: null, position: null, source: null };
 
-/** The mouse may move several times a frame: listeners hear of it once. What is moved over a matrix hears of it in every
- *  frame; the numbers that are read out and the text take longer, and hear of it in turn, in every second frame. */
+/** The mouse may move several times a frame: listeners hear of it once. What is moved over a matrix hears of it in
+ *  every frame; the numbers that are read out and the text take longer, and hear of it in turn, in every second
+ *  frame. */
 export class Pointed extends Store<Cell> {
   readonly numbers = new Store<Cell>(NOWHERE);
   readonly text = new Store<Cell>(NOWHERE);

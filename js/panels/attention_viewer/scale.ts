@@ -1,5 +1,5 @@
-// Where a value is on the colour scale, and the thumbnail of a head. Python makes the thumbnails of heads whose values it
-// does not send in the same way: both sides exchange codes.
+// Where a value is on the colour scale, and the thumbnail of a head. Python makes the thumbnails of heads whose
+// values it does not send in the same way: both sides exchange codes.
 
 export type ScaleName = "linear" | "log" | "row";
 

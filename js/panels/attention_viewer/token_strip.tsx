@@ -1,4 +1,5 @@
-// Tokens on backgrounds that show a number each: the effect of patching a head there, or what the head reads from there.
+// Tokens on backgrounds that show a number each: the effect of patching a head there, or what the head reads from
+// there.
 import { divergingScale, toCss } from "../../lib/color";
 import { signed } from "../../lib/format";
 import { useReading } from "../../lib/reading";

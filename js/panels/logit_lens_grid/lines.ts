@@ -1,5 +1,5 @@
-// The pinned cell's tokens through all layers: as Python answers, and until then as far as the lists of likeliest tokens
-// have them.
+// The pinned cell's tokens through all layers: as Python answers, and until then as far as the lists of likeliest
+// tokens have them.
 import { type ArrayJson, decodeFloats, decodeInts } from "../../lib/ndarray";
 import { range } from "../../lib/range";
 import type { KernelEvent, Rpc } from "../../lib/rpc";

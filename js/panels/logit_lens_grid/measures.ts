@@ -78,8 +78,8 @@ export function roundEnd(largest: number): number {
   return Math.max(0.1, Math.ceil(largest * parts) / parts);
 }
 
-/** Strong colours are likely, certain, high in rank, or far from the last row. Low entropy is certain, so its scale runs
- *  backwards. */
+/** Strong colours are likely, certain, high in rank, or far from the last row. Low entropy is certain, so its scale
+ *  runs backwards. */
 export function colorsOf({ measure, low, high, diverging }: Scaled, palette: Palette): Scale {
   if (diverging) return divergingScale(palette, high);
   return measure === "entropy" ? sequentialScale(palette, high, low) : sequentialScale(palette, low, high);

@@ -1,5 +1,5 @@
-// A sweep as panels, rows and columns. Usually each cell of the grid is a cell of the sweep; of the thousands of neurons in
-// a layer, only those with the largest effects are shown.
+// A sweep as panels, rows and columns. Usually each cell of the grid is a cell of the sweep; of the thousands of
+// neurons in a layer, only those with the largest effects are shown.
 import type { GridLabel, GridShape } from "../../lib/grid_layout";
 import { sizeOf } from "../../lib/ndarray";
 import { range } from "../../lib/range";

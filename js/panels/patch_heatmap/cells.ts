@@ -22,8 +22,8 @@ export function isRaw({ state, values, normalized }: Sweep): boolean {
   return computed;
 }
 
-/** The scale reaches 1, or the largest effect where that is larger, up to 2. A single neuron never has so large an effect:
- *  for neurons the scale reaches only the largest effect. */
+/** The scale reaches 1, or the largest effect where that is larger, up to 2. A single neuron never has so large an
+ *  effect: for neurons the scale reaches only the largest effect. */
 export function domainOf({ normalized, axes }: Sweep): { domain: number; clipped: boolean } {
   let largest = axes.includes("neuron") ? 0 : 1;
   for (const value of normalized) if (Math.abs(value) > largest) largest = Math.abs(value);

@@ -1,5 +1,5 @@
-// One cell in detail: its effect, and the likeliest next tokens of the clean, the patched and the corrupt run. For a data
-// set of pairs: its effect in each pair.
+// One cell in detail: its effect, and the likeliest next tokens of the clean, the patched and the corrupt run. For a
+// data set of pairs: its effect in each pair.
 import type { ComponentChildren } from "preact";
 import { metricValue } from "../../lib/format";
 import { TopTokens } from "../../lib/top_tokens";

@@ -15,8 +15,8 @@ import type { Sweep } from "./result";
 const PANELS_ACROSS = 4;
 const UPRIGHT_COLUMN = 14;
 
-/** Tab-separated values: rows from top to bottom, with full precision. Equal cells are exactly 0 or, where values are raw,
- *  the value of the run that is patched. */
+/** Tab-separated values: rows from top to bottom, with full precision. Equal cells are exactly 0 or, where values are
+ *  raw, the value of the run that is patched. */
 export function toTable(sweep: Sweep, raw: boolean, rising: boolean): string {
   const { rows, columns, corner } = flatBoard(sweep);
   const lines = rows.map((label, row) => {

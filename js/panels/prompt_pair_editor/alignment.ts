@@ -76,8 +76,8 @@ function nearestAcross(columns: Column[], { run, index }: TokenAt): TokenAt | nu
   return null;
 }
 
-/** The columns of an alignment that was made by hand. The draft is ahead of Python, so the view does not wait for Python's
- *  columns. */
+/** The columns of an alignment that was made by hand. The draft is ahead of Python, so the view does not wait for
+ *  Python's columns. */
 export function columnsOf(links: Link[], { clean, corrupt }: Pick<Tokens, Run>): Column[] {
   const columns: Column[] = [];
   let [a, b] = [0, 0];

@@ -25,7 +25,8 @@ export class Draft {
   readonly steps = new Store({ undo: false, redo: false });
   #model: ViewModel;
   #timer: ReturnType<typeof setTimeout> | null = null;
-  /** Pairs that were sent and have not come back, oldest first: when the trait becomes one of these, it is our own echo. */
+  /** Pairs that were sent and have not come back, oldest first: when the trait becomes one of these, it is our own
+   *  echo. */
   #sent: Pair[] = [];
   #history: Pair[];
   #at = 0;
