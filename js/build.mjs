@@ -15,11 +15,14 @@ const { views, report, shared } = JSON.parse(await readFile(join(root, "js", "bu
 const OWN_KB = { ...views, report };
 export const bundles = Object.keys(OWN_KB);
 
+/** Where a bundle's own code is. */
+const folderOf = (name) => (name in views ? `js/panels/${name}` : `js/${name}`);
+
 /** The text of the module `hookscope:views`: an object of all views, by the name of their folder. */
 export function viewsModule() {
   const names = Object.keys(views);
   const imports = names.map(
-    (name) => `import ${name} from ${JSON.stringify(join(root, "js", name, "index"))};\n`,
+    (name) => `import ${name} from ${JSON.stringify(join(root, folderOf(name), "index"))};\n`,
   );
   return `${imports.join("")}export default { ${names.join(", ")} };\n`;
 }
@@ -51,7 +54,7 @@ const cssAsText = {
 
 export const options = {
   absWorkingDir: root,
-  entryPoints: bundles.map((name) => ({ in: `./js/${name}/index`, out: name })),
+  entryPoints: bundles.map((name) => ({ in: `./${folderOf(name)}/index`, out: name })),
   outdir: out,
   bundle: true,
   minify: true,
@@ -77,7 +80,7 @@ export function sizes({ outputs }) {
     const [, { bytes, inputs }] = Object.entries(outputs).find(([path]) => path.endsWith(`/${name}.js`));
     const size = { name, bytes, own: 0, ownBudget: OWN_KB[name] * KB, shared: 0, sharedBudget: shared * KB };
     for (const [path, { bytesInOutput }] of Object.entries(inputs)) {
-      if (path.startsWith(`js/${name}/`)) size.own += bytesInOutput;
+      if (path.startsWith(`${folderOf(name)}/`)) size.own += bytesInOutput;
       else if (isShared(path)) size.shared += bytesInOutput;
     }
     return size;

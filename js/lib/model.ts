@@ -1,6 +1,7 @@
 // What a view knows of its model: the part of anywidget's model that it uses, so that the same view also runs
 // on a MemoryModel in reports and tests.
 import { useEffect, useReducer } from "preact/hooks";
+import type { Place } from "./place";
 
 export type Listener = (...args: unknown[]) => void;
 
@@ -11,7 +12,7 @@ export interface ViewModel {
   on(event: string, callback: Listener): void;
   off(event: string, callback: Listener): void;
   send(message: unknown): void;
-  /** True where no kernel can answer: controls that would need one are then left out. */
+  /** True where no kernel can answer, as in a saved page. */
   readonly readonly?: boolean;
 }
 
@@ -22,12 +23,19 @@ export interface Progress {
   seconds_left: number | null;
 }
 export interface Failure {
-  field: string | null;
   message: string;
-  /** Of a user's own function that failed. */
+  /** The parameter that is wrong. */
+  field?: string | null;
+  /** Where a user's own function failed. */
   traceback?: string | null;
+  remedy?: Remedy | null;
 }
-export type Selection = Record<string, number> | null;
+/** A request that would put an error right, with the words of the button that sends it. */
+export interface Remedy {
+  label: string;
+  method: string;
+  params: Record<string, unknown>;
+}
 
 export function trait<T>(model: ViewModel, name: string): T {
   return model.get(name) as T;
@@ -55,7 +63,16 @@ export function write(model: ViewModel, name: string, value: unknown): void {
   model.save_changes();
 }
 
-/** Every view may set `selection`. */
-export function select(model: ViewModel, selection: Selection): void {
-  write(model, "selection", selection);
+/** Whether new results can be asked for. Without a kernel, or with a widget made from a bare result, controls that
+ *  would ask for one are left out. */
+export function canAsk(model: ViewModel): boolean {
+  return !model.readonly && trait<{ model?: unknown } | undefined>(model, "info")?.model !== null;
 }
+
+/** The pinned place: every view may set it. */
+export function select(model: ViewModel, place: Place | null): void {
+  write(model, "selection", place);
+}
+
+export const useSelection = (model: ViewModel): Place | null =>
+  useTrait<Place | null | undefined>(model, "selection") ?? null;

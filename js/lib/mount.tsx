@@ -1,26 +1,41 @@
 // Puts a view into the element that a host gives, styles included, so that shadow roots work too.
-import { type ComponentChildren, type JSX, render } from "preact";
+import { type ComponentChildren, render } from "preact";
 import { useErrorBoundary, useRef } from "preact/hooks";
+import type { ViewModel } from "./model";
+import type { Panel } from "./panel";
+import { announce } from "./presence";
 import { PaletteProvider, useRootPalette } from "./theme";
 import themeCss from "./theme.css";
 
-/** Returns what unmounts the view and leaves `el` as it was. A style sheet applies to the whole page, so each is kept
- *  to hosts of its own name: by a `:where`, which adds no weight. */
-export function mount(el: HTMLElement, name: string, css: string, view: JSX.Element): () => void {
+/** Returns what unmounts the view and leaves `el` as it was. A style sheet applies to the whole page, so each sheet is
+ *  kept to the hosts of its own panel: by a `:where`, which adds no weight. */
+export function mount<State>(
+  el: HTMLElement,
+  { name, css, View }: Pick<Panel<State, never>, "name" | "css" | "View">,
+  model: ViewModel,
+  state: State,
+): () => void {
   const style = document.createElement("style");
   style.textContent = `:where(.hs-host-${name}){${themeCss}${css}}`;
   const host = document.createElement("div");
   host.className = `hs-host-${name}`;
   el.append(style, host);
-  render(<Boundary>{view}</Boundary>, host);
+  const leave = announce(model);
+  render(
+    <Boundary>
+      <View model={model} state={state} />
+    </Boundary>,
+    host,
+  );
   return () => {
     render(null, host);
+    leave();
     host.remove();
     style.remove();
   };
 }
 
-/** A view that fails says so in its place, and can be drawn again once its data has changed. */
+/** Where a view fails, its place says so, and it can be drawn again once its data has changed. */
 function Boundary({ children }: { children: ComponentChildren }) {
   const [error, reset] = useErrorBoundary();
   if (error === undefined) return <>{children}</>;

@@ -1,28 +1,39 @@
 // Requests to the kernel and the events that answer them. One Rpc belongs to one model, whatever the number of
-// its views. The newest request of a method wins: events of older ones are dropped.
+// its views. Python answers each request at once with "accepted", and at its end with "result", "error" or "cancelled".
+// The newest request of a method wins: events of older ones are dropped.
 import { listen, type ViewModel } from "./model";
 import { Store } from "./store";
+import { randomId } from "./unique_id";
 
 export interface KernelEvent {
   kind: "event";
+  /** The id of the request, or of the task that Python started by itself. */
   id: string;
   /** "accepted", "result", "error" or "cancelled", or the name of what comes before the result. */
   event: string;
   [key: string]: unknown;
 }
 
-/** How long the oldest unanswered request has been waiting for the kernel. */
+/** How long the kernel has not answered the oldest of the requests that wait for it. */
 export type Waiting = "no" | "short" | "long";
 
 const SHORT_MS = 400;
 const LONG_MS = 10_000;
+const ENDS = new Set(["result", "error", "cancelled"]);
+
+/** Whether a request or a task ends with this event. */
+export const isEnd = ({ event }: KernelEvent): boolean => ENDS.has(event);
 
 export class Rpc {
   readonly waiting = new Store<Waiting>("no");
+  /** By method, the newest request that has not ended. */
+  readonly pending = new Store<ReadonlyMap<string, string>>(new Map());
   #model: ViewModel;
-  #client = Math.random().toString(36).slice(2, 10);
+  #client = randomId();
   #count = 0;
   #latest = new Map<string, string>();
+  /** Requests that the kernel has not answered with anything, oldest first. */
+  #unanswered = new Set<string>();
   #handlers = new Set<(event: KernelEvent) => void>();
   #timers: ReturnType<typeof setTimeout>[] = [];
   #stop: () => void;
@@ -35,11 +46,12 @@ export class Rpc {
   request(method: string, params: Record<string, unknown>): string {
     const id = `${this.#client}:${method}:${++this.#count}`;
     this.#latest.set(method, id);
-    this.#expectAnswer();
+    this.pending.set(new Map([...this.pending.get(), [method, id]]));
+    this.#expectAnswer(id);
     try {
       this.#model.send({ kind: "request", id, method, params });
     } catch {
-      this.#answered();
+      this.#stopTimers();
       this.waiting.set("long"); // the kernel was restarted or has closed the widget: nobody will answer
     }
     return id;
@@ -52,24 +64,25 @@ export class Rpc {
 
   dispose(): void {
     this.#stop();
-    this.#answered();
+    this.#stopTimers();
     this.#handlers.clear();
   }
 
   #receive(message: unknown): void {
     if (!isKernelEvent(message)) return;
-    this.#answered();
-    if (this.#superseded(message.id)) return;
+    this.#answered(message.id);
+    const [client, method = ""] = message.id.split(":");
+    const ours = client === this.#client;
+    if (ours && this.#latest.get(method) !== message.id) return;
+    if (ours && isEnd(message)) {
+      const others = [...this.pending.get()].filter(([, id]) => id !== message.id);
+      this.pending.set(new Map(others));
+    }
     for (const handler of [...this.#handlers]) handler(message);
   }
 
-  /** Ids of other clients and of Python ("py-...") are never ours to drop. */
-  #superseded(id: string): boolean {
-    const [client, method] = id.split(":");
-    return client === this.#client && method !== undefined && this.#latest.get(method) !== id;
-  }
-
-  #expectAnswer(): void {
+  #expectAnswer(id: string): void {
+    this.#unanswered.add(id);
     if (this.#timers.length > 0) return;
     this.#timers = [
       setTimeout(() => this.waiting.set("short"), SHORT_MS),
@@ -77,10 +90,22 @@ export class Rpc {
     ];
   }
 
-  #answered(): void {
+  /** Cells of a sweep that was running before say nothing: only an answer to a request ends its waiting. */
+  #answered(id: string): void {
+    if (!this.#unanswered.has(id)) return;
+    // The kernel takes requests in their order: it has taken the older ones too.
+    for (const other of this.#unanswered) {
+      this.#unanswered.delete(other);
+      if (other === id) break;
+    }
+    if (this.#unanswered.size > 0) return;
+    this.#stopTimers();
+    this.waiting.set("no");
+  }
+
+  #stopTimers(): void {
     for (const timer of this.#timers) clearTimeout(timer);
     this.#timers = [];
-    this.waiting.set("no");
   }
 }
 

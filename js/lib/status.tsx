@@ -2,8 +2,8 @@
 import { useEffect, useState } from "preact/hooks";
 import { Button } from "./controls";
 import { seconds } from "./format";
-import type { Failure, Progress, Status, ViewModel } from "./model";
-import type { Waiting } from "./rpc";
+import { canAsk, type Failure, type Progress, type Status, type ViewModel } from "./model";
+import type { Rpc, Waiting } from "./rpc";
 
 export function progressText({ done, total, seconds_left }: Progress): string {
   const left = seconds_left === null || seconds_left < 0.05 ? "" : ` · ${seconds(seconds_left)} left`;
@@ -60,12 +60,13 @@ interface RunStateProps {
 /** How far the kernel is, with a Cancel while it runs and a Run while there is no whole result. */
 export function RunState({ model, status, progress, waiting, label, took, onRun, onCancel }: RunStateProps) {
   const busy = status === "queued" || status === "running";
+  const asks = canAsk(model);
   return (
     <div class="hs-progress" data-hs="state" data-status={status}>
-      {busy && !model.readonly && <ProgressBar progress={progress} label={label} />}
+      {busy && asks && <ProgressBar progress={progress} label={label} />}
       {!busy && waiting === "no" && <span data-hs="summary">{summary(status, progress, took)}</span>}
       <WaitingWords waiting={waiting} />
-      {!model.readonly && status !== "done" && (
+      {asks && status !== "done" && (
         <Button name={busy ? "cancel" : "run"} onClick={busy ? onCancel : onRun}>
           {busy ? "Cancel" : "Run"}
         </Button>
@@ -79,13 +80,20 @@ function summary(status: Status, { done, total }: Progress, took: number | null 
   return status === "done" && typeof took === "number" ? `took ${seconds(took)}` : "";
 }
 
-export function ErrorLine({ error, id }: { error: Failure | null; id?: string }) {
+/** What went wrong. With a kernel its remedy is a button. */
+export function ErrorLine({ error, rpc }: { error: Failure | null; rpc?: Rpc | null }) {
+  const remedy = rpc && error?.remedy;
   return (
     <div role="alert">
       {error && (
-        <p class="hs-error" id={id} data-hs="error">
+        <p class="hs-error" data-hs="error">
           {error.message}
         </p>
+      )}
+      {remedy && (
+        <Button name="remedy" onClick={() => rpc.request(remedy.method, remedy.params)}>
+          {remedy.label}
+        </Button>
       )}
       {error?.traceback && (
         <details class="hs-traceback" data-hs="traceback">

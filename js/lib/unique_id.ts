@@ -1,7 +1,6 @@
 import { useState } from "preact/hooks";
 
+export const randomId = (): string => `hs-${Math.random().toString(36).slice(2, 10)}`;
+
 /** Preact's own useId counts anew in every widget on a page. */
-export function useUniqueId(): string {
-  const [id] = useState(() => `hs-${Math.random().toString(36).slice(2, 10)}`);
-  return id;
-}
+export const useUniqueId = (): string => useState(randomId)[0];

@@ -1,8 +1,8 @@
 import axe from "axe-core";
 import { expect, test } from "vitest";
-import logitLensGrid from "../../js/logit_lens_grid";
-import patchHeatmap from "../../js/patch_heatmap";
-import promptPairEditor from "../../js/prompt_pair_editor";
+import logitLensGrid from "../../js/panels/logit_lens_grid";
+import patchHeatmap from "../../js/panels/patch_heatmap";
+import promptPairEditor from "../../js/panels/prompt_pair_editor";
 import { editorTraits, heatmapTraits, modelWithKernel, mountWidget, PAIR, settled } from "./helpers";
 import {
   lensTraits,
@@ -12,6 +12,7 @@ import {
   makeUnequalLens,
   OSLO,
   pairTraits,
+  placeAt,
   STOCKHOLM,
 } from "./lenses";
 import { INFO, makePairs, makeSweep } from "./sweeps";
@@ -55,14 +56,14 @@ test.each([
       result: makeLens({ targets: [OSLO, STOCKHOLM] }),
       color: "target",
       columns: [1, 5],
-      selection: { row: 1, position: 2 },
+      selection: placeAt(1, 2),
     }),
   ],
   ["lens of a long prompt", logitLensGrid, lensTraits({ result: makeLongLens() })],
   [
     "lens of a difference",
     logitLensGrid,
-    pairTraits({ side: "difference", result: makeUnequalLens(), selection: { row: 1, position: 1 } }),
+    pairTraits({ side: "difference", result: makeUnequalLens(), selection: placeAt(1, 1) }),
   ],
   ["attribution", logitLensGrid, pairTraits({ tab: "attribution", attribution: makeAttribution() })],
   ["attribution before its first run", logitLensGrid, lensTraits({ tab: "attribution" })],

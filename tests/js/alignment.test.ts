@@ -4,11 +4,11 @@ import {
   columnsOf,
   linkBetween,
   linksOf,
-  placeAfterKey,
+  tokenAfterKey,
   withLink,
   withoutLinksOf,
-} from "../../js/prompt_pair_editor/alignment";
-import type { Link } from "../../js/prompt_pair_editor/types";
+} from "../../js/panels/prompt_pair_editor/alignment";
+import type { Link } from "../../js/panels/prompt_pair_editor/types";
 
 const list = (ids: number[]) => ({ ids, tokens: ids.map(String) });
 const LISTS = { clean: list([1, 2, 3]), corrupt: list([1, 7, 8, 3]) };
@@ -105,7 +105,7 @@ test("arrows lead along a prompt and across to the counterpart, or to what is ne
     LISTS,
   );
   const at = (run: "clean" | "corrupt", index: number, key: string) =>
-    placeAfterKey(columns, { run, index }, key);
+    tokenAfterKey(columns, { run, index }, key);
   expect(at("clean", 0, "ArrowRight")).toEqual({ run: "clean", index: 1 });
   expect(at("clean", 2, "ArrowRight")).toBeNull();
   expect(at("clean", 0, "ArrowLeft")).toBeNull();

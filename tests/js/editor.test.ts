@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
-import promptPairEditor from "../../js/prompt_pair_editor";
+import promptPairEditor from "../../js/panels/prompt_pair_editor";
 import {
   editorTraits,
   FRANCE,
@@ -190,7 +190,7 @@ test("a token selects its position, position 0 too, and clears it when pressed a
   const { el, model } = await show();
   const chip = () => part(el, "tokens-corrupt").querySelectorAll<HTMLButtonElement>("button")[0];
   chip()?.click();
-  expect(model.get("selection")).toEqual({ position: 0 });
+  expect(model.get("selection")).toEqual({ position: 0, side: "clean" });
   await draw();
   expect(chip()?.getAttribute("aria-pressed")).toBe("true");
   chip()?.click();

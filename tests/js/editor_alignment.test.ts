@@ -1,6 +1,6 @@
 import { afterEach, expect, test, vi } from "vitest";
 import { MemoryModel } from "../../js/lib/memory_model";
-import promptPairEditor from "../../js/prompt_pair_editor";
+import promptPairEditor from "../../js/panels/prompt_pair_editor";
 import {
   CORRUPT,
   editorTraits,
@@ -187,7 +187,7 @@ test("Escape lets go of the chosen token, then ends the aligning", async () => {
   await settled();
   expect(part(el, "align").textContent).toBe("Align tokens");
   chip(el, "clean", 2).click();
-  expect(model.get("selection")).toEqual({ position: 2 });
+  expect(model.get("selection")).toEqual({ position: 2, side: "clean" });
 });
 
 test("only while aligning does Delete unlink", async () => {

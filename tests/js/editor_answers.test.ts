@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
-import promptPairEditor from "../../js/prompt_pair_editor";
-import { answerOf, textOf } from "../../js/prompt_pair_editor/answers";
+import promptPairEditor from "../../js/panels/prompt_pair_editor";
+import { answerOf, textOf } from "../../js/panels/prompt_pair_editor/answers";
 import {
   editorTraits,
   maybe,

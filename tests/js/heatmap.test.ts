@@ -1,10 +1,11 @@
 import { expect, test, vi } from "vitest";
-import patchHeatmap from "../../js/patch_heatmap";
-import { flatBoard } from "../../js/patch_heatmap/board";
-import * as cells from "../../js/patch_heatmap/cells";
-import { toTable } from "../../js/patch_heatmap/export";
-import { selectedCell, selectionOf } from "../../js/patch_heatmap/places";
-import { decodeResult } from "../../js/patch_heatmap/result";
+import patchHeatmap from "../../js/panels/patch_heatmap";
+import { flatBoard } from "../../js/panels/patch_heatmap/board";
+import * as cells from "../../js/panels/patch_heatmap/cells";
+import { toTable } from "../../js/panels/patch_heatmap/export";
+import { cellOf, placeOf } from "../../js/panels/patch_heatmap/places";
+import { decodeResult } from "../../js/panels/patch_heatmap/result";
+import { eventually } from "./eventually";
 import {
   arrayJson,
   CELLS,
@@ -32,7 +33,7 @@ test("a click pins: layer 0 and position 0 too", async () => {
   const { el, model } = await show();
   const saved = vi.spyOn(model, "save_changes");
   clickCell(el, 0);
-  expect(model.get("selection")).toEqual({ layer: 0, position: 0 });
+  expect(model.get("selection")).toEqual({ activation: "resid_pre", layer: 0, position: 0, side: "corrupt" });
   expect(saved).toHaveBeenCalledOnce();
   await settled();
   expect(part(el, "pin").dataset.cell).toBe("0");
@@ -56,8 +57,9 @@ test.each([
   { layer: 9, position: 0 },
   { layer: 0 },
   { layer: 1, head: 1 },
-  { layer: 0, position: -1 },
+  { layer: 0, position: -7 },
   { layer: 0, position: 1.5 },
+  { layer: 0, position: [4, 5] },
 ])("a selection that names no cell here is ignored: %o", async (selection) => {
   const { el } = await show({ selection });
   expect(maybe(el, "pin")).toBeNull();
@@ -71,12 +73,12 @@ test("the keyboard alone moves, pins and clears, and keeps its keys to itself", 
   await settled();
   expect(grid.getAttribute("aria-activedescendant")).toBe(el.querySelector('[role][data-cell="10"]')?.id);
   press(grid, "Enter");
-  expect(model.get("selection")).toEqual({ layer: 1, position: 4 });
+  expect(model.get("selection")).toEqual({ activation: "resid_pre", layer: 1, position: 4, side: "corrupt" });
   await settled();
   press(grid, "End");
   await settled();
   press(grid, " ");
-  expect(model.get("selection")).toEqual({ layer: 1, position: 5 });
+  expect(model.get("selection")).toEqual({ activation: "resid_pre", layer: 1, position: 5, side: "corrupt" });
   await settled();
   press(grid, "Escape");
   expect(model.get("selection")).toBeNull();
@@ -93,9 +95,9 @@ test("cells of the running sweep appear as they come", async () => {
   expect(cellText(el, 17)).toContain("not computed yet");
   model.receive({
     kind: "event",
-    id: "py-1",
+    id: "sweep-2",
     event: "partial",
-    ...makePartial("sweep-2", [0, 17], [0.25, -0.75]),
+    ...makePartial([0, 17], [0.25, -0.75]),
   });
   await settled();
   expect(cellText(el, 0)).toContain("recovers 0.25");
@@ -105,7 +107,7 @@ test("cells of the running sweep appear as they come", async () => {
 
 test("cells of another sweep are left out", async () => {
   const { el, model } = await show({ status: "running", result: makeSkeleton("sweep-2") });
-  model.receive({ kind: "event", id: "py-1", event: "partial", ...makePartial("sweep-1", [17], [0.5]) });
+  model.receive({ kind: "event", id: "sweep-1", event: "partial", ...makePartial([17], [0.5]) });
   await settled();
   expect(cellText(el, 17)).toContain("not computed yet");
 });
@@ -119,9 +121,9 @@ test("two views of one model show the same live cells, and a late view has those
   await settled();
   kernel.model.receive({
     kind: "event",
-    id: "py-1",
+    id: "sweep-2",
     event: "partial",
-    ...makePartial("sweep-2", [3], [0.5]),
+    ...makePartial([3], [0.5]),
   });
   await settled();
   const late = widget.render({ model: kernel.model, el: els[2] as HTMLElement });
@@ -132,7 +134,7 @@ test("two views of one model show the same live cells, and a late view has those
 test("tokens of a patched cell are text", async () => {
   const result = makeSkeleton("sweep-2");
   const { el, model } = await show({ status: "running", result, selection: { layer: 0, position: 3 } });
-  model.receive({ kind: "event", id: "py-1", event: "partial", ...makePartial("sweep-2", [3], [0.5]) });
+  model.receive({ kind: "event", id: "sweep-2", event: "partial", ...makePartial([3], [0.5]) });
   await settled();
   expect(part(el, "top-patched").textContent).toContain("<script>");
   expect(el.querySelector("script")).toBeNull();
@@ -203,47 +205,17 @@ test("before the first result it says what it is doing, or only what went wrong"
 test("after an error the last map is faded and named, since it belongs to other prompts", async () => {
   const { model, el } = await show();
   expect(part(el, "sweep").dataset.stale).toBe("false");
-  model.set("error", { field: null, message: "The corrupt prompt is empty." });
+  model.set("error", { field: null, message: "The corrupt prompt is empty.", traceback: null, remedy: null });
   model.set("status", "error");
   await settled();
   expect(part(el, "sweep").dataset.stale).toBe("true");
-  expect(el.textContent).toContain("The capital of Norway is");
+  await eventually(() =>
+    expect(part(el, "faded").textContent).toBe(
+      "Faded: the last map, resid_pre of \u201cThe capital of Norway is\u201d.",
+    ),
+  );
   model.set("status", "running");
   await settled();
-  expect(part(el, "sweep").dataset.stale).toBe("false");
-});
-
-test.each([
-  { activation: "z" },
-  { axes: ["layer", "head"] },
-  { direction: "noise" },
-  { value: { kind: "zero" } },
-  { value: { kind: "add", factor: 2, vector: null } },
-  { value: { kind: "add", factor: 1, vector: true } },
-  { window: 3 },
-  { at: 4 },
-])("a sweep that was cancelled before its first step leaves the last map faded: %o", async (choice) => {
-  const result = makeResult();
-  result.params.value = { kind: "add", factor: 1, vector: null };
-  const same = { kind: "add", factor: 1 };
-  const { model, el } = await show({ result, value: same, status: "cancelled", window: 1, at: null });
-  expect(part(el, "sweep").dataset.stale).toBe("false");
-  for (const [name, value] of Object.entries(choice)) model.set(name, value);
-  await settled();
-  expect(part(el, "sweep").dataset.stale).toBe("true");
-  expect(part(el, "faded").textContent).toContain("resid_pre of \u201cThe capital of Norway is\u201d");
-});
-
-test("a cancelled sweep keeps its own map, though its result says more of what was put in", async () => {
-  const result = makeResult();
-  const value = { kind: "resample", draws: 2, seed: 1, prompts: ["A", "B"] };
-  result.params = { ...result.params, value, window: 1, at: null };
-  const { el } = await show({
-    result,
-    value: { seed: 1, kind: "resample", draws: 2 },
-    metric: "prob",
-    status: "cancelled",
-  });
   expect(part(el, "sweep").dataset.stale).toBe("false");
 });
 
@@ -269,11 +241,29 @@ test("a result that can't be drawn is said so, and a good one after it can be dr
   model.set("result", { ...makeResult(), labels, prompts: {} as never });
   await settled();
   expect(part(el, "failed").textContent).toContain("can't be drawn");
-  model.set("result", makeResult({ sweep: "sweep-2" }));
+  model.set("result", makeResult({ id: "sweep-2" }));
   part(el, "failed").querySelector("button")?.click();
   await settled();
   expect(maybe(el, "failed")).toBeNull();
   expect(part(el, "grid")).not.toBeNull();
+});
+
+test("a position that counts from the end pins the cell that it names", async () => {
+  const { el } = await show({ selection: { layer: 2, position: -1 } });
+  expect(part(el, "pin").dataset.cell).toBe("17");
+});
+
+test("a run with hooks says why it was slower", async () => {
+  const provenance = {
+    ...makeResult().provenance,
+    executor: "hooks" as const,
+    executor_reason: "the cache is empty",
+  };
+  const { el, model } = await show({ result: makeResult({ provenance }) });
+  expect(part(el, "executor").textContent).toBe("Run with hooks, which is slower: the cache is empty.");
+  model.set("result", makeResult({ provenance: { ...provenance, executor: "packed" } }));
+  await settled();
+  expect(maybe(el, "executor")).toBeNull();
 });
 
 test("a result of an unknown format is refused with a sentence", async () => {
@@ -322,7 +312,7 @@ test("rows over layers and heads are named layer.head, and cells come back as th
     "1.2",
   ]);
   for (let index = 0; index < 36; index++) {
-    expect(selectedCell(sweep, selectionOf(sweep, index))).toBe(index);
+    expect(cellOf(sweep, placeOf(sweep, index))).toBe(index);
   }
 });
 

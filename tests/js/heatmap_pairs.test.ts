@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
-import { boardOf } from "../../js/patch_heatmap/board";
-import { painter } from "../../js/patch_heatmap/cells";
-import { decodeResult } from "../../js/patch_heatmap/result";
+import { boardOf } from "../../js/panels/patch_heatmap/board";
+import { painter } from "../../js/panels/patch_heatmap/cells";
+import { decodeResult } from "../../js/panels/patch_heatmap/result";
 import { arrayJson, maybe, part, press, settled } from "./helpers";
 import { cellText, show } from "./shown_heatmap";
 import { makePairs } from "./sweeps";
@@ -65,7 +65,7 @@ test("agreement is among the pairs that have the cell, and fewer than all are sa
   const { el, model } = await show({ result: makePairs(), selection: { layer: 0, position: 0 } });
   const detail = () => part(el, "detail-cell").textContent;
   expect(detail()).toContain("2 of 2 pairs agree in sign");
-  expect(detail()).toContain("mean of 2 pairs: the others have no such place");
+  expect(detail()).toContain("mean of 2 pairs: the other pairs do not have this place");
   model.set("selection", { layer: 0, position: 5 });
   await settled();
   expect(detail()).toContain("2 of 3 pairs agree in sign");

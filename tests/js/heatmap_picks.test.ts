@@ -29,8 +29,8 @@ async function drag(el: HTMLElement, from: number, to: number, options: PointerE
 
 const TOGETHER = {
   cells: [
-    { layer: 1, position: 4 },
-    { layer: 2, position: 5 },
+    { activation: "resid_pre", layer: 1, position: 4, side: "corrupt" },
+    { activation: "resid_pre", layer: 2, position: 5, side: "corrupt" },
   ],
   normalized: 0.93,
   value: 4.2,
@@ -106,7 +106,7 @@ test("a click by an unsteady hand still pins", async () => {
   await settled();
   pointer(el, "pointerup", 4);
   pointer(el, "click", 4);
-  expect(model.get("selection")).toEqual({ layer: 0, position: 4 });
+  expect(model.get("selection")).toEqual({ activation: "resid_pre", layer: 0, position: 4, side: "corrupt" });
 });
 
 test("cells without a counterpart can't be picked", async () => {
@@ -156,11 +156,11 @@ test("without a scale the joint effect is the metric's value; of another metric 
 
 test("picks stay over a new result of the same places, and go with another map", async () => {
   const { el, model } = await show({ together: TOGETHER });
-  model.set("result", makeResult({ sweep: "sweep-2" }));
+  model.set("result", makeResult({ id: "sweep-2" }));
   await settled();
   expect(picked(el)).toEqual([10, 17]);
   const labels = { layer: ["0", "1", "3"], position: ["a", "b", "c", "d", "e", "f"] };
-  model.set("result", makeResult({ sweep: "sweep-3", labels }));
+  model.set("result", makeResult({ id: "sweep-3", labels }));
   await settled();
   expect(picked(el)).toEqual([]);
 });

@@ -1,8 +1,8 @@
 import { expect, test } from "vitest";
-import { boardOf } from "../../js/patch_heatmap/board";
-import { toTable } from "../../js/patch_heatmap/export";
-import { selectedCell, selectionOf } from "../../js/patch_heatmap/places";
-import { decodeResult } from "../../js/patch_heatmap/result";
+import { boardOf } from "../../js/panels/patch_heatmap/board";
+import { toTable } from "../../js/panels/patch_heatmap/export";
+import { cellOf, placeOf } from "../../js/panels/patch_heatmap/places";
+import { decodeResult } from "../../js/panels/patch_heatmap/result";
 import { arrayJson, CLEAN, maybe, part, press, settled } from "./helpers";
 import { cellText, clickCell, show } from "./shown_heatmap";
 import { INFO, makeSweep, makeUnequal, numbers } from "./sweeps";
@@ -25,7 +25,13 @@ test("arrows go from panel to panel, and Enter pins there", async () => {
   press(grid, "ArrowRight");
   await settled();
   press(grid, "Enter");
-  expect(model.get("selection")).toEqual({ layer: 1, head: 1, position: 0 });
+  expect(model.get("selection")).toEqual({
+    activation: "z",
+    layer: 1,
+    head: 1,
+    position: 0,
+    side: "corrupt",
+  });
 });
 
 test("one head of many layers is one grid: a panel a layer would have single rows", () => {
@@ -43,16 +49,16 @@ test("selections name the model's numbers where the map shows only some of them"
   expect(part(el, "pin").dataset.cell).toBe("8");
   expect(cellText(el, 10)).toBe("layer 5, position subject, recovers 0.10");
   clickCell(el, 4);
-  expect(model.get("selection")).toEqual({ layer: 2, position: 4 });
+  expect(model.get("selection")).toEqual({ activation: "z", layer: 2, position: [4, 5], side: "corrupt" });
   const sweep = decodeResult(result);
-  for (let cell = 0; cell < 12; cell++) expect(selectedCell(sweep, selectionOf(sweep, cell))).toBe(cell);
-  expect(selectedCell(sweep, { layer: 0, position: 0 })).toBeNull();
+  for (let cell = 0; cell < 12; cell++) expect(cellOf(sweep, placeOf(sweep, cell))).toBe(cell);
+  expect(cellOf(sweep, { layer: 0, position: 0 })).toBeNull();
 });
 
 test("where prompts are aligned, columns are the patched prompt's tokens with their counterparts", async () => {
   const { el } = await show({ result: makeUnequal(), selection: { layer: 1, position: 3 } });
   expect(cellText(el, 3)).toBe(
-    "layer 0, position 3 ' now', no token of the clean prompt corresponds, so nothing was patched",
+    "layer 0, position 3 ' now', no token of the clean prompt corresponds to this token, so nothing was patched",
   );
   expect(cellText(el, 5)).toBe("layer 0, position 5 ' Norway' / ' Sweden', recovers 0.50");
   expect(cellText(el, 6)).toBe("layer 0, position 6 ' is', recovers 0.60");
@@ -84,7 +90,7 @@ test("of neurons those with the largest effects are shown, whichever their sign"
   expect(cellText(el, 1)).toBe("layer 0, neuron 7, recovers 0.500");
   expect(part(el, "neurons-line").textContent).toContain("of 60 neurons, largest effects");
   clickCell(el, 21);
-  expect(model.get("selection")).toEqual({ layer: 1, neuron: 7 });
+  expect(model.get("selection")).toEqual({ activation: "z", layer: 1, neuron: 7 });
   const menu = part<HTMLSelectElement>(el, "neurons");
   menu.value = "0";
   menu.dispatchEvent(new Event("change", { bubbles: true }));
@@ -103,7 +109,7 @@ test("entries of the attention pattern: nothing is where a head can't look", asy
   expect(cellText(el, 6 * 2 + 1)).toBe(
     "layer 2, head 1, position 2 ' capital', looking at position 1 'The', recovers 0.13",
   );
-  expect(cellText(el, 6 * 1 + 2)).toContain("a later token, which can't be looked at");
+  expect(cellText(el, 6 * 1 + 2)).toContain("a later token, at which the head can't look");
 });
 
 test("the copied table has a row for each head, and every neuron", () => {
@@ -147,7 +153,10 @@ test("a pinned cell of a map that opens can be opened, and closed again", async 
   const { el, model, sent } = await show({ ...traits, selection: { layer: 2, head: 1 } });
   expect(part(el, "open").textContent).toBe("Show its positions");
   part(el, "open").click();
-  expect(sent.at(-1)).toMatchObject({ method: "open", params: { cell: { layer: 2, head: 1 } } });
+  expect(sent.at(-1)).toMatchObject({
+    method: "open",
+    params: { cell: { activation: "z", layer: 2, head: 1 } },
+  });
   const opened = makeSweep(["layer", "head", "position"], [1, 1, 6], (_, i) => i / 10);
   Object.assign(opened, { labels: { layer: ["2"], head: ["1"], position: CLEAN } });
   model.set("opened", opened);

@@ -3,7 +3,7 @@ import { MemoryModel } from "../../js/lib/memory_model";
 import type { ArrayJson } from "../../js/lib/ndarray";
 import { SCHEMA } from "../../js/lib/schema";
 import type { TopJson } from "../../js/lib/top_arrays";
-import type { PartialJson, ResultJson } from "../../js/patch_heatmap/result";
+import type { PartialJson, ResultJson } from "../../js/panels/patch_heatmap/result";
 
 export interface Sent {
   kind: string;
@@ -44,7 +44,7 @@ export function makeResult(change: Partial<ResultJson> = {}): ResultJson {
   const top = topJson([1, 2], [9, 7], [0.8, 0.1]);
   return {
     schema_version: 1,
-    sweep: "sweep-1",
+    id: "sweep-1",
     params: {
       activation: "resid_pre",
       axes: ["layer", "position"],
@@ -90,13 +90,12 @@ export function makeSkeleton(sweep: string): ResultJson {
   const shape = [LAYERS, POSITIONS];
   const nothing = arrayJson("float32", shape, Array(CELLS).fill(Number.NaN));
   const state = arrayJson("uint8", shape, Array(CELLS).fill(0));
-  return makeResult({ sweep, values: nothing, normalized: nothing, state });
+  return makeResult({ id: sweep, values: nothing, normalized: nothing, state });
 }
 
-export function makePartial(sweep: string, cells: number[], normalized: number[]): PartialJson {
+export function makePartial(cells: number[], normalized: number[]): PartialJson {
   const n = cells.length;
   return {
-    sweep,
     cells: arrayJson("int32", [n], cells),
     values: arrayJson("float32", [n], normalized),
     normalized: arrayJson("float32", [n], normalized),
@@ -193,13 +192,17 @@ export function editorTraits(change: Record<string, unknown> = {}): Record<strin
   };
 }
 
-/** A model whose requests are kept, to be answered by the test. */
+/** A model whose requests are kept, to be answered by the test; `present` are those that say which views are shown. */
 export function modelWithKernel(traits: Record<string, unknown>) {
   const sent: Sent[] = [];
-  const model = new MemoryModel(traits, (message) => sent.push(message as Sent));
+  const present: Sent[] = [];
+  const model = new MemoryModel(traits, (message) => {
+    const request = message as Sent;
+    (["shown", "hidden"].includes(request.method) ? present : sent).push(request);
+  });
   const answer = (event: string, request = sent.at(-1), more: object = {}) =>
     model.receive({ kind: "event", id: request?.id ?? "none", event, ...more });
-  return { model, sent, answer };
+  return { model, sent, present, answer };
 }
 
 type Widget = () => {

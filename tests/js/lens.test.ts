@@ -1,7 +1,8 @@
 import { expect, test, vi } from "vitest";
-import logitLensGrid from "../../js/logit_lens_grid";
+import logitLensGrid from "../../js/panels/logit_lens_grid";
+import { eventually } from "./eventually";
 import { arrayJson, maybe, modelWithKernel, mountWidget, part, press, settled } from "./helpers";
-import { LABELS, lensTraits, makeLens, OSLO, STOCKHOLM, TOKENS } from "./lenses";
+import { LABELS, lensTraits, makeLens, OSLO, placeAt, STOCKHOLM, TOKENS } from "./lenses";
 import { choose } from "./shown_heatmap";
 import { cellWords, enter, hoverAt, lensWithoutKernel, pinAt, showLens } from "./shown_lens";
 
@@ -43,7 +44,7 @@ test("a click pins and a second one takes the pin away", async () => {
   const { el, model } = await showLens();
   const saved = vi.spyOn(model, "save_changes");
   await pinAt(el, 0, 0);
-  expect(model.get("selection")).toEqual({ row: 0, position: 0 });
+  expect(model.get("selection")).toEqual(placeAt(0, 0));
   expect(saved).toHaveBeenCalledOnce();
   expect(part(el, "pin").dataset.cell).toBe("0");
   await pinAt(el, 0, 0);
@@ -51,18 +52,18 @@ test("a click pins and a second one takes the pin away", async () => {
 });
 
 test("the keyboard alone moves, pins and unpins, and keeps its keys to itself", async () => {
-  const { el, model } = await showLens(lensTraits({ selection: { row: 1, position: 4 } }));
+  const { el, model } = await showLens(lensTraits({ selection: placeAt(1, 4) }));
   const grid = part(el, "cells");
   expect(press(grid, "ArrowUp").defaultPrevented).toBe(true);
   await settled();
   expect(grid.getAttribute("aria-activedescendant")).toBe(el.querySelector('[role][data-cell="16"]')?.id);
   press(grid, "Enter");
-  expect(model.get("selection")).toEqual({ row: 2, position: 4 });
+  expect(model.get("selection")).toEqual(placeAt(2, 4));
   await settled();
   press(grid, "Home");
   await settled();
   press(grid, " ");
-  expect(model.get("selection")).toEqual({ row: 2, position: 0 });
+  expect(model.get("selection")).toEqual(placeAt(2, 0));
   await settled();
   press(grid, "Escape");
   expect(model.get("selection")).toBeNull();
@@ -70,11 +71,12 @@ test("the keyboard alone moves, pins and unpins, and keeps its keys to itself", 
 });
 
 test.each([
-  { row: 4, position: 0 },
-  { row: 0 },
-  { row: 0, position: 6 },
-  { row: -1, position: 0 },
-  { layer: 1, position: 1 },
+  { layer: 3, position: 0 },
+  { layer: 0 },
+  { layer: 0, position: 6 },
+  { layer: 0, position: [0, 1] },
+  { position: 0 },
+  { layer: -1, position: 0 },
 ])("a selection that names no cell here is ignored: %o", async (selection) => {
   const { el } = await showLens(lensTraits({ selection }));
   expect(maybe(el, "pin")).toBeNull();
@@ -84,7 +86,7 @@ test.each([
 test("layer 0 can be at the top", async () => {
   const { el, model } = await showLens(lensTraits({ layer_zero: "top" }));
   part(el, "cells").dispatchEvent(new MouseEvent("click", { clientX: 3, clientY: 3, bubbles: true }));
-  expect(model.get("selection")).toEqual({ row: 0, position: 0 });
+  expect(model.get("selection")).toEqual(placeAt(0, 0));
 });
 
 test("the pinned cell's top tokens and the followed ones are asked for, and drawn from what is known meanwhile", async () => {
@@ -128,7 +130,7 @@ function trajectory(ids: number) {
 }
 
 test("the lines can show logits and ranks", async () => {
-  const { el } = await showLens(followed({ selection: { row: 1, position: 2 } }));
+  const { el } = await showLens(followed({ selection: placeAt(1, 2) }));
   const said = () => part(el, "lines").querySelectorAll("tbody tr")[3]?.textContent;
   choose(el, "quantity", 2);
   await settled();
@@ -139,7 +141,7 @@ test("the lines can show logits and ranks", async () => {
 });
 
 test("a token is followed by typing it, or by a click in the list", async () => {
-  const { el, sent } = await showLens(followed({ selection: { row: 1, position: 2 } }));
+  const { el, sent } = await showLens(followed({ selection: placeAt(1, 2) }));
   enter(part(el, "input-follow"), " Bergen");
   await settled();
   press(part(el, "input-follow"), "Enter");
@@ -230,24 +232,32 @@ test("while it runs there is a Cancel, and after an error the last result is fad
   await settled();
   expect(part(el, "error").textContent).toBe("' oslo' is 2 tokens.");
   expect(part(el, "lens-result").dataset.stale).toBe("true");
-  expect(part(el, "faded").textContent).toContain("The capital of Norway is");
+  await eventually(() =>
+    expect(part(el, "faded").textContent).toBe(
+      "Faded: the last result, resid_post of \u201cThe capital of Norway is\u201d.",
+    ),
+  );
 });
 
 test("of a prompt over the context the last tokens are offered, and stay chosen until another prompt is shown", async () => {
   const { el, model, sent } = await showLens(lensTraits({ prompt: "long" }));
   expect(part<HTMLTextAreaElement>(el, "input-prompt").value).toBe("long");
-  model.set("error", { field: null, message: "Shorten it, or read its last 127 tokens: last=127." });
-  expect(maybe(el, "read-last")).toBeNull();
+  const message = "The prompt has 300 tokens, which is 173 too many.";
+  model.set("error", { field: null, message, traceback: null, remedy: null });
   model.set("status", "error");
   await settled();
-  part(el, "read-last").click();
+  expect(maybe(el, "remedy")).toBeNull();
+  const remedy = { label: "Read the last 127 tokens", method: "lens", params: { last: 127 } };
+  model.set("error", { field: null, message, traceback: null, remedy });
+  await settled();
+  part(el, "remedy").click();
   expect(sent.at(-1)).toMatchObject({ method: "lens", params: { last: 127 } });
   const result = makeLens();
   result.params.last = 127;
   model.set("result", result);
   model.set("error", null);
   await settled();
-  expect(maybe(el, "read-last")).toBeNull();
+  expect(maybe(el, "remedy")).toBeNull();
   choose(el, "stream", 4);
   expect(sent.at(-1)?.params.last).toBe(127);
 });
@@ -303,13 +313,13 @@ test("without a kernel nothing is offered that would need one, and pins still wo
   expect(el.querySelector("textarea, input")).toBeNull();
   for (const name of ["stream", "run", "cancel", "unfollow"]) expect(maybe(el, name)).toBeNull();
   await pinAt(el, 1, 2);
-  expect(model.get("selection")).toEqual({ row: 1, position: 2 });
+  expect(model.get("selection")).toEqual(placeAt(1, 2));
   expect(el.querySelectorAll('[data-hs="line"]')).toHaveLength(5);
   expect(part(el, "top-prompt").querySelector("button")).toBeNull();
 });
 
 test("everything that listened to the model is gone after cleanup", async () => {
-  const { model } = modelWithKernel(followed({ selection: { row: 1, position: 2 } }));
+  const { model } = modelWithKernel(followed({ selection: placeAt(1, 2) }));
   const [on, off] = [vi.spyOn(model, "on"), vi.spyOn(model, "off")];
   const { cleanup } = mountWidget(logitLensGrid, model, 2);
   await settled();

@@ -1,8 +1,8 @@
 import { expect, test } from "vitest";
-import { decodeAttribution } from "../../js/logit_lens_grid/attribution";
-import { extremes, headTable, stepsOf } from "../../js/logit_lens_grid/attribution_sums";
+import { Attribution } from "../../js/panels/logit_lens_grid/attribution";
+import { extremes, headTable, stepsOf } from "../../js/panels/logit_lens_grid/attribution_sums";
 import { arrayJson, CLEAN, maybe, part, press, settled } from "./helpers";
-import { lensTraits, makeAttribution, pairTraits } from "./lenses";
+import { lensTraits, makeAttribution, pairTraits, placeAt } from "./lenses";
 import { choose } from "./shown_heatmap";
 import { enter, lensWithoutKernel, showLens } from "./shown_lens";
 
@@ -19,7 +19,7 @@ async function chooseHead(el: HTMLElement) {
 }
 
 test("layers add up: embeddings, each layer's attention and MLP, biases", () => {
-  const attribution = decodeAttribution(makeAttribution());
+  const attribution = new Attribution(makeAttribution());
   const values = attribution.at("clean")?.values ?? new Float32Array();
   expect(stepsOf(attribution, values).map(({ label, value }) => [label, value])).toEqual([
     ["embed", -4],
@@ -32,7 +32,7 @@ test("layers add up: embeddings, each layer's attention and MLP, biases", () => 
 });
 
 test("heads by layer, with the MLP as the last column", () => {
-  const attribution = decodeAttribution(makeAttribution());
+  const attribution = new Attribution(makeAttribution());
   const { values, columns } = headTable(attribution, attribution.at("clean")?.values ?? new Float32Array());
   expect(columns).toBe(4);
   expect([...values]).toEqual([-3, -2, -1, 0, 1, 2, 3, 4]);
@@ -89,6 +89,38 @@ test("a head is chosen with the keyboard, and its source tokens are read with th
   expect(sources.textContent).toContain("5 \u2423is +3.00");
 });
 
+test("a click on a bar pins its place, and the pinned bar is outlined", async () => {
+  const { el, model } = await showLens(shown());
+  const bar = (text: string) =>
+    [...el.querySelectorAll<HTMLElement>('[data-hs="components"] tr')].find((row) =>
+      row.textContent?.startsWith(text),
+    );
+  bar("mlp 1")?.querySelector("button")?.click();
+  expect(model.get("selection")).toEqual({ activation: "mlp_out", layer: 1 });
+  await settled();
+  expect(bar("mlp 1")?.dataset.pinned).toBe("true");
+  expect(part(part(el, "by-head"), "pin").dataset.cell).toBe("7");
+  bar("mlp 1")?.querySelector("button")?.click();
+  expect(model.get("selection")).toBeNull();
+});
+
+test("a head that another view has pinned is pinned here, whatever its activation and position", async () => {
+  const { el, model } = await showLens(shown());
+  model.set("selection", { activation: "q", layer: 0, head: 2, position: 4, side: "clean" });
+  await settled();
+  expect(part(el, "sources").querySelector("h3")?.textContent).toContain("Head 0.2");
+  expect(el.querySelector('[data-hs="components"] [data-pinned="true"]')?.textContent).toContain("head 0.2");
+});
+
+test.each([{ position: 4 }, { layer: 1, position: 4 }, { activation: "z", layer: 7, head: 0 }])(
+  "a place without a component pins none: %o",
+  async (selection) => {
+    const { el } = await showLens(shown({ selection }));
+    expect(maybe(part(el, "by-head"), "pin")).toBeNull();
+    expect(el.querySelector('[data-pinned="true"]')).toBeNull();
+  },
+);
+
 test("sources that did not come are asked for", async () => {
   const attribution = makeAttribution();
   for (const side of Object.values(attribution.sides)) side.by_source = null;
@@ -130,7 +162,7 @@ test("without answers it says what to type; the pair's answers are there already
 });
 
 test("the pair's answers, and the pinned column", async () => {
-  const { el, sent } = await showLens(shown({ attribution: null, selection: { row: 1, position: 3 } }));
+  const { el, sent } = await showLens(shown({ attribution: null, selection: placeAt(1, 3) }));
   expect(part<HTMLTextAreaElement>(el, "input-wrong").value).toBe(" Stockholm");
   part(el, "use-pinned").click();
   expect(sent.at(-1)).toMatchObject({

@@ -1,9 +1,9 @@
 import { expect, test, vi } from "vitest";
 import { toCsv } from "../../js/lib/table";
-import { decodeAttribution } from "../../js/logit_lens_grid/attribution";
-import { attributionRows, lensCsv, toTable, type View } from "../../js/logit_lens_grid/export";
-import { decodeLens, type ResultJson } from "../../js/logit_lens_grid/result";
-import { type Shown, shownSide } from "../../js/logit_lens_grid/sides";
+import { Attribution } from "../../js/panels/logit_lens_grid/attribution";
+import { attributionRows, lensCsv, toTable, type View } from "../../js/panels/logit_lens_grid/export";
+import { decodeLens, type ResultJson } from "../../js/panels/logit_lens_grid/result";
+import { type Shown, shownSide } from "../../js/panels/logit_lens_grid/sides";
 import { part, settled } from "./helpers";
 import { lensTraits, makeAttribution, makeLens, makeLensPair, makeLongLens, OSLO, TOKENS } from "./lenses";
 import { showLens } from "./shown_lens";
@@ -50,7 +50,7 @@ test("fields with commas, quotes or line breaks are quoted", () => {
 });
 
 test("components come with their total", () => {
-  const attribution = decodeAttribution(makeAttribution());
+  const attribution = new Attribution(makeAttribution());
   const side = attribution.at("clean");
   const rows = side ? attributionRows(attribution, side) : [];
   expect(rows[0]).toEqual(["component", "logit difference"]);

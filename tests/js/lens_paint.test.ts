@@ -1,11 +1,11 @@
 import { expect, test } from "vitest";
-import { spanOf, spread, ticksOf } from "../../js/logit_lens_grid/chart";
-import { frameOf } from "../../js/logit_lens_grid/frame";
-import { layoutLens } from "../../js/logit_lens_grid/layout";
-import { scaleOf } from "../../js/logit_lens_grid/measures";
-import { paintFrame } from "../../js/logit_lens_grid/paint";
-import { decodeLens, type ResultJson } from "../../js/logit_lens_grid/result";
-import { type Shown, shownSide } from "../../js/logit_lens_grid/sides";
+import { spanOf, spread, ticksOf } from "../../js/panels/logit_lens_grid/chart";
+import { frameOf } from "../../js/panels/logit_lens_grid/frame";
+import { layoutLens } from "../../js/panels/logit_lens_grid/layout";
+import { scaleOf } from "../../js/panels/logit_lens_grid/measures";
+import { paintFrame } from "../../js/panels/logit_lens_grid/paint";
+import { decodeLens, type ResultJson } from "../../js/panels/logit_lens_grid/result";
+import { type Shown, shownSide } from "../../js/panels/logit_lens_grid/sides";
 import { makeLens, makeLensPair, makeLongLens, makeUnequalLens } from "./lenses";
 import { PALETTE } from "./palette";
 

@@ -1,10 +1,10 @@
 import { expect, test } from "vitest";
 import { divergingScale } from "../../js/lib/color";
-import { colorsOf, legendOf, scaleOf, shownValue } from "../../js/logit_lens_grid/measures";
-import { decodeLens } from "../../js/logit_lens_grid/result";
-import { type Shown, shownSide } from "../../js/logit_lens_grid/sides";
+import { colorsOf, legendOf, scaleOf, shownValue } from "../../js/panels/logit_lens_grid/measures";
+import { decodeLens } from "../../js/panels/logit_lens_grid/result";
+import { type Shown, shownSide } from "../../js/panels/logit_lens_grid/sides";
 import { maybe, part, settled } from "./helpers";
-import { makeLens, makeLensPair, makeUnequalLens, OSLO, pairTraits } from "./lenses";
+import { makeLens, makeLensPair, makeUnequalLens, OSLO, pairTraits, placeAt } from "./lenses";
 import { PALETTE } from "./palette";
 import { choose } from "./shown_heatmap";
 import { cellWords, pinAt, showLens } from "./shown_lens";
@@ -52,7 +52,7 @@ test("positions correspond through the counterparts, both ways", () => {
 });
 
 test("the lines of a difference are both sides', the likeliest token of each and the followed ones", async () => {
-  const { el } = await showLens(pairTraits({ side: "difference", selection: { row: 1, position: 2 } }));
+  const { el } = await showLens(pairTraits({ side: "difference", selection: placeAt(1, 2) }));
   const names = [...part(el, "lines").querySelectorAll("tbody th")].map((name) => name.textContent);
   expect(names).toEqual([
     "\u2423is clean",

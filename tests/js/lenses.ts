@@ -1,7 +1,8 @@
 // Logit lenses small enough to reason about. Never square, so that a transposition shows.
+import type { Place } from "../../js/lib/place";
 import { SCHEMA } from "../../js/lib/schema";
-import type { AttributionJson } from "../../js/logit_lens_grid/attribution";
-import type { ArraysJson, ResultJson, SideName } from "../../js/logit_lens_grid/result";
+import type { AttributionJson } from "../../js/panels/logit_lens_grid/attribution";
+import type { ArraysJson, ResultJson, SideName } from "../../js/panels/logit_lens_grid/result";
 import { arrayJson, CLEAN, CORRUPT, PAIR } from "./helpers";
 
 /** 4 rows by as many positions as there are tokens. */
@@ -72,6 +73,11 @@ function makeSide(tokens: string[], shape: Partial<Shape>, whole = true) {
   };
 }
 
+/** Where a cell of a lens of one prompt is. */
+export function placeAt(row: number, position: number): Place {
+  return { ...makeLens().places[row], position };
+}
+
 export function makeLens(change: Partial<ResultJson> = {}): ResultJson {
   const targets = change.targets ?? [];
   const { length: t } = targets;
@@ -88,6 +94,10 @@ export function makeLens(change: Partial<ResultJson> = {}): ResultJson {
       pair: null,
     },
     labels: LABELS,
+    places: [
+      { activation: "resid_pre", layer: 0 },
+      ...[0, 1, 2].map((layer) => ({ activation: "resid_post", layer })),
+    ],
     sides: { prompt: makeSide(CLEAN, { t }) },
     counterparts: null,
     targets,
@@ -167,6 +177,7 @@ export function makeAttribution(change: Partial<AttributionJson> = {}): Attribut
   return {
     schema_version: 1,
     method: "direct_logit_attribution",
+    id: "attribution-1",
     params: { unit: "head", position: 5, answer: " Oslo", wrong_answer: " Stockholm" },
     kinds,
     kind: arrayJson(
@@ -177,6 +188,14 @@ export function makeAttribution(change: Partial<AttributionJson> = {}): Attribut
     layer: ints(1),
     index: ints(2),
     labels: parts.map((part) => part[3]),
+    places: parts.map(([kind, layer, index]) => {
+      if (kind === "head") return { activation: "z", layer, head: index };
+      return kind === "mlp"
+        ? { activation: "mlp_out", layer }
+        : kind === "embed"
+          ? { activation: "embed" }
+          : {};
+    }),
     sides: { clean: side(CLEAN, 1), corrupt: side(CORRUPT, 0.5) },
     counterparts: null,
     quantity: "logit difference",

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { pythonCode, pythonString } from "../../js/prompt_pair_editor/python";
+import { pythonCode, pythonString } from "../../js/panels/prompt_pair_editor/python";
 import { PAIR } from "./helpers";
 
 test("the code makes the pair", () => {

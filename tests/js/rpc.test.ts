@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
+import { MemoryModel } from "../../js/lib/memory_model";
 import { type KernelEvent, Rpc } from "../../js/lib/rpc";
 import { modelWithKernel } from "./helpers";
 
@@ -51,7 +52,7 @@ test("messages that are no events are ignored", () => {
   expect(seen).toEqual([]);
 });
 
-test("waiting is said after 400 ms, more is said after 10 s, and any event ends it", () => {
+test("waiting is said after 400 ms, more is said after 10 s, and the answer ends it", () => {
   const { rpc, answer } = setUp();
   rpc.request("edit", {});
   vi.advanceTimersByTime(399);
@@ -62,6 +63,56 @@ test("waiting is said after 400 ms, more is said after 10 s, and any event ends 
   expect(rpc.waiting.get()).toBe("long");
   answer("accepted");
   expect(rpc.waiting.get()).toBe("no");
+});
+
+test("what an older sweep sends does not end the waiting: the kernel has not taken the request yet", () => {
+  const { model, rpc, seen } = setUp();
+  rpc.request("edit", {});
+  vi.advanceTimersByTime(400);
+  model.receive({ kind: "event", id: "py-7", event: "partial" });
+  expect(seen).toHaveLength(1);
+  expect(rpc.waiting.get()).toBe("short");
+  vi.advanceTimersByTime(9_600);
+  expect(rpc.waiting.get()).toBe("long");
+});
+
+test("the newest answer says that the kernel has taken the older requests too", () => {
+  const { rpc, sent, answer } = setUp();
+  rpc.request("edit", {});
+  rpc.request("cancel", {});
+  vi.advanceTimersByTime(400);
+  answer("accepted", sent[0]);
+  expect(rpc.waiting.get()).toBe("short");
+  answer("accepted", sent[1]);
+  expect(rpc.waiting.get()).toBe("no");
+  rpc.request("edit", {});
+  rpc.request("edit", {});
+  answer("accepted", sent[3]);
+  expect(vi.getTimerCount()).toBe(0);
+});
+
+test.each(["result", "error", "cancelled"])("a request is pending until its %s", (end) => {
+  const { rpc, sent, answer } = setUp();
+  rpc.request("lens", {});
+  rpc.request("lens", {});
+  const pending = () => rpc.pending.get().get("lens");
+  expect(pending()).toBe(sent[1]?.id);
+  answer("accepted", sent[1]);
+  answer("window", sent[1]);
+  answer(end, sent[0]);
+  expect(pending()).toBe(sent[1]?.id);
+  answer(end, sent[1]);
+  expect(pending()).toBeUndefined();
+});
+
+test("a request that can't be sent is pending and waited for, since nobody will answer", () => {
+  const model = new MemoryModel({}, () => {
+    throw new Error("the comm is closed");
+  });
+  const rpc = new Rpc(model);
+  rpc.request("edit", {});
+  expect(rpc.waiting.get()).toBe("long");
+  expect(rpc.pending.get().has("edit")).toBe(true);
 });
 
 test("an answer within 400 ms leaves waiting unsaid", () => {

@@ -1,5 +1,5 @@
 // Sweeps of the shapes that Python makes, with effects that can be reasoned about.
-import type { Axis, ResultJson } from "../../js/patch_heatmap/result";
+import type { Axis, ResultJson } from "../../js/panels/patch_heatmap/result";
 import { arrayJson, CLEAN, CORRUPT, makeResult } from "./helpers";
 
 export type Effect = (at: number[], index: number) => number;

@@ -27,5 +27,7 @@ export default defineConfig({
     environment: "happy-dom",
     include: ["tests/js/**/*.test.{ts,tsx}"],
     restoreMocks: true,
+    // A limit for what hangs, not for a machine under load.
+    testTimeout: 60_000,
   },
 });

@@ -33,8 +33,8 @@ def test_a_widget_has_the_text_of_its_bundle(name):
 
 @pytest.mark.parametrize("name", VIEWS)
 def test_a_widget_syncs_what_its_view_needs(name):
-    (index,) = (ROOT / "js" / name).glob("index.ts*")
-    needs = re.search(r"needs: \[(.*?)\]", index.read_text("utf-8"), re.S)
+    panel_text = (ROOT / "js/panels" / name / "panel.ts").read_text("utf-8")
+    needs = re.search(r"needs: \[(.*?)\]", panel_text, re.S)
     assert needs and set(re.findall(r'"(\w+)"', needs[1])) <= set(VIEWS[name].class_traits(sync=True))
 
 

@@ -64,6 +64,11 @@ class _Asked:
     def over(self) -> bool:
         return self.task is None or self.task.over
 
+    @property
+    def stopped(self) -> bool:
+        """Whether it ended without its result, or will."""
+        return self.task is not None and (self.task.is_cancelled() or self.task.status == "error")
+
 
 @dataclass(eq=False)
 class Asker:
@@ -97,7 +102,8 @@ class Asker:
         """Ask for what should be shown now and is not what was last asked. Returns the new task, if there is one.
 
         Args:
-            id: of the request that brought the change; by default a new one.
+            id: of the request that brought the change; by default a new one. A request also asks again for what was
+                cancelled or failed.
             again: outputs to ask for although nothing changed.
             unseen: ask although no page shows the panel.
             of: the output whose task is returned; by default the main one.
@@ -118,7 +124,8 @@ class Asker:
             new: list[_Asked] = []
             for name, want in wants.items():
                 asked = self._asked.get(name)
-                if asked is not None and name not in again and asked.want.call == want.call:
+                stopped = id is not None and asked is not None and asked.stopped
+                if asked is not None and name not in again and not stopped and asked.want.call == want.call:
                     asked.want = want
                     continue
                 old += [asked] if asked is not None else []

@@ -29,7 +29,7 @@ test.each([
         [0, 1],
         [1, 2],
       ],
-      selection: { layer: 0, head: 1, destination: 3, source: 2 },
+      selection: { layer: 0, head: 1, position: 3, source: 2 },
     }),
   ],
   ["sorted heads", viewerTraits({ sort: "induction", marks: ["induction"] })],

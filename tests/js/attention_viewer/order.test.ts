@@ -1,14 +1,14 @@
 import { expect, test } from "vitest";
-import { formatLayers, parseLayers } from "../../../js/attention_viewer/layers";
-import { markedCells } from "../../../js/attention_viewer/marks";
-import { layoutMatrix, matrixCellAt } from "../../../js/attention_viewer/matrix_layout";
-import { orderOf, sortedBy } from "../../../js/attention_viewer/order";
-import { decodeResult } from "../../../js/attention_viewer/result";
-import { decodeScores, scoreWords } from "../../../js/attention_viewer/scores";
-import { strongest } from "../../../js/attention_viewer/strongest";
-import { layoutThumbs, thumbBox } from "../../../js/attention_viewer/thumb_layout";
-import { exact, headWords, short } from "../../../js/attention_viewer/words";
 import { cellAt } from "../../../js/lib/grid_layout";
+import { formatLayers, parseLayers } from "../../../js/panels/attention_viewer/layers";
+import { markedCells } from "../../../js/panels/attention_viewer/marks";
+import { layoutMatrix, matrixCellAt } from "../../../js/panels/attention_viewer/matrix_layout";
+import { orderOf, sortedBy } from "../../../js/panels/attention_viewer/order";
+import { Attention } from "../../../js/panels/attention_viewer/result";
+import { decodeScores, scoreWords } from "../../../js/panels/attention_viewer/scores";
+import { strongest } from "../../../js/panels/attention_viewer/strongest";
+import { layoutThumbs, thumbBox } from "../../../js/panels/attention_viewer/thumb_layout";
+import { exact, headWords, short } from "../../../js/panels/attention_viewer/words";
 import { makeAttention, makeScore, manyTokens } from "./viewers";
 
 const pairs = (cells: Int32Array) =>
@@ -64,7 +64,7 @@ test("layers as they are shown can be typed again", () => {
   expect(formatLayers(null)).toBe("all");
 });
 
-const attention = decodeResult(makeAttention({}, { layers: [4, 9], heads: [0, 2, 5] }));
+const attention = new Attention(makeAttention({}, { layers: [4, 9], heads: [0, 2, 5] }));
 const scores = decodeScores(
   [
     makeScore("up", [1, 3, Number.NaN, 3, 2, -1]),
@@ -107,7 +107,7 @@ test("the strongest entries of a row and of a column, never masked ones", () => 
   const values = Float32Array.from([1, INF, INF, 0.2, -0.8, INF, 0.1, 0.6, 0.3]);
   expect(strongest(values, 3, 1, "sources", 4).map((e) => e.position)).toEqual([1, 0]);
   expect(strongest(values, 3, 2, "sources", 2).map((e) => e.position)).toEqual([1, 2]);
-  expect(strongest(values, 3, 0, "destinations", 4).map((e) => e.position)).toEqual([1, 2]);
+  expect(strongest(values, 3, 0, "positions", 4).map((e) => e.position)).toEqual([1, 2]);
 });
 
 test("exact numbers name their float32 and no other", () => {
@@ -141,11 +141,11 @@ test("a cell of 500 tokens is found under the pointer though it is less than a p
   const layout = layoutMatrix(manyTokens(500), 400, "monospace", { labelled: true, density: 1 });
   expect(layout.cell).toBeLessThan(1);
   expect(layout.width).toBeLessThanOrEqual(400);
-  const at = (destination: number, source: number) =>
+  const at = (position: number, source: number) =>
     matrixCellAt(
       layout,
       layout.gutter + (source + 0.5) * layout.cell,
-      layout.height - layout.footer - layout.side + (destination + 0.5) * layout.cell,
+      layout.height - layout.footer - layout.side + (position + 0.5) * layout.cell,
     );
   for (const [d, s] of [
     [0, 0],
@@ -153,7 +153,7 @@ test("a cell of 500 tokens is found under the pointer though it is less than a p
     [321, 123],
     [499, 499],
   ] as const) {
-    expect(at(d, s)).toEqual({ destination: d, source: s });
+    expect(at(d, s)).toEqual({ position: d, source: s });
   }
   expect(at(500, 3)).toBeNull();
 });

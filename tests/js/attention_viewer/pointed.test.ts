@@ -1,8 +1,8 @@
 import { expect, test } from "vitest";
-import { NOWHERE, Pointed } from "../../../js/attention_viewer/pointed";
+import { NOWHERE, Pointed } from "../../../js/panels/attention_viewer/pointed";
 
 const frame = () => new Promise((resolve) => requestAnimationFrame(resolve));
-const row = (destination: number) => ({ ...NOWHERE, destination });
+const row = (position: number) => ({ ...NOWHERE, position });
 
 test("what is moved follows in every frame, the numbers and the text in turn, and both in the end", async () => {
   const pointed = new Pointed(NOWHERE);

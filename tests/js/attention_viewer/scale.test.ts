@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
-import { colorsOf } from "../../../js/attention_viewer/colors";
-import { drawCodes } from "../../../js/attention_viewer/pixels";
+import { colorsOf } from "../../../js/panels/attention_viewer/colors";
+import { drawCodes } from "../../../js/panels/attention_viewer/pixels";
 import {
   alongAt,
   cellsOf,
@@ -9,7 +9,7 @@ import {
   MASKED,
   NOT_A_NUMBER,
   Scaling,
-} from "../../../js/attention_viewer/scale";
+} from "../../../js/panels/attention_viewer/scale";
 import { PALETTE } from "../palette";
 
 const INF = Number.POSITIVE_INFINITY;

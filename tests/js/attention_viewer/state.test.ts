@@ -26,7 +26,7 @@ test("of a large result an opened head is asked for once", async () => {
   expect(asked("heads").map(({ params }) => params)).toEqual([
     { result: "attention-1", side: "prompt", heads: [[0, 1]] },
   ]);
-  expect(part(el, "missing").textContent).toContain("Asking");
+  expect(part(el, "missing").textContent).toContain("Loading");
   answer("heads", asked("heads")[0], headsOf([[0, 1]]));
   answer("result", asked("heads")[0]);
   await settled();

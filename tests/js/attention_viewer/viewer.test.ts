@@ -1,4 +1,5 @@
 import { expect, test } from "vitest";
+import { eventually } from "../eventually";
 import { maybe, part, press, settled, write } from "../helpers";
 import {
   chooseIn,
@@ -79,7 +80,7 @@ test("of thirteen opened heads the first one goes", async () => {
   const heads = model.get("opened") as number[][];
   expect([heads.length, heads[0], heads.at(-1)]).toEqual([12, [0, 1], [0, 12]]);
   await settled();
-  expect(part(el, "put-away").textContent).toBe("Head 0.0 was closed: 12 can be open.");
+  expect(part(el, "put-away").textContent).toBe("Head 0.0 was closed: at most 12 heads can be open.");
   press(grid, "Enter"); // closes it again
   await settled();
   expect(part(el, "put-away").textContent).toBe("");
@@ -112,7 +113,7 @@ test("a click locks a token, a second one and Escape unlock it", async () => {
     await settled();
   };
   await click(9);
-  expect(model.get("selection")).toEqual({ destination: 9 });
+  expect(model.get("selection")).toEqual({ position: 9 });
   part(el, "text").dispatchEvent(new PointerEvent("pointerleave"));
   await settled();
   expect(token(el, 3).style.backgroundColor).not.toBe("");
@@ -133,12 +134,12 @@ test("the keyboard reads and locks tokens", async () => {
   expect(text.getAttribute("aria-activedescendant")).toBe(token(el, 11).id);
   expect(part(el, "text-said").textContent).toContain("\u2423Norway (11) looks at");
   press(text, "Enter");
-  expect(model.get("selection")).toEqual({ destination: 11 });
+  expect(model.get("selection")).toEqual({ position: 11 });
   expect(press(text, "a").defaultPrevented).toBe(false);
 });
 
 test("in a matrix arrows move, Enter locks the cell, Escape unlocks it; the head stays pinned", async () => {
-  const { el, model } = await showViewer(opened({ selection: { destination: 9, source: 3 } }));
+  const { el, model } = await showViewer(opened({ selection: { position: 9, source: 3 } }));
   const matrix = part(el, "matrix");
   press(matrix, "ArrowDown");
   await settled();
@@ -147,18 +148,18 @@ test("in a matrix arrows move, Enter locks the cell, Escape unlocks it; the head
   expect(part(el, "said-cell").textContent).toMatch(/^\u2423of \(10\) looks at \u2423Norway \(4\): 0\.\d+$/);
   expect(part(el, "cell-said").textContent).toContain("\u2423of (10) looks at \u2423Norway (4)");
   press(matrix, "Enter");
-  expect(model.get("selection")).toEqual({ layer: 0, head: 2, destination: 10, source: 4 });
+  expect(model.get("selection")).toEqual({ layer: 0, head: 2, position: 10, source: 4 });
   await settled();
   press(matrix, "Escape");
   expect(model.get("selection")).toEqual({ layer: 0, head: 2 });
 });
 
 test("a masked cell says so, and is no number", async () => {
-  const { el } = await showViewer(opened({ selection: { layer: 0, head: 2, destination: 2, source: 5 } }));
+  const { el } = await showViewer(opened({ selection: { layer: 0, head: 2, position: 2, source: 5 } }));
   expect(part(el, "cell-said").textContent).toContain("masked");
 });
 
-test.each([{ destination: 99 }, { layer: 7, head: 0 }, { layer: 1 }, { source: -1 }, { row: 1 }])(
+test.each([{ position: 99 }, { layer: 7, head: 0 }, { layer: 1 }, { source: -1 }, { row: 1 }])(
   "a selection that has no place here is ignored: %o",
   async (selection) => {
     const { el } = await showViewer(viewerTraits({ selection }));
@@ -276,10 +277,12 @@ test("another prompt is asked for with Enter, and only if it is another", async 
 });
 
 test("a prompt that is too long offers its end", async () => {
-  const message = "The prompt has 3000 tokens. Read its end with last=2048.";
-  const { el, asked } = await showViewer(viewerTraits({ status: "error", error: { field: null, message } }));
-  expect(part(el, "faded").textContent).toContain("Faded: the last result");
-  part(el, "read-last").click();
+  const remedy = { label: "Read the last 2048 tokens", method: "attention", params: { last: 2048 } };
+  const error = { field: null, message: "The prompt has 3000 tokens.", traceback: null, remedy };
+  const { el, asked } = await showViewer(viewerTraits({ status: "error", error }));
+  await eventually(() => expect(part(el, "faded").textContent).toContain("Faded: the last result"));
+  expect(part(el, "remedy").textContent).toBe("Read the last 2048 tokens");
+  part(el, "remedy").click();
   expect(asked("attention").map(({ params }) => params)).toEqual([{ last: 2048 }]);
 });
 

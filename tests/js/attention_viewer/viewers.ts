@@ -1,9 +1,9 @@
 // Attention small enough to reason about, with heads of known kinds. Also drawn by hand-made pages.
 
-import type { ResultJson, SideName } from "../../../js/attention_viewer/result";
-import type { ScoreJson } from "../../../js/attention_viewer/scores";
 import type { ArrayJson } from "../../../js/lib/ndarray";
 import { SCHEMA } from "../../../js/lib/schema";
+import type { ResultJson, SideName } from "../../../js/panels/attention_viewer/result";
+import type { ScoreJson } from "../../../js/panels/attention_viewer/scores";
 
 export const TOKENS = [
   "<bos>",

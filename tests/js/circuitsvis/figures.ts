@@ -1,4 +1,6 @@
 // Figures small enough to reason about, one of each kind.
+
+import { SCHEMA } from "../../../js/lib/schema";
 import type {
   ColumnsFigure,
   Figure,
@@ -6,8 +8,7 @@ import type {
   SamplesFigure,
   TokensFigure,
   TopsFigure,
-} from "../../../js/circuitsvis/figure";
-import { SCHEMA } from "../../../js/lib/schema";
+} from "../../../js/panels/circuitsvis/figure";
 import { arrayJson } from "../helpers";
 
 export const HOSTILE = " <img src=x onerror=alert(1)>";

@@ -1,8 +1,8 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { decodeNumbers, exact, extremesOf, plainNumber } from "../../../js/circuitsvis/figure";
-import { makeShade, shareOf } from "../../../js/circuitsvis/shade";
 import type { Rgb } from "../../../js/lib/color";
+import { decodeNumbers, exact, extremesOf, plainNumber } from "../../../js/panels/circuitsvis/figure";
+import { makeShade, shareOf } from "../../../js/panels/circuitsvis/shade";
 import { doubles, floats } from "./figures";
 
 test("float32 is written as the shortest decimal that is no other float32", () => {

@@ -1,7 +1,7 @@
 import axe from "axe-core";
 import { afterEach, expect, test } from "vitest";
-import circuitsvis from "../../../js/circuitsvis";
-import type { Figure } from "../../../js/circuitsvis/figure";
+import circuitsvis from "../../../js/panels/circuitsvis";
+import type { Figure } from "../../../js/panels/circuitsvis/figure";
 import { maybe, modelWithKernel, mountWidget, part, press, settled } from "../helpers";
 import {
   columnsFigure,

@@ -3,7 +3,8 @@
 The HTML is one frame that holds a whole page (`srcdoc`): the data as inert JSON and our script, allowed by its hash
 alone. A frame, because it also works where HTML is put in by `innerHTML`, which starts no script of its own; because
 the styles and scripts of two pages don't meet; and because the policy of the page in it forbids whatever a token's
-text could try. The script fits the frame to its view, and its colours to the page around it (js/circuitsvis/frame.ts).
+text could try. The script fits the frame to its view, and its colours to the page around it
+(js/panels/circuitsvis/frame.ts).
 """
 
 from __future__ import annotations

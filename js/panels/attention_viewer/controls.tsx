@@ -1,0 +1,183 @@
+// The row above the heads: the kind of values, the prompt, the scale, the order and the marks.
+import { useState } from "preact/hooks";
+import { Button, type Choice, Menu } from "../../lib/controls";
+import { SmallCheck, SmallField } from "../../lib/fields";
+import { canAsk, type Progress, type Status, useTrait, type ViewModel, write } from "../../lib/model";
+import { RunState } from "../../lib/status";
+import { useStore } from "../../lib/store";
+import { formatLayers, parseLayers } from "./layers";
+import type { MarkName } from "./marks";
+import type { SideName } from "./result";
+import { readInfo, type Scene } from "./scene";
+import { SortMenu } from "./sort_menu";
+import type { AttentionState } from "./state";
+
+interface ControlsProps {
+  model: ViewModel;
+  state: AttentionState;
+  scene: Scene | null;
+}
+
+const SIDES: (Choice & { name: SideName })[] = [
+  { name: "clean", label: "clean", help: "the clean prompt" },
+  { name: "corrupt", label: "corrupt", help: "the corrupt prompt" },
+  { name: "difference", label: "clean \u2212 corrupt", help: "the difference of the two" },
+];
+
+export function Controls({ model, state, scene }: ControlsProps) {
+  const [open, setOpen] = useState(false);
+  // Unless the result is whole, thumbnails of another side or scale come from the kernel.
+  const fixed = model.readonly && scene?.attention.json.whole === false;
+  return (
+    <div class="hs-controls" data-hs="controls">
+      <KindMenu model={model} state={state} />
+      {scene && !fixed && <SideMenu model={model} scene={scene} />}
+      {scene && !fixed && <ScaleMenu model={model} />}
+      {scene && <SortMenu model={model} state={state} scene={scene} />}
+      {scene && <Marks model={model} />}
+      {scene && <Layers model={model} scene={scene} open={open} onOpen={() => setOpen(!open)} />}
+      <Running model={model} state={state} scene={scene} />
+    </div>
+  );
+}
+
+function KindMenu({ model, state }: Omit<ControlsProps, "scene">) {
+  const { kinds } = readInfo(model);
+  const asked = useStore(state.kind);
+  const known = useTrait<string>(model, "kind");
+  const kind = asked ?? known;
+  if (kinds.length === 0) return null;
+  const chosen = kinds.findIndex(({ name }) => name === kind);
+  if (!canAsk(model)) {
+    return (
+      <span class="hs-muted" data-hs="params">
+        {kinds[chosen]?.label ?? kind}
+      </span>
+    );
+  }
+  return (
+    <Menu
+      name="kind"
+      label="Kind"
+      choices={kinds}
+      chosen={chosen}
+      shown={kind}
+      onChoose={(index) => state.run({ kind: kinds[index]?.name ?? kind })}
+    />
+  );
+}
+
+function SideMenu({ model, scene }: { model: ViewModel; scene: Scene }) {
+  if (scene.side === "prompt") return null;
+  return (
+    <Menu
+      name="side"
+      label="Side"
+      choices={SIDES}
+      chosen={SIDES.findIndex(({ name }) => name === scene.side)}
+      shown={scene.side}
+      onChoose={(index) => write(model, "side", SIDES[index]?.name ?? scene.side)}
+    />
+  );
+}
+
+function ScaleMenu({ model }: { model: ViewModel }) {
+  const scale = useTrait<string>(model, "scale");
+  const { scales } = readInfo(model);
+  return (
+    <Menu
+      name="scale"
+      label="Scale"
+      choices={scales}
+      chosen={scales.findIndex(({ name }) => name === scale)}
+      shown={scale}
+      onChoose={(index) => write(model, "scale", scales[index]?.name ?? scale)}
+    />
+  );
+}
+
+function Marks({ model }: { model: ViewModel }) {
+  const marks = useTrait<MarkName[] | undefined>(model, "marks") ?? [];
+  return (
+    <>
+      {readInfo(model).marks.map(({ name, label, help }) => (
+        <span key={name} class="hs-mark-check" title={help} data-mark={name}>
+          <SmallCheck
+            name={`mark-${name}`}
+            label={label}
+            checked={marks.includes(name)}
+            onChange={(on) => {
+              const others = marks.filter((mark) => mark !== name);
+              write(model, "marks", on ? [...others, name] : others);
+            }}
+          />
+        </span>
+      ))}
+    </>
+  );
+}
+
+/** Which layers are shown, and where layer 0 is: on demand, or where these are not the defaults. */
+function Layers({
+  model,
+  scene,
+  open,
+  onOpen,
+}: {
+  model: ViewModel;
+  scene: Scene;
+  open: boolean;
+  onOpen(): void;
+}) {
+  const { attention, layers, rising } = scene;
+  const known = attention.json.layers;
+  if (known.length < 2) return null;
+  return (
+    <>
+      {(open || layers) && (
+        <SmallField
+          name="layers"
+          label="layers"
+          help="Such as 0-3, 7; empty for all"
+          value={formatLayers(layers)}
+          size={9}
+          take={(text) => {
+            const parsed = parseLayers(text, known);
+            if (typeof parsed === "string") return parsed;
+            write(model, "shown_layers", parsed);
+            return null;
+          }}
+        />
+      )}
+      {open && (
+        <Button name="layer-zero" onClick={() => write(model, "layer_zero", rising ? "top" : "bottom")}>
+          Layer 0 at the {rising ? "top" : "bottom"}
+        </Button>
+      )}
+      <Button name="more" quiet expanded={open} onClick={onOpen}>
+        {open ? "Less" : "More"}
+      </Button>
+    </>
+  );
+}
+
+function Running({ model, state, scene }: ControlsProps) {
+  const status = useTrait<Status | undefined>(model, "status");
+  const progress = useTrait<Progress | undefined>(model, "progress");
+  const waiting = useStore(state.rpc.waiting);
+  const aside = useStore(state.aside);
+  // The progress of a request about one head is shown under that head.
+  const apart = aside?.head && aside.problem === null;
+  if (!status || readInfo(model).model === null) return null;
+  return (
+    <RunState
+      {...{ model, waiting }}
+      status={apart && scene ? "done" : status}
+      progress={progress ?? { done: 0, total: 0, seconds_left: null }}
+      label="Reading attention"
+      took={scene?.attention.json.provenance?.seconds}
+      onRun={() => state.run()}
+      onCancel={() => state.cancel()}
+    />
+  );
+}

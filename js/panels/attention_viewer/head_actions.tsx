@@ -1,0 +1,97 @@
+// The requests about an opened head: patch it, attribute the answer to it, read its circuits. The answer opens under
+// the head.
+import { useState } from "preact/hooks";
+import { Button } from "../../lib/controls";
+import { canAsk, type Progress, trait, useTrait, type ViewModel } from "../../lib/model";
+import { ProgressBar } from "../../lib/status";
+import { useStore } from "../../lib/store";
+import type { ActionName } from "./actions";
+import { AttributionPanel } from "./attribution_panel";
+import { CircuitsPanel } from "./circuits_panel";
+import { PatchPanel } from "./patch_panel";
+import type { Head } from "./result";
+import { readInfo, type Scene } from "./scene";
+import { type AttentionState, sameHead } from "./state";
+
+export interface ActionProps {
+  model: ViewModel;
+  state: AttentionState;
+  scene: Scene;
+  head: number;
+}
+
+const ACTIONS: { name: ActionName; label: string }[] = [
+  { name: "patch", label: "Patch" },
+  { name: "attribute", label: "Logit attribution" },
+  { name: "circuits", label: "OV and QK" },
+];
+
+const TRAITS = { patch: "head_patch", attribute: "head_attribution", circuits: "head_circuits" } as const;
+const PANELS = { patch: PatchPanel, attribute: AttributionPanel, circuits: CircuitsPanel };
+
+export function HeadActions(props: ActionProps) {
+  const { model, state, scene, head } = props;
+  const own = scene.attention.headAt(head);
+  // An answer that Python, another view or a saved page already has is open from the start.
+  const [open, setOpen] = useState<ActionName | null>(() => answered(model, own));
+  const aside = useStore(state.aside);
+  const asks = canAsk(model);
+  const { actions } = readInfo(model);
+  if (!actions || (!asks && open === null)) return null;
+  const Panel = open && PANELS[open];
+  const mine = aside?.head && sameHead(aside.head, own) ? aside : null;
+  return (
+    <div class="hs-actions" data-hs="actions">
+      <div class="hs-controls">
+        {ACTIONS.filter(({ name }) => asks || answerOf(model, name, own)).map(({ name, label }) => (
+          <Button
+            key={name}
+            name={`action-${name}`}
+            quiet={name !== open}
+            expanded={name === open}
+            onClick={() => setOpen(name === open ? null : name)}
+          >
+            {label}
+          </Button>
+        ))}
+      </div>
+      {Panel && <Panel key={open} {...props} />}
+      {mine?.what === open && mine.problem === null && <Going model={model} state={state} />}
+      {mine?.what === open && mine.problem !== null && (
+        <p class="hs-error" role="alert" data-hs="action-error">
+          {mine.problem}
+        </p>
+      )}
+    </div>
+  );
+}
+
+/** The answer about this head; answers about other heads are not shown here. */
+export function useAnswer<T extends { layer: number; head: number }>(
+  { model, scene, head }: ActionProps,
+  name: (typeof TRAITS)[ActionName],
+): T | null {
+  const answer = useTrait<T | null | undefined>(model, name);
+  return answer && sameHead([answer.layer, answer.head], scene.attention.headAt(head)) ? answer : null;
+}
+
+function answerOf(model: ViewModel, name: ActionName, head: Head): boolean {
+  const answer = trait<{ layer: number; head: number } | null | undefined>(model, TRAITS[name]);
+  return Boolean(answer && sameHead([answer.layer, answer.head], head));
+}
+
+function answered(model: ViewModel, head: Head): ActionName | null {
+  return ACTIONS.find(({ name }) => answerOf(model, name, head))?.name ?? null;
+}
+
+function Going({ model, state }: Pick<ActionProps, "model" | "state">) {
+  const progress = useTrait<Progress | undefined>(model, "progress");
+  return (
+    <div class="hs-progress" data-hs="action-progress">
+      <ProgressBar progress={progress ?? { done: 0, total: 0, seconds_left: null }} label="This head" />
+      <Button name="cancel-action" onClick={() => state.cancel()}>
+        Cancel
+      </Button>
+    </div>
+  );
+}

@@ -1,0 +1,118 @@
+// The opened heads, side by side: name, scores, matrix, and the requests that can be made about each head.
+import { useRef } from "preact/hooks";
+import { Button } from "../../lib/controls";
+import type { ViewModel } from "../../lib/model";
+import { useStore } from "../../lib/store";
+import { useWidth } from "../../lib/use_width";
+import { HeadActions } from "./head_actions";
+import { Matrix } from "./matrix";
+import type { Cell } from "./pointed";
+import { CellReadout } from "./readouts";
+import type { SideName } from "./result";
+import type { Scene } from "./scene";
+import { ON, type Score, scoreWords } from "./scores";
+import type { AttentionState } from "./state";
+
+interface OpenedProps {
+  model: ViewModel;
+  state: AttentionState;
+  scene: Scene;
+  onClose(head: number): void;
+  onPin(head: number | null): void;
+  onLock(cell: Cell): void;
+}
+
+/** Two heads stand side by side where both fit with cells large enough to click, below all heads if need be. */
+const [LARGEST, ENOUGH, LABELS, CELL] = [620, 480, 106, 6];
+export const [LEAST, GAP] = [300, 24];
+
+export function OpenedHeads({ total, ...props }: OpenedProps & { total: number }) {
+  const { opened, tokens } = props.scene;
+  const area = useRef<HTMLDivElement>(null);
+  const width = useWidth(area);
+  useStore(props.state.heads.revision);
+  const least = Math.min(ENOUGH, Math.max(LEAST, LABELS + CELL * tokens.length));
+  const two = opened.length > 1 ? 2 * least + GAP : Number.POSITIVE_INFINITY;
+  const room = Math.min(LARGEST, two <= width ? Math.floor((width - GAP) / 2) : width);
+  return (
+    <div
+      class="hs-opened"
+      ref={area}
+      data-hs="opened-heads"
+      style={{ flexBasis: `${two <= total ? two : LEAST}px` }}
+    >
+      {opened.map((head) => (
+        <OpenedHead key={head} {...props} head={head} room={room} />
+      ))}
+    </div>
+  );
+}
+
+function OpenedHead(props: OpenedProps & { head: number; room: number }) {
+  const { model, state, scene, head, room, onClose, onPin, onLock } = props;
+  const { attention, side, scores, chosen } = scene;
+  const values = state.heads.get(attention, side, head);
+  const title = attention.titleOf(head);
+  const pinned = chosen === head;
+  return (
+    <section class="hs-head-card" data-hs="opened-head" data-head={attention.nameOf(head)} aria-label={title}>
+      <div class="hs-card-head">
+        <h3 class="hs-title">
+          <button
+            type="button"
+            class="hs-pin-button hs-focusable"
+            data-hs="pin-head"
+            aria-pressed={pinned}
+            title={pinned ? "Unpin this head" : "Pin this head: the text shows its attention"}
+            onClick={() => onPin(pinned ? null : head)}
+          >
+            {title}
+          </button>
+        </h3>
+        <Button name="close" label={`Close ${title}`} quiet onClick={() => onClose(head)}>
+          {"\u2715"}
+        </Button>
+      </div>
+      <Scores scores={scores} head={head} side={side} />
+      {values ? (
+        <>
+          <Matrix scene={scene} head={head} values={values} room={room} onLock={onLock} />
+          <CellReadout scene={scene} head={head} values={values} />
+        </>
+      ) : (
+        <Missing readonly={model.readonly === true} />
+      )}
+      <HeadActions {...{ model, state, scene, head }} />
+    </section>
+  );
+}
+
+/** The scores on this prompt (in a difference, on the clean prompt); those on random tokens are shown on demand. */
+function Scores({ scores, head, side }: { scores: Score[]; head: number; side: SideName }) {
+  const [here, random] = [scoreWords(scores, "prompt", head), scoreWords(scores, "random", head)];
+  return (
+    <>
+      {here && (
+        <p class="hs-detail-words" data-hs="scores">
+          {side === "difference" && "clean: "}
+          {here}
+        </p>
+      )}
+      {random && (
+        <details class="hs-detail-words" data-hs="random-scores">
+          <summary>{ON.random}</summary>
+          {random}
+        </details>
+      )}
+    </>
+  );
+}
+
+function Missing({ readonly }: { readonly: boolean }) {
+  const words = readonly ? "The values of this head were not saved." : "Loading its values\u2026";
+  return (
+    <p class="hs-nothing" data-hs="missing">
+      {words}
+    </p>
+  );
+}

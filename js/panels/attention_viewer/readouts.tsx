@@ -1,0 +1,138 @@
+// What is under the pointer, in lines that keep their place. Only these lines are rendered again while the mouse moves.
+import type { ComponentChildren } from "preact";
+import { Token } from "../../lib/tokens";
+import { useCell } from "./pointed";
+import type { Scene } from "./scene";
+import { ON, scoreWords } from "./scores";
+import { type Entry, strongest } from "./strongest";
+import { short, valueWords } from "./words";
+
+const MOST = 4;
+
+function At({ tokens, position }: { tokens: readonly string[]; position: number }) {
+  return (
+    <span class="hs-at">
+      <Token text={tokens[position] ?? ""} /> ({position})
+    </span>
+  );
+}
+
+function Entries({ entries, tokens }: { entries: Entry[]; tokens: readonly string[] }) {
+  if (entries.length === 0) return <>nothing</>;
+  return (
+    <>
+      {entries.map(({ position, value }, i) => (
+        <span key={`${i}`}>
+          {i > 0 && " \u00b7 "}
+          <At tokens={tokens} position={position} /> <b>{short(value)}</b>
+        </span>
+      ))}
+    </>
+  );
+}
+
+function Lines({ name, children }: { name: string; children: ComponentChildren }) {
+  return (
+    <div class="hs-lines hs-detail-words" data-hs={name}>
+      {children}
+    </div>
+  );
+}
+
+/** Under the text: what the token looks at, and what looks at it. */
+export function TextReadout({ scene, values }: { scene: Scene; values: Float32Array | null }) {
+  const { attention, tokens, locked, chief, pointed } = scene;
+  const position = useCell(pointed.text, (place) => place.position) ?? locked.position;
+  if (chief === null) {
+    return (
+      <Lines name="text-said">
+        <p>Open a head to see here what each token looks at.</p>
+      </Lines>
+    );
+  }
+  const title = attention.titleOf(chief);
+  if (position === null || !values) {
+    return (
+      <Lines name="text-said">
+        <p>
+          {values
+            ? `${title}: point at a token. Background: what it looks at; underline: what looks at it. A click locks the token.`
+            : `${title}: loading its values\u2026`}
+        </p>
+      </Lines>
+    );
+  }
+  const of = (what: "sources" | "positions") => strongest(values, tokens.length, position, what, MOST);
+  return (
+    <Lines name="text-said">
+      <p>
+        {title}: <At tokens={tokens} position={position} /> looks at{" "}
+        <Entries entries={of("sources")} tokens={tokens} />
+      </p>
+      <p>
+        and is looked at by <Entries entries={of("positions")} tokens={tokens} />
+      </p>
+    </Lines>
+  );
+}
+
+/** Under the pictures of all heads. */
+export function HeadReadout({ scene }: { scene: Scene }) {
+  const { attention, scores, pointed, chosen } = scene;
+  const head = useCell(pointed.numbers, (place) => place.head) ?? chosen;
+  if (head === null || head >= attention.count) {
+    return (
+      <Lines name="head-said">
+        <p>Click a head to open it, Shift-click to pin it.</p>
+      </Lines>
+    );
+  }
+  const shared = attention.json.key_value_heads?.[head % attention.heads];
+  return (
+    <Lines name="head-said">
+      <p>
+        <b>{attention.titleOf(head)}</b>
+        {shared !== undefined && `, reads key-value head ${shared}`}
+      </p>
+      {(["prompt", "random"] as const).map((on) => {
+        const words = scoreWords(scores, on, head);
+        return words && <p title={`${ON[on]}: ${words}`}>{on === "random" ? `random: ${words}` : words}</p>;
+      })}
+    </Lines>
+  );
+}
+
+/** Under an opened head: the cell under the pointer, or where the token of the text looks most. */
+export function CellReadout({ scene, head, values }: { scene: Scene; head: number; values: Float32Array }) {
+  const { tokens, side, pointed, locked } = scene;
+  const place = useCell(pointed.numbers, (place) => place);
+  const own = locked.head === head || locked.head === null;
+  const at = place.position !== null ? place : own ? locked : { ...locked, source: null };
+  const { position } = at;
+  if (position === null) {
+    return (
+      <Lines name="cell-said">
+        <p />
+      </Lines>
+    );
+  }
+  const elsewhere = at === place && place.head !== null && place.head !== head;
+  const source = elsewhere ? null : at.source;
+  const found = source === null ? strongest(values, tokens.length, position, "sources", 1)[0] : undefined;
+  const shown = source ?? found?.position;
+  return (
+    <Lines name="cell-said">
+      <p>
+        <At tokens={tokens} position={position} /> looks {source === null ? "most at" : "at"}{" "}
+        {shown === undefined ? (
+          "nothing"
+        ) : (
+          <>
+            <At tokens={tokens} position={shown} />:{" "}
+            <b>{valueWords(values[position * tokens.length + shown], side)}</b>
+          </>
+        )}
+      </p>
+    </Lines>
+  );
+}

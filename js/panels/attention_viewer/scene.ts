@@ -1,0 +1,95 @@
+// What is shown: one side of the result on one scale, with what is opened, pinned, sorted and marked.
+import { useMemo } from "preact/hooks";
+import { useSelection, useTrait, type ViewModel } from "../../lib/model";
+import { useStore } from "../../lib/store";
+import { type Palette, usePalette } from "../../lib/theme";
+import { type Colors, colorsOf } from "./colors";
+import type { AttentionInfo } from "./info";
+import { type MarkName, markedCells } from "./marks";
+import { type Cell, cellOf, type Pointed } from "./pointed";
+import type { Attention, Head, SideName } from "./result";
+import { type ScaleName, Scaling } from "./scale";
+import type { Score } from "./scores";
+import type { AttentionState } from "./state";
+
+export interface Scene {
+  attention: Attention;
+  side: SideName;
+  tokens: string[];
+  scaling: Scaling;
+  colors: Colors;
+  palette: Palette;
+  scores: Score[];
+  /** What heads are sorted by; null for layer and head. */
+  score: Score | null;
+  layers: number[] | null;
+  rising: boolean;
+  marked: Marked[];
+  /** Indices. */
+  opened: number[];
+  locked: Cell;
+  /** The pinned head. */
+  chosen: number | null;
+  /** Whose attention is shown in the text: the pinned head, else the first opened one. */
+  chief: number | null;
+  pointed: Pointed;
+}
+
+export interface Marked {
+  name: MarkName;
+  /** Pairs of position and source, one after the other. */
+  cells: Int32Array;
+}
+
+export function useScene(model: ViewModel, state: AttentionState, pointed: Pointed): Scene | null {
+  const { value: attention } = useStore(state.shown);
+  const scores = useStore(state.scores);
+  const palette = usePalette();
+  const asked = useTrait<SideName>(model, "side");
+  const scale = useTrait<ScaleName>(model, "scale");
+  const sort = useTrait<string>(model, "sort");
+  const layers = useTrait<number[] | null | undefined>(model, "shown_layers") ?? null;
+  const rising = useTrait<string>(model, "layer_zero") !== "top";
+  const names = useTrait<MarkName[] | undefined>(model, "marks");
+  const heads = useTrait<Head[] | undefined>(model, "opened");
+  const selection = useSelection(model);
+  const side = attention?.sideOf(asked) ?? asked;
+  const signed = attention?.isSigned(side) ?? false;
+  const named = attention?.json.colors;
+  const colors = useMemo(() => colorsOf(palette, signed, named), [palette, signed, named]);
+  const scaling = useMemo(() => attention && scalingOf(attention, side, scale), [attention, side, scale]);
+  const marked = useMemo(() => marksOf(attention, side, names), [attention, side, names]);
+  const opened = useMemo(
+    () => (heads ?? []).map(([l, h]) => attention?.indexOf(l, h) ?? -1).filter((i) => i >= 0),
+    [heads, attention],
+  );
+  const tokens = useMemo(() => attention?.tokensOf(side) ?? [], [attention, side]);
+  const locked = useMemo(() => attention && cellOf(attention, side, selection), [selection, attention, side]);
+  if (!attention || !scaling || !locked) return null;
+  return {
+    ...{ attention, side, tokens, scaling, colors, palette, scores, layers, rising, marked, opened, locked },
+    score: scores.find(({ name }) => name === sort) ?? null,
+    chosen: locked.head,
+    chief: locked.head ?? opened[0] ?? null,
+    pointed,
+  };
+}
+
+export function scalingOf(attention: Attention, side: SideName, scale: ScaleName | undefined): Scaling {
+  const { high, low } = attention.json;
+  const ends = { signed: attention.isSigned(side), high: high[side] ?? 1, low: low?.[side] };
+  return new Scaling(scale ?? "linear", ends);
+}
+
+function marksOf(
+  attention: Attention | null,
+  side: SideName,
+  names: readonly MarkName[] | undefined,
+): Marked[] {
+  const ids = attention?.json.sides[side === "difference" ? "clean" : side]?.ids ?? [];
+  return (names ?? []).map((name) => ({ name, cells: markedCells(name, ids) }));
+}
+
+export function readInfo(model: ViewModel): AttentionInfo {
+  return model.get("info") as AttentionInfo;
+}

@@ -1,0 +1,95 @@
+// The prompt as text. The background of each token says how much the token under the pointer attends to it, and its
+// underline how much it attends to the token under the pointer: in a causal model the former come before, the latter
+// after.
+import { useMemo, useRef, useState } from "preact/hooks";
+import { Token } from "../../lib/tokens";
+import { useUniqueId } from "../../lib/unique_id";
+import { NOWHERE } from "./pointed";
+import type { Scene } from "./scene";
+import { useTint } from "./tint";
+import { tokenTones } from "./tones";
+
+interface TextProps {
+  scene: Scene;
+  /** The attention of the head that is shown; null until it has come. */
+  values: Float32Array | null;
+  onLock(position: number | null): void;
+}
+
+export function Text({ scene, values, onLock }: TextProps) {
+  const { attention, side, tokens, pointed, locked } = scene;
+  const list = useRef<HTMLDivElement>(null);
+  const id = useUniqueId();
+  const [cursor, setCursor] = useState<number | null>(null);
+  const at = cursor !== null && cursor < tokens.length ? cursor : locked.position;
+  const tint = useTint(list, scene, values);
+  const tones = useMemo(() => tokenTones(attention, side), [attention, side]);
+  const spans = useMemo(
+    () =>
+      tokens.map((text, i) => (
+        // biome-ignore lint/a11y: focus stays on the list, which names the active option
+        <span
+          key={`${i}`}
+          id={`${id}-${i}`}
+          role="option"
+          class={tones[i] ? `hs-word hs-tone-${tones[i]}` : "hs-word"}
+          data-hs="token"
+          data-token={i}
+          aria-selected={i === locked.position}
+        >
+          <Token text={text} />
+        </span>
+      )),
+    [tokens, tones, id, locked.position],
+  );
+  const onKeyDown = (event: KeyboardEvent) => {
+    if (event.ctrlKey || event.metaKey || event.altKey) return;
+    const last = tokens.length - 1;
+    const next = { ArrowRight: (at ?? -1) + 1, ArrowLeft: (at ?? 1) - 1, Home: 0, End: last }[event.key];
+    if (next !== undefined) {
+      const to = Math.min(last, Math.max(0, next));
+      setCursor(to);
+      pointed.at({ position: to });
+      list.current?.children[to]?.scrollIntoView?.({ block: "nearest" });
+    } else if ((event.key === "Enter" || event.key === " ") && at !== null) {
+      onLock(at === locked.position ? null : at);
+    } else if (event.key === "Escape") {
+      onLock(null);
+      pointed.at(NOWHERE);
+    } else return;
+    event.preventDefault();
+    event.stopPropagation();
+  };
+  return (
+    <div
+      ref={list}
+      class="hs-text hs-focusable"
+      data-hs="text"
+      role="listbox"
+      tabIndex={0}
+      aria-label={`The ${side === "prompt" ? "" : `${side === "corrupt" ? side : "clean"} `}prompt by tokens; Enter locks one`}
+      aria-activedescendant={at === null ? undefined : `${id}-${at}`}
+      onKeyDown={onKeyDown}
+      onScroll={tint}
+      onBlur={() => pointed.at(NOWHERE)}
+      onPointerOver={(event) => {
+        const token = tokenAt(event);
+        if (token !== null) pointed.at({ position: token });
+      }}
+      onPointerLeave={() => pointed.at(NOWHERE)}
+      onClick={(event) => {
+        const token = tokenAt(event);
+        if (token === null) return;
+        setCursor(token);
+        onLock(token === locked.position && locked.source === null ? null : token);
+      }}
+    >
+      {spans}
+    </div>
+  );
+}
+
+function tokenAt(event: Event): number | null {
+  const token = (event.target as Element).closest<HTMLElement>("[data-token]")?.dataset.token;
+  return token === undefined ? null : Number(token);
+}

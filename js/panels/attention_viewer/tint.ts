@@ -1,0 +1,105 @@
+// The backgrounds and underlines of the text's tokens. Styles are set directly, and only for tokens in sight: rendering
+// hundreds of tokens again would take longer than a frame.
+import { useLayoutEffect, useMemo, useRef } from "preact/hooks";
+import { useWidth } from "../../lib/use_width";
+import { useDrawing } from "./pointed";
+import { codeAt, STEPS } from "./scale";
+import type { Scene } from "./scene";
+
+const NONE = -1;
+/** Codes are rounded to steps that can't be told apart in a text, so that most tokens keep their style. */
+const LEVEL = 5;
+
+/** Returns a function that draws again, for when other tokens have come into sight. */
+export function useTint(
+  list: { current: HTMLElement | null },
+  scene: Scene,
+  values: Float32Array | null,
+): () => void {
+  const { tokens, scaling, colors, pointed, locked } = scene;
+  const n = tokens.length;
+  const zero = codeAt(0, scaling.signed);
+  const width = useWidth(list);
+  const factors = useMemo(() => (values ? scaling.rowFactors(values, n) : null), [values, scaling, n]);
+  /** What each token has now: its code as a source, its code as a position that looks. */
+  const drawn = useRef(new Int16Array(0));
+  const marked = useRef<Element | null>(null);
+  /** The tokens in sight. Looked up only when they may have changed, since that makes the browser lay out the page. */
+  const seen = useRef<readonly [number, number] | null>(null);
+  const draw = () => {
+    const root = list.current;
+    if (!root) return;
+    const here = pointed.text.get().position ?? locked.position;
+    const code = (row: number, column: number) => {
+      if (!values || here === null) return NONE;
+      const found = scaling.codeOfValue(values[row * n + column] ?? Number.NaN, factors?.[row] ?? 1);
+      const level = LEVEL * Math.round(found / LEVEL);
+      return found <= STEPS && level !== zero ? level : NONE;
+    };
+    const inkOf = (level: number) => (level < 0 ? "" : colors.ink(level));
+    if (here === null) seen.current = null;
+    seen.current ??= seenTokens(root);
+    const [first, last] = seen.current;
+    for (let i = first; i < last; i++) {
+      const ground = code(here ?? 0, i);
+      const line = code(i, here ?? 0);
+      const style = (root.children[i] as HTMLElement).style;
+      const before = drawn.current[2 * i] ?? NONE;
+      if (before !== ground) {
+        style.backgroundColor = ground < 0 ? "" : colors.fill(ground);
+        // A new ink restyles everything inside the token, so it is set only where it changes.
+        if (inkOf(before) !== inkOf(ground)) {
+          style.color = inkOf(ground);
+          style.setProperty("--hs-ink", inkOf(ground));
+        }
+      }
+      if (drawn.current[2 * i + 1] !== line) style.borderBottomColor = line < 0 ? "" : colors.fill(line);
+      drawn.current[2 * i] = ground;
+      drawn.current[2 * i + 1] = line;
+    }
+    const at = here === null ? null : (root.children[here] ?? null);
+    if (at === marked.current) return;
+    marked.current?.removeAttribute("data-here");
+    at?.setAttribute("data-here", "true");
+    marked.current = at;
+  };
+  const redraw = () => {
+    seen.current = null;
+    draw();
+  };
+  // With other colours or another prompt, every token is drawn anew.
+  useLayoutEffect(() => {
+    drawn.current = new Int16Array(2 * n).fill(NONE);
+    for (const token of list.current?.children ?? []) token.removeAttribute("style");
+  }, [tokens, colors]);
+  useLayoutEffect(() => {
+    seen.current = null;
+  }, [tokens, width]);
+  useDrawing(pointed.text, draw, [values, factors, scaling, colors, locked, tokens, width]);
+  return redraw;
+}
+
+/** The tokens whose lines can be seen: from the first to before the last. */
+function seenTokens(root: HTMLElement): readonly [number, number] {
+  const { scrollTop, clientHeight, children } = root;
+  // Nothing is laid out, as in a test: all of them.
+  if (clientHeight === 0) return [0, children.length];
+  const topOf = (i: number) => (children[i] as HTMLElement).offsetTop;
+  return [
+    firstFrom(children.length, topOf, scrollTop - LINE),
+    firstFrom(children.length, topOf, scrollTop + clientHeight),
+  ];
+}
+
+const LINE = 26;
+
+/** The first index whose value is at least `least`, of values that rise. */
+function firstFrom(n: number, numberAt: (i: number) => number, least: number): number {
+  let [low, high] = [0, n];
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (numberAt(middle) < least) low = middle + 1;
+    else high = middle;
+  }
+  return low;
+}

@@ -1,0 +1,78 @@
+// Tokens on backgrounds that show a number each: the effect of patching a head there, or what the head reads from
+// there.
+import { divergingScale, toCss } from "../../lib/color";
+import { signed } from "../../lib/format";
+import { useReading } from "../../lib/reading";
+import { usePalette } from "../../lib/theme";
+import { Token, visibleText } from "../../lib/tokens";
+
+interface TokenStripProps {
+  name: string;
+  label: string;
+  tokens: readonly string[];
+  /** NaN where a token has no value: `why` says why. */
+  values: ArrayLike<number>;
+  why?(position: number): string;
+  /** |value| at the ends of the scale; by default the largest. */
+  end?: number | undefined;
+  unit: string;
+}
+
+export function TokenStrip({ name, label, tokens, values, why, end, unit }: TokenStripProps) {
+  const palette = usePalette();
+  const known = Array.from(values, (value) => (Number.isFinite(value) ? Math.abs(value) : 0));
+  const domain = end ?? (known.reduce((most, size) => Math.max(most, size), 0) || 1);
+  const scale = divergingScale(palette, domain);
+  const { active, setActive, onKeyDown } = useReading(tokens.length);
+  const numberAt = (i: number) => {
+    const value = values[i];
+    return value === undefined || !Number.isFinite(value) ? (why?.(i) ?? "none") : signed(value);
+  };
+  const said = (i: number) => `position ${i} ${visibleText(tokens[i] ?? "")}, ${numberAt(i)}`;
+  return (
+    <div data-hs={name}>
+      <div
+        class="hs-strip-tokens hs-focusable"
+        role="slider"
+        tabIndex={0}
+        aria-label={label}
+        aria-valuemin={0}
+        aria-valuemax={tokens.length - 1}
+        aria-valuenow={active ?? 0}
+        aria-valuetext={active === null ? "arrow keys read the tokens" : said(active)}
+        onKeyDown={onKeyDown}
+        onPointerLeave={() => setActive(null)}
+        onBlur={() => setActive(null)}
+      >
+        {tokens.map((token, i) => {
+          const value = values[i] ?? Number.NaN;
+          const style = Number.isFinite(value)
+            ? { background: toCss(scale.fill(value)), color: toCss(scale.ink(value)) }
+            : undefined;
+          return (
+            <span
+              key={`${i}`}
+              class="hs-strip-token"
+              data-hs="strip-token"
+              data-active={i === active}
+              data-none={style === undefined}
+              style={style}
+              onPointerEnter={() => setActive(i)}
+            >
+              <Token text={token} />
+            </span>
+          );
+        })}
+      </div>
+      <p class="hs-detail-words hs-strip-said" data-hs={`${name}-said`}>
+        {active !== null && active < tokens.length ? (
+          <>
+            <Token text={tokens[active] ?? ""} /> ({active}) <b>{numberAt(active)}</b>
+          </>
+        ) : (
+          `colour: \u2212${domain.toFixed(2)} to +${domain.toFixed(2)} ${unit}`
+        )}
+      </p>
+    </div>
+  );
+}

@@ -1,0 +1,69 @@
+// Heads, cells and numbers in words.
+import { count } from "../../lib/format";
+import { visibleText } from "../../lib/tokens";
+import type { Attention, SideName } from "./result";
+import type { Scaling } from "./scale";
+import { ON, type Score, scoreWords } from "./scores";
+
+const MINUS = "\u2212";
+
+/** With the fewest digits that tell this float32 from all others. */
+export function exact(value: number): string {
+  if (!Number.isFinite(value)) return "\u2013";
+  let text = String(value);
+  for (let digits = 1; digits <= 9; digits++) {
+    text = String(Number(value.toPrecision(digits)));
+    if (Math.fround(Number(text)) === Math.fround(value)) break;
+  }
+  return text.replaceAll("-", MINUS);
+}
+
+/** With four digits. */
+export function short(value: number): string {
+  if (!Number.isFinite(value)) return "\u2013";
+  if (value === 0) return "0";
+  const size = Math.abs(value);
+  const text = size < 0.0005 ? value.toExponential(1) : size < 10 ? value.toFixed(4) : value.toPrecision(5);
+  return text.replaceAll("-", MINUS);
+}
+
+/** "␣Norway (8)" */
+export function tokenWords(tokens: readonly string[], position: number): string {
+  return `${visibleText(tokens[position] ?? "")} (${position})`;
+}
+
+/** A cell's value, or why it has none. */
+export function valueWords(value: number | undefined, side: SideName): string {
+  if (value === Number.POSITIVE_INFINITY) return "masked";
+  if (value !== undefined && Number.isFinite(value)) return exact(value);
+  return side === "difference" ? "no counterpart in the corrupt prompt" : "not a number";
+}
+
+/** A head, described for screen readers. */
+export function headWords(attention: Attention, scores: Score[], opened: number[], head: number): string {
+  const state = opened.includes(head) ? ["opened"] : [];
+  const random = scoreWords(scores, "random", head);
+  const words = [scoreWords(scores, "prompt", head), random && `${ON.random}: ${random}`];
+  return [attention.titleOf(head), ...state, ...words].filter(Boolean).join(", ");
+}
+
+/** The subtitle: what is shown, and how to read it. */
+export function subtitleOf(attention: Attention, kind: string, side: SideName, scaling: Scaling): string {
+  const tokens = attention.tokensOf(side).length;
+  const sides = { prompt: "", clean: "clean", corrupt: "corrupt", difference: `clean ${MINUS} corrupt` };
+  return [
+    kind,
+    sides[side],
+    count(attention.count, "head"),
+    count(tokens, "token"),
+    `a row looks at its columns, ${scaleWords(scaling)}`,
+  ]
+    .filter(Boolean)
+    .join(" \u00b7 ");
+}
+
+function scaleWords({ name, signed }: Scaling): string {
+  const strong = signed ? "blue is positive, orange negative" : "stronger colours are larger values";
+  if (name === "log") return `${strong}, on a log scale`;
+  return name === "row" ? `${strong}, each row by its largest value` : strong;
+}

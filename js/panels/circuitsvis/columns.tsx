@@ -1,0 +1,209 @@
+// Tokens with several values each, of which one colours them: colored_tokens_multi, visualize_model_performance.
+import { useMemo, useState } from "preact/hooks";
+import { Button } from "../../lib/controls";
+import { SmallField, takeNumber } from "../../lib/fields";
+import { count } from "../../lib/format";
+import { range } from "../../lib/range";
+import { plainCell } from "../../lib/table";
+import { type ColumnsFigure, decodeNumbers, exact, extremesOf, type Numbers, plainNumber } from "./figure";
+import { Head, ReadOut, within } from "./parts";
+import { TokenWords, usePlace, useReading } from "./reading";
+import { useShade } from "./shade";
+import type { FigureState } from "./state";
+import { TokenText } from "./token_text";
+import type { FigureProps } from "./view";
+
+/** A side of the scale is never nothing, as in CircuitsVis. */
+const LEAST_BOUND = 1e-7;
+
+export function ColumnsView({ model, state, figure }: FigureProps<ColumnsFigure>) {
+  const { tokens, labels } = figure;
+  const values = useMemo(() => decodeNumbers(figure.values), [figure]);
+  const [column, choosing] = useColumn(state, labels.length);
+  const bounds = useBounds(state, values, column, labels.length);
+  const shade = useShade(bounds.low, bounds.high);
+  const reading = useReading(model);
+  const place = usePlace(reading, () => tokens);
+  const numberOf = (token: number, of: number) => plainNumber(values, token * labels.length + of);
+  const rows = () => [
+    ["position", "token", ...labels.map(plainCell)],
+    ...tokens.map((token, i) => [String(i), plainCell(token), ...labels.map((_, of) => numberOf(i, of))]),
+  ];
+  const empty = tokens.length === 0 || labels.length === 0;
+  const words = `${count(tokens.length, "token")} \u00b7 coloured by ${labels[column] ?? "nothing"}`;
+  return (
+    <>
+      <Head title={figure.title} words={words} rows={rows} />
+      {empty ? (
+        <p class="hs-nothing" data-hs="nothing">
+          {tokens.length === 0 ? "There are no tokens to show." : "There are no values."}
+        </p>
+      ) : (
+        <>
+          <div class="hs-controls" data-hs="controls">
+            <Choices labels={labels} shown={column} {...choosing} />
+            <Bounds state={state} column={column} bounds={bounds} />
+          </div>
+          <ReadOut shade={shade}>
+            {place ? (
+              <TokenWords text={tokens[place.token] ?? ""}>
+                <span class="hs-muted">token {place.token}</span>
+              </TokenWords>
+            ) : (
+              <span class="hs-muted">Hover over a token to read its values; click to keep it.</span>
+            )}
+          </ReadOut>
+          <AllValues {...{ labels, values, column }} token={place?.token ?? null} />
+          <TokenText
+            label={`Tokens, coloured by ${labels[column]}`}
+            {...{ tokens, values, shade, reading }}
+            from={column}
+            stride={labels.length}
+          />
+        </>
+      )}
+    </>
+  );
+}
+
+/** The value that colours: hovering shows it, and it stays; once one is clicked, hovering only looks at another. */
+function useColumn(state: FigureState, n: number) {
+  const [hovered, setHovered] = useState<number | null>(null);
+  const [last, setLast] = useState(0);
+  const locked = state.chosen().column;
+  const shown = within(hovered ?? locked ?? last, n);
+  const choose = (column: number) => {
+    if (column !== locked) state.choose({ column, low: undefined, high: undefined });
+  };
+  const hover = (column: number | null) => {
+    setHovered(column);
+    if (column !== null) setLast(column);
+  };
+  return [shown, { choose, hover }] as const;
+}
+
+interface ChoicesProps {
+  labels: string[];
+  shown: number;
+  choose(column: number): void;
+  hover(column: number | null): void;
+}
+
+function Choices({ labels, shown, choose, hover }: ChoicesProps) {
+  const onKeyDown = (event: KeyboardEvent) => {
+    const by = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 }[event.key];
+    if (!by || event.ctrlKey || event.metaKey || event.altKey) return;
+    const next = (shown + by + labels.length) % labels.length;
+    choose(next);
+    hover(null);
+    (event.currentTarget as HTMLElement).querySelectorAll<HTMLElement>("[role=radio]")[next]?.focus();
+    event.preventDefault();
+    event.stopPropagation();
+  };
+  return (
+    <div
+      class="hs-cv-choices"
+      role="radiogroup"
+      tabIndex={-1}
+      aria-label="Value that colours the tokens"
+      data-hs="columns"
+      onKeyDown={onKeyDown}
+      onPointerLeave={() => hover(null)}
+    >
+      {labels.map((label, i) => (
+        <button
+          key={i}
+          type="button"
+          role="radio"
+          class="hs-focusable"
+          aria-checked={i === shown}
+          tabIndex={i === shown ? 0 : -1}
+          onPointerEnter={() => hover(i)}
+          onClick={() => choose(i)}
+        >
+          {label}
+        </button>
+      ))}
+    </div>
+  );
+}
+
+interface ColumnBounds {
+  low: number;
+  high: number;
+  own: boolean;
+}
+
+/** Of the shown column: its extremes, or what was typed for it. */
+function useBounds(state: FigureState, values: Numbers, column: number, n: number): ColumnBounds {
+  const found = useMemo(() => {
+    const { low, high } = extremesOf(range(values.length / n || 0).map((i) => values[i * n + column] ?? 0));
+    return { low: Math.min(low, -LEAST_BOUND), high: Math.max(high, LEAST_BOUND) };
+  }, [values, column, n]);
+  const chosen = state.chosen();
+  const typed = chosen.column === column ? chosen : {};
+  const own = typed.low !== undefined || typed.high !== undefined;
+  return { low: typed.low ?? found.low, high: typed.high ?? found.high, own };
+}
+
+function Bounds({ state, column, bounds }: { state: FigureState; column: number; bounds: ColumnBounds }) {
+  const typed = { ...(bounds.own && { low: bounds.low, high: bounds.high }) };
+  return (
+    <>
+      <SmallField
+        name="low"
+        label="negative bound"
+        help="Values from here down have the full colour"
+        size={8}
+        value={text(bounds.low)}
+        take={takeNumber(
+          (number) => Number.isFinite(number) && number < 0,
+          "The negative bound is a number below 0.",
+          (low) => state.choose({ ...typed, column, low }),
+        )}
+      />
+      <SmallField
+        name="high"
+        label="positive bound"
+        help="Values from here up have the full colour"
+        size={8}
+        value={text(bounds.high)}
+        take={takeNumber(
+          (number) => Number.isFinite(number) && number > 0,
+          "The positive bound is a number above 0.",
+          (high) => state.choose({ ...typed, column, high }),
+        )}
+      />
+      {bounds.own && (
+        <Button name="reset" onClick={() => state.choose({ low: undefined, high: undefined })}>
+          Reset
+        </Button>
+      )}
+    </>
+  );
+}
+
+function text(bound: number): string {
+  return String(Number(bound.toPrecision(6))).replaceAll("-", "\u2212");
+}
+
+interface AllValuesProps {
+  labels: string[];
+  values: Numbers;
+  column: number;
+  token: number | null;
+}
+
+/** All values of one token; dashes keep the place. */
+function AllValues({ labels, values, column, token }: AllValuesProps) {
+  return (
+    <dl class="hs-cv-values" data-hs="values">
+      {labels.map((label, i) => (
+        <div key={i} data-shown={i === column}>
+          <dt title={label}>{label}</dt>
+          <dd data-hs="value">{token === null ? "\u2013" : exact(values, token * labels.length + i)}</dd>
+        </div>
+      ))}
+    </dl>
+  );
+}

@@ -1,0 +1,243 @@
+// Samples coloured by one neuron's activations: text_neuron_activations, topk_samples.
+import { useEffect, useMemo } from "preact/hooks";
+import { Menu } from "../../lib/controls";
+import { count } from "../../lib/format";
+import { range } from "../../lib/range";
+import { useStore } from "../../lib/store";
+import { plainCell } from "../../lib/table";
+import {
+  decodeNumbers,
+  type Extremes,
+  exact,
+  extremesOf,
+  type Numbers,
+  plainNumber,
+  type SamplesFigure,
+  type SamplesPart,
+} from "./figure";
+import { Head, HowMany, Pages, Pick, ReadOut, within } from "./parts";
+import { Hint, TokenWords, usePlace, useReading } from "./reading";
+import { type Shade, useShade } from "./shade";
+import type { FigureState } from "./state";
+import { type Reading, TokenText } from "./token_text";
+import type { FigureProps } from "./view";
+
+interface Samples {
+  tokens: string[][];
+  values: Numbers;
+  /** Where each sample's values begin. */
+  from: number[];
+  extremes: Extremes;
+}
+
+/** What is shown of them. */
+interface Page {
+  first: number;
+  second: number;
+  start: number;
+  size: number;
+  samples: Samples | null;
+}
+
+/** Of so many samples at once, as in CircuitsVis. */
+const A_PAGE = 5;
+
+export function SamplesView({ model, state, figure }: FigureProps<SamplesFigure>) {
+  const page = usePage(state, figure);
+  const { samples, start, size } = page;
+  const own = ownScale(state, figure);
+  const ends = own || figure.low === null ? samples?.extremes : { low: figure.low, high: figure.high ?? 0 };
+  const shade = useShade(ends?.low ?? 0, ends?.high ?? 0);
+  const reading = useReading(model, true);
+  const shown = samples ? range(Math.min(size, samples.tokens.length - start)).map((i) => start + i) : [];
+  return (
+    <>
+      <Head title={figure.title} words={wordsOf(figure, page)} rows={() => rowsOf(samples, shown)} />
+      <Controls {...{ state, figure, page, own }} />
+      {samples === null && (
+        <p class="hs-nothing" data-hs="loading">
+          {model.readonly ? "This part was not saved." : "Fetching the activations\u2026"}
+        </p>
+      )}
+      {samples && <Read {...{ samples, shade, reading, shown }} />}
+      {samples?.tokens.length === 0 && (
+        <p class="hs-nothing" data-hs="nothing">
+          There are no samples.
+        </p>
+      )}
+      {samples && shown.map((sample) => <Sample key={sample} {...{ sample, samples, shade, reading }} />)}
+    </>
+  );
+}
+
+function usePage(state: FigureState, figure: SamplesFigure): Page {
+  const chosen = state.chosen();
+  useStore(state.parts);
+  const [first, second] = [within(chosen.first, figure.sizes[0]), within(chosen.second, figure.sizes[1])];
+  const part = state.part<SamplesPart>(figure, first, second);
+  useEffect(() => {
+    if (!part) state.ask(first, second);
+  }, [part, first, second]);
+  const samples = useMemo(() => part && decodeSamples(figure, part), [figure, part]);
+  const n = samples?.tokens.length ?? 0;
+  const size = Math.max(1, Math.min(chosen.count ?? A_PAGE, n || A_PAGE));
+  const start = Math.floor(within(chosen.start, Math.max(1, n)) / size) * size;
+  return { first, second, start, size, samples };
+}
+
+function decodeSamples(figure: SamplesFigure, part: SamplesPart): Samples {
+  const tokens = part.tokens ?? figure.tokens ?? [];
+  const values = decodeNumbers(part.values);
+  let next = 0;
+  const from = tokens.map((sample) => {
+    const start = next;
+    next += sample.length;
+    return start;
+  });
+  return { tokens, values, from, extremes: extremesOf(values) };
+}
+
+/** One sample alone has its neuron's own scale unless told otherwise; several have one for all neurons. */
+function ownScale(state: FigureState, figure: SamplesFigure): boolean {
+  const { scale } = state.chosen();
+  if (scale === "own" || scale === "all") return scale === "own";
+  return figure.tokens?.length === 1;
+}
+
+function Controls({
+  state,
+  figure,
+  page,
+  own,
+}: {
+  state: FigureState;
+  figure: SamplesFigure;
+  page: Page;
+  own: boolean;
+}) {
+  const n = page.samples?.tokens.length ?? 0;
+  const [first, second] = figure.names;
+  const noun = second.toLowerCase();
+  return (
+    <div class="hs-controls" data-hs="controls">
+      {/* Before another neuron's samples are counted, nobody knows on which page they would be. */}
+      <Pick
+        name="first"
+        label={first}
+        count={figure.sizes[0]}
+        labels={figure.labels[0]}
+        chosen={page.first}
+        onChoose={(index) => state.choose({ first: index })}
+      />
+      <Pick
+        name="second"
+        label={second}
+        count={figure.sizes[1]}
+        labels={figure.labels[1]}
+        chosen={page.second}
+        onChoose={(index) => state.choose({ second: index })}
+      />
+      {n > 1 && (
+        <>
+          <Pages
+            label={figure.ordered ? "Samples (descending)" : "Samples"}
+            count={n}
+            start={page.start}
+            size={page.size}
+            onChoose={(start) => state.choose({ start })}
+          />
+          <HowMany
+            name="count"
+            label="Samples per page:"
+            most={n}
+            chosen={page.size}
+            onChoose={(size) => state.choose({ count: size, start: 0 })}
+          />
+        </>
+      )}
+      {figure.low !== null && (
+        <Menu
+          name="scale"
+          label="Colour scale"
+          choices={[{ label: "scale of all" }, { label: `scale of this ${noun}` }]}
+          chosen={own ? 1 : 0}
+          shown=""
+          onChoose={(index) => state.choose({ scale: index === 1 ? "own" : "all" })}
+        />
+      )}
+    </div>
+  );
+}
+
+interface ReadProps {
+  samples: Samples;
+  shade: Shade;
+  reading: Reading;
+  shown: number[];
+}
+
+function Read({ samples, shade, reading, shown }: ReadProps) {
+  const place = usePlace(reading, (sample) => (shown.includes(sample) ? samples.tokens[sample] : undefined));
+  return (
+    <ReadOut shade={shade}>
+      {place ? (
+        <TokenWords text={samples.tokens[place.sample]?.[place.token] ?? ""}>
+          <span class="hs-muted">
+            {samples.tokens.length > 1 && `sample ${place.sample}, `}token {place.token}
+          </span>{" "}
+          <b data-hs="value">{exact(samples.values, (samples.from[place.sample] ?? 0) + place.token)}</b>
+        </TokenWords>
+      ) : (
+        <Hint what="its activation" />
+      )}
+    </ReadOut>
+  );
+}
+
+interface SampleProps {
+  sample: number;
+  samples: Samples;
+  shade: Shade;
+  reading: Reading;
+}
+
+function Sample({ sample, samples, shade, reading }: SampleProps) {
+  const tokens = samples.tokens[sample] ?? [];
+  const alone = samples.tokens.length === 1;
+  return (
+    <div class={alone ? undefined : "hs-cv-sample"} data-hs="sample">
+      {!alone && (
+        <span class="hs-cv-number" aria-hidden="true">
+          {sample}
+        </span>
+      )}
+      {tokens.length === 0 ? (
+        <p class="hs-nothing">This sample has no tokens.</p>
+      ) : (
+        <TokenText
+          label={alone ? "Tokens" : `Sample ${sample}`}
+          {...{ sample, tokens, shade, reading }}
+          values={samples.values}
+          from={samples.from[sample] ?? 0}
+        />
+      )}
+    </div>
+  );
+}
+
+function wordsOf(figure: SamplesFigure, { first, second, samples }: Page): string {
+  const places = [first, second].map(
+    (index, i) => `${figure.names[i]} ${figure.labels[i]?.[index] ?? index}`,
+  );
+  return [...places, ...(samples ? [count(samples.tokens.length, "sample")] : [])].join(" \u00b7 ");
+}
+
+function rowsOf(samples: Samples | null, shown: number[]): string[][] {
+  const rows = shown.flatMap((sample) =>
+    (samples?.tokens[sample] ?? []).map((token, i) => {
+      const value = samples ? plainNumber(samples.values, (samples.from[sample] ?? 0) + i) : "";
+      return [String(sample), String(i), plainCell(token), value];
+    }),
+  );
+  return [["sample", "position", "token", "activation"], ...rows];
+}

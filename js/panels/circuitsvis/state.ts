@@ -1,0 +1,70 @@
+// What belongs to one figure whatever the number of its views: the parts that have come, and what the menus chose.
+import { trait, type ViewModel, write } from "../../lib/model";
+import { type KernelEvent, Rpc } from "../../lib/rpc";
+import { Store } from "../../lib/store";
+import type { SamplesFigure, TopsFigure } from "./figure";
+
+/** The same names as in token_values.py; what is left out is as at first. */
+export interface Chosen {
+  first?: number;
+  second?: number;
+  start?: number;
+  count?: number;
+  k?: number;
+  filter?: string;
+  scale?: string;
+  column?: number;
+  low?: number;
+  high?: number;
+}
+
+/** Parts that are kept. */
+const KEPT = 200;
+
+export class FigureState {
+  readonly rpc: Rpc;
+  /** By "first second"; a new map whenever one has come. */
+  readonly parts = new Store<ReadonlyMap<string, unknown>>(new Map());
+  #model: ViewModel;
+  #asked = "";
+
+  constructor(model: ViewModel) {
+    this.#model = model;
+    this.rpc = new Rpc(model);
+    this.rpc.onEvent((event) => this.#onEvent(event));
+  }
+
+  chosen(): Chosen {
+    return trait<Chosen | undefined>(this.#model, "chosen") ?? {};
+  }
+
+  choose(change: { [Name in keyof Chosen]?: Chosen[Name] | undefined }): void {
+    const chosen = Object.entries({ ...this.chosen(), ...change }).filter(([, value]) => value !== undefined);
+    write(this.#model, "chosen", Object.fromEntries(chosen));
+  }
+
+  /** A part of the figure; null where it has been asked for. */
+  part<Part>(figure: SamplesFigure | TopsFigure, first: number, second: number): Part | null {
+    if (figure.parts) return (figure.parts[first]?.[second] as Part | undefined) ?? null;
+    return (this.parts.get().get(`${first} ${second}`) as Part | undefined) ?? null;
+  }
+
+  ask(first: number, second: number): void {
+    const key = `${first} ${second}`;
+    if (this.#asked === key || this.#model.readonly) return;
+    this.#asked = key;
+    this.rpc.request("figure_part", { first, second });
+  }
+
+  dispose(): void {
+    this.rpc.dispose();
+  }
+
+  #onEvent(event: KernelEvent): void {
+    if (event.event === "error") this.#asked = "";
+    if (event.event !== "figure_part") return;
+    const known = [...this.parts.get()].slice(1 - KEPT);
+    this.parts.set(new Map([...known, [`${event.first} ${event.second}`, event.part]]));
+    this.#asked = "";
+  }
+}

@@ -1,0 +1,54 @@
+// One view for all figures of tokens and values: the kind says which.
+import { type Failure, useTrait, type ViewModel } from "../../lib/model";
+import { Root } from "../../lib/mount";
+import { ErrorLine, WaitingWords } from "../../lib/status";
+import { useStore } from "../../lib/store";
+import { ColumnsView } from "./columns";
+import type { Figure } from "./figure";
+import { PredictionsView } from "./predictions";
+import { SamplesView } from "./samples";
+import type { FigureState } from "./state";
+import { TokensView } from "./tokens";
+import { TopsView } from "./tops";
+
+export interface FigureProps<Kind> {
+  model: ViewModel;
+  state: FigureState;
+  figure: Kind;
+}
+
+export function FigureView({ model, state }: Omit<FigureProps<Figure>, "figure">) {
+  const figure = useTrait<Figure>(model, "figure");
+  const error = useTrait<Failure | null>(model, "error");
+  const waiting = useStore(state.rpc.waiting);
+  useTrait(model, "chosen");
+  return (
+    <Root name="circuitsvis" label={figure.title}>
+      <Shown model={model} state={state} figure={figure} />
+      {figure.warnings.map((warning) => (
+        <p key={warning} class="hs-quiet" data-hs="warning">
+          {warning}
+        </p>
+      ))}
+      <ErrorLine error={error} />
+      {!model.readonly && <WaitingWords waiting={waiting} />}
+    </Root>
+  );
+}
+
+function Shown({ model, state, figure }: FigureProps<Figure>) {
+  switch (figure.kind) {
+    case "tokens":
+      return <TokensView {...{ model, state, figure }} />;
+    case "columns":
+      return <ColumnsView {...{ model, state, figure }} />;
+    case "predictions":
+      return <PredictionsView {...{ model, state, figure }} />;
+    case "samples":
+      return <SamplesView {...{ model, state, figure }} />;
+    case "tops":
+      return <TopsView {...{ model, state, figure }} />;
+    default:
+      throw new Error(`there is no figure of the kind ${JSON.stringify((figure as Figure).kind)}`);
+  }
+}

@@ -1,0 +1,149 @@
+// The row above the attribution: the answers, the position and the side.
+import { useEffect, useState } from "preact/hooks";
+import { Button } from "../../lib/controls";
+import { Field } from "../../lib/field";
+import { isWhole, SmallField, takeNumber } from "../../lib/fields";
+import { canAsk, type Progress, type Status, useSelection, useTrait, type ViewModel } from "../../lib/model";
+import { across, indexIn, inverse } from "../../lib/place";
+import { ProgressBar, WaitingWords } from "../../lib/status";
+import { useStore } from "../../lib/store";
+import { visibleText } from "../../lib/tokens";
+import type { Attribution } from "./attribution";
+import { SideMenu } from "./controls";
+import type { Lens, ShownSide } from "./result";
+import { answersOf } from "./sides";
+import type { LensState } from "./state";
+import { typedToken } from "./words";
+
+interface AttributionControlsProps {
+  model: ViewModel;
+  state: LensState;
+  attribution: Attribution | null;
+  lens: Lens | null;
+  side: ShownSide;
+}
+
+/** The last position of each prompt, also where the prompts of a pair differ in length. */
+const LAST = -1;
+
+interface Asked {
+  answer: string;
+  wrong: string;
+  /** null for the last position. */
+  position: number | null;
+}
+
+/** What was attributed last, else the pair's answers. */
+function startingWith(attribution: Attribution | null, lens: Lens | null): Asked {
+  const made = attribution?.json.params;
+  if (made) {
+    const position = made.position === LAST ? null : made.position;
+    return { answer: made.answer, wrong: made.wrong_answer ?? "", position };
+  }
+  const pair = lens?.json.params.pair;
+  const [answer = "", wrong = ""] = [answersOf(pair, "clean")[0], answersOf(pair, "corrupt")[0]];
+  return { answer, wrong, position: null };
+}
+
+export function AttributionControls({ model, state, attribution, lens, side }: AttributionControlsProps) {
+  const start = startingWith(attribution, lens);
+  const [asked, setAsked] = useState(start);
+  const key = JSON.stringify(start);
+  useEffect(() => setAsked(start), [key]);
+  const status = useTrait<Status>(model, "status");
+  const place = across(useSelection(model) ?? {}, "clean", inverse(lens?.json.counterparts ?? null));
+  const positions =
+    (lens?.sides.prompt ?? lens?.sides.clean)?.positions ?? attribution?.at(side)?.tokens.length ?? 1;
+  const position = asked.position ?? positions - 1;
+  const pinned = indexIn(positions, place.position);
+  const busy = status === "queued" || status === "running";
+  const run = (change: Partial<Asked> = {}) => {
+    const next = { ...asked, ...change };
+    setAsked(next);
+    const [answer, wrong] = [typedToken(next.answer), typedToken(next.wrong)];
+    if (answer !== "") state.attribute(answer, wrong || null, next.position ?? LAST);
+  };
+  if (!canAsk(model)) return <Fixed model={model} attribution={attribution} side={side} />;
+  return (
+    <div class="hs-controls" data-hs="attribution-controls">
+      <SideMenu model={model} name={side} />
+      {(["answer", "wrong"] as const).map((name) => (
+        <span key={name} class="hs-small-field hs-answer-field">
+          <span aria-hidden="true">{name === "answer" ? "answer" : "against"}</span>
+          <Field
+            name={name}
+            label={name === "answer" ? "Answer" : "Wrong answer, optional"}
+            value={asked[name]}
+            readonly={false}
+            problem={undefined}
+            onType={(text) => setAsked({ ...asked, [name]: text })}
+            onEnter={() => run()}
+          />
+        </span>
+      ))}
+      <SmallField
+        name="position"
+        label="position"
+        help="Where the answer comes next"
+        value={String(position)}
+        size={4}
+        take={takeNumber(
+          (at) => isWhole(at, -positions, positions - 1),
+          `A whole number from 0 to ${positions - 1}.`,
+          (at) => run({ position: at }),
+        )}
+      />
+      {pinned !== null && pinned !== position && (
+        <Button
+          name="use-pinned"
+          title="Attribute at the pinned column"
+          onClick={() => run({ position: pinned })}
+        >
+          Use pinned, {pinned}
+        </Button>
+      )}
+      {!busy && (
+        <Button name="attribute" disabled={asked.answer === ""} onClick={() => run()}>
+          {attribution ? "Run again" : "Run"}
+        </Button>
+      )}
+      <Going model={model} state={state} busy={busy} />
+    </div>
+  );
+}
+
+function Going({ model, state, busy }: { model: ViewModel; state: LensState; busy: boolean }) {
+  const progress = useTrait<Progress>(model, "progress");
+  const waiting = useStore(state.rpc.waiting);
+  return (
+    <div class="hs-progress" data-hs="state">
+      {busy && <ProgressBar progress={progress} label="Attributing" />}
+      <WaitingWords waiting={waiting} />
+      {busy && (
+        <Button name="cancel" onClick={() => state.cancel()}>
+          Cancel
+        </Button>
+      )}
+    </div>
+  );
+}
+
+/** Where nothing can be asked for. */
+function Fixed({
+  model,
+  attribution,
+  side,
+}: Pick<AttributionControlsProps, "model" | "attribution" | "side">) {
+  if (!attribution) return null;
+  const { answer, wrong_answer, position: asked } = attribution.json.params;
+  const position = attribution.at(side)?.position ?? asked;
+  return (
+    <div class="hs-controls" data-hs="attribution-controls">
+      <SideMenu model={model} name={side} />
+      <span class="hs-muted" data-hs="params">
+        {[answer, wrong_answer ?? ""].filter(Boolean).map(visibleText).join(" against ")} · position{" "}
+        {position}
+      </span>
+    </div>
+  );
+}

@@ -1,0 +1,129 @@
+// The grid of the lens: cells and token axis on canvases, outlines over them, and words for screen readers.
+import { useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
+import { markEdges, reveal } from "../../lib/grid";
+import { Outline } from "../../lib/grid_cells";
+import { useCursor, usePointer } from "../../lib/grid_cursor";
+import { RowLabels } from "../../lib/grid_labels";
+import type { GridLabel } from "../../lib/grid_layout";
+import { cellId, GridRows } from "../../lib/grid_rows";
+import { range } from "../../lib/range";
+import { useUniqueId } from "../../lib/unique_id";
+import type { Axis } from "./axis";
+import { axisInks, type FrameOf, frameOf, labelsOf } from "./frame";
+import { useLensCanvas } from "./lens_canvas";
+import { TokenAxis } from "./token_axis";
+
+interface LensGridProps extends FrameOf {
+  label: string;
+  rowLabels: GridLabel[];
+  room: number;
+  /** Anything that changes when columns have come. */
+  revision: unknown;
+  /** Of the columns shown: row * columns + column. */
+  pinned: number | null;
+  describe(index: number): string;
+  onActive(index: number | null): void;
+  onPin(index: number | null): void;
+  onColumns(columns: readonly [number, number]): void;
+  /** Called for every frame, with the positions that are seen. */
+  onSeen(first: number, last: number): void;
+}
+
+/** Of more cells than this only those around the cursor are in the document. */
+const ALL_CELLS = 4000;
+const NEAR = 12;
+const NONE: readonly number[] = [];
+
+export function LensGrid(props: LensGridProps) {
+  const { lens, shown, scaled, layout, columns, palette, revision, pinned, describe } = props;
+  const [start] = columns;
+  const scroller = useRef<HTMLDivElement>(null);
+  const id = useUniqueId();
+  const choosing = { ...props, picked: NONE, onPick: null };
+  // Clear of the fading edge.
+  const clear = { ...layout, gutter: layout.gutter + 40 };
+  const show = (index: number) => reveal(scroller.current, clear, index);
+  const cursor = useCursor(choosing, layout, show);
+  const { handlers } = usePointer(choosing, layout, cursor);
+  const [chosen, setChosen] = useState<Axis["chosen"]>(null);
+  const named = cursor.active ?? pinned;
+  const frame = useMemo(() => frameOf(props), [lens, shown, scaled, layout, start, palette, revision]);
+  const linesOf = useMemo(() => labelsOf(props), [lens, shown, layout, palette]);
+  const inks = useMemo(() => axisInks(palette), [palette]);
+  const column = named === null ? null : start + (named % layout.columns);
+  const axis = useMemo(() => ({ linesOf, inks, active: column, chosen }), [linesOf, inks, column, chosen]);
+  const view = useLensCanvas(scroller, layout, props.room, frame, axis, props.onSeen);
+  const words = useMemo(() => {
+    const { place } = cursor;
+    const at = (place ?? 0) % layout.columns;
+    const many = layout.rows * layout.columns > ALL_CELLS;
+    const near = range(layout.columns).filter((i) => !many || Math.abs(i - at) <= NEAR);
+    return <GridRows {...{ id, layout, describe, near, place, pinned }} picked={NONE} />;
+  }, [id, layout, describe, pinned, cursor.place]);
+  // What was scrolled to before says nothing about other columns.
+  useLayoutEffect(() => {
+    if (scroller.current) scroller.current.scrollLeft = 0;
+  }, [start, layout.columns]);
+  useLayoutEffect(() => {
+    if (pinned !== null) show(pinned);
+    if (scroller.current) markEdges(scroller.current);
+  }, [pinned, layout]);
+  const width = `${view.whole.width}px`;
+  return (
+    <div
+      ref={scroller}
+      class="hs-grid hs-lens-grid"
+      data-hs="scroller"
+      onScroll={(event) => {
+        view.onScroll();
+        markEdges(event.currentTarget);
+      }}
+      style={{
+        "--hs-gutter": `${layout.gutter}px`,
+        "--hs-footer": `${layout.footer}px`,
+        maxWidth: `${layout.gutter + view.width + 6}px`,
+        maxHeight: `${view.height + layout.footer + 24}px`,
+      }}
+    >
+      <div class="hs-grid-inner">
+        <div class="hs-as-children" aria-hidden="true">
+          <RowLabels layout={layout} labels={props.rowLabels} active={named} />
+        </div>
+        <div
+          class="hs-cells"
+          data-hs="cells"
+          role="grid"
+          tabIndex={0}
+          aria-label={props.label}
+          aria-rowcount={layout.rows}
+          aria-colcount={layout.columns}
+          aria-activedescendant={cursor.place === null ? undefined : cellId(id, cursor.place)}
+          onKeyDown={cursor.onKeyDown}
+          onBlur={cursor.onBlur}
+          style={{ width, height: `${view.whole.height}px` }}
+          {...handlers}
+        >
+          <canvas ref={view.cells.canvas} style={{ width: `${view.width}px`, height: `${view.height}px` }} />
+          {cursor.active !== null && <Outline layout={layout} index={cursor.active} kind="active" />}
+          {pinned !== null && <Outline layout={layout} index={pinned} kind="pin" />}
+          {words}
+        </div>
+        <div class="hs-grid-corner" aria-hidden="true">
+          layer
+        </div>
+        <TokenAxis
+          canvas={view.labels.canvas}
+          canvasWidth={view.width}
+          width={width}
+          tokens={shown.first.tokens}
+          columns={columns}
+          cellWidth={layout.cellWidth}
+          chosen={chosen}
+          onChoose={setChosen}
+          onColumns={props.onColumns}
+          reveal={(position) => show(position - start)}
+        />
+      </div>
+    </div>
+  );
+}

@@ -1,0 +1,144 @@
+// What all views of one lens model share: the columns as they arrive, the lines of the pinned cell, and what was asked
+// for and has not come back as traits yet.
+import { listen, trait, type ViewModel } from "../../lib/model";
+import { isEnd, type KernelEvent, Rpc } from "../../lib/rpc";
+import { type Decoded, readResult } from "../../lib/schema";
+import { Store } from "../../lib/store";
+import { Attribution, type AttributionJson, type SourcesJson } from "./attribution";
+import { Lines } from "./lines";
+import { decodeLens, type Lens, type ShownSide } from "./result";
+import { type Shown, shownSide } from "./sides";
+import { Windows } from "./windows";
+
+/** A new object whenever columns have come; the lens inside it is filled in place. */
+export type ShownLens = Decoded<Lens>;
+
+/** What is chosen in the menus, under the names of the request's parameters. */
+export interface Choice {
+  stream: string;
+  lens: string;
+  targets: string[];
+  top_k: number;
+  /** How many tokens are read from the end of a prompt that is too long. */
+  last: number | null;
+}
+
+/** How many of the likeliest tokens are kept by default. */
+const TOP_K = 10;
+
+export class LensState {
+  readonly rpc: Rpc;
+  readonly shown: Store<ShownLens>;
+  readonly attribution: Store<Decoded<Attribution>>;
+  readonly requested = new Store<Choice | null>(null);
+  /** Which of the followed tokens colours the grid. */
+  readonly target = new Store(0);
+  readonly lines: Lines;
+  readonly windows: Windows;
+  #model: ViewModel;
+  #lensRequest = "";
+  #frame = 0;
+  #stops: (() => void)[];
+
+  constructor(model: ViewModel) {
+    this.#model = model;
+    this.rpc = new Rpc(model);
+    this.shown = new Store(readResult(model, "result", decodeLens));
+    this.attribution = new Store(readAttribution(model));
+    this.lines = new Lines(this.rpc);
+    this.windows = new Windows(this.rpc, () => this.#redraw());
+    this.#stops = [
+      listen(model, "change:result", () => this.#replace()),
+      listen(model, "change:attribution", () => this.attribution.set(readAttribution(model))),
+      this.rpc.onEvent((event) => this.#onEvent(event)),
+    ];
+  }
+
+  /** The side that is shown of the present result. */
+  shownSide(): Shown | null {
+    const { value: lens } = this.shown.get();
+    return lens && shownSide(lens, trait<ShownSide>(this.#model, "side"));
+  }
+
+  /** What the menus show: what was asked for last, else what Python has. */
+  choice(): Choice {
+    const made = this.shown.get().value?.json;
+    const { top_k = TOP_K, last = null } = made?.params ?? {};
+    const targets = made?.targets.map(({ text }) => text) ?? [];
+    const [stream, lens] = [trait<string>(this.#model, "stream"), trait<string>(this.#model, "lens")];
+    return this.requested.get() ?? { stream, lens, targets, top_k, last };
+  }
+
+  run(change: Partial<Choice>): void {
+    const choice = { ...this.choice(), ...change };
+    this.requested.set(choice);
+    this.#lensRequest = this.rpc.request("logit_lens", { ...choice });
+  }
+
+  follow(text: string): void {
+    const { targets } = this.choice();
+    if (text !== "" && !targets.includes(text)) this.run({ targets: [...targets, text] });
+  }
+
+  unfollow(text: string): void {
+    this.run({ targets: this.choice().targets.filter((target) => target !== text) });
+  }
+
+  showPrompt(text: string): void {
+    this.rpc.request("show", { text });
+  }
+
+  attribute(answer: string, wrong_answer: string | null, position: number): void {
+    this.rpc.request("attribute", { answer, wrong_answer, position });
+  }
+
+  /** Asks for a head's sources where the attribution came without them. */
+  needSources(attribution: Attribution, layer: number, head: number): void {
+    if (!attribution.sourcesOf(layer, head)) this.rpc.request("sources", { layer, head });
+  }
+
+  cancel(): void {
+    this.rpc.request("cancel", {});
+  }
+
+  dispose(): void {
+    for (const stop of this.#stops) stop();
+    this.lines.dispose();
+    this.rpc.dispose();
+    cancelAnimationFrame(this.#frame);
+  }
+
+  #replace(): void {
+    this.windows.reset();
+    this.lines.clear();
+    this.target.set(0);
+    this.shown.set(readResult(this.#model, "result", decodeLens));
+  }
+
+  #onEvent(event: KernelEvent): void {
+    const { value: lens } = this.shown.get();
+    if (event.event === "window" && lens) this.windows.take(lens, event);
+    if (event.event === "sources") this.#takeSources(event as unknown as SourcesJson);
+    if (!isEnd(event)) return;
+    if (event.id === this.#lensRequest) this.requested.set(null);
+    this.windows.over(event);
+    this.lines.over(event);
+  }
+
+  #takeSources(event: SourcesJson): void {
+    this.attribution.get().value?.takeSources(event);
+    this.attribution.set({ ...this.attribution.get() });
+  }
+
+  /** Windows may come faster than frames: views redraw once a frame. */
+  #redraw(): void {
+    this.#frame ||= requestAnimationFrame(() => {
+      this.#frame = 0;
+      this.shown.set({ ...this.shown.get() });
+    });
+  }
+}
+
+function readAttribution(model: ViewModel): Decoded<Attribution> {
+  return readResult(model, "attribution", (json: AttributionJson) => new Attribution(json));
+}

@@ -1,0 +1,145 @@
+// The LogitLensGrid view: title, tabs, and the chosen tab.
+import type { ComponentChildren } from "preact";
+import { useMemo } from "preact/hooks";
+import { Output, useCurrent } from "../../lib/current";
+import { canAsk, type Failure, type Status, useTrait, write } from "../../lib/model";
+import { Root } from "../../lib/mount";
+import type { PanelProps } from "../../lib/panel";
+import { Prompt } from "../../lib/prompt";
+import { ErrorLine } from "../../lib/status";
+import { useStore } from "../../lib/store";
+import { panelId, Tabs, tabId } from "../../lib/tabs";
+import { useUniqueId } from "../../lib/unique_id";
+import { AttributionTab } from "./attribution_tab";
+import { LensControls } from "./controls";
+import { LensTab, shownColumns, useScaled } from "./lens_tab";
+import type { ShownSide } from "./result";
+import { shownSide } from "./sides";
+import type { LensState } from "./state";
+import { AttributionTools, LensTools } from "./tools";
+import { lensWords, sumWords } from "./words";
+
+type ViewProps = PanelProps<LensState>;
+
+const TABS = [
+  { name: "lens", label: "Lens" },
+  { name: "attribution", label: "Attribution" },
+];
+
+export function LogitLensView({ model, state }: ViewProps) {
+  const id = useUniqueId();
+  const tab = useTrait<string>(model, "tab") === "attribution" ? "attribution" : "lens";
+  return (
+    <Root name="logit-lens-grid" label="Logit lens">
+      {tab === "lens" ? (
+        <LensHead model={model} state={state} />
+      ) : (
+        <AttributionHead model={model} state={state} />
+      )}
+      <Tabs id={id} label="Views" tabs={TABS} chosen={tab} onChoose={(name) => write(model, "tab", name)} />
+      <div role="tabpanel" id={panelId(id)} aria-labelledby={tabId(id, tab)}>
+        {tab === "lens" ? (
+          <LensPanel model={model} state={state} />
+        ) : (
+          <AttributionTab model={model} state={state} />
+        )}
+      </div>
+    </Root>
+  );
+}
+
+/** The shown lens, for the title and for the tab. */
+function useLens({ model, state }: ViewProps) {
+  const { value: lens, problem } = useStore(state.shown);
+  const side = useTrait<ShownSide>(model, "side");
+  const shown = useMemo(() => lens && shownSide(lens, side), [lens, side]);
+  const scaled = useScaled(model, state, lens, shown);
+  return { lens, problem, shown, scaled, side };
+}
+
+function LensHead({ model, state }: ViewProps) {
+  const { lens, shown, scaled } = useLens({ model, state });
+  const asked = useTrait<string>(model, "lens");
+  const tuned = (lens?.json.params.lens ?? asked) === "tuned";
+  const brushed = useTrait<readonly number[] | null>(model, "columns");
+  const rising = useTrait<string>(model, "layer_zero") !== "top";
+  const title = tuned ? "Tuned lens" : "Logit lens";
+  const words = lensWords(lens, shown, scaled);
+  return (
+    <Head title={title} words={words}>
+      {lens && shown && (
+        <LensTools
+          model={model}
+          title={title}
+          words={`${lens.json.params.stream} \u00b7 ${shown.name === "prompt" ? "" : `${shown.name} \u00b7 `}${words}`}
+          view={{ lens, shown, scaled, rising, columns: shownColumns(brushed, shown.first.positions) }}
+        />
+      )}
+    </Head>
+  );
+}
+
+function Head({ title, words, children }: { title: string; words: string; children: ComponentChildren }) {
+  return (
+    <div class="hs-head">
+      <h2 class="hs-title">
+        {title} <small data-hs="subtitle">{words}</small>
+      </h2>
+      {children}
+    </div>
+  );
+}
+
+function LensPanel({ model, state }: ViewProps) {
+  const { lens, problem, shown, scaled, side } = useLens({ model, state });
+  const error = useTrait<Failure | null>(model, "error");
+  const status = useTrait<Status>(model, "status");
+  const current = useCurrent(model, state.rpc, lens?.json.id, ["lens", "show"]);
+  const failure = problem === null ? error : { message: problem };
+  const asks = canAsk(model);
+  const prompt = useTrait<string | null | undefined>(model, "prompt");
+  const own = lens ? lens.sides.prompt : side === "prompt";
+  return (
+    <>
+      {own && asks && (
+        <Prompt text={prompt ?? lens?.sides.prompt?.text ?? ""} onShow={(text) => state.showPrompt(text)} />
+      )}
+      <LensControls model={model} state={state} shown={shown} />
+      <ErrorLine error={failure} rpc={asks ? state.rpc : null} />
+      {lens && shown ? (
+        <Output
+          name="lens-result"
+          current={current}
+          words={`the last result, ${lens.json.params.stream} of “${shown.first.text}”`}
+        >
+          <LensTab {...{ model, state, lens, shown, scaled }} />
+        </Output>
+      ) : (
+        failure === null && <Nothing status={status} />
+      )}
+    </>
+  );
+}
+
+function Nothing({ status }: { status: Status }) {
+  const busy = status === "queued" || status === "running";
+  return (
+    <p class="hs-nothing" data-hs="nothing">
+      {busy ? "Reading the layers\u2026" : "Not run yet."}
+    </p>
+  );
+}
+
+function AttributionHead({ model, state }: ViewProps) {
+  const { value: attribution } = useStore(state.attribution);
+  const side = useTrait<ShownSide>(model, "side");
+  const rising = useTrait<string>(model, "layer_zero") !== "top";
+  const shown = attribution?.at(side) ?? null;
+  const words =
+    attribution && shown ? sumWords(attribution, shown) : "what each component writes towards an answer";
+  return (
+    <Head title="Direct logit attribution" words={words}>
+      {attribution && shown && <AttributionTools {...{ model, attribution, shown, rising, words }} />}
+    </Head>
+  );
+}

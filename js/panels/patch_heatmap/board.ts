@@ -1,0 +1,125 @@
+// A sweep as panels, rows and columns. Usually each cell of the grid is a cell of the sweep; of the thousands of
+// neurons in a layer, only those with the largest effects are shown.
+import type { GridLabel, GridShape } from "../../lib/grid_layout";
+import { sizeOf } from "../../lib/ndarray";
+import { range } from "../../lib/range";
+import { columnTitle, isPosition, labelOf, numberOf, tokensAt, unravel } from "./places";
+import type { Axis, Sweep } from "./result";
+
+export interface Board extends GridShape {
+  /** The sweep's cell at each place of the grid; null where they are the same. */
+  cells: number[] | null;
+}
+
+/** `rising`: layer 0 is at the bottom. `most`: how many neurons each row shows. */
+export function boardOf(sweep: Sweep, rising: boolean, most: number): Board {
+  const { panelAxes, rowAxes, columnAxis } = splitAxes(sweep);
+  const rows = rowLabels(sweep, rowAxes);
+  const flip = rising && rowAxes.includes("layer") && sizeAlong(sweep, "layer") > 1;
+  const corner = cornerOf(sweep, rowAxes, columnAxis === "neuron" ? "rank" : columnAxis);
+  const shared = { rows, flip, rise: rising, panels: panelTitles(sweep, panelAxes), corner };
+  if (columnAxis === "neuron") return { ...shared, ...largest(sweep, most), compact: false };
+  const compact = panelAxes.length > 0 || sweep.axes.includes("source");
+  return { ...shared, columns: columnLabels(sweep, columnAxis), compact, cells: null };
+}
+
+/** The first column that differs: the cells to its left are equal in both runs. */
+export function firstDiffering(columns: GridLabel[]): number {
+  return Math.max(
+    0,
+    columns.findIndex((label) => label.lines.some((line) => line.tone)),
+  );
+}
+
+/** For tables: all axes but the last as rows, and every neuron as a column. */
+export function flatBoard(sweep: Sweep): Pick<Board, "rows" | "columns" | "corner"> {
+  const [rowAxes, columnAxis] = [sweep.axes.slice(0, -1), sweep.axes.at(-1) ?? "position"];
+  const columns = columnLabels(sweep, columnAxis);
+  return { rows: rowLabels(sweep, rowAxes), columns, corner: cornerOf(sweep, rowAxes, columnAxis) };
+}
+
+/** The corner where row and column labels meet. Tokens need no name there, heads do. */
+function cornerOf(sweep: Sweep, rowAxes: Axis[], column: string): string {
+  const rows = namedAxes(sweep, rowAxes).join(".");
+  if (rows === "position") return column;
+  return column === "position" ? rows : `${rows} \u00d7 ${column}`;
+}
+
+function columnLabels(sweep: Sweep, axis: Axis): GridLabel[] {
+  return range(sizeAlong(sweep, axis)).map((index) => axisLabel(sweep, axis, index));
+}
+
+/** With three axes or more, the outer ones become panels, unless each panel would be a single row. */
+function splitAxes({ axes, shape }: Sweep): { panelAxes: Axis[]; rowAxes: Axis[]; columnAxis: Axis } {
+  const columnAxis = axes.at(-1) ?? "position";
+  const [outer, inner] = [axes.slice(0, -2), axes.slice(-2, -1)];
+  const panels = sizeOf(shape.slice(0, -2));
+  const apart = panels > 1 && (shape.at(-2) ?? 1) > 1 && columnAxis !== "neuron";
+  if (apart) return { panelAxes: outer, rowAxes: inner, columnAxis };
+  return { panelAxes: [], rowAxes: [...outer, ...inner], columnAxis };
+}
+
+/** Axes that tell rows apart; a head is named with its layer. */
+function namedAxes(sweep: Sweep, rowAxes: Axis[]): Axis[] {
+  const many = rowAxes.filter((axis) => sizeAlong(sweep, axis) > 1);
+  if (many.length === 0) return rowAxes.filter((axis) => !isPosition(axis));
+  const whole = many.includes("head") && rowAxes.length > 1;
+  return rowAxes.filter((axis) => many.includes(axis) || (axis === "layer" && whole));
+}
+
+function rowLabels(sweep: Sweep, rowAxes: Axis[]): GridLabel[] {
+  const sizes = rowAxes.map((axis) => sizeAlong(sweep, axis));
+  const named = namedAxes(sweep, rowAxes);
+  return range(sizeOf(sizes)).map((row) => {
+    const at = unravel(row, sizes);
+    const labels = named.map((axis) => axisLabel(sweep, axis, at[rowAxes.indexOf(axis)] ?? 0));
+    const [first] = labels;
+    const title = labels.map((label) => label.title).join(", ");
+    if (first && labels.length === 1) return { ...first, title };
+    const text = labels.map((label) => label.lines[0]?.text).join(".");
+    return { lines: [{ text, tone: null }], title };
+  });
+}
+
+function panelTitles(sweep: Sweep, panelAxes: Axis[]): string[] {
+  const sizes = panelAxes.map((axis) => sizeAlong(sweep, axis));
+  if (sizes.length === 0) return [];
+  return range(sizeOf(sizes)).map((panel) => {
+    const at = unravel(panel, sizes);
+    return panelAxes.map((axis, i) => `${axis} ${labelOf(sweep, axis, at[i] ?? 0)}`).join(", ");
+  });
+}
+
+function axisLabel(sweep: Sweep, axis: Axis, index: number): GridLabel {
+  const lines: GridLabel["lines"] = isPosition(axis)
+    ? tokensAt(sweep, axis, index)
+    : [{ text: labelOf(sweep, axis, index), tone: null }];
+  return { lines, title: columnTitle(sweep, axis, index) };
+}
+
+function sizeAlong({ axes, shape }: Sweep, axis: Axis): number {
+  return shape[axes.indexOf(axis)] ?? 1;
+}
+
+/** In each row the neurons with the largest effects, whichever their sign. */
+function largest(sweep: Sweep, most: number): Pick<Board, "cells" | "columns"> {
+  const neurons = sweep.shape.at(-1) ?? 0;
+  const shown = Math.min(most, neurons);
+  const size = (cell: number) => Math.abs(sweep.normalized[cell] ?? 0) || 0;
+  const starts = range(sizeOf(sweep.shape.slice(0, -1))).map((row) => row * neurons);
+  const cells = starts.flatMap((start) =>
+    range(neurons)
+      .map((i) => start + i)
+      .sort((a, b) => size(b) - size(a))
+      .slice(0, shown),
+  );
+  const columns = range(shown).map((i) => {
+    return { lines: [{ text: String(i + 1), tone: null }], title: `rank ${i + 1}` };
+  });
+  return { cells, columns };
+}
+
+/** The number of a neuron, as its cell shows it. */
+export function neuronNumber(sweep: Sweep, cell: number): string {
+  return String(numberOf(sweep, "neuron", cell % (sweep.shape.at(-1) ?? 1)));
+}

@@ -1,0 +1,104 @@
+// The row above the grid: what to patch, how to score it, which way, and how far the sweep is.
+import { type Choice, Menu } from "../../lib/controls";
+import { canAsk, type Progress, type Status, useTrait, type ViewModel } from "../../lib/model";
+import { RunState } from "../../lib/status";
+import { useStore } from "../../lib/store";
+import { measuresOf } from "./measures";
+import { unusual } from "./option_words";
+import { Options } from "./options";
+import { entryOf, type HeatmapInfo, metricLabel, useParams } from "./params";
+import type { Sweep } from "./result";
+import type { HeatmapState } from "./state";
+
+interface ControlsProps {
+  model: ViewModel;
+  state: HeatmapState;
+  sweep: Sweep | null;
+}
+
+export function Menus({ model, state, sweep }: ControlsProps) {
+  const info = useTrait<HeatmapInfo>(model, "info");
+  // Watched so that the menus follow both what was asked for here and what Python sets.
+  useStore(state.requested);
+  useParams(model);
+  const params = state.params();
+  const entry = entryOf(info, params);
+  if (!canAsk(model)) return <Fixed model={model} state={state} sweep={sweep} />;
+  return (
+    <>
+      <Menu
+        name="activation"
+        label="Activation"
+        choices={info.activations}
+        chosen={entry ? info.activations.indexOf(entry) : -1}
+        shown={params.activation}
+        onChoose={(index) => {
+          const chosen = info.activations[index];
+          if (chosen) state.run({ activation: chosen.activation, axes: chosen.axes });
+        }}
+      />
+      {(["metric", "direction"] as const).map((name) => {
+        const choices: (Choice & { name: string })[] = info[`${name}s`];
+        return (
+          <Menu
+            key={name}
+            name={name}
+            label={name === "metric" ? "Metric" : "Direction"}
+            choices={choices}
+            chosen={choices.findIndex((choice) => choice.name === params[name])}
+            shown={params[name]}
+            onChoose={(index) => state.run({ [name]: choices[index]?.name ?? params[name] })}
+          />
+        );
+      })}
+      <Options model={model} state={state} sweep={sweep} />
+    </>
+  );
+}
+
+/** Where nothing can be asked for: words, and a menu of the metrics that the sweep measured. */
+function Fixed({ model, state, sweep }: ControlsProps) {
+  const info = useTrait<HeatmapInfo>(model, "info");
+  const params = state.params();
+  const measures = measuresOf(sweep?.json);
+  const metric = sweep?.json.params.metric ?? params.metric;
+  const before = entryOf(info, params)?.label ?? params.activation;
+  const named = metricLabel(info, sweep?.json ?? { params });
+  const direction = info.directions.find(({ name }) => name === params.direction)?.label ?? params.direction;
+  const after = [direction, ...unusual(params, info, sweep)];
+  const words = (parts: string[]) => (
+    <span class="hs-muted" data-hs="params">
+      {parts.join(" · ")}
+    </span>
+  );
+  if (measures.length < 2) return words([before, named, ...after]);
+  return (
+    <>
+      {words([before])}
+      <Menu
+        name="metric"
+        label="Metric"
+        choices={measures.map(([, label]) => ({ label }))}
+        chosen={measures.findIndex(([name]) => name === metric)}
+        shown={named}
+        onChoose={(index) => state.showMeasure(measures[index]?.[0] ?? metric)}
+      />
+      {words(after)}
+    </>
+  );
+}
+
+export function Running({ model, state, sweep }: ControlsProps) {
+  const status = useTrait<Status>(model, "status");
+  const progress = useTrait<Progress>(model, "progress");
+  const waiting = useStore(state.rpc.waiting);
+  return (
+    <RunState
+      {...{ model, status, progress, waiting }}
+      label="Patching"
+      took={sweep?.json.provenance.seconds}
+      onRun={() => state.run({})}
+      onCancel={() => state.cancel()}
+    />
+  );
+}

@@ -1,0 +1,64 @@
+// The sweep as a table for a spreadsheet and as a picture file.
+import { download } from "../../lib/clipboard";
+import { type GridLabel, layoutGrid, PANEL_GAP } from "../../lib/grid_layout";
+import { paintPicture } from "../../lib/grid_picture";
+import { COMPUTED, EQUAL } from "../../lib/schema";
+import { plainCell } from "../../lib/table";
+import type { Palette } from "../../lib/theme";
+import { visibleText } from "../../lib/tokens";
+import { type Board, flatBoard } from "./board";
+import { legendOf, painter } from "./cells";
+import { stateOf } from "./places";
+import type { Sweep } from "./result";
+
+/** Side by side in a picture of several panels, with columns as wide as their upright labels need. */
+const PANELS_ACROSS = 4;
+const UPRIGHT_COLUMN = 14;
+
+/** Tab-separated values: rows from top to bottom, with full precision. Equal cells are exactly 0 or, where values are
+ *  raw, the value of the run that is patched. */
+export function toTable(sweep: Sweep, raw: boolean, rising: boolean): string {
+  const { rows, columns, corner } = flatBoard(sweep);
+  const lines = rows.map((label, row) => {
+    const cells = columns.map((_, column) => tableNumber(sweep, raw, row * columns.length + column));
+    return [tableText(label), ...cells].join("\t");
+  });
+  const reversed = rising && sweep.axes[0] === "layer" && (sweep.shape[0] ?? 1) > 1;
+  const head = [corner, ...columns.map(tableText)].join("\t");
+  return [head, ...(reversed ? lines.reverse() : lines), ""].join("\n");
+}
+
+export function savePicture(
+  sweep: Sweep,
+  board: Board,
+  raw: boolean,
+  palette: Palette,
+  subtitle: string,
+): void {
+  const panel = board.columns.length * UPRIGHT_COLUMN + PANEL_GAP;
+  const room = board.panels.length > 0 ? (PANELS_ACROSS + 1) * panel : Number.POSITIVE_INFINITY;
+  const canvas = document.createElement("canvas");
+  paintPicture(canvas, {
+    title: "Activation patching",
+    subtitle,
+    shape: board,
+    layout: layoutGrid(board, room, palette.mono),
+    paint: painter(sweep, board, palette, raw),
+    legend: raw ? null : legendOf(sweep, palette),
+    palette,
+  });
+  const name = `patching-${sweep.json.params.activation}-${sweep.json.params.direction}.png`;
+  canvas.toBlob((blob) => blob && download(blob, name));
+}
+
+function tableNumber(sweep: Sweep, raw: boolean, cell: number): string {
+  const state = stateOf(sweep, cell);
+  if (state === EQUAL && !raw) return "0";
+  const value = (raw ? sweep.values : sweep.normalized)[cell] ?? Number.NaN;
+  const known = state === COMPUTED || state === EQUAL;
+  return known && Number.isFinite(value) ? String(Number(value.toPrecision(6))) : "";
+}
+
+function tableText({ lines }: GridLabel): string {
+  return plainCell(lines.map((line) => visibleText(line.text)).join(" / "));
+}

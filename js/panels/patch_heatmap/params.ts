@@ -1,0 +1,93 @@
+// What is patched and how: as Python's traits have it, and as it is asked for.
+import type { Choice } from "../../lib/controls";
+import { trait, useTrait, type ViewModel } from "../../lib/model";
+import type { Axis, Direction, ResultJson } from "./result";
+
+/** What is put in. */
+export interface Value {
+  kind: string;
+  text?: string;
+  by_position?: boolean;
+  draws?: number;
+  seed?: number;
+  factor?: number;
+  /** Not null where a vector of the user's own is added, in place of the difference of the two runs. */
+  vector?: unknown;
+}
+
+export interface Params {
+  activation: string;
+  axes: Axis[];
+  metric: string;
+  direction: Direction;
+  value: Value;
+  /** How many neighbouring layers are patched together. */
+  window: number;
+  /** The position at which the metric is read; null for the last. */
+  at: number | null;
+}
+
+export type ValueField = "text" | "by_position" | "draws" | "seed" | "factor";
+
+export interface HeatmapInfo {
+  /** `opens` says what a cell of this map can be opened into. */
+  activations: (Choice & { activation: string; axes: Axis[]; opens?: string | null })[];
+  metrics: (Choice & { name: string })[];
+  directions: (Choice & { name: Direction })[];
+  values?: (Choice & { kind: string; fields: ValueField[] })[];
+}
+
+export const PARAM_TRAITS = ["activation", "axes", "metric", "direction", "value", "window", "at"] as const;
+export const OTHER_RUN: Value = { kind: "other" };
+
+export function readParams(model: ViewModel): Params {
+  return {
+    activation: trait(model, "activation"),
+    axes: trait(model, "axes"),
+    metric: trait(model, "metric"),
+    direction: trait(model, "direction"),
+    value: trait<Value | undefined>(model, "value") ?? OTHER_RUN,
+    window: trait<number | undefined>(model, "window") ?? 1,
+    at: trait<number | null | undefined>(model, "at") ?? null,
+  };
+}
+
+/** The same, watched. */
+export function useParams(model: ViewModel): Params {
+  for (const name of PARAM_TRAITS) useTrait(model, name);
+  return readParams(model);
+}
+
+/** Whether what is put in depends on the pair's other run. */
+export function fromOther({ kind, vector }: Value): boolean {
+  return kind === "other" || (kind === "add" && !vector);
+}
+
+export function sameAxes(a: readonly string[] | undefined, b: readonly string[] | undefined): boolean {
+  return a?.join() === b?.join();
+}
+
+export function sameParams(a: Params, b: Params): boolean {
+  return PARAM_TRAITS.every((name) => canonical(a[name]) === canonical(b[name]));
+}
+
+/** The menu's entry for what a map shows. */
+export function entryOf({ activations }: HeatmapInfo, params: Pick<Params, "activation" | "axes">) {
+  return activations.find(
+    ({ activation, axes }) => activation === params.activation && sameAxes(axes, params.axes),
+  );
+}
+
+type Measured = Pick<ResultJson, "measures"> & { params: { metric: string } };
+
+export function metricLabel(info: HeatmapInfo, { params, measures }: Measured): string {
+  const entry = info.metrics.find(({ name }) => name === params.metric);
+  return entry?.label ?? measures?.[params.metric]?.label ?? params.metric;
+}
+
+/** Whatever the order of the fields, without those that are null; any vector is the same. */
+function canonical(value: unknown): string {
+  if (value === null || typeof value !== "object" || Array.isArray(value)) return JSON.stringify(value);
+  const given = Object.entries(value).filter(([, part]) => part !== null);
+  return JSON.stringify(given.map(([name, part]) => [name, name === "vector" || part]).sort());
+}

@@ -1,0 +1,62 @@
+// The picked cells: patching them together, and the effect of that.
+import { Button } from "../../lib/controls";
+import { fixed, metricValue } from "../../lib/format";
+import { canAsk, useTrait, type ViewModel } from "../../lib/model";
+import { useStore } from "../../lib/store";
+import { cellOf } from "./places";
+import type { Sweep } from "./result";
+import type { HeatmapState, Together } from "./state";
+
+interface PicksProps {
+  model: ViewModel;
+  state: HeatmapState;
+  sweep: Sweep;
+}
+
+const MOST = 500;
+
+export function PickBar({ model, state, sweep }: PicksProps) {
+  const picked = useStore(state.picked);
+  const together = useTrait<Together | null | undefined>(model, "together");
+  const answer = together && isOf(together, sweep, picked) ? together : null;
+  const few = picked.length < 2;
+  const tooMany = picked.length > MOST;
+  return (
+    <div class={few ? "" : "hs-picks"} data-hs="picks" data-count={picked.length}>
+      <span role="status">
+        {!few && `${picked.length} cells picked`}
+        {!few && tooMany && `; at most ${MOST} can be patched together`}
+        {!few && answer && <b data-hs="together">{answerWords(answer)}</b>}
+      </span>
+      {!few && canAsk(model) && (
+        <>
+          {!answer && (
+            <Button
+              name="patch-together"
+              title="Patch all of them in one run"
+              disabled={tooMany}
+              onClick={() => state.patchTogether()}
+            >
+              Patch together
+            </Button>
+          )}
+          <Button name="clear-picks" quiet onClick={() => state.picked.set([])}>
+            Clear
+          </Button>
+        </>
+      )}
+    </div>
+  );
+}
+
+function answerWords({ normalized, sum, value, metric }: Together): string {
+  if (normalized === null) return `together ${metricValue(metric, value)}`;
+  return `together ${fixed(normalized)}, sum of single effects ${fixed(sum)}`;
+}
+
+/** Whether the answer is about the cells and the metric that are shown now. */
+function isOf(together: Together, sweep: Sweep, picked: readonly number[]): boolean {
+  if (together.metric !== sweep.json.params.metric) return false;
+  const cells = new Set(together.cells.map((cell) => cellOf(sweep, cell)));
+  return cells.size === picked.length && picked.every((cell) => cells.has(cell));
+}

@@ -1,0 +1,141 @@
+// Which place in the model a cell is: from indices to places, tokens and words, and from places back to cells.
+import type { GridLabel } from "../../lib/grid_layout";
+import { across, inverse, type Place, type Positions } from "../../lib/place";
+import { range } from "../../lib/range";
+import { EMPTY, FUTURE } from "../../lib/schema";
+import { visibleText } from "../../lib/tokens";
+import { fromOther, OTHER_RUN } from "./params";
+import type { Axis, Run, Sweep } from "./result";
+
+export function stateOf(sweep: Sweep, cell: number): number {
+  return looksAhead(sweep, cell) ? FUTURE : (sweep.state[cell] ?? EMPTY);
+}
+
+const RUNS: Run[] = ["clean", "corrupt"];
+
+/** The run that is patched: a cell in which nothing changes has its values. */
+export function baseRun({ json }: Sweep): Run {
+  return json.params.direction === "denoise" ? "corrupt" : "clean";
+}
+
+export const otherRun = (sweep: Sweep): Run => (baseRun(sweep) === "clean" ? "corrupt" : "clean");
+
+export function unravel(index: number, shape: number[]): number[] {
+  const at: number[] = [];
+  let rest = index;
+  for (let i = shape.length - 1; i >= 0; i--) {
+    const n = shape[i] ?? 1;
+    at[i] = rest % n;
+    rest = Math.floor(rest / n);
+  }
+  return at;
+}
+
+export function labelOf({ json }: Sweep, axis: Axis, index: number): string {
+  return json.labels[axis]?.[index] ?? String(index);
+}
+
+/** What an index of an axis is in the model: a number, or the positions of a named set. */
+function partOf({ json }: Sweep, axis: Axis, index: number): Positions {
+  return json.places?.[axis]?.[index] ?? index;
+}
+
+/** The number in the model; for a named set of positions its index. */
+export function numberOf(sweep: Sweep, axis: Axis, index: number): number {
+  const part = partOf(sweep, axis, index);
+  return typeof part === "number" ? part : index;
+}
+
+/** Positions are counted in the prompt that is patched. */
+export function placeOf(sweep: Sweep, cell: number): Place {
+  const { axes, shape, json } = sweep;
+  const at = unravel(cell, shape);
+  const parts = axes.map((axis, i) => [axis, partOf(sweep, axis, at[i] ?? 0)]);
+  const side = axes.some(isPosition) ? { side: baseRun(sweep) } : {};
+  return { activation: json.params.activation, ...Object.fromEntries(parts), ...side };
+}
+
+/** The cell of a place, whatever its activation; null for a place that the axes don't reach. */
+export function cellOf(sweep: Sweep, place: Place | null): number | null {
+  if (!place) return null;
+  const { axes, shape, json } = sweep;
+  const here = across(place, baseRun(sweep), inverse(json.counterparts ?? null));
+  let cell = 0;
+  for (const [i, axis] of axes.entries()) {
+    const n = shape[i] ?? 0;
+    const part = fromStart(sweep, axis, here[axis]);
+    const at = range(n).find((index) => samePart(partOf(sweep, axis, index), part));
+    if (at === undefined) return null;
+    cell = cell * n + at;
+  }
+  return cell;
+}
+
+/** A position that counts from the end counts from the start where the map's own positions do. */
+function fromStart(sweep: Sweep, axis: Axis, part: Positions | undefined): Positions | undefined {
+  if (!isPosition(axis) || typeof part !== "number" || part >= 0 || Number(partOf(sweep, axis, 0)) < 0)
+    return part;
+  return part + sweep.json.prompts[baseRun(sweep)].tokens.length;
+}
+
+function samePart(a: Positions, b: Positions | undefined): boolean {
+  return a === b || (typeof a === "object" && typeof b === "object" && a.join() === b.join());
+}
+
+export type PositionAxis = "position" | "source";
+
+export function isPosition(axis: Axis): axis is PositionAxis {
+  return axis === "position" || axis === "source";
+}
+
+/** Several positions under one name, such as "subject". */
+function isSet(sweep: Sweep, axis: Axis, index: number): boolean {
+  return typeof partOf(sweep, axis, index) === "object";
+}
+
+/** The token at a position; where the prompts differ, both tokens, each in the colour of its prompt. */
+export function tokensAt(sweep: Sweep, axis: PositionAxis, index: number): GridLabel["lines"] {
+  const { prompts, params, counterparts } = sweep.json;
+  const label = labelOf(sweep, axis, index);
+  // Every pair of a data set has tokens of its own.
+  if (sweep.pairs || isSet(sweep, axis, index)) return [{ text: label, tone: null }];
+  const [run, other] = [baseRun(sweep), otherRun(sweep)];
+  const position = numberOf(sweep, axis, index);
+  const base = prompts[run].tokens[position] ?? label;
+  const aligned = counterparts || prompts.clean.tokens.length === prompts.corrupt.tokens.length;
+  const there = counterparts ? (counterparts[position] ?? -1) : position;
+  const token = prompts[other].tokens[there];
+  const alone = !aligned || !fromOther(params.value ?? OTHER_RUN);
+  if (alone || token === base) return [{ text: base, tone: null }];
+  const sides = { [run]: base, [other]: token };
+  return RUNS.flatMap((tone) => {
+    const text = sides[tone];
+    return text === undefined ? [] : [{ text, tone }];
+  });
+}
+
+/** A part of a place in words: "layer 2", "position 5 ' is'". */
+export function axisWords(sweep: Sweep, axis: Axis, index: number): string {
+  const label = labelOf(sweep, axis, index);
+  if (axis === "layer" && label === "emb") return "token embeddings";
+  if (!isPosition(axis) || isSet(sweep, axis, index)) return `${axis} ${label}`;
+  const tokens = tokensAt(sweep, axis, index).map(({ text }) => `'${text}'`);
+  const name = axis === "source" ? "looking at position" : "position";
+  return `${name} ${numberOf(sweep, axis, index)} ${tokens.join(" / ")}`;
+}
+
+/** A column's label in words: "position 4: ␣Norway (clean), ␣Sweden (corrupt)". */
+export function columnTitle(sweep: Sweep, axis: Axis, index: number): string {
+  if (!isPosition(axis) || isSet(sweep, axis, index)) return `${axis} ${labelOf(sweep, axis, index)}`;
+  const tokens = tokensAt(sweep, axis, index);
+  const only = tokens.length === 1 ? " only" : "";
+  const words = tokens.map(({ text, tone }) => visibleText(text) + (tone ? ` (${tone}${only})` : ""));
+  return `${axis} ${numberOf(sweep, axis, index)}: ${words.join(", ")}`;
+}
+
+function looksAhead(sweep: Sweep, cell: number): boolean {
+  const [position, source] = [sweep.axes.indexOf("position"), sweep.axes.indexOf("source")];
+  if (position < 0 || source < 0) return false;
+  const at = unravel(cell, sweep.shape);
+  return numberOf(sweep, "source", at[source] ?? 0) > numberOf(sweep, "position", at[position] ?? 0);
+}

@@ -1,0 +1,173 @@
+// A sweep's result as it comes from Python, and as the view holds it: decoded, and filled cell by cell.
+import { type ArrayJson, decodeBytes, decodeFloats, decodeInts, sizeOf } from "../../lib/ndarray";
+import { COMPUTED } from "../../lib/schema";
+import { decodeTop, type TopArrays, type TopJson } from "../../lib/top_arrays";
+import type { Value } from "./params";
+
+export type Axis = "layer" | "head" | "position" | "source" | "neuron";
+export type Direction = "denoise" | "noise";
+export type Run = "clean" | "corrupt";
+type Baselines = Record<Run, number | null>;
+
+interface PairsJson {
+  labels: string[];
+  normalized: ArrayJson;
+  low: ArrayJson;
+  high: ArrayJson;
+  agree: ArrayJson;
+  known?: ArrayJson;
+  done: number;
+}
+
+interface MeasureJson {
+  label: string;
+  values: ArrayJson;
+  normalized?: ArrayJson;
+  baselines: Baselines;
+  pairs?: PairsJson | null;
+  scale_text?: string;
+  warnings?: string[];
+}
+
+interface PromptJson {
+  text: string;
+  ids: number[];
+  tokens: string[];
+  /** The first of `answers`. */
+  answer: string | null;
+  answers?: string[];
+}
+
+export interface ResultJson {
+  schema_version: number;
+  /** The task that made it. */
+  id: string;
+  params: {
+    activation: string;
+    axes: Axis[];
+    direction: Direction;
+    metric: string;
+    value?: Value;
+    window?: number;
+    at?: number | null;
+  };
+  axes: Axis[];
+  labels: Record<string, string[]>;
+  /** What each index of an axis is in the model: its number, or the positions of a named set. */
+  places?: Record<string, (number | number[])[]>;
+  /** For each position of the patched prompt, its counterpart in the other prompt; null where all are the same. */
+  counterparts?: (number | null)[] | null;
+  values: ArrayJson;
+  normalized: ArrayJson;
+  state: ArrayJson;
+  /** How many of a cell's positions have no counterpart in the other prompt. */
+  unpatched?: ArrayJson | null;
+  baselines: Baselines;
+  measures?: Record<string, MeasureJson>;
+  pairs?: PairsJson | null;
+  scale_text?: string;
+  prompts: Record<Run, PromptJson>;
+  top: TopJson | null;
+  top_runs: Record<Run, TopJson> | Record<string, never>;
+  tokens: Record<string, string>;
+  provenance: {
+    complete?: boolean;
+    seconds?: number | null;
+    warnings?: string[];
+    executor?: "packed" | "hooks";
+    executor_reason?: string | null;
+  };
+}
+
+export interface PartialJson {
+  cells: ArrayJson;
+  values: ArrayJson;
+  normalized: ArrayJson;
+  top: TopJson | null;
+  tokens?: Record<string, string>;
+}
+
+/** The effects in each pair of a data set; `normalized` is pair by cell. */
+export interface Pairs {
+  labels: string[];
+  done: number;
+  normalized: Float32Array;
+  /** For each cell, how many pairs have its sign, and how many have such a cell. */
+  agree: Int32Array;
+  known: Int32Array | null;
+}
+
+export interface Sweep {
+  json: ResultJson;
+  axes: Axis[];
+  shape: number[];
+  values: Float32Array;
+  normalized: Float32Array;
+  state: Uint8Array;
+  unpatched: Int32Array | null;
+  /** The interval of a mean over pairs. */
+  low: Float32Array | null;
+  high: Float32Array | null;
+  pairs: Pairs | null;
+  top: TopArrays | null;
+  topRuns: Partial<Record<Run, TopArrays>>;
+  tokens: Record<string, string>;
+}
+
+export function decodeResult(json: ResultJson): Sweep {
+  const pairs = json.pairs ?? null;
+  return {
+    json,
+    axes: json.axes,
+    shape: json.values.shape,
+    values: decodeFloats(json.values),
+    normalized: decodeFloats(json.normalized),
+    state: decodeBytes(json.state),
+    unpatched: json.unpatched ? decodeInts(json.unpatched) : null,
+    low: pairs && decodeFloats(pairs.low),
+    high: pairs && decodeFloats(pairs.high),
+    pairs: pairs && {
+      labels: pairs.labels,
+      done: pairs.done,
+      normalized: decodeFloats(pairs.normalized),
+      agree: decodeInts(pairs.agree),
+      known: pairs.known ? decodeInts(pairs.known) : null,
+    },
+    top: json.top && decodeTop(json.top),
+    topRuns: Object.fromEntries(Object.entries(json.top_runs).map(([run, top]) => [run, decodeTop(top)])),
+    tokens: { ...json.tokens },
+  };
+}
+
+/** Puts the cells of a partial event in their places. */
+export function applyPartial(sweep: Sweep, partial: PartialJson): void {
+  const cells = decodeInts(partial.cells);
+  const top = partial.top && decodeTop(partial.top);
+  if (top) sweep.top ??= emptyTop(sizeOf(sweep.shape), top.k);
+  const [values, normalized] = [decodeFloats(partial.values), decodeFloats(partial.normalized)];
+  cells.forEach((cell, i) => {
+    if (cell < 0 || cell >= sweep.state.length) return;
+    sweep.state[cell] = COMPUTED;
+    sweep.values[cell] = values[i] ?? Number.NaN;
+    sweep.normalized[cell] = normalized[i] ?? Number.NaN;
+    if (top && sweep.top) copyTop(top, i, sweep.top, cell);
+  });
+  Object.assign(sweep.tokens, partial.tokens);
+}
+
+function emptyTop(cells: number, k: number): TopArrays {
+  const size = cells * k;
+  return {
+    k,
+    ids: new Int32Array(size),
+    logits: new Float32Array(size).fill(Number.NaN),
+    probs: new Float32Array(size).fill(Number.NaN),
+  };
+}
+
+function copyTop(from: TopArrays, i: number, to: TopArrays, cell: number): void {
+  const k = Math.min(from.k, to.k);
+  for (const part of ["ids", "logits", "probs"] as const) {
+    to[part].set(from[part].subarray(i * from.k, i * from.k + k), cell * to.k);
+  }
+}

@@ -1,0 +1,150 @@
+// What all views of one heatmap model share: the sweep as its cells arrive, the cells that are picked, and the choice
+// that was asked for and has not come back as traits yet.
+import { listen, trait, type ViewModel } from "../../lib/model";
+import type { Place } from "../../lib/place";
+import { isEnd, type KernelEvent, Rpc } from "../../lib/rpc";
+import { type Decoded, readResult } from "../../lib/schema";
+import { Store } from "../../lib/store";
+import { ofMeasure } from "./measures";
+import { PARAM_TRAITS, type Params, readParams, sameParams } from "./params";
+import { cellOf, placeOf } from "./places";
+import { applyPartial, decodeResult, type PartialJson, type ResultJson, type Sweep } from "./result";
+
+/** A new object whenever cells have changed; the sweep inside it is filled in place. */
+export type ShownSweep = Decoded<Sweep>;
+
+/** The effect of patching several cells at once. */
+export interface Together {
+  cells: Place[];
+  normalized: number | null;
+  value: number | null;
+  sum: number | null;
+  metric: string;
+}
+
+export const NEURONS = [10, 20, 50];
+
+export class HeatmapState {
+  readonly rpc: Rpc;
+  readonly shown: Store<ShownSweep>;
+  readonly opened: Store<ShownSweep>;
+  readonly picked: Store<readonly number[]>;
+  /** How many neurons each layer shows. */
+  readonly neurons = new Store(20);
+  readonly requested = new Store<Params | null>(null);
+  #model: ViewModel;
+  #requestId = "";
+  #frame = 0;
+  #stops: (() => void)[];
+
+  constructor(model: ViewModel) {
+    this.#model = model;
+    this.rpc = new Rpc(model);
+    this.shown = new Store(read(model, "result"));
+    this.opened = new Store(read(model, "opened"));
+    this.picked = new Store(this.#cellsTogether());
+    this.#stops = [
+      listen(model, "change:result", () => this.#replace()),
+      listen(model, "change:opened", () => this.opened.set(read(model, "opened"))),
+      listen(model, "change:together", () => this.#showTogether()),
+      ...PARAM_TRAITS.map((name) => listen(model, `change:${name}`, () => this.#arrived())),
+      this.rpc.onEvent((event) => this.#onEvent(event)),
+    ];
+  }
+
+  /** What the menus show: what was asked for last, else what Python has. */
+  params(): Params {
+    return this.requested.get() ?? readParams(this.#model);
+  }
+
+  run(change: Partial<Params>): void {
+    const params = { ...this.params(), ...change };
+    this.requested.set(params);
+    this.#requestId = this.rpc.request("activation_patching", { ...params });
+  }
+
+  /** Without a kernel: the same sweep, by another metric that it measured. */
+  showMeasure(metric: string): void {
+    this.shown.set(read(this.#model, "result", metric));
+    this.opened.set(read(this.#model, "opened", metric));
+  }
+
+  patchTogether(): void {
+    const { value: sweep } = this.shown.get();
+    if (!sweep) return;
+    const cells = this.picked.get().map((cell) => placeOf(sweep, cell));
+    this.rpc.request("patch_together", { cells });
+  }
+
+  open(cell: number): void {
+    const { value: sweep } = this.shown.get();
+    if (sweep) this.rpc.request("open", { cell: placeOf(sweep, cell) });
+  }
+
+  close(): void {
+    this.rpc.request("close_opened", {});
+  }
+
+  cancel(): void {
+    this.rpc.request("cancel", {});
+  }
+
+  dispose(): void {
+    for (const stop of this.#stops) stop();
+    this.rpc.dispose();
+    cancelAnimationFrame(this.#frame);
+  }
+
+  #replace(): void {
+    cancelAnimationFrame(this.#frame);
+    this.#frame = 0;
+    const before = this.shown.get().value;
+    this.shown.set(read(this.#model, "result"));
+    const { value: sweep } = this.shown.get();
+    const same = sweep && before && placesOf(sweep) === placesOf(before);
+    if (!same) this.picked.set([]);
+  }
+
+  #showTogether(): void {
+    const cells = this.#cellsTogether();
+    if (cells.length > 0) this.picked.set(cells);
+  }
+
+  #cellsTogether(): number[] {
+    const { value: sweep } = this.shown.get();
+    const together = trait<Together | null | undefined>(this.#model, "together");
+    const cells = (together?.cells ?? []).map((cell) => sweep && cellOf(sweep, cell));
+    return cells.filter((cell) => cell !== null);
+  }
+
+  #arrived(): void {
+    const requested = this.requested.get();
+    if (requested && sameParams(requested, readParams(this.#model))) this.requested.set(null);
+  }
+
+  #onEvent(event: KernelEvent): void {
+    const { value: sweep } = this.shown.get();
+    if (event.event === "partial" && sweep?.json.id === event.id) {
+      this.#fill(sweep, event as unknown as PartialJson);
+    }
+    if (isEnd(event) && event.id === this.#requestId) this.requested.set(null);
+  }
+
+  #fill(sweep: Sweep, cells: PartialJson): void {
+    applyPartial(sweep, cells);
+    // Cells may come faster than frames: views redraw once a frame.
+    this.#frame ||= requestAnimationFrame(() => {
+      this.#frame = 0;
+      this.shown.set({ ...this.shown.get() });
+    });
+  }
+}
+
+/** What two sweeps with the same cells have in common. */
+function placesOf({ json }: Sweep): string {
+  return JSON.stringify([json.axes, json.labels, json.places]);
+}
+
+function read(model: ViewModel, name: "result" | "opened", metric?: string): ShownSweep {
+  return readResult(model, name, (json: ResultJson) => decodeResult(metric ? ofMeasure(json, metric) : json));
+}

@@ -1,0 +1,193 @@
+// The PatchHeatmap view: controls, grid with its key, and what the pinned or hovered cell says.
+import { useMemo, useState } from "preact/hooks";
+import { Button, CopyButton } from "../../lib/controls";
+import { Output, useCurrent } from "../../lib/current";
+import {
+  canAsk,
+  type Failure,
+  type Status,
+  select,
+  useSelection,
+  useTrait,
+  type ViewModel,
+} from "../../lib/model";
+import { Root } from "../../lib/mount";
+import type { PanelProps } from "../../lib/panel";
+import { ALONE, FUTURE } from "../../lib/schema";
+import { ErrorLine } from "../../lib/status";
+import { useStore } from "../../lib/store";
+import { usePalette } from "../../lib/theme";
+import { boardOf } from "./board";
+import { isRaw } from "./cells";
+import { Menus, Running } from "./controls";
+import { Detail } from "./detail";
+import { savePicture, toTable } from "./export";
+import { SweepMap } from "./map";
+import { Opened } from "./opened";
+import { entryOf, type HeatmapInfo, metricLabel, OTHER_RUN, readParams, useParams } from "./params";
+import { PickBar } from "./picks";
+import { cellOf, placeOf, stateOf } from "./places";
+import type { ResultJson, Sweep } from "./result";
+import type { HeatmapState, ShownSweep } from "./state";
+import { howToRead, meanOf } from "./words";
+
+const TITLE = "Activation patching";
+
+type ViewProps = PanelProps<HeatmapState>;
+
+export function PatchHeatmapView({ model, state }: ViewProps) {
+  const shown = useStore(state.shown);
+  const error = useTrait<Failure | null>(model, "error");
+  useParams(model);
+  const { value: sweep, problem } = shown;
+  const current = useCurrent(model, state.rpc, sweep?.json.id, ["activation_patching"]);
+  const subtitle = subtitleOf(model, sweep);
+  return (
+    <Root name="patch-heatmap" label={TITLE}>
+      <div class="hs-head">
+        <h2 class="hs-title">
+          {TITLE} <small data-hs="subtitle">{subtitle}</small>
+        </h2>
+        {sweep && <Exports model={model} state={state} sweep={sweep} subtitle={subtitle} />}
+      </div>
+      <div class="hs-controls" data-hs="controls">
+        <Menus model={model} state={state} sweep={sweep} />
+        <Running model={model} state={state} sweep={sweep} />
+      </div>
+      <ErrorLine
+        error={problem === null ? error : { message: problem }}
+        rpc={canAsk(model) ? state.rpc : null}
+      />
+      {sweep ? (
+        <Output
+          name="sweep"
+          current={current}
+          words={`the last map, ${sweep.json.params.activation} of “${sweep.json.prompts.clean.text}”`}
+        >
+          <SweepView model={model} state={state} shown={shown} sweep={sweep} />
+        </Output>
+      ) : (
+        <Nothing model={model} quiet={problem !== null} />
+      )}
+    </Root>
+  );
+}
+
+function subtitleOf(model: ViewModel, sweep: Sweep | null): string {
+  const { direction, value = OTHER_RUN } = sweep?.json.params ?? readParams(model);
+  if (!sweep) return howToRead(direction, value, false);
+  return [howToRead(direction, value, isRaw(sweep)), meanOf(sweep)].filter(Boolean).join(" · ");
+}
+
+function Nothing({ model, quiet }: { model: ViewModel; quiet: boolean }) {
+  const status = useTrait<Status>(model, "status");
+  if (quiet || status === "error") return null;
+  const busy = status === "queued" || status === "running";
+  return (
+    <p class="hs-nothing" data-hs="nothing">
+      {busy ? "Preparing the two runs\u2026" : "Not run yet."}
+    </p>
+  );
+}
+
+function Exports({ model, state, sweep, subtitle }: ViewProps & { sweep: Sweep; subtitle: string }) {
+  const palette = usePalette();
+  const rising = useTrait<string>(model, "layer_zero") !== "top";
+  const code = useTrait<string | undefined>(model, "code");
+  // A page may show another metric than the code's.
+  const own = useTrait<ResultJson | null>(model, "result")?.params.metric === sweep.json.params.metric;
+  const info = useTrait<HeatmapInfo>(model, "info");
+  const picture = () => {
+    const board = boardOf(sweep, rising, state.neurons.get());
+    // The menus are not in the picture, so its title says what they say.
+    const { activation } = sweep.json.params;
+    const words = [activation, metricLabel(info, sweep.json), subtitle].join(" \u00b7 ");
+    savePicture(sweep, board, isRaw(sweep), palette, words);
+  };
+  return (
+    <span class="hs-tools">
+      {code && own && (
+        <CopyButton name="copy-code" title="Copy the Python code of what is shown" text={() => code}>
+          Copy code
+        </CopyButton>
+      )}
+      <CopyButton name="copy" title="Copy as a table" text={() => toTable(sweep, isRaw(sweep), rising)}>
+        Copy
+      </CopyButton>
+      <Button name="png" title="Save as a picture" quiet onClick={picture}>
+        PNG
+      </Button>
+    </span>
+  );
+}
+
+function SweepView({ model, state, shown, sweep }: ViewProps & { shown: ShownSweep; sweep: Sweep }) {
+  const info = useTrait<HeatmapInfo>(model, "info");
+  const pinned = cellOf(sweep, useSelection(model));
+  const asks = canAsk(model);
+  const picked = useStore(state.picked);
+  const [active, setActive] = useState<number | null>(null);
+  const hovered = active !== null && active < sweep.state.length ? active : null;
+  // `shown` is a new object whenever cells have come in.
+  const raw = useMemo(() => isRaw(sweep), [shown]);
+  const opens = pinned === null || !asks ? null : entryOf(info, sweep.json.params)?.opens;
+  const patched = (cell: number) => ![ALONE, FUTURE].includes(stateOf(sweep, cell));
+  return (
+    <>
+      <SweepMap
+        model={model}
+        state={state}
+        label={TITLE}
+        sweep={sweep}
+        raw={raw}
+        revision={shown}
+        pinned={pinned}
+        picked={picked}
+        onActive={setActive}
+        onPin={(cell) => select(model, cell === null ? null : placeOf(sweep, cell))}
+        onPick={asks ? (cells) => state.picked.set(cells.filter(patched)) : null}
+      />
+      <PickBar model={model} state={state} sweep={sweep} />
+      <Notes sweep={sweep} raw={raw} />
+      <Detail
+        sweep={sweep}
+        raw={raw}
+        metric={metricLabel(info, sweep.json)}
+        cell={hovered ?? pinned}
+        hint={asks ? ", Shift-click or drag to pick several" : ""}
+        pinned={pinned !== null}
+      >
+        {opens && pinned !== null && patched(pinned) && (
+          <Button name="open" onClick={() => state.open(pinned)}>
+            Show {opens}
+          </Button>
+        )}
+      </Detail>
+      <Opened model={model} state={state} />
+    </>
+  );
+}
+
+function Notes({ sweep, raw }: { sweep: Sweep; raw: boolean }) {
+  const { warnings = [], executor, executor_reason } = sweep.json.provenance;
+  return (
+    <>
+      {executor === "hooks" && (
+        <p class="hs-quiet" data-hs="executor">
+          Run with hooks, which is slower: {executor_reason?.replace(/\.$/, "")}.
+        </p>
+      )}
+      {raw && (
+        <p class="hs-quiet" data-hs="raw">
+          The clean and the corrupt run score the same, so there is no scale from 0 to 1; raw values are
+          shown.
+        </p>
+      )}
+      {warnings.map((warning) => (
+        <p key={warning} class="hs-quiet" data-hs="warning">
+          {warning}
+        </p>
+      ))}
+    </>
+  );
+}

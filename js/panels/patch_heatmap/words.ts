@@ -1,0 +1,110 @@
+// A sweep and its cells in words.
+import { count, fixed } from "../../lib/format";
+import { ALONE, EMPTY, EQUAL, FUTURE } from "../../lib/schema";
+import { crossesZero, intervalOf } from "./cells";
+import { OTHER_RUN, type Value } from "./params";
+import { axisWords, otherRun, stateOf, unravel } from "./places";
+import type { Direction, Sweep } from "./result";
+
+const WHAT_IS_DONE: Record<string, string> = {
+  prompt: "a third prompt into",
+  zero: "zeros into",
+  mean: "means into",
+  resample: "runs of other prompts into",
+  add: "the difference added to",
+  scale: "activations scaled in",
+};
+
+/** The subtitle: how to read the map. */
+export function howToRead(direction: Direction, value: Value, raw: boolean): string {
+  const [from, into] = direction === "denoise" ? ["clean", "corrupt"] : ["corrupt", "clean"];
+  const done = value.vector ? "a given vector added to" : (WHAT_IS_DONE[value.kind] ?? `${from} into`);
+  const [end, best] =
+    direction === "denoise" ? ["1", "answer fully restored"] : ["\u22121", "answer fully destroyed"];
+  // Only the other run's own activations can restore or destroy the difference between the runs.
+  const scale = `${end} = ${value.kind === "other" ? best : `as the ${from} run`}`;
+  return `${done} ${into}; ${raw ? "raw values" : scale}`;
+}
+
+export function meanOf({ pairs }: Sweep): string {
+  if (!pairs) return "";
+  const all = count(pairs.labels.length, "pair");
+  return pairs.done < pairs.labels.length ? `mean of ${pairs.done} of ${all} so far` : `mean of ${all}`;
+}
+
+/** A single neuron has a small effect, which needs a third decimal. */
+export function effectText({ axes }: Sweep, value: number): string {
+  return fixed(value, axes.includes("neuron") ? 3 : 2);
+}
+
+export function effectWords(sweep: Sweep, cell: number): string {
+  const verb = sweep.json.params.direction === "denoise" ? "recovers" : "changes";
+  return `${verb} ${effectText(sweep, sweep.normalized[cell] ?? Number.NaN)}`;
+}
+
+export function intervalWords(sweep: Sweep, cell: number): string {
+  const [low, high] = intervalOf(sweep, cell);
+  if (!Number.isFinite(low + high)) return "";
+  return `95% interval ${fixed(low)} to ${fixed(high)}${crossesZero(sweep, cell) ? ", contains zero" : ""}`;
+}
+
+/** How many pairs agree with the sign of their mean, and how many pairs the mean is over, where some lack the cell. */
+export function pairWords({ pairs, normalized }: Sweep, cell: number): string[] {
+  if (!pairs || !Number.isFinite(normalized[cell])) return [];
+  const known = pairs.known?.[cell] ?? pairs.done;
+  const all = count(known, "pair");
+  const words = [`${pairs.agree[cell]} of ${all} agree in sign`];
+  return known < pairs.done ? [...words, `mean of ${all}: the other pairs do not have this place`] : words;
+}
+
+/** For a cell that covers several positions: how many of them were not patched. */
+export function unpatchedWords({ unpatched }: Sweep, cell: number): string {
+  const n = unpatched?.[cell] ?? 0;
+  if (n === 0) return "";
+  const [have, they] = n === 1 ? ["has", "was left as it is"] : ["have", "were left as they are"];
+  return `${n} of its positions ${have} no counterpart and ${they}`;
+}
+
+/** Why a cell has no number; null where it has one. */
+export function whyNone(sweep: Sweep, cell: number): string | null {
+  switch (stateOf(sweep, cell)) {
+    case EMPTY:
+      return "not computed yet";
+    case EQUAL:
+      return (sweep.json.params.value ?? OTHER_RUN).kind === "other"
+        ? "clean and corrupt are equal"
+        : "what is put in is the same";
+    case ALONE:
+      return `no token of the ${otherRun(sweep)} prompt corresponds to this token, so nothing was patched`;
+    case FUTURE:
+      return "a later token, at which the head can't look";
+    default:
+      return null;
+  }
+}
+
+/** A cell as a screen reader says it: "layer 2, position 5 ' is', recovers 0.78". */
+export function describeCell(sweep: Sweep, raw: boolean, cell: number): string {
+  const value = raw ? fixed(sweep.values[cell]) : effectWords(sweep, cell);
+  const words = [value, intervalWords(sweep, cell), unpatchedWords(sweep, cell)];
+  const said = whyNone(sweep, cell) ?? words.filter(Boolean).join(", ");
+  return `${placeWords(sweep, cell)}, ${said}`;
+}
+
+export function placeWords(sweep: Sweep, cell: number): string {
+  const at = unravel(cell, sweep.shape);
+  return sweep.axes.map((axis, i) => axisWords(sweep, axis, at[i] ?? 0)).join(", ");
+}
+
+/** The title of an opened map: "head 2.1 by position". */
+export function openedTitle(sweep: Sweep): string {
+  const fixedAxes = sweep.axes.filter((_, i) => sweep.shape[i] === 1);
+  const swept = sweep.axes.filter((_, i) => sweep.shape[i] !== 1);
+  const parts = fixedAxes.map((axis) => axisWords(sweep, axis, 0));
+  if (fixedAxes[0] === "layer" && fixedAxes[1] === "head") {
+    const [layer, head] = fixedAxes.map((axis) => sweep.json.labels[axis]?.[0]);
+    parts.splice(0, 2, `head ${layer}.${head}`);
+  }
+  const by = swept.map((axis) => (axis === "source" ? "source position" : axis)).join(" and ");
+  return by ? `${parts.join(", ")} by ${by}` : parts.join(", ");
+}

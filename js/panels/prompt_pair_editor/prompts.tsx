@@ -1,0 +1,93 @@
+// The two prompts with their answers. Their tokens stand between them, so that what differs is seen at a glance.
+import type { ComponentChildren } from "preact";
+import { Field } from "../../lib/field";
+import { select, useSelection, useTrait, type ViewModel } from "../../lib/model";
+import { AlignBar } from "./align_bar";
+import { useAligning } from "./aligning";
+import { cellOf, placeOf } from "./alignment";
+import { AnswerField, AnswerTokens } from "./answer";
+import type { Draft } from "./draft";
+import { TokenStrip } from "./token_strip";
+import type { Pair, Run, Tokens, Warning } from "./types";
+import { problemOf } from "./warnings";
+
+interface PromptsProps {
+  id: string;
+  model: ViewModel;
+  draft: Draft;
+  pair: Pair;
+  tokens: Tokens;
+  warnings: Warning[];
+}
+
+export function Prompts(props: PromptsProps) {
+  const { model, draft, pair, tokens } = props;
+  const place = useSelection(model);
+  const columns = draft.columns();
+  const readonly = model.readonly === true;
+  const known = useTrait<Pair>(model, "pair");
+  const current = known.clean === pair.clean && known.corrupt === pair.corrupt;
+  const aligning = useAligning({
+    draft,
+    readonly,
+    current,
+    tokens,
+    columns,
+    byHand: Boolean(pair.alignment),
+  });
+  return (
+    <>
+      <PromptRow run="clean" {...props}>
+        <TokenStrip
+          tokens={tokens}
+          columns={columns}
+          aligning={aligning}
+          selected={cellOf(tokens, columns, place)}
+          onSelect={(position) => select(model, position === null ? null : placeOf(position))}
+        />
+      </PromptRow>
+      <PromptRow run="corrupt" {...props}>
+        <AlignBar aligning={aligning} tokens={tokens} />
+      </PromptRow>
+    </>
+  );
+}
+
+interface PromptRowProps extends PromptsProps {
+  run: Run;
+  /** What stands under the prompt. */
+  children: ComponentChildren;
+}
+
+function PromptRow({ id, run, model, draft, pair, tokens, warnings, children }: PromptRowProps) {
+  const answer = `${run}_answer` as const;
+  const field = (name: Run | typeof answer) => ({
+    name,
+    label: `${run} ${name === run ? "prompt" : "answer"}`,
+    readonly: model.readonly === true,
+    problem: problemOf(id, warnings, name),
+    onEnter: () => draft.flush(),
+  });
+  return (
+    <div class="hs-row" data-hs={`row-${run}`}>
+      <span class={`hs-run hs-run-${run}`}>{run}</span>
+      <div class="hs-prompt">
+        {/* An alignment is of the tokens that were there when it was made. */}
+        <Field
+          {...field(run)}
+          value={pair[run]}
+          onType={(value) => draft.type({ [run]: value, alignment: null })}
+        />
+      </div>
+      <div class="hs-answer">
+        <AnswerField
+          {...field(answer)}
+          value={pair[answer]}
+          onType={(value) => draft.type({ [answer]: value })}
+        />
+        <AnswerTokens name={answer} list={tokens[answer]} />
+      </div>
+      <div class="hs-below">{children}</div>
+    </div>
+  );
+}

@@ -1,0 +1,106 @@
+// The model's predictions: the likeliest next tokens after both prompts, and the metric before any patching.
+import { Button } from "../../lib/controls";
+import { DELAY_MS } from "../../lib/current";
+import { metricValue } from "../../lib/format";
+import { type Progress, type Status, useTrait, type ViewModel } from "../../lib/model";
+import type { Waiting } from "../../lib/rpc";
+import { ProgressBar, useLasting, WaitingWords } from "../../lib/status";
+import { decodeTop } from "../../lib/top_arrays";
+import { type Tone, type TopToken, TopTokens } from "../../lib/top_tokens";
+import { answersIn } from "./answers";
+import type { Answer, Pair, Reading, Run } from "./types";
+
+interface ReadingProps {
+  model: ViewModel;
+  reading: Reading | null;
+  stale: boolean;
+  waiting: Waiting;
+  onCancel(): void;
+}
+
+const ROWS = 5;
+
+export function ReadingPanel({ model, reading, stale, waiting, onCancel }: ReadingProps) {
+  const late = useLasting(stale, DELAY_MS);
+  return (
+    <section class="hs-reading" data-hs="reading" data-stale={stale} aria-label="What the model says now">
+      <h3 class="hs-title">
+        What the model says now{" "}
+        <small>
+          {waiting === "no" &&
+            (late && reading ? (
+              <span data-hs="faded">Faded: the last reading, of “{reading.pair.clean}”</span>
+            ) : (
+              reading?.label
+            ))}
+          <WaitingWords waiting={waiting} />
+        </small>
+      </h3>
+      <div class={stale ? "hs-runs hs-stale" : "hs-runs"}>
+        <RunTop run="clean" reading={reading} />
+        <RunTop run="corrupt" reading={reading} />
+      </div>
+      <Busy model={model} onCancel={onCancel} />
+    </section>
+  );
+}
+
+function RunTop({ run, reading }: { run: Run; reading: Reading | null }) {
+  const heading = (
+    <>
+      {run} {reading && <b>{metricValue(reading.metric, reading.baselines[run])}</b>}
+    </>
+  );
+  return (
+    <TopTokens
+      name={run}
+      heading={heading}
+      tokens={reading && topOf(reading, run)}
+      rows={ROWS}
+      logits={false}
+    />
+  );
+}
+
+/** Most readings take less time than it takes to read a progress bar. */
+function Busy({ model, onCancel }: { model: ViewModel; onCancel(): void }) {
+  const status = useTrait<Status>(model, "status");
+  const progress = useTrait<Progress>(model, "progress");
+  const lasting = useLasting((status === "running" || status === "queued") && !model.readonly, 600);
+  if (!lasting) return null;
+  return (
+    <div class="hs-progress hs-busy">
+      <ProgressBar progress={progress} label="Reading the pair" />
+      <Button name="cancel" onClick={onCancel}>
+        Cancel
+      </Button>
+    </div>
+  );
+}
+
+function topOf({ top_runs, tokens, pair }: Reading, run: Run): TopToken[] | null {
+  const json = top_runs[run];
+  if (!json) return null;
+  const { ids, logits, probs } = decodeTop(json);
+  return Array.from(ids, (id, i) => {
+    const token = tokens[id] ?? `#${id}`;
+    return {
+      id,
+      token,
+      logit: logits[i] ?? Number.NaN,
+      prob: probs[i] ?? Number.NaN,
+      tone: toneOf(pair, token),
+    };
+  });
+}
+
+function toneOf(pair: Pair, token: string): Tone | null {
+  if (answers(pair, pair.clean_answer, token)) return "clean";
+  return answers(pair, pair.corrupt_answer, token) ? "corrupt" : null;
+}
+
+function answers({ score_first_token }: Pair, answer: Answer, token: string): boolean {
+  return answersIn(answer).some(
+    (text) => token === text || (score_first_token && token !== "" && text.startsWith(token)),
+  );
+}

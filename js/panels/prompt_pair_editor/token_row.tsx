@@ -1,0 +1,89 @@
+// One prompt's tokens, each in its column.
+import { textWidth } from "../../lib/text_width";
+import { Token, tokenParts, visibleText } from "../../lib/tokens";
+import { otherRun, type TokenAt } from "./alignment";
+import type { Column, Run, TokenList } from "./types";
+
+interface TokenRowProps {
+  run: Run;
+  columns: Column[];
+  widths: string[];
+  lists: Record<Run, TokenList>;
+  /** Whether to say what each token is linked to. */
+  linked: boolean;
+  /** The one token that Tab leads to. */
+  active: TokenAt | null;
+  isPressed(place: TokenAt, column: Column): boolean;
+  isDisabled(column: Column): boolean;
+  onPress(place: TokenAt, column: Column): void;
+}
+
+export function TokenRow({ run, columns, widths, lists, linked, active, ...row }: TokenRowProps) {
+  return (
+    <div
+      class={`hs-tokens hs-tokens-${run}`}
+      role="group"
+      aria-label={`${run} tokens`}
+      data-hs={`tokens-${run}`}
+    >
+      {columns.map((column, i) => {
+        const index = column[run];
+        const minWidth = widths[i];
+        if (index === null)
+          return (
+            <span key={`gap ${i}`} class="hs-chip hs-chip-gap" style={{ minWidth }} title="no token here" />
+          );
+        const place = { run, index };
+        return (
+          // The key is the token, so that the focus stays on it when its column changes.
+          <button
+            key={`${index}`}
+            type="button"
+            class={`hs-chip${column.same ? "" : ` hs-chip-differs hs-tone-${run}`}`}
+            style={{ minWidth }}
+            title={`position ${index} · id ${lists[run].ids[index]}`}
+            aria-label={describe(place, column, lists, linked)}
+            aria-pressed={row.isPressed(place, column)}
+            aria-disabled={row.isDisabled(column)}
+            data-run={run}
+            data-token={index}
+            tabIndex={active?.run === run && active.index === index ? 0 : -1}
+            onClick={() => row.onPress(place, column)}
+          >
+            <Token text={lists[run].tokens[index] ?? ""} />
+          </button>
+        );
+      })}
+    </div>
+  );
+}
+
+/** All rows give a column the same width, so that they break at the same places and stand under each other. */
+export function columnWidths(columns: Column[], lists: Record<Run, TokenList>, mono: string): string[] {
+  const width = (run: Run, index: number | null) =>
+    index === null ? 0 : textWidth(visibleText(lists[run].tokens[index] ?? ""), 12, mono);
+  return columns.map(({ clean, corrupt }) => {
+    const widest = Math.max(width("clean", clean), width("corrupt", corrupt));
+    return `min(100%, ${Math.ceil(widest) + 14}px)`;
+  });
+}
+
+export function spoken(token: string): string {
+  return tokenParts(token).every((part) => part.mark) ? visibleText(token) : token.trim();
+}
+
+function describe(
+  { run, index }: TokenAt,
+  column: Column,
+  lists: Record<Run, TokenList>,
+  linked: boolean,
+): string {
+  const words = [spoken(lists[run].tokens[index] ?? ""), `position ${index}`];
+  const other = otherRun(run);
+  const across = column[other];
+  if (linked && across === null) words.push("no counterpart");
+  else if (linked && across !== null)
+    words.push(`linked to ${spoken(lists[other].tokens[across] ?? "")}, position ${across}`);
+  if (!column.same) words.push("differs");
+  return words.join(", ");
+}

@@ -1,0 +1,98 @@
+// The tokens of both prompts, one above the other, line by line, and the links between them.
+import { useLayoutEffect, useRef, useState } from "preact/hooks";
+import { usePalette } from "../../lib/theme";
+import type { Aligning } from "./aligning";
+import { linkBetween, sameToken, type TokenAt, tokenAfterKey, withLink } from "./alignment";
+import { chipAt, tokenOf, useDrag } from "./drag";
+import { DragLine, Links } from "./links";
+import { columnWidths, TokenRow } from "./token_row";
+import type { Column, Link, Run, Tokens } from "./types";
+
+interface StripProps {
+  tokens: Pick<Tokens, Run>;
+  columns: Column[];
+  aligning: Aligning;
+  selected: number | null;
+  onSelect(position: number | null): void;
+}
+
+export function TokenStrip({ tokens, columns, aligning, selected, onSelect }: StripProps) {
+  const strip = useRef<HTMLDivElement>(null);
+  const { mono } = usePalette();
+  const cursor = useCursor(strip, tokens, columns);
+  const { linked, on, chosen } = aligning;
+  const editable = linked && aligning.editable;
+  useLayoutEffect(() => {
+    if (on && strip.current && cursor.active) chipAt(strip.current, cursor.active)?.focus();
+  }, [on]);
+  const { drag, handlers } = useDrag(strip, editable ? aligning.link : null);
+  const widths = columnWidths(columns, tokens, mono);
+  const preview = drag?.over ? linkBetween(drag.from, drag.over) : null;
+  const isPressed = (place: TokenAt, column: Column) =>
+    on ? sameToken(chosen, place) : column.clean !== null && column.clean === selected;
+  const onPress = (place: TokenAt, { clean }: Column) => {
+    if (on) aligning.choose(place);
+    else if (clean !== null) onSelect(clean === selected ? null : clean);
+  };
+  const onKeyDown = (event: KeyboardEvent) => {
+    const place = tokenOf(event.target);
+    if (!place || event.ctrlKey || event.metaKey || event.altKey) return;
+    if (!cursor.onKey(place, event.key) && !(on && aligning.onKey(place, event.key))) return;
+    event.preventDefault();
+    event.stopPropagation();
+  };
+  const row = { columns, widths, lists: tokens, linked, active: cursor.active, isPressed, onPress };
+  return (
+    <div
+      ref={strip}
+      class="hs-token-strip"
+      role="toolbar"
+      aria-label="Tokens"
+      data-hs="token-strip"
+      data-aligning={on}
+      data-dragging={drag !== null}
+      onKeyDown={onKeyDown}
+      onFocusIn={cursor.onFocusIn}
+      {...handlers}
+    >
+      {(["clean", "corrupt"] as const).map((run) => (
+        <TokenRow key={run} run={run} {...row} isDisabled={(column) => !on && column.clean === null} />
+      ))}
+      {linked && (
+        <Links
+          columns={columns}
+          widths={widths}
+          lists={tokens}
+          leaving={(link) => preview !== null && givesWay(link, preview)}
+          onRemove={editable ? aligning.unlink : null}
+        />
+      )}
+      {drag && <DragLine drag={drag} />}
+    </div>
+  );
+}
+
+/** Arrow keys go from token to token; Tab leads to the one that had the focus last. */
+function useCursor(strip: { current: HTMLElement | null }, tokens: Pick<Tokens, Run>, columns: Column[]) {
+  const [last, setLast] = useState<TokenAt>({ run: "clean", index: 0 });
+  const active = last.index < tokens[last.run].ids.length ? last : firstToken(tokens);
+  const onKey = (place: TokenAt, key: string): boolean => {
+    const next = tokenAfterKey(columns, place, key);
+    if (next && strip.current) chipAt(strip.current, next)?.focus();
+    return next !== null;
+  };
+  const onFocusIn = ({ target }: FocusEvent) => {
+    const place = tokenOf(target);
+    if (place) setLast(place);
+  };
+  return { active, onKey, onFocusIn };
+}
+
+function firstToken(tokens: Pick<Tokens, Run>): TokenAt | null {
+  const run = (["clean", "corrupt"] as const).find((name) => tokens[name].ids.length > 0);
+  return run ? { run, index: 0 } : null;
+}
+
+function givesWay(link: Link, preview: Link): boolean {
+  return !withLink([link], preview).includes(link);
+}

@@ -1,0 +1,94 @@
+// The editor's data, as it is exchanged with Python.
+import type { Choice } from "../../lib/controls";
+import type { TopJson } from "../../lib/top_arrays";
+
+export type Run = "clean" | "corrupt";
+export type FieldName = "clean" | "corrupt" | "clean_answer" | "corrupt_answer";
+
+/** One answer, or a set of two or more that are scored together. */
+export type Answer = string | string[];
+/** The position of a token in the clean prompt, and of its counterpart in the corrupt one. */
+export type Link = [clean: number, corrupt: number];
+
+export interface Pair {
+  clean: string;
+  corrupt: string;
+  clean_answer: Answer;
+  corrupt_answer: Answer;
+  score_first_token: boolean;
+  /** Strictly increasing in both positions; null (or, in older pages, nothing) where Python aligns by itself. */
+  alignment?: Link[] | null;
+}
+
+export interface TokenList {
+  ids: number[];
+  tokens: string[];
+}
+
+export interface AnswerTokenList extends TokenList {
+  /** Where each answer begins; older pages lack it, and have one answer. */
+  starts?: number[];
+}
+
+/** Indices into the two token lists; a gap is null. */
+export interface Column {
+  clean: number | null;
+  corrupt: number | null;
+  same: boolean;
+}
+
+export interface Warning {
+  code: string;
+  field: FieldName | null;
+  level: "error" | "warning" | "note";
+  message: string;
+  fix: { label: string; pair: Pair } | null;
+}
+
+export interface Tokens extends Record<Run, TokenList> {
+  clean_answer: AnswerTokenList;
+  corrupt_answer: AnswerTokenList;
+  columns: Column[];
+  warnings: Warning[];
+}
+
+export interface Reading {
+  pair: Pair;
+  /** null where the pair lacks what the metric needs. */
+  metric: string | null;
+  label: string;
+  baselines: Record<Run, number | null>;
+  /** A run whose prompt can't be run is missing. */
+  top_runs: Partial<Record<Run, TopJson>>;
+  tokens: Record<string, string>;
+  warnings?: Warning[];
+}
+
+export interface EditorInfo {
+  templates: (Choice & { name: string; pairs: Pair[] })[];
+}
+
+const FIELDS = [
+  "clean",
+  "corrupt",
+  "clean_answer",
+  "corrupt_answer",
+  "score_first_token",
+  "alignment",
+] as const;
+
+export function samePair(a: Pair, b: Pair): boolean {
+  const text = (pair: Pair) => JSON.stringify(FIELDS.map((field) => pair[field] ?? null));
+  return text(a) === text(b);
+}
+
+export function swapped(pair: Pair): Pair {
+  return {
+    ...pair,
+    clean: pair.corrupt,
+    corrupt: pair.clean,
+    clean_answer: pair.corrupt_answer,
+    corrupt_answer: pair.clean_answer,
+    alignment: pair.alignment?.map(([clean, corrupt]): Link => [corrupt, clean]) ?? null,
+  };
+}
