@@ -96,7 +96,7 @@ def test_a_prompt_is_typed_refused_and_read_from_its_end(lab: Lab, viewer: Locat
 # The model's worker has other work until `held` is set.
 HOLD = """
 import threading
-from interp_backend.service.jobs import worker_of
+from interp_backend.service.tasks import worker_of
 held = threading.Event()
 worker_of(pair_viewer.model).submit(object(), lambda: iter([held.wait(60)]), lambda *_: None)
 """

@@ -23,7 +23,7 @@ def Watched(cls, *args, **options):
 
 
 def ask(widget, method, id="view:1", **params):
-    widget._on_message(widget, {"kind": "request", "id": id, "method": method, "params": params}, [])
+    widget.take_message({"kind": "request", "id": id, "method": method, "params": params})
     assert widget.wait(60)
 
 

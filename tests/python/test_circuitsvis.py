@@ -335,7 +335,7 @@ def watched(monkeypatch):
 
 
 def ask(figure, **params):
-    figure._on_message(figure, {"kind": "request", "id": "r", "method": "figure_part", "params": params}, [])
+    figure.take_message({"kind": "request", "id": "r", "method": "figure_part", "params": params})
 
 
 def test_of_a_large_figure_a_view_asks_for_what_it_shows(watched):

@@ -10,7 +10,7 @@ import pytest
 
 import interp_backend as ib
 from interp_backend.methods.activation_patching import activation_patching
-from interp_backend.service.jobs import Worker, worker_of
+from interp_backend.service.tasks import Worker, worker_of
 from tiny_models import PAIR, boot, bridge, random_model
 
 

@@ -321,7 +321,7 @@ def test_what_can_not_be_asked_is_refused_in_a_sentence(viewer, method, params, 
     "message", [None, 5, [], {}, {"kind": "request"}, {"kind": "request", "id": 1, "method": "heads"}]
 )
 def test_forged_messages_are_answered_in_a_sentence(viewer, message):
-    viewer._on_message(viewer, message, [])
+    viewer.take_message(message)
     assert viewer.error["message"] and viewer.status == "done"
 
 
@@ -463,7 +463,7 @@ def test_a_viewer_follows_an_editor_and_no_longer_once_it_is_closed(embedded, ca
 
 def test_many_quick_changes_end_with_the_last_one(one):
     for kind in ("scores", "pattern", "output_norm", "value_weighted"):
-        one._on_message(one, {"kind": "request", "id": kind, "method": "attention", "params": {"kind": kind}}, [])
+        one.take_message({"kind": "request", "id": kind, "method": "attention", "params": {"kind": kind}})
     assert one.wait(60)
     assert one.status == "done" and one.kind == one.result.kind == wire_of(one)["id"] == "value_weighted"
 
@@ -487,8 +487,8 @@ def hold(model):
 def test_a_cancel_while_the_model_is_taken_leaves_the_last_result(viewer, method, params):
     before = viewer.result
     over, thread = hold(viewer.model)
-    viewer._on_message(viewer, {"kind": "request", "id": "view:1", "method": method, "params": params}, [])
-    viewer._on_message(viewer, {"kind": "request", "id": "view:2", "method": "cancel", "params": {}}, [])
+    viewer.take_message({"kind": "request", "id": "view:1", "method": method, "params": params})
+    viewer.take_message({"kind": "request", "id": "view:2", "method": "cancel", "params": {}})
     over.set()
     thread.join(10)
     assert viewer.wait(60) and viewer.result is before and viewer.head_scores is None
@@ -502,7 +502,7 @@ def test_an_action_about_an_older_prompt_is_not_shown(one):
         ("view:1", "attribute_head", {"layer": 0, "head": 0}),
         ("view:2", "show", {"text": PROMPT}),
     ]:
-        one._on_message(one, {"kind": "request", "id": id, "method": method, "params": params}, [])
+        one.take_message({"kind": "request", "id": id, "method": method, "params": params})
     over.set()
     thread.join(10)
     assert one.wait(60) and one.prompt == PROMPT and one.head_attribution is None
@@ -531,7 +531,7 @@ def test_an_action_does_not_stop_the_scores_nor_does_another_prompt(one):
         ("view:2", "head_circuits", {"layer": 1, "head": 2}),
         ("view:3", "show", {"text": PROMPT}),
     ]:
-        one._on_message(one, {"kind": "request", "id": id, "method": method, "params": params}, [])
+        one.take_message({"kind": "request", "id": id, "method": method, "params": params})
     over.set()
     thread.join(10)
     assert one.wait(60) and one.prompt == PROMPT and one.head_scores is not None

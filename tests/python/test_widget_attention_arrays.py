@@ -169,7 +169,7 @@ def test_large_arrays_send_the_heads_that_are_opened(few):
     values = decode_array(event["values"])[0]
     np.testing.assert_array_equal(values[np.tri(70) == 1], given[3][np.tri(70) == 1])
     assert (values[np.tri(70) == 0] == np.inf).all()
-    widget._on_message(widget, {"kind": "request", "id": "w", "method": "attention", "params": {"kind": "scores"}}, [])
+    widget.take_message({"kind": "request", "id": "w", "method": "attention", "params": {"kind": "scores"}})
     assert "no method 'attention'" in widget.error["message"] and events(widget, "w")[-1] == "error"
     for name, value in [
         ("side", "clean"),

@@ -14,7 +14,7 @@ import interp_backend as ib
 from hookscope import logit_lens_grid
 from interp_backend.results.codec import decode_array
 from interp_backend.results.lens import LensArrays
-from interp_backend.service.jobs import worker_of
+from interp_backend.service.tasks import worker_of
 from tiny_models import bridge
 
 PROMPT = "The capital of Norway is"
@@ -350,8 +350,8 @@ def test_a_cancel_while_the_model_is_taken_leaves_the_last_result(grid):
     thread = threading.Thread(target=hold)
     thread.start()
     holding.wait(10)
-    grid._on_message(grid, {"kind": "request", "id": "view:1", "method": "lens", "params": LENS}, [])
-    grid._on_message(grid, {"kind": "request", "id": "view:2", "method": "cancel", "params": {}}, [])
+    grid.take_message({"kind": "request", "id": "view:1", "method": "lens", "params": LENS})
+    grid.take_message({"kind": "request", "id": "view:2", "method": "cancel", "params": {}})
     over.set()
     thread.join(10)
     assert grid.wait(60) and grid.status == "cancelled" and grid.result is before

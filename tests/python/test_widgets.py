@@ -96,7 +96,7 @@ def test_a_bad_request_becomes_an_error_that_names_the_field(heatmap, params, fi
 
 @pytest.mark.parametrize("message", [None, "x", {"kind": "request"}, {"kind": "request", "id": "1", "method": "close"}])
 def test_a_message_that_is_no_request_becomes_an_error(heatmap, message):
-    heatmap._on_message(heatmap, message, [])
+    heatmap.take_message(message)
     assert heatmap.error["message"]
 
 
