@@ -2,6 +2,7 @@
 # make lab    JupyterLab on the tour
 # make test   every test: Python, TypeScript and browser
 # make setup  install and build alone
+# make test-newest  the Python tests with the newest release of every dependency, in an environment of their own
 # make bench  how long a click takes, how a sweep compares with TransformerLens, what a logit lens costs, and attention
 #             beside CircuitsVis
 
@@ -13,7 +14,7 @@ BIN := .venv/bin
 STAMP := build/.setup
 PIP_INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: setup demo lab test test-legacy check bench clean
+.PHONY: setup demo lab test test-legacy test-newest check bench clean
 
 setup: $(STAMP) static
 
@@ -58,6 +59,13 @@ test-legacy:
 	test -x build/legacy/bin/python || $(PYTHON) -m venv build/legacy
 	build/legacy/bin/pip install --quiet --disable-pip-version-check -r tests/legacy/requirements.txt
 	PYTHONPATH=. HF_HUB_OFFLINE=1 build/legacy/bin/python -m pytest -q -c /dev/null --rootdir tests/legacy tests/legacy
+
+# The newest release of every dependency, also beyond the upper limits in pyproject.toml.
+test-newest:
+	test -x build/newest/bin/python || $(PYTHON) -m venv build/newest
+	build/newest/bin/pip install --quiet --disable-pip-version-check --upgrade torch $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX))
+	build/newest/bin/python tools/dependency_names.py | xargs build/newest/bin/pip install --quiet --disable-pip-version-check --upgrade --upgrade-strategy eager
+	PYTHONPATH=.:widgets HF_HUB_OFFLINE=1 build/newest/bin/python -m pytest -q tests/python
 
 bench: setup build/.test
 	$(BIN)/python benchmarks/first_light.py

@@ -27,7 +27,8 @@ def pass_cache_by_old_name(model: LanguageModel) -> None:
 
     for block in model.raw.blocks:
         for module in block.modules():
-            if isinstance(module, AttentionBridge):
+            # The base class's own forward calls the attention of transformers, which takes the new name.
+            if isinstance(module, AttentionBridge) and type(module).forward is not AttentionBridge.forward:
                 module.register_forward_pre_hook(Own(_renamed), with_kwargs=True)
 
 

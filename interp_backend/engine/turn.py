@@ -11,7 +11,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Generator
-from contextlib import nullcontext
+from contextlib import suppress
 from typing import Any, TypeVar
 
 import torch
@@ -126,8 +126,8 @@ class Turn:
 def _holding(lock: Any) -> Generator[None, None, None]:
     """Hold a lock until this generator is closed or nobody refers to it any more.
 
-    So an interrupt can't make a turn forget the lock, and releasing it twice does no harm. An interrupt on the way out
-    of the inner context still releases the lock, since it is raised inside the outer one.
+    So an interrupt can't make a turn forget the lock, and releasing it twice does no harm. The inner context is there
+    for an interrupt on the way out: it is raised inside the outer one, which still releases the lock.
     """
-    with lock, nullcontext():
+    with lock, suppress(GeneratorExit):
         yield

@@ -9,7 +9,10 @@ from driven_widgets import Watched
 
 import hookscope as hs
 import interp_backend as ib
+from executor_cases import PAIR
 from hookscope import attention_board
+from plain_loop import HOOKS
+from tiny_models import bridge
 
 torch.set_num_threads(1)  # for models this small, threads only wait for each other
 
@@ -50,3 +53,18 @@ def few(monkeypatch):
     """Attention of more than a few numbers is large."""
     monkeypatch.setattr(attention_board, "MOST_SENT", 100)
     monkeypatch.setattr(attention_board, "MOST_SAVED", 100)
+
+
+@pytest.fixture(scope="module", params=["gpt2", "gemma2"])
+def warm(request):
+    """A model that has been found to run packed for every activation."""
+    model = ib.load_model(bridge(request.param))
+    for activation in HOOKS:
+        assert ib.activation_patching(model, PAIR, activation=activation).provenance["executor"] == "packed"
+    return model
+
+
+@pytest.fixture
+def fallback(monkeypatch):
+    """Calling it makes later sweeps run as hooks through the whole model."""
+    return lambda: monkeypatch.setattr("interp_backend.common.sweep.why_not_packed", lambda *_: "for a test")

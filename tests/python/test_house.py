@@ -82,3 +82,72 @@ def test_lock_files_carry_no_download_addresses():
 def test_every_constraint_is_pinned():
     for line in (ROOT / "constraints.txt").read_text("utf-8").splitlines():
         assert not line or line.startswith("#") or "==" in line, line
+
+
+# Only the engine calls a model
+
+
+RUNNING = {"hooks", "forward", "run_with_hooks", "run_with_cache", "generate", "logit_readout"}
+REGISTERING = {"register_forward_hook", "register_forward_pre_hook", "add_hook", "add_perma_hook"}
+# What may be called on a raw model, or on what is reached from it: none of these runs a module.
+HARMLESS = {"detach", "parameters", "modules", "named_modules", "to_tokens"}
+NO_MODULES = {"tokenizer", "cfg", "hook_dict"}
+
+
+def is_of_a_model(node: ast.AST, tainted: set[str]) -> bool:
+    """Whether an expression is a raw model or a part of one: `model.raw`, `raw.blocks[0]`, `getattr(raw, ...)`."""
+    while True:
+        if isinstance(node, ast.Attribute):
+            if node.attr in NO_MODULES:
+                return False
+            if node.attr == "raw":
+                return True
+            node = node.value
+        elif isinstance(node, ast.Subscript):
+            node = node.value
+        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "getattr":
+            node = node.args[0]
+        else:
+            return isinstance(node, ast.Name) and node.id in tainted
+
+
+def model_calls(source: str) -> list[int]:
+    """The lines of a module that call a model, a module of one, or a function that runs one."""
+    tree = ast.parse(source)
+    tainted = {"raw"}
+    for _ in range(3):  # a name of a name of a name
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Assign) and is_of_a_model(node.value, tainted):
+                tainted |= {target.id for target in node.targets if isinstance(target, ast.Name)}
+    found = []
+    for node in ast.walk(tree):
+        if not isinstance(node, ast.Call):
+            continue
+        name = getattr(node.func, "attr", getattr(node.func, "id", ""))
+        called = is_of_a_model(node.func, tainted) and name not in HARMLESS
+        if called or name in RUNNING | REGISTERING:
+            found.append(node.lineno)
+    return found
+
+
+@pytest.mark.parametrize("path", [p for p in BACKEND if p.parent.name != "engine"] + WIDGETS, ids=lambda p: p.stem)
+def test_only_the_engine_calls_a_model(path):
+    lines = model_calls(path.read_text("utf-8"))
+    assert not lines, f"{path.name} calls a model in line {lines}: move that into a function of the engine"
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "model.raw(tokens)",
+        "self.model.raw.ln_final(rows)",
+        "block = model.raw.blocks[layer]\nblock(rows)",
+        "block = model.raw.blocks[layer]\nnorm = getattr(block, 'ln1', None)\nnorm(rows)",
+        "def f(raw):\n    return raw.unembed(x)",
+        "with model.raw.hooks(fwd_hooks=hooks):\n    pass",
+        "logit_readout(model.raw, vectors)",
+        "module.register_forward_hook(print)",
+    ],
+)
+def test_a_call_of_a_model_is_recognised(source):
+    assert model_calls(source)
