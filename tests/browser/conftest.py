@@ -18,7 +18,7 @@ from vscode import Webview, build_harness, install_parts, webview_server
 if TYPE_CHECKING:
     from circuitsvis_figures import Both
 
-SECONDS = 30  # to wait for what a page should show; generous, since nothing here measures speed
+SECONDS = 60  # to wait for what a page should show; generous, since nothing here measures speed
 FLAGS = (
     *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
     *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
@@ -41,7 +41,7 @@ def browser(pytestconfig: pytest.Config) -> Iterator[Browser]:
     expect.set_options(timeout=SECONDS * 1000)
     path = find_chromium()
     for picture in SCREENSHOTS.glob("failed-*.png"):
-        picture.unlink()  # of an earlier run
+        picture.unlink(missing_ok=True)  # of an earlier run
     assert path, "There is no Chromium: run tests/browser/find_chromium.py, or set HOOKSCOPE_CHROMIUM."
     with sync_playwright() as playwright:
         chromium = playwright.chromium.launch(executable_path=path, args=FLAGS)

@@ -19,8 +19,8 @@ import nbformat
 from checks import complaints_of
 from playwright.sync_api import Browser, Locator, Page
 
-STARTING_SECONDS = 60
-KERNEL_SECONDS = 120
+STARTING_SECONDS = 180
+KERNEL_SECONDS = 180
 
 # What a notebook in command mode would do something with: new cells above and below, another cell selected.
 NOTEBOOK_KEYS = ("a", "b", "j", "k", "ArrowDown", "ArrowUp")
