@@ -90,7 +90,7 @@ class EffectMap(BaseResult):
     derived = BaseResult.derived | {"normalized", "scale_text", "sweep"}
 
     family: Literal["effect_map"] = "effect_map"
-    method: str
+    method: str = ""
     axes: tuple[str, ...]
     labels: dict[str, list[str]]
     values: Floats
