@@ -109,7 +109,7 @@ def word_panels(panels: Sequence[WordPanel], rows: Sequence[str]) -> Picture:
             plane.set_xticks(
                 range(len(panel.columns)), list(map(visible, panel.columns)), fontsize=7, fontfamily="monospace"
             )
-        plane.set_yticks(range(len(rows)), list(map(visible, rows)), fontsize=7)
+        plane.set_yticks(range(len(rows)), list(map(plain, rows)), fontsize=7)
         plane.set_title(panel.title, fontsize=9, loc="left")
         figure.colorbar(image, ax=plane, label="probability").ax.tick_params(labelsize=7)
     return figure

@@ -12,9 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import interp_backend as ib
-from interp_backend import PromptPair, PromptPairs
-from interp_backend.common import sweep
-from interp_backend.engine import binding
+from interp_backend import PromptPair, PromptPairs, binding
+from interp_backend.methods import sweep
 from interp_backend.methods.activation_patching import activation_patching_steps
 from interp_backend.results.codec import decode_array
 from interp_backend.results.effect_map import COMPUTED, NO_COUNTERPART, NOT_COMPUTED, UNCHANGED, EffectMap
