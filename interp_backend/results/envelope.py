@@ -109,7 +109,7 @@ class BaseResult(Record):
     notice that its result was replaced.
 
     Attributes:
-        id: the id of the task that made this result, where a view shows it.
+        id: the id of the task that made this result; empty for a plain call.
         params: the arguments it was made with, by name.
         provenance: the model, versions, the executor, seconds, warnings.
     """
@@ -117,7 +117,7 @@ class BaseResult(Record):
     derived = frozenset({"complete"})
 
     schema_version: Literal[1] = SCHEMA_VERSION
-    id: str | None = None
+    id: str = ""
     params: dict[str, Any]
     provenance: dict[str, Any] = Field(default_factory=dict)
 

@@ -12,11 +12,13 @@ import numpy as np
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 
+from .envelope import shortened
 from .thumbnails import pooled
 
 MOST_TILED = 64  # cells along a side of a head's tile
 MOST_WRITTEN = 60  # columns; wider pictures are drawn without their numbers
 MOST_WRITTEN_CELLS = 4000
+LONGEST_LABEL = 30  # characters
 ORANGE, NEUTRAL, BLUE = "#c8641b", "#f4f5f5", "#1667b7"
 COLORS = LinearSegmentedColormap.from_list("corrupt-clean", [ORANGE, NEUTRAL, BLUE])
 STRENGTH = LinearSegmentedColormap.from_list("strength", [NEUTRAL, BLUE])
@@ -55,21 +57,23 @@ def heatmap(
         axes, labels: the name of each axis, and a text for each of its indices.
         reach: the least end of the colour scale; it is as long as the largest value.
     """
-    rows = [plain(".".join(names)) for names in itertools.product(*labels[:-1])]
+    rows = [visible(".".join(names)) for names in itertools.product(*labels[:-1])]
     grid, columns = values.reshape(-1, values.shape[-1]), list(map(visible, labels[-1]))
     signs = signs.reshape(grid.shape)
-    written = len(columns) <= MOST_WRITTEN and grid.size <= MOST_WRITTEN_CELLS
-    figure = Picture(1.6 + 0.55 * len(columns) if len(columns) <= MOST_WRITTEN else 18, 1.2 + 0.3 * max(len(rows), 1))
+    named, turned = len(columns) <= MOST_WRITTEN, sum(map(len, columns)) > 9 * len(columns)
+    turned_length = 0.06 * max(map(len, columns)) if named and turned else 0.0  # inches, to the left and below
+    width = turned_length + 1.6 + 0.55 * len(columns) if named else 18
+    figure = Picture(width, turned_length + 1.2 + 0.3 * len(rows))
     plane = figure.add_subplot()
     reach = max(reach, float(np.nanmax(np.abs(grid), initial=0)))
     image = plane.imshow(grid, origin="lower", aspect="auto", cmap=COLORS, vmin=-reach, vmax=reach)
-    for row, column in np.ndindex(grid.shape) if written else ():
+    for row, column in np.ndindex(grid.shape) if named and grid.size <= MOST_WRITTEN_CELLS else ():
         text = str(signs[row, column]) or _number(float(grid[row, column]))
         color = "white" if abs(grid[row, column]) > 0.6 * reach else "black"
         plane.text(column, row, text, ha="center", va="center", fontsize=7, color=color)
-    if len(columns) <= MOST_WRITTEN:
+    if named:
         plane.set_xticks(range(len(columns)), columns, fontsize=7, fontfamily="monospace")
-        if sum(map(len, columns)) > 9 * len(columns):
+        if turned:
             plane.tick_params(axis="x", labelrotation=45)
     plane.set_xlabel(axes[-1], fontsize=8)
     plane.set_yticks(range(len(rows)), rows, fontsize=7)
@@ -124,7 +128,7 @@ def bar_panels(panels: Sequence[BarPanel]) -> Picture:
     """Horizontal bars, the first label at the top; panels side by side."""
     figure = Picture(5 * len(panels), 5)
     for plane, panel in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels):
-        values, labels = panel.values[::-1], list(map(plain, panel.labels[::-1]))
+        values, labels = panel.values[::-1], [plain(label, LONGEST_LABEL) for label in panel.labels[::-1]]
         plane.barh(range(len(values)), values, color=[BLUE if value > 0 else ORANGE for value in values])
         plane.set_yticks(range(len(values)), labels, fontsize=7)
         plane.axvline(0, color="#888", linewidth=0.8)
@@ -174,11 +178,11 @@ def _number(value: float) -> str:
     return "" if np.isnan(value) else f"{round(value, 2) + 0.0:.2f}".replace("-", "\u2212")
 
 
-def plain(text: str) -> str:
-    """A text without mathematics, which "$" would begin in matplotlib."""
-    return text.replace("$", r"\$")
+def plain(text: str, most: int = 120) -> str:
+    """A text on one line that is not too long, without mathematics, which "$" would begin in matplotlib."""
+    return shortened(text, most).replace("$", r"\$")
 
 
 def visible(token: str) -> str:
     """A token whose spaces and line breaks can be seen."""
-    return plain(token.replace(" ", "\u2423").replace("\n", "\u23ce"))
+    return plain(token.replace(" ", "\u2423").replace("\n", "\u23ce"), LONGEST_LABEL)

@@ -12,7 +12,7 @@ from hypothesis.extra import numpy as arrays
 
 import interp_backend as ib
 from interp_backend.results.codec import decode_array, encode_array
-from interp_backend.results.effect_map import EffectMap
+from interp_backend.results.effect_map import CellState, EffectMap
 
 any_array = st.sampled_from([np.float32, np.int32, np.uint8]).flatmap(
     lambda dtype: arrays.arrays(dtype, arrays.array_shapes(min_dims=0, max_dims=3, min_side=0, max_side=4))
@@ -51,6 +51,10 @@ def test_what_is_no_array_is_refused(value):
         {"shape": [3]},
         {"shape": [-2, -1]},
         {"shape": "2"},
+        {"shape": [True, 2]},
+        {"shape": [2.0]},
+        {"shape": [10**30, 0]},
+        {"shape": [1] * 100 + [2]},
         {"data": "not base64!"},
         {"data": 5},
         {"more": 1},
@@ -163,10 +167,27 @@ def test_a_plot_has_every_cell_and_its_number(embedded, capitals, options):
     assert not axes.yaxis_inverted()  # layer 0 at the bottom
 
 
-def test_a_result_prints_its_shapes_and_not_its_numbers():
-    pair = ib.PromptPair(clean="A b", corrupt="A c", clean_answer=" d", corrupt_answer=" e")
-    said = repr(ib.attention_patterns(ib.load_model(), pair))
-    assert said.startswith("Attention(") and "values=float32[4, 4, " in said and "array(" not in said
-    assert len(said) < 4000
-    many = ib.attention_patterns(ib.load_model(), "The capital of Norway is Oslo. " * 4)
-    assert f"tokens=[{len(many.tokens)} items]" in repr(many)
+@pytest.mark.parametrize("direction", ["denoise", "noise"])
+def test_normalized_cells_are_those_of_the_whole_map(embedded, capitals, direction):
+    result = ib.activation_patching(embedded, capitals, direction=direction)
+    cells = [3, 23, 0]
+    np.testing.assert_array_equal(result.normalized_cells(cells), result.normalized.ravel()[cells])
+    pairs = ib.activation_patching(embedded, ib.PromptPairs([capitals, capitals]), direction=direction)
+    np.testing.assert_array_equal(pairs.normalized_cells(cells), pairs.normalized.ravel()[cells])
+
+
+def test_normalized_cells_look_at_no_other_cell(result):
+    result.values.ravel()[1:] = np.nan
+    gap = result.baselines["clean"] - result.baselines["corrupt"]
+    [effect] = result.normalized_cells([0])
+    assert effect == pytest.approx((result.values[0, 0] - result.baselines["corrupt"]) / gap, abs=1e-6)
+
+
+def test_states_are_numbers_on_the_wire_and_words_in_a_table(result):
+    assert [(int(state), state.words) for state in CellState] == [
+        (0, "not computed"),
+        (1, "computed"),
+        (2, "unchanged"),
+        (3, "no counterpart"),
+    ]
+    assert set(result.to_dataframe().state) == {"computed", "unchanged"}
