@@ -57,8 +57,8 @@ class Frozen:
             found = Frozen(gain, bias, scale, centres)
             if not torch.allclose(found.whole(x), out[3], rtol=0, atol=1e-2 * float(out[3].abs().max())):
                 raise ValueError(
-                    f"This model can't be decomposed: with its scale frozen, {name} is not an affine map. Use activation "
-                    "patching instead."
+                    f"This model can't be decomposed: with its scale frozen, {name} is not an affine map. Use "
+                    "activation patching instead."
                 )
             return found
 
