@@ -173,6 +173,8 @@ def main(wanted: int) -> int:
         found = leftovers(model, before)
         if not np.allclose(calls[name](), expected[name], atol=1e-4, equal_nan=True):
             found.append("the next run gives other numbers")
+        if sum(signals.values()) % 100 == 0:
+            print(f"{sum(signals.values())} interrupts, {failures} failures", flush=True)
         if found:
             failures += 1
             print(f"{name}, {'time' if by_time else 'line'}: {found[:3]}", flush=True)

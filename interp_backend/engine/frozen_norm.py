@@ -1,4 +1,4 @@
-"""A norm with its scale frozen at one input, found by experiment: an affine map, whatever kind of norm it is."""
+"""A norm as an affine map: its scale is frozen at one input, and the map is measured, whatever kind of norm it is."""
 
 from __future__ import annotations
 
@@ -11,12 +11,14 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Frozen:
-    """A norm with its scale frozen at one input x: x -> gain * (x - mean of x, if it centres) / scale + bias.
+    """A norm whose scale is frozen at one input: x -> gain * x / scale + bias.
+
+    If the norm centres, the mean of x is subtracted from x first.
 
     Attributes:
         gain, bias: [d_model].
-        scale: by what it divides this input.
-        centres: whether it subtracts the mean.
+        scale: the number by which the norm divides this input.
+        centres: whether the norm subtracts the mean.
     """
 
     gain: Tensor
@@ -26,20 +28,22 @@ class Frozen:
 
     @staticmethod
     def of(norm: Callable[[Tensor], Tensor], x: Tensor, name: str) -> Frozen:
-        """Found by experiment, so that it holds for every kind of norm: what it does to vectors of known scale.
+        """Measure a norm by what it does to vectors of known scale, whatever kind of norm it is.
 
         Args:
-            norm: of rows [row, d_model] in the model's own precision.
+            norm: a function of rows [row, d_model] in the model's own precision.
+            x: the input at which the scale is frozen, [d_model].
+            name: what to call the norm in an error.
 
         Raises:
-            ValueError: what is found does not give the norm's own output for x.
+            ValueError: the measured map does not give the norm's own output for x.
         """
         with torch.no_grad():
             sign = torch.ones_like(x)
             sign[1::2] = -1
             if len(x) % 2:
-                sign[-1] = 0  # so that its mean is zero
-            large = 30 * sign  # next to which the norm's epsilon is nothing, and whose square fits half precision
+                sign[-1] = 0  # so that the mean is zero
+            large = 30 * sign  # so large that the norm's epsilon does not matter, and its square fits half precision
             out = norm(torch.stack([large, -large, large + 15.0, x])).float()
             rms = sign.pow(2).mean().sqrt()
             bias = (out[0] + out[1]) / 2
@@ -52,14 +56,17 @@ class Frozen:
             scale = float((y @ y) / (y @ (out[3] - bias)).clamp(min=1e-30))
             found = Frozen(gain, bias, scale, centres)
             if not torch.allclose(found.whole(x), out[3], rtol=0, atol=1e-2 * float(out[3].abs().max())):
-                raise ValueError(f"This model can't be taken apart: {name} is of a kind that is not known here.")
+                raise ValueError(
+                    f"This model can't be decomposed: with its scale frozen, {name} is not an affine map. Use "
+                    "activation patching instead."
+                )
             return found
 
     def whole(self, x: Tensor) -> Tensor:
-        """What it makes of its input."""
+        """The output for an input x."""
         return self.gain * (x - x.mean() if self.centres else x) / self.scale + self.bias
 
     def pulled_back(self, onto: Tensor) -> Tensor:
-        """The direction in its input that has this direction in its output."""
+        """The direction in the input that is read out by this direction in the output (the bias apart)."""
         back = self.gain * onto / self.scale
         return back - back.mean() if self.centres else back

@@ -23,6 +23,7 @@ def test_several_metrics_at_several_positions_need_no_further_run():
     metrics = ["logit_diff", ("logit", 2), ("logit", -2), ("kl", 3), "rank", (third_logit, 4)]
     from interp_backend.engine.executor import Plan
 
+    ib.activation_patching(model, PAIR, activation="attn_out")  # tries once whether this model can be run packed
     with mock.patch.object(Plan, "run_packed", autospec=True, side_effect=Plan.run_packed) as passes:
         result = ib.activation_patching(model, PAIR, activation="attn_out", metric=metrics)
         several = passes.call_count

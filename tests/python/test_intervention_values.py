@@ -144,7 +144,7 @@ def test_scaling_to_nothing_is_putting_zeros():
     "value, options, sentence",
     [
         (FromPrompt(text="longer"), {}, "“longer” has 7 tokens and the patched one 6"),
-        (Mean(prompts=DATA + LOOSE), {}, "needs prompts of 6 tokens .* data set's have 2, 3, 6, 9"),
+        (Mean(prompts=DATA + LOOSE), {}, "needs prompts of 6 tokens.*data set's prompts have 2, 3, 6, 9"),
         (Mean(prompts=DATA, by_position=False), {"activation": "pattern"}, "only be averaged at each position"),
         (Resample(prompts=LOOSE), {}, "No other prompt of the data set has 6 tokens"),
         (Add(vector=(1.0,)), {}, "has 1 numbers, and this activation has 32"),
