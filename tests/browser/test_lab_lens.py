@@ -240,10 +240,13 @@ def test_a_long_prompt_scrolls_and_asks_only_for_what_is_seen(lab: Lab):
     point_at(view, place_in(view, 20, 3))
     expect(detail).to_contain_text("position 3")
     expect(detail).to_contain_text("entropy")
+    lab.page.mouse.move(0, 0)
+    expect(part(view, "active")).to_have_count(0)
     part(view, "scroller").evaluate("(element) => { element.scrollLeft = element.scrollWidth; }")
     box = part(view, "scroller").bounding_box()
     assert box
     part(view, "scroller").hover(position={"x": box["width"] - 20, "y": 100})
+    expect(part(view, "active")).to_have_attribute("data-cell", re.compile("999$"))
     expect(detail).to_contain_text("position 999")
     expect(detail).to_contain_text("entropy")
     asked = lab.value("sum(stop - start for start, stop in asked), max(stop for _, stop in asked)").split()

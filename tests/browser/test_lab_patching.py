@@ -276,6 +276,7 @@ def test_what_a_metric_raised_is_there_with_its_traceback(lab: Lab):
     expect(part(failing, "error")).to_contain_text("The metric recall failed: IndexError")
     expect(part(failing, "traceback").locator("pre")).to_be_hidden()
     part(failing, "traceback").locator("summary").click()
+    expect(part(failing, "traceback").locator("pre")).to_be_visible()
     expect(part(failing, "traceback").locator("pre")).to_contain_text("return logits[:, 10**6]")
     for theme in ("light", "dark"):
         lab.set_theme(theme)
