@@ -20,7 +20,6 @@ from test_results import strict_json
 from transformer_lens.model_bridge import TransformerBridge
 
 import interp_backend as ib
-from interp_backend.common.code import attention_code
 from interp_backend.common.head_measures import head_measures
 from interp_backend.common.top_tokens import likeliest_next
 from interp_backend.engine.recording import record
@@ -585,12 +584,12 @@ def test_the_picture_has_every_head_with_layer_0_at_the_bottom(kind):
 def test_the_code_of_a_result_makes_it_again(prompt, options):
     result = ib.attention_patterns(loud_bridge("gpt2"), prompt, **options)
     names = {"model": loud_bridge("gpt2")}
-    exec(attention_code(None, result.params), names)
+    exec(attention_patterns.code(result.params), names)
     again = names["result"]
     assert again.params == result.params
     for side in result.sides:
         np.testing.assert_array_equal(again.values_of(side), result.values_of(side))
-    assert "ib.load_model('x')" in attention_code("ib.load_model('x')", result.params)
+    assert "ib.load_model('x')" in attention_patterns.code(result.params, "ib.load_model('x')")
 
 
 @pytest.mark.parametrize("architecture", ["gpt_neo", "gptj", "opt"])

@@ -9,6 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import hookscope as hs
+from hookscope.menus import offered
 from interp_backend import activation_patching
 from interp_backend.language.model import ACTIVATIONS
 from interp_backend.results.codec import decode_array
@@ -17,20 +19,29 @@ from interp_backend.service.protocol import BadRequest
 
 SWEEP = {"activation": "resid_pre", "axes": ["layer", "position"], "metric": "kl", "direction": "noise"}
 
+KNOWN = {
+    **{name: method.request for name, method in offered().items()},
+    **{
+        name: vars(action)["request"]
+        for widget in (hs.PatchHeatmap, hs.LogitLensGrid, hs.AttentionViewer, hs.PromptPairEditor)
+        for name, action in widget.actions().items()
+    },
+}
+
 
 def request(method="activation_patching", **params):
     return {"kind": "request", "id": "a", "method": method, "params": params}
 
 
 def test_a_good_request_is_understood():
-    parsed = protocol.parse(request(**SWEEP))
+    parsed = protocol.parse(request(**SWEEP), KNOWN)
     assert (parsed.id, parsed.method, parsed.params.metric) == ("a", "activation_patching", "kl")
-    assert parsed.params.axes == ("layer", "position")
+    assert list(parsed.params.axes) == ["layer", "position"]
 
 
 def test_every_activation_can_be_asked_for():
     for activation in ACTIVATIONS:
-        protocol.parse(request(**SWEEP | {"activation": activation}))
+        protocol.parse(request(**SWEEP | {"activation": activation}), KNOWN)
 
 
 @pytest.mark.parametrize(
@@ -65,7 +76,7 @@ def test_every_activation_can_be_asked_for():
 )
 def test_a_bad_request_names_its_field(message, field):
     with pytest.raises(BadRequest) as caught:
-        protocol.parse(message)
+        protocol.parse(message, KNOWN)
     assert caught.value.field == field
     assert len(str(caught.value)) < 300
 
@@ -77,26 +88,26 @@ anything = st.recursive(
 )
 
 
-@given(st.sampled_from([*protocol.METHODS, "other"]), anything)
+@given(st.sampled_from([*KNOWN, "other"]), anything)
 def test_nothing_but_a_request_or_a_refusal_comes_of_any_params(method, params):
     try:
-        parsed = protocol.parse({"kind": "request", "id": "a", "method": method, "params": params})
+        parsed = protocol.parse({"kind": "request", "id": "a", "method": method, "params": params}, KNOWN)
     except BadRequest as refusal:
         assert refusal.id == "a" and refusal.field
     else:
-        assert isinstance(parsed.params, protocol.METHODS[method])
+        assert isinstance(parsed.params, KNOWN[method])
 
 
 @given(anything)
 def test_nothing_but_a_refusal_comes_of_any_message(message):
     with pytest.raises(BadRequest):
-        protocol.parse(message)
+        protocol.parse(message, KNOWN)
 
 
 def test_a_partial_brings_its_cells_and_only_their_tokens(embedded, capitals):
     result = activation_patching(embedded, capitals, top_k=2)
-    event = json.loads(json.dumps(protocol.partial("r", "s", result, [5, 23]), allow_nan=False))
-    assert (event["id"], event["event"], event["sweep"]) == ("r", "partial", "s")
+    event = json.loads(json.dumps(protocol.partial("r", result, [5, 23]), allow_nan=False))
+    assert (event["id"], event["event"]) == ("r", "partial")
     np.testing.assert_array_equal(decode_array(event["cells"]), [5, 23])
     np.testing.assert_array_equal(decode_array(event["values"]), result.values.ravel()[[5, 23]])
     np.testing.assert_array_equal(decode_array(event["normalized"]), result.normalized.ravel()[[5, 23]])

@@ -14,7 +14,7 @@ from test_model import hooks_on
 
 import hookscope as hs
 import interp_backend as ib
-from hookscope import attention_board
+from hookscope import attention_frame
 from interp_backend.common.head_measures import MEASURES, head_measures
 from interp_backend.results.codec import decode_array
 from interp_backend.results.thumbnails import MASKED, NOT_A_NUMBER, thumbnails
@@ -382,7 +382,7 @@ def test_the_first_row_of_a_difference_is_zero_on_every_scale(viewer, few):
 
 def test_a_result_that_is_whole_again_has_no_thumbnails(one, monkeypatch):
     with monkeypatch.context() as patch:
-        patch.setattr(attention_board, "MOST_SENT", 100)
+        patch.setattr(attention_frame, "MOST_SENT", 100)
         ask(one, "attention", kind="scores")
         assert one.thumbs is not None
     ask(one, "show", id="view:2", text=PROMPT)
@@ -541,7 +541,7 @@ def test_an_action_does_not_stop_the_scores_nor_does_another_prompt(one):
 def test_thumbnails_of_the_last_result_never_get_the_next_ones_name(one, few, monkeypatch):
     """Another scale is being drawn on the main thread while the next result arrives on the worker's."""
     drawing, came = threading.Event(), threading.Event()
-    draw = attention_board.thumbnails
+    draw = attention_frame.thumbnails
 
     def slow(*asked):
         codes = draw(*asked)
@@ -550,7 +550,7 @@ def test_thumbnails_of_the_last_result_never_get_the_next_ones_name(one, few, mo
             came.wait(0.5)  # the result does not come: it waits until this is shown
         return codes
 
-    monkeypatch.setattr(attention_board, "thumbnails", slow)
+    monkeypatch.setattr(attention_frame, "thumbnails", slow)
     over, thread = hold(one.model)
     one.kind = "value_weighted"
     one.observe(lambda change: came.set(), "result")

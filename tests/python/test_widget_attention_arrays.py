@@ -10,7 +10,8 @@ from attention_widgets import circuitsvis_of, find, scores_by_name, sent, state_
 from driven_widgets import Watched, events
 
 import hookscope as hs
-from hookscope import attention_board
+from hookscope import attention_frame
+from hookscope.circuitsvis import handover
 from hookscope.attention_arrays import AttentionArrays
 from interp_backend.common.head_measures import head_measures
 from interp_backend.results.codec import decode_array
@@ -81,7 +82,7 @@ def test_arrays_that_look_both_ways_are_not_masked():
     ],
 )
 def test_the_ends_of_the_scale_are_those_given_or_the_largest_value(ends, expected, monkeypatch):
-    monkeypatch.setattr(attention_board, "MOST_SENT", 1)
+    monkeypatch.setattr(attention_frame, "MOST_SENT", 1)
     given = np.array([[[1.0, 99.0], [-2.0, 0.5]]])  # what is masked does not count
     colors = {"positive_color": "red", "negative_color": "#00f"}
     widget = arrays_of(given, ["a", "b"], **ends, **colors)
@@ -100,7 +101,7 @@ def test_what_is_odd_about_arrays_is_said_and_shown_as_it_is():
     for few_numbers in (True, False):
         with pytest.MonkeyPatch.context() as patch:
             if few_numbers:
-                patch.setattr(attention_board, "MOST_SENT", 10)
+                patch.setattr(attention_frame, "MOST_SENT", 10)
             widget = arrays_of(given, list("abcd"), names=list("ABCDEF"))
             numbers, sums = wire_of(widget)["warnings"]
             assert numbers.startswith("Not numbers") and "B, C, E" in numbers
@@ -201,7 +202,7 @@ def test_what_circuitsvis_can_not_show_is_said(monkeypatch):
     widget = Watched(hs.AttentionViewer, bridge("mistral"), "hello there")  # its window is four tokens
     with pytest.warns(UserWarning, match=r"36 entries that are masked .* are zeros"):
         widget.to_circuitsvis([(0, 0)])
-    monkeypatch.setattr(attention_board, "MOST_HANDED_OVER", 200)
+    monkeypatch.setattr(handover, "MOST_HANDED_OVER", 200)
     for heads in ([], None):
         with pytest.raises(ValueError, match=r"hand over one head or more, and at most"):
             widget.to_circuitsvis(heads)

@@ -12,7 +12,7 @@ from driven_widgets import Watched, ask, events
 
 import hookscope as hs
 import interp_backend as ib
-from hookscope import attention_board
+from hookscope import attention_frame
 from interp_backend.common.head_measures import MEASURES
 from interp_backend.results.codec import decode_array
 from tiny_models import PAIR, bridge
@@ -202,7 +202,7 @@ def test_actions_go_when_another_kind_is_shown(viewer):
 
 
 def test_a_page_has_all_numbers(viewer, tmp_path, monkeypatch):
-    monkeypatch.setattr(attention_board, "MOST_SENT", 100)
+    monkeypatch.setattr(attention_frame, "MOST_SENT", 100)
     ask(viewer, "attention", kind="scores")
     assert not wire_of(viewer)["whole"]
     page = viewer.save(tmp_path / "attention.html").read_text("utf-8")

@@ -12,8 +12,6 @@ from driven_widgets import Watched, ask, events
 
 import hookscope as hs
 import interp_backend as ib
-from hookscope import sweep_feed
-from interp_backend.common.code import python_code
 from interp_backend.engine.turn import Turn
 from tiny_models import PAIR, bridge
 
@@ -275,32 +273,29 @@ def test_an_activation_that_the_model_ignores_is_in_the_menu_with_its_reason():
 
 def test_code_writes_only_what_differs_from_the_functions_own_choice(embedded, capitals):
     result = ib.activation_patching(embedded, capitals)
-    code = python_code(None, result.params)
+    code = ib.activation_patching.code(result.params)
     assert "axes" not in code and "value" not in code and "window" not in code
 
 
 def test_a_step_of_an_earlier_sweep_never_ends_up_under_the_choices_of_a_later_one(heatmap, monkeypatch):
-    """The worker is held between two steps while the choice changes."""
+    """The worker is held while it shows a step, and the choice changes meanwhile."""
     holding, go_on = threading.Event(), threading.Event()
-    take = sweep_feed.SweepFeed.take
+    take = heatmap._take
 
-    def slow(feed, step):
+    def slow(id, step):
         if not holding.is_set():
             holding.set()
-            go_on.wait(10)
-        take(feed, step)
+            assert go_on.wait(10)
+        take(id, step)
 
-    monkeypatch.setattr(sweep_feed.SweepFeed, "take", slow)
-    heatmap.wait(60)
+    monkeypatch.setattr(heatmap, "_take", slow)
     heatmap.run()
     assert holding.wait(10)
-    changing = threading.Thread(target=lambda: setattr(heatmap, "direction", "noise"))
-    changing.start()
+    heatmap.direction = "noise"
     go_on.set()
-    changing.join(10)
-    heatmap.wait(60)
+    assert heatmap.wait(60)
     assert heatmap.status == "done" and heatmap.result.complete
-    assert heatmap.result.params["direction"] == "noise"
+    assert heatmap.result.params["direction"] == "noise" and heatmap.result.id == heatmap.asked["id"]
     alone = ib.activation_patching(heatmap.model, heatmap.pair, direction="noise")
     np.testing.assert_allclose(heatmap.result.values, alone.values, atol=1e-4)
 
@@ -311,7 +306,7 @@ def test_a_new_sweep_ends_what_runs_beside_the_old_one(heatmap):
     heatmap.open_cell({"layer": 1, "head": 0})
     heatmap.direction = "noise"
     heatmap.wait(60)
-    assert heatmap._aside.status == "cancelled" and heatmap.opened is None
+    assert heatmap.opened is None
     assert heatmap.result.params["direction"] == "noise"
 
 
@@ -322,7 +317,7 @@ def test_code_of_a_foreign_result_evaluates_nothing(heatmap, metric):
     heatmap.wait(60)
     foreign = heatmap.result.model_copy(update={"params": {**heatmap.result.params, "metric": metric}})
     try:
-        code = python_code(None, foreign.params)
+        code = ib.activation_patching.code(foreign.params)
     except ValueError:
         code = ""
     called = {ast.unparse(node.func) for node in ast.walk(ast.parse(code)) if isinstance(node, ast.Call)}
