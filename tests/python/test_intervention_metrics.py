@@ -43,12 +43,12 @@ def test_several_metrics_at_several_positions_need_no_further_run():
             "third_logit@4": logits[4, 3],
         }
         for name, value in expected.items():
-            assert result.of(name).values[layer, position] == pytest.approx(float(value), abs=1e-5)
-    assert result.of("logit@2").baselines["corrupt"] == pytest.approx(float(base.logits[2, a]), abs=1e-5)
-    assert result.of("logit@2").baselines["clean"] == pytest.approx(float(other.logits[2, a]), abs=1e-5)
+            assert result.by_metric(name).values[layer, position] == pytest.approx(float(value), abs=1e-5)
+    assert result.by_metric("logit@2").baselines["corrupt"] == pytest.approx(float(base.logits[2, a]), abs=1e-5)
+    assert result.by_metric("logit@2").baselines["clean"] == pytest.approx(float(other.logits[2, a]), abs=1e-5)
     assert {"logit@2", "third_logit@4"} <= set(result.to_dataframe())
     with pytest.raises(ValueError, match=r"measured logit_diff.*and not prob"):
-        result.of("prob")
+        result.by_metric("prob")
 
 
 @pytest.mark.parametrize("at", [None, 3])
@@ -72,7 +72,7 @@ def test_sets_of_answers_average_logits_and_add_probabilities(at):
             "rank": (logits > logits[clean].max()).sum(),
         }
         for name, value in expected.items():
-            assert result.of(name).values[layer, position] == pytest.approx(float(value), abs=1e-5)
+            assert result.by_metric(name).values[layer, position] == pytest.approx(float(value), abs=1e-5)
     assert result.prompts["clean"].answers == ["a", "c", "d"]
 
 
@@ -82,5 +82,5 @@ def test_answers_that_share_their_token_count_once():
     metrics = ["prob", "log_prob", "logit_diff"]
     one, two = (ib.activation_patching(model_of("gpt2"), pair, metric=metrics) for pair in (once, twice))
     for metric in metrics:
-        assert one.of(metric).baselines == two.of(metric).baselines
-        np.testing.assert_array_equal(one.of(metric).values, two.of(metric).values)
+        assert one.by_metric(metric).baselines == two.of(metric).baselines
+        np.testing.assert_array_equal(one.by_metric(metric).values, two.of(metric).values)

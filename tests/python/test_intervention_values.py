@@ -87,7 +87,7 @@ def test_resampling_from_all_is_the_mean_over_patching_from_each(architecture, a
     each = [ib.activation_patching(model, PAIR, value=FromPrompt(text=text), **options) for text in DATA]
     drawn = ib.activation_patching(model, PAIR, value=Resample(prompts=DATA + LOOSE, draws=len(DATA)), **options)
     for metric in ("logit_diff", "prob"):
-        assert_close(drawn.of(metric).values, np.mean([one.of(metric).values for one in each], axis=0))
+        assert_close(drawn.by_metric(metric).values, np.mean([one.by_metric(metric).values for one in each], axis=0))
 
 
 def test_resampling_draws_the_same_prompts_for_every_cell_and_by_its_seed():

@@ -122,7 +122,7 @@ def test_a_direction_and_resampling_act_on_several_too():
     noise = ib.patch_together(model, PAIR, ones, direction="noise", metric=["logit_diff", ("logit", 3)])
     expected = base.changed(*(change_of("llama", base, other, one) for one in ones))
     assert noise.values[0] == pytest.approx(logit_diff(raw, expected[-1], PAIR), abs=1e-5)
-    assert noise.of("logit@3").values[0] == pytest.approx(float(expected[3, token(raw, "a")]), abs=1e-5)
+    assert noise.by_metric("logit@3").values[0] == pytest.approx(float(expected[3, token(raw, "a")]), abs=1e-5)
     drawn = [one.model_copy(update={"value": Resample(prompts=DATA, draws=4)}) for one in ones]
     each = [
         ib.patch_together(model, PAIR, [one.model_copy(update={"value": FromPrompt(text=t)}) for one in ones])
