@@ -48,7 +48,6 @@ class Panel(anywidget.AnyWidget):
     """Shows one result. It needs no model; with an asker beside it, it also asks one."""
 
     set_by_view: ClassVar[frozenset[str]] = frozenset({"selection"})  # the only traits that a view may set
-    _actions: ClassVar[dict[str, Callable[..., Task | None]]] = {}
     _parts: Sequence[str] = ()  # the parts of a place that the panel shows
     _closed = False
     _asker: Asker | None = None
@@ -64,11 +63,6 @@ class Panel(anywidget.AnyWidget):
     ).tag(sync=True)
     status = traitlets.Unicode("idle", help="idle, queued, running, done, cancelled or error.").tag(sync=True)
     progress = traitlets.Dict(help="`done` of `total`, and `seconds_left` or None.").tag(sync=True)
-
-    def __init_subclass__(cls, **options: Any) -> None:
-        super().__init_subclass__(**options)
-        own = [part for part in vars(cls).values() if hasattr(part, "request_name")]
-        cls._actions = {**cls._actions, **{part.request_name: part for part in own}}
 
     def __init__(self, **traits: Any) -> None:
         self._views: set[str] = set()
@@ -150,9 +144,15 @@ class Panel(anywidget.AnyWidget):
                 self.fail(sentence(problem), name)
                 self.send_state(name)  # other views may have heard of what is refused
 
+    @classmethod
+    def actions(cls) -> dict[str, Callable[..., Task | None]]:
+        """The methods that a view may ask for, by the names it uses."""
+        parts = [part for base in reversed(cls.__mro__) for part in vars(base).values()]
+        return {part.request_name: part for part in parts if hasattr(part, "request_name")}
+
     def _methods(self) -> dict[str, type[BaseModel]]:
         """What may be asked, and what each request may hold."""
-        return {name: vars(function)["request"] for name, function in self._actions.items()}
+        return {name: vars(function)["request"] for name, function in self.actions().items()}
 
     def take_message(self, message: Any) -> None:
         """Answer a request from a view, or refuse it in a sentence."""
@@ -171,7 +171,7 @@ class Panel(anywidget.AnyWidget):
 
     def _answer(self, request: Request) -> Task | None:
         arguments = {name: getattr(request.params, name) for name in type(request.params).model_fields}
-        return self._actions[request.method](self, request.id, **arguments)
+        return self.actions()[request.method](self, request.id, **arguments)
 
     @action("shown")
     def _on_shown(self, id: str, view: str) -> None:
