@@ -10,7 +10,7 @@ from driven_widgets import Watched
 import hookscope as hs
 import interp_backend as ib
 from executor_cases import PAIR
-from hookscope import attention_board
+from hookscope import attention_frame
 from plain_loop import HOOKS
 from tiny_models import bridge
 
@@ -51,8 +51,8 @@ def one(embedded):
 @pytest.fixture
 def few(monkeypatch):
     """Attention of more than a few numbers is large."""
-    monkeypatch.setattr(attention_board, "MOST_SENT", 100)
-    monkeypatch.setattr(attention_board, "MOST_SAVED", 100)
+    monkeypatch.setattr(attention_frame, "MOST_SENT", 100)
+    monkeypatch.setattr(attention_frame, "MOST_SAVED", 100)
 
 
 @pytest.fixture(scope="module", params=["gpt2", "gemma2"])

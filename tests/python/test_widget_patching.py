@@ -12,8 +12,6 @@ from driven_widgets import Watched, ask, events
 
 import hookscope as hs
 import interp_backend as ib
-from hookscope import sweep_feed
-from interp_backend.common.code import python_code
 from interp_backend.engine.turn import Turn
 from tiny_models import PAIR, bridge
 
@@ -86,7 +84,7 @@ def test_the_code_of_a_users_own_model_and_metric_names_both(capitals):
 
     raw = bridge("gpt2")
     widget = Watched(hs.PatchHeatmap, raw, PAIR, metric=oslo)
-    assert "# model: the one that you gave" in widget.code and "metric=oslo" in widget.code
+    assert "# model: your own model object" in widget.code and "metric=oslo" in widget.code
     assert_same_numbers(widget.result, run_code(widget.code, model=raw, oslo=oslo))
     widget.close()
 
@@ -275,22 +273,22 @@ def test_an_activation_that_the_model_ignores_is_in_the_menu_with_its_reason():
 
 def test_code_writes_only_what_differs_from_the_functions_own_choice(embedded, capitals):
     result = ib.activation_patching(embedded, capitals)
-    code = python_code(None, result.params)
+    code = ib.activation_patching.code(result.params)
     assert "axes" not in code and "value" not in code and "window" not in code
 
 
 def test_a_step_of_an_earlier_sweep_never_ends_up_under_the_choices_of_a_later_one(heatmap, monkeypatch):
     """The worker is held between two steps while the choice changes."""
     holding, go_on = threading.Event(), threading.Event()
-    take = sweep_feed.SweepFeed.take
+    take = hs.PatchHeatmap._take
 
-    def slow(feed, step):
+    def slow(widget, id, step):
         if not holding.is_set():
             holding.set()
             go_on.wait(10)
-        take(feed, step)
+        take(widget, id, step)
 
-    monkeypatch.setattr(sweep_feed.SweepFeed, "take", slow)
+    monkeypatch.setattr(hs.PatchHeatmap, "_take", slow)
     heatmap.wait(60)
     heatmap.run()
     assert holding.wait(10)
@@ -310,8 +308,8 @@ def test_a_new_sweep_ends_what_runs_beside_the_old_one(heatmap):
     ask(heatmap, "activation_patching", **{**SWEEP, "activation": "z", "axes": ["layer", "head"]})
     heatmap.open_cell({"layer": 1, "head": 0})
     heatmap.direction = "noise"
-    heatmap.wait(60)
-    assert heatmap._aside.status == "cancelled" and heatmap.opened is None
+    assert heatmap.wait(60) and heatmap.status == "done" and heatmap.opened is None
+    assert "cancelled" in {event["event"] for event in heatmap.sent}
     assert heatmap.result.params["direction"] == "noise"
 
 
@@ -322,7 +320,7 @@ def test_code_of_a_foreign_result_evaluates_nothing(heatmap, metric):
     heatmap.wait(60)
     foreign = heatmap.result.model_copy(update={"params": {**heatmap.result.params, "metric": metric}})
     try:
-        code = python_code(None, foreign.params)
+        code = ib.activation_patching.code(foreign.params)
     except ValueError:
         code = ""
     called = {ast.unparse(node.func) for node in ast.walk(ast.parse(code)) if isinstance(node, ast.Call)}

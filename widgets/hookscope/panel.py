@@ -119,6 +119,8 @@ class Panel(anywidget.AnyWidget):
         return {}
 
     def _asking(self) -> Asker:
+        if self._closed:
+            raise ValueError(f"This widget is closed. Make another one: {type(self).__name__}(model, ...).")
         if self._asker is None:
             raise ValueError(f"This widget shows a result and has no model to ask: {type(self).__name__}(model, ...).")
         return self._asker
@@ -217,7 +219,7 @@ class Panel(anywidget.AnyWidget):
     def _valid_selection(self, proposal: Any) -> dict[str, Any] | None:
         try:
             place = as_place(proposal["value"])
-            return None if place is None else self._placed(place).to_json()
+            return None if place is None or place == Place() else self._placed(place).to_json()
         except ValueError as problem:
             raise traitlets.TraitError(str(problem)) from None
 
