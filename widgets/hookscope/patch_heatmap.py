@@ -494,9 +494,10 @@ class PatchHeatmap(Panel):
         return self._open(id, self._place(cell))
 
     def _open(self, id: str, cell: Place) -> Task | None:
+        asker = self._asking()
         opened(self._shown(), cell)  # raises ValueError for a cell without parts
         self._parts_of = cell
-        return self._asking().refresh(id, again=["opened"], unseen=True, of="opened")
+        return asker.refresh(id, again=["opened"], unseen=True, of="opened")
 
     @action("close_opened")
     def _on_close_opened(self, id: str) -> None:
