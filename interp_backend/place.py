@@ -76,13 +76,13 @@ def as_place(value: Place | Mapping[str, Any] | None) -> Place | None:
         return value
     if not isinstance(value, Mapping):
         raise ValueError(f'A place is a dictionary such as {{"layer": 2, "position": 5}}, not {value!r}.')
-    parts = {name: _plain(part) for name, part in value.items()}
+    for part in value:
+        if part not in Place.model_fields:
+            raise ValueError(f"A place has no {part}. Its parts are {', '.join(Place.model_fields)}.")
     try:
-        return Place.model_validate(parts)
+        return Place.model_validate({name: _plain(part) for name, part in value.items()})
     except ValidationError as problem:
         part = str(problem.errors()[0]["loc"][0])
-        if part not in Place.model_fields:
-            raise ValueError(f"A place has no {part}. Its parts are {', '.join(Place.model_fields)}.") from None
         raise ValueError(f"The {part} of a place can't be {value[part]!r}.") from None
 
 

@@ -38,7 +38,7 @@ def python_code(method: Method[..., Any], params: Mapping[str, Any], model_code:
 
 def _value(name: str, params: Mapping[str, Any]) -> Any:
     # A token's text need not become the same token again: where a result names the ids, they are printed.
-    return params.get(f"{name}_ids") or params.get(name)
+    return params.get(f"{name}_ids", params.get(name))
 
 
 def _is_default(value: Any, parameter: inspect.Parameter, params: Mapping[str, Any]) -> bool:

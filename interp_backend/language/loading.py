@@ -62,8 +62,18 @@ def load_model(source: Any = None, *, device: str | None = None, allow_pickle: b
         if Path(source).is_dir():
             _refuse_pickles(Path(source), allow_pickle)
             return _wrap(_boot(str(source), device), Path(source).resolve().name, code)
+        if _is_path(source):
+            raise ValueError(
+                f"There is no directory {str(source)!r}. Give the path of a directory that save_pretrained wrote, or a "
+                "name that the model hub knows."
+            )
         return _wrap(_boot(str(source), device), str(source), code)
     return _wrap(source, str(getattr(getattr(source, "cfg", None), "model_name", None) or "model"), None)
+
+
+def _is_path(source: str | Path) -> bool:
+    """Whether this can be no name on the model hub, which is `model` or `owner/model`."""
+    return isinstance(source, Path) or source.startswith(("/", ".", "~")) or "\\" in source or source.count("/") > 1
 
 
 def _boot(source: str, device: str | None) -> Any:

@@ -205,9 +205,10 @@ def as_measures(metric: MetricLike | Sequence[MetricLike]) -> list[Measure]:
 
 
 def metric_to_json(metric: MetricLike | Sequence[MetricLike]) -> str | list[str]:
-    """One metric or several by their names; a position follows an at sign."""
-    names = [measure.name for measure in as_measures(metric)]
-    return names if isinstance(metric, (list, tuple)) and not _has_position(metric) else names[0]
+    """One metric or several by their names, known or not; a position follows an at sign."""
+    several = isinstance(metric, (list, tuple)) and not _has_position(metric)
+    names = [one if isinstance(one, str) else _measure(one).name for one in (metric if several else [metric])]
+    return names if several else names[0]
 
 
 # A request names a metric; the name of a user's own function is known to the widget alone.

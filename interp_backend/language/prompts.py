@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from difflib import SequenceMatcher
 from itertools import pairwise
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -41,6 +41,16 @@ class PromptPair(BaseModel):
     corrupt_answer: Answer = ""
     score_first_token: bool = False
     alignment: tuple[tuple[int, int], ...] | None = Field(default=None, max_length=100_000)
+
+    if not TYPE_CHECKING:  # type checkers know from the fields that all arguments are named
+
+        def __new__(cls, *unnamed: Any, **fields: Any) -> PromptPair:
+            if unnamed:
+                raise TypeError(
+                    "A PromptPair takes its texts by name: "
+                    "PromptPair(clean=..., corrupt=..., clean_answer=..., corrupt_answer=...)."
+                )
+            return super().__new__(cls)
 
     def answers(self, side: Side) -> tuple[str, ...]:
         """The answers of one side that are not empty."""

@@ -97,7 +97,7 @@ def direct_logit_attribution(
             "answer": model.token_texts(right),
             "wrong_answer": model.token_texts(wrong),
             "answer_ids": right,
-            "wrong_answer_ids": wrong,
+            "wrong_answer_ids": wrong or None,
         },
         quantity="logit difference" if wrong else "logit",
         note="before the final softcap" if any(one.capped for one in taken.values()) else "",

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -142,6 +145,13 @@ def test_a_reading_of_half_a_pair_shows_the_other_half(embedded, capitals):
 def test_an_unknown_field_of_a_pair_is_refused():
     with pytest.raises(ValidationError):
         ib.PromptPair(clean="a", corrupt="b", answer=" c")
+
+
+def test_a_pair_of_unnamed_texts_is_refused_in_a_sentence():
+    with pytest.raises(TypeError, match=r"takes its texts by name: PromptPair\(clean=\.\.\., corrupt=\.\.\., "):
+        ib.PromptPair("a", "b", " x", " y")
+    pair = ib.PromptPair(clean="a", corrupt="b")
+    assert pickle.loads(pickle.dumps(pair)) == copy.deepcopy(pair) == pair.model_copy() == pair
 
 
 def test_every_template_is_a_pair_that_the_embedded_model_gets_right(embedded):

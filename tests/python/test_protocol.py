@@ -6,11 +6,12 @@ import json
 
 import numpy as np
 import pytest
+from driven_widgets import Watched
 from hypothesis import given
 from hypothesis import strategies as st
 
 import hookscope as hs
-from hookscope.menus import offered
+from hookscope.panel import Panel
 from interp_backend import activation_patching
 from interp_backend.language.model import ACTIVATIONS
 from interp_backend.results.codec import decode_array
@@ -18,67 +19,94 @@ from interp_backend.service import protocol
 from interp_backend.service.protocol import BadRequest
 
 SWEEP = {"activation": "resid_pre", "axes": ["layer", "position"], "metric": "kl", "direction": "noise"}
+KINDS = {"heatmap": hs.PatchHeatmap, "editor": hs.PromptPairEditor, "lens": hs.LogitLensGrid, "viewer": hs.AttentionViewer}
 
-KNOWN = {
-    **{name: method.request for name, method in offered().items()},
-    **{
-        name: vars(action)["request"]
-        for widget in (hs.PatchHeatmap, hs.LogitLensGrid, hs.AttentionViewer, hs.PromptPairEditor)
-        for name, action in widget.actions().items()
-    },
-}
+
+@pytest.fixture(scope="module")
+def tables(embedded):
+    """What each widget may be asked, and what each request may hold."""
+    pair = hs.PromptPair(clean="The capital of Norway is", corrupt="The capital of Sweden is", clean_answer=" Oslo")
+    widgets = {name: Watched(kind, embedded, pair) for name, kind in KINDS.items()}
+    yield {name: widget._methods() for name, widget in widgets.items()}
+    for widget in widgets.values():
+        widget.close()
 
 
 def request(method="activation_patching", **params):
     return {"kind": "request", "id": "a", "method": method, "params": params}
 
 
-def test_a_good_request_is_understood():
-    parsed = protocol.parse(request(**SWEEP), KNOWN)
+def test_a_good_request_is_understood(tables):
+    parsed = protocol.parse(request(**SWEEP), tables["heatmap"])
     assert (parsed.id, parsed.method, parsed.params.metric) == ("a", "activation_patching", "kl")
-    assert list(parsed.params.axes) == ["layer", "position"]
+    assert list(parsed.params.axes) == ["layer", "position"] and parsed.params.window == 1
 
 
-def test_every_activation_can_be_asked_for():
+def test_every_activation_can_be_asked_for(tables):
     for activation in ACTIVATIONS:
-        protocol.parse(request(**SWEEP | {"activation": activation}), KNOWN)
+        protocol.parse(request(**SWEEP | {"activation": activation}), tables["heatmap"])
+
+
+def test_each_widget_takes_its_own_requests_and_those_of_every_panel(tables):
+    common = set(Panel._actions)
+    assert common == {"cancel", "shown", "hidden"}
+    own = {name: set(table) - common for name, table in tables.items()}
+    assert own == {
+        "heatmap": {"activation_patching", "patch_together", "open", "close_opened"},
+        "editor": {"edit"},
+        "lens": {"logit_lens", "lens_window", "trajectory", "attribute", "sources", "show"},
+        "viewer": {"attention_patterns", "heads", "head_scores", "patch_head", "attribute_head", "head_circuits", "show"},
+    }
+    with pytest.raises(BadRequest, match="There is no method 'edit'. Known: cancel, shown, hidden"):
+        protocol.parse(request("edit"), tables["viewer"])
+
+
+NESTED: list = []
+for _ in range(5000):
+    NESTED = [NESTED]
 
 
 @pytest.mark.parametrize(
-    "message, field",
+    "widget, message, field",
     [
-        (None, "kind"),
-        ([], "kind"),
-        ({"kind": "event"}, "kind"),
-        ({"kind": "request"}, "id"),
-        ({"kind": "request", "id": 7}, "id"),
-        ({"kind": "request", "id": "x" * 101}, "id"),
-        ({"kind": "request", "id": "a"}, "method"),
-        (request("__class__"), "method"),
-        (request(**SWEEP | {"activation": "os.system"}), "activation"),
-        (request(**SWEEP | {"axes": ["layer"]}), "axes"),
-        (request(**SWEEP | {"axes": ["layer", "token"]}), "axes.1"),
-        (request(**SWEEP | {"direction": None}), "direction"),
-        (request(**SWEEP | {"code": "1+1"}), "code"),
-        (request("edit"), "pair"),
-        (request("edit", pair={"clean": "a"}), "pair.corrupt"),
-        (request("edit", pair={"clean": "a", "corrupt": 5}), "pair.corrupt"),
-        ({"kind": "request", "id": "a", "method": "cancel", "params": None}, "params"),
-        (request(**SWEEP | {"value": {"kind": "pickle"}}), "value"),
-        (request(**SWEEP | {"value": {"kind": "scale", "factor": float("nan")}}), "value.scale.factor"),
-        (request(**SWEEP | {"value": {"kind": "mean", "prompts": ["x"]}}), "value.mean.prompts"),
-        (request(**SWEEP | {"window": 0}), "window"),
-        (request(**SWEEP | {"at": "last"}), "at"),
-        (request("patch_together", cells=[{"layer": 0}]), "cells"),
-        (request("patch_together", cells=[{"layer": 0}, {"__class__": 0}]), "cells.1.__class__.[key]"),
-        (request("open", cell={"layer": "0; import os"}), "cell.layer"),
+        ("heatmap", None, "kind"),
+        ("heatmap", [], "kind"),
+        ("heatmap", {"kind": "event"}, "kind"),
+        ("heatmap", {"kind": "request"}, "id"),
+        ("heatmap", {"kind": "request", "id": 7}, "id"),
+        ("heatmap", {"kind": "request", "id": "x" * 101}, "id"),
+        ("heatmap", {"kind": "request", "id": "a"}, "method"),
+        ("heatmap", {"kind": "request", "id": "a", "method": NESTED}, "method"),
+        ("heatmap", request("__class__"), "method"),
+        ("heatmap", request(**SWEEP | {"activation": "os.system"}), "activation"),
+        ("heatmap", request(**SWEEP | {"activation": "z\ud800"}), "activation"),
+        ("heatmap", request(**SWEEP | {"axes": ["layer", 5]}), "axes.1"),
+        ("heatmap", request(**SWEEP | {"direction": None}), "direction"),
+        ("heatmap", request(**SWEEP | {"code": "1+1"}), "code"),
+        ("editor", request("edit"), "pair"),
+        ("editor", request("edit", pair={"clean": "a"}), "pair.corrupt"),
+        ("editor", request("edit", pair={"clean": "a", "corrupt": 5}), "pair.corrupt"),
+        ("editor", request("edit", pair={"clean": "half \ud800", "corrupt": "a"}), "pair.clean"),
+        ("editor", request("edit", pair=NESTED), "pair"),
+        ("editor", {"kind": "request", "id": "a", "method": "cancel", "params": None}, "params"),
+        ("heatmap", request(**SWEEP | {"value": {"kind": "pickle"}}), "value"),
+        ("heatmap", request(**SWEEP | {"value": {"kind": "scale", "factor": float("nan")}}), "value.scale.factor"),
+        ("heatmap", request(**SWEEP | {"value": {"kind": "mean", "prompts": ["x"]}}), "value.mean.prompts"),
+        ("heatmap", request(**SWEEP | {"window": 0}), "window"),
+        ("heatmap", request(**SWEEP | {"at": "last"}), "at"),
+        ("heatmap", request("patch_together", cells=[{"layer": 0}, {"__class__": 0}]), "cells.1.__class__"),
+        ("heatmap", request("open", cell={"layer": "0; import os"}), "cell.layer"),
+        ("heatmap", request("shown", view=None), "view"),
+        ("lens", request("sources", layer=-1, head=0), "layer"),
+        ("viewer", request("heads", result="x", side="clean", heads=[[0]]), "heads.0.1"),
     ],
 )
-def test_a_bad_request_names_its_field(message, field):
+def test_a_bad_request_names_its_field(tables, widget, message, field):
     with pytest.raises(BadRequest) as caught:
-        protocol.parse(message, KNOWN)
+        protocol.parse(message, tables[widget])
     assert caught.value.field == field
     assert len(str(caught.value)) < 300
+    str(caught.value).encode("utf-8")
 
 
 anything = st.recursive(
@@ -88,20 +116,24 @@ anything = st.recursive(
 )
 
 
-@given(st.sampled_from([*KNOWN, "other"]), anything)
-def test_nothing_but_a_request_or_a_refusal_comes_of_any_params(method, params):
+requests = st.sampled_from(["activation_patching", "patch_together", "open", "edit", "attribute", "heads", "x"])
+
+
+@given(st.sampled_from(list(KINDS)), requests, anything)
+def test_nothing_but_a_request_or_a_refusal_comes_of_any_params(tables, widget, method, params):
     try:
-        parsed = protocol.parse({"kind": "request", "id": "a", "method": method, "params": params}, KNOWN)
+        parsed = protocol.parse({"kind": "request", "id": "a", "method": method, "params": params}, tables[widget])
     except BadRequest as refusal:
         assert refusal.id == "a" and refusal.field
+        str(refusal).encode("utf-8")
     else:
-        assert isinstance(parsed.params, KNOWN[method])
+        assert isinstance(parsed.params, tables[widget][method])
 
 
 @given(anything)
-def test_nothing_but_a_refusal_comes_of_any_message(message):
+def test_nothing_but_a_refusal_comes_of_any_message(tables, message):
     with pytest.raises(BadRequest):
-        protocol.parse(message, KNOWN)
+        protocol.parse(message, tables["heatmap"])
 
 
 def test_a_partial_brings_its_cells_and_only_their_tokens(embedded, capitals):

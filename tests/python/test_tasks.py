@@ -1,4 +1,4 @@
-"""Tasks: one at a time for each model, the newest first, a cancel keeps what there is, nothing kills the worker."""
+"""Tasks: one at a time a model, the most urgent and newest first; whatever happens, each ends and the worker goes on."""
 
 from __future__ import annotations
 
@@ -6,27 +6,20 @@ import random
 import subprocess
 import sys
 import threading
+import weakref
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 import interp_backend as ib
-from interp_backend import activation_patching
-from interp_backend.results.step import Step
+from hookscope.asking import Once
+from interp_backend.common.method import Call
 from interp_backend.service import tasks
 from interp_backend.service.tasks import Task, Worker, worker_of
 from tiny_models import PAIR, boot, bridge, random_model
 
-
-class Steps:
-    """A call whose steps are those that a function yields."""
-
-    def __init__(self, function):
-        self.steps = function
-
-
-def steps_of(*results):
-    return Steps(lambda: iter([Step(i + 1, len(results), None, result) for i, result in enumerate(results)]))
+ROOT = Path(__file__).parents[2]
 
 
 class Recorder:
@@ -36,142 +29,187 @@ class Recorder:
         self.heard = []
 
     def __call__(self, task, step):
-        self.heard.append(task.status if step is None else step.result)
+        self.heard.append(task.status if step is None else step)
 
 
-def submitted(worker, call, hear=None, priority=1, id="id"):
-    return worker.submit(Task(id, call, hear or Recorder(), priority))
-
-
-def blocking(entered: threading.Event, go: threading.Event):
+class Held:
     """Steps that wait in the middle, so that a test decides when they go on."""
 
-    def steps():
-        yield Step(1, 2, None, "first")
-        entered.set()
-        assert go.wait(20)
-        yield Step(2, 2, None, "second")
+    def __init__(self):
+        self.entered, self.go, self.closed = threading.Event(), threading.Event(), threading.Event()
 
-    return Steps(steps)
+    def steps(self):
+        try:
+            yield "first"
+            self.entered.set()
+            assert self.go.wait(20)
+            yield "second"
+        finally:
+            self.closed.set()
+
+
+def task(text="x", hear=lambda *_: None, priority=1):
+    return Task(text, Once(lambda: iter(text)), hear, priority)
+
+
+def broken():
+    yield 1
+    raise RuntimeError("from a method")
 
 
 def test_a_task_tells_its_steps_and_its_end():
     hear = Recorder()
-    task = submitted(Worker(), steps_of(1, 2), hear)
-    assert task.wait(20)
-    assert hear.heard == ["running", 1, 2, "done"] and (task.status, task.result) == ("done", 2)
+    asked = task("ab", hear)
+    assert asked.status == "queued" and not asked.over
+    assert Worker().submit(asked).wait(20)
+    assert hear.heard == ["running", "a", "b", "done"] and asked.status == "done" and asked.progress == "b"
 
 
-def test_a_lower_priority_number_goes_first_and_among_equals_the_newest():
-    worker, entered, go, order = Worker(), threading.Event(), threading.Event(), []
+def test_urgent_tasks_go_first_and_among_equals_the_newest():
+    worker, held, order = Worker(), Held(), []
+    first = worker.submit(Task("held", held, lambda *_: None))
+    assert held.entered.wait(20)
 
-    def named(name):
-        def steps():
-            order.append(name)
-            yield Step(1, 1)
+    def hear(task, step):
+        order.append(task.id) if step is None and task.status == "running" else None
 
-        return Steps(steps)
-
-    running = submitted(worker, blocking(entered, go))
-    assert entered.wait(20)
-    waiting = [submitted(worker, named(n), priority=p) for n, p in (("old", 1), ("new", 1), ("aside", 2), ("quick", 0))]
-    go.set()
-    assert all(task.wait(20) for task in (running, *waiting))
-    assert order == ["quick", "new", "old", "aside"]
+    waiting = [
+        worker.submit(task(name, hear, priority)) for name, priority in [("a", 1), ("b", 2), ("c", 1), ("d", 0)]
+    ]
+    held.go.set()
+    assert all(one.wait(20) for one in (first, *waiting))
+    assert order == ["d", "c", "a", "b"]
 
 
 def test_a_task_that_is_cancelled_while_it_waits_is_over_at_once():
-    worker, entered, go, hear = Worker(), threading.Event(), threading.Event(), Recorder()
-    running = submitted(worker, blocking(entered, go))
-    assert entered.wait(20)
-    waiting = submitted(worker, steps_of(1), hear)
+    worker, held, hear = Worker(), Held(), Recorder()
+    running = worker.submit(Task("held", held, lambda *_: None))
+    assert held.entered.wait(20)
+    waiting = worker.submit(task("x", hear))
     waiting.cancel()
     assert waiting.over and waiting.status == "cancelled" and hear.heard == ["cancelled"]
-    go.set()
+    held.go.set()
     assert running.wait(20) and running.status == "done"
 
 
-def test_steps_are_closed_when_a_task_is_cancelled():
-    closed, entered, go = threading.Event(), threading.Event(), threading.Event()
+def test_a_task_that_is_cancelled_while_it_runs_keeps_its_last_step_and_closes_its_steps():
+    held, hear = Held(), Recorder()
+    running = Worker().submit(Task("held", held, hear))
+    assert held.entered.wait(20)
+    running.cancel()
+    held.go.set()
+    assert running.wait(20) and running.status == "cancelled" and held.closed.is_set()
+    assert running.progress == "second" and hear.heard[-1] == "cancelled"
 
-    def steps():
-        try:
-            yield from blocking(entered, go).steps()
-        finally:
-            closed.set()
 
-    task = submitted(Worker(), Steps(steps))
-    assert entered.wait(20)
-    task.cancel()
-    go.set()
-    assert task.wait(20) and task.status == "cancelled" and closed.is_set() and task.result == "second"
+def test_a_sweep_that_is_cancelled_inside_a_pass_ends_before_the_next_block(warm):
+    call = ib.activation_patching.call(warm, PAIR, activation="z", axes=("layer", "head", "position"))
+    running = Task("sweep", call, lambda task, step: task.cancel())
+    assert worker_of(warm).submit(running).wait(60) and running.status == "cancelled"
+    assert running.progress is None and not any(point.fwd_hooks for point in warm.raw.hook_dict.values())
 
 
 def test_an_error_ends_the_task_and_not_the_worker():
-    def broken():
-        yield Step(1, 2, None, 1)
-        raise RuntimeError("from a method")
-
     worker, hear = Worker(), Recorder()
-    task = submitted(worker, Steps(broken), hear)
-    assert task.wait(20) and task.status == "error" and str(task.error) == "from a method"
+    failed = worker.submit(Task("broken", Once(broken), hear))
+    assert failed.wait(20) and failed.status == "error" and str(failed.error) == "from a method"
     assert hear.heard == ["running", 1, "error"]
-    assert submitted(worker, steps_of(1)).wait(20)
+    assert worker.submit(task()).wait(20)
 
 
-def test_a_listener_that_fails_does_not_kill_the_worker():
+def test_a_listener_that_fails_ends_its_task_and_not_the_worker():
     def deaf(task, step):
         raise RuntimeError("from a view")
 
     worker = Worker()
-    failed = submitted(worker, steps_of(1), deaf)
-    assert failed.wait(20) and failed.status == "error"
-    assert submitted(worker, steps_of(1)).wait(20)
+    failed = worker.submit(task("x", deaf))
+    assert failed.wait(20) and failed.status == "error" and str(failed.error) == "from a view"
+    assert worker.submit(task()).wait(20)
 
 
 def test_cancel_after_the_end_changes_nothing():
-    task = submitted(Worker(), steps_of(1))
-    assert task.wait(20)
-    task.cancel()
-    assert task.status == "done"
+    done = Worker().submit(task())
+    assert done.wait(20)
+    done.cancel()
+    assert done.status == "done"
 
 
-def test_waiting_for_a_task_from_its_own_worker_is_an_error_at_once():
-    caught = []
+def test_a_task_that_is_over_holds_no_listener():
+    class Panel:
+        def hear(self, task, step):
+            pass
 
-    def wait(task, step):
+    panel = Panel()
+    done = Worker().submit(task("x", panel.hear))
+    assert done.wait(20)
+    held = weakref.ref(panel)
+    del panel
+    assert held() is None
+
+
+def test_waiting_on_the_worker_itself_is_refused_at_once():
+    worker, refused = Worker(), []
+
+    def wait_for_itself(running, step):
         if step is not None:
-            with pytest.raises(RuntimeError, match="would wait for itself") as problem:
-                task.wait()
-            caught.append(problem)
+            with pytest.raises(RuntimeError, match=r"wait\(\) was called from code that runs as part of this model's"):
+                running.wait()
+            refused.append(step)
 
-    assert submitted(Worker(), steps_of(1), wait).wait(20) and len(caught) == 1
+    assert worker.submit(task("x", wait_for_itself)).wait(20) and refused == ["x"]
 
 
-def test_an_idle_worker_gives_its_thread_up(monkeypatch):
+def test_an_idle_worker_ends_its_thread_and_begins_another_one(monkeypatch):
     monkeypatch.setattr(tasks, "LINGER", 0.01)
     worker, threads = Worker(), []
-    task = submitted(worker, steps_of(1), lambda *_: threads.append(threading.current_thread()))
-    assert task.wait(20)
-    threads[0].join(20)
-    assert not threads[0].is_alive()
-    assert submitted(worker, steps_of(1)).wait(20)  # and has a new one when there is work
+    for _ in range(2):
+        seen = task("x", lambda *_: threads.append(threading.current_thread()))
+        assert worker.submit(seen).wait(20)
+        threads[-1].join(20)
+        assert not threads[-1].is_alive()
+    assert threads[0] is not threads[-1]
+
+
+def test_a_worker_that_is_stopped_ends_what_waits_and_what_runs():
+    worker, held = Worker(), Held()
+    running = worker.submit(Task("held", held, lambda *_: None))
+    assert held.entered.wait(20)
+    waiting = worker.submit(task())
+    stopping = threading.Thread(target=worker.stop)
+    stopping.start()
+    assert waiting.wait(20)
+    held.go.set()
+    stopping.join(20)
+    assert not stopping.is_alive() and (running.status, waiting.status) == ("cancelled", "cancelled")
+
+
+IN_A_SCRIPT = """
+import hookscope as hs
+
+pair = hs.PromptPair(
+    clean="The capital of Norway is " * 12 + "Oslo",
+    corrupt="The capital of Sweden is " * 12 + "Oslo",
+    clean_answer=" Oslo",
+    corrupt_answer=" Stockholm",
+)
+heatmap = hs.PatchHeatmap(hs.load_model(), pair, activation="z", axes=["layer", "head", "position"])
+import threading
+begun = threading.Event()
+heatmap.observe(lambda change: begun.set() if change["new"]["done"] else None, "progress")
+assert begun.wait(60)
+print(heatmap.status)
+"""
+
+
+def test_a_script_that_ends_while_a_task_runs_exits_in_order():
+    ended = subprocess.run([sys.executable, "-c", IN_A_SCRIPT], capture_output=True, text=True, timeout=120, cwd=ROOT)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "running\n", "")
 
 
 def test_two_wrappings_of_one_model_share_its_worker():
     raw = bridge("gpt2")
     assert worker_of(ib.load_model(raw)) is worker_of(ib.load_model(raw))
     assert worker_of(ib.load_model(raw)) is not worker_of(ib.load_model(boot(random_model("gpt2"), "another")))
-
-
-def test_a_script_that_ends_while_a_task_runs_ends_well():
-    code = """
-import hookscope as hs
-model = hs.load_model()
-pair = hs.PromptPair(clean="The capital of Norway is" * 9, corrupt="The capital of Sweden is" * 9)
-hs.PatchHeatmap(model, pair, metric="kl", activation="mlp_post", axes=["layer", "neuron"])
-"""
-    assert subprocess.run([sys.executable, "-c", code], timeout=120).returncode == 0
 
 
 def test_fifty_interleaved_tasks_give_the_numbers_that_they_give_alone():
@@ -184,11 +222,12 @@ def test_fifty_interleaved_tasks_give_the_numbers_that_they_give_alone():
     ]
     alone = [ib.activation_patching(model, PAIR, **choice) for choice in choices]
     order = random.Random(0).choices(range(len(choices)), k=50)
-    done, direct = {}, {}
+    submitted: dict[int, Task] = {}
+    direct: dict[int, ib.EffectMap] = {}
 
     def submit(number):
-        call = activation_patching.call(model, PAIR, **choices[order[number]])
-        done[number] = submitted(worker_of(model), call)
+        call: Call = ib.activation_patching.call(model, PAIR, **choices[order[number]])
+        submitted[number] = worker_of(model).submit(Task(str(number), call, lambda *_: None))
 
     def call(number):  # a user's own cell, at the same time as the widgets' tasks
         direct[number] = ib.activation_patching(model, PAIR, **choices[order[number]])
@@ -199,20 +238,21 @@ def test_fifty_interleaved_tasks_give_the_numbers_that_they_give_alone():
         thread.start()
     for thread in submitting + calling:
         thread.join()
-    assert all(task.wait(60) and task.status == "done" for task in done.values()) and len(done) == 40
-    for number, result in ({n: task.result for n, task in done.items()} | direct).items():
+    assert all(one.wait(60) and one.status == "done" for one in submitted.values())
+    results = direct | {number: one.result for number, one in submitted.items()}
+    assert len(results) == 50
+    for number, result in results.items():
         np.testing.assert_allclose(result.values, alone[order[number]].values, atol=1e-5)
-    assert len(done | direct) == 50
     assert not any(point.fwd_hooks for point in model.raw.hook_dict.values())
 
 
-def test_gradients_stay_off_in_the_worker():
-    model = ib.load_model(bridge("gpt2"))
-    seen = []
+def test_gradients_are_off_in_a_metric_on_the_worker():
+    model, seen = ib.load_model(bridge("gpt2")), []
 
     def metric(logits):
         seen.append(logits.requires_grad)
         return logits[:, 0]
 
-    task = submitted(worker_of(model), activation_patching.call(model, PAIR, metric=metric))
-    assert task.wait(60) and seen and not any(seen)
+    call = ib.activation_patching.call(model, PAIR, metric=metric)
+    asked = worker_of(model).submit(Task("grad", call, lambda *_: None))
+    assert asked.wait(60) and seen and not any(seen)

@@ -48,7 +48,7 @@ def test_a_viewer_reads_its_pair_at_once(viewer, embedded, capitals):
 
 @pytest.mark.parametrize("kind", ["value_weighted", "scores", "output_norm"])
 def test_another_kind_from_a_view(viewer, embedded, capitals, kind):
-    ask(viewer, "attention", kind=kind)
+    ask(viewer, "attention_patterns", kind=kind)
     assert viewer.error is None and viewer.kind == kind and events(viewer, "view:1") == ["accepted", "result"]
     frame = wire_of(viewer)
     assert frame["id"] == "view:1" and frame["kind"] == kind and frame["signed"] == (kind != "value_weighted")
@@ -88,10 +88,10 @@ def test_menus_say_what_can_not_be(embedded):
     assert "answers" in dead.info["actions"]["patch_reason"]
     assert any("patching them can't work" in warning for warning in wire_of(dead)["warnings"])
     before = dead.result
-    ask(dead, "attention", kind="scores")
+    ask(dead, "attention_patterns", kind="scores")
     assert dead.status == "error" and "does not give this model's attention scores" in dead.error["message"]
     assert dead.result is before and events(dead, "view:1")[-1] == "error"
-    ask(dead, "attention", id="view:2", kind="output_norm")
+    ask(dead, "attention_patterns", id="view:2", kind="output_norm")
     assert dead.status == "done" and dead.error is None and dead.result.kind == "output_norm"
     dead.close()
 
@@ -172,14 +172,11 @@ def test_scores_follow_the_side(embedded):
         ("opened", [[0, 0]] * 13, "at most 12 heads"),
         ("opened", [["a", "b"]], "opened"),
         ("layer_zero", "<b>", "layer_zero"),
-        ("selection", {"layer": 0}, "There is no"),
-        ("selection", {}, "There is no"),
-        ("selection", {"destination": 99}, "from 0 to 5"),
-        ("selection", {"destination": -1}, "There is no"),
-        ("selection", {"destination": True}, "There is no"),
-        ("selection", {"destination": 1.0}, "There is no"),
+        ("selection", {"position": 99}, "There is no {'position': 99} in what is shown"),
+        ("selection", {"position": True}, "The position of a place can't be True"),
+        ("selection", {"position": 1.0}, "The position of a place can't be 1.0"),
         ("selection", {"layer": 0, "head": 7}, "There is no"),
-        ("selection", {"row": 0}, "There is no"),
+        ("selection", {"row": 0}, "A place has no row"),
         ("result", None, "can't be set from a view"),
         ("thumbs", None, "can't be set from a view"),
         ("scores", [], "can't be set from a view"),
@@ -211,8 +208,10 @@ def test_what_a_view_may_not_set_is_refused_in_a_sentence(viewer, name, value, s
         ("opened", [[3, 1], [0, 0], [3, 1]], [[3, 1], [0, 0]]),
         ("opened", [], None),
         ("layer_zero", "top", None),
-        ("selection", {"destination": 3}, None),
-        ("selection", {"layer": 1, "head": 2, "destination": 5, "source": 0}, None),
+        ("selection", {"position": 3}, None),
+        ("selection", {"layer": 0}, None),
+        ("selection", {"activation": "mlp_post", "layer": 1, "neuron": 7, "position": 3}, None),
+        ("selection", {"layer": 1, "head": 2, "position": 5, "source": 0}, None),
         ("selection", None, None),
     ],
 )
@@ -266,11 +265,11 @@ def test_chosen_layers_are_in_order_and_once_and_there(embedded):
 def test_what_is_pinned_in_one_prompt_is_in_the_other_or_goes(embedded):
     widget = Watched(hs.AttentionViewer, embedded, UNEQUAL)
     last = len(widget.result.tokens) - 1
-    widget.set_state({"selection": {"layer": 1, "head": 1, "destination": last, "source": 0}})
+    widget.set_state({"selection": {"layer": 1, "head": 1, "position": last, "source": 0}})
     widget.set_state({"side": "corrupt"})
     shorter = len(widget.result.sides["corrupt"].ids)
     assert last >= shorter
-    assert widget.selection is None or widget.selection.get("destination", 0) < shorter
+    assert widget.selection is None or widget.selection.get("position", 0) < shorter
     widget.close()
 
 
@@ -280,9 +279,9 @@ def test_what_is_pinned_in_one_prompt_is_in_the_other_or_goes(embedded):
 @pytest.mark.parametrize(
     "method, params, sentence",
     [
-        ("attention", {"kind": "x"}, "kind"),
-        ("attention", {"kind": "pattern", "last": 0}, "last"),
-        ("attention", {"nonsense": 1}, "nonsense"),
+        ("attention_patterns", {"kind": "x"}, "kind"),
+        ("attention_patterns", {"kind": "pattern", "last": 0}, "last"),
+        ("attention_patterns", {"nonsense": 1}, "nonsense"),
         ("show", {"text": "x"}, "shows a pair"),
         ("heads", {"heads": []}, "heads"),
         ("heads", {"heads": [[0, 0]] * 13}, "heads"),
@@ -313,7 +312,7 @@ def test_what_can_not_be_asked_is_refused_in_a_sentence(viewer, method, params, 
         viewer.result is before and viewer.kind == "pattern" and viewer.status == "done" and not sent(viewer, "heads")
     )
     assert viewer.head_patch is None and viewer.head_attribution is None and viewer.head_circuits is None
-    ask(viewer, "attention", id="view:2", kind="pattern")
+    ask(viewer, "attention_patterns", id="view:2", kind="pattern")
     assert viewer.error is None and viewer.status == "done"
 
 
@@ -327,7 +326,7 @@ def test_forged_messages_are_answered_in_a_sentence(viewer, message):
 
 @pytest.mark.parametrize("side", ["clean", "corrupt", "difference"])
 def test_opened_heads_come_with_their_exact_numbers(viewer, few, side):
-    ask(viewer, "attention", kind="scores")
+    ask(viewer, "attention_patterns", kind="scores")
     frame = wire_of(viewer)
     assert not frame["whole"] and frame["values"] == {} and frame["kept"] == {}
     assert len(json.dumps(frame)) < 5000
@@ -355,7 +354,7 @@ def expected_thumbs(widget, size):
 
 
 def test_thumbnails_of_a_large_result_follow_side_and_scale(viewer, few):
-    ask(viewer, "attention", kind="value_weighted")
+    ask(viewer, "attention_patterns", kind="value_weighted")
     looks = [("side", "corrupt"), ("scale", "log"), ("side", "difference"), ("scale", "row"), ("side", "clean")]
     seen = set()
     for name, value in looks:
@@ -372,7 +371,7 @@ def test_thumbnails_of_a_large_result_follow_side_and_scale(viewer, few):
 
 
 def test_the_first_row_of_a_difference_is_zero_on_every_scale(viewer, few):
-    ask(viewer, "attention", kind="pattern")
+    ask(viewer, "attention_patterns", kind="pattern")
     viewer.set_state({"side": "difference"})
     for scale in ("linear", "log", "row"):
         viewer.set_state({"scale": scale})
@@ -383,7 +382,7 @@ def test_the_first_row_of_a_difference_is_zero_on_every_scale(viewer, few):
 def test_a_result_that_is_whole_again_has_no_thumbnails(one, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(attention_frame, "MOST_SENT", 100)
-        ask(one, "attention", kind="scores")
+        ask(one, "attention_patterns", kind="scores")
         assert one.thumbs is not None
     ask(one, "show", id="view:2", text=PROMPT)
     assert wire_of(one)["whole"] and one.thumbs is None
@@ -391,7 +390,7 @@ def test_a_result_that_is_whole_again_has_no_thumbnails(one, monkeypatch):
 
 def test_many_heads_have_small_thumbnails(one, few, monkeypatch):
     monkeypatch.setattr("interp_backend.results.thumbnails.LARGEST", 5)
-    ask(one, "attention", kind="pattern")
+    ask(one, "attention_patterns", kind="pattern")
     assert one.thumbs["size"] == 5
     np.testing.assert_array_equal(decode_array(one.thumbs["codes"]), expected_thumbs(one, 5))
 
@@ -400,7 +399,7 @@ def test_many_heads_have_small_thumbnails(one, few, monkeypatch):
 
 
 def test_another_prompt_is_read_and_what_was_pinned_in_the_old_one_is_put_away(one):
-    one.selection, one.opened = {"destination": 5}, [[2, 2], [0, 1]]
+    one.selection, one.opened = {"position": 5}, [[2, 2], [0, 1]]
     ask(one, "attribute_head", layer=0, head=0)
     assert one.head_attribution is not None
     ask(one, "show", id="view:2", text=PROMPT)
@@ -423,9 +422,9 @@ def test_a_prompt_that_can_not_be_read_says_what_to_do(one, text, sentence):
 def test_of_a_prompt_over_the_context_the_last_tokens_are_read(one, embedded):
     ask(one, "show", text=LONG * 3)
     assert one.error["message"].endswith("last=127.")  # the view offers a button by these words
-    ask(one, "attention", id="view:2", last=127)
+    ask(one, "attention_patterns", id="view:2", last=127)
     assert one.status == "done" and len(one.result.tokens) == embedded.n_ctx and one.kind == "pattern"
-    ask(one, "attention", id="view:3", kind="value_weighted")  # another kind of what is shown
+    ask(one, "attention_patterns", id="view:3", kind="value_weighted")  # another kind of what is shown
     assert one.status == "done" and one.result.kind == "value_weighted" and len(one.result.tokens) == embedded.n_ctx
     assert "last=127" in one.code
     ask(one, "head_circuits", id="view:4", layer=1, head=1)
@@ -463,7 +462,7 @@ def test_a_viewer_follows_an_editor_and_no_longer_once_it_is_closed(embedded, ca
 
 def test_many_quick_changes_end_with_the_last_one(one):
     for kind in ("scores", "pattern", "output_norm", "value_weighted"):
-        one.take_message({"kind": "request", "id": kind, "method": "attention", "params": {"kind": kind}})
+        one.take_message({"kind": "request", "id": kind, "method": "attention_patterns", "params": {"kind": kind}})
     assert one.wait(60)
     assert one.status == "done" and one.kind == one.result.kind == wire_of(one)["id"] == "value_weighted"
 
@@ -483,7 +482,7 @@ def hold(model):
     return over, thread
 
 
-@pytest.mark.parametrize("method, params", [("attention", {"kind": "scores"}), ("head_scores", {})])
+@pytest.mark.parametrize("method, params", [("attention_patterns", {"kind": "scores"}), ("head_scores", {})])
 def test_a_cancel_while_the_model_is_taken_leaves_the_last_result(viewer, method, params):
     before = viewer.result
     over, thread = hold(viewer.model)
@@ -492,7 +491,7 @@ def test_a_cancel_while_the_model_is_taken_leaves_the_last_result(viewer, method
     over.set()
     thread.join(10)
     assert viewer.wait(60) and viewer.result is before and viewer.head_scores is None
-    assert viewer.status == ("cancelled" if method == "attention" else "done")
+    assert viewer.status == ("cancelled" if method == "attention_patterns" else "done")
     assert events(viewer, "view:1")[-1] == "cancelled"
 
 
@@ -605,6 +604,7 @@ def test_nothing_is_left_of_a_viewer_that_was_closed(embedded, capitals):
     told = len(widget.sent)
     widget.close()
     assert widget.comm is None
-    widget.run()
-    widget.measure()
+    for method in (widget.run, widget.measure):
+        with pytest.raises(ValueError, match="This widget is closed"):
+            method()
     assert widget.wait(60) and len(widget.sent) == told

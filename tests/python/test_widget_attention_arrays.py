@@ -7,12 +7,12 @@ import json
 import numpy as np
 import pytest
 from attention_widgets import circuitsvis_of, find, scores_by_name, sent, state_in, wire_of
-from driven_widgets import Watched, events
+from driven_widgets import Watched, ask
 
 import hookscope as hs
 from hookscope import attention_frame
 from hookscope.circuitsvis import handover
-from hookscope.attention_arrays import AttentionArrays
+from hookscope.circuitsvis.attention import AttentionFigure
 from interp_backend.common.head_measures import head_measures
 from interp_backend.results.codec import decode_array
 from interp_backend.results.thumbnails import MASKED, NOT_A_NUMBER
@@ -30,7 +30,7 @@ def arrays_of(*args, **options):
     """The view of arrays, with what it sends kept."""
     sent = []
 
-    class Watching(AttentionArrays):
+    class Watching(AttentionFigure):
         def send(self, content, buffers=None):
             json.dumps(content, allow_nan=False)
             sent.append(content)
@@ -141,14 +141,14 @@ def test_negative_values_are_no_weights_and_sum_to_what_they_like():
 )
 def test_arrays_that_do_not_fit_are_refused(attention, tokens, options, sentence):
     with pytest.raises(ValueError, match=sentence):
-        AttentionArrays(attention, list(tokens), **options)
+        AttentionFigure(attention, list(tokens), **options)
 
 
 def test_arrays_that_are_too_large_are_refused(monkeypatch):
-    monkeypatch.setattr("hookscope.attention_arrays.MOST_NUMBERS", 17)
+    monkeypatch.setattr("hookscope.circuitsvis.attention.MOST_NUMBERS", 17)
     with pytest.raises(ValueError, match="Give fewer heads or tokens"):
-        AttentionArrays(rows(2, 3), list("abc"))
-    AttentionArrays(rows(1, 4), list("abcd"))
+        AttentionFigure(rows(2, 3), list("abc"))
+    AttentionFigure(rows(1, 4), list("abcd"))
 
 
 def test_large_arrays_send_the_heads_that_are_opened(few):
@@ -156,22 +156,14 @@ def test_large_arrays_send_the_heads_that_are_opened(few):
     widget = arrays_of(given, [str(i % 7) for i in range(70)])
     frame = wire_of(widget)
     assert not frame["whole"] and frame["values"] == {} and widget.thumbs["size"] == 64
-    widget._on_message(
-        widget,
-        {
-            "kind": "request",
-            "id": "v",
-            "method": "heads",
-            "params": {"result": frame["id"], "side": "prompt", "heads": [[0, 3]]},
-        },
-        [],
-    )
+    ask(widget, "heads", result=frame["id"], side="prompt", heads=[[0, 3]])
     [event] = sent(widget, "heads")
     values = decode_array(event["values"])[0]
     np.testing.assert_array_equal(values[np.tri(70) == 1], given[3][np.tri(70) == 1])
     assert (values[np.tri(70) == 0] == np.inf).all()
-    widget.take_message({"kind": "request", "id": "w", "method": "attention", "params": {"kind": "scores"}})
-    assert "no method 'attention'" in widget.error["message"] and events(widget, "w")[-1] == "error"
+    ask(widget, "attention_patterns", id="w", kind="scores")
+    assert "shows a result and has no model to ask" in widget.error["message"]
+    assert [event["event"] for event in widget.sent if event["id"] == "w"] == ["accepted", "error"]
     for name, value in [
         ("side", "clean"),
         ("opened", [[1, 0]]),

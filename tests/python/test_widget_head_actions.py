@@ -194,7 +194,7 @@ def test_actions_go_when_another_kind_is_shown(viewer):
     ask(viewer, "patch_head", layer=0, head=1)
     ask(viewer, "head_circuits", id="view:2", layer=0, head=1)
     assert viewer.head_patch and viewer.head_circuits
-    ask(viewer, "attention", id="view:3", kind="scores")
+    ask(viewer, "attention_patterns", id="view:3", kind="scores")
     assert viewer.head_patch is None and viewer.head_circuits is None and viewer.pairs is None
 
 
@@ -203,7 +203,7 @@ def test_actions_go_when_another_kind_is_shown(viewer):
 
 def test_a_page_has_all_numbers(viewer, tmp_path, monkeypatch):
     monkeypatch.setattr(attention_frame, "MOST_SENT", 100)
-    ask(viewer, "attention", kind="scores")
+    ask(viewer, "attention_patterns", kind="scores")
     assert not wire_of(viewer)["whole"]
     page = viewer.save(tmp_path / "attention.html").read_text("utf-8")
     [frame] = [part for part in find(state_in(page), "result") if isinstance(part, dict) and "whole" in part]
@@ -214,7 +214,7 @@ def test_a_page_has_all_numbers(viewer, tmp_path, monkeypatch):
 
 
 def test_a_page_of_a_large_result_has_the_opened_heads(viewer, tmp_path, few):
-    ask(viewer, "attention", kind="value_weighted")
+    ask(viewer, "attention_patterns", kind="value_weighted")
     viewer.opened = [[1, 2], [3, 0]]
     page = viewer.save(tmp_path / "attention.html").read_text("utf-8")
     state = state_in(page)
@@ -243,7 +243,7 @@ def test_circuitsvis_gets_the_same_numbers(viewer):
     viewer.side = "difference"
     handed = circuitsvis_of(viewer.to_circuitsvis([(1, 2), (0, 3)]))
     values = np.nan_to_num(viewer.result.values_of("difference"), nan=0.0)
-    np.testing.assert_allclose(handed["attention"], [values[1, 2], values[0, 3]], atol=1e-6)
+    np.testing.assert_allclose(handed["attention_patterns"], [values[1, 2], values[0, 3]], atol=1e-6)
     assert handed["attentionHeadNames"] == ["1.2", "0.3"] and handed["tokens"] == viewer.result.tokens
     high = wire_of(viewer)["high"]["difference"]
     assert handed["maxValue"] == pytest.approx(high) and handed["minValue"] == pytest.approx(-high)
@@ -252,6 +252,6 @@ def test_circuitsvis_gets_the_same_numbers(viewer):
     handed = circuitsvis_of(viewer.to_circuitsvis())
     assert handed["attentionHeadNames"] == ["2.0", "2.1", "2.2", "2.3"]
     assert handed["tokens"] == viewer.result.sides["corrupt"].tokens
-    np.testing.assert_allclose(handed["attention"], np.nan_to_num(viewer.result.values_of("corrupt")[2]), atol=1e-6)
+    np.testing.assert_allclose(handed["attention_patterns"], np.nan_to_num(viewer.result.values_of("corrupt")[2]), atol=1e-6)
     with pytest.raises(ValueError, match="no layer 9"):
         viewer.to_circuitsvis([(9, 0)])

@@ -12,9 +12,10 @@ from driven_widgets import LONG, Watched, ask, events
 import hookscope as hs
 import interp_backend as ib
 from hookscope import logit_lens_grid
+from hookscope.asking import Once
 from interp_backend.results.codec import decode_array
 from interp_backend.results.lens import LensArrays
-from interp_backend.service.tasks import worker_of
+from interp_backend.service.tasks import Task, worker_of
 from tiny_models import bridge
 
 PROMPT = "The capital of Norway is"
@@ -43,7 +44,8 @@ def run_code(code, **names):
 def look_up(widget, method, **params):
     """Ask, and wait until the model's one thread has nothing more to do."""
     ask(widget, method, **params)
-    assert worker_of(widget.model).submit(object(), lambda: iter(()), lambda *_: None).wait(60)
+    last = Task("last", Once(lambda: iter(())), lambda *_: None, priority=9)
+    assert worker_of(widget.model).submit(last).wait(60)
 
 
 def sent(widget, kind):
@@ -86,7 +88,7 @@ def test_a_grid_reads_its_pair_at_once(grid, embedded, capitals):
     ],
 )
 def test_the_copied_code_of_the_lens_gives_the_numbers_that_are_shown(grid, choice):
-    ask(grid, "lens", **(LENS | {"targets": [" Oslo", " Stockholm"]} | choice))
+    ask(grid, "logit_lens", **(LENS | {"targets": [" Oslo", " Stockholm"]} | choice))
     assert grid.error is None and events(grid, "view:1") == ["accepted", "result"]
     assert grid.result.params["stream"] == grid.stream == (LENS | choice)["stream"]
     assert_same_lens(grid.result, run_code(grid.code))
@@ -94,7 +96,7 @@ def test_the_copied_code_of_the_lens_gives_the_numbers_that_are_shown(grid, choi
 
 def test_every_result_has_an_id_of_its_own(grid):
     before = grid.get_state("result")["result"]["id"]
-    ask(grid, "lens", **LENS)
+    ask(grid, "logit_lens", **LENS)
     assert grid.get_state("result")["result"]["id"] == "view:1" != before
 
 
@@ -103,8 +105,8 @@ def test_every_result_has_an_id_of_its_own(grid):
     [
         ({"targets": [" Oslo Stockholm"]}, "is 2 tokens"),
         ({"targets": ["zzz"]}, "is 3 tokens"),
-        ({"targets": [""]}, "targets.0"),
-        ({"targets": ["a"] * 21}, "at most 20"),
+        ({"targets": [""]}, "is 0 tokens"),
+        ({"targets": ["a"] * 51}, "at most 50"),
         ({"top_k": 0}, "top_k"),
         ({"stream": "javascript:"}, "stream"),
         ({"lens": "x"}, "lens"),
@@ -114,10 +116,10 @@ def test_every_result_has_an_id_of_its_own(grid):
 )
 def test_a_lens_that_can_not_be_is_refused_and_nothing_changes(grid, choice, sentence):
     before = grid.result
-    ask(grid, "lens", **(LENS | choice))
+    ask(grid, "logit_lens", **(LENS | choice))
     assert sentence in grid.error["message"] and events(grid, "view:1")[-1] == "error"
     assert grid.result is before and grid.stream == "resid_post" and grid.lens == "logit" and grid.status == "done"
-    ask(grid, "lens", id="view:2", **LENS)
+    ask(grid, "logit_lens", id="view:2", **LENS)
     assert grid.error is None
 
 
@@ -125,7 +127,7 @@ def test_the_tuned_lens_of_another_model_is_neither_offered_nor_taken():
     raw = bridge("gpt2")
     widget = Watched(hs.LogitLensGrid, raw, "hello")
     assert next(entry for entry in widget.info["lenses"] if entry["name"] == "tuned")["reason"]
-    ask(widget, "lens", **(LENS | {"lens": "tuned"}))
+    ask(widget, "logit_lens", **(LENS | {"lens": "tuned"}))
     assert widget.result.params["lens"] == "logit" or widget.error is not None
     widget.close()
 
@@ -141,9 +143,9 @@ def test_the_tuned_lens_of_another_model_is_neither_offered_nor_taken():
         ("color", "javascript:", "color"),
         ("tab", 5, "tab"),
         ("layer_zero", "<b>", "layer_zero"),
-        ("selection", {"row": 99, "position": 0}, "no cell"),
-        ("selection", {"row": 0, "position": True}, "no cell"),
-        ("selection", {"layer": 0, "position": 0}, "no cell"),
+        ("selection", {"layer": 99, "position": 0}, "There is no {'layer': 99, 'position': 0}"),
+        ("selection", {"layer": 0, "position": True}, "can't be True"),
+        ("selection", {"row": 0, "position": 0}, "A place has no row"),
         ("result", None, "can't be set from a view"),
         ("prompt", "x", "can't be set from a view"),
         ("code", "import os", "can't be set from a view"),
@@ -163,7 +165,8 @@ def test_what_a_view_may_not_set_is_refused_in_a_sentence(grid, name, value, sen
         ("side", "difference"),
         ("color", "kl"),
         ("layer_zero", "top"),
-        ("selection", {"row": 4, "position": 5}),
+        ("selection", {"layer": 3, "position": 5}),
+        ("selection", {"activation": "z", "layer": 3, "head": 1, "position": 5}),
     ],
 )
 def test_what_a_view_may_set_python_has_and_nothing_runs(grid, name, value):
@@ -207,7 +210,7 @@ def test_what_is_asked_of_the_result_must_be_in_it(grid, method, params, sentenc
 
 def test_a_long_prompt_is_sent_column_by_column(one, monkeypatch):
     monkeypatch.setattr(logit_lens_grid, "MOST_SENT", 100)
-    ask(one, "lens", **LENS)
+    ask(one, "logit_lens", **LENS)
     wire = one.get_state("result")["result"]
     assert wire["sides"]["prompt"]["arrays"] is None and wire["sides"]["prompt"]["tokens"][-1] == " is"
     ask(one, "lens_window", id="view:2", result="view:1", side="prompt", start=2, stop=5)
@@ -222,7 +225,7 @@ def test_a_long_prompt_is_sent_column_by_column(one, monkeypatch):
 
 def test_a_page_has_all_columns_however_many(one, monkeypatch, tmp_path):
     monkeypatch.setattr(logit_lens_grid, "MOST_SENT", 100)
-    ask(one, "lens", **LENS)
+    ask(one, "logit_lens", **LENS)
     one.attribute(" Oslo")
     assert one.wait(60)
     page = one.save(tmp_path / "lens.html").read_text("utf-8")
@@ -231,7 +234,7 @@ def test_a_page_has_all_columns_however_many(one, monkeypatch, tmp_path):
 
 
 def test_another_prompt_is_read_and_what_was_pinned_in_the_old_one_is_put_away(one):
-    one.selection, one.columns = {"row": 2, "position": 5}, [1, 4]
+    one.selection, one.columns = {"layer": 2, "position": 5}, [1, 4]
     ask(one, "show", text="Oslo is in")
     assert one.error is None and one.prompt == "Oslo is in"
     assert one.result.sides["prompt"].text == "Oslo is in" and one.selection is None and one.columns is None
@@ -248,7 +251,7 @@ def test_of_a_prompt_over_the_context_the_last_tokens_are_read_from_a_view_and_f
     text = LONG * 3
     ask(one, "show", text=text)
     assert one.error["message"].endswith("last=127.")  # the view offers a button by these words
-    ask(one, "lens", id="view:2", **LENS, last=127)
+    ask(one, "logit_lens", id="view:2", **LENS, last=127)
     assert one.status == "done" and len(one.result.sides["prompt"].ids) == embedded.n_ctx
     assert_same_lens(one.result, run_code(one.code))
     widget = Watched(hs.LogitLensGrid, embedded, text, last=20)
@@ -281,8 +284,8 @@ def test_an_answer_without_another_at_a_position_from_a_view(one):
     assert one.attribution.sides["prompt"].position == 3 and one.attribution.quantity == "logit"
     assert one.get_state("attribution")["attribution"]["params"]["wrong_answer"] is None
     assert_same_attribution(one.attribution, run_code(one.attribution_code))
-    ask(one, "lens", id="view:2", **LENS)
-    assert one.attribution is None  # it was asked for again if the tab were open
+    ask(one, "logit_lens", id="view:2", **LENS)
+    assert one.attribution.sides["prompt"].position == 3  # another lens changes nothing in it
 
 
 @pytest.mark.parametrize(
@@ -331,9 +334,8 @@ def test_a_grid_follows_an_editor_and_no_longer_once_it_is_closed(embedded, capi
 
 def test_many_quick_changes_end_with_the_last_one(grid):
     for stream in ("resid_pre", "mlp_out", "attn_out", "resid_mid"):
-        grid._on_message(
-            grid, {"kind": "request", "id": stream, "method": "lens", "params": {**LENS, "stream": stream}}, []
-        )
+        params = {**LENS, "stream": stream}
+        grid.take_message({"kind": "request", "id": stream, "method": "logit_lens", "params": params})
     assert grid.wait(60)
     assert grid.status == "done" and grid.stream == grid.result.params["stream"] == "resid_mid"
     assert grid.get_state("result")["result"]["id"] == "resid_mid"
@@ -350,7 +352,7 @@ def test_a_cancel_while_the_model_is_taken_leaves_the_last_result(grid):
     thread = threading.Thread(target=hold)
     thread.start()
     holding.wait(10)
-    grid.take_message({"kind": "request", "id": "view:1", "method": "lens", "params": LENS})
+    grid.take_message({"kind": "request", "id": "view:1", "method": "logit_lens", "params": LENS})
     grid.take_message({"kind": "request", "id": "view:2", "method": "cancel", "params": {}})
     over.set()
     thread.join(10)
@@ -375,8 +377,9 @@ def test_nothing_is_left_of_a_grid_that_was_closed(embedded, capitals):
     told = len(widget.sent)
     widget.close()
     assert len(embedded.hook_handles()) == hooks and widget.comm is None
-    widget.run()
-    widget.attribute()
+    for method in (widget.run, widget.attribute):
+        with pytest.raises(ValueError, match="This widget is closed"):
+            method()
     assert widget.wait(60) and len(widget.sent) == told
 
 

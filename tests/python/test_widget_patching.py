@@ -84,7 +84,7 @@ def test_the_code_of_a_users_own_model_and_metric_names_both(capitals):
 
     raw = bridge("gpt2")
     widget = Watched(hs.PatchHeatmap, raw, PAIR, metric=oslo)
-    assert "# model: the one that you gave" in widget.code and "metric=oslo" in widget.code
+    assert "# model: your own model object" in widget.code and "metric=oslo" in widget.code
     assert_same_numbers(widget.result, run_code(widget.code, model=raw, oslo=oslo))
     widget.close()
 
@@ -278,24 +278,27 @@ def test_code_writes_only_what_differs_from_the_functions_own_choice(embedded, c
 
 
 def test_a_step_of_an_earlier_sweep_never_ends_up_under_the_choices_of_a_later_one(heatmap, monkeypatch):
-    """The worker is held while it shows a step, and the choice changes meanwhile."""
+    """The worker is held between two steps while the choice changes."""
     holding, go_on = threading.Event(), threading.Event()
-    take = heatmap._take
+    take = hs.PatchHeatmap._take
 
-    def slow(id, step):
+    def slow(widget, id, step):
         if not holding.is_set():
             holding.set()
-            assert go_on.wait(10)
-        take(id, step)
+            go_on.wait(10)
+        take(widget, id, step)
 
-    monkeypatch.setattr(heatmap, "_take", slow)
+    monkeypatch.setattr(hs.PatchHeatmap, "_take", slow)
+    heatmap.wait(60)
     heatmap.run()
     assert holding.wait(10)
-    heatmap.direction = "noise"
+    changing = threading.Thread(target=lambda: setattr(heatmap, "direction", "noise"))
+    changing.start()
     go_on.set()
-    assert heatmap.wait(60)
+    changing.join(10)
+    heatmap.wait(60)
     assert heatmap.status == "done" and heatmap.result.complete
-    assert heatmap.result.params["direction"] == "noise" and heatmap.result.id == heatmap.asked["id"]
+    assert heatmap.result.params["direction"] == "noise"
     alone = ib.activation_patching(heatmap.model, heatmap.pair, direction="noise")
     np.testing.assert_allclose(heatmap.result.values, alone.values, atol=1e-4)
 
@@ -305,8 +308,8 @@ def test_a_new_sweep_ends_what_runs_beside_the_old_one(heatmap):
     ask(heatmap, "activation_patching", **{**SWEEP, "activation": "z", "axes": ["layer", "head"]})
     heatmap.open_cell({"layer": 1, "head": 0})
     heatmap.direction = "noise"
-    heatmap.wait(60)
-    assert heatmap.opened is None
+    assert heatmap.wait(60) and heatmap.status == "done" and heatmap.opened is None
+    assert "cancelled" in {event["event"] for event in heatmap.sent}
     assert heatmap.result.params["direction"] == "noise"
 
 

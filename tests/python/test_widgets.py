@@ -12,6 +12,7 @@ from driven_widgets import LONG, Watched, ask, events
 import hookscope as hs
 import interp_backend as ib
 from interp_backend.results.effect_map import EffectMap
+from interp_backend.service.tasks import Task, worker_of
 from tiny_models import bridge
 
 
@@ -117,11 +118,16 @@ def test_a_view_may_set_the_selection_and_nothing_else(heatmap):
 
 
 @pytest.mark.parametrize(
-    "selection",
-    [{"layer": 4, "position": 0}, {"layer": 0}, {"layer": True, "position": 0}, {"layer": -1, "position": 0}],
+    "selection, sentence",
+    [
+        ({"layer": 4, "position": 0}, "There is no {'layer': 4, 'position': 0} in what is shown"),
+        ({"layer": -1, "position": 0}, "There is no {'layer': -1, 'position': 0} in what is shown"),
+        ({"layer": True, "position": 0}, "The layer of a place can't be True"),
+        ({"row": 0}, "A place has no row. Its parts are activation, layer"),
+    ],
 )
-def test_a_selection_that_names_no_cell_is_refused(heatmap, selection, monkeypatch):
-    with pytest.raises(traitlets.TraitError, match="There is no cell"):
+def test_a_selection_that_names_no_place_is_refused(heatmap, selection, sentence, monkeypatch):
+    with pytest.raises(traitlets.TraitError, match=sentence):
         heatmap.selection = selection
     again = []
     monkeypatch.setattr(heatmap, "send_state", lambda key=None: again.append(key))
@@ -132,10 +138,17 @@ def test_a_selection_that_names_no_cell_is_refused(heatmap, selection, monkeypat
 
 def test_a_selection_stays_while_it_fits_the_result(heatmap):
     heatmap.selection = {"layer": 2, "position": 5}
-    heatmap.activation = "mlp_out"
+    heatmap.activation = "z"  # by head: of this place the map shows the layer
     assert heatmap.wait(60) and heatmap.selection == {"layer": 2, "position": 5}
-    heatmap.activation = "z"
-    assert heatmap.wait(60) and heatmap.selection is None
+    heatmap.activation = "mlp_out"
+    heatmap.pair = {"clean": "Oslo is", "corrupt": "Rome is", "clean_answer": " in", "corrupt_answer": " the"}
+    assert heatmap.wait(60) and heatmap.status == "done" and heatmap.selection is None
+
+
+def test_a_place_may_name_less_or_more_than_the_map_shows(heatmap):
+    for place in ({"layer": 2}, {"activation": "z", "layer": 2, "head": 3, "position": 5}):
+        heatmap.set_state({"selection": place})
+        assert heatmap.error is None and heatmap.selection == place
 
 
 def test_cancel_keeps_the_cells_so_far(embedded):
@@ -251,7 +264,8 @@ def test_a_closed_heatmap_no_longer_follows_its_editor(embedded, editor):
     heatmap.close()
     editor.pair = editor.pair.model_copy(update={"clean": "The capital of France is", "clean_answer": " Paris"})
     assert heatmap.pair.clean == "The capital of Norway is"
-    heatmap.run()
+    with pytest.raises(ValueError, match=r"This widget is closed. Make another one: .*\(model, \.\.\.\)"):
+        heatmap.run()
     assert heatmap.wait(60) and heatmap.result is shown
 
 
@@ -320,20 +334,23 @@ def test_closing_a_widget_stops_its_work(embedded):
     )
     with embedded.lock:
         widget = hs.PatchHeatmap(embedded, pair)
+        task = worker_of(embedded).submit(Task("last", ib.read_pair.call(embedded, pair), lambda *_: None, priority=9))
         widget.close()
-    assert widget.wait(60) and widget._job.status == "cancelled"
+    assert task.wait(60) and widget.status == "cancelled" and widget.result is None
 
 
 def test_interrupting_a_wait_cancels_the_work(heatmap, monkeypatch):
-    def interrupted(timeout=None):
+    def interrupted(task, timeout=None):
         raise KeyboardInterrupt
 
-    cancelled = []
-    monkeypatch.setattr(heatmap._job, "wait", interrupted)
-    monkeypatch.setattr(heatmap._job, "cancel", lambda: cancelled.append(True))
-    with pytest.raises(KeyboardInterrupt):
-        heatmap.wait()
-    assert cancelled == [True]
+    with heatmap.model.lock:
+        heatmap.direction = "noise"
+        monkeypatch.setattr(Task, "wait", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            heatmap.wait()
+        assert heatmap.status == "cancelled"
+    monkeypatch.undo()
+    assert heatmap.wait(60) and heatmap.status == "cancelled"
 
 
 def test_a_saved_page_holds_no_tag_of_its_data_and_no_address(embedded, tmp_path):

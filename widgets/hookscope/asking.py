@@ -196,6 +196,8 @@ class Asker:
     # What is asked
 
     def _ask(self, name: str, want: Want, id: str, *, again: bool = False) -> _Asked:
+        if again and name == self.main:
+            self._kept.clear()  # whoever runs again what is shown has changed something that no call names
         kept = None if again else next((one for one in self._kept if one[0] == want.call), None)
         if want.keep and kept is not None:
             asked = _Asked(want, kept[1], None, kept[2])

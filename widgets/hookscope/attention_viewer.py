@@ -164,6 +164,8 @@ class AttentionViewer(OfPrompt):
         self.kind = result.kind
         self.info = self._menus(None)
         self._show(result)
+        if result.provenance.get("model"):  # arrays of the user's own have no call that gives them
+            self.code = attention_patterns.code(result.params)
         self.status = "done"
 
     def _menus(self, model: LanguageModel | None) -> dict[str, Any]:
@@ -257,9 +259,9 @@ class AttentionViewer(OfPrompt):
         wants = {"result": Want(call, self._take, self._end, keep=True)}
         if self.sort.startswith("random:") or self.head_scores is not None or "scores" in self._actions_on_head:
             wants["scores"] = Want(head_scores.call(self.model), self._take_scores, priority=2)
-        for name, (call, show) in self._actions_on_head.items():
+        for name, action_on_head in self._actions_on_head.items():
             if name != "scores":
-                wants[name] = Want(call, show, priority=2)
+                wants[name] = Want(*action_on_head, priority=2)
         return wants
 
     def _take(self, id: str, step: Step[AttentionPatterns]) -> None:

@@ -142,6 +142,10 @@ class LogitLensGrid(OfPrompt):
 
     # What users call
 
+    def run(self) -> None:
+        """Read the prompts again, in both tabs."""
+        self._asking().refresh(again=["result", "attribution"], unseen=True)
+
     def attribute(self, answer: Any = None, wrong_answer: Any = None, *, position: int = -1) -> None:
         """Take the logit difference of two answers apart; `attribution` has what came of it after `wait()`.
 

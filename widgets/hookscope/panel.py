@@ -119,6 +119,8 @@ class Panel(anywidget.AnyWidget):
         return {}
 
     def _asking(self) -> Asker:
+        if self._closed:
+            raise ValueError(f"This widget is closed. Make another one: {type(self).__name__}(model, ...).")
         if self._asker is None:
             raise ValueError(f"This widget shows a result and has no model to ask: {type(self).__name__}(model, ...).")
         return self._asker
@@ -141,7 +143,8 @@ class Panel(anywidget.AnyWidget):
             try:
                 super().set_state({name: value})
             except (traitlets.TraitError, ValueError, TypeError, RecursionError) as problem:
-                self.fail(sentence(problem), name)
+                deep = isinstance(problem, RecursionError)
+                self.fail(f"{name} is nested too deeply." if deep else sentence(problem), name)
                 self.send_state(name)  # other views may have heard of what is refused
 
     @classmethod
@@ -197,6 +200,7 @@ class Panel(anywidget.AnyWidget):
     ) -> None:
         """Show an error, and answer a request with it."""
         wire = None if remedy is None else {"label": remedy.label, "method": remedy.method, "params": remedy.params}
+        message, field = whole_characters(message), field and whole_characters(field)
         self.error = {"field": field, "message": message, "traceback": traceback, "remedy": wire}
         self.send(protocol.event(id, "error", message=message, field=field))
 
@@ -217,7 +221,7 @@ class Panel(anywidget.AnyWidget):
     def _valid_selection(self, proposal: Any) -> dict[str, Any] | None:
         try:
             place = as_place(proposal["value"])
-            return None if place is None else self._placed(place).to_json()
+            return None if place is None or place == Place() else self._placed(place).to_json()
         except ValueError as problem:
             raise traitlets.TraitError(str(problem)) from None
 
@@ -257,5 +261,10 @@ def sentence(problem: BaseException | None) -> str:
     with suppress(RecursionError):
         text = str(problem)
     if isinstance(problem, (ValueError, TypeError, traitlets.TraitError)) and text:
-        return text.encode("utf-8", "replace").decode("utf-8")
+        return text
     return f"{type(problem).__name__}: {text}"
+
+
+def whole_characters(text: str) -> str:
+    """The text with question marks in place of half characters (lone surrogates), which no message can carry."""
+    return text.encode("utf-8", "replace").decode("utf-8")

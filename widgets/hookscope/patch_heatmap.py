@@ -80,6 +80,7 @@ class PatchHeatmap(Panel):
 
     _esm = bundle("patch_heatmap")
     _draft = False  # whether the result that is put into its trait is still being filled
+    _shown_as_draft = False  # whether the result that is shown was put there so
 
     method = traitlets.Unicode("activation_patching", help="The method that gives the map.").tag(sync=True)
     activation = Argument(activation_patching, "activation", lambda w, value: w._checked_activation(value))
@@ -270,7 +271,7 @@ class PatchHeatmap(Panel):
             self._show(draft=True)
 
     def _end(self) -> None:
-        if self._sweep is not None:
+        if self._shown_as_draft:
             self._show()
 
     def _show(self, draft: bool = False) -> None:
@@ -280,7 +281,7 @@ class PatchHeatmap(Panel):
             return
         # Another object, so that the view gets all of it.
         shown = sweep.by_metric(name) if name in sweep.measures else sweep.model_copy()
-        self._shown_by_us, self._draft = shown, draft
+        self._shown_by_us, self._draft, self._shown_as_draft = shown, draft, draft
         try:
             self.result = shown
             self._unpin_what_is_gone()
@@ -336,7 +337,7 @@ class PatchHeatmap(Panel):
         id_asked = asked and asked["id"]
         if before is not None and before is self._sweep and id_asked == before.id and self.result is not None:
             if self.result.params.get("metric") != name_of(self.metric):
-                self._show(draft=not before.complete)
+                self._show(draft=self._shown_as_draft)
                 self.together, self._joint = None, None  # in units of the other metric
                 if self.opened is not None and name_of(self.metric) in self.opened.measures:
                     self.opened = self.opened.by_metric(name_of(self.metric))
@@ -362,7 +363,7 @@ class PatchHeatmap(Panel):
         result = change["new"]
         if result is None or result is self._shown_by_us:
             return
-        self._sweep = result
+        self._sweep, self._shown_as_draft = result, False
         params = result.params
         adopt = self._asker
         self._asker = None  # what is set now describes the result, and asks for nothing
@@ -493,9 +494,10 @@ class PatchHeatmap(Panel):
         return self._open(id, self._place(cell))
 
     def _open(self, id: str, cell: Place) -> Task | None:
+        asker = self._asking()
         opened(self._shown(), cell)  # raises ValueError for a cell without parts
         self._parts_of = cell
-        return self._asking().refresh(id, again=["opened"], unseen=True, of="opened")
+        return asker.refresh(id, again=["opened"], unseen=True, of="opened")
 
     @action("close_opened")
     def _on_close_opened(self, id: str) -> None:
