@@ -59,10 +59,10 @@ def expect_exact(notebook: Notebook, words: Locator, values: str) -> tuple[int, 
     expect(words).to_contain_text(CELL)
     found = CELL.search(words.inner_text())
     assert found
-    destination, source = int(found[1]), int(found[2])
-    true = notebook.value(f"repr(float({values}[{destination}, {source}]))")
+    position, source = int(found[1]), int(found[2])
+    true = notebook.value(f"repr(float({values}[{position}, {source}]))")
     assert np.float32(found[3].replace("\u2212", "-")) == np.float32(true)
-    return destination, source
+    return position, source
 
 
 def open_panel(head: Locator, name: str) -> None:

@@ -50,7 +50,7 @@ def test_pointing_at_a_token_says_where_it_looks_and_what_looks_at_it(lab: Lab, 
     expect_exact(lab, part(opened(viewer, "0.0"), "cell-said"), "viewer.result.values[0, 0]")
     token.click()
     expect(token).to_have_attribute("aria-selected", "true")
-    lab.expect("viewer.selection", {"destination": 12})
+    lab.expect("viewer.selection", {"position": 12})
     lab.page.keyboard.press("Escape")
     expect(token).to_have_attribute("aria-selected", "false")
     lab.expect("viewer.selection", None)
@@ -99,10 +99,10 @@ def test_the_cell_under_the_pointer_has_the_kernels_number(lab: Lab, kind: str):
 def test_a_cell_that_is_clicked_is_read_out_wherever_the_pointer_goes(lab: Lab, viewer: Locator):
     matrix = part(opened(viewer, "1.2"), "matrix")
     readout = point_in_matrix(viewer, "1.2", 0.4, 0.6)
-    destination, source = expect_exact(lab, readout, "viewer.result.values[1, 2]")
+    position, source = expect_exact(lab, readout, "viewer.result.values[1, 2]")
     words = readout.inner_text()
     matrix.click(position=share(matrix, 0.4, 0.6))
-    lab.expect("viewer.selection", {"layer": 1, "head": 2, "destination": destination, "source": source})
+    lab.expect("viewer.selection", {"layer": 1, "head": 2, "position": position, "source": source})
     matrix.hover(position=share(matrix, 0.35, 0.2))
     expect(readout).not_to_have_text(words, use_inner_text=True)
     lab.page.mouse.move(0, 0)
@@ -151,7 +151,7 @@ def test_by_keyboard_alone(lab: Lab, viewer: Locator):
     part(opened(viewer, name), "matrix").focus()
     for key in ("End", "Home", "ArrowRight", "Enter"):
         press(key)
-    there = "viewer.selection.get('destination'), viewer.selection.get('source')"
+    there = "viewer.selection.get('position'), viewer.selection.get('source')"
     lab.expect(there, "12 1")
     place = expect_exact(lab, part(opened(viewer, name), "cell-said"), f"viewer.result.values[{layer}, {head}]")
     assert place == (12, 1)

@@ -87,7 +87,7 @@ def test_a_prompt_is_typed_refused_and_read_from_its_end(lab: Lab, viewer: Locat
     assert viewer.locator("img, script").count() == 0
     enter(viewer, "input-prompt", "The capital of Norway is Oslo. " * 20)
     expect(part(viewer, "error")).to_contain_text("at most 128")
-    part(viewer, "read-last").click()
+    part(viewer, "remedy").click()
     expect(part(viewer, "token")).to_have_count(128)
     choose(viewer, "kind", "value weighted")
     expect(part(viewer, "subtitle")).to_contain_text("value weighted · 16 heads · 128 tokens")
@@ -96,9 +96,14 @@ def test_a_prompt_is_typed_refused_and_read_from_its_end(lab: Lab, viewer: Locat
 # The model's worker has other work until `held` is set.
 HOLD = """
 import threading
-from interp_backend.service.tasks import worker_of
+from interp_backend.service.tasks import Task, worker_of
 held = threading.Event()
-worker_of(pair_viewer.model).submit(object(), lambda: iter([held.wait(60)]), lambda *_: None)
+class Holding:
+    def steps(self):
+        held.wait(60)
+        return iter([])
+
+worker_of(pair_viewer.model).submit(Task("held", Holding(), lambda *_: None))
 """
 
 

@@ -40,7 +40,7 @@ def test_what_python_sets_shows(lab: Lab, editor: Locator):
 def test_a_clicked_token_is_pinned_and_python_sees_it(lab: Lab, editor: Locator):
     part(editor, "tokens-corrupt").get_by_role("button").nth(4).click()
     expect(part(editor, "tokens-clean").get_by_role("button").nth(4)).to_have_attribute("aria-pressed", "true")
-    lab.expect("editor.selection", {"position": 4})
+    lab.expect("editor.selection", {"position": 4, "side": "clean"})
 
 
 def test_a_trailing_space_is_named_and_mended_by_its_button(lab: Lab, editor: Locator):

@@ -25,9 +25,10 @@ deep = boot(transformers.GPT2LMHeadModel(transformers.GPT2Config(**sizes)), "dee
 asked = []
 
 class Asked(hs.LogitLensGrid):
-    def _send_window(self, request):
-        asked.append((request.params.start, request.params.stop))
-        super()._send_window(request)
+    def _answer(self, request):
+        if request.method == "lens_window":
+            asked.append((request.params.start, request.params.stop))
+        return super()._answer(request)
 
 long = Asked(deep, ("The quick brown fox jumps over the lazy dog. " * 30)[:999])
 long.wait()
@@ -86,13 +87,13 @@ def test_every_layer_says_its_token_and_hovering_reads_a_cell(grid: Locator):
 def test_a_pinned_cell_draws_lines_with_the_kernels_numbers(lab: Lab, grid: Locator):
     pin(grid, 3, 5)
     expect(part(grid, "line")).to_have_count(4)
-    lab.expect("lens.selection", {"row": 3, "position": 5})
+    lab.expect("lens.selection", {"activation": "resid_post", "layer": 2, "position": 5, "side": "clean"})
     # " Stockholm" is in no top list: only the kernel knows its numbers.
     choose(grid, "quantity", "rank")
-    ranks = lab.value("*lens.result.of('clean').target_rank[:, 5, 1]").split()
+    ranks = lab.value("*lens.result.arrays_of('clean').target_rank[:, 5, 1]").split()
     row = part(grid, "lines").locator("tbody tr", has_text="Stockholm")
     expect(row.locator("td")).to_have_text(ranks)
-    third = lab.value("lens.result.tokens[int(lens.result.of('clean').top_ids[3, 5, 2])]")
+    third = lab.value("lens.result.tokens[int(lens.result.arrays_of('clean').top_ids[3, 5, 2])]")
     expect(part(grid, "lines").locator("tbody tr", has_text=third.strip()).locator("td").first).not_to_have_text("–")
     part(grid, "cells").press("Escape")
     expect(part(grid, "lines")).to_have_count(0)
@@ -110,7 +111,7 @@ def test_a_typed_token_is_followed_and_one_of_several_is_refused_in_a_sentence(l
     choose(grid, "color", "rank")
     part(grid, "target").last.get_by_title("Colour by this token").click()
     expect(part(grid, "subtitle")).to_contain_text("rank of ␣Paris")
-    rank = lab.value("lens.result.of('clean').target_rank[2, 5, 2]")
+    rank = lab.value("lens.result.arrays_of('clean').target_rank[2, 5, 2]")
     expect(said(grid, 2, 5)).to_contain_text(f"rank {rank}")
     part(grid, "unfollow").last.click()
     expect(part(grid, "target")).to_have_count(2)
@@ -196,7 +197,7 @@ def test_by_keyboard_alone(lab: Lab, grid: Locator):
     for key in ("ArrowUp", "End", "ArrowUp", "a", "b", "j", "Enter"):
         press(key)
     expect(part(grid, "lines")).to_be_visible()
-    lab.expect("lens.selection", {"row": 4, "position": 5})
+    lab.expect("lens.selection", {"activation": "resid_post", "layer": 3, "position": 5, "side": "clean"})
     press("Escape")
     expect(part(grid, "lines")).to_have_count(0)
     assert lab.cells() == cells
@@ -223,7 +224,7 @@ def test_a_prompt_over_the_context_offers_its_last_tokens(lab: Lab):
     expect_status(view, "done")
     enter(view, "input-prompt", "The capital of Norway is Oslo. " * 20)
     expect(part(view, "error")).to_contain_text("the model reads at most 128")
-    part(view, "read-last").click()
+    part(view, "remedy").click()
     expect(part(view, "cells")).to_have_attribute("aria-colcount", "128")
     expect(part(view, "error")).to_have_count(0)
     enter(view, "input-follow", " Oslo")

@@ -91,7 +91,7 @@ def test_cells_picked_one_by_one_are_patched_together(lab: Lab, heatmap: Locator
     expect(part(heatmap, "together")).to_be_visible()
     joint, total = (shows(lab, f'cells.together["{name}"]') for name in ("normalized", "sum"))
     expect(part(heatmap, "together")).to_have_text(f"together {joint}, sum of single effects {total}")
-    assert lab.value("*(tuple(c.values()) for c in cells.together['cells'])") == "(0, 4) (2, 5)"
+    assert lab.value("*((c['layer'], c['position']) for c in cells.together['cells'])") == "(0, 4) (2, 5)"
     assert shows(lab, 'cells.together["singles"][1]') == shows(lab, "cells.result.normalized[2, 5]")
 
 
@@ -122,7 +122,7 @@ def test_a_head_opens_into_its_positions(lab: Lab, heatmap: Locator):
     value = shows(lab, "cells.opened.normalized[0, 0, 4]")
     expect(cell(opened, 4)).to_have_text(f"layer 0, head 1, position 4 ' Norway' / ' Sweden', recovers {value}")
     choose(heatmap, "metric", "probability")
-    value = shows(lab, 'cells.opened.of("prob").normalized[0, 0, 5]')
+    value = shows(lab, 'cells.opened.by_metric("prob").normalized[0, 0, 5]')
     expect(cell(opened, 5)).to_contain_text(f"recovers {value}")
     part(opened, "close-opened").click()
     expect(opened).to_have_count(0)
@@ -144,12 +144,12 @@ def test_a_layer_opens_into_its_neurons(lab: Lab, heatmap: Locator):
 
 
 def test_another_metric_runs_nothing(lab: Lab, heatmap: Locator):
-    before = lab.value("cells.sweep_id")
+    before = lab.value("cells.result.id")
     choose(heatmap, "metric", "probability")
-    value = shows(lab, 'cells.result.of("prob").normalized[2, 5]')
+    value = shows(lab, 'cells.result.by_metric("prob").normalized[2, 5]')
     expect(cell(heatmap, 17)).to_contain_text(f"recovers {value}")
     lab.expect("cells.result.params['metric']", "prob")
-    assert lab.value("cells.sweep_id") == before
+    assert lab.value("cells.result.id") == before
 
 
 def test_what_is_put_in_is_chosen_and_typed(lab: Lab, heatmap: Locator):
@@ -199,8 +199,8 @@ def test_pairs_are_told_apart_in_a_strip(lab: Lab, pairs: Locator):
     part(pairs, "strip").press("Home")
     expect(part(pairs, "pair")).to_contain_text(shows(lab, "min(many.result.pairs.normalized[:, 2, 5])"))
     choose(pairs, "metric", "probability")
-    value = shows(lab, 'many.result.of("prob").normalized[2, 5]')
-    assert value != shows(lab, 'many.result.of("logit_diff").normalized[2, 5]')
+    value = shows(lab, 'many.result.by_metric("prob").normalized[2, 5]')
+    assert value != shows(lab, 'many.result.by_metric("logit_diff").normalized[2, 5]')
     expect(part(pairs, "detail-cell")).to_contain_text(f"recovers {value}")
 
 
@@ -296,7 +296,7 @@ def test_a_saved_map_keeps_its_metrics(lab: Lab, heatmap: Locator, browser: Brow
     with offline_page(browser, path, width=400) as page:
         view = page.locator(".hs-root")
         expect(part(view, "opened")).to_be_visible()
-        value = shows(lab, 'cells.result.of("prob").normalized[0, 1]')
+        value = shows(lab, 'cells.result.by_metric("prob").normalized[0, 1]')
         expect(cell(view, 1).first).not_to_contain_text(f"recovers {value}")
         choose(view, "metric", "probability")
         expect(cell(view, 1).first).to_contain_text(f"recovers {value}")

@@ -14,7 +14,7 @@ from playwright.sync_api import Browser, Page, expect
 from views import choose, part
 
 import hookscope as hs
-from hookscope.attention_arrays import AttentionArrays
+from hookscope.circuitsvis.attention import AttentionFigure
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +63,7 @@ def test_nothing_is_wider_than_a_narrow_page(page: Page):
 
 def test_a_page_of_many_numbers_keeps_those_of_the_opened_heads(browser: Browser, tmp_path: Path):
     rows = np.random.default_rng(0).random((48, 256, 256), np.float32)
-    board = AttentionArrays(rows, [f"t{i}" for i in range(256)])
+    board = AttentionFigure(rows, [f"t{i}" for i in range(256)])
     board.opened = [[0, 7]]
     saved = board.save(tmp_path / "arrays.html")
     board.close()

@@ -118,7 +118,7 @@ def test_a_view_looks_the_same_beside_every_other_view(browser: Browser, tmp_pat
     editor = hs.PromptPairEditor(model, pair)
     for widget in (lens, heatmap, board, editor):
         assert widget.wait(60)
-    lens.selection = {"row": 4, "position": 5}
+    lens.selection = {"layer": 3, "position": 5}
     heatmap.selection = {"layer": 2, "position": 4}
     board.opened = [[1, 3]]
     tokens = cv.tokens.colored_tokens(["a", " b"] * 10, [0.5, -1.0] * 10)

@@ -135,6 +135,7 @@ class AttentionViewer(OfPrompt):
         self._look = look or Look()
         self._showing = threading.RLock()  # a result may come while another side of the last one is drawn
         self._actions_on_head: dict[str, Any] = {}  # calls of the actions on single heads, by trait
+        self._measures_heads = False  # on random tokens, whatever the prompt
         sizes = (1 << 20, 1 << 20) if known is None else (known.n_layers, known.n_heads)
         super().__init__(
             **split_subject(prompt),
@@ -164,8 +165,6 @@ class AttentionViewer(OfPrompt):
         self.kind = result.kind
         self.info = self._menus(None)
         self._show(result)
-        if result.provenance.get("model"):  # arrays of the user's own have no call that gives them
-            self.code = attention_patterns.code(result.params)
         self.status = "done"
 
     def _menus(self, model: LanguageModel | None) -> dict[str, Any]:
@@ -257,11 +256,10 @@ class AttentionViewer(OfPrompt):
             self.model, self.subject, self.kind, layers=self._layers, heads=self._heads, last=self._last
         )
         wants = {"result": Want(call, self._take, self._end, keep=True)}
-        if self.sort.startswith("random:") or self.head_scores is not None or "scores" in self._actions_on_head:
+        if self.sort.startswith("random:") or self._measures_heads or self.head_scores is not None:
             wants["scores"] = Want(head_scores.call(self.model), self._take_scores, priority=2)
-        for name, action_on_head in self._actions_on_head.items():
-            if name != "scores":
-                wants[name] = Want(*action_on_head, priority=2)
+        for name, (call, show) in self._actions_on_head.items():
+            wants[name] = Want(call, show, priority=2)
         return wants
 
     def _take(self, id: str, step: Step[AttentionPatterns]) -> None:
@@ -414,7 +412,7 @@ class AttentionViewer(OfPrompt):
     @action("head_scores")
     def _measure(self, id: str) -> Task | None:
         """What kind of head each of them is, on repeated random tokens."""
-        self._actions_on_head["scores"] = None
+        self._measures_heads = True
         return self._asking().refresh(id, again=["scores"], unseen=True, of="scores")
 
     def _asked_of(self, layer: int, head: int) -> tuple[str | PromptPair, int | None]:
