@@ -140,12 +140,17 @@ _ITEM = re.compile(r"^    (?:    )?(?P<names>\w+(?:, \w+)*): (?P<text>.*)$")
 
 def argument_help(function: Callable[..., Any]) -> dict[str, str]:
     """The text on each argument in the "Args:" section of a docstring, by name."""
+    return listed_help(function.__doc__ or "", "Args:")
+
+
+def listed_help(docstring: str, section: str) -> dict[str, str]:
+    """The text on each name in one section of a docstring."""
     found: dict[str, str] = {}
-    lines = inspect.cleandoc(function.__doc__ or "").splitlines()
-    if "Args:" not in lines:
+    lines = inspect.cleandoc(docstring).splitlines()
+    if section not in lines:
         return found
     names: list[str] = []
-    for line in lines[lines.index("Args:") + 1 :]:
+    for line in lines[lines.index(section) + 1 :]:
         if line and not line.startswith(" "):
             break
         item = _ITEM.match(line) if line.startswith("    ") and not line.startswith("     ") else None

@@ -52,7 +52,7 @@ class FromPrompt(_Value):
 
     model_config = ConfigDict(title="a third prompt")
     kind: Literal["prompt"] = "prompt"
-    text: Annotated[str, Field(min_length=1, max_length=200_000)]
+    text: Annotated[str, Field(title="prompt", min_length=1, max_length=200_000)]
 
 
 class Zero(_Value):
@@ -104,7 +104,7 @@ class Add(_Value):
         factor: what the vector is multiplied by.
     """
 
-    model_config = ConfigDict(title="add")
+    model_config = ConfigDict(title="add the difference")
     kind: Literal["add"] = "add"
     vector: Annotated[tuple[Finite, ...] | None, Kept()] = None
     factor: Finite = 1.0

@@ -55,13 +55,14 @@ export function SmallField({ name, label, help, value, size, take }: FieldProps)
 interface CheckProps {
   name: string;
   label: string;
+  help?: string;
   checked: boolean;
   onChange(checked: boolean): void;
 }
 
-export function SmallCheck({ name, label, checked, onChange }: CheckProps) {
+export function SmallCheck({ name, label, help, checked, onChange }: CheckProps) {
   return (
-    <label class="hs-small-field">
+    <label class="hs-small-field" title={help}>
       <input
         type="checkbox"
         data-hs={name}

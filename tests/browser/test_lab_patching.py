@@ -180,7 +180,7 @@ def test_neighbouring_layers_together_and_read_elsewhere(lab: Lab, heatmap: Loca
     choose(heatmap, "activation", "attn_out")
     part(heatmap, "more").click()
     enter(heatmap, "window", "5")
-    expect(part(heatmap, "complaint")).to_contain_text("A whole number of layers up to 4")
+    expect(part(heatmap, "complaint")).to_contain_text("must be a whole number from 1 to 4")
     enter(heatmap, "window", "3")
     expect(part(heatmap, "complaint")).to_have_count(0)
     expect(cell(heatmap, 23)).to_contain_text("recovers")

@@ -104,8 +104,17 @@ test("another request of the same view fades nothing", async () => {
 });
 
 const VIEWS = [
-  ["lens", logitLensGrid, lensTraits, makeLens().id, "lens", "stream", "4", "lens-result"],
-  ["attention", attentionViewer, viewerTraits, "attention-1", "attention", "kind", "1", "attention-result"],
+  ["lens", logitLensGrid, lensTraits, makeLens().id, "logit_lens", "stream", "4", "lens-result"],
+  [
+    "attention",
+    attentionViewer,
+    viewerTraits,
+    "attention-1",
+    "attention_patterns",
+    "kind",
+    "1",
+    "attention-result",
+  ],
   ["heatmap", patchHeatmap, heatmapTraits, makeResult().id, "activation_patching", "direction", "1", "sweep"],
 ] as const;
 

@@ -43,7 +43,7 @@ test("an option that is not as usual is always shown", async () => {
 });
 
 test("options that do not apply are not offered", async () => {
-  const { el } = await open({ info: INFO });
+  const { el } = await open({ info: INFO, activation: "embed" });
   expect(maybe(el, "window")).toBeNull();
   expect(part<HTMLSelectElement>(el, "value").options[4]?.disabled).toBe(true);
 });
@@ -73,7 +73,7 @@ test("a third prompt is asked for once it is typed", async () => {
   expect(sent).toHaveLength(0);
   enter(el, "value-text", "  ");
   await settled();
-  expect(part(el, "complaint").textContent).toContain("Type the prompt");
+  expect(part(el, "complaint").textContent).toBe("The prompt is empty: type one.");
   enter(el, "value-text", "The capital of Peru is");
   expect(sent.at(-1)?.params.value).toEqual({ kind: "prompt", text: "The capital of Peru is" });
 });
@@ -86,7 +86,7 @@ test("a factor must be a number, with any kind of minus", async () => {
   for (const nonsense of ["", "two", "Infinity", "1e999"]) {
     enter(el, "value-factor", nonsense);
     await settled();
-    expect(part(el, "complaint").textContent).toContain("must be a number");
+    expect(part(el, "complaint").textContent).toBe("“factor” must be a number.");
     expect(part(el, "value-factor").getAttribute("aria-invalid")).toBe("true");
   }
   expect(sent).toHaveLength(1);
@@ -100,7 +100,7 @@ test("the mean can be one of each position", async () => {
   const { el, sent } = await open();
   choose(el, "value", 3);
   await settled();
-  part<HTMLInputElement>(el, "value-by-position").click();
+  part<HTMLInputElement>(el, "value-by_position").click();
   expect(sent.at(-1)?.params.value).toEqual({ kind: "mean", by_position: true });
 });
 
@@ -109,7 +109,7 @@ test("a window is at most as large as there are layers", async () => {
   for (const nonsense of ["0", "-1", "5", "1.5", "x", ""]) {
     enter(el, "window", nonsense);
     await settled();
-    expect(part(el, "complaint").textContent).toBe("A whole number of layers up to 4.");
+    expect(part(el, "complaint").textContent).toBe("“window” must be a whole number from 1 to 4.");
   }
   expect(sent).toHaveLength(0);
   enter(el, "window", "3");
@@ -167,10 +167,10 @@ test("samples have a number of draws and a seed", async () => {
   choose(el, "value", 4);
   expect(sent.at(-1)?.params.value).toEqual({ kind: "resample", draws: 1, seed: 0 });
   await settled();
-  for (const nonsense of ["0", "21", "1.5", "-1", "x", ""]) {
+  for (const nonsense of ["0", "1001", "1.5", "-1", "x", ""]) {
     enter(el, "value-draws", nonsense);
     await settled();
-    expect(part(el, "complaint").textContent).toBe("A whole number of draws up to 20.");
+    expect(part(el, "complaint").textContent).toBe("“draws” must be a whole number from 1 to 1000.");
   }
   expect(part(el, "value-draws").getAttribute("aria-invalid")).toBe("true");
   expect(part(el, "value-seed").getAttribute("aria-invalid")).toBe("false");
@@ -180,7 +180,7 @@ test("samples have a number of draws and a seed", async () => {
   await settled();
   enter(el, "value-seed", "0.5");
   await settled();
-  expect(part(el, "complaint").textContent).toContain("The seed must be a whole number");
+  expect(part(el, "complaint").textContent).toBe("“seed” must be a whole number, 0 or more.");
   enter(el, "value-seed", "7");
   await settled();
   expect(sent.at(-1)?.params.value).toEqual({ kind: "resample", draws: 20, seed: 7 });
@@ -189,11 +189,11 @@ test("samples have a number of draws and a seed", async () => {
 
 test("a complaint about one field stays when another is good", async () => {
   const { el } = await open({ ...BY_HEAD, value: { kind: "resample", draws: 2, seed: 0 } });
-  enter(el, "value-draws", "99");
+  enter(el, "value-draws", "9999");
   await settled();
   enter(el, "value-seed", "3");
   await settled();
-  expect(part(el, "complaint").textContent).toContain("draws up to 20");
+  expect(part(el, "complaint").textContent).toContain("“draws”");
 });
 
 test("Python's traits decide when a request was answered, whatever the order of their fields", async () => {
@@ -240,7 +240,7 @@ test("what is wrong with a field goes with the field", async () => {
   enter(el, "window", "x");
   await settled();
   expect(maybe(el, "complaint")).not.toBeNull();
-  model.set("activation", "resid_pre");
+  model.set("activation", "embed");
   await settled();
   expect([maybe(el, "window"), maybe(el, "complaint")]).toEqual([null, null]);
   model.set("activation", "z");

@@ -146,12 +146,12 @@ test("a token is followed by typing it, or by a click in the list", async () => 
   await settled();
   press(part(el, "input-follow"), "Enter");
   const params = { stream: "resid_post", lens: "logit", top_k: 3, last: null };
-  expect(sent.filter(({ method }) => method === "lens").at(-1)?.params).toEqual({
+  expect(sent.filter(({ method }) => method === "logit_lens").at(-1)?.params).toEqual({
     ...params,
     targets: [" Oslo", " Stockholm", " Bergen"],
   });
   part(el, "top-prompt").querySelector("button")?.click();
-  expect(sent.filter(({ method }) => method === "lens").at(-1)?.params.targets).toEqual([
+  expect(sent.filter(({ method }) => method === "logit_lens").at(-1)?.params.targets).toEqual([
     " Oslo",
     " Stockholm",
     " Bergen",
@@ -247,11 +247,11 @@ test("of a prompt over the context the last tokens are offered, and stay chosen 
   model.set("status", "error");
   await settled();
   expect(maybe(el, "remedy")).toBeNull();
-  const remedy = { label: "Read the last 127 tokens", method: "lens", params: { last: 127 } };
+  const remedy = { label: "Read the last 127 tokens", method: "logit_lens", params: { last: 127 } };
   model.set("error", { field: null, message, traceback: null, remedy });
   await settled();
   part(el, "remedy").click();
-  expect(sent.at(-1)).toMatchObject({ method: "lens", params: { last: 127 } });
+  expect(sent.at(-1)).toMatchObject({ method: "logit_lens", params: { last: 127 } });
   const result = makeLens();
   result.params.last = 127;
   model.set("result", result);

@@ -1,4 +1,5 @@
 // Sweeps of the shapes that Python makes, with effects that can be reasoned about.
+import type { Field } from "../../js/panels/patch_heatmap/arguments";
 import type { Axis, ResultJson } from "../../js/panels/patch_heatmap/result";
 import { arrayJson, CLEAN, CORRUPT, makeResult } from "./helpers";
 
@@ -95,6 +96,12 @@ export function withProbability(result: ResultJson): ResultJson {
   };
 }
 
+/** An argument as menus.py describes it. */
+export function makeField(name: string, type: Field["type"], change: Partial<Field> = {}): Field {
+  const plain = { help: "", choices: [], least: null, most: null, default: null, applies: null };
+  return { name, label: name.replaceAll("_", " "), type, ...plain, ...change };
+}
+
 export const INFO = {
   activations: [
     {
@@ -133,17 +140,45 @@ export const INFO = {
   ],
   values: [
     { kind: "other", label: "the other run", help: "", reason: null, fields: [] },
-    { kind: "prompt", label: "a third prompt", help: "", reason: null, fields: ["text"] },
+    {
+      kind: "prompt",
+      label: "a third prompt",
+      help: "",
+      reason: null,
+      fields: [makeField("text", "string", { label: "prompt" })],
+    },
     { kind: "zero", label: "zero", help: "", reason: null, fields: [] },
-    { kind: "mean", label: "the mean", help: "", reason: null, fields: ["by_position"] },
+    {
+      kind: "mean",
+      label: "the mean",
+      help: "",
+      reason: null,
+      fields: [makeField("by_position", "boolean", { label: "for each position", default: true })],
+    },
     {
       kind: "resample",
       label: "resample",
       help: "",
       reason: "needs a data set of prompts",
-      fields: ["draws", "seed"],
+      fields: [
+        makeField("draws", "integer", { least: 1, most: 1000, default: 1 }),
+        makeField("seed", "integer", { least: 0, default: 0 }),
+      ],
     },
-    { kind: "add", label: "add the difference", help: "", reason: null, fields: ["factor"] },
-    { kind: "scale", label: "scale", help: "", reason: null, fields: ["factor"] },
+    {
+      kind: "add",
+      label: "add the difference",
+      help: "",
+      reason: null,
+      fields: [makeField("factor", "number", { default: 1 })],
+    },
+    { kind: "scale", label: "scale", help: "", reason: null, fields: [makeField("factor", "number")] },
   ],
+  window: makeField("window", "integer", {
+    least: 1,
+    most: 1000,
+    default: 1,
+    applies: { argument: "activation", values: ["resid_pre", "z", "attn_out"] },
+  }),
+  at: makeField("at", "integer"),
 };

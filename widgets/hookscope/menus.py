@@ -7,12 +7,15 @@ from typing import Any
 
 from interp_backend.common.cells import opens
 from interp_backend.common.method import METHODS, Method
+from interp_backend.common.signatures import listed_help
 from interp_backend.language.metrics import METRICS, name_of
 from interp_backend.language.model import LanguageModel
 from interp_backend.results.effect_map import EffectMap
 
 # Arguments with a control of their own; the others get one after their type.
 SHARED = ("activation", "axes", "metric", "direction", "value", "window", "at")
+# Arguments that the widget chooses by itself.
+_OWN = ("top_k",)
 _PLAIN = ("integer", "number", "boolean")
 # Where the other run is not involved, a direction says just which run is changed.
 _CHANGED = {"denoise": "in the corrupt run", "noise": "in the clean run"}
@@ -30,16 +33,22 @@ def offered() -> dict[str, Method[..., Any]]:
 def menus_of(
     method: Method[..., Any], model: LanguageModel | None, own: Callable[..., Any] | str | None, has_data_set: bool
 ) -> dict[str, Any]:
-    """The menus for one method: `methods`, `activations`, `metrics`, `directions`, `values` and `fields`."""
+    """The menus for one method, and its arguments as fields: `window`, `at`, and `fields` for all others.
+
+    Every entry of `methods` has the names of its `arguments`, of which a view's request may hold no others.
+    """
     properties = method.schema["properties"]
     return {
         "model": None if model is None else model.describe(),
-        "methods": [{"name": name, "label": one.label, "help": one.summary} for name, one in offered().items()],
+        "methods": [_method(one) for one in offered().values()],
         "activations": list(_activations(properties, model)),
         "metrics": metric_menu(own),
         "directions": _choices(properties.get("direction", {})),
         "values": list(_values(method.schema, has_data_set)),
-        "fields": [_field(name, one) for name, one in properties.items() if name not in SHARED and _is_plain(one)],
+        **{name: _field(name, properties[name]) if name in properties else None for name in ("window", "at")},
+        "fields": [
+            _field(name, one) for name, one in properties.items() if name not in (*SHARED, *_OWN) and _is_plain(one)
+        ],
     }
 
 
@@ -55,6 +64,15 @@ def for_value(directions: list[dict[str, str]], kind: str) -> list[dict[str, str
     if kind in ("other", "add"):
         return directions
     return [{**one, "label": _CHANGED.get(one["name"], one["label"])} for one in directions]
+
+
+def _method(method: Method[..., Any]) -> dict[str, Any]:
+    return {
+        "name": method.name,
+        "label": method.label,
+        "help": method.summary,
+        "arguments": [name for name in method.schema["properties"] if name not in _OWN],
+    }
 
 
 def _choices(schema: dict[str, Any]) -> list[dict[str, Any]]:
@@ -84,14 +102,15 @@ def _activations(properties: dict[str, Any], model: LanguageModel | None) -> Ite
 
 def _values(schema: dict[str, Any], has_data_set: bool) -> Iterable[dict[str, Any]]:
     needs = "Give prompts to take values from: PatchHeatmap(..., dataset=[...])."
-    for kind, reference in schema["properties"].get("value", {}).get("discriminator", {}).get("mapping", {}).items():
-        value = schema["$defs"][reference.rsplit("/", 1)[-1]]
-        fields = [name for name in value["properties"] if name not in ("kind", "prompts", "vector")]
+    for reference in schema["properties"].get("value", {}).get("oneOf", []):
+        value = schema["$defs"][reference["$ref"].rsplit("/", 1)[-1]]
+        about = listed_help(value["description"], "Attributes:")
+        fields = {name: one for name, one in value["properties"].items() if name not in ("kind", "prompts", "vector")}
         yield {
-            "kind": kind,
+            "kind": value["properties"]["kind"]["const"],
             "label": value["title"],
             "help": value["description"].split("\n")[0],
-            "fields": [_field(name, value["properties"][name]) for name in fields],
+            "fields": [_field(name, {"description": about.get(name, ""), **one}) for name, one in fields.items()],
             "reason": needs if "prompts" in value["properties"] and not has_data_set else None,
         }
 
@@ -102,11 +121,12 @@ def _is_plain(schema: dict[str, Any]) -> bool:
 
 def _field(name: str, schema: dict[str, Any]) -> dict[str, Any]:
     """One argument as a control: its type, bounds, choices, and when it applies."""
+    types = {one.get("type") for one in schema.get("anyOf", [schema])} - {"null"}
     return {
         "name": name,
         "label": schema.get("title", name.replace("_", " ")).lower(),
         "help": schema.get("description", ""),
-        "type": "choice" if "oneOf" in schema else schema.get("type"),
+        "type": "choice" if "oneOf" in schema else types.pop(),
         "choices": _choices(schema),
         "least": schema.get("minimum"),
         "most": schema.get("maximum"),

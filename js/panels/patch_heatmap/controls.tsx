@@ -6,7 +6,7 @@ import { useStore } from "../../lib/store";
 import { measuresOf } from "./measures";
 import { unusual } from "./option_words";
 import { Options } from "./options";
-import { entryOf, type HeatmapInfo, metricLabel, useParams } from "./params";
+import { entryOf, type HeatmapInfo, metricLabel, takes, useParams } from "./params";
 import type { Sweep } from "./result";
 import type { HeatmapState } from "./state";
 
@@ -16,6 +16,8 @@ interface ControlsProps {
   sweep: Sweep | null;
 }
 
+const MENUS = ["metric", "direction"] as const;
+
 export function Menus({ model, state, sweep }: ControlsProps) {
   const info = useTrait<HeatmapInfo>(model, "info");
   // Watched so that the menus follow both what was asked for here and what Python sets.
@@ -23,21 +25,34 @@ export function Menus({ model, state, sweep }: ControlsProps) {
   useParams(model);
   const params = state.params();
   const entry = entryOf(info, params);
+  const { methods = [] } = info;
   if (!canAsk(model)) return <Fixed model={model} state={state} sweep={sweep} />;
   return (
     <>
-      <Menu
-        name="activation"
-        label="Activation"
-        choices={info.activations}
-        chosen={entry ? info.activations.indexOf(entry) : -1}
-        shown={params.activation}
-        onChoose={(index) => {
-          const chosen = info.activations[index];
-          if (chosen) state.run({ activation: chosen.activation, axes: chosen.axes });
-        }}
-      />
-      {(["metric", "direction"] as const).map((name) => {
+      {methods.length > 1 && (
+        <Menu
+          name="method"
+          label="Method"
+          choices={methods}
+          chosen={methods.findIndex(({ name }) => name === params.method)}
+          shown={params.method}
+          onChoose={(index) => state.run({ method: methods[index]?.name ?? params.method, options: {} })}
+        />
+      )}
+      {takes(info, params, "activation") && (
+        <Menu
+          name="activation"
+          label="Activation"
+          choices={info.activations}
+          chosen={entry ? info.activations.indexOf(entry) : -1}
+          shown={params.activation}
+          onChoose={(index) => {
+            const chosen = info.activations[index];
+            if (chosen) state.run({ activation: chosen.activation, axes: chosen.axes });
+          }}
+        />
+      )}
+      {MENUS.filter((name) => takes(info, params, name)).map((name) => {
         const choices: (Choice & { name: string })[] = info[`${name}s`];
         return (
           <Menu

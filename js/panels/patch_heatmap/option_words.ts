@@ -1,16 +1,17 @@
 // To which maps the less usual options apply, and what they are called where they can't be changed.
 import { fixed } from "../../lib/format";
 import { visibleText } from "../../lib/tokens";
-import type { HeatmapInfo, Params, Value } from "./params";
+import { appliesTo } from "./arguments";
+import { argumentsOf, type HeatmapInfo, type Params, type Value } from "./params";
 import { baseRun } from "./places";
 import type { Sweep } from "./result";
 
-/** Patched together over neighbouring layers these add up; the residual stream is a sum already. */
-const WINDOWED = ["attn_out", "mlp_out", "z", "mlp_post"];
-
-export function takesWindow({ activation, axes }: Params, sweep: Sweep | null): boolean {
+/** A window needs several layers. */
+export function takesWindow(params: Params, { window }: HeatmapInfo, sweep: Sweep | null): boolean {
   const layers = sweep?.json.labels.layer?.length ?? 0;
-  return axes.includes("layer") && layers > 1 && WINDOWED.includes(activation);
+  return (
+    Boolean(window && appliesTo(window, argumentsOf(params))) && params.axes.includes("layer") && layers > 1
+  );
 }
 
 /** The tokens of the patched prompt; none where every pair of a data set has its own. */
@@ -27,7 +28,11 @@ export function valueLabel(value: Value, { values = [] }: HeatmapInfo): string {
 }
 
 /** What is not as usual, in words. */
-export function unusual({ value, window, at }: Params, info: HeatmapInfo, sweep: Sweep | null): string[] {
+export function unusual(
+  { value, window, at, options }: Params,
+  info: HeatmapInfo,
+  sweep: Sweep | null,
+): string[] {
   const words: string[] = [];
   if (value.kind !== "other") {
     const factor = value.factor === undefined ? "" : ` times ${fixed(value.factor)}`;
@@ -37,5 +42,8 @@ export function unusual({ value, window, at }: Params, info: HeatmapInfo, sweep:
   }
   if (window > 1) words.push(`window ${window}`);
   if (at !== null) words.push(`read at ${positionNames(sweep)[at] ?? at}`);
+  for (const { name, label, default: usual } of info.fields ?? []) {
+    if ((options[name] ?? usual) !== usual) words.push(`${label} ${options[name]}`);
+  }
   return words;
 }

@@ -1,10 +1,11 @@
-// What is put in, over how many layers, and where the metric is read: shown where it is not as usual, or on demand.
+// What is put in, over how many layers, where the metric is read, and the method's further arguments: shown where they
+// are not as usual, or on demand.
 import { useEffect, useState } from "preact/hooks";
 import { Button, Menu } from "../../lib/controls";
-import { isWhole, SmallCheck, SmallField, takeNumber } from "../../lib/fields";
 import { useTrait, type ViewModel } from "../../lib/model";
+import { Argument, appliesTo, type Field } from "./arguments";
 import { positionNames, takesWindow, valueLabel } from "./option_words";
-import { type HeatmapInfo, OTHER_RUN, type Params, type Value } from "./params";
+import { argumentsOf, type HeatmapInfo, OTHER_RUN, type Params, type Value } from "./params";
 import type { Sweep } from "./result";
 import type { HeatmapState } from "./state";
 
@@ -14,7 +15,8 @@ interface OptionsProps {
   sweep: Sweep | null;
 }
 
-interface OptionProps extends OptionsProps {
+interface OptionProps extends Omit<OptionsProps, "model"> {
+  info: HeatmapInfo;
   params: Params;
 }
 
@@ -22,23 +24,12 @@ export function Options({ model, state, sweep }: OptionsProps) {
   const info = useTrait<HeatmapInfo>(model, "info");
   const [open, setOpen] = useState(false);
   const params = state.params();
-  const options = [
-    {
-      name: "value",
-      View: ValueOption,
-      usual: params.value.kind === "other",
-      applies: (info.values ?? []).length > 0,
-    },
-    { name: "window", View: WindowOption, usual: params.window === 1, applies: takesWindow(params, sweep) },
-    { name: "at", View: AtOption, usual: params.at === null, applies: positionNames(sweep).length > 1 },
-  ].filter((option) => option.applies || !option.usual);
-  const shown = options.filter((option) => open || !option.usual);
+  const options = optionsOf({ info, state, sweep, params });
+  const shown = options.filter(({ usual }) => open || !usual);
   return (
     <>
-      {shown.map(({ name, View }) => (
-        <View key={name} {...{ model, state, sweep, params }} />
-      ))}
-      {options.some((option) => option.usual) && (
+      {shown.map(({ view }) => view)}
+      {options.some(({ usual }) => usual) && (
         <Button name="more" quiet expanded={open} onClick={() => setOpen(!open)}>
           {open ? "Less" : "More"}
         </Button>
@@ -47,41 +38,42 @@ export function Options({ model, state, sweep }: OptionsProps) {
   );
 }
 
-const NUMBERS = [
-  {
-    field: "factor",
-    label: "times",
-    usual: 1,
-    good: Number.isFinite,
-    wrong: "The factor must be a number, such as 2 or \u22120.5.",
-  },
-  {
-    field: "draws",
-    label: "draws",
-    help: "Draws a cell, averaged",
-    usual: 1,
-    good: (draws: number) => isWhole(draws, 1, 20),
-    wrong: "A whole number of draws up to 20.",
-  },
-  {
-    field: "seed",
-    label: "seed",
-    help: "Of the drawing",
-    usual: 0,
-    good: (seed: number) => isWhole(seed, 0, 2 ** 31 - 1),
-    wrong: "The seed must be a whole number, such as 0.",
-  },
-] as const;
+/** The options that apply. One that is not as usual is among them even where it has no effect. */
+function optionsOf(props: OptionProps) {
+  const { info, sweep, params } = props;
+  const { values = [], at = null, fields = [] } = info;
+  const own = [
+    {
+      usual: params.value.kind === "other",
+      applies: values.length > 0,
+      view: <ValueOption key="value" {...props} />,
+    },
+    {
+      usual: params.window === 1,
+      applies: takesWindow(params, info, sweep),
+      view: <WindowOption key="window" {...props} />,
+    },
+    {
+      usual: params.at === null,
+      applies: at !== null && positionNames(sweep).length > 1,
+      view: <AtOption key="at" {...props} />,
+    },
+  ];
+  const further = fields.map((field) => ({
+    usual: (params.options[field.name] ?? field.default) === field.default,
+    applies: appliesTo(field, argumentsOf(params)),
+    view: <FurtherOption key={`option ${field.name}`} {...props} field={field} />,
+  }));
+  return [...own, ...further].filter(({ applies, usual }) => applies || !usual);
+}
 
-function ValueOption({ model, state, params }: OptionProps) {
-  const info = useTrait<HeatmapInfo>(model, "info");
+function ValueOption({ info, state, params }: OptionProps) {
   const { values = [] } = info;
   // A prompt is asked for once it has been typed.
   const [draft, setDraft] = useState<Value | null>(null);
   useEffect(() => setDraft(null), [params.value]);
   const value = draft ?? params.value;
   const entry = values.find(({ kind }) => kind === value.kind);
-  const fields = entry?.fields ?? [];
   const choose = (next: Value) => {
     const whole = next.kind !== "prompt" || next.text;
     setDraft(whole ? null : next);
@@ -95,59 +87,30 @@ function ValueOption({ model, state, params }: OptionProps) {
         choices={values}
         chosen={entry && !value.vector ? values.indexOf(entry) : -1}
         shown={valueLabel(value, info)}
-        onChoose={(index) => choose(startingValue(values[index]?.kind ?? OTHER_RUN.kind))}
+        onChoose={(index) => choose(startingValue(values[index]))}
       />
-      {fields.includes("text") && (
-        <SmallField
-          name="value-text"
-          label="prompt"
-          value={value.text ?? ""}
-          size={28}
-          take={(text) => {
-            if (text.trim() === "") return "Type the prompt whose activations are put in.";
-            choose({ ...value, text });
-            return null;
-          }}
+      {entry?.fields.map((field) => (
+        <Argument
+          key={`${value.kind} ${field.name}`}
+          name={`value-${field.name}`}
+          field={field}
+          value={value[field.name as keyof Value] ?? field.default}
+          onChange={(part) => choose({ ...value, [field.name]: part })}
         />
-      )}
-      {NUMBERS.filter(({ field }) => fields.includes(field)).map(
-        ({ field, usual, good, wrong, ...words }) => (
-          <SmallField
-            key={`${value.kind} ${field}`}
-            {...words}
-            name={`value-${field}`}
-            value={String(value[field] ?? usual)}
-            size={5}
-            take={takeNumber(good, wrong, (number) => choose({ ...value, [field]: number }))}
-          />
-        ),
-      )}
-      {fields.includes("by_position") && (
-        <SmallCheck
-          name="value-by-position"
-          label="for each position"
-          checked={value.by_position === true}
-          onChange={(by_position) => choose({ ...value, by_position })}
-        />
-      )}
+      ))}
     </>
   );
 }
 
-function WindowOption({ state, sweep, params }: OptionProps) {
+function WindowOption({ info, state, sweep, params }: OptionProps) {
   const layers = sweep?.json.labels.layer?.length ?? 1;
+  if (!info.window) return null;
   return (
-    <SmallField
+    <Argument
       name="window"
-      label="window"
-      help="How many neighbouring layers are patched together"
-      value={String(params.window)}
-      size={3}
-      take={takeNumber(
-        (window) => isWhole(window, 1, layers),
-        `A whole number of layers up to ${layers}.`,
-        (window) => state.run({ window }),
-      )}
+      field={{ ...info.window, most: layers }}
+      value={params.window}
+      onChange={(window) => state.run({ window: Number(window) })}
     />
   );
 }
@@ -166,10 +129,25 @@ function AtOption({ state, sweep, params }: OptionProps) {
   );
 }
 
-function startingValue(kind: string): Value {
-  if (kind === "prompt") return { kind, text: "" };
-  if (kind === "mean") return { kind, by_position: false };
-  if (kind === "resample") return { kind, draws: 1, seed: 0 };
-  if (kind === "add" || kind === "scale") return { kind, factor: kind === "add" ? 1 : 0.5 };
-  return { kind };
+/** An argument of the method that the view knows from its schema alone. */
+function FurtherOption({ state, params, field }: OptionProps & { field: Field }) {
+  const { name } = field;
+  return (
+    <Argument
+      name={`option-${name}`}
+      field={field}
+      value={params.options[name] ?? field.default}
+      onChange={(value) => state.run({ options: { ...params.options, [name]: value } })}
+    />
+  );
+}
+
+/** Where another value than Python's default is the better one to begin with: prompts of a data set may be of any
+ *  length, and a factor has no default. */
+const FIRST: Record<string, Partial<Value>> = { mean: { by_position: false }, scale: { factor: 0.5 } };
+
+function startingValue(entry: NonNullable<HeatmapInfo["values"]>[number] | undefined): Value {
+  if (!entry) return OTHER_RUN;
+  const defaults = entry.fields.map((field) => [field.name, field.default ?? undefined]);
+  return { kind: entry.kind, ...Object.fromEntries(defaults), ...FIRST[entry.kind] };
 }

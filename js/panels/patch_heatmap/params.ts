@@ -1,6 +1,7 @@
 // What is patched and how: as Python's traits have it, and as it is asked for.
 import type { Choice } from "../../lib/controls";
 import { trait, useTrait, type ViewModel } from "../../lib/model";
+import type { Field } from "./arguments";
 import type { Axis, Direction, ResultJson } from "./result";
 
 /** What is put in. */
@@ -16,6 +17,7 @@ export interface Value {
 }
 
 export interface Params {
+  method: string;
   activation: string;
   axes: Axis[];
   metric: string;
@@ -25,23 +27,41 @@ export interface Params {
   window: number;
   /** The position at which the metric is read; null for the last. */
   at: number | null;
+  /** By name, the method's arguments that have no control of their own. */
+  options: Record<string, unknown>;
 }
 
-export type ValueField = "text" | "by_position" | "draws" | "seed" | "factor";
-
 export interface HeatmapInfo {
+  methods?: (Choice & { name: string; arguments: string[] })[];
   /** `opens` says what a cell of this map can be opened into. */
   activations: (Choice & { activation: string; axes: Axis[]; opens?: string | null })[];
   metrics: (Choice & { name: string })[];
   directions: (Choice & { name: Direction })[];
-  values?: (Choice & { kind: string; fields: ValueField[] })[];
+  values?: (Choice & { kind: string; fields: Field[] })[];
+  /** null where the method lacks the argument. */
+  window?: Field | null;
+  at?: Field | null;
+  /** Arguments without a control of their own, which are in `options`. */
+  fields?: Field[];
 }
 
-export const PARAM_TRAITS = ["activation", "axes", "metric", "direction", "value", "window", "at"] as const;
+export const PARAM_TRAITS = [
+  "method",
+  "activation",
+  "axes",
+  "metric",
+  "direction",
+  "value",
+  "window",
+  "at",
+  "options",
+] as const;
+const PATCHING = "activation_patching";
 export const OTHER_RUN: Value = { kind: "other" };
 
 export function readParams(model: ViewModel): Params {
   return {
+    method: trait<string | undefined>(model, "method") ?? PATCHING,
     activation: trait(model, "activation"),
     axes: trait(model, "axes"),
     metric: trait(model, "metric"),
@@ -49,7 +69,28 @@ export function readParams(model: ViewModel): Params {
     value: trait<Value | undefined>(model, "value") ?? OTHER_RUN,
     window: trait<number | undefined>(model, "window") ?? 1,
     at: trait<number | null | undefined>(model, "at") ?? null,
+    options: trait<Record<string, unknown> | undefined>(model, "options") ?? {},
   };
+}
+
+/** Whether the chosen method has an argument. */
+export function takes({ methods = [] }: HeatmapInfo, { method }: Params, argument: string): boolean {
+  return methods.find(({ name }) => name === method)?.arguments.includes(argument) ?? true;
+}
+
+/** All arguments by name, of which a request holds those that the method has. */
+export function argumentsOf({ method: _, options, ...own }: Params): Record<string, unknown> {
+  return { ...own, ...options };
+}
+
+export function methodNames({ methods = [] }: HeatmapInfo): string[] {
+  return methods.length > 0 ? methods.map(({ name }) => name) : [PATCHING];
+}
+
+/** What the view is called: the method that gave the map. */
+export function titleOf(method: string = PATCHING): string {
+  const words = method.replaceAll("_", " ");
+  return words.charAt(0).toUpperCase() + words.slice(1);
 }
 
 /** The same, watched. */

@@ -42,6 +42,8 @@ export interface ResultJson {
   schema_version: number;
   /** The task that made it. */
   id: string;
+  /** The method that made it; older pages lack it. */
+  method?: string;
   params: {
     activation: string;
     axes: Axis[];

@@ -6,7 +6,15 @@ import { isEnd, type KernelEvent, Rpc } from "../../lib/rpc";
 import { type Decoded, readResult } from "../../lib/schema";
 import { Store } from "../../lib/store";
 import { ofMeasure } from "./measures";
-import { PARAM_TRAITS, type Params, readParams, sameParams } from "./params";
+import {
+  argumentsOf,
+  type HeatmapInfo,
+  PARAM_TRAITS,
+  type Params,
+  readParams,
+  sameParams,
+  takes,
+} from "./params";
 import { cellOf, placeOf } from "./places";
 import { applyPartial, decodeResult, type PartialJson, type ResultJson, type Sweep } from "./result";
 
@@ -60,7 +68,9 @@ export class HeatmapState {
   run(change: Partial<Params>): void {
     const params = { ...this.params(), ...change };
     this.requested.set(params);
-    this.#requestId = this.rpc.request("activation_patching", { ...params });
+    const info = trait<HeatmapInfo>(this.#model, "info");
+    const known = Object.entries(argumentsOf(params)).filter(([name]) => takes(info, params, name));
+    this.#requestId = this.rpc.request(params.method, Object.fromEntries(known));
   }
 
   /** Without a kernel: the same sweep, by another metric that it measured. */

@@ -24,14 +24,21 @@ import { Detail } from "./detail";
 import { savePicture, toTable } from "./export";
 import { SweepMap } from "./map";
 import { Opened } from "./opened";
-import { entryOf, type HeatmapInfo, metricLabel, OTHER_RUN, readParams, useParams } from "./params";
+import {
+  entryOf,
+  type HeatmapInfo,
+  methodNames,
+  metricLabel,
+  OTHER_RUN,
+  readParams,
+  titleOf,
+  useParams,
+} from "./params";
 import { PickBar } from "./picks";
 import { cellOf, placeOf, stateOf } from "./places";
 import type { ResultJson, Sweep } from "./result";
 import type { HeatmapState, ShownSweep } from "./state";
 import { howToRead, meanOf } from "./words";
-
-const TITLE = "Activation patching";
 
 type ViewProps = PanelProps<HeatmapState>;
 
@@ -40,13 +47,15 @@ export function PatchHeatmapView({ model, state }: ViewProps) {
   const error = useTrait<Failure | null>(model, "error");
   useParams(model);
   const { value: sweep, problem } = shown;
-  const current = useCurrent(model, state.rpc, sweep?.json.id, ["activation_patching"]);
+  const methods = methodNames(useTrait<HeatmapInfo>(model, "info"));
+  const current = useCurrent(model, state.rpc, sweep?.json.id, methods);
+  const title = titleOf(sweep?.json.method);
   const subtitle = subtitleOf(model, sweep);
   return (
-    <Root name="patch-heatmap" label={TITLE}>
+    <Root name="patch-heatmap" label={title}>
       <div class="hs-head">
         <h2 class="hs-title">
-          {TITLE} <small data-hs="subtitle">{subtitle}</small>
+          {title} <small data-hs="subtitle">{subtitle}</small>
         </h2>
         {sweep && <Exports model={model} state={state} sweep={sweep} subtitle={subtitle} />}
       </div>
@@ -137,7 +146,7 @@ function SweepView({ model, state, shown, sweep }: ViewProps & { shown: ShownSwe
       <SweepMap
         model={model}
         state={state}
-        label={TITLE}
+        label={titleOf(sweep.json.method)}
         sweep={sweep}
         raw={raw}
         revision={shown}

@@ -248,7 +248,7 @@ test("marks, scale and the place of layer 0 are written, and nothing is asked fo
 test("another kind is asked for; one that the model does not have cannot be chosen", async () => {
   const { el, asked } = await showViewer();
   await chooseIn(el, "kind", "1");
-  expect(asked("attention").map(({ params }) => params)).toEqual([{ kind: "value_weighted" }]);
+  expect(asked("attention_patterns").map(({ params }) => params)).toEqual([{ kind: "value_weighted" }]);
   const last = [...part(el, "kind").querySelectorAll("option")].at(-1);
   expect(last?.disabled).toBe(true);
   expect(last?.textContent).toContain("this model has no such hook");
@@ -277,13 +277,13 @@ test("another prompt is asked for with Enter, and only if it is another", async 
 });
 
 test("a prompt that is too long offers its end", async () => {
-  const remedy = { label: "Read the last 2048 tokens", method: "attention", params: { last: 2048 } };
+  const remedy = { label: "Read the last 2048 tokens", method: "attention_patterns", params: { last: 2048 } };
   const error = { field: null, message: "The prompt has 3000 tokens.", traceback: null, remedy };
   const { el, asked } = await showViewer(viewerTraits({ status: "error", error }));
   await eventually(() => expect(part(el, "faded").textContent).toContain("Faded: the last result"));
   expect(part(el, "remedy").textContent).toBe("Read the last 2048 tokens");
   part(el, "remedy").click();
-  expect(asked("attention").map(({ params }) => params)).toEqual([{ last: 2048 }]);
+  expect(asked("attention_patterns").map(({ params }) => params)).toEqual([{ last: 2048 }]);
 });
 
 test("text is never HTML", async () => {

@@ -1,0 +1,40 @@
+"""A method's menus and fields come from its schema."""
+
+from __future__ import annotations
+
+from hookscope.menus import menus_of, offered
+from interp_backend.common.method import METHODS
+
+
+def _menus():
+    return menus_of(METHODS["activation_patching"], None, None, has_data_set=True)
+
+
+def test_the_other_run_is_the_first_value_and_fields_have_bounds_and_help():
+    values = _menus()["values"]
+    assert [one["kind"] for one in values] == ["other", "prompt", "zero", "mean", "resample", "add", "scale"]
+    draws, seed = next(one["fields"] for one in values if one["kind"] == "resample")
+    assert (draws["name"], draws["type"], draws["least"], draws["most"], draws["default"]) == (
+        "draws",
+        "integer",
+        1,
+        1000,
+        1,
+    )
+    assert draws["help"].startswith("how many are drawn")
+    assert (seed["least"], seed["most"]) == (0, None)
+
+
+def test_window_and_at_are_fields_and_the_window_says_where_it_applies():
+    menus = _menus()
+    assert menus["window"]["applies"]["argument"] == "activation"
+    assert "embed" not in menus["window"]["applies"]["values"]
+    assert menus["at"]["type"] == "integer"
+
+
+def test_what_python_chooses_gets_no_control():
+    menus = _menus()
+    assert menus["fields"] == []
+    entry = next(one for one in menus["methods"] if one["name"] == "activation_patching")
+    assert "top_k" not in entry["arguments"] and {"window", "at", "value"} <= set(entry["arguments"])
+    assert [one["name"] for one in menus["methods"]] == list(offered())
