@@ -207,7 +207,8 @@ def as_measures(metric: MetricLike | Sequence[MetricLike]) -> list[Measure]:
 def metric_to_json(metric: MetricLike | Sequence[MetricLike]) -> str | list[str]:
     """One metric or several by their names, known or not; a position follows an at sign."""
     several = isinstance(metric, (list, tuple)) and not _has_position(metric)
-    names = [one if isinstance(one, str) else _measure(one).name for one in (metric if several else [metric])]
+    given: list[Any] = [*metric] if several else [metric]  # pyright: ignore[reportGeneralTypeIssues]
+    names = [one if isinstance(one, str) else _measure(one).name for one in given]
     return names if several else names[0]
 
 

@@ -253,7 +253,7 @@ def test_both_prompts_of_a_pair_are_those_of_each_alone(pair, kind):
         np.testing.assert_array_equal(result.masked_of(side), alone.masked)
         assert result.sides[side].tokens == alone.tokens and result.sides[side].text == getattr(pair, side)
     assert result.values is result.sides["clean"].values and result.masked is result.sides["clean"].masked
-    assert result.params["pair"]["clean"] == pair.clean and result.params["prompt"] is None
+    assert result.params["pair"]["clean"] == pair.clean and "prompt" not in result.params
 
 
 @pytest.mark.parametrize("last", [None, 4])

@@ -252,6 +252,8 @@ def test_circuitsvis_gets_the_same_numbers(viewer):
     handed = circuitsvis_of(viewer.to_circuitsvis())
     assert handed["attentionHeadNames"] == ["2.0", "2.1", "2.2", "2.3"]
     assert handed["tokens"] == viewer.result.sides["corrupt"].tokens
-    np.testing.assert_allclose(handed["attention_patterns"], np.nan_to_num(viewer.result.values_of("corrupt")[2]), atol=1e-6)
+    np.testing.assert_allclose(
+        handed["attention_patterns"], np.nan_to_num(viewer.result.values_of("corrupt")[2]), atol=1e-6
+    )
     with pytest.raises(ValueError, match="no layer 9"):
         viewer.to_circuitsvis([(9, 0)])

@@ -165,6 +165,8 @@ class AttentionViewer(OfPrompt):
         self.kind = result.kind
         self.info = self._menus(None)
         self._show(result)
+        if result.provenance.get("model"):  # arrays of the user's own have no call that gives them
+            self.code = attention_patterns.code(result.params)
         self.status = "done"
 
     def _menus(self, model: LanguageModel | None) -> dict[str, Any]:
