@@ -259,7 +259,7 @@ class AttentionViewer(OfPrompt):
         wants = {"result": Want(call, self._take, self._end, keep=True)}
         if self.sort.startswith("random:") or self.head_scores is not None or "scores" in self._actions_on_head:
             wants["scores"] = Want(head_scores.call(self.model), self._take_scores, priority=2)
-        for name, action_on_head in self._actions_on_head.items():
+        for name, action_on_head in [*self._actions_on_head.items()]:
             if name != "scores":
                 wants[name] = Want(*action_on_head, priority=2)
         return wants
@@ -272,9 +272,9 @@ class AttentionViewer(OfPrompt):
         self._show(step.result)
         self.code = attention_patterns.code(step.result.params, self._asking().model.code)
 
-    def _end(self) -> None:
+    def _end(self, status: str) -> None:
         """After a failure the menu says again what is shown."""
-        if self.status in ("error", "cancelled") and self.result is not None and self.kind != self.result.kind:
+        if status != "done" and self.result is not None and self.kind != self.result.kind:
             with self._asking().defer():
                 self.kind = self.result.kind
 
@@ -307,10 +307,19 @@ class AttentionViewer(OfPrompt):
 
     def _put_away(self) -> None:
         self._last = self._own_last
+        self._drop_actions()
         self.info = self._menus(self.model)
 
+    def _drop_actions(self) -> None:
+        """Stop the actions that are about what will soon be shown no more."""
+        actions = [name for name in [*self._actions_on_head] if name != "scores"]
+        for name in actions:
+            self._actions_on_head.pop(name, None)
+        if self._asker is not None:
+            self._asker.drop(*actions)
+
     def _put_away_actions(self) -> None:
-        self._actions_on_head = {}
+        self._drop_actions()
         self.head_patch = self.head_attribution = self.head_circuits = None
         self.patch_result = self.attribution = self.pairs = None
 
@@ -343,6 +352,8 @@ class AttentionViewer(OfPrompt):
 
     @traitlets.observe("kind", "sort")
     def _on_change(self, change: Any) -> None:
+        if change["name"] == "kind":
+            self._drop_actions()
         if self._asker is not None:
             self._asker.refresh()
 
