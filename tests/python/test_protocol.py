@@ -53,7 +53,7 @@ def test_every_activation_can_be_asked_for(tables):
 
 
 def test_each_widget_takes_its_own_requests_and_those_of_every_panel(tables):
-    common = set(Panel._actions)
+    common = set(Panel.actions())
     assert common == {"cancel", "shown", "hidden"}
     own = {name: set(table) - common for name, table in tables.items()}
     assert own == {

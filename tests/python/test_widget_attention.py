@@ -390,7 +390,7 @@ def test_a_result_that_is_whole_again_has_no_thumbnails(one, monkeypatch):
 
 def test_many_heads_have_small_thumbnails(one, few, monkeypatch):
     monkeypatch.setattr("interp_backend.results.thumbnails.LARGEST", 5)
-    ask(one, "attention_patterns", kind="pattern")
+    ask(one, "attention_patterns", kind="output_norm")
     assert one.thumbs["size"] == 5
     np.testing.assert_array_equal(decode_array(one.thumbs["codes"]), expected_thumbs(one, 5))
 

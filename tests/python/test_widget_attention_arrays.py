@@ -58,7 +58,7 @@ def test_arrays_are_shown_as_they_are_given():
     expected = head_measures(given, [0, 1, 2, 0, 1])
     for name, score in scores_by_name(widget).items():
         np.testing.assert_allclose(decode_array(score["values"])[0], expected[name], atol=1e-6)
-    assert not hasattr(widget, "status") and not hasattr(widget, "pair")
+    assert widget.status == "done" and widget.pair is None and widget.model is None and widget.code == ""
 
 
 def test_arrays_that_look_both_ways_are_not_masked():

@@ -31,14 +31,14 @@ class Want:
     Attributes:
         call: compared with the one that was asked last; `steps()` runs it.
         show: takes each step of the call, with the id of its task; for a result that was kept, its last step.
-        end: is told when the task is over, whatever its end.
+        end: is told how the task ended: done, cancelled or error.
         priority: of the task; see `Task`.
         keep: keep the result for coming back to it.
     """
 
     call: Any
     show: Callable[[str, Step[Any]], None]
-    end: Callable[[], None] = lambda: None
+    end: Callable[[str], None] = lambda status: None
     priority: int = 1
     keep: bool = False
 
@@ -103,7 +103,7 @@ class Asker:
 
         Args:
             id: of the request that brought the change; by default a new one. A request also asks again for what was
-                cancelled or failed.
+                cancelled or failed: for `of`, or for everything.
             again: outputs to ask for although nothing changed.
             unseen: ask although no page shows the panel.
             of: the output whose task is returned; by default the main one.
@@ -124,12 +124,14 @@ class Asker:
             new: list[_Asked] = []
             for name, want in wants.items():
                 asked = self._asked.get(name)
-                stopped = id is not None and asked is not None and asked.stopped
+                stopped = id is not None and of in ("", name) and asked is not None and asked.stopped
                 if asked is not None and name not in again and not stopped and asked.want.call == want.call:
                     asked.want = want
                     continue
                 old += [asked] if asked is not None else []
                 new.append(self._ask(name, want, id or self.new_id(), again=name in again))
+        if id is not None:
+            panel.error = None  # a request that can be met puts away what was wrong with the last one
         self._start(panel, old, new)
         asked = self._asked.get(of or self.main)
         return asked.task if asked is not None and asked in new else None
@@ -157,6 +159,14 @@ class Asker:
         if panel is not None:
             panel.asked = {"id": id, **want.call.to_json()}
             self._settle(panel)
+
+    def drop(self, *names: str) -> None:
+        """Stop what was asked for these outputs, and forget it."""
+        with self._lock:
+            old = [self._asked.pop(name) for name in names if name in self._asked]
+        for asked in old:
+            if asked.task is not None:
+                asked.task.cancel()
 
     def new_id(self) -> str:
         """An id for work that Python itself asks for."""
@@ -222,7 +232,7 @@ class Asker:
                 worker_of(self.model).submit(asked.task)
             elif asked.last is not None:
                 asked.want.show(asked.id, asked.last)
-                asked.want.end()
+                asked.want.end("done")
         self._settle(panel)
 
     def _hear(self, name: str, task: Task, step: Step[Any] | None) -> None:
@@ -251,7 +261,7 @@ class Asker:
             now.want.show(now.id, now.last)  # another result was called for while this step was shown
 
     def _end(self, panel: Panel, asked: _Asked, task: Task) -> None:
-        asked.want.end()
+        asked.want.end(task.status)
         with self._lock:
             main = self._asked.get(self.main)
         if main is not None and main.last is not None:

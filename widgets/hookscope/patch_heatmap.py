@@ -223,8 +223,6 @@ class PatchHeatmap(Panel):
         axes = self._fitting_axes()
         chosen.update(axes=axes, metric=self._metrics(), top_k=TOP_K, **self.options)
         chosen.update({name: some for name, some in self._where.items() if name[:-1] in axes and some is not None})
-        if self.activation == "embed":
-            chosen["window"] = 1  # the embedding is no layer
         method = self._method()
         known = {name: value for name, value in chosen.items() if name in method.options}
         return _Measured(method.call(self._model, self.pair, **known))
@@ -270,7 +268,7 @@ class PatchHeatmap(Panel):
         elif result.pairs is not None and step.cells and step.done < step.total:
             self._show(draft=True)
 
-    def _end(self) -> None:
+    def _end(self, status: str) -> None:
         if self._shown_as_draft:
             self._show()
 
@@ -323,6 +321,8 @@ class PatchHeatmap(Panel):
             self.at = None  # a position of other prompts
         if change["name"] == "activation":
             self.axes = self._fitting_axes()
+        if self.activation == "embed" and self.window != 1:
+            self.window = 1  # the embedding is no layer
         if change["name"] == "metric" and callable(self.metric):
             self._own_metric = self.metric
         if self._asker is not None:
@@ -525,7 +525,10 @@ class _Measured(Call):
         """Without what is too large for a view, and what a view knows."""
         asked = super().to_json()
         params = {name: part for name, part in asked["params"].items() if name not in ("pair", "pairs", "top_k")}
-        params.update(metric=params["metric"][0], value=as_value(self.arguments["value"]).to_view())
+        if "metric" in params:
+            params["metric"] = params["metric"][0]
+        if "value" in params:
+            params["value"] = as_value(self.arguments["value"]).to_view()
         return {**asked, "params": params}
 
 

@@ -57,6 +57,8 @@ class Argument(traitlets.TraitType):
         if one_of is not None:
             value = checked(lambda: one_of.check(value))
         elif self._type is not None:
+            if hasattr(value, "__index__") and not isinstance(value, bool):
+                value = int(value)  # NumPy's, for example
             try:
                 value = self._type.validate_python(value, strict=True)
             except ValidationError as problem:
