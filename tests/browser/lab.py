@@ -215,12 +215,16 @@ class Lab(Notebook):
             "([name, args]) => jupyterapp.commands.execute(name, args).then(() => {})", [name, arguments]
         )
 
-    def show(self, code: str) -> Locator:
-        """Run code in a new cell at the end; returns the widget that it shows there."""
+    def run(self, code: str) -> Locator:
+        """Run code in a new cell at the end; returns the cell."""
         self._shown += 1
         cell = f"shown-{self._shown}"
         self.page.evaluate(APPEND_AND_RUN, [code, cell])
-        widget = self.page.locator(f"#{cell} .hs-root")
+        return self.page.locator(f"#{cell}")
+
+    def show(self, code: str) -> Locator:
+        """Run code in a new cell at the end; returns the widget that it shows there."""
+        widget = self.run(code).locator(".hs-root")
         widget.wait_for()
         return widget
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from checks import axe_violations, screenshot
 from contrast import hard_to_read
@@ -159,6 +161,32 @@ def test_keys_inside_a_widget_are_no_commands_of_the_notebook(lab: Lab, heatmap:
             lab.page.keyboard.press(key)
         assert lab.cells() == before
         expect(part(heatmap, name)).to_be_focused()
+
+
+BARE = "import interp_backend as ib\nbare = ib.activation_patching(model, pair, top_k=10)\n"
+
+
+def test_a_result_without_a_model_is_hovered_and_pinned_and_has_no_controls(lab: Lab):
+    heatmap = lab.show(f"{BARE}bare = hs.PatchHeatmap(result=bare)\nbare")
+    point_at(heatmap, place_of(heatmap, 3, 5))
+    expect(part(heatmap, "detail-cell")).to_contain_text(lab.value("f'recovers {bare.result.normalized[3, 5]:.2f}'"))
+    part(heatmap, "cells").click(position=place_of(heatmap, 2, 5))
+    expect(part(heatmap, "pin")).to_have_attribute("data-cell", "17")
+    lab.expect("bare.selection", {"activation": "resid_pre", "layer": 2, "position": 5, "side": "corrupt"})
+    for name in ("activation", "direction", "more", "run"):
+        expect(part(heatmap, name)).to_have_count(0)
+    expect(part(heatmap, "sweep")).to_have_attribute("data-stale", "false")
+    screenshot(heatmap, "heatmap-bare")
+
+
+def test_a_result_at_the_end_of_a_cell_shows_its_picture(lab: Lab):
+    cell = lab.run(f"{BARE}bare")
+    picture = cell.locator("figure img")
+    expect(picture).to_have_attribute("alt", re.compile("^EffectMap: "))
+    expect(picture).to_have_js_property("complete", True)
+    assert picture.evaluate("(image) => image.naturalWidth") > 100
+    expect(cell.locator("figcaption")).to_contain_text(lab.value("bare.provenance_line()"))
+    screenshot(picture, "result-picture")
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])

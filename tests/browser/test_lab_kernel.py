@@ -6,8 +6,9 @@ import re
 from pathlib import Path
 
 from attention_view import TWICE, opened, point_at_token, toggle
-from lab import Lab
-from playwright.sync_api import expect
+from checks import screenshot
+from lab import JupyterServer, Lab
+from playwright.sync_api import Browser, expect
 from views import choose, expect_status, part, place_of
 
 
@@ -17,9 +18,32 @@ def test_while_a_cell_runs_the_widget_says_that_it_waits(lab: Lab, tmp_path: Pat
     with lab.without_subshells(), lab.busy(tmp_path / "over"):
         choose(heatmap, "direction", "corrupt → clean")
         expect(part(heatmap, "waiting")).to_contain_text("Waiting for the running cell")
+        expect(part(heatmap, "sweep")).to_have_attribute("data-stale", "true")
+        expect(part(heatmap, "faded")).to_contain_text("the last map, resid_pre of “The capital of Norway is”")
+        expect(part(heatmap, "subtitle")).to_contain_text("clean into corrupt")
+        screenshot(heatmap, "heatmap-faded")
+    expect(part(heatmap, "faded")).to_have_count(0)
     expect(part(heatmap, "waiting")).to_have_count(0)
     expect(heatmap).to_contain_text("corrupt into clean")
     expect_status(heatmap, "done")
+
+
+# The maps that executing a cell again leaves behind follow the editor too.
+AGAIN = "maps.append(hs.PatchHeatmap(model, edited))\nmaps[-1]"
+
+
+def test_of_a_cell_that_was_run_again_only_the_last_map_is_swept_after_an_edit(lab: Lab):
+    lab.python("maps = []\nedited = hs.PromptPairEditor(model, pair)")
+    heatmap = lab.show(AGAIN)
+    expect_status(heatmap, "done")
+    for _ in range(2):
+        lab.command("notebook:run-cell")
+    lab.expect("[one.on_a_page for one in maps]", [False, False, True])
+    lab.expect("[one.status for one in maps]", ["done"] * 3)
+    lab.python("edited.pair = pair.model_copy(update={'clean': 'The capital of France is', 'clean_answer': ' Paris'})")
+    shown = [f"The capital of {country} is" for country in ("Norway", "Norway", "France")]
+    lab.expect("[(one.status, one.result.prompts['clean'].text) for one in maps]", [("done", text) for text in shown])
+    expect(heatmap.locator(".hs-column-labels")).to_contain_text("France")
 
 
 def test_a_closed_widget_leaves_the_page_alone(lab: Lab):
@@ -68,3 +92,35 @@ def test_after_a_restart_attention_is_still_read(lab: Lab):
     expect(part(view, "kind")).to_have_value("0")
     expect(part(view, "waiting")).to_have_count(0)
     expect_status(view, "done")
+
+
+# A notebook as an older version has saved it: nothing in the widget's state says which version its traits have.
+SAVED_BY_AN_OLDER = """
+import ipywidgets
+import nbformat
+import nbformat.sign
+
+kept = hs.PatchHeatmap(model, pair)
+kept.wait()
+saved = ipywidgets.Widget.get_manager_state()
+del saved["state"][kept.model_id]["state"]["schema"]
+shown = {"application/vnd.jupyter.widget-view+json": {"version_major": 2, "model_id": kept.model_id}}
+cell = nbformat.v4.new_code_cell("kept", outputs=[nbformat.v4.new_output("display_data", shown)])
+metadata = {
+    "kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"},
+    "widgets": {"application/vnd.jupyter.widget-state+json": saved},
+}
+notebook = nbformat.v4.new_notebook(cells=[cell], metadata=metadata)
+nbformat.sign.NotebookNotary().sign(notebook)  # JupyterLab draws widgets of notebooks that it trusts alone
+"""
+
+
+def test_a_notebook_of_an_older_version_says_to_run_the_cell_again(lab: Lab, browser: Browser, jupyter: JupyterServer):
+    path = jupyter.notebooks / "older.ipynb"
+    lab.python(f"{SAVED_BY_AN_OLDER}\nnbformat.write(notebook, {str(path)!r})")
+    page = browser.new_page(viewport={"width": 1360, "height": 700})
+    page.goto(f"{jupyter.url}/lab/workspaces/older/tree/{path.name}?reset&token={jupyter.token}")
+    said = page.locator('[data-hs="refused"]')
+    expect(said).to_have_text("This was saved by an older Hookscope; run the cell again.")
+    screenshot(page, "older-notebook")
+    page.close()

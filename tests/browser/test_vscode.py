@@ -16,7 +16,7 @@ from vscode import THEMES, Webview
 SHOWN = """
 shown_heatmap, shown_lens = hs.PatchHeatmap(model, pair), hs.LogitLensGrid(model, pair)
 shown_heatmap.wait(), shown_lens.wait()
-shown_heatmap.selection, shown_lens.selection = {"layer": 3, "position": 5}, {"row": 3, "position": 5}
+shown_heatmap.selection, shown_lens.selection = {"layer": 3, "position": 5}, {"layer": 2, "position": 5}
 with_warning = pair.model_copy(update={"corrupt": "The capital of Italy is "})
 """
 ALL = {
@@ -53,7 +53,7 @@ def test_a_sweep_runs_and_a_click_reaches_python(vscode: Webview, heatmap: Locat
     expect_status(heatmap, "done")
     part(heatmap, "cells").click(position=place_of(heatmap, 3, 5))
     expect(part(heatmap, "pin")).to_have_attribute("data-cell", "23")
-    vscode.expect("heatmap.selection", {"layer": 3, "position": 5})
+    vscode.expect("heatmap.selection", {"activation": "resid_pre", "layer": 3, "position": 5, "side": "clean"})
 
 
 def test_typing_shows_tokens_and_what_the_model_says(vscode: Webview):
@@ -72,7 +72,7 @@ def test_a_lens_follows_a_token_and_a_click_reaches_python(vscode: Webview):
     expect(part(lens, "target")).to_have_count(3)
     part(lens, "cells").click(position=place_in(lens, 3, 5))
     expect(part(lens, "line")).to_have_count(5)
-    vscode.expect("lens.selection", {"row": 3, "position": 5})
+    vscode.expect("lens.selection", {"activation": "resid_post", "layer": 2, "position": 5, "side": "clean"})
 
 
 def test_an_attention_head_opens_and_a_click_reaches_python(vscode: Webview):
@@ -82,7 +82,7 @@ def test_an_attention_head_opens_and_a_click_reaches_python(vscode: Webview):
     expect(opened(attention, "2.1")).to_be_visible()
     part(attention, "token").nth(5).click()
     expect(part(attention, "token").nth(5)).to_have_attribute("aria-selected", "true")
-    vscode.expect("attention.opened[-1], attention.selection", "[2, 1] {'destination': 5}")
+    vscode.expect("attention.opened[-1], attention.selection", "[2, 1] {'position': 5, 'side': 'clean'}")
     choose(attention, "kind", "scores")
     expect(part(attention, "subtitle")).to_contain_text("scores · clean")
     expect_status(attention, "done")
