@@ -112,7 +112,7 @@ def test_its_schema_has_what_a_menu_needs(toy):
 
 def test_an_argument_outside_its_choices_is_refused_when_it_is_called(embedded, capitals, toy):
     for call in (toy, lambda *args, **options: next(toy.steps(*args, **options))):
-        with pytest.raises(ValueError, match="There is no sign 'times'. Choose one of plus, minus"):
+        with pytest.raises(ValueError, match=r"There is no sign 'times'\. Choose one of plus, minus"):
             call(embedded, capitals, sign="times")
         with pytest.raises(TypeError, match="colour"):
             call(embedded, capitals, colour="red")

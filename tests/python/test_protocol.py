@@ -70,7 +70,7 @@ def test_each_widget_takes_its_own_requests_and_those_of_every_panel(tables):
             "show",
         },
     }
-    with pytest.raises(BadRequest, match="There is no method 'edit'. Known: cancel, shown, hidden"):
+    with pytest.raises(BadRequest, match=r"There is no method 'edit'\. Known: cancel, shown, hidden"):
         protocol.parse(request("edit"), tables["viewer"])
 
 

@@ -243,7 +243,7 @@ def test_circuitsvis_gets_the_same_numbers(viewer):
     viewer.side = "difference"
     handed = circuitsvis_of(viewer.to_circuitsvis([(1, 2), (0, 3)]))
     values = np.nan_to_num(viewer.result.values_of("difference"), nan=0.0)
-    np.testing.assert_allclose(handed["attention_patterns"], [values[1, 2], values[0, 3]], atol=1e-6)
+    np.testing.assert_allclose(handed["attention"], [values[1, 2], values[0, 3]], atol=1e-6)
     assert handed["attentionHeadNames"] == ["1.2", "0.3"] and handed["tokens"] == viewer.result.tokens
     high = wire_of(viewer)["high"]["difference"]
     assert handed["maxValue"] == pytest.approx(high) and handed["minValue"] == pytest.approx(-high)
@@ -252,8 +252,6 @@ def test_circuitsvis_gets_the_same_numbers(viewer):
     handed = circuitsvis_of(viewer.to_circuitsvis())
     assert handed["attentionHeadNames"] == ["2.0", "2.1", "2.2", "2.3"]
     assert handed["tokens"] == viewer.result.sides["corrupt"].tokens
-    np.testing.assert_allclose(
-        handed["attention_patterns"], np.nan_to_num(viewer.result.values_of("corrupt")[2]), atol=1e-6
-    )
+    np.testing.assert_allclose(handed["attention"], np.nan_to_num(viewer.result.values_of("corrupt")[2]), atol=1e-6)
     with pytest.raises(ValueError, match="no layer 9"):
         viewer.to_circuitsvis([(9, 0)])

@@ -135,7 +135,6 @@ class AttentionViewer(OfPrompt):
         self._look = look or Look()
         self._showing = threading.RLock()  # a result may come while another side of the last one is drawn
         self._actions_on_head: dict[str, Any] = {}  # calls of the actions on single heads, by trait
-        self._measures_heads = False  # on random tokens, whatever the prompt
         sizes = (1 << 20, 1 << 20) if known is None else (known.n_layers, known.n_heads)
         super().__init__(
             **split_subject(prompt),
@@ -258,10 +257,11 @@ class AttentionViewer(OfPrompt):
             self.model, self.subject, self.kind, layers=self._layers, heads=self._heads, last=self._last
         )
         wants = {"result": Want(call, self._take, self._end, keep=True)}
-        if self.sort.startswith("random:") or self._measures_heads or self.head_scores is not None:
+        if self.sort.startswith("random:") or self.head_scores is not None or "scores" in self._actions_on_head:
             wants["scores"] = Want(head_scores.call(self.model), self._take_scores, priority=2)
-        for name, (call, show) in self._actions_on_head.items():
-            wants[name] = Want(call, show, priority=2)
+        for name, action_on_head in [*self._actions_on_head.items()]:
+            if name != "scores":
+                wants[name] = Want(*action_on_head, priority=2)
         return wants
 
     def _take(self, id: str, step: Step[AttentionPatterns]) -> None:
@@ -272,9 +272,9 @@ class AttentionViewer(OfPrompt):
         self._show(step.result)
         self.code = attention_patterns.code(step.result.params, self._asking().model.code)
 
-    def _end(self) -> None:
+    def _end(self, status: str) -> None:
         """After a failure the menu says again what is shown."""
-        if self.status in ("error", "cancelled") and self.result is not None and self.kind != self.result.kind:
+        if status != "done" and self.result is not None and self.kind != self.result.kind:
             with self._asking().defer():
                 self.kind = self.result.kind
 
@@ -307,10 +307,19 @@ class AttentionViewer(OfPrompt):
 
     def _put_away(self) -> None:
         self._last = self._own_last
+        self._drop_actions()
         self.info = self._menus(self.model)
 
+    def _drop_actions(self) -> None:
+        """Stop the actions that are about what will soon be shown no more."""
+        actions = [name for name in [*self._actions_on_head] if name != "scores"]
+        for name in actions:
+            self._actions_on_head.pop(name, None)
+        if self._asker is not None:
+            self._asker.drop(*actions)
+
     def _put_away_actions(self) -> None:
-        self._actions_on_head = {}
+        self._drop_actions()
         self.head_patch = self.head_attribution = self.head_circuits = None
         self.patch_result = self.attribution = self.pairs = None
 
@@ -343,6 +352,8 @@ class AttentionViewer(OfPrompt):
 
     @traitlets.observe("kind", "sort")
     def _on_change(self, change: Any) -> None:
+        if change["name"] == "kind":
+            self._drop_actions()
         if self._asker is not None:
             self._asker.refresh()
 
@@ -414,7 +425,7 @@ class AttentionViewer(OfPrompt):
     @action("head_scores")
     def _measure(self, id: str) -> Task | None:
         """What kind of head each of them is, on repeated random tokens."""
-        self._measures_heads = True
+        self._actions_on_head["scores"] = None
         return self._asking().refresh(id, again=["scores"], unseen=True, of="scores")
 
     def _asked_of(self, layer: int, head: int) -> tuple[str | PromptPair, int | None]:
