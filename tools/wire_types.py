@@ -1,15 +1,18 @@
-"""Prints one JSON schema of what views send: every request by its name, and a place. `npm run wire` makes types of it."""
+"""Prints one JSON schema of what views send: every request by its name, and a place.
+
+`npm run wire` makes the types in js/wire/requests.ts of it.
+"""
 
 from __future__ import annotations
 
 import json
 from typing import Any
 
-from hookscope import AttentionViewer, LogitLensGrid, PatchHeatmap, PromptPairEditor
-from hookscope.circuitsvis.token_values import TokenValues
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
+from hookscope import AttentionViewer, LogitLensGrid, PatchHeatmap, PromptPairEditor
+from hookscope.circuitsvis.token_values import TokenValues
 from interp_backend.common.method import METHODS
 from interp_backend.place import Place
 

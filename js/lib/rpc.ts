@@ -25,6 +25,8 @@ const ENDS = new Set(["result", "error", "cancelled"]);
 /** Whether a request or a task ends with this event. */
 export const isEnd = ({ event }: KernelEvent): boolean => ENDS.has(event);
 
+export type RequestName = keyof Requests;
+
 /** What is sent is not changed. */
 type Sent<T> = { readonly [Key in keyof T]: Sent<T[Key]> };
 
@@ -47,7 +49,7 @@ export class Rpc {
     this.#stop = listen(model, "msg:custom", (message) => this.#receive(message));
   }
 
-  request<Method extends keyof Requests>(method: Method, params: Sent<Requests[Method]>): string {
+  request<Method extends RequestName>(method: Method, params: Sent<Requests[Method]>): string {
     return this.requestNamed(method, params);
   }
 
