@@ -48,6 +48,7 @@ check: build/.test
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright
 	npm run --silent check
+	npm run --silent wire -- --check
 
 test: setup build/.test check
 	npm test --silent

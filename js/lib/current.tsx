@@ -1,7 +1,7 @@
 // Whether what a view shows is what was asked for last, and what it says where that is not so.
 import type { ComponentChildren } from "preact";
 import { type Status, useTrait, type ViewModel } from "./model";
-import type { Rpc } from "./rpc";
+import type { RequestName, Rpc } from "./rpc";
 import { useLasting } from "./status";
 import { useStore } from "./store";
 
@@ -18,7 +18,7 @@ export function useCurrent(
   model: ViewModel,
   rpc: Rpc,
   id: string | undefined,
-  methods: readonly string[],
+  methods: readonly RequestName[],
   asked = "asked",
 ): boolean {
   const pending = useStore(rpc.pending);

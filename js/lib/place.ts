@@ -1,24 +1,12 @@
 // Where in a model something is: the words of interp_backend/place.py, which results, selections and views share.
 
-export type Side = "clean" | "corrupt";
-/** A position is negative where it counts from the prompt's end; several positions are a named set. */
-export type Positions = number | readonly number[];
+import type { Place } from "../wire/requests";
 
 /** A part that is missing is not said: `{layer: 3}` is all of layer 3. */
-export interface Place {
-  /** TransformerLens's short name, such as "resid_pre". */
-  activation?: string;
-  layer?: number;
-  head?: number;
-  neuron?: number;
-  feature?: number;
-  /** In attention, the position that looks. */
-  position?: Positions;
-  /** In attention, the position that is looked at. */
-  source?: Positions;
-  /** The prompt of a pair in which positions are counted; missing for a single prompt. */
-  side?: Side;
-}
+export type { Place };
+export type Side = NonNullable<Place["side"]>;
+/** A position is negative where it counts from the prompt's end; several positions are a named set. */
+export type Positions = NonNullable<Place["position"]>;
 
 /** For each position of one prompt, its counterpart in the other prompt of the pair; null where every position
  *  corresponds to itself. */

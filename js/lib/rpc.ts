@@ -1,6 +1,7 @@
 // Requests to the kernel and the events that answer them. One Rpc belongs to one model, whatever the number of
 // its views. Python answers each request at once with "accepted", and at its end with "result", "error" or "cancelled".
 // The newest request of a method wins: events of older ones are dropped.
+import type { Requests } from "../wire/requests";
 import { listen, type ViewModel } from "./model";
 import { Store } from "./store";
 import { randomId } from "./unique_id";
@@ -24,6 +25,11 @@ const ENDS = new Set(["result", "error", "cancelled"]);
 /** Whether a request or a task ends with this event. */
 export const isEnd = ({ event }: KernelEvent): boolean => ENDS.has(event);
 
+export type RequestName = keyof Requests;
+
+/** What is sent is not changed. */
+type Sent<T> = { readonly [Key in keyof T]: Sent<T[Key]> };
+
 export class Rpc {
   readonly waiting = new Store<Waiting>("no");
   /** By method, the newest request that has not ended. */
@@ -43,7 +49,12 @@ export class Rpc {
     this.#stop = listen(model, "msg:custom", (message) => this.#receive(message));
   }
 
-  request(method: string, params: Record<string, unknown>): string {
+  request<Method extends RequestName>(method: Method, params: Sent<Requests[Method]>): string {
+    return this.requestNamed(method, params);
+  }
+
+  /** A request that Python has named, such as a menu's method or the remedy beside an error. */
+  requestNamed(method: string, params: object): string {
     const id = `${this.#client}:${method}:${++this.#count}`;
     this.#latest.set(method, id);
     this.pending.set(new Map([...this.pending.get(), [method, id]]));

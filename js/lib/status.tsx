@@ -91,7 +91,7 @@ export function ErrorLine({ error, rpc }: { error: Failure | null; rpc?: Rpc | n
         </p>
       )}
       {remedy && (
-        <Button name="remedy" onClick={() => rpc.request(remedy.method, remedy.params)}>
+        <Button name="remedy" onClick={() => rpc.requestNamed(remedy.method, remedy.params)}>
           {remedy.label}
         </Button>
       )}

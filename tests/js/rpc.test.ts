@@ -16,14 +16,14 @@ function setUp() {
 
 test("a request goes out with kind, id, method and params", () => {
   const { rpc, sent } = setUp();
-  const id = rpc.request("edit", { pair: 1 });
+  const id = rpc.requestNamed("edit", { pair: 1 });
   expect(sent).toEqual([{ kind: "request", id, method: "edit", params: { pair: 1 } }]);
 });
 
 test("events of a superseded request are dropped, those of the newest arrive", () => {
   const { rpc, sent, answer, seen } = setUp();
-  rpc.request("edit", {});
-  rpc.request("edit", {});
+  rpc.requestNamed("edit", {});
+  rpc.requestNamed("edit", {});
   answer("result", sent[0]);
   answer("result", sent[1]);
   expect(seen.map((event) => event.id)).toEqual([sent[1]?.id]);
@@ -31,15 +31,15 @@ test("events of a superseded request are dropped, those of the newest arrive", (
 
 test("a request supersedes only those of its own method", () => {
   const { rpc, sent, answer, seen } = setUp();
-  rpc.request("activation_patching", {});
-  rpc.request("cancel", {});
+  rpc.requestNamed("activation_patching", {});
+  rpc.requestNamed("cancel", {});
   answer("partial", sent[0]);
   expect(seen).toHaveLength(1);
 });
 
 test("events of sweeps that Python started are accepted", () => {
   const { model, rpc, seen } = setUp();
-  rpc.request("activation_patching", {});
+  rpc.requestNamed("activation_patching", {});
   model.receive({ kind: "event", id: "py-7", event: "partial" });
   expect(seen).toHaveLength(1);
 });
@@ -54,7 +54,7 @@ test("messages that are no events are ignored", () => {
 
 test("waiting is said after 400 ms, more is said after 10 s, and the answer ends it", () => {
   const { rpc, answer } = setUp();
-  rpc.request("edit", {});
+  rpc.requestNamed("edit", {});
   vi.advanceTimersByTime(399);
   expect(rpc.waiting.get()).toBe("no");
   vi.advanceTimersByTime(1);
@@ -67,7 +67,7 @@ test("waiting is said after 400 ms, more is said after 10 s, and the answer ends
 
 test("what an older sweep sends does not end the waiting: the kernel has not taken the request yet", () => {
   const { model, rpc, seen } = setUp();
-  rpc.request("edit", {});
+  rpc.requestNamed("edit", {});
   vi.advanceTimersByTime(400);
   model.receive({ kind: "event", id: "py-7", event: "partial" });
   expect(seen).toHaveLength(1);
@@ -78,23 +78,23 @@ test("what an older sweep sends does not end the waiting: the kernel has not tak
 
 test("the newest answer says that the kernel has taken the older requests too", () => {
   const { rpc, sent, answer } = setUp();
-  rpc.request("edit", {});
-  rpc.request("cancel", {});
+  rpc.requestNamed("edit", {});
+  rpc.requestNamed("cancel", {});
   vi.advanceTimersByTime(400);
   answer("accepted", sent[0]);
   expect(rpc.waiting.get()).toBe("short");
   answer("accepted", sent[1]);
   expect(rpc.waiting.get()).toBe("no");
-  rpc.request("edit", {});
-  rpc.request("edit", {});
+  rpc.requestNamed("edit", {});
+  rpc.requestNamed("edit", {});
   answer("accepted", sent[3]);
   expect(vi.getTimerCount()).toBe(0);
 });
 
 test.each(["result", "error", "cancelled"])("a request is pending until its %s", (end) => {
   const { rpc, sent, answer } = setUp();
-  rpc.request("lens", {});
-  rpc.request("lens", {});
+  rpc.requestNamed("lens", {});
+  rpc.requestNamed("lens", {});
   const pending = () => rpc.pending.get().get("lens");
   expect(pending()).toBe(sent[1]?.id);
   answer("accepted", sent[1]);
@@ -110,14 +110,14 @@ test("a request that can't be sent is pending and waited for, since nobody will 
     throw new Error("the comm is closed");
   });
   const rpc = new Rpc(model);
-  rpc.request("edit", {});
+  rpc.requestNamed("edit", {});
   expect(rpc.waiting.get()).toBe("long");
   expect(rpc.pending.get().has("edit")).toBe(true);
 });
 
 test("an answer within 400 ms leaves waiting unsaid", () => {
   const { rpc, answer } = setUp();
-  rpc.request("edit", {});
+  rpc.requestNamed("edit", {});
   answer("accepted");
   vi.advanceTimersByTime(60_000);
   expect(rpc.waiting.get()).toBe("no");
@@ -125,16 +125,16 @@ test("an answer within 400 ms leaves waiting unsaid", () => {
 
 test("typing on does not put off that the kernel is waited for", () => {
   const { rpc } = setUp();
-  rpc.request("edit", {});
+  rpc.requestNamed("edit", {});
   vi.advanceTimersByTime(300);
-  rpc.request("edit", {});
+  rpc.requestNamed("edit", {});
   vi.advanceTimersByTime(100);
   expect(rpc.waiting.get()).toBe("short");
 });
 
 test("nothing is delivered and no timer runs after dispose", () => {
   const { rpc, answer, seen } = setUp();
-  rpc.request("edit", {});
+  rpc.requestNamed("edit", {});
   rpc.dispose();
   answer("result");
   expect(seen).toEqual([]);

@@ -1,5 +1,6 @@
 // What can be asked about one head, and the answers as they come from Python.
 import type { ArrayJson } from "../../lib/ndarray";
+import type { OnHeadCircuitsRequest, OnPatchHeadRequest } from "../../wire/requests";
 import type { SideName } from "./result";
 
 export type ActionName = "patch" | "attribute" | "circuits";
@@ -7,7 +8,7 @@ export type ActionName = "patch" | "attribute" | "circuits";
 export interface PatchJson {
   layer: number;
   head: number;
-  activation: string;
+  activation: NonNullable<OnPatchHeadRequest["activation"]>;
   label: string;
   scale_text: string;
   direction: string;
@@ -44,8 +45,8 @@ export interface AttributedJson {
 export interface CircuitsJson {
   layer: number;
   head: number;
-  circuit: "ov" | "qk";
-  tokens: "prompt" | "all";
+  circuit: NonNullable<OnHeadCircuitsRequest["circuit"]>;
+  tokens: NonNullable<OnHeadCircuitsRequest["tokens"]>;
   pairs: TokenPair[];
   lowest: TokenPair[];
   note: string;

@@ -22,8 +22,8 @@ export function CircuitsPanel(props: ActionProps) {
   const { model, state, scene, head } = props;
   const answer = useAnswer<CircuitsJson>(props, "head_circuits");
   const reason = readInfo(model).actions?.circuits_reason ?? null;
-  const [circuit, setCircuit] = useState<string>(answer?.circuit ?? "ov");
-  const [tokens, setTokens] = useState<string>(answer?.tokens ?? "prompt");
+  const [circuit, setCircuit] = useState<CircuitsJson["circuit"]>(answer?.circuit ?? "ov");
+  const [tokens, setTokens] = useState<CircuitsJson["tokens"]>(answer?.tokens ?? "prompt");
   if (reason && !answer) {
     return (
       <p class="hs-quiet" data-hs="action-reason">
@@ -33,14 +33,26 @@ export function CircuitsPanel(props: ActionProps) {
   }
   const run = () => state.act("circuits", "head_circuits", scene.attention.headAt(head), { circuit, tokens });
   const menus = [
-    { name: "circuit", label: "Circuit", choices: CIRCUITS, value: circuit, set: setCircuit },
-    { name: "circuit-tokens", label: "Tokens", choices: SETS, value: tokens, set: setTokens },
+    {
+      name: "circuit",
+      label: "Circuit",
+      choices: CIRCUITS,
+      value: circuit,
+      choose: (index: number) => setCircuit(CIRCUITS[index]?.name ?? circuit),
+    },
+    {
+      name: "circuit-tokens",
+      label: "Tokens",
+      choices: SETS,
+      value: tokens,
+      choose: (index: number) => setTokens(SETS[index]?.name ?? tokens),
+    },
   ];
   return (
     <div class="hs-panel" data-hs="panel-circuits">
       {canAsk(model) && (
         <div class="hs-controls">
-          {menus.map(({ name, label, choices, value, set }) => (
+          {menus.map(({ name, label, choices, value, choose }) => (
             <Menu
               key={name}
               name={name}
@@ -48,7 +60,7 @@ export function CircuitsPanel(props: ActionProps) {
               choices={choices}
               chosen={choices.findIndex((choice) => choice.name === value)}
               shown={value}
-              onChoose={(index) => set(choices[index]?.name ?? value)}
+              onChoose={choose}
             />
           ))}
           <Button name="run-circuits" onClick={run}>

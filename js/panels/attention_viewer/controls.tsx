@@ -5,6 +5,7 @@ import { SmallCheck, SmallField } from "../../lib/fields";
 import { canAsk, type Progress, type Status, useTrait, type ViewModel, write } from "../../lib/model";
 import { RunState } from "../../lib/status";
 import { useStore } from "../../lib/store";
+import type { Kind } from "./info";
 import { formatLayers, parseLayers } from "./layers";
 import type { MarkName } from "./marks";
 import type { SideName } from "./result";
@@ -44,7 +45,7 @@ export function Controls({ model, state, scene }: ControlsProps) {
 function KindMenu({ model, state }: Omit<ControlsProps, "scene">) {
   const { kinds } = readInfo(model);
   const asked = useStore(state.kind);
-  const known = useTrait<string>(model, "kind");
+  const known = useTrait<Kind>(model, "kind");
   const kind = asked ?? known;
   if (kinds.length === 0) return null;
   const chosen = kinds.findIndex(({ name }) => name === kind);

@@ -25,7 +25,7 @@ export function PatchPanel(props: ActionProps) {
       </p>
     );
   }
-  const run = (name: string) => {
+  const run = (name: typeof activation) => {
     setActivation(name);
     state.act("patch", "patch_head", scene.attention.headAt(head), { activation: name });
   };

@@ -5,8 +5,10 @@ import { decodeBytes } from "../../lib/ndarray";
 import { isEnd, type KernelEvent, Rpc } from "../../lib/rpc";
 import { type Decoded, readResult } from "../../lib/schema";
 import { Store } from "../../lib/store";
+import type { Requests } from "../../wire/requests";
 import type { ActionName } from "./actions";
 import { HeadCache } from "./head_cache";
+import type { Kind } from "./info";
 import { Attention, type Head, type ResultJson, type SideName } from "./result";
 import type { ScaleName } from "./scale";
 import { decodeScores, type Score, type ScoreJson } from "./scores";
@@ -21,6 +23,8 @@ export interface Aside {
   problem: string | null;
 }
 
+type OfHead = Pick<Requests, "patch_head" | "attribute_head" | "head_circuits">;
+
 /** Nobody looks at more large matrices, so no more are sent. */
 export const MOST_OPENED = 12;
 
@@ -31,7 +35,7 @@ export class AttentionState {
   readonly thumbs: Store<Thumbs | null>;
   readonly scores: Store<Score[]>;
   /** The kind that was asked for, until its result has come. */
-  readonly kind = new Store<string | null>(null);
+  readonly kind = new Store<Kind | null>(null);
   readonly aside = new Store<Aside | null>(null);
   /** The head that was closed because too many were open. */
   readonly putAway = new Store<Head | null>(null);
@@ -61,9 +65,9 @@ export class AttentionState {
     return attention.sideOf(trait<SideName>(this.#model, "side"));
   }
 
-  run(params: { kind?: string } = {}): void {
+  run(params: { kind?: Kind } = {}): void {
     if (params.kind) this.kind.set(params.kind);
-    const kind = params.kind ?? trait<string>(this.#model, "kind");
+    const kind = params.kind ?? trait<Kind>(this.#model, "kind");
     this.#request = this.rpc.request("attention_patterns", { kind });
   }
 
@@ -72,8 +76,13 @@ export class AttentionState {
   }
 
   /** Asks something about one head. The answer comes in a trait. */
-  act(what: ActionName, method: string, head: Head, params: Record<string, unknown>): void {
-    const id = this.rpc.request(method, { layer: head[0], head: head[1], ...params });
+  act<Method extends keyof OfHead>(
+    what: ActionName,
+    method: Method,
+    head: Head,
+    params: Omit<OfHead[Method], "layer" | "head">,
+  ): void {
+    const id = this.rpc.requestNamed(method, { layer: head[0], head: head[1], ...params });
     this.aside.set({ id, what, head, problem: null });
   }
 

@@ -47,7 +47,7 @@ function Whole({ model, state }: ViewProps) {
   // An error of a request about one head is shown under that head; the result stays current.
   const apart = aside?.head && error?.message === aside.problem;
   const failure = problem !== null ? { message: problem } : apart ? null : error;
-  const newest = useCurrent(model, state.rpc, scene?.attention.json.id, ["attention", "show"]);
+  const newest = useCurrent(model, state.rpc, scene?.attention.json.id, ["attention_patterns", "show"]);
   const current = newest || Boolean(apart && status === "error");
   const asks = canAsk(model);
   const own = asks && (scene ? scene.side === "prompt" : prompt);

@@ -4,6 +4,7 @@ import { listen, trait, type ViewModel } from "../../lib/model";
 import { isEnd, type KernelEvent, Rpc } from "../../lib/rpc";
 import { type Decoded, readResult } from "../../lib/schema";
 import { Store } from "../../lib/store";
+import type { LogitLensRequest } from "../../wire/requests";
 import { Attribution, type AttributionJson, type SourcesJson } from "./attribution";
 import { Lines } from "./lines";
 import { decodeLens, type Lens, type ShownSide } from "./result";
@@ -13,15 +14,8 @@ import { Windows } from "./windows";
 /** A new object whenever columns have come; the lens inside it is filled in place. */
 export type ShownLens = Decoded<Lens>;
 
-/** What is chosen in the menus, under the names of the request's parameters. */
-export interface Choice {
-  stream: string;
-  lens: string;
-  targets: string[];
-  top_k: number;
-  /** How many tokens are read from the end of a prompt that is too long. */
-  last: number | null;
-}
+/** What is chosen in the menus, as the request has it; tokens are followed by their texts. */
+export type Choice = Required<Omit<LogitLensRequest, "targets">> & { targets: string[] };
 
 /** How many of the likeliest tokens are kept by default. */
 const TOP_K = 10;
@@ -65,7 +59,8 @@ export class LensState {
     const made = this.shown.get().value?.json;
     const { top_k = TOP_K, last = null } = made?.params ?? {};
     const targets = made?.targets.map(({ text }) => text) ?? [];
-    const [stream, lens] = [trait<string>(this.#model, "stream"), trait<string>(this.#model, "lens")];
+    const stream = trait<Choice["stream"]>(this.#model, "stream");
+    const lens = trait<Choice["lens"]>(this.#model, "lens");
     return this.requested.get() ?? { stream, lens, targets, top_k, last };
   }
 

@@ -94,7 +94,7 @@ function LensPanel({ model, state }: ViewProps) {
   const { lens, problem, shown, scaled, side } = useLens({ model, state });
   const error = useTrait<Failure | null>(model, "error");
   const status = useTrait<Status>(model, "status");
-  const current = useCurrent(model, state.rpc, lens?.json.id, ["lens", "show"]);
+  const current = useCurrent(model, state.rpc, lens?.json.id, ["logit_lens", "show"]);
   const failure = problem === null ? error : { message: problem };
   const asks = canAsk(model);
   const prompt = useTrait<string | null | undefined>(model, "prompt");

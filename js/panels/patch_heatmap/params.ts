@@ -1,6 +1,7 @@
 // What is patched and how: as Python's traits have it, and as it is asked for.
 import type { Choice } from "../../lib/controls";
 import { trait, useTrait, type ViewModel } from "../../lib/model";
+import type { RequestName } from "../../lib/rpc";
 import type { Field } from "./arguments";
 import type { Axis, Direction, ResultJson } from "./result";
 
@@ -83,8 +84,9 @@ export function argumentsOf({ method: _, options, ...own }: Params): Record<stri
   return { ...own, ...options };
 }
 
-export function methodNames({ methods = [] }: HeatmapInfo): string[] {
-  return methods.length > 0 ? methods.map(({ name }) => name) : [PATCHING];
+/** The menu's methods; one of a user's own is not among the names that are known here. */
+export function methodNames({ methods = [] }: HeatmapInfo): RequestName[] {
+  return methods.length > 0 ? methods.map(({ name }) => name as RequestName) : [PATCHING];
 }
 
 /** What the view is called: the method that gave the map. */

@@ -2,10 +2,11 @@
 import { type ArrayJson, decodeBytes, decodeFloats, decodeInts, sizeOf } from "../../lib/ndarray";
 import { COMPUTED } from "../../lib/schema";
 import { decodeTop, type TopArrays, type TopJson } from "../../lib/top_arrays";
+import type { ActivationPatchingRequest } from "../../wire/requests";
 import type { Value } from "./params";
 
-export type Axis = "layer" | "head" | "position" | "source" | "neuron";
-export type Direction = "denoise" | "noise";
+export type Axis = NonNullable<ActivationPatchingRequest["axes"]>[number];
+export type Direction = NonNullable<ActivationPatchingRequest["direction"]>;
 export type Run = "clean" | "corrupt";
 type Baselines = Record<Run, number | null>;
 

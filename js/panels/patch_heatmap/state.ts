@@ -70,7 +70,7 @@ export class HeatmapState {
     this.requested.set(params);
     const info = trait<HeatmapInfo>(this.#model, "info");
     const known = Object.entries(argumentsOf(params)).filter(([name]) => takes(info, params, name));
-    this.#requestId = this.rpc.request(params.method, Object.fromEntries(known));
+    this.#requestId = this.rpc.requestNamed(params.method, Object.fromEntries(known));
   }
 
   /** Without a kernel: the same sweep, by another metric that it measured. */

@@ -1,6 +1,7 @@
 // The editor's data, as it is exchanged with Python.
 import type { Choice } from "../../lib/controls";
 import type { TopJson } from "../../lib/top_arrays";
+import type { PromptPair } from "../../wire/requests";
 
 export type Run = "clean" | "corrupt";
 export type FieldName = "clean" | "corrupt" | "clean_answer" | "corrupt_answer";
@@ -10,15 +11,9 @@ export type Answer = string | string[];
 /** The position of a token in the clean prompt, and of its counterpart in the corrupt one. */
 export type Link = [clean: number, corrupt: number];
 
-export interface Pair {
-  clean: string;
-  corrupt: string;
-  clean_answer: Answer;
-  corrupt_answer: Answer;
-  score_first_token: boolean;
-  /** Strictly increasing in both positions; null (or, in older pages, nothing) where Python aligns by itself. */
-  alignment?: Link[] | null;
-}
+/** The trait has every field. An alignment is strictly increasing in both positions; null (or, in older pages, nothing)
+ *  where Python aligns by itself. */
+export type Pair = Required<Omit<PromptPair, "alignment">> & Pick<PromptPair, "alignment">;
 
 export interface TokenList {
   ids: number[];
