@@ -112,7 +112,7 @@ def test_its_schema_has_what_a_menu_needs(toy):
 
 def test_an_argument_outside_its_choices_is_refused_when_it_is_called(embedded, capitals, toy):
     for call in (toy, lambda *args, **options: next(toy.steps(*args, **options))):
-        with pytest.raises(ValueError, match="There is no sign 'times'. Choose one of plus, minus"):
+        with pytest.raises(ValueError, match=r"There is no sign 'times'\. Choose one of plus, minus"):
             call(embedded, capitals, sign="times")
         with pytest.raises(TypeError, match="colour"):
             call(embedded, capitals, colour="red")
@@ -140,7 +140,11 @@ def test_its_code_has_what_differs_from_the_defaults(embedded, capitals, toy):
 
 def test_calls_are_equal_if_they_would_give_the_same(embedded, capitals, toy):
     call = toy.call(embedded, capitals, times=1)
-    assert isinstance(call, Call) and call == toy.call(embedded, capitals) and hash(call) == hash(toy.call(embedded, capitals))
+    assert (
+        isinstance(call, Call)
+        and call == toy.call(embedded, capitals)
+        and hash(call) == hash(toy.call(embedded, capitals))
+    )
     assert call != toy.call(embedded, capitals, times=2)
     assert call != toy.call(embedded, capitals.model_copy(update={"clean": "x"}))
     assert call.to_json()["method"] == "toy" and call.to_json()["params"]["times"] == 1
@@ -213,4 +217,6 @@ def test_type_checkers_see_the_true_signature(tmp_path):
     ]
     errors = {int(line) for line, kind, _ in said if kind == "error"}
     lines = TYPED.splitlines()
-    assert sorted(errors) == [at for at, line in enumerate(lines, 1) if "activations=" in line or "wide" in line or '"a", "b")' in line]
+    assert sorted(errors) == [
+        at for at, line in enumerate(lines, 1) if "activations=" in line or "wide" in line or '"a", "b")' in line
+    ]

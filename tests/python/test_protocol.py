@@ -19,7 +19,12 @@ from interp_backend.service import protocol
 from interp_backend.service.protocol import BadRequest
 
 SWEEP = {"activation": "resid_pre", "axes": ["layer", "position"], "metric": "kl", "direction": "noise"}
-KINDS = {"heatmap": hs.PatchHeatmap, "editor": hs.PromptPairEditor, "lens": hs.LogitLensGrid, "viewer": hs.AttentionViewer}
+KINDS = {
+    "heatmap": hs.PatchHeatmap,
+    "editor": hs.PromptPairEditor,
+    "lens": hs.LogitLensGrid,
+    "viewer": hs.AttentionViewer,
+}
 
 
 @pytest.fixture(scope="module")
@@ -55,9 +60,17 @@ def test_each_widget_takes_its_own_requests_and_those_of_every_panel(tables):
         "heatmap": {"activation_patching", "patch_together", "open", "close_opened"},
         "editor": {"edit"},
         "lens": {"logit_lens", "lens_window", "trajectory", "attribute", "sources", "show"},
-        "viewer": {"attention_patterns", "heads", "head_scores", "patch_head", "attribute_head", "head_circuits", "show"},
+        "viewer": {
+            "attention_patterns",
+            "heads",
+            "head_scores",
+            "patch_head",
+            "attribute_head",
+            "head_circuits",
+            "show",
+        },
     }
-    with pytest.raises(BadRequest, match="There is no method 'edit'. Known: cancel, shown, hidden"):
+    with pytest.raises(BadRequest, match=r"There is no method 'edit'\. Known: cancel, shown, hidden"):
         protocol.parse(request("edit"), tables["viewer"])
 
 

@@ -1,4 +1,4 @@
-"""Tasks: one at a time a model, the most urgent and newest first; whatever happens, each ends and the worker goes on."""
+"""Tasks: one at a time a model, the most urgent and newest first; each ends, and the worker goes on."""
 
 from __future__ import annotations
 
@@ -73,9 +73,7 @@ def test_urgent_tasks_go_first_and_among_equals_the_newest():
     def hear(task, step):
         order.append(task.id) if step is None and task.status == "running" else None
 
-    waiting = [
-        worker.submit(task(name, hear, priority)) for name, priority in [("a", 1), ("b", 2), ("c", 1), ("d", 0)]
-    ]
+    waiting = [worker.submit(task(name, hear, priority)) for name, priority in [("a", 1), ("b", 2), ("c", 1), ("d", 0)]]
     held.go.set()
     assert all(one.wait(20) for one in (first, *waiting))
     assert order == ["d", "c", "a", "b"]
