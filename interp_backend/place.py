@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from numbers import Integral
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 
 Side = Literal["clean", "corrupt"]
 # The parts of a place that are numbered, in the order in which people say them.
@@ -34,6 +35,13 @@ class Place(BaseModel):
     position: int | tuple[int, ...] | None = None
     source: int | tuple[int, ...] | None = None
     side: Side | None = None
+
+    @field_validator("activation")
+    @classmethod
+    def _whole_characters(cls, activation: str | None) -> str | None:
+        if activation is not None and not activation.isascii():
+            raise ValueError("the name of an activation has no such characters")
+        return activation
 
     def to_json(self) -> dict[str, Any]:
         """The parts that are said, as plain JSON values."""
@@ -90,4 +98,4 @@ def _plain(part: Any) -> Any:
     """NumPy's whole numbers as Python's, lists of positions as tuples."""
     if isinstance(part, (list, tuple)):
         return tuple(map(_plain, part))
-    return int(part) if hasattr(part, "__index__") and not isinstance(part, bool) else part
+    return int(part) if isinstance(part, Integral) and not isinstance(part, bool) else part

@@ -170,8 +170,8 @@ def to_json(value: Any) -> Any:
         return [to_json(part) for part in value]
     if value is None or isinstance(value, (bool, str, float)):
         return value
-    if hasattr(value, "tolist"):  # NumPy's numbers and arrays
-        return value.tolist()
+    if hasattr(value, "tolist"):  # arrays and NumPy's numbers
+        return to_json(value.tolist())
     if hasattr(value, "__index__"):
         return int(value)
     if hasattr(value, "__float__") and not callable(value):

@@ -158,7 +158,7 @@ def test_a_heatmap_offers_runs_and_cancels_it(embedded, capitals, toy):
     heatmap.method = "toy"
     assert heatmap.wait(60) and heatmap.error is None and heatmap.status == "done"
     assert heatmap.result.method == "toy" and heatmap.result.values.shape[0] == 2
-    assert [field["name"] for field in heatmap.info["fields"]] == ["times"] and "ib.toy(" in heatmap.code
+    assert [field["name"] for field in heatmap.info["fields"]] == ["sign", "times"] and "ib.toy(" in heatmap.code
     ask(heatmap, "toy", times=4, metric="prob")
     assert heatmap.error is None and heatmap.options == {"times": 4} and heatmap.result.params["times"] == 4
     assert events(heatmap, "view:1")[0] == "accepted" and "partial" in events(heatmap, "view:1")

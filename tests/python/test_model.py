@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import threading
+from pathlib import Path
 
 import pytest
 import torch
@@ -247,9 +248,14 @@ def test_what_is_no_model_is_refused_in_a_sentence(source, error, sentence):
         ib.load_model(source)
 
 
-@pytest.mark.parametrize("source", ["no-such-model-anywhere", "./no/such/directory"])
-def test_a_name_that_leads_nowhere_is_refused_in_a_sentence(source):
-    with pytest.raises(ValueError, match=f"(?s)Can't load a model from '{source}'.*save_pretrained"):
+def test_a_name_that_leads_nowhere_is_refused_in_a_sentence():
+    with pytest.raises(ValueError, match=r"(?s)Can't load a model from 'no-such-model'.*save_pretrained"):
+        ib.load_model("no-such-model")
+
+
+@pytest.mark.parametrize("source", ["/no/such/dir", "./no/such/dir", "~/dir", "a/b/c", Path("gpt2")])
+def test_a_directory_that_does_not_exist_is_refused_by_its_name(source):
+    with pytest.raises(ValueError, match=f"There is no directory '{source}'. Give the path of a directory that save_p"):
         ib.load_model(source)
 
 

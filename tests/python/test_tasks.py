@@ -1,4 +1,4 @@
-"""Tasks: one at a time for each model, the most urgent and newest first; each ends, and the worker goes on."""
+"""Tasks: one at a time a model, the most urgent and newest first; each ends, and the worker goes on."""
 
 from __future__ import annotations
 

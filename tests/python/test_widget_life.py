@@ -82,7 +82,7 @@ def test_wait_waits_for_the_open_tab_too(embedded, capitals):
     grid.close()
 
 
-@pytest.mark.parametrize("moment", ["result", "progress", "status", "asked"])
+@pytest.mark.parametrize("moment", ["result", "progress", "status", "code"])
 def test_a_pair_that_another_thread_sets_while_a_result_arrives_is_shown(widget, moment):
     set_there = []
 
@@ -92,8 +92,7 @@ def test_a_pair_that_another_thread_sets_while_a_result_arrives_is_shown(widget,
             set_there[0].start()
             set_there[0].join(20)
 
-    widget.observe(set_pair, moment if moment != "asked" else "code")
-    widget.run()
+    widget.observe(set_pair, moment)
     widget.pair = widget.pair.model_copy(update={"clean": "The capital of Spain is", "clean_answer": " Madrid"})
     assert widget.wait(60) and set_there
     assert widget.pair == FRANCE and clean_of(widget.result) == FRANCE.clean and widget.status == "done"
@@ -131,12 +130,9 @@ def test_what_a_widget_synced_is_read_as_the_result_that_it_shows(embedded, capi
     ]:
         wire = json.loads(json.dumps(widget.get_state()[trait], allow_nan=False))
         read, shown = family.from_wire(wire), getattr(widget, trait)
-        assert read.provenance == shown.provenance and read.method == shown.method
-        for name in ("params", "provenance", "method"):
-            assert name == "params" or getattr(read, name) == getattr(shown, name)
-        first = "clean" if hasattr(shown, "sides") else None
+        assert (read.id, read.method, read.provenance) == (shown.id, shown.method, shown.provenance)
         if family is LogitLens:
-            np.testing.assert_array_equal(read.arrays_of(first).entropy, shown.arrays_of(first).entropy)
+            np.testing.assert_array_equal(read.arrays_of("corrupt").entropy, shown.arrays_of("corrupt").entropy)
         else:
             np.testing.assert_array_equal(read.values, shown.values)
     for widget in (heatmap, pairs, grid, viewer):
@@ -218,9 +214,8 @@ def test_an_edit_after_a_cell_ran_sixty_times_costs_one_sweep(embedded, editor, 
     submitted.clear()
     editor.pair = FRANCE
     assert editor.wait(60) and worker_is_idle(embedded)
-    assert [task.call.method.name for task in submitted[:-1]] == ["activation_patching", "read_pair"] or [
-        task.call.method.name for task in submitted[:-1]
-    ] == ["read_pair", "activation_patching"]
+    asked = sorted(task.call.method.name for task in submitted if task.id != "last")
+    assert asked == ["activation_patching", "read_pair"]
     assert clean_of(maps[-1].result) == FRANCE.clean and maps[0].pair == FRANCE
     ask_view(maps[0], "shown", "again")  # the reader scrolls back to the output of an earlier run
     assert maps[0].wait(60) and clean_of(maps[0].result) == FRANCE.clean

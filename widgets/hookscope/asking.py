@@ -102,11 +102,11 @@ class Asker:
         """Ask for what should be shown now and is not what was last asked. Returns the new task, if there is one.
 
         Args:
-            id: of the request that brought the change; by default a new one. A request also asks again for what was
-                cancelled or failed: for `of`, or for everything.
+            id: of the request that brought the change; by default a new one. A request also asks again if what it is
+                about was cancelled or failed.
             again: outputs to ask for although nothing changed.
             unseen: ask although no page shows the panel.
-            of: the output whose task is returned; by default the main one.
+            of: the output that the request is about, and whose task is returned; by default the main one.
         """
         panel = self._panel()
         if panel is None or panel._closed or getattr(self._deferring, "on", False):
@@ -124,7 +124,7 @@ class Asker:
             new: list[_Asked] = []
             for name, want in wants.items():
                 asked = self._asked.get(name)
-                stopped = id is not None and of in ("", name) and asked is not None and asked.stopped
+                stopped = id is not None and name == (of or self.main) and asked is not None and asked.stopped
                 if asked is not None and name not in again and not stopped and asked.want.call == want.call:
                     asked.want = want
                     continue
@@ -167,6 +167,14 @@ class Asker:
         for asked in old:
             if asked.task is not None:
                 asked.task.cancel()
+
+    def leave(self) -> None:
+        """Take what is wanted now as what was asked last: traits that went back after a failure ask for nothing."""
+        panel = self._panel()
+        with self._lock:
+            asked = self._asked.get(self.main)
+            if panel is not None and asked is not None:
+                asked.want = panel.wants()[self.main]
 
     def new_id(self) -> str:
         """An id for work that Python itself asks for."""

@@ -275,8 +275,10 @@ class AttentionViewer(OfPrompt):
     def _end(self, status: str) -> None:
         """After a failure the menu says again what is shown."""
         if status != "done" and self.result is not None and self.kind != self.result.kind:
-            with self._asking().defer():
+            asker = self._asking()
+            with asker.defer():
                 self.kind = self.result.kind
+            asker.leave()
 
     def _show(self, result: AttentionPatterns) -> None:
         """Show a result, and put away what was pinned, opened or chosen and is not in it."""

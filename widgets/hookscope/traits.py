@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from numbers import Integral
 from typing import Any
 
 import traitlets
@@ -57,7 +58,7 @@ class Argument(traitlets.TraitType):
         if one_of is not None:
             value = checked(lambda: one_of.check(value))
         elif self._type is not None:
-            if hasattr(value, "__index__") and not isinstance(value, bool):
+            if isinstance(value, Integral) and not isinstance(value, bool):
                 value = int(value)  # NumPy's, for example
             try:
                 value = self._type.validate_python(value, strict=True)
