@@ -26,9 +26,18 @@ export function useTint(
   const marked = useRef<Element | null>(null);
   /** The tokens in sight. Looked up only when they may have changed, since that makes the browser lay out the page. */
   const seen = useRef<readonly [number, number] | null>(null);
+  const of = useRef<{ tokens: unknown; colors: unknown } | null>(null);
+  /** With other colours or another prompt, every token is drawn anew. */
+  const begin = () => {
+    if (of.current?.tokens === tokens && of.current.colors === colors) return;
+    of.current = { tokens, colors };
+    drawn.current = new Int16Array(2 * n).fill(NONE);
+    for (const token of list.current?.children ?? []) token.removeAttribute("style");
+  };
   const draw = () => {
     const root = list.current;
     if (!root) return;
+    begin(); // between a render and its effects, the pointer may have had tokens drawn in the colours before
     const here = pointed.text.get().position ?? locked.position;
     const code = (row: number, column: number) => {
       if (!values || here === null) return NONE;
@@ -67,11 +76,7 @@ export function useTint(
     seen.current = null;
     draw();
   };
-  // With other colours or another prompt, every token is drawn anew.
-  useLayoutEffect(() => {
-    drawn.current = new Int16Array(2 * n).fill(NONE);
-    for (const token of list.current?.children ?? []) token.removeAttribute("style");
-  }, [tokens, colors]);
+  useLayoutEffect(begin, [tokens, colors]);
   useLayoutEffect(() => {
     seen.current = null;
   }, [tokens, width]);
