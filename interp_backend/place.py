@@ -9,20 +9,20 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 
 Side = Literal["clean", "corrupt"]
-# The parts of a place that are numbered, in the order in which people say them.
+# The parts of a place that are indices, from the largest part of a model to the smallest.
 NUMBERED = ("layer", "head", "neuron", "feature", "position", "source")
 
 
 class Place(BaseModel):
-    """A place in a model's run. What is None is not said: `Place(layer=3)` is all of layer 3.
+    """A place in a model's run. A part that is None is not specified: `Place(layer=3)` is all of layer 3.
 
     Attributes:
-        activation: a TransformerLens short name, such as "resid_pre" or "z".
-        layer, head, neuron, feature: their numbers in the model, from 0.
-        position: a token's position in the prompt, negative from its end; several for a named set of them. For
-            attention the destination, the position that looks.
-        source: for attention, the position that is looked at.
-        side: which prompt of a pair positions are counted in; None for a single prompt.
+        activation: TransformerLens's short name of the activation, such as "resid_pre" or "z".
+        layer, head, neuron, feature: their indices in the model, counted from 0.
+        position: a token's position in the prompt, negative if counted from the end; several positions for a named
+            set. In attention, the destination.
+        source: in attention, the position that is attended to.
+        side: the prompt of a pair in which positions are counted; None for a single prompt.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
@@ -44,20 +44,20 @@ class Place(BaseModel):
         return activation
 
     def to_json(self) -> dict[str, Any]:
-        """The parts that are said, as plain JSON values."""
+        """The parts that are specified, as plain JSON values."""
         return self.model_dump(mode="json", exclude_none=True)
 
     def within(self, *parts: str) -> Place:
-        """The same place with these parts alone: what a view that lacks the others can show."""
+        """The same place with only these parts, for a view that does not show the others."""
         return Place(**{name: value for name, value in self if name in parts})
 
     def across(self, side: Side | None, counterparts: Sequence[int | None] | None) -> Place:
         """The corresponding place in the other prompt of a pair.
 
         Args:
-            side: the prompt to cross to; a place that is on it already, or on none, stays as it is.
-            counterparts: for each position of this place's prompt that of the other; None where all correspond to
-                themselves. A position without a counterpart is left out of the place.
+            side: the prompt to cross to; a place that is already on that side, or on no side, does not change.
+            counterparts: for each position of this place's prompt, the corresponding position of the other prompt; None
+                if all positions correspond to themselves. A position without a counterpart is dropped from the place.
         """
         if self.side is None or side is None or side == self.side:
             return self
@@ -75,10 +75,10 @@ def _crossed(position: Any, counterparts: Sequence[int | None] | None) -> Any:
 
 
 def as_place(value: Place | Mapping[str, Any] | None) -> Place | None:
-    """A place from itself or from a dictionary of its parts; None stays None.
+    """A place from a place or from a dictionary of its parts; None stays None.
 
     Raises:
-        ValueError: a part that a place does not have, or a value that is no number, with a sentence.
+        ValueError: a place has no such part, or its value is not a number.
     """
     if value is None or isinstance(value, Place):
         return value
@@ -95,7 +95,7 @@ def as_place(value: Place | Mapping[str, Any] | None) -> Place | None:
 
 
 def _plain(part: Any) -> Any:
-    """NumPy's whole numbers as Python's, lists of positions as tuples."""
+    """Convert NumPy integers to Python integers, and lists of positions to tuples."""
     if isinstance(part, (list, tuple)):
         return tuple(map(_plain, part))
     return int(part) if isinstance(part, Integral) and not isinstance(part, bool) else part

@@ -6,11 +6,11 @@ from typing import Any
 
 
 class Refused(ValueError):
-    """A call that can't be run as it stands, but could with other arguments.
+    """A call that can't run with these arguments, but can run with others.
 
     Attributes:
-        label: what a button says that runs it so.
-        change: the arguments to change.
+        label: the text of the button that runs the call with the changed arguments.
+        change: the arguments to change, with their new values.
     """
 
     def __init__(self, message: str, label: str, **change: Any):

@@ -1,1 +1,1 @@
-"""What several methods share."""
+"""What several methods share: the decorator, sweeps, cells, data sets, printed code."""

@@ -21,15 +21,15 @@ AXES = ("layer", "head", "position", "source", "neuron")
 
 
 class Where(BaseModel):
-    """Which part of a sweep's axes is swept; None is all of one.
+    """Restricts a sweep to parts of its axes; None sweeps a whole axis.
 
     Attributes:
-        layers, heads, neurons: their numbers.
-        positions: positions of the patched prompt, negative ones from its end; or named sets of them, each patched
-            together.
-        sources: positions that a single entry of an attention pattern looks at.
-        window: how many neighbouring layers are patched together, with the cell's own in the middle (Meng et al. 2022,
-            arXiv:2202.05262, use 10); fewer at the first and the last layers.
+        layers, heads, neurons: their indices.
+        positions: positions of the patched prompt, negative if counted from the end; or named sets of positions, each
+            of which is patched in one run.
+        sources: source positions of single entries of an attention pattern.
+        window: how many neighbouring layers are patched together, centred on the cell's own layer (Meng et al. 2022,
+            arXiv:2202.05262, use 10); fewer near the first and the last layer.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -43,7 +43,7 @@ class Where(BaseModel):
 
 
 def axes_of(activation: str) -> list[tuple[str, ...]]:
-    """The ways in which one kind of activation can be swept, the usual one first."""
+    """The axes along which an activation can be swept, the usual choice first."""
     if ACTIVATIONS[activation].pattern:
         by_head = [("layer", "head"), ("layer", "head", "position")]
         return [*by_head, ("layer", "head", "position", "source")]
@@ -55,12 +55,12 @@ def axes_of(activation: str) -> list[tuple[str, ...]]:
 
 
 def choose_axes(model: LanguageModel | None, activation: Any, axes: Any) -> tuple[str, ...]:
-    """The axes of a sweep: those asked for if they fit the activation, else the activation's first choice.
+    """The axes of a sweep: the requested axes if they fit the activation, or its first choice if none are requested.
 
-    Without a model, what a particular model lacks is not checked.
+    Without a model, it is not checked whether the model has the activation.
 
     Raises:
-        ValueError: an activation that can't be patched in this model, or axes that don't fit.
+        ValueError: the activation can't be patched in this model, or the axes don't fit it.
     """
     choices = axes_of(check_activation(model, activation))
     if axes is None:
@@ -76,8 +76,8 @@ class Cells:
     """The cells of one sweep on one prompt.
 
     Attributes:
-        axes: their names.
-        places: for each axis, what each index is: a number, or a list of positions.
+        axes: the names of the axes.
+        places: for each axis, the index of each entry in the model, or a list of positions.
         labels: the same as text.
     """
 
@@ -93,23 +93,23 @@ class Cells:
         return tuple(len(self.places[axis]) for axis in self.axes)
 
     def indices(self) -> Iterator[tuple[int, ...]]:
-        """Index of every cell, in C order."""
+        """The index of every cell, in C order."""
         return itertools.product(*map(range, self.shape))
 
     def edits(self, binding: Binding, index: tuple[int, ...], draw: int) -> list[Edit]:
-        """What is patched in one cell; nothing where the other prompt has no token that corresponds."""
+        """The edits of one cell; none if the other prompt has no corresponding token."""
         at: dict[str, Any] = {axis: self.places[axis][i] for axis, i in zip(self.axes, index)}
         positions = self._positions(binding, at)
         entry = at.get("source", at.get("neuron"))
         entries = None if entry is None else (entry,)
-        made = [
+        edits = [
             binding.edit(self.activation, layer, positions, at.get("head"), entries, self.value, draw)
             for layer in layers_of(at["layer"], self.window, binding.model.n_layers)
         ]
-        return [edit for edit in made if edit is not None]
+        return [edit for edit in edits if edit is not None]
 
     def left_out(self, binding: Binding, index: tuple[int, ...]) -> int:
-        """How many of a cell's positions are left as they are, since nothing corresponds to them."""
+        """How many positions of a cell are not patched, because they have no counterpart."""
         at = {axis: self.places[axis][i] for axis, i in zip(self.axes, index)}
         return binding.left_out(self._positions(binding, at), self.value)
 
@@ -122,7 +122,7 @@ class Cells:
 
 
 def layers_of(layer: Any, window: int, n_layers: int) -> range:
-    """The layers that are patched together in a cell."""
+    """The layers that a cell patches together."""
     first = layer - window // 2
     return range(max(0, first), min(n_layers, first + window))
 
@@ -135,10 +135,13 @@ def cells_of(
     where: Where,
     texts: Sequence[str],
 ) -> Cells:
-    """The cells of a sweep over a prompt whose tokens have these texts.
+    """The cells of a sweep over a prompt.
+
+    Args:
+        texts: the texts of the prompt's tokens.
 
     Raises:
-        ValueError: a place that the model or the prompt does not have, or a window that makes no sense.
+        ValueError: the model or the prompt has no such place, or the window is too large.
     """
     length, n_layers = len(texts), binding.model.n_layers
     if not 1 <= where.window <= n_layers:
@@ -159,7 +162,7 @@ def cells_of(
         wanted = getattr(where, f"{axis}s")
         negative = axis in ("position", "source")
         if isinstance(wanted, dict):
-            places[axis] = [[in_range(axis, p, length, negative=True) for p in some] for some in wanted.values()]
+            places[axis] = [[in_range(axis, p, length, negative=True) for p in named] for named in wanted.values()]
             labels[axis] = list(wanted)
             continue
         chosen = range(sizes[axis]) if wanted is None else wanted
@@ -181,10 +184,10 @@ def _refuse_unused(axes: tuple[str, ...], where: Where) -> None:
 
 
 def interventions_of(result: EffectMap, cell: Place, n_layers: int) -> list[Intervention]:
-    """What was patched in one cell of a sweep's result.
+    """The interventions that one cell of a sweep's result made.
 
     Raises:
-        ValueError: a cell that the result does not have.
+        ValueError: the result has no such cell.
     """
     at: dict[str, Any] = {axis: part_of(result, axis, getattr(cell, axis)) for axis in result.axes}
     layers = layers_of(at.pop("layer"), result.params.get("window", 1), n_layers)
@@ -205,7 +208,7 @@ def part_of(result: EffectMap, axis: str, part: Any) -> int | list[int]:
     raise ValueError(f"There is no {axis} {part!r} in this map.")
 
 
-# What a cell can be opened into: the parts of the place that it patches, each alone.
+# The sweep that opens a cell: it patches each part of the cell's place alone. Values: words, activation, axes.
 _OPENS: dict[tuple[str, tuple[str, ...]], tuple[str, str, tuple[str, ...]]] = {
     **{
         (name, ("layer", "head")): ("its positions", name, ("layer", "head", "position"))
@@ -222,16 +225,16 @@ _OPENS: dict[tuple[str, tuple[str, ...]], tuple[str, str, tuple[str, ...]]] = {
 
 
 def opens(activation: str, axes: Sequence[str]) -> str | None:
-    """What a cell of such a map can be opened into, in words; None if into nothing."""
+    """The parts into which a cell of such a map can be opened, in words; None if it can't be opened."""
     found = _OPENS.get((activation, tuple(axes)))
     return found[0] if found else None
 
 
 def opened(result: EffectMap, cell: Place) -> dict[str, Any]:
-    """Arguments of the sweep over the parts of one cell: activation, axes, and which layers, heads and positions.
+    """Arguments of the sweep over the parts of one cell: activation, axes, and the layers, heads and positions.
 
     Raises:
-        ValueError: a map whose cells have no parts to show, or a cell that it does not have.
+        ValueError: the cells of this map can't be opened, or the map has no such cell.
     """
     found = _OPENS.get((result.params.get("activation", ""), result.axes))
     if found is None:

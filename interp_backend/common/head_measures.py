@@ -1,4 +1,4 @@
-"""What a pattern by itself says of a head: does it look back by one, at the same token, at what came after it?"""
+"""Scores of a head from its attention pattern alone: previous-token, duplicate-token and induction attention."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ MEASURES = {
 def head_measures(pattern: Tensor | np.ndarray, ids: Sequence[int]) -> dict[str, np.ndarray]:
     """Each of `MEASURES` for a layer's heads, [head], float32; NaN where the prompt has no place to measure it.
 
-    All are means over destinations, the first position left out: it can only look at itself. `duplicate_token` and
-    `induction` are means over the destinations whose token has occurred before, of the attention to all of the places;
-    where a token comes twice in a row, what came after the first is the second itself.
+    All scores are means over destinations, except the first position, which can only attend to itself.
+    `duplicate_token` and `induction` sum the attention to all matching sources, and average over the destinations whose
+    token has occurred before. Where a token occurs twice in a row, its second occurrence is what followed the first.
 
     Args:
         pattern: [head, destination, source].
@@ -49,7 +49,7 @@ def head_measures(pattern: Tensor | np.ndarray, ids: Sequence[int]) -> dict[str,
     after = torch.zeros_like(same)
     after[:, 1:] = same[:, :-1]
     later = pattern[:, 1:]
-    made = {
+    scores = {
         "previous_token": later.diagonal(dim1=1, dim2=2).mean(-1),
         "duplicate_token": _at(pattern, same),
         "induction": _at(pattern, after),
@@ -57,13 +57,17 @@ def head_measures(pattern: Tensor | np.ndarray, ids: Sequence[int]) -> dict[str,
         "entropy": torch.special.entr(later).sum(-1).mean(-1),
         "distance": torch.einsum("hds,ds->hd", later, distance[1:]).mean(-1),
     }
-    # Of what is no attention, such as negative weights, some are infinite.
-    return {name: value.float().nan_to_num(*[torch.nan] * 3).cpu().numpy() for name, value in made.items()}
+    # Arrays that are not attention weights, with negative entries for example, can give infinite scores.
+    return {name: value.float().nan_to_num(*[torch.nan] * 3).cpu().numpy() for name, value in scores.items()}
 
 
 def _at(pattern: Tensor, places: Tensor) -> Tensor:
-    """Attention to some places [destination, source] of each destination that has one, summed; the mean over those."""
-    destination, source = places.nonzero(as_tuple=True)  # few of all
+    """Attention summed over the marked sources of each destination; the mean over destinations with a marked source.
+
+    Args:
+        places: which entries are marked, [destination, source].
+    """
+    destination, source = places.nonzero(as_tuple=True)  # far fewer than all entries
     if not len(destination):
         return pattern.new_full((len(pattern),), torch.nan)
     return pattern[:, destination, source].sum(-1) / int(places.any(1).sum())

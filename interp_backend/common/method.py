@@ -1,4 +1,4 @@
-"""A public method: one generator function, from whose signature everything else about it is derived."""
+"""A public method is one generator function. Everything else about it is derived from its signature."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ METHODS: dict[str, Method[..., Any]] = {}  # every decorated method, by name
 
 
 class Method(Generic[P, R]):
-    """A function that gives its result when it is called, and streams steps from `.steps`.
+    """A function that returns its result when it is called, and streams steps from `.steps`.
 
     Attributes:
-        name: the function's name; a request and a result name the method so.
-        result_type: the class of its result.
-        subject: the name of its second argument, the prompt or pair that it is run on; "" if it takes none.
+        name: the function's name, by which requests and results refer to the method.
+        result_type: the class of the result.
+        subject: the name of the second argument if that is the prompt or pair that the method runs on, else "".
     """
 
     def __init__(self, function: Callable[P, Iterator[Step[R]]]):
@@ -44,19 +44,19 @@ class Method(Generic[P, R]):
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         result = None
-        with watching(seconds=None):  # nobody looks on, so passes may be as large as memory allows
+        with watching(seconds=None):  # nobody watches the steps, so passes may be as large as memory allows
             for step in self.steps(*args, **kwargs):
                 result = step.result
         assert result is not None, f"{self.name} ended without a result"
         return result
 
     def steps(self, *args: P.args, **kwargs: P.kwargs) -> Iterator[Step[R]]:
-        """The same call step by step. The model is locked from the first step until the iterator ends or is closed.
+        """Make the call step by step. The model is locked from the first step until the iterator ends or is closed.
 
-        Whoever stops early keeps the last step's result, whose `provenance["complete"]` is then False.
+        A caller that stops early keeps the last step's result, whose `provenance["complete"]` is then False.
 
         Raises:
-            ValueError: an argument that is not one of its choices; and whatever the method itself raises.
+            ValueError: an argument is not one of its choices. The method itself may raise other errors.
         """
         bound = inspect.signature(self._function).bind(*args, **kwargs)
         bound.apply_defaults()
@@ -75,26 +75,26 @@ class Method(Generic[P, R]):
             if one_of is not None and marker(parameter.annotation, AskedAs) is None:
                 one_of.check(arguments[name])
 
-    # What is derived from the signature
+    # Derived from the signature
 
     @cached_property
     def options(self) -> dict[str, inspect.Parameter]:
-        """The parameters apart from the model and what it is run on, annotations resolved."""
+        """All parameters except the model and the subject, with their annotations resolved."""
         return options_of(self._function, "model", self.subject)
 
     @cached_property
     def request(self) -> type[BaseModel]:
-        """The pydantic model of a request: every option that can be JSON."""
+        """The pydantic model that checks a request: it has a field for every option that can be JSON."""
         return request_model(self._function, "model", self.subject)
 
     @cached_property
     def schema(self) -> dict[str, Any]:
-        """The JSON schema of a request, of which menus are made."""
+        """The JSON schema of a request, from which menus are made."""
         return self.request.model_json_schema()
 
     @property
     def label(self) -> str:
-        """What a menu calls the method."""
+        """The name of the method in a menu."""
         return self.name.replace("_", " ")
 
     @property
@@ -103,13 +103,13 @@ class Method(Generic[P, R]):
         return (self.__doc__ or "").strip().split("\n")[0]
 
     def call(self, model: Any, *args: Any, **kwargs: Any) -> Call:
-        """A call that is not made yet. Two calls are equal if they would give the same result."""
+        """Describe a call without making it. Two calls are equal if they would give the same result."""
         bound = inspect.signature(self._function).bind(model, *args, **kwargs)
         bound.apply_defaults()
         return Call(self, model, {name: value for name, value in bound.arguments.items() if name != "model"})
 
     def to_params(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
-        """A call's arguments as plain JSON values, for a result and for a view; the model is not among them."""
+        """The arguments of a call, except the model, as plain JSON values for a result and for a view."""
         params = subject_to_json(self.subject, arguments[self.subject]) if self.subject else {}
         for name, parameter in self.options.items():
             if name in arguments and marker(parameter.annotation, Local) is None:
@@ -118,25 +118,26 @@ class Method(Generic[P, R]):
         return params
 
     def code(self, params: Mapping[str, Any], model_code: str | None = None) -> str:
-        """Python code that makes the call again, with the arguments that are not defaults.
+        """Python code that makes the call again, with the arguments that differ from their defaults.
 
         Args:
-            params: those of a result, perhaps from somebody else's file: what is no plain value is refused.
-            model_code: an expression that loads the model; None for an object of the user's own, which the code
-                then calls `model`.
+            params: the parameters of a result, perhaps from somebody else's file, so values that are not plain JSON
+                are refused.
+            model_code: an expression that loads the model; None for the user's own object, which the code calls
+                `model`.
 
         Raises:
-            ValueError: parameters that this method does not take.
+            ValueError: a parameter can't be printed as code.
         """
         return python_code(self, params, model_code)
 
 
 @dataclass(frozen=True)
 class Call:
-    """A method with its arguments: what a view asks for. It can be compared, listed, printed and run.
+    """A method with its arguments. A view asks for calls; they can be compared, printed and run.
 
     Attributes:
-        arguments: by name, apart from the model; defaults included.
+        arguments: by name, without the model and including defaults.
     """
 
     method: Method[..., Any]
@@ -154,14 +155,14 @@ class Call:
 
 
 def method(function: Callable[P, Iterator[Step[R]]]) -> Method[P, R]:
-    """Decorates a generator function that yields `Step`s, the last one with the result, as a public method."""
-    made = Method(function)
-    METHODS[made.name] = made
-    return made
+    """Turn a generator function into a public method. It yields `Step`s, and the last step holds the result."""
+    decorated = Method(function)
+    METHODS[decorated.name] = decorated
+    return decorated
 
 
 def to_json(value: Any) -> Any:
-    """An argument as plain JSON: objects of the user's own by their names alone."""
+    """An argument as plain JSON values; the user's own objects are represented by their names."""
     if isinstance(value, BaseModel):
         return value.model_dump(mode="json")
     if isinstance(value, Mapping):

@@ -20,7 +20,7 @@ FROM_END = ("position", "source")  # axes that pairs of different lengths share 
 
 
 class PairSweep(Protocol):
-    """What sweeps one pair."""
+    """The sweep of one pair."""
 
     def steps(self) -> Iterator[Step[EffectMap]]: ...
 
@@ -28,11 +28,12 @@ class PairSweep(Protocol):
 def steps_over_pairs(
     sweeps: Sequence[PairSweep], tokens: Sequence[list[str]], pairs: Sequence[PromptPair]
 ) -> Iterator[Step[EffectMap]]:
-    """Steps of a result that is the mean over pairs: one when the frame is known, and one after each pair.
+    """Steps of a result that is the mean over pairs: one step when the axes are known, and one after each pair.
 
     Args:
-        tokens: texts of each pair's patched prompt. Prompts of different lengths are laid over each other by their
-            ends: the last position of all is -1.
+        sweeps: one for each pair.
+        tokens: the token texts of each pair's patched prompt. Prompts of different lengths are aligned at their ends,
+            so position -1 is the last position of every prompt.
         pairs: the pairs.
     """
     began = started = time.perf_counter()
@@ -56,7 +57,7 @@ def steps_over_pairs(
 
 @contextmanager
 def naming(i: int, pair: PromptPair, many: bool = True) -> Iterator[None]:
-    """Names the pair in an error that one pair of a data set raises."""
+    """Name the pair of a data set that raised an error."""
     try:
         yield
     except ValueError as problem:
@@ -66,30 +67,30 @@ def naming(i: int, pair: PromptPair, many: bool = True) -> Iterator[None]:
 
 
 def _names(pairs: Sequence[PromptPair]) -> list[str]:
-    """Their clean prompts; with the corrupt ones where the same clean prompt comes again."""
+    """Each pair's clean prompt, followed by its corrupt prompt if several pairs share the clean one."""
     often = Counter(pair.clean for pair in pairs)
     return [pair.clean if often[pair.clean] == 1 else f"{pair.clean} / {pair.corrupt}" for pair in pairs]
 
 
 def _token_of_all(tokens: Sequence[list[str]], place: Any) -> str:
-    """A position by its token where all prompts have the same there, else by its number."""
+    """The token at a position if all prompts have the same token there, else the position's number."""
     texts = {prompt[place] for prompt in tokens if -len(prompt) <= place < len(prompt)}
     return texts.pop() if len(texts) == 1 else f"[{place}]".replace("-", "\u2212")
 
 
 class _Mean:
-    """The result over all pairs, and where each pair's cells are in it."""
+    """The mean over all pairs, and the position of each pair's cells in it."""
 
     def __init__(self, first: EffectMap, tokens: Sequence[list[str]], every_pair: Sequence[PromptPair]):
         labels = _names(every_pair)
         longest = max(map(len, tokens))
         mixed = len({len(texts) for texts in tokens}) > 1
         chosen = {axis: first.params.get(f"{axis}s") for axis in first.axes if axis in FROM_END and mixed}
-        self._spread = {axis for axis, some in chosen.items() if some is None}
+        self._spread = {axis for axis, asked in chosen.items() if asked is None}
         places, names = dict(first.places), dict(first.labels)
-        for axis, some in chosen.items():
-            if some is not None:  # as they were asked for: -1 is another number in a prompt of another length
-                places[axis] = list(some.values() if isinstance(some, dict) else some)
+        for axis, asked in chosen.items():
+            if asked is not None:  # as requested: -1 is a different position in a prompt of another length
+                places[axis] = list(asked.values() if isinstance(asked, dict) else asked)
         for axis in self._spread:
             places[axis] = list(range(-longest, 0))
         for axis in places.keys() & set(FROM_END):
@@ -131,7 +132,7 @@ class _Mean:
         )
 
     def take(self, i: int, result: EffectMap) -> None:
-        """Put one pair's sweep in its place, and bring the means up to date."""
+        """Add one pair's sweep, and update the means."""
         at = tuple(
             slice(size - len(result.labels[axis]), size) if axis in self._spread else slice(size)
             for axis, size in zip(self.result.axes, self.result.values.shape)
@@ -154,11 +155,11 @@ class _Mean:
         self._account(result)
 
     def _account(self, result: EffectMap) -> None:
-        """What one pair's provenance adds to that of all."""
-        # About the mean's own scale; those of single pairs would drown it.
+        """Add one pair's provenance to that of the mean."""
+        # Warnings about the scale are those of the mean: the warnings of single pairs would hide them.
         own, shown = result.provenance, self.result.measures[self._metric].warnings
         self._warnings |= dict.fromkeys(
-            said for said in own["warnings"] if said not in result.measures[self._metric].warnings
+            warning for warning in own["warnings"] if warning not in result.measures[self._metric].warnings
         )
         self._executors |= dict.fromkeys([own["executor"]])
         self._reasons |= dict.fromkeys([own["executor_reason"]] if own["executor_reason"] else [])
@@ -175,8 +176,8 @@ class _Mean:
         with np.errstate(invalid="ignore", divide="ignore"):
             measured.values[...] = np.where(known, values, 0).sum(0) / known.sum(0)
         for side in ("clean", "corrupt"):
-            some = [value for value in getattr(pairs, side)[:done] if value is not None]
-            measured.baselines[side] = float(np.mean(some)) if some else None
+            finite = [value for value in getattr(pairs, side)[:done] if value is not None]
+            measured.baselines[side] = float(np.mean(finite)) if finite else None
         measured.warnings = baseline_warnings(name, measured.label, **measured.baselines)
 
     def _update_states(self, done: int) -> None:

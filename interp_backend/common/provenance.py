@@ -1,4 +1,4 @@
-"""What every result says about how it came to be."""
+"""The provenance that every result carries."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from ..engine.turn import Turn
 
 
 def provenance(turn: Turn) -> dict[str, Any]:
-    """The model, the versions that matter for a number, and anything that might have changed it."""
+    """The model, the package versions that affect numbers, and warnings about anything else that did."""
     warnings = []
     if hooks := turn.users_hooks:
         named = ", ".join(hooks[:3]) + (" and others" if len(hooks) > 3 else "")

@@ -1,4 +1,4 @@
-"""What a method is run on: a prompt, a pair of prompts, or many pairs; as Python, as JSON, and as Python code."""
+"""The subject of a method: a prompt, a pair or many pairs, as Python objects, as JSON and as Python code."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ Subject = str | PromptPair | PromptPairs
 
 
 def subject_to_json(name: str, subject: Any) -> dict[str, Any]:
-    """One entry: "prompt", "pair" or "pairs".
+    """A subject as an object with one entry, "prompt", "pair" or "pairs".
 
     Args:
-        name: what the method calls its subject.
+        name: the name of the method's argument.
     """
     if subject is None or isinstance(subject, str):
         return {name: subject}
@@ -28,7 +28,7 @@ def subject_of(params: Mapping[str, Any]) -> Subject | None:
     """The prompt, the pair or the pairs in a result's parameters; None if they name none.
 
     Raises:
-        ValueError: what is there is none of these.
+        ValueError: the entry is not a prompt, a pair or a list of pairs.
     """
     if params.get("pairs"):
         return PromptPairs([as_pair(pair) for pair in params["pairs"]])
@@ -41,7 +41,7 @@ def subject_of(params: Mapping[str, Any]) -> Subject | None:
 
 
 def subject_code(subject: Subject) -> tuple[str, list[str]]:
-    """The variable that holds a subject in code, and the lines that make it."""
+    """The variable that holds a subject in printed code, and the lines that define it."""
     if isinstance(subject, str):
         return "prompt", [f"prompt = {subject!r}"]
     if isinstance(subject, PromptPairs):
@@ -52,8 +52,8 @@ def subject_code(subject: Subject) -> tuple[str, list[str]]:
 
 def _pair(pair: PromptPair) -> str:
     fields = {name: getattr(pair, name) for name in PromptPair.model_fields}
-    said = [f"    {name}={value!r}," for name, value in fields.items() if value not in ("", False, None)]
-    return "\n".join(["ib.PromptPair(", *said, ")"])
+    arguments = [f"    {name}={value!r}," for name, value in fields.items() if value not in ("", False, None)]
+    return "\n".join(["ib.PromptPair(", *arguments, ")"])
 
 
 def _indented(text: str, by: int) -> str:

@@ -1,4 +1,4 @@
-"""A sweep: many patched runs of one prompt, what each is judged by, and a result that fills as they come."""
+"""A sweep: many patched runs of one prompt, the metrics that they are measured by, and a result that fills."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ from ..results.step import Step, remaining
 from .provenance import provenance
 from .top_tokens import texts_of, top_tokens
 
-TOKENS_AHEAD = 512  # of pairs that are run together before their turn
+TOKENS_AHEAD = 512  # the most tokens of later pairs that are run together with a pair
 
 
 class AnyCells(Protocol):
-    """Places of a sweep: named axes, and what is patched at each index."""
+    """The cells of a sweep: named axes, and the edits at each index."""
 
     @property
     def axes(self) -> tuple[str, ...]: ...
@@ -48,12 +48,14 @@ class AnyCells(Protocol):
 
 @dataclass(frozen=True)
 class Readings:
-    """At which positions of both prompts which metrics are read, and which tokens they need.
+    """The metrics of a sweep, the positions in both prompts where they are read, and the tokens that they need.
 
     Attributes:
-        measures: the metrics, the shown one first.
-        base, other: for each of them its position in the patched prompt and in the other.
-        base_at: the position of the whole sweep, whose likeliest tokens are kept.
+        side: the prompt that is patched.
+        measures: the metrics, the displayed metric first.
+        base, other: for each metric, its position in the patched prompt and in the other prompt.
+        base_at, other_at: the default position in each prompt, where the likeliest tokens are kept.
+        answers: the token ids of each side's answers.
     """
 
     side: Side
@@ -66,14 +68,14 @@ class Readings:
 
     @classmethod
     def of(cls, tokenized: TokenizedPair, side: Side, at: int | None, measures: list[Measure]) -> Readings:
-        """Raises ValueError: a position that is not in the prompt, or that has no counterpart to compare with."""
+        """Raises ValueError: a position is not in the prompt, or has no counterpart in the other prompt."""
         counterparts = tokenized.counterparts(side)
         length = len(counterparts)
         other_length = len(tokenized.ids["clean" if side == "corrupt" else "corrupt"])
 
         def both(position: int | None) -> tuple[int, int]:
             if position is None or position in (-1, length - 1):
-                return length - 1, other_length - 1  # what comes next: the ends of both prompts correspond
+                return length - 1, other_length - 1  # both last positions predict the next token, so they correspond
             if isinstance(position, bool) or not hasattr(position, "__index__"):
                 raise ValueError(f"at is the position where metrics are read, a whole number, not {position!r}.")
             position = operator.index(position)
@@ -107,26 +109,27 @@ class Readings:
         return sorted({*self.other, self.other_at})
 
     def vocabulary(self, top_k: int) -> list[int] | None:
-        """The tokens whose logits are needed; None is all of them."""
+        """The tokens whose logits are needed; None means the whole vocabulary."""
         if top_k or any(measure.all_tokens for measure in self.measures):
             return None
         return sorted({token for answers in self.answers.values() for token in answers}) or None
 
     def references(self, base: Recording, other: Recording) -> list[Reference]:
-        """What each metric compares with."""
-        made = []
+        """The reference of each metric."""
+        references = []
         for b, o in zip(self.base, self.other):
             logits = {self.side: base.logits[b], ("clean" if self.side == "corrupt" else "corrupt"): other.logits[o]}
-            made.append(Reference(self.answers["clean"], self.answers["corrupt"], logits["clean"], logits["corrupt"]))
-        return made
+            answers = self.answers["clean"], self.answers["corrupt"]
+            references.append(Reference(*answers, logits["clean"], logits["corrupt"]))
+        return references
 
 
 class BaseRuns:
-    """Both unpatched runs of one pair or many. Pairs of one length are run together, a few ahead of their turn.
+    """The unpatched runs of one pair or many. A few pairs of the same length are run together.
 
     Args:
-        tokenized, readings: of each pair.
-        uses: activations and the values that will be put into them.
+        tokenized, readings: one for each pair.
+        uses: the activations that will be patched, each with the value that is patched in.
         top_k: how many likely tokens will be kept.
     """
 
@@ -139,26 +142,26 @@ class BaseRuns:
         top_k: int,
     ):
         self.turn, self.tokenized, self.readings, self.uses = turn, tokenized, readings, uses
-        needed = [one.vocabulary(top_k) for one in readings]
-        # The tokens that any of the pairs needs; None is all of them.
-        self.vocabulary = None if None in needed else sorted({token for some in needed if some for token in some})
+        needed = [reading.vocabulary(top_k) for reading in readings]
+        # The tokens that any pair needs; None means the whole vocabulary.
+        self.vocabulary = None if None in needed else sorted({token for tokens in needed for token in tokens or ()})
         self._ready: dict[int, list[Recording]] = {}
 
     def bind(self, i: int) -> Binding:
-        """A pair's runs, bound to what will be put into them."""
+        """A pair's unpatched runs, bound to the values that will be patched in."""
         if i not in self._ready:
             ahead = self._like(i)
             try:
                 self._record(ahead)
             except ValueError:
-                self._record([i])  # whatever is wrong with another one is said at its own turn
+                self._record([i])  # another pair may have failed, which is reported when it is bound
         side = self.readings[i].side
         base, other = self._ready.pop(i)
         return Binding(self.turn, base, other, self.tokenized[i].counterparts(side), self.uses)
 
     def _like(self, i: int) -> list[int]:
-        """This pair and others to come whose prompts are as long, as many as may be held at a time."""
-        lengths = [tuple(len(one.ids[side]) for side in ("clean", "corrupt")) for one in self.tokenized]
+        """This pair, and later pairs of the same lengths, up to `TOKENS_AHEAD` tokens."""
+        lengths = [tuple(len(pair.ids[side]) for side in ("clean", "corrupt")) for pair in self.tokenized]
         most = max(1, TOKENS_AHEAD // sum(lengths[i]))
         return [j for j in range(i, len(lengths)) if lengths[j] == lengths[i] and j not in self._ready][:most]
 
@@ -169,18 +172,18 @@ class BaseRuns:
             side, ids = self.readings[i].side, self.tokenized[i].ids
             prompts += [ids[side], ids["clean" if side == "corrupt" else "corrupt"]]
             read += [self.readings[i].base_positions, self.readings[i].other_positions]
-        made = record(self.turn, prompts, names, read, self.vocabulary)
-        self._ready.update({i: made[2 * at : 2 * at + 2] for at, i in enumerate(pairs)})
+        runs = record(self.turn, prompts, names, read, self.vocabulary)
+        self._ready.update({i: runs[2 * at : 2 * at + 2] for at, i in enumerate(pairs)})
 
 
 class Sweep:
-    """Patched runs of one bound prompt, read by some metrics.
+    """The patched runs of one pair, measured by its metrics.
 
     Args:
-        runs, pair: the runs behind it, and which pair's.
+        runs, pair: the unpatched runs, and the index of the pair.
         top_k: how many likely tokens of each run to keep.
-        memory: how many bytes a pass may take beyond the model; None is a quarter of what is free.
-        began: when the work began, for the result's account of time.
+        memory: how many bytes a pass may take beyond the model; None means a quarter of the free memory.
+        began: when the work began, for `provenance["seconds"]`.
     """
 
     def __init__(
@@ -200,23 +203,23 @@ class Sweep:
     def steps(
         self, resolved: dict[str, Any], cells: AnyCells, trials: list[list[Edit]], key: Any
     ) -> Iterator[Step[EffectMap]]:
-        """Go through all cells in C order: first those that need no run, then the others, pass by pass.
+        """Compute all cells: first the cells that need no run, then the others in C order, pass by pass.
 
         Args:
-            resolved: parameters of the call as they were understood, for the result.
+            resolved: parameters of the call with their defaults resolved, for the result.
             trials, key: see `why_not_packed`.
         """
         binding, turn = self.binding, self.binding.turn
         reason = why_not_packed(turn, binding.base, trials, key)
         result = self._empty_result(resolved, cells)
         result.provenance.update(executor="hooks" if reason else "packed", executor_reason=reason)
-        made = [[cells.edits(binding, index, draw) for draw in range(binding.draws)] for index in cells.indices()]
-        nowhere = [cell for cell, draws in enumerate(made) if not any(draws)]
-        to_run = [cell for cell, draws in enumerate(made) if any(draws)]
+        edits = [[cells.edits(binding, index, draw) for draw in range(binding.draws)] for index in cells.indices()]
+        nowhere = [cell for cell, draws in enumerate(edits) if not any(draws)]
+        to_run = [cell for cell, draws in enumerate(edits) if any(draws)]
         passes = run_patched(
             turn,
             binding.base,
-            [edits for cell in to_run for edits in made[cell]],  # one run a cell and draw
+            [draw for cell in to_run for draw in edits[cell]],  # one run for each cell and draw
             read=self.readings.base_positions,
             vocabulary=self.vocabulary,
             memory=self.memory,
@@ -258,7 +261,7 @@ class Sweep:
     def _take(
         self, result: EffectMap, pending: dict[int, list[tuple[bool, torch.Tensor]]], to_run: list[int], one: Pass
     ) -> list[int]:
-        """Measure the runs of a pass, and write the cells all of whose draws are there. Returns those."""
+        """Measure the runs of a pass, and write the cells whose draws are now complete. Returns these cells."""
         values = self._measure(one.logits).expand(-1, len(one.runs))
         draws = self.binding.draws
         if draws == 1:
@@ -278,7 +281,7 @@ class Sweep:
         return finished
 
     def _write(self, result: EffectMap, cells: list[int], values: np.ndarray, state: int) -> None:
-        """Values [metric, cell or 1]."""
+        """Write values [metric, cell or 1] into some cells."""
         for measured, row in zip(result.measures.values(), values):
             measured.values.flat[cells] = row
         result.state.flat[cells] = state
@@ -294,7 +297,7 @@ class Sweep:
     # The result
 
     def _empty_result(self, resolved: dict[str, Any], cells: AnyCells) -> EffectMap:
-        """A result with no cell computed, and all that is known before the first."""
+        """A result whose cells are still empty, with everything that is known before the first patched run."""
         binding, readings, shape = self.binding, self.readings, cells.shape
         other_side = "clean" if readings.side == "corrupt" else "corrupt"
         at = {readings.side: binding.base.logits[readings.base_at], other_side: binding.other.logits[readings.other_at]}
@@ -322,22 +325,22 @@ class Sweep:
         return result
 
     def _empty_measures(self, shape: tuple[int, ...]) -> dict[str, MetricValues]:
-        made = {}
+        measures = {}
         for measure, reference in zip(self.readings.measures, self.references):
             runs = torch.stack([reference.clean_logits, reference.corrupt_logits])
             both = measure.of(runs, reference, self.columns).tolist()
             baselines = {side: finite_or_none(value) for side, value in zip(("clean", "corrupt"), both)}
-            made[measure.name] = MetricValues(
+            measures[measure.name] = MetricValues(
                 label=measure.label,
                 values=np.full(shape, np.nan, np.float32),
                 baselines=baselines,
                 warnings=baseline_warnings(measure.name, measure.label, **baselines),
             )
-        return made
+        return measures
 
 
 def prompt_of(tokenized: TokenizedPair, side: Side) -> AnsweredPrompt:
-    """A prompt as it was run, with the tokens that its answers were scored by."""
+    """A prompt as it was run, with the tokens by which its answers were scored."""
     texts, starts = tokenized.texts[f"{side}_answer"], tokenized.starts[f"{side}_answer"]
     answers = [texts[start] for start in starts]
     return AnsweredPrompt(

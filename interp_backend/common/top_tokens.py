@@ -20,13 +20,13 @@ def top_tokens(logits: torch.Tensor, k: int) -> TopTokens:
 
 
 def texts_of(model: LanguageModel, *ids: np.ndarray) -> dict[int, str]:
-    """The text of every token in some arrays of ids."""
+    """The text of every token whose id occurs in these arrays."""
     unique = {int(token) for array in ids for token in np.unique(array)}
     return {token: model.token_text(token) for token in sorted(unique)}
 
 
 def likeliest_next(model: LanguageModel, ids: list[int]) -> int:
-    """The id of the token that the model thinks comes next."""
+    """The id of the most likely next token."""
     with Turn(model) as turn:
         [run] = record(turn, [ids], [], [[len(ids) - 1]])
     return int(run.logits[len(ids) - 1].argmax())

@@ -1,1 +1,1 @@
-"""What is run, and what is said to it: models, prompts, pairs, metrics, interventions."""
+"""Models and what is run on them: prompts, pairs, metrics, interventions, lenses."""

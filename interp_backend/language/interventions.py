@@ -1,7 +1,7 @@
-"""What is changed in a run: one small type that names what, where and with what.
+"""Interventions: which activation of a run is changed, where, and to which value.
 
-`Intervention("z", layer=2, head=1, value=Zero())` removes a head. Every method that changes a run takes these, and a
-result says in the same words what was done.
+`Intervention("z", layer=2, head=1, value=Zero())` ablates a head. Methods that change runs take interventions or their
+parts, and a result describes by the same names what was changed.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ Finite = Annotated[float, Field(allow_inf_nan=False)]
 
 @dataclass(frozen=True)
 class Kept:
-    """Marks a field that is too large for a view: a view only knows whether there is one, and Python keeps it."""
+    """Marks a field that is too large for a view. Python keeps its value; a view learns only whether there is one."""
 
 
 class _Value(BaseModel):
@@ -32,7 +32,7 @@ class _Value(BaseModel):
         return tuple(name for name, info in cls.model_fields.items() if any(isinstance(m, Kept) for m in info.metadata))
 
     def to_view(self) -> dict[str, Any]:
-        """As JSON for a view: True in place of what stays in Python."""
+        """As JSON for a view, with True in place of the fields that stay in Python."""
         kept = {name: True for name in self.kept() if getattr(self, name) is not None}
         return {**self.model_dump(mode="json", exclude=set(self.kept())), **kept}
 
@@ -67,9 +67,9 @@ class Mean(_Value):
 
     Attributes:
         prompts: the data set.
-        by_position: position by position, for prompts as long as the one that is patched; else one mean over all
-            positions of prompts of any length, without the beginning-of-text token, whose activations are unlike any
-            others.
+        by_position: whether every position has its own mean, over prompts as long as the patched prompt. If not, there
+            is one mean over all positions of prompts of any length, without the beginning-of-text token, whose
+            activations are unlike all others.
     """
 
     model_config = ConfigDict(title="mean")
@@ -82,10 +82,10 @@ class Resample(_Value):
     """Activations of prompts drawn at random (resampling ablation; Chan et al. 2022, causal scrubbing).
 
     Attributes:
-        prompts: the data set; only prompts as long as the one that is patched are drawn.
-        draws: how many are drawn, without putting back where there are enough. Every cell is patched from each, and its
-            value is the mean.
-        seed: of the drawing.
+        prompts: the data set; only prompts as long as the patched prompt are drawn.
+        draws: how many prompts are drawn, without replacement if there are enough. Every cell is patched from each, and
+            its value is the mean.
+        seed: the seed of the random draw.
     """
 
     model_config = ConfigDict(title="resample")
@@ -99,9 +99,9 @@ class Add(_Value):
     """A vector added to the activation (steering; Turner et al. 2023, arXiv:2308.10248).
 
     Attributes:
-        vector: as long as the activation's last axis (d_model, d_head, or the neurons of a layer); None is the
-            difference of the pair's two runs at the same place, other run minus the one that is patched.
-        factor: what the vector is multiplied by.
+        vector: as long as the activation's last axis (d_model, d_head, or the neurons of a layer); None means the
+            difference between the pair's two runs at the same place, the other run minus the patched run.
+        factor: the number by which the vector is multiplied.
     """
 
     model_config = ConfigDict(title="add the difference")
@@ -126,7 +126,7 @@ Value = Annotated[
 
 
 def _asked(value: type[_Value]) -> type[BaseModel]:
-    """A value as a request may have it: for a field that stays in Python, whether to use it."""
+    """The model of a value in a request: a field that stays in Python becomes True or None, for whether to use it."""
     kept: dict[str, Any] = {
         name: (Literal[True] | None, True if value.model_fields[name].is_required() else None) for name in value.kept()
     }
@@ -144,13 +144,13 @@ AskedValue = Annotated[Union[tuple(map(_asked, _VALUES))], Field(discriminator="
 
 
 def as_asked(asked: BaseModel, kept: Mapping[str, Any]) -> Value:
-    """The value that a request means.
+    """The value that a request asks for.
 
     Args:
-        kept: the fields that stay in Python, by name; what is not there is None.
+        kept: the values of the fields that stay in Python, by name.
 
     Raises:
-        ValueError: a field that there is nothing for, with how to give it.
+        ValueError: the request uses a field that `kept` does not have.
     """
     fields = asked.model_dump()
     for name in [name for name, part in fields.items() if part is True and name in ("prompts", "vector")]:
@@ -173,13 +173,13 @@ class Intervention(BaseModel):
 
     Attributes:
         activation: a key of `ACTIVATIONS`, in TransformerLens's short names.
-        layer: which block; 0 for `embed`.
-        position: which token of the patched prompt, or several; negative ones count from the end; None is all. For
-            `pattern` the destination, the position that looks.
-        head: which head, for q, k, v, z and pattern; None is all.
-        source: for `pattern`, the position (or several) that is looked at; None is the whole row.
-        neuron: for `mlp_post`, which neuron or neurons; None is all.
-        value: what to put there.
+        layer: the block; 0 for `embed`.
+        position: one or several positions of the patched prompt, negative if counted from the end; None means all. For
+            `pattern`, the destination.
+        head: the head, for q, k, v, z and pattern; None means all heads.
+        source: for `pattern`, one or several positions that are attended to; None means the whole row.
+        neuron: for `mlp_post`, one or several neurons; None means all neurons.
+        value: the value that is patched in.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -193,16 +193,16 @@ class Intervention(BaseModel):
     value: Value = FromOther()
 
     def __init__(self, /, activation: Any = _MISSING, layer: Any = _MISSING, **fields: Any) -> None:
-        # The first two may be given without their names. What is missing or unknown is for pydantic to say.
+        # The first two arguments may be positional. pydantic reports missing and unknown ones.
         first = {"activation": activation, "layer": layer}
         super().__init__(**{name: value for name, value in first.items() if value is not _MISSING}, **fields)
 
 
 def as_value(value: Any) -> Value:
-    """A value of an intervention from itself, a dictionary of its fields, or its kind.
+    """A value of an intervention from a value, a dictionary of its fields, or the name of its kind.
 
     Raises:
-        ValueError: anything else, with a sentence.
+        ValueError: the argument is none of these.
     """
     try:
         return _VALUE.validate_python(value)
@@ -218,10 +218,10 @@ def as_value(value: Any) -> Value:
 
 
 def check_activation(model: LanguageModel | None, activation: Any) -> str:
-    """The activation, if it exists in this model and patching it can have an effect.
+    """Return the activation if it exists in this model and patching it can have an effect.
 
     Raises:
-        ValueError: an unknown one, one that this model lacks, or one whose edits the model ignores.
+        ValueError: the activation is unknown, the model lacks it, or the model ignores edits of it.
     """
     if not isinstance(activation, str) or activation not in ACTIVATIONS:
         raise ValueError(f"There is no activation {activation!r}. Choose one of {', '.join(ACTIVATIONS)}.")
@@ -231,10 +231,10 @@ def check_activation(model: LanguageModel | None, activation: Any) -> str:
 
 
 def in_range(name: str, index: Any, size: int, *, negative: bool = False) -> int:
-    """An index of something that there are `size` of, negative ones counted from the end if allowed.
+    """An index below `size`; a negative index counts from the end if that is allowed.
 
     Raises:
-        ValueError: one that is out of range or no whole number.
+        ValueError: the index is out of range or not a whole number.
     """
     if isinstance(index, bool) or not hasattr(index, "__index__"):
         raise ValueError(f"A {name} is a whole number, not {index!r}.")
@@ -246,19 +246,19 @@ def in_range(name: str, index: Any, size: int, *, negative: bool = False) -> int
 
 
 def as_heads(heads: Any, n_layers: int, n_heads: int) -> list[tuple[int, int]]:
-    """Heads given as (layer, head) each.
+    """Heads from a list of (layer, head).
 
     Raises:
-        ValueError: something else, or a head that is not there.
+        ValueError: the argument is something else, or the model has no such head.
     """
     given = list(heads) if isinstance(heads, Iterable) and not isinstance(heads, (str, bytes)) else [heads]
-    if not all(isinstance(one, Iterable) and len(list(one)) == 2 for one in given):
+    if not all(isinstance(pair, Iterable) and len(list(pair)) == 2 for pair in given):
         raise ValueError(f"Heads are given as a list of (layer, head), such as [(5, 1), (6, 9)], not {heads!r}.")
     return [(in_range("layer", layer, n_layers), in_range("head", head, n_heads)) for layer, head in given]
 
 
 def as_tuple(value: int | Sequence[int] | None, everything: int) -> tuple[int, ...]:
-    """One index, several, or None for all, as several."""
+    """One index, several indices, or None for all, as a tuple of indices."""
     if value is None:
         return tuple(range(everything))
     return tuple(value) if isinstance(value, Iterable) else (value,)

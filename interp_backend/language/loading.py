@@ -1,6 +1,6 @@
-"""Load or wrap a language model: `load_model` is the one way in.
+"""Load or wrap a language model with `load_model`.
 
-It never changes a model that a user hands in: no weights are folded, no flag is set, no hook is left behind.
+A model that a user hands in is never changed: no weights are folded, no flag is set, and no hook is left behind.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from .model import LanguageModel
 
 PRETRAINED = Path(__file__).parents[1] / "pretrained"
 
-# By id of the raw model, which its wrapper keeps alive: an entry and its key go together.
+# By the id of the raw model. The wrapper keeps the raw model alive, so no id is reused while its entry exists.
 _wrapped: weakref.WeakValueDictionary[int, LanguageModel] = weakref.WeakValueDictionary()
 _wrapping = threading.RLock()
 _embedded: LanguageModel | None = None
@@ -27,21 +27,21 @@ def load_model(source: Any = None, *, device: str | None = None, allow_pickle: b
     """Load or wrap a decoder-only language model.
 
     Args:
-        source: nothing, for the embedded model (no network); a name that
+        source: None for the embedded model, which needs no network; a name that
             `TransformerBridge.boot_transformers` knows, such as `"gpt2"` (fetched from the model hub);
-            a directory written by `save_pretrained`; or a TransformerBridge or HookedTransformer that you
-            already have, which is used as it is and never changed.
-        device: where a model that is loaded goes, for example `"cuda"`; the best there is by default.
-        allow_pickle: load a directory whose weights are pickled. Unpickling can run any code that the
-            file's author wished: only for files that you trust.
+            a directory written by `save_pretrained`; or your own TransformerBridge or HookedTransformer, which is used
+            as it is and never changed.
+        device: the device to load a model on, for example `"cuda"`; by default the best available device.
+        allow_pickle: whether to load a directory whose weights are pickled. Unpickling can run any code that the
+            file's author put there, so set this only for files that you trust.
 
     Returns:
-        A `LanguageModel`; the same object for the same raw model, so that all share its lock.
+        A `LanguageModel`. The same raw model always gives the same object, so that all callers share its lock.
 
     Raises:
-        ValueError: a name or directory that can't be loaded, pickled weights without `allow_pickle`, an encoder or
-            encoder-decoder, a model in training mode, or a model without a tokenizer.
-        TypeError: something that is no model.
+        ValueError: the name or directory can't be loaded, the weights are pickled and `allow_pickle` is not set, or the
+            model is an encoder or encoder-decoder, is in training mode, or has no tokenizer.
+        TypeError: the source is not a model.
     """
     global _embedded
     if isinstance(source, LanguageModel):
@@ -49,13 +49,13 @@ def load_model(source: Any = None, *, device: str | None = None, allow_pickle: b
     if source is None and device is None:
         with _wrapping:
             if _embedded is None:
-                with _no_progress_bar():  # it takes no time worth a bar
+                with _no_progress_bar():  # loading is too quick for a progress bar
                     _embedded = _wrap(_boot(str(PRETRAINED), "cpu"), "hookscope-tiny", "ib.load_model()")
             return _embedded
-    said = [repr(str(source))] if source is not None else []
-    said += [f"device={device!r}"] if device else []
-    said += ["allow_pickle=True"] if allow_pickle else []
-    code = f"ib.load_model({', '.join(said)})"
+    arguments = [repr(str(source))] if source is not None else []
+    arguments += [f"device={device!r}"] if device else []
+    arguments += ["allow_pickle=True"] if allow_pickle else []
+    code = f"ib.load_model({', '.join(arguments)})"
     if source is None:
         return _wrap(_boot(str(PRETRAINED), device), "hookscope-tiny", code)
     if isinstance(source, (str, Path)):
@@ -78,7 +78,9 @@ def _is_path(source: str | Path) -> bool:
 
 def _boot(source: str, device: str | None) -> Any:
     try:
-        from transformer_lens.model_bridge import TransformerBridge  # slow to import, and not always needed
+        from transformer_lens.model_bridge import (
+            TransformerBridge,
+        )  # imported late: it is slow to import, and not always needed
     except ImportError:
         raise ImportError(
             "Loading a model needs TransformerLens 3 or newer. With an older one, load a HookedTransformer yourself "
@@ -86,7 +88,7 @@ def _boot(source: str, device: str | None) -> Any:
         ) from None
     try:
         return TransformerBridge.boot_transformers(source, device=device)
-    except Exception as problem:  # whatever a damaged file makes its reader raise
+    except Exception as problem:  # a damaged file can make its reader raise any error
         raise ValueError(
             f"Can't load a model from {source!r}: {problem} Give a name that the model hub knows (and be online, "
             "or have it in the cache), or a directory that save_pretrained wrote, with model and tokenizer."
@@ -107,7 +109,7 @@ def _no_progress_bar() -> Iterator[None]:
 
 
 def _refuse_pickles(directory: Path, allow_pickle: bool) -> None:
-    """Refuse a directory from which transformers would read anything but safetensors."""
+    """Raise ValueError for a directory from which transformers would read anything but safetensors."""
     if allow_pickle or (directory / "model.safetensors").is_file():
         return
     index = directory / "model.safetensors.index.json"

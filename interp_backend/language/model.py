@@ -1,4 +1,4 @@
-"""A language model as the methods see it: names, tokens, blocks, what is folded, which hooks work."""
+"""A language model as the methods see it: its names, tokens, layers, weights and working hooks."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ class Activation:
     """One kind of activation: its TransformerLens name within a block and how it is indexed.
 
     Attributes:
-        hook: hook point within a block.
-        help: what it is, in a few words.
-        per_head: it has an axis of heads: [position, head, ...]; a pattern is [head, position, source].
-        entries: its last axis is one of things to patch by themselves: neurons, or source positions of a pattern.
-        pattern: attention weights; `position` is then the destination, the position that looks.
+        hook: the hook point within a block.
+        help: a description in a few words.
+        per_head: whether it has an axis of heads: [position, head, ...]; a pattern is [head, position, source].
+        entries: whether the entries of its last axis can be patched alone: neurons, or source positions of a pattern.
+        pattern: whether it is attention weights; `position` is then the destination.
     """
 
     hook: str
@@ -53,14 +53,14 @@ ACTIVATIONS: dict[str, Activation] = {
 
 
 class LanguageModel:
-    """A decoder-only language model, wrapped but never changed. Made by `load_model`.
+    """A decoder-only language model, wrapped by `load_model` and never changed.
 
     Attributes:
         raw: the TransformerBridge or HookedTransformer itself.
-        name: what to call it.
-        code: a Python expression that loads it again; None for an object that a user handed in.
-        lock: held for the whole of a method, because hooks are global state of a model. One lock a raw
-            model, however often it is wrapped; re-entrant within a thread.
+        name: its name in results and views.
+        code: a Python expression that loads it again; None for an object of the user's own.
+        lock: held while a method runs, because hooks are global state of a model. A raw model has one lock, however
+            often it is wrapped; the lock is re-entrant within a thread.
     """
 
     def __init__(self, raw: Any, name: str, code: str | None = None):
@@ -95,7 +95,7 @@ class LanguageModel:
 
     @property
     def n_ctx(self) -> int:
-        """The most tokens that a prompt can have."""
+        """The largest number of tokens that a prompt can have."""
         return int(self.raw.cfg.n_ctx)
 
     @property
@@ -120,7 +120,7 @@ class LanguageModel:
         return "folded" if processed else "as trained"
 
     def describe(self) -> dict[str, Any]:
-        """What a view or a result says about the model."""
+        """The description of the model in views and results."""
         return {
             "name": self.name,
             "architecture": self.architecture,
@@ -134,7 +134,7 @@ class LanguageModel:
         }
 
     def refuse_training_mode(self) -> None:
-        """Raise ValueError while dropout is live: two runs of one prompt would differ."""
+        """Raise ValueError while dropout is active, because two runs of one prompt would differ."""
         if getattr(self.raw, "original_model", self.raw).training:
             raise ValueError(
                 "The model is in training mode, so dropout makes every run different. "
@@ -142,9 +142,9 @@ class LanguageModel:
             )
 
     def refuse_dtype(self) -> None:
-        """Raise ValueError where the device can't compute in the weights' precision (8 bits on a CPU, for example)."""
+        """Raise ValueError if the device can't compute in the weights' precision (8 bits on a CPU, for example)."""
         weight = next(self.raw.parameters())
-        if not weight.is_floating_point():  # quantized, and computed with in some other type
+        if not weight.is_floating_point():  # quantized weights are converted to another type for computing
             return
         try:
             one = torch.ones((1, 1), device=weight.device).to(weight.dtype)
@@ -164,8 +164,8 @@ class LanguageModel:
     def answer_ids(self, answer: str, after: str = "") -> list[int]:
         """Token ids of text that continues a prompt: no special tokens are added.
 
-        Some tokenizers (Llama 2's) put a space before any text, so that an answer by itself has one token more than it
-        has after its prompt. So it is tokenised with the prompt, unless the two run together into other tokens.
+        Some tokenizers (Llama 2's) put a space before any text, which would give an answer by itself one token more. So
+        the answer is tokenised together with its prompt, unless the two merge into other tokens.
         """
         if after:
             prompt, whole = self.to_ids(after), self.to_ids(after + answer)
@@ -175,10 +175,10 @@ class LanguageModel:
             return [int(i) for i in self.raw.tokenizer(answer, add_special_tokens=False)["input_ids"]]
 
     def one_token(self, token: Any, after: str = "") -> int:
-        """The id of a token that is given as its text, continuing a prompt, or as its id.
+        """The id of a token that is given by its text, as it continues a prompt, or by its id.
 
         Raises:
-            ValueError: a text of several tokens or none, or an id that the vocabulary does not have.
+            ValueError: the text is not exactly one token, or the vocabulary has no such id.
         """
         size = int(self.raw.cfg.d_vocab)
         if not isinstance(token, str):
@@ -197,7 +197,7 @@ class LanguageModel:
         return ids[0]
 
     def token_text(self, token: int) -> str:
-        """The text of one token, its leading space kept; bytes that are no whole character as `\\xe2`."""
+        """The text of one token, with its leading space; bytes of an incomplete character are shown as `\\xe2`."""
         if token not in self._token_texts:
             with self._tokenizer_lock, nullcontext():
                 self._token_texts[token] = _token_text(self.raw.tokenizer, token)
@@ -221,13 +221,13 @@ class LanguageModel:
         return hook if activation == "embed" else f"blocks.{layer}.{hook}"
 
     def hook_handles(self, *, temporary: bool = False) -> frozenset[int]:
-        """All hooks on hook points, told apart by identity; or those alone that were not added to stay."""
+        """The identities of all hooks on hook points, or only of the temporary ones."""
         points = self.raw.hook_dict.values()
         handles = (handle for point in points for handle in point.fwd_hooks)
         return frozenset(id(handle) for handle in handles if not (temporary and handle.is_permanent))
 
     def users_hooks(self) -> list[str]:
-        """Names of hook points and modules that carry hooks of a user's own; they act on every run."""
+        """The names of hook points and modules with the user's own hooks, which act on every run."""
         points = self.raw.hook_dict.values()
         carrying = {
             str(p.name) for p in points if any(_is_users(getattr(handle, "user_hook", None)) for handle in p.fwd_hooks)
@@ -241,7 +241,7 @@ class LanguageModel:
 
     @cached_property
     def unavailable(self) -> dict[str, str]:
-        """Activations that this model does not have, each with a sentence that says why and what to use."""
+        """The activations that this model lacks, each with a sentence that says why and what to use instead."""
         missing = {}
         for name in ACTIVATIONS:
             layers = [i for i in range(self.n_layers) if self.hook_name(name, i) not in self.raw.hook_dict]
@@ -259,7 +259,7 @@ class LanguageModel:
         return missing
 
     def why_not(self, activation: str) -> str | None:
-        """Why patching an activation makes no sense in this model, and what to do; None if it does."""
+        """Why an activation can't be patched in this model, and what to do instead; None if it can be patched."""
         if activation in self.unavailable:
             return self.unavailable[activation]
         if activation in self.dead_hooks:
@@ -279,7 +279,7 @@ class LanguageModel:
         if self.raw not in _dead:
             found = LanguageModel.find_dead_hooks(self)
             if found is None:
-                return []  # hooks of the user's made it impossible to tell, so nothing is refused
+                return []  # the user's own hooks made the test impossible, so nothing is refused
             _dead[self.raw] = found
         return _dead[self.raw]
 
@@ -288,14 +288,14 @@ _dead: weakref.WeakKeyDictionary[Any, list[str]] = weakref.WeakKeyDictionary()  
 
 
 def _is_users(hook: Any) -> bool:
-    """Whether a hook is a user's: TransformerLens and transformers wire some of their own, some at a first run."""
+    """Whether a hook is the user's. TransformerLens and transformers register hooks too, some at a first run."""
     module = getattr(hook, "__module__", None) or type(hook).__module__
     return module.split(".")[0] not in ("transformer_lens", "transformers", "accelerate", "torch", "interp_backend")
 
 
 def _token_text(tokenizer: Any, token: int) -> str:
     piece = tokenizer.convert_ids_to_tokens(token)
-    if piece is None:  # rows of the unembedding that no token has
+    if piece is None:  # a row of the unembedding without a token
         return f"<{token}>"
     if token in tokenizer.all_special_ids:
         return str(piece)
@@ -303,13 +303,13 @@ def _token_text(tokenizer: Any, token: int) -> str:
         known = all(character in _BYTE_OF for character in piece)
         if known:
             return bytes(_BYTE_OF[character] for character in piece).decode("utf-8", "backslashreplace")
-    if "\u2581" in piece:  # sentencepiece writes a space so, and drops it when it decodes a lone token
+    if "\u2581" in piece:  # sentencepiece's space, which it drops when it decodes a single token
         return str(piece).replace("\u2581", " ")
     return str(tokenizer.decode([token]))
 
 
 def _byte_table() -> dict[str, int]:
-    """Which byte each character of a byte-level BPE vocabulary stands for (GPT-2's printable alphabet)."""
+    """The byte for each character of a byte-level BPE vocabulary (GPT-2's printable alphabet)."""
     printable = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
     others = [byte for byte in range(256) if byte not in printable]
     table = {chr(byte): byte for byte in printable}

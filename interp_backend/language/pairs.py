@@ -20,13 +20,13 @@ MOST = 10_000
 
 
 class PromptPairs:
-    """Several prompt pairs, for means and intervals over them.
+    """A data set of prompt pairs, for means and intervals over them.
 
     Args:
         pairs: `PromptPair`s, or dictionaries of their fields.
 
     Raises:
-        ValueError: no pair at all, or fields that are not a pair's.
+        ValueError: the list is empty, or a dictionary has other fields than a pair.
     """
 
     def __init__(self, pairs: Sequence[PromptPair | Mapping[str, Any]]):
@@ -52,10 +52,10 @@ class PromptPairs:
 
     @classmethod
     def from_dataframe(cls, table: pandas.DataFrame) -> PromptPairs:
-        """One pair a row; columns are named like the fields of a pair (`clean` and `corrupt` at least).
+        """Make one pair from each row. Columns are named like the fields of a pair; `clean` and `corrupt` are required.
 
         Raises:
-            ValueError: a column that is missing, or an empty cell among the prompts.
+            ValueError: a column is missing, or a prompt is empty.
         """
         columns = [name for name in FIELDS if name in table.columns]
         for name in ("clean", "corrupt"):
@@ -74,10 +74,10 @@ class PromptPairs:
 
     @classmethod
     def from_csv(cls, path: str | Path) -> PromptPairs:
-        """`from_dataframe` of a CSV file in UTF-8. Spaces are kept, so answers begin with theirs.
+        """Read a CSV file in UTF-8, as `from_dataframe` does. Leading spaces of answers are kept.
 
         Raises:
-            ValueError: a file that can't be read as a table, or a row with more or fewer fields than the header.
+            ValueError: the file can't be read as a table, or a row has more or fewer fields than the header.
         """
         import pandas
 
@@ -86,7 +86,7 @@ class PromptPairs:
                 header, *rows = [row for row in csv.reader(file, strict=True) if row] or [[]]
         except (OSError, ValueError, csv.Error) as problem:
             raise ValueError(f"Can't read {path} as a table: {problem}") from None
-        # pandas.read_csv takes the first fields of longer rows for row names, and a prompt with a comma goes astray.
+        # pandas.read_csv would take the first fields of longer rows as row names, and so misread a prompt with a comma.
         for i, row in enumerate(rows):
             if len(row) != len(header):
                 raise ValueError(
@@ -105,18 +105,19 @@ class PromptPairs:
         corrupt_template: str | None = None,
         corrupt_answer: str | None = None,
     ) -> PromptPairs:
-        """One pair a row: the template with the row's words in its slots, against the next row's (the first's, at the
-        end), or against another template filled with the same row.
+        """Make one pair from each row. The clean prompt is the template filled with the row's words. The corrupt prompt
+        is the template filled with the next row's words (the last row takes the first row's), or another template
+        filled with the same row.
 
         Args:
-            template: a prompt with slots, `"The capital of {country} is"`.
-            rows: for each pair the words of the slots, `{"country": "Norway", "capital": "Oslo"}`.
-            answer: of the clean prompt, with slots: `" {capital}"`.
-            corrupt_template: of the corrupt prompt, to be filled with the same row.
-            corrupt_answer: with slots; by default `answer`, filled as the corrupt prompt is.
+            template: a prompt with slots, such as `"The capital of {country} is"`.
+            rows: the words for the slots of each pair, such as `{"country": "Norway", "capital": "Oslo"}`.
+            answer: the answer to the clean prompt, with slots: `" {capital}"`.
+            corrupt_template: another template for the corrupt prompt.
+            corrupt_answer: the answer to the corrupt prompt, with slots; by default `answer`.
 
         Raises:
-            ValueError: a slot that a row has no word for, or too few rows.
+            ValueError: a row has no word for a slot, or there are too few rows.
         """
         rows = list(rows)
         if corrupt_template is None and len(rows) < 2:
@@ -139,7 +140,7 @@ class PromptPairs:
         """The pairs of a built-in task: capitals, indirect_objects, induction, years or agreement.
 
         Raises:
-            ValueError: a task that there is not.
+            ValueError: there is no task of this name.
         """
         tasks = {template.name: template.pairs for template in templates(model)}
         if task not in tasks:
@@ -157,7 +158,7 @@ def _pair(index: int, pair: Any) -> PromptPair:
 def _missing(value: Any) -> bool:
     import pandas
 
-    return not isinstance(value, (list, tuple)) and bool(pandas.isna(value))  # what a table has in an empty cell
+    return not isinstance(value, (list, tuple)) and bool(pandas.isna(value))  # the value of an empty cell in a table
 
 
 def _cell(name: str, value: Any) -> Any:
@@ -169,7 +170,7 @@ def _cell(name: str, value: Any) -> Any:
 
 
 def _filled(template: str, row: Mapping[str, str], index: int) -> str:
-    """A template with a row's words; nothing of a slot is evaluated."""
+    """Fill a template with a row's words, without evaluating anything."""
     text = ""
     try:
         parts = list(string.Formatter().parse(template))

@@ -1,4 +1,4 @@
-"""Prompt pairs: what a user types, what the tokenizer makes of it, and what is wrong with it."""
+"""Prompt pairs: their texts, their tokens and alignment, and warnings about them."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ Answer = _Text | Annotated[tuple[_Text, ...], Field(max_length=1_000)]
 
 
 class PromptPair(BaseModel):
-    """A clean and a corrupt prompt, and the token that should follow each.
+    """A clean and a corrupt prompt, and the answer that should follow each.
 
     Attributes:
         clean: the prompt whose behaviour is to be explained.
-        corrupt: the same with the one thing changed that matters.
-        clean_answer: what should follow the clean prompt, with its leading space (`" Oslo"`).
-            Several answers count as one: their logits are averaged, their probabilities added.
-        corrupt_answer: what should follow the corrupt one; the logit difference is clean minus corrupt.
-        score_first_token: an answer of several tokens is scored by its first one. Off, it is refused.
-        alignment: which position of the clean prompt corresponds to which of the corrupt one, as pairs that increase in
-            both; None aligns equally long prompts position by position, and others by the tokens they share.
+        corrupt: the same prompt with the relevant word changed.
+        clean_answer: the answer that should follow the clean prompt, with its leading space (`" Oslo"`).
+            Several answers count as one: their logits are averaged, and their probabilities are added.
+        corrupt_answer: the answer that should follow the corrupt prompt; the logit difference is clean minus corrupt.
+        score_first_token: whether an answer of several tokens is scored by its first token, or refused.
+        alignment: pairs of corresponding positions (clean, corrupt), which increase in both prompts; None aligns
+            prompts of equal length position by position, and others by the tokens that they share.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -53,19 +53,19 @@ class PromptPair(BaseModel):
             return super().__new__(cls)
 
     def answers(self, side: Side) -> tuple[str, ...]:
-        """The answers of one side that are not empty."""
+        """The non-empty answers of one side."""
         answer = getattr(self, f"{side}_answer")
         return tuple(filter(None, (answer,) if isinstance(answer, str) else answer))
 
 
 class PairWarning(BaseModel):
-    """Something about a pair that its author should know, in words that say what to do.
+    """A warning about a pair, with a message that says what to do.
 
     Attributes:
         code: a stable name for the kind of warning.
-        level: "error" where patching is refused, "warning" where a number could mislead, "note" otherwise.
-        field: the field of the pair that it is about, if one.
-        fix: the pair as it would be, put right, with a label for the button that does it.
+        level: "error" if patching is refused, "warning" if a number could mislead, "note" otherwise.
+        field: the field of the pair that the warning is about, or None.
+        fix: the corrected pair, with a label for the button that applies it; None if there is no automatic fix.
     """
 
     code: str
@@ -81,7 +81,7 @@ class Fix(BaseModel):
 
 
 class Column(BaseModel):
-    """One column of two aligned prompts: a position in each, or None where that prompt has a gap."""
+    """One column of two aligned prompts: a position in each prompt, or None where a prompt has a gap."""
 
     clean: int | None
     corrupt: int | None
@@ -95,17 +95,17 @@ class TokenizedPair:
     pair: PromptPair
     ids: dict[str, list[int]]  # by field: clean, corrupt, clean_answer, corrupt_answer
     texts: dict[str, list[str]]
-    starts: dict[str, list[int]]  # by field of an answer: where in its ids each of the answers begins
+    starts: dict[str, list[int]]  # for each answer field: the index in its ids at which each answer begins
     columns: list[Column]
     warnings: list[PairWarning] = field(default_factory=list)
 
     def answer_ids(self, side: Side) -> tuple[int, ...]:
-        """The tokens that the answers are scored by, each once: the first of each; none without an answer."""
+        """The tokens by which the answers are scored: the first token of each answer, without duplicates."""
         field = f"{side}_answer"
         return tuple(dict.fromkeys(self.ids[field][start] for start in self.starts[field]))
 
     def counterparts(self, side: Side) -> list[int | None]:
-        """For each position of one prompt the position of the other that corresponds to it."""
+        """For each position of one prompt, the corresponding position of the other prompt, or None."""
         other: Side = "corrupt" if side == "clean" else "clean"
         return [getattr(c, other) for c in self.columns if getattr(c, side) is not None]
 
@@ -115,7 +115,7 @@ class TokenizedPair:
         return all(column.clean == column.corrupt for column in self.columns)
 
     def to_json(self) -> dict[str, Any]:
-        """What the prompt pair editor shows, as plain JSON values."""
+        """The tokens, the alignment and the warnings as plain JSON values, for the prompt pair editor."""
         parts: dict[str, dict[str, Any]] = {
             name: {"ids": self.ids[name], "tokens": self.texts[name]} for name in self.ids
         }
@@ -131,7 +131,7 @@ class TokenizedPair:
         """Raise ValueError with the first error that forbids a run on this pair.
 
         Args:
-            needs: the answers that the metric reads; what is wrong with others forbids nothing.
+            needs: the answers that the metric reads; errors about other answers are ignored.
         """
         for warning in self.warnings:
             about_answers = warning.field in ("clean_answer", "corrupt_answer")
@@ -146,11 +146,11 @@ _ABOUT_BOTH = ("equal_answers", "equal_first_tokens")
 
 
 def as_pair(pair: Any) -> PromptPair:
-    """A PromptPair, or a dictionary of its fields as one.
+    """A PromptPair from a PromptPair or from a dictionary of its fields.
 
     Raises:
-        ValueError: a dictionary whose fields are not a pair's.
-        TypeError: anything else.
+        ValueError: the dictionary has other fields than a pair.
+        TypeError: the argument is neither a pair nor a dictionary.
     """
     if isinstance(pair, PromptPair):
         return pair
@@ -191,11 +191,11 @@ def tokenize(model: LanguageModel, pair: PromptPair) -> TokenizedPair:
 
 
 def align(clean: list[int], corrupt: list[int], pairs: Sequence[tuple[int, int]] | None = None) -> list[Column]:
-    """Put two token sequences under each other.
+    """Align two token sequences.
 
-    By `pairs` of positions that correspond, if given; else position by position where they are equally long; else by
-    their longest common runs. Where one word stands for another of a different number of tokens, their last tokens
-    correspond, since that is where a model collects what a word means.
+    If `pairs` of corresponding positions are given, they decide. Otherwise sequences of equal length are aligned
+    position by position, and others by their longest common runs. Where one word replaces another that has a different
+    number of tokens, their last tokens correspond, because a model collects the meaning of a word there.
     """
     if pairs is None and len(clean) == len(corrupt):
         pairs = [(i, i) for i in range(len(clean))]
@@ -233,7 +233,7 @@ def _problem_of_alignment(pair: PromptPair, ids: dict[str, list[int]]) -> PairWa
     )
 
 
-# The checks. Each yields warnings about one thing, worst first.
+# The checks. Each yields warnings about one problem, the most severe first.
 
 
 def _check(model: LanguageModel, pair: PromptPair, ids: dict[str, list[int]]):

@@ -1,4 +1,4 @@
-"""Built-in prompt pairs, one kind of behaviour each, that a user can start from.
+"""Built-in prompt pairs, grouped by the behaviour that they elicit, for a user to start from.
 
 Indirect objects: Wang et al. 2022 (arXiv:2211.00593). Induction: Olsson et al. 2022 (arXiv:2209.11895). Later
 years: Hanna et al. 2023 (arXiv:2305.00586). Agreement: Linzen et al. 2016 (arXiv:1611.01368).
@@ -14,7 +14,7 @@ from .prompts import PromptPair
 
 @dataclass(frozen=True)
 class Template:
-    """A kind of prompt: a name, how a button calls it, and some pairs."""
+    """A kind of prompt: its name, the label of its button, and its pairs."""
 
     name: str
     label: str
@@ -22,7 +22,7 @@ class Template:
 
 
 def templates(model: LanguageModel) -> list[Template]:
-    """The built-in kinds. The words of the induction pairs are single tokens of this model's own vocabulary."""
+    """The built-in templates. The words of the induction pairs are single tokens of this model's vocabulary."""
     return [
         Template("capitals", "Capitals", [_capital(*facts) for facts in _CAPITALS]),
         Template("indirect_objects", "Indirect objects", [_indirect_object(*words) for words in _INDIRECT]),
@@ -62,7 +62,7 @@ def _indirect_object(receiver: str, giver: str, place: str, thing: str) -> Promp
 
 
 def _years(noun: str, century: str, late: str, early: str) -> PromptPair:
-    """The answer is a year between the two, which only the earlier start allows."""
+    """The corrupt answer is a year between the two start years, so only the earlier start allows it."""
     between = f"{(int(late) + int(early)) // 2:02d}"
     after = f"{int(late) + 15:02d}"
     return PromptPair(
@@ -89,7 +89,7 @@ _WORDS = (
 
 
 def _induction(model: LanguageModel) -> list[PromptPair]:
-    """A sequence and its repetition up to one word: what came after that word the first time?"""
+    """A sequence and the beginning of its repetition; the answer is the word that came next the first time."""
     words = [word for word in _WORDS.split() if len(model.answer_ids(f" {word}")) == 1]
     pairs = []
     for start in range(0, max(1, len(words) - 6), 6):

@@ -1,8 +1,8 @@
-"""The tuned lens: for each layer a learnt affine map that turns its residual stream into the last layer's language.
+"""The tuned lens: for each layer, a learnt affine map from its residual stream into the last layer's basis.
 
 Belrose et al. 2023 (arXiv:2303.08112). A lens is a directory in the format of the authors' `tuned-lens` package:
-`config.json`, and `params.pt` with `i.weight` [d_model, d_model] and `i.bias` [d_model] for layer i, applied to what
-enters it: h + weight @ h + bias.
+`config.json`, and `params.pt` with `i.weight` [d_model, d_model] and `i.bias` [d_model] for layer i. They are applied
+to the input h of the layer: h + weight @ h + bias.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ LENS_TYPE = "linear_tuned_lens"
 
 @dataclass(frozen=True, eq=False)
 class TunedLens:
-    """A translator for what enters each layer.
+    """A translator for the input of each layer.
 
     Attributes:
         weights: [layer, d_model, d_model].
         biases: [layer, d_model].
-        unembed_hash: of the unembedding that it was trained for.
-        name: of the model that it was trained for, or where it was loaded from.
-        loss: mean over layers of KL(final || lens) in the last step of training, in nats; None for a loaded lens.
+        unembed_hash: the hash of the unembedding that the lens was trained for.
+        name: the name of the model that the lens was trained for.
+        loss: the mean over layers of KL(final || lens) in the last step of training, in nats; None for a loaded lens.
     """
 
     weights: Tensor
@@ -43,10 +43,10 @@ class TunedLens:
 
     @staticmethod
     def load(directory: str | Path) -> TunedLens:
-        """Read a directory in the tuned-lens format. Weights only: nothing in the file can run.
+        """Read a directory in the tuned-lens format. Only weights are read, so no code in the file can run.
 
         Raises:
-            ValueError: a file that is missing, damaged, or of another kind of lens.
+            ValueError: a file is missing or damaged, or holds another kind of lens.
         """
         directory = Path(directory)
         try:
@@ -54,7 +54,7 @@ class TunedLens:
             state = torch.load(directory / "params.pt", map_location="cpu", weights_only=True)
         except FileNotFoundError as problem:
             raise ValueError(f"{directory} is no tuned lens: there is no {Path(problem.filename).name}.") from None
-        except Exception as problem:  # whatever a damaged file makes its reader raise
+        except Exception as problem:  # a damaged file can make its reader raise any error
             raise ValueError(f"The tuned lens in {directory} can't be read: {_first_line(problem)}") from None
         if not isinstance(config, dict) or config.get("lens_type", LENS_TYPE) != LENS_TYPE:
             raise ValueError(f"{directory} is no lens of the type {LENS_TYPE}; others are not known here.")
@@ -98,7 +98,7 @@ class TunedLens:
         return directory
 
     def refuse_other(self, model: LanguageModel, stream: str) -> None:
-        """Raise ValueError for a model, or a stream, that this lens was not trained for."""
+        """Raise ValueError if this lens was not trained for the model, or can't read the stream."""
         n_layers, d_model = self.biases.shape
         if stream not in ("resid_pre", "resid_post"):
             raise ValueError(f"The tuned lens reads resid_pre or resid_post, what it was trained on, not {stream}.")
@@ -119,14 +119,14 @@ class TunedLens:
             )
 
     def translate(self, row: int, vectors: Tensor) -> Tensor:
-        """What the last layer would have in place of these vectors [..., d_model] of a row; the output is as it is."""
+        """Translate vectors [..., d_model] of a row into the last layer's basis; the model's output stays unchanged."""
         if row >= len(self.weights):
             return vectors
         weight, bias = (part[row].to(vectors.device, vectors.dtype) for part in (self.weights, self.biases))
         return vectors + torch.nn.functional.linear(vectors, weight, bias)
 
 
-_SHAPES = {"weight": 2, "bias": 1}  # how many axes
+_SHAPES = {"weight": 2, "bias": 1}  # the number of axes of each part
 
 
 def embedded_lens(model: Any) -> TunedLens | None:
@@ -144,7 +144,7 @@ def embedded_lens(model: Any) -> TunedLens | None:
 
 
 def unembed_hash(model: LanguageModel) -> str:
-    """The tuned-lens package's hash of an unembedding: of its first and last entries to one digit."""
+    """The tuned-lens package's hash of an unembedding, over its first and last entries to one digit."""
     weight = model.raw.W_U.detach().T.float().cpu().numpy()
     with np.printoptions(
         edgeitems=3, threshold=1000, linewidth=75, suppress=False, floatmode="maxprec", sign="-", legacy=False
@@ -154,7 +154,7 @@ def unembed_hash(model: LanguageModel) -> str:
 
 
 def _is_plain(value: Any, shape: tuple[int, ...]) -> bool:
-    """Whether something is a tensor of this shape that holds finite float32 numbers, or what becomes such."""
+    """Whether a value is a dense CPU tensor of this shape whose entries are finite in float32."""
     plain = type(value) is Tensor and value.layout == torch.strided and value.device.type == "cpu"
     return plain and value.is_floating_point() and value.shape == shape and bool(value.float().isfinite().all())
 

@@ -1,4 +1,4 @@
-"""Activation patching: put an activation of one run into another, and see what comes back.
+"""Activation patching: copy an activation from one run into another, and measure the effect.
 
 Also called causal tracing or interchange intervention: Vig et al. 2020 (arXiv:2004.12265), Meng et al. 2022
 (arXiv:2202.05262); on directions and metrics, Zhang & Nanda 2023 (arXiv:2309.16042) and Heimersheim & Nanda
@@ -62,42 +62,43 @@ def activation_patching(
     top_k: Annotated[int, Field(ge=0, le=100)] = 0,
     memory: Annotated[int | None, Local()] = None,
 ) -> Iterator[Step[EffectMap]]:
-    """Patch every place of one kind, one at a time, and measure what each does.
+    """Patch every place of one kind, one at a time, and measure the effect of each patch.
 
     Equal to the functions of `transformer_lens.patching` (for example `get_act_patch_resid_pre`), cell by cell.
 
     Args:
         model: what `load_model` gives or takes.
-        pair: a clean and a corrupt prompt, or a `PromptPairs` of many: the result is then their mean, with every pair's
-            own values and an interval. Prompts of different length are aligned (`PromptPair.alignment`); where a token
-            has no counterpart nothing is patched.
+        pair: a clean and a corrupt prompt, or `PromptPairs`, for which the result is the mean, with every pair's own
+            values and an interval. Prompts of different lengths are aligned (`PromptPair.alignment`); a token without
+            a counterpart is not patched.
         activation: a key of `ACTIVATIONS`: `embed`, `resid_pre`, `resid_mid`, `resid_post`, `attn_out`, `mlp_out`,
             `mlp_post` (neurons), and by head `z`, `q`, `k`, `v` and `pattern`.
-        direction: which run is patched: "denoise" the corrupt one (what is enough to restore the answer), "noise" the
-            clean one (what is needed for it).
-        metric: one of `METRICS`, or a function of logits [run, d_vocab] that gives one number a run, [run]; or several,
-            at no further run. A metric with a position, `("prob", 3)`, is read there.
-        axes: the axes of the result. `("layer", "position")`; by head `("layer", "head")`, which patches a head at all
+        direction: the run that is patched: "denoise" patches the corrupt run (which activations are enough to restore
+            the answer?), "noise" the clean run (which activations does the answer need?).
+        metric: one of `METRICS`, or a function of logits [run, d_vocab] that gives one number for each run, [run]; or
+            several metrics, which need no further runs. A metric with a position, `("prob", 3)`, is read there.
+        axes: the axes of the result: `("layer", "position")`; by head `("layer", "head")`, which patches a head at all
             positions at once, or `("layer", "head", "position")`; for a pattern also
             `("layer", "head", "position", "source")`, its single entries; for neurons `("layer", "neuron")` or
-            `("layer", "position", "neuron")`. By default the first of these that fits.
-        value: what is put in: "other" (the pair's other run), "zero", or one of `FromPrompt`, `Mean`, `Resample`,
+            `("layer", "position", "neuron")`. The default is the first of these that fits.
+        value: the value that is patched in: "other" (from the pair's other run), "zero", or one of `FromPrompt`, `Mean`, `Resample`,
             `Add`, `Scale`; see `interventions`.
-        at: the position of the patched prompt at which metrics are read, negative from its end; None is the last.
+        at: the position of the patched prompt where metrics are read, negative if counted from the end; None means the
+            last.
         window: how many neighbouring layers are patched together in each cell (Meng et al. 2022).
-        layers, heads, positions, sources, neurons: sweep these alone; `positions` can be named sets, each patched as
-            one, `{"subject": [3, 4], "last": [-1]}`.
+        layers, heads, positions, sources, neurons: restrict the sweep to these; `positions` can be named sets, each of
+            which is patched in one run, `{"subject": [3, 4], "last": [-1]}`.
         top_k: how many of each patched run's likeliest next tokens to keep; 0 keeps none.
-        memory: bytes that a pass may take beyond the model; None is a quarter of what is free.
+        memory: bytes that a pass may take beyond the model; None means a quarter of the free memory.
 
     Returns:
         An `EffectMap` with `values` [*axes] in the metric's own unit (logits, nats, ...) and `normalized`.
 
     Raises:
-        ValueError: an activation that this model does not have or whose edits it ignores, axes that don't fit the
-            activation, a place that does not exist, an answer of several tokens that is not to be scored by its first,
-            a metric that needs a missing answer or fails, logits that are not numbers.
-        MemoryError: one patched run alone does not fit into memory.
+        ValueError: the model lacks the activation or ignores edits of it, the axes don't fit the activation, a place
+            does not exist, an answer has several tokens and `score_first_token` is not set, a metric fails or needs a
+            missing answer, or logits are not numbers.
+        MemoryError: a single patched run does not fit into memory.
     """
     model = load_model(model)
     if isinstance(top_k, bool) or not isinstance(top_k, int) or top_k < 0:
@@ -129,7 +130,7 @@ def activation_patching(
 
 @dataclass(frozen=True)
 class Choices:
-    """What a sweep is asked for, apart from the pair and the metrics."""
+    """The arguments of a sweep, except the pair and the metrics."""
 
     activation: str
     axes: tuple[str, ...]
@@ -146,7 +147,7 @@ class Choices:
 
     @property
     def resolved(self) -> dict[str, Any]:
-        """The parameters of the call as they were understood, as plain JSON values."""
+        """The parameters with their defaults resolved, as plain JSON values."""
         where = self.where.model_dump(mode="json", exclude_none=True)
         return {"axes": list(self.axes), "direction": self.direction, **where}
 
@@ -159,12 +160,16 @@ def where_of(
     neurons: Sequence[int] | None,
     window: int,
 ) -> Where:
-    """These as a `Where`, or a ValueError that names the one that is no list of whole numbers."""
+    """Make a `Where`.
+
+    Raises:
+        ValueError: an argument is not a list of whole numbers.
+    """
     if isinstance(positions, Mapping):
-        positions = {str(name): some for name, some in positions.items()}
+        positions = {str(name): named for name, named in positions.items()}
     try:
-        some = {"layers": layers, "heads": heads, "positions": positions, "sources": sources, "neurons": neurons}
-        return Where.model_validate({**some, "window": window})
+        chosen = {"layers": layers, "heads": heads, "positions": positions, "sources": sources, "neurons": neurons}
+        return Where.model_validate({**chosen, "window": window})
     except ValidationError as problem:
         name = str(problem.errors()[0]["loc"][0])
         kinds = {
@@ -176,10 +181,10 @@ def where_of(
 
 
 def tokenize_all(model: LanguageModel, pair: Any, measures: list[Measure]) -> list[TokenizedPair]:
-    """A pair, or all of a data set, tokenised.
+    """Tokenise a pair, or all pairs of a data set.
 
     Raises:
-        ValueError: a pair that forbids a run with these metrics; of a data set, which one.
+        ValueError: a pair can't be run with these metrics; for a data set, the message names the pair.
     """
     many = isinstance(pair, PromptPairs)
     tokenized = [tokenize(model, one) for one in (pair.pairs if many else [as_pair(pair)])]
@@ -193,21 +198,21 @@ def tokenize_all(model: LanguageModel, pair: Any, measures: list[Measure]) -> li
 def readings_of(
     tokenized: Sequence[TokenizedPair], side: Side, at: int | None, measures: list[Measure], many: bool
 ) -> list[Readings]:
-    """What is read of each pair.
+    """The readings of each pair.
 
     Raises:
-        ValueError: a position that a prompt does not have; of a data set, which pair's.
+        ValueError: a prompt has no such position; for a data set, the message names the pair.
     """
-    made = []
+    readings = []
     for i, one in enumerate(tokenized):
         with naming(i, one.pair, many):
-            made.append(Readings.of(one, side, at, measures))
-    return made
+            readings.append(Readings.of(one, side, at, measures))
+    return readings
 
 
 @dataclass
 class _PairSweep:
-    """One pair's sweep: `steps` binds it to its runs and goes through its cells."""
+    """The sweep of one pair."""
 
     runs: BaseRuns
     pair: int

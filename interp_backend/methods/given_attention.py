@@ -1,4 +1,4 @@
-"""Attention that was computed elsewhere, as a result: arrays that somebody hands over."""
+"""Attention arrays that were computed elsewhere, as a result."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ HEADS_AT_ONCE = 12
 def given_attention(
     attention: np.ndarray, tokens: Sequence[str], names: list[str], causal: bool
 ) -> tuple[AttentionPatterns, float, float]:
-    """An array of attention as a result of one layer, and its lowest and highest value (0 if there is none beyond it).
+    """Make a result with one layer from an array of attention. Also returns the lowest and the highest value.
 
-    What is no number, infinity included, becomes NaN, and the result's warnings say so; as they do of rows that do not
-    sum to one, unless there are negative values, which are no weights.
+    Infinite values become NaN, and the result's warnings say so. They also name rows that do not sum to one, unless
+    there are negative values, since such an array does not hold attention weights.
 
     Args:
         attention: [head, destination, source], float32.
-        tokens: texts, [position].
-        names: what the heads are called in warnings.
-        causal: whether what comes after a destination is masked.
+        tokens: the texts of the tokens, [position].
+        names: the names of the heads in warnings.
+        causal: whether sources after the destination are masked.
     """
     given = torch.from_numpy(np.ascontiguousarray(attention))
     plain = given.tril() if causal else given.clone()  # zeros where masked, for sums
@@ -61,17 +61,17 @@ def given_attention(
 
 
 def _warnings(plain: Tensor, wrong: list[int], names: list[str], weights: bool) -> list[str]:
-    """What is odd about these numbers: some that are none, and rows of weights that do not sum to one."""
-    said = []
+    """Warnings about values that are not finite, and about rows of weights that do not sum to one."""
+    warnings = []
     if wrong:
-        said.append(f"Not numbers (NaN or infinite), hatched: some entries of {_few([names[i] for i in wrong])}.")
+        warnings.append(f"Not numbers (NaN or infinite), hatched: some entries of {_few([names[i] for i in wrong])}.")
     odd = (plain.sum(-1) - 1).abs() > 0.02  # [head, destination]; of rows with no number it is false
     if weights and odd.any():
         off = [names[i] for i in odd.any(1).nonzero()[:, 0].tolist()]
-        said.append(
+        warnings.append(
             f"Rows that do not sum to one: {int(odd.sum())} of {odd.numel()}, in {_few(off)}. They are shown as given."
         )
-    return said
+    return warnings
 
 
 def _few(names: list[str]) -> str:
@@ -79,6 +79,6 @@ def _few(names: list[str]) -> str:
 
 
 def _ids(tokens: Sequence[str]) -> list[int]:
-    """A number for each token, the same for the same text."""
+    """A number for each token; equal texts have equal numbers."""
     known: dict[str, int] = {}
     return [known.setdefault(token, len(known)) for token in tokens]

@@ -1,4 +1,4 @@
-"""Several interventions at once, and each of them alone: do their effects add up?"""
+"""Make several interventions in one run, and each alone: do their effects add up?"""
 
 from __future__ import annotations
 
@@ -50,14 +50,15 @@ def patch_together(
 
     Args:
         model, pair, direction, metric, at, top_k, memory: as in `activation_patching`.
-        interventions: one or more; several in a list count as one.
+        interventions: one or more interventions; a list of several counts as one.
 
     Returns:
-        A `EffectMap` with the one axis `run`: index 0 is all of them together, the others are each alone, in order.
-        `result.normalized[0] - result.normalized[1:].sum()` is what the effects of the parts leave unexplained.
+        An `EffectMap` with the one axis `run`: index 0 is the joint run, and the others are the interventions alone, in
+        order. `result.normalized[0] - result.normalized[1:].sum()` is the part of the joint effect that the single
+        effects leave unexplained.
 
     Raises:
-        ValueError: as `activation_patching`, or no intervention at all.
+        ValueError: as in `activation_patching`, or the list of interventions is empty.
     """
     model = load_model(model)
     parts = _parts(model, interventions)
@@ -83,7 +84,7 @@ def patch_together(
 
 
 def _fitting(parts: list[list[Intervention]], length: int, longest: int) -> list[list[Intervention]]:
-    """The parts without positions, counted from the end, that a longer prompt of the data set has and this one not."""
+    """The parts without those positions, counted from the end, that only longer prompts of the data set have."""
 
     def here(position: int) -> bool:
         return not -longest <= position < -length
@@ -95,14 +96,14 @@ def _fitting(parts: list[list[Intervention]], length: int, longest: int) -> list
             return one
         return one.model_copy(update={"position": kept}) if kept else None
 
-    return [[made for one in part if (made := fitting(one)) is not None] for part in parts]
+    return [[kept for one in part if (kept := fitting(one)) is not None] for part in parts]
 
 
 def _parts(model: LanguageModel, interventions: Any) -> list[list[Intervention]]:
-    """The interventions, those that count as one in a list.
+    """The interventions as lists; the members of a list count as one intervention.
 
     Raises:
-        ValueError: none, too many, something that is no intervention, or an activation that can't be patched.
+        ValueError: there are none or too many, an item is not an intervention, or an activation can't be patched.
     """
     several = isinstance(interventions, (list, tuple))
     parts = [list(part) if isinstance(part, (list, tuple)) else [part] for part in interventions] if several else []
@@ -136,7 +137,7 @@ class _TogetherSweep:
 
 @dataclass
 class _Runs:
-    """All parts together, then each alone."""
+    """The cells of the sweep: all parts together, then each part alone."""
 
     parts: list[list[Intervention]]
 

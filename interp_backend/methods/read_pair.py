@@ -1,4 +1,4 @@
-"""What the model says to a pair before anything is patched: likeliest tokens and the metric of both runs."""
+"""The model's predictions for a pair before anything is patched, and the metric of both runs."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ class PairReading(BaseModel):
 
     Attributes:
         pair: the pair that was read.
-        metric: name of the metric; None if the pair lacks what it needs.
+        metric: the name of the metric; None if the pair lacks an answer that the metric needs.
         label: the metric in words, with the answers' tokens.
         baselines: the metric of the clean and of the corrupt run; empty without a metric.
-        top_runs: likeliest next tokens of the clean and the corrupt run, [k].
+        top_runs: the likeliest next tokens of the clean and the corrupt run, [k].
         tokens: the text of every token id in `top_runs`.
-        warnings: about what the model says, not about the text.
+        warnings: warnings about the predictions; `TokenizedPair` has those about the texts.
     """
 
     pair: PromptPair
@@ -59,14 +59,14 @@ def read_pair(
     metric: Annotated[str | MetricFunction, AskedAs(AskedMetric, metric_to_json)] = "logit_diff",
     top_k: Annotated[int, Field(ge=1, le=100)] = 5,
 ) -> Iterator[Step[PairReading]]:
-    """Run both prompts of a pair and say what comes next.
+    """Run both prompts of a pair, and list the likeliest next tokens.
 
-    The prompts may have different lengths here. A prompt that can't be run (empty, too long) is left out.
+    The prompts may have different lengths. A prompt that can't be run because it is empty or too long is left out.
 
     Args:
         model: what `load_model` gives or takes.
         pair: the pair.
-        metric: as in `activation_patching`; left out of the reading if the pair lacks the answer it needs.
+        metric: as in `activation_patching`; left out of the reading if the pair lacks an answer that it needs.
         top_k: how many likely tokens to list for each prompt.
     """
     model = load_model(model)

@@ -1,8 +1,7 @@
-"""What crosses between a view and Python: requests in, events out. Everything that comes from a view is checked here.
+"""Messages between a view and Python: requests in, events out. Everything that comes from a view is checked here.
 
-A request is `{kind: "request", id, method, params}`, an event `{kind: "event", id, event, ...}` with the id of the
-request that it belongs to. Every request is answered by `accepted` at once, and by `result`, `error` or `cancelled` in
-the end.
+A request is `{kind: "request", id, method, params}`. An event is `{kind: "event", id, event, ...}` with the id of its
+request. Every request is answered by `accepted` at once, and by `result`, `error` or `cancelled` at its end.
 """
 
 from __future__ import annotations
@@ -20,10 +19,10 @@ from ..results.effect_map import EffectMap
 
 @dataclass(frozen=True)
 class Remedy:
-    """What a button beside an error does: a request that a view can send.
+    """A button beside an error, and the request that it sends.
 
     Attributes:
-        label: what the button says.
+        label: the text of the button.
         method, params: the request.
     """
 
@@ -33,11 +32,11 @@ class Remedy:
 
 
 class BadRequest(ValueError):
-    """A request that can't be understood.
+    """A request that does not validate.
 
     Attributes:
-        field: which part of it is wrong.
-        id: the request's id, if it had one.
+        field: the part of the request that is wrong, or None.
+        id: the id of the request, or "" if it has none.
     """
 
     def __init__(self, message: str, field: str | None = None, id: str = ""):
@@ -48,10 +47,10 @@ class BadRequest(ValueError):
 
 @dataclass(frozen=True)
 class Request:
-    """A request that has been checked.
+    """A validated request.
 
     Attributes:
-        params: an instance of the model that belongs to the method.
+        params: an instance of the method's pydantic model.
     """
 
     id: str
@@ -60,13 +59,13 @@ class Request:
 
 
 def parse(message: Any, methods: Mapping[str, type[BaseModel]]) -> Request:
-    """Check a message from a view.
+    """Validate a message from a view.
 
     Args:
-        methods: what may be asked, and what each request may hold.
+        methods: the pydantic model of each request that the view may send, by method name.
 
     Raises:
-        BadRequest: with a sentence that names the field.
+        BadRequest: the message is not a valid request.
     """
     if not isinstance(message, dict) or message.get("kind") != "request":
         raise BadRequest('A message from a view is an object with kind "request".', "kind")
@@ -91,7 +90,7 @@ def event(id: str, kind: str, **content: Any) -> dict[str, Any]:
 
 
 def partial(id: str, result: EffectMap, cells: Sequence[int]) -> dict[str, Any]:
-    """Some cells of a map (flat, in C order) that have been computed, as an event of the task that computes them."""
+    """An event of a task with newly computed cells of its map; `cells` are flat indices in C order."""
     top, tokens = None, {}
     at = np.array(cells, np.int32)
     if result.top is not None:

@@ -1,8 +1,8 @@
-"""Work for a model: one `Task` for each request, and one worker for each model that runs them.
+"""Work for a model: one `Task` for each request, and one worker for each model, which runs its tasks.
 
-A task goes from queued to running to done, cancelled or error, and never back. The worker asks the task's generator
-for one step after another; the engine looks for a cancel between blocks (`engine/watch.py`), and closing the generator
-releases the model and its hooks.
+A task goes from queued to running to done, cancelled or error, and never back. The worker takes one step after another
+from the task's generator. The engine checks between two blocks whether the task was cancelled (`engine/watch.py`), and
+closing the generator releases the model and its hooks.
 """
 
 from __future__ import annotations
@@ -24,16 +24,16 @@ logger = logging.getLogger(__name__)
 
 Status = Literal["queued", "running", "done", "cancelled", "error"]
 Listener = Callable[["Task", "Step[Any] | None"], None]
-LINGER = 2.0  # seconds that an idle worker keeps its thread
+LINGER = 2.0  # seconds after which an idle worker gives up its thread
 
 
 class Task:
-    """One request and what became of it.
+    """One request, with its status and its result.
 
     Attributes:
-        id: the request's.
-        call: what is asked: whatever has `steps()`, such as a `Call` of a method.
-        priority: tasks with a lower number go first; among equals the newest.
+        id: the id of the request.
+        call: an object with `steps()`, such as a `Call` of a method.
+        priority: tasks with a lower number run first, and the newest first among equals.
         status: queued, running, done, cancelled or error.
         progress: the last step.
         result: the last step's result.
@@ -59,7 +59,7 @@ class Task:
         return self._ended.is_set()
 
     def cancel(self) -> None:
-        """Asks the task to stop. One that waits is over at once, one that runs after the block that it is in."""
+        """Ask the task to stop. A queued task ends at once, and a running task at the end of the current block."""
         self._cancelled.set()
         if self.worker is not None:
             self.worker.drop(self)
@@ -68,10 +68,10 @@ class Task:
         return self._cancelled.is_set()
 
     def wait(self, timeout: float | None = None) -> bool:
-        """Waits until the task is over and its listener has been told; False if that takes longer.
+        """Wait until the task is over and its listener has been told; False after `timeout` seconds.
 
         Raises:
-            RuntimeError: called from the worker that has to run the task, in an observer or a metric, for example.
+            RuntimeError: the caller is on the worker that has to run the task, in an observer or a metric for example.
         """
         if self.worker is not None and self.worker.is_this_thread() and not self.over:
             raise RuntimeError(
@@ -81,7 +81,7 @@ class Task:
         return self._ended.wait(timeout)
 
     def run(self) -> None:
-        """Runs to the end, on the worker's thread. Whatever the call or the listener raises ends this task alone."""
+        """Run to the end, on the worker's thread. An error of the call or of the listener ends only this task."""
         try:
             self._go("running")
             self._drain()
@@ -119,7 +119,7 @@ class Task:
             self.status, self.error = "error", self.error or problem
             logger.exception("A listener failed when its task ended.")
         finally:
-            self._listener = None  # nothing of the view that asked stays alive through its task
+            self._listener = None  # so that the task does not keep the view alive
             self._ended.set()
 
     def _tell(self, step: Step[Any] | None) -> None:
@@ -127,7 +127,7 @@ class Task:
             self._listener(self, step)
 
     def finish_unrun(self) -> None:
-        """Ends a task that was cancelled while it waited."""
+        """End a task that was cancelled while it was queued."""
         self._finish("cancelled")
 
     def __lt__(self, other: Task) -> bool:
@@ -135,7 +135,7 @@ class Task:
 
 
 class Worker:
-    """Runs the tasks of one model, one at a time, on a thread that ends when there is nothing to do."""
+    """Runs the tasks of one model, one at a time, on a thread that ends when the queue stays empty."""
 
     def __init__(self) -> None:
         self._waiting: list[tuple[int, int, Task]] = []
@@ -146,7 +146,7 @@ class Worker:
         self._closed = False
 
     def submit(self, task: Task) -> Task:
-        """Queues a task."""
+        """Queue a task."""
         task.worker = self
         with self._changed:
             heapq.heappush(self._waiting, (task.priority, -next(self._order), task))
@@ -160,7 +160,7 @@ class Worker:
         return threading.current_thread() is self._thread
 
     def drop(self, task: Task) -> None:
-        """Ends a task that still waits."""
+        """End a task that is still queued; a running task is not affected."""
         with self._changed:
             found = [entry for entry in self._waiting if entry[2] is task]
             if not found:
@@ -170,7 +170,7 @@ class Worker:
         task.finish_unrun()
 
     def stop(self) -> None:
-        """Cancels everything, and waits for the pass under way."""
+        """Cancel all tasks, and wait until the running pass is over."""
         with self._changed:
             self._closed = True
             tasks = [task for *_, task in self._waiting] + ([self._running] if self._running else [])
@@ -182,7 +182,7 @@ class Worker:
             thread.join()
 
     def next(self) -> Task | None:
-        """The next task; None once there was none for a while, and the thread is given up."""
+        """The next task; None if the queue stayed empty for `LINGER` seconds, and then the thread ends."""
         with self._changed:
             self._running = None
             if not self._waiting and not self._closed:
@@ -197,7 +197,7 @@ class Worker:
 def _work(worker: Worker) -> None:
     while (task := worker.next()) is not None:
         task.run()
-        del task  # else the last task and its result live until the next one
+        del task  # otherwise the last task and its result would live until the next task
 
 
 _workers: weakref.WeakKeyDictionary[LanguageModel, Worker] = weakref.WeakKeyDictionary()
@@ -214,7 +214,7 @@ def worker_of(model: LanguageModel) -> Worker:
 
 @atexit.register
 def _stop_all() -> None:
-    """A thread that is still in torch when the interpreter goes away aborts the process."""
+    """Stop all workers at exit: a thread that is inside torch when the interpreter shuts down aborts the process."""
     with _lock:
         workers = list(_workers.values())
     for worker in workers:
