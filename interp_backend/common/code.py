@@ -1,4 +1,4 @@
-"""A call as Python code that gives the same numbers without a widget."""
+"""A call as Python code: what one would write to get the same numbers without a widget."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ def python_code(method: Method[..., Any], params: Mapping[str, Any], model_code:
 
 
 def _value(name: str, params: Mapping[str, Any]) -> Any:
-    # Tokenising a token's text may give other tokens, so the ids are printed if a result names them.
-    return params.get(f"{name}_ids") or params.get(name)
+    # A token's text need not become the same token again: where a result names the ids, they are printed.
+    return params.get(f"{name}_ids", params.get(name))
 
 
 def _is_default(value: Any, parameter: inspect.Parameter, params: Mapping[str, Any]) -> bool:
@@ -51,7 +51,7 @@ def _is_default(value: Any, parameter: inspect.Parameter, params: Mapping[str, A
 
 
 def _printed(name: str, value: Any) -> tuple[str, str | None]:
-    """An argument as code, and a comment for it if the code alone does not run."""
+    """An argument as code, and what has to be said about it if that is not all."""
     if isinstance(value, dict) and set(value) == {"own"}:
         return name, f"{name}: your own object"
     if name == "metric":
@@ -69,35 +69,35 @@ def _list(items: list[str]) -> str:
 
 
 def _constructor(model: BaseModel) -> str:
-    """A value or an intervention as a constructor call, with the fields that differ from their defaults."""
+    """A value or an intervention as the call that makes it, with the fields that are not defaults."""
     fields = {name: getattr(model, name) for name in type(model).model_fields if name != "kind"}
-    arguments = [
+    said = [
         f"{name}={_constructor(value) if isinstance(value, BaseModel) else repr(value)}"
         for name, value in fields.items()
         if type(model).model_fields[name].is_required() or value != type(model).model_fields[name].default
     ]
-    return f"ib.{type(model).__name__}({', '.join(arguments)})"
+    return f"ib.{type(model).__name__}({', '.join(said)})"
 
 
 def _metric(named: Any) -> tuple[str, str | None]:
-    """A metric, which a result names as "name" or "name@position", as an argument."""
+    """A metric of a result, "name" or "name@position", as an argument."""
     if not isinstance(named, str):
         raise ValueError(f"A metric is named by text, not {named!r}.")
     name, at_sign, at = named.partition("@")
     if at_sign and not at.removeprefix("-").isdecimal():
         raise ValueError(f"A metric is read at a position, a whole number, not {at!r}.")
     own = name not in METRICS
-    if own and (not name.isidentifier() or iskeyword(name)):  # a lambda, for example, has no name that code could use
+    if own and (not name.isidentifier() or iskeyword(name)):  # a lambda, for example, has no name that could be written
         name = "my_metric"
     text = name if own else repr(name)
     return f"({text}, {int(at)})" if at_sign else text, f"{name}: your own function of the logits" if own else None
 
 
 def _plain(value: Any) -> Any:
-    """Return plain JSON values unchanged.
+    """JSON values as they are; whatever else a file holds is refused.
 
     Raises:
-        ValueError: a value that is not plain JSON.
+        ValueError: a value that is no plain JSON.
     """
     if value is None or isinstance(value, (bool, int, float, str)):
         return value

@@ -1,4 +1,4 @@
-"""Derive the pydantic model of a request, and so its JSON schema, from a function's signature and docstring."""
+"""From a function's signature and docstring to the pydantic model of what it may be asked, and to its JSON schema."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, create_model
 
 @dataclass(frozen=True)
 class Local:
-    """Marks an argument that no view may set, such as an object or a limit of this machine."""
+    """Marks an argument that stays in Python: an object, or a choice about this machine. No view may ask for it."""
 
 
 @dataclass(frozen=True)
 class AskedAs:
-    """Marks an argument whose JSON form differs from its Python form.
+    """Marks an argument whose JSON form differs from what Python takes.
 
     Attributes:
-        type: the type of the field in a request; None if a `OneOf` in the same annotation gives the names.
-        to_json: converts the argument to plain JSON values, for a result's parameters.
+        type: what a request may hold; None for the names of a `OneOf` beside it.
+        to_json: the argument as plain JSON values, for a result's parameters.
     """
 
     type: Any
@@ -31,21 +31,21 @@ class AskedAs:
 
 @dataclass(frozen=True)
 class OneOf:
-    """Marks an argument that is a name from a table.
+    """Marks an argument that is a name out of a table.
 
     Attributes:
-        choices: for each name, its label and a short help text.
-        noun: what the names refer to, for the error message.
+        choices: for each name its label and what it means, in a few words.
+        noun: what the names are names of, for the error sentence.
     """
 
     choices: Mapping[str, tuple[str, str]] = field(hash=False)
     noun: str
 
     def check(self, value: Any) -> Any:
-        """Return the value if it is one of the names.
+        """The value, if it is one of the names.
 
         Raises:
-            ValueError: the value is not one of the names.
+            ValueError: any other value.
         """
         if not isinstance(value, str) or value not in self.choices:
             raise ValueError(f"There is no {self.noun} {value!r}. Choose one of {', '.join(self.choices)}.")
@@ -57,11 +57,11 @@ class OneOf:
 
 @dataclass(frozen=True)
 class ChoicesBy:
-    """Marks an argument whose choices depend on another argument.
+    """Marks an argument whose choices depend on another one.
 
     Attributes:
         argument: the other argument.
-        choices: for each value of the other argument, the choices of this argument; the first is the default.
+        choices: by the other argument's value, what this one can be; the first is the default.
     """
 
     argument: str
@@ -70,11 +70,11 @@ class ChoicesBy:
 
 @dataclass(frozen=True)
 class AppliesTo:
-    """Marks an argument that has a meaning only with certain values of another argument.
+    """Marks an argument that means something only where another one has certain values.
 
     Attributes:
         argument: the other argument.
-        values: the values of the other argument with which this argument applies.
+        values: the values of that argument with which this one applies.
     """
 
     argument: str
@@ -82,7 +82,7 @@ class AppliesTo:
 
 
 def options_of(function: Callable[..., Any], *without: str) -> dict[str, inspect.Parameter]:
-    """The parameters of a function by name, with annotations resolved, except those named in `without`."""
+    """The parameters of a function by name, their annotations resolved, apart from some."""
     hints = get_type_hints(function, include_extras=True)
     parameters = inspect.signature(function).parameters
     return {
@@ -93,15 +93,15 @@ def options_of(function: Callable[..., Any], *without: str) -> dict[str, inspect
 
 
 def marker(annotation: Any, kind: type) -> Any:
-    """The marker of this class in an `Annotated` type, or None."""
+    """The marker of a kind in an `Annotated` type, or None."""
     metadata = get_args(annotation)[1:] if get_origin(annotation) is Annotated else ()
     return next((one for one in metadata if isinstance(one, kind)), None)
 
 
 def request_model(function: Callable[..., Any], *without: str) -> type[BaseModel]:
-    """The pydantic model of a request for a function, with a field for each argument that can be JSON.
+    """What a request for a function may hold: a pydantic model with a field for each argument that can be JSON.
 
-    Labels, help, bounds, choices and conditions come from annotations and from the docstring's list of
+    Labels, help, bounds, choices and what applies when come from annotations and from the docstring's list of
     arguments; they end up in `model_json_schema()`.
     """
     about = argument_help(function)
@@ -128,7 +128,7 @@ def _schema_extra(annotation: Any) -> dict[str, Any]:
     one_of, applies, by = (marker(annotation, kind) for kind in (OneOf, AppliesTo, ChoicesBy))
     extra: dict[str, Any] = {} if one_of is None else one_of.to_schema()
     if by is not None:
-        choices = {name: [list(choice) for choice in choices] for name, choices in by.choices.items()}
+        choices = {name: [list(one) for one in some] for name, some in by.choices.items()}
         extra["choicesBy"] = {"argument": by.argument, "choices": choices}
     if applies is not None:
         extra["appliesTo"] = {"argument": applies.argument, "values": list(applies.values)}
@@ -139,13 +139,18 @@ _ITEM = re.compile(r"^    (?:    )?(?P<names>\w+(?:, \w+)*): (?P<text>.*)$")
 
 
 def argument_help(function: Callable[..., Any]) -> dict[str, str]:
-    """The description of each argument in the "Args:" section of a docstring, by name."""
+    """The text on each argument in the "Args:" section of a docstring, by name."""
+    return listed_help(function.__doc__ or "", "Args:")
+
+
+def listed_help(docstring: str, section: str) -> dict[str, str]:
+    """The text on each name in one section of a docstring."""
     found: dict[str, str] = {}
-    lines = inspect.cleandoc(function.__doc__ or "").splitlines()
-    if "Args:" not in lines:
+    lines = inspect.cleandoc(docstring).splitlines()
+    if section not in lines:
         return found
     names: list[str] = []
-    for line in lines[lines.index("Args:") + 1 :]:
+    for line in lines[lines.index(section) + 1 :]:
         if line and not line.startswith(" "):
             break
         item = _ITEM.match(line) if line.startswith("    ") and not line.startswith("     ") else None

@@ -1,8 +1,8 @@
-"""Metrics: numbers that are computed from the logits at one position.
+"""What a run is judged by: numbers read off the logits at one position.
 
-A metric is a function of logits [run, d_vocab] that gives one number for each run. All metrics are computed in float32,
-whatever the model's own precision. With several answers on a side, their logits are averaged and their probabilities
-are added; the rank is that of the likeliest answer.
+A metric is a function of logits [run, d_vocab]; it gives one number a run. All of them are computed in
+float32, whatever the model's own precision. With several answers on a side, their logits are averaged and their
+probabilities added; the rank is that of the likeliest.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ from pydantic import Field
 from torch import Tensor
 
 MetricFunction = Callable[[Tensor], Tensor]
-# A name of METRICS or a function of logits [run, d_vocab]; perhaps with the position of the patched prompt to read.
+# A name of METRICS or a function of logits [run, d_vocab]; with a position of the patched prompt, read there.
 MetricLike = str | MetricFunction | tuple[str | MetricFunction, int]
 
 
 @dataclass(frozen=True)
 class Reference:
-    """What a metric may compare a run with.
+    """What a metric may compare with.
 
     Attributes:
-        clean_answer, corrupt_answer: token ids; empty without an answer.
-        clean_logits, corrupt_logits: logits [token] of the two unpatched runs at the position that is read.
+        clean_answer, corrupt_answer: token ids; none without an answer.
+        clean_logits, corrupt_logits: [token], of the two unpatched runs at the position that is read.
     """
 
     clean_answer: tuple[int, ...]
@@ -42,11 +42,11 @@ class Metric:
     """One metric.
 
     Attributes:
-        name, label, help: the metric's name in code, in a legend and in a tooltip.
-        needs: the answers of a pair that the metric reads.
+        name, label, help: how code, a legend and a tooltip call it.
+        needs: the answers of a pair that it reads.
         higher_is_better: whether the clean run should have the larger value.
-        all_tokens: whether it needs the logits of the whole vocabulary, or only those of the answers.
-        function: computes the metric from logits [run, d_vocab].
+        all_tokens: whether it needs the logits of the whole vocabulary, or those of the answers alone.
+        function: of logits [run, d_vocab].
     """
 
     name: str
@@ -146,10 +146,10 @@ class Measure:
     """A metric that is read at one position.
 
     Attributes:
-        name: the metric's name, followed by "@position" if it is not read at the sweep's default position.
-        label: the name in words.
+        name: the metric's name, with "@position" where it is not read at the position of the whole sweep.
+        label: in words.
         metric: a name of METRICS, or a user's function.
-        at: the position, or None for the sweep's default.
+        at: the position, or None for that of the whole sweep.
     """
 
     name: str
@@ -159,7 +159,7 @@ class Measure:
 
     @property
     def needs(self) -> tuple[str, ...]:
-        """The answers of a pair that the metric reads; a user's function is not given any."""
+        """Which answers of a pair it reads; a user's function may read any token it likes, but none of these."""
         return METRICS[self.metric].needs if isinstance(self.metric, str) else ()
 
     @property
@@ -167,13 +167,13 @@ class Measure:
         return METRICS[self.metric].all_tokens if isinstance(self.metric, str) else True
 
     def of(self, logits: Tensor, reference: Reference, columns: dict[int, int] | None = None) -> Tensor:
-        """The metric of logits [run, token], one number for each run.
+        """The metric of logits [run, token], one number a run.
 
         Args:
-            columns: the column of each token, where the logits are not those of the whole vocabulary.
+            columns: which column of the logits is which token, where they are not the whole vocabulary.
 
         Raises:
-            ValueError: the pair lacks an answer that the metric needs, or the function fails or returns another shape.
+            ValueError: an answer that it needs and the pair lacks; a function that fails or gives another shape.
         """
         if not isinstance(self.metric, str):
             return _measured(self.metric, self.name, logits)
@@ -191,10 +191,10 @@ class Measure:
 
 
 def as_measures(metric: MetricLike | Sequence[MetricLike]) -> list[Measure]:
-    """One or several metrics, each perhaps with a position, as measures with different names.
+    """One or several metrics, each perhaps with a position, as measures of different names.
 
     Raises:
-        ValueError: a name is unknown, a position is not a whole number, or a metric is given twice.
+        ValueError: an unknown name, a position that is no whole number, or the same metric twice.
     """
     several = metric if isinstance(metric, (list, tuple)) and not _has_position(metric) else [metric]
     measures = [_measure(one) for one in several]
@@ -205,12 +205,14 @@ def as_measures(metric: MetricLike | Sequence[MetricLike]) -> list[Measure]:
 
 
 def metric_to_json(metric: MetricLike | Sequence[MetricLike]) -> str | list[str]:
-    """The names of one or several metrics; a position follows an at sign."""
-    names = [measure.name for measure in as_measures(metric)]
-    return names if isinstance(metric, (list, tuple)) and not _has_position(metric) else names[0]
+    """One metric or several by their names, known or not; a position follows an at sign."""
+    several = isinstance(metric, (list, tuple)) and not _has_position(metric)
+    given: list[Any] = [*metric] if several else [metric]  # pyright: ignore[reportGeneralTypeIssues]
+    names = [one if isinstance(one, str) else _measure(one).name for one in given]
+    return names if several else names[0]
 
 
-# A request names a metric. Only the widget knows the name of a user's own function.
+# A request names a metric; the name of a user's own function is known to the widget alone.
 AskedMetric = Annotated[
     str,
     Field(
@@ -243,12 +245,12 @@ def _measure(given: Any) -> Measure:
 
 
 def name_of(metric: Any) -> str:
-    """The name of a metric, which is given by its name or as a function."""
+    """A metric's name: itself, or the function's."""
     return metric if isinstance(metric, str) else getattr(metric, "__name__", type(metric).__name__)
 
 
 def baseline_warnings(name: str, label: str, clean: float | None, corrupt: float | None) -> list[str]:
-    """Sentences that say why the two runs' values are a poor scale; none if the scale is good."""
+    """What is wrong with using two runs' values as the ends of a scale, in sentences; none if nothing is."""
     if clean is None or corrupt is None:
         return [f"The {label} of the clean or the corrupt run is not a finite number, so there is no scale."]
     values = f"the clean run's {label} ({number(clean)}) and the corrupt run's ({number(corrupt)})"
@@ -274,12 +276,12 @@ def baseline_warnings(name: str, label: str, clean: float | None, corrupt: float
 
 
 def number(value: float) -> str:
-    """A number with two decimals and a true minus sign."""
+    """Two decimals and a true minus sign."""
     return f"{value:.2f}".replace("-", "\u2212")
 
 
 class MetricFailed(ValueError):
-    """A user's own metric raised an error; `traceback` has the user's part of the traceback, as text."""
+    """A user's own metric raised; `traceback` is that of the user's code, as text."""
 
     def __init__(self, message: str, traceback: str):
         super().__init__(message)

@@ -81,8 +81,8 @@ def activation_patching(
             positions at once, or `("layer", "head", "position")`; for a pattern also
             `("layer", "head", "position", "source")`, its single entries; for neurons `("layer", "neuron")` or
             `("layer", "position", "neuron")`. The default is the first of these that fits.
-        value: the value that is patched in: "other" (from the pair's other run), "zero", or one of `FromPrompt`, `Mean`, `Resample`,
-            `Add`, `Scale`; see `interventions`.
+        value: the value that is patched in: "other" (from the pair's other run), "zero", or one of `FromPrompt`,
+            `Mean`, `Resample`, `Add`, `Scale`; see `interventions`.
         at: the position of the patched prompt where metrics are read, negative if counted from the end; None means the
             last.
         window: how many neighbouring layers are patched together in each cell (Meng et al. 2022).

@@ -201,7 +201,7 @@ class Circuits:
         return self.unembed @ self.embedded
 
     def _norm(self, name: str, layer: int | None, called: str) -> Callable[[Tensor], Tensor]:
-        """A norm without its scale and bias, as a function of rows [..., d_model]: the gain, and centring if it centres."""
+        """A norm without its scale and bias, as a function of rows [..., d_model]: gain, and centring if it centres."""
         norm = norm_of(self.model, name, layer)
         if norm is None:
             return lambda rows: rows
