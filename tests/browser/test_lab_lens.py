@@ -207,6 +207,7 @@ def test_by_keyboard_alone(lab: Lab, grid: Locator):
 def test_readable_and_accessible_in_the_theme(lab: Lab, grid: Locator, theme: str):
     pin(grid, 3, 5)
     expect(part(grid, "line")).to_have_count(4)
+    expect(part(grid, "lines").locator("tbody td", has_text="–")).to_have_count(0)  # all numbers have come
     lab.set_theme(theme)
     expect(grid).to_have_attribute("data-hs-theme", theme)
     screenshot(grid, f"lens-{theme}")

@@ -156,7 +156,7 @@ def test_what_is_put_in_is_chosen_and_typed(lab: Lab, heatmap: Locator):
     part(heatmap, "more").click()
     choose(heatmap, "value", "a third prompt")
     enter(heatmap, "value-text", "Norway")
-    expect(part(heatmap, "error")).to_contain_text("Make them equally long")
+    expect(part(heatmap, "error")).to_contain_text("Give them the same length")
     enter(heatmap, "value-text", "The capital of Finland is")
     expect(part(heatmap, "subtitle")).to_contain_text("a third prompt into corrupt")
     expect(part(heatmap, "error")).to_have_count(0)
