@@ -83,8 +83,8 @@ def activation_patching(
             `("layer", "position", "neuron")`. The default is the first of these that fits.
         value: the value that is patched in: "other" (from the pair's other run), "zero", or one of `FromPrompt`,
             `Mean`, `Resample`, `Add`, `Scale`; see `interventions`.
-        at: the position of the patched prompt where metrics are read, negative if counted from the end; None means the
-            last.
+        at: the position of the patched prompt where metrics are read, negative if counted from the end; by default the
+            last position.
         window: how many neighbouring layers are patched together in each cell (Meng et al. 2022).
         layers, heads, positions, sources, neurons: restrict the sweep to these; `positions` can be named sets, each of
             which is patched in one run, `{"subject": [3, 4], "last": [-1]}`.

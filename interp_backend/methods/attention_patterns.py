@@ -1,4 +1,4 @@
-"""Attention patterns: where each head looks, and how much it brings from there."""
+"""Attention patterns: where each head attends, and how much it moves from there."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from ..results.attention import QUANTITIES, AttentionPatterns, AttentionSide, Ki
 from ..results.step import Step
 from .logit_lens import counterparts_of, ids_of, texts_of_prompt
 
-MOST_BYTES = 4 << 30  # of values that are kept
+MOST_BYTES = 4 << 30  # the largest size of the values of a result
 SCORES_HOOK = "attn.hook_attn_scores"
 _HELP = {
     "pattern": "the attention weights: where a head looks",
@@ -49,32 +49,30 @@ def attention_patterns(
     heads: int | Sequence[int] | None = None,
     last: Annotated[int | None, Field(ge=1)] = None,
 ) -> Iterator[Step[AttentionPatterns]]:
-    """Where every head looks, from each position (the destination) at each position (the source).
+    """Where every head attends: the attention from each position (the destination) to each position (the source).
 
     Args:
         model: what `load_model` gives or takes; not one in training mode.
-        prompt: a text, or a pair, of which both prompts are run.
-        kind: what the values are, each of one head, destination d and source s:
+        prompt: a text, or a pair, whose prompts are both run.
+        kind: the meaning of the value for one head, destination d and source s:
             "pattern": the attention weight A[d, s], which sums to one over the sources;
-            "value_weighted": A[d, s] times the length of the source's value vector brought through the output matrix,
-            ‖v[s] W_O‖ (Kobayashi et al. 2020, arXiv:2004.10102): a head that looks at a position whose value is nothing
-            brings nothing from there;
-            "scores": what enters the softmax, as TransformerLens's hook_attn_scores has it;
-            "output_norm": how much s adds to the length of what the head writes at d: the part of A[d, s] v[s] W_O that
-            points along the head's whole output at d. It sums over the sources to the length of that output, and is
-            negative where a source works against it.
-            No biases are counted, nor a norm between the heads and the residual stream (gemma2 has one).
-        layers, heads: their numbers; None is all.
-        last: read a longer prompt's last so many tokens alone, after the one that begins the text.
+            "value_weighted": A[d, s] times the norm of the source's value vector after the output matrix, ‖v[s] W_O‖
+            (Kobayashi et al. 2020, arXiv:2004.10102): attention to a position whose value is zero moves nothing;
+            "scores": the input of the softmax, as in TransformerLens's hook_attn_scores;
+            "output_norm": how much s adds to the norm of the head's output at d: the component of A[d, s] v[s] W_O
+            along the head's whole output at d. It sums over the sources to the norm of that output, and is negative if
+            a source works against it.
+            Biases, and any norm between the heads and the residual stream (gemma2 has one), are left out.
+        layers, heads: the indices of layers and heads; None means all.
+        last: read only this many tokens from the end of the prompt, after the token that begins the text.
 
     Returns:
-        An `AttentionPatterns`: `values` [layer, head, destination, source], NaN where `masked`. Where heads share
-        key-value heads (grouped-query attention) there is a pattern for every head, and `key_value_heads` says which it
-        reads.
+        An `AttentionPatterns`: `values` [layer, head, destination, source], NaN where `masked`. With grouped-query
+        attention there is a pattern for every head, and `key_value_heads` has the key-value head that it reads.
 
     Raises:
-        ValueError: an empty or too long prompt, more values than are kept, a layer or head that is not there, values
-            that are not numbers, or a kind that this model does not give (its scores, for example).
+        ValueError: the prompt is empty or too long, there are too many values, the model has no such layer or head,
+            values are not numbers, or TransformerLens does not give this kind (such as scores) for the model.
     """
     model = load_model(model)
     texts, pair = texts_of_prompt(prompt)
@@ -89,7 +87,7 @@ def attention_patterns(
     with Turn(model) as turn:
         warnings = _warnings(model)
         for side, tokens in ids.items():
-            values, masked, scores, said = _read(turn, tokens, kind, chosen)
+            values, masked, scores, found = _read(turn, tokens, kind, chosen)
             sides[side] = AttentionSide(
                 text=texts[side],
                 ids=tokens,
@@ -98,10 +96,10 @@ def attention_patterns(
                 masked=masked,
                 scores=scores,
             )
-            warnings += [f"{side.capitalize()}: {one}" if pair else one for one in said]
+            warnings += [f"{side.capitalize()}: {warning}" if pair else warning for warning in found]
             left = (time.perf_counter() - began) / len(sides) * (len(ids) - len(sides))
             yield Step(len(sides), len(ids), left)
-        said = provenance(turn)
+        origin = provenance(turn)
     result = AttentionPatterns(
         kind=kind,
         params={},
@@ -110,22 +108,22 @@ def attention_patterns(
         key_value_heads=_key_value_heads(model, chosen.heads),
         sides=sides,
         counterparts=counterparts_of(model, pair, last),
-        warnings=said.pop("warnings") + warnings,
-        provenance={**said, "seconds": time.perf_counter() - began},
+        warnings=origin.pop("warnings") + warnings,
+        provenance={**origin, "seconds": time.perf_counter() - began},
     )
     yield Step(len(ids), len(ids), 0.0, result)
 
 
 @dataclass(frozen=True)
 class _Heads:
-    """Which layers and heads are read."""
+    """The layers and heads that are read."""
 
     layers: list[int]
     heads: list[int]
 
 
 def _refuse_too_many(chosen: _Heads, lengths: list[int]) -> None:
-    """Raise ValueError for no heads, and for more values than are kept, with what can be read instead."""
+    """Raise ValueError if no heads are chosen, or if there are too many values, with a remedy."""
     if not chosen.layers or not chosen.heads:
         raise ValueError("layers and heads name at least one each; None is all.")
     count = len(chosen.layers) * len(chosen.heads)
@@ -159,37 +157,36 @@ def _key_value_heads(model: LanguageModel, heads: list[int]) -> list[int] | None
 def _read(
     turn: Turn, ids: list[int], kind: Kind, chosen: _Heads
 ) -> tuple[np.ndarray, np.ndarray, dict[str, np.ndarray], list[str]]:
-    """Values [layer, head, destination, source], masked [layer, destination, source], measures of the heads, and what
-    is to be said of them."""
+    """Values [layer, head, destination, source], masked [layer, destination, source], the heads' scores, warnings."""
     model = turn.model
     refuse_missing(model, kind)
     run, masks = _recorded(turn, ids, kind, chosen)
     shape = (len(chosen.layers), len(chosen.heads), len(ids), len(ids))
     values, masked = np.empty(shape, np.float32), np.empty((shape[0], *shape[2:]), np.uint8)
-    measured, said = [], []
+    measured, warnings = [], []
     for i, layer in enumerate(chosen.layers):
         check()
         pattern = run.activations.pop(model.hook_name("pattern", layer)).float()  # [head, destination, source]
         refuse_no_numbers(pattern, model.hook_name("pattern", layer))
         hidden = masks[layer]
         measured.append(head_measures(pattern, ids))
-        said += _odd_rows(model, pattern, layer)
-        made = _VALUES_OF[kind](model, run, layer, chosen, pattern, hidden)
-        values[i] = made.masked_fill(hidden, torch.nan).cpu().numpy()
+        warnings += _odd_rows(model, pattern, layer)
+        computed = _VALUES_OF[kind](model, run, layer, chosen, pattern, hidden)
+        values[i] = computed.masked_fill(hidden, torch.nan).cpu().numpy()
         masked[i] = hidden.cpu().numpy()
     names = measured[0] if measured else {}
-    return values, masked, {name: np.stack([one[name] for one in measured]) for name in names}, said
+    return values, masked, {name: np.stack([layer[name] for layer in measured]) for name in names}, warnings
 
 
 def refuse_missing(model: LanguageModel, kind: Kind = "pattern") -> None:
-    """Raise ValueError for a model without the hooks that are read."""
+    """Raise ValueError if the model lacks a hook that has to be read."""
     for activation in ("pattern", *(("v", "z") if kind in ("value_weighted", "output_norm") else ())):
         if activation in model.unavailable:
             raise ValueError(model.unavailable[activation])
 
 
 def refuse_no_numbers(pattern: Tensor, hook: str) -> None:
-    """Raise ValueError for a pattern that holds not-a-number or infinity."""
+    """Raise ValueError if a pattern holds NaN or infinity."""
     if not torch.isfinite(pattern).all():
         raise ValueError(
             f"The attention at {hook} is not a number (NaN) for this prompt. Load the model in float32: some models "
@@ -198,7 +195,7 @@ def refuse_no_numbers(pattern: Tensor, hook: str) -> None:
 
 
 def _recorded(turn: Turn, ids: list[int], kind: Kind, chosen: _Heads) -> tuple[Recording, dict[int, Tensor]]:
-    """The run, with the chosen heads of what is read; and each layer's mask [destination, source]."""
+    """The run with the activations of the chosen heads, and the mask [destination, source] of each layer."""
     model, picked = turn.model, chosen.heads
     every = len(picked) == model.n_heads
     kept: dict[str, Callable[[Tensor], Tensor]] = {}
@@ -217,7 +214,7 @@ def _recorded(turn: Turn, ids: list[int], kind: Kind, chosen: _Heads) -> tuple[R
 
     def take_pattern(layer: int) -> Callable[[Tensor], Tensor]:
         def take(pattern: Tensor) -> Tensor:
-            if layer not in masks:  # by all heads, also where few are chosen
+            if layer not in masks:  # from all heads, also if only a few are chosen
                 masks[layer] = _seen_by_none(pattern[0])
             return pick(pattern)
 
@@ -233,39 +230,39 @@ def _recorded(turn: Turn, ids: list[int], kind: Kind, chosen: _Heads) -> tuple[R
 
 
 def far_below(scores: Tensor) -> Tensor:
-    """Which scores are those of masked entries: the lowest number of their precision, or minus infinity."""
+    """Marks the scores of masked entries: the lowest number of their precision, or minus infinity."""
     return scores < (-6e4 if scores.dtype == torch.float16 else -1e9)
 
 
 def are_scores(hidden: Tensor) -> bool:
-    """Whether these entries [destination, source], far below the others, are those of a causal mask.
+    """Whether the entries far below the others [destination, source] include those of a causal mask.
 
-    They are not on gpt_neo, gptj and opt, where the scores' hook has the pattern instead.
+    On gpt_neo, gptj and opt they do not, because the scores' hook has the pattern there.
     """
     return bool(hidden[_ahead(hidden)].all())
 
 
 def _ahead(square: Tensor) -> Tensor:
-    """Where a source comes after its destination."""
+    """Marks the sources after their destination."""
     return torch.ones_like(square, dtype=torch.bool).triu(1)
 
 
 def _seen_by_none(pattern: Tensor) -> Tensor:
-    """A layer's mask read off its pattern [head, destination, source], where the scores do not tell it.
+    """The mask of a layer from its pattern [head, destination, source], for models without scores.
 
-    Nothing is seen of what comes later, nor of what is further away than the furthest that any head sees: a single
-    position that is out of sight by underflow is no window.
+    Masked are later sources, and sources further away than the furthest source that any head attends to. A single zero
+    entry may be an underflow, so it does not count as masked.
     """
     ahead = _ahead(pattern[0])
     if (pattern[:, ahead] != 0).any():
-        return torch.zeros_like(ahead)  # it looks both ways
+        return torch.zeros_like(ahead)  # the attention is not causal
     at = torch.arange(len(ahead), device=pattern.device)
     distance = at[:, None] - at
     return ahead | (distance > int(distance[(pattern != 0).any(0)].max()))
 
 
 def _odd_rows(model: LanguageModel, pattern: Tensor, layer: int) -> list[str]:
-    """A sentence where attention does not sum to one."""
+    """A warning if attention does not sum to one."""
     off = (pattern.sum(-1) - 1).abs().amax(-1)  # [head]
     allowed = 2e-2 if model.dtype in ("bfloat16", "float16") else 1e-3
     if not (off > allowed).any():
@@ -326,10 +323,10 @@ _VALUES_OF: dict[str, Callable[..., Tensor]] = {
 
 
 def _brought(model: LanguageModel, run: Recording, layer: int, chosen: _Heads, pattern: Tensor) -> Tensor:
-    """Value vectors through the output matrix, [head, source, d_model], float32.
+    """Value vectors after the output matrix, [head, source, d_model], float32.
 
     Raises:
-        ValueError: a model whose heads put out something else than the pattern times their values.
+        ValueError: the output of the model's heads is not their pattern times their values.
     """
     values = run.activations[model.hook_name("v", layer)].float()  # [source, kv head, d_head]
     z = run.activations[model.hook_name("z", layer)].float()[:, chosen.heads]  # [destination, head, d_head]

@@ -2,8 +2,8 @@
 
 The residual stream is a sum: the embedding, and what every attention head and every MLP adds. With the scale of the
 final norm frozen at its value in this run, norm and unembedding are affine, so the logit of an answer, or the
-difference of two, is a sum over the same components, and over biases (Elhage et al. 2021, "A mathematical framework
-for transformer circuits"; Wang et al. 2022, arXiv:2211.00593).
+difference between two logits, is a sum over the same components and the biases (Elhage et al. 2021, "A mathematical
+framework for transformer circuits"; Wang et al. 2022, arXiv:2211.00593).
 """
 
 from __future__ import annotations
@@ -59,15 +59,17 @@ def direct_logit_attribution(
 
     Args:
         model: what `load_model` gives or takes.
-        prompt: a text, or a pair, of which both prompts are taken apart.
-        answer: the token whose logit is taken apart, a text of one token or an id; several are averaged. By default
-            the clean answers of a pair.
-        wrong_answer: the token whose logit is subtracted; None for none. By default, of a pair without `answer`, its
-            corrupt answers.
+        prompt: a text, or a pair, whose prompts are both decomposed.
+        answer: the token whose logit is decomposed, as a text of one token or as an id; several answers are averaged.
+            The default is the clean answers of a pair.
+        wrong_answer: the token whose logit is subtracted, or None. If `answer` is None, the default is the corrupt
+            answers of the pair.
         unit: "layer", "component" (attention and MLP of each layer), "head", or "neuron".
-        position: the position whose next token is meant, negative from the end; of a pair in each of the prompts.
-        last: read a longer prompt's last so many tokens alone, after the one that begins the text.
-        by_source: also what each head brings from each position, its pattern times value through its output matrix.
+        position: the position that predicts the answer, negative if counted from the end; the same index in both
+            prompts of a pair.
+        last: read only this many tokens from the end of the prompt, after the token that begins the text.
+        by_source: whether to split each head's contribution over source positions, as its pattern times its values
+            through its output matrix.
 
     Returns:
         An `Attribution`: `values` [component] sum to the model's own logit difference, `total` (before the final
@@ -75,8 +77,8 @@ def direct_logit_attribution(
         `by_source` [layer, head, source position] sums over positions to the heads' values.
 
     Raises:
-        ValueError: an answer of several tokens, a position out of range, an empty or too long prompt, or a model whose
-            residual stream or whose final norm does not come apart exactly.
+        ValueError: an answer has several tokens, the position is out of range, the prompt is empty or too long, or the
+            model's residual stream or final norm can't be decomposed exactly.
     """
     model = load_model(model)
     texts, pair = texts_of_prompt(prompt)
@@ -89,9 +91,9 @@ def direct_logit_attribution(
             taken[side] = _Apart(turn, tokens, position, right, wrong, unit, by_source)
             left = (time.perf_counter() - began) / len(taken) * (len(ids) - len(taken))
             yield Step(len(taken), len(ids), left)
-        warnings = provenance(turn)
+        origin = provenance(turn)
     first = next(iter(taken.values()))
-    said = warnings.pop("warnings")
+    warnings = origin.pop("warnings")
     result = Attribution(
         params={
             "answer": model.token_texts(right),
@@ -118,8 +120,8 @@ def direct_logit_attribution(
             for side, one in taken.items()
         },
         counterparts=counterparts_of(model, pair, last),
-        warnings=said,
-        provenance={**warnings, "seconds": time.perf_counter() - began},
+        warnings=warnings,
+        provenance={**origin, "seconds": time.perf_counter() - began},
     )
     yield Step(len(ids), len(ids), 0.0, result)
 
@@ -127,10 +129,10 @@ def direct_logit_attribution(
 def answers_of(
     model: LanguageModel, pair: PromptPair | None, prompt: str, answer: Answer | None, wrong: Answer | None
 ) -> tuple[list[int], list[int]]:
-    """Token ids of the answers whose logit is taken apart, and of those that are subtracted.
+    """The token ids of the answers whose logit is decomposed, and of the answers that are subtracted.
 
     Raises:
-        ValueError: no answer, or one of several tokens.
+        ValueError: there is no answer, or an answer has several tokens.
     """
     if answer is None and pair is not None:
         tokenized = tokenize(model, pair)
@@ -163,7 +165,7 @@ def _ids(model: LanguageModel, answer: Answer, prompt: str) -> list[int]:
 
 @dataclass(frozen=True)
 class _Part:
-    """One component and what it adds; layer and index are -1 where it has none."""
+    """One component and its contribution; layer and index are -1 if the component has none."""
 
     kind: str
     layer: int
@@ -172,7 +174,7 @@ class _Part:
 
 
 class _Apart:
-    """One prompt's run, taken apart at one position."""
+    """The decomposition of one prompt's run at one position."""
 
     def __init__(
         self,
@@ -186,7 +188,7 @@ class _Apart:
     ):
         self.turn, self.model, self.unit = turn, turn.model, unit
         self.position = in_range("position", position, len(ids), negative=True)
-        # What comes later can't reach it.
+        # Later tokens can't influence the position, so they are not run.
         [self._run] = record(turn, [ids[: self.position + 1]], self._hooks(by_source), [[self.position]])
         self.by_source: np.ndarray | None = None
         turn.run(lambda: self._take_apart(right, wrong, by_source))
@@ -212,7 +214,7 @@ class _Apart:
         final = self._at("resid_post", self.model.n_layers - 1)
         direction, shift = _direction(self.model, right, wrong)
         norm = Frozen.of(norm_of(self.model, "ln_final") or (lambda rows: rows), final, "the final norm")
-        onto = norm.pulled_back(direction)  # a component's contribution is its product with this
+        onto = norm.pulled_back(direction)  # a component's contribution is its dot product with this vector
         bias = float(norm.bias @ direction) + shift
         parts = self._embeddings(onto)
         sources = []
@@ -231,7 +233,7 @@ class _Apart:
             self.by_source = np.stack(sources).astype(np.float32)
 
     def _check(self, total: float, logits: Tensor) -> None:
-        """Raise ValueError where the parts do not sum to the whole."""
+        """Raise ValueError if the parts do not sum to the total."""
         allowed = _tolerance(self.model) * max(1.0, float(logits.abs().max()))
         if not abs(total - self.total) <= allowed:
             raise ValueError(
@@ -277,32 +279,32 @@ class _Apart:
         return [*made, _Part("mlp_bias", layer, -1, mlp - sum(neurons))]
 
     def _heads(self, layer: int, onto: Tensor, added: Tensor) -> tuple[Tensor, Tensor]:
-        """What each head adds [head], and the weight of each entry of its z in that, [head, d_head]."""
+        """The contribution of each head [head], and the weight of each entry of its z in it, [head, d_head]."""
         z = self._at("z", layer)
         weight = self._entries(layer, "attn", z.reshape(-1), onto, added).view(z.shape)
         return (z * weight).sum(-1), weight
 
     def _neurons(self, layer: int, onto: Tensor, added: Tensor) -> Tensor:
-        """What each neuron adds, [neuron]."""
+        """The contribution of each neuron, [neuron]."""
         entries = self._at("mlp_post", layer)
         return entries * self._entries(layer, "mlp", entries, onto, added)
 
     def _entries(self, layer: int, part: str, entries: Tensor, onto: Tensor, added: Tensor) -> Tensor:
-        """How much each entry of what enters an output matrix adds per unit; it may be followed by a norm of its own.
+        """The contribution per unit of each entry of an output matrix's input. A norm may follow the matrix.
 
         Raises:
-            ValueError: what comes out of the matrix is not what the layer adds.
+            ValueError: the output of the matrix (and the norm) is not what the layer adds to the residual stream.
         """
         name = f"layer {layer}'s {'heads' if part == 'attn' else 'neurons'}"
         write = output_matrix(self.model, layer, part)
         out = write(entries)
         post = norm_of(self.model, "ln1_post" if part == "attn" else "ln2_post", layer)
         if post is not None:
-            if not out.any():  # nothing is written, and a norm of nothing has no scale
+            if not out.any():  # the output is zero, for which a norm has no scale
                 return torch.zeros_like(entries)
             after = Frozen.of(post, out, f"the norm after {name}")
             onto, out = after.pulled_back(onto), after.whole(out)
-        # What is added is a difference of two states of the residual stream, and rounded as they are.
+        # `added` is the difference between two states of the residual stream, so it has their rounding errors.
         rounding = 0.02 * _tolerance(self.model) * float(self._at("resid_post", layer).abs().max())
         allowed = 10 * _tolerance(self.model) * float(added.abs().max()) + rounding
         if not torch.allclose(out, added, rtol=0, atol=allowed):
@@ -313,10 +315,10 @@ class _Apart:
         return _gradient(write, entries, onto)
 
     def _sources(self, layer: int, weight: Tensor) -> np.ndarray:
-        """What each head brings from each position, [head, source].
+        """The contribution of each head from each source position, [head, source].
 
         Raises:
-            ValueError: values mixed by the pattern are not the model's own z.
+            ValueError: the pattern times the values is not the model's own z.
         """
         run = self._run.activations
         pattern = run[self.model.hook_name("pattern", layer)][:, self.position].float()  # [head, source]
@@ -333,7 +335,7 @@ class _Apart:
 
 
 def _direction(model: LanguageModel, right: list[int], wrong: list[int]) -> tuple[Tensor, float]:
-    """The direction in what is unembedded that is the logit difference, [d_model], and what its bias adds."""
+    """The direction of the logit difference before the unembedding, [d_model], and the contribution of the bias."""
     unembed, bias = model.raw.W_U, model.raw.b_U  # [d_model, d_vocab], [d_vocab]
     direction = unembed[:, right].detach().float().mean(1)
     shift = float(bias[right].detach().float().mean())
@@ -344,8 +346,8 @@ def _direction(model: LanguageModel, right: list[int], wrong: list[int]) -> tupl
 
 
 def _gradient(function: Callable[[Tensor], Tensor], at: Tensor, onto: Tensor) -> Tensor:
-    """What a unit of each entry adds in a direction; the function is linear."""
-    with torch.inference_mode(False), torch.enable_grad():  # whatever mode the caller is in
+    """The contribution of a unit of each entry in a direction, for a linear function."""
+    with torch.inference_mode(False), torch.enable_grad():  # also if the caller is in inference mode
         entries = at.detach().clone().requires_grad_()
         [gradient] = torch.autograd.grad(function(entries) @ onto.clone(), entries)
     return gradient

@@ -65,7 +65,7 @@ def _warnings(plain: Tensor, wrong: list[int], names: list[str], weights: bool) 
     warnings = []
     if wrong:
         warnings.append(f"Not numbers (NaN or infinite), hatched: some entries of {_few([names[i] for i in wrong])}.")
-    odd = (plain.sum(-1) - 1).abs() > 0.02  # [head, destination]; of rows with no number it is false
+    odd = (plain.sum(-1) - 1).abs() > 0.02  # [head, destination]; false for rows with NaN
     if weights and odd.any():
         off = [names[i] for i in odd.any(1).nonzero()[:, 0].tolist()]
         warnings.append(

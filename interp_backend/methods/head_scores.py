@@ -1,4 +1,4 @@
-"""What kind of head is it? Scores of every head, on random tokens that are repeated or on a text."""
+"""Scores of every head for known kinds of heads, on repeated random tokens or on a text."""
 
 from __future__ import annotations
 
@@ -25,56 +25,56 @@ from .logit_lens import ids_of
 from .repeated_tokens import checked_seeds, fitting_length, random_tokens, sequence
 
 PAPER_TOKENS, PAPER_REPEATS = 25, 4
-TAILS = 0.04  # of the vocabulary, at each end: what counts as the most and the least common tokens
-ROLE_FROM = 0.5  # a previous-token head gives the position before more than half of its attention
-ABOVE = 2.0  # times the largest score that comes about by chance
+TAILS = 0.04  # the share of the vocabulary at each end that counts as the most and the least common tokens
+ROLE_FROM = 0.5  # a previous-token head gives more than half of its attention to the previous position
+ABOVE = 2.0  # the threshold as a multiple of the largest score by chance
 
 
 @method
 def head_scores(
     model: Any, prompt: str | None = None, *, length: int = 50, seeds: int = 5
 ) -> Iterator[Step[HeadScores]]:
-    """Scores of every head: what it looks at, and whether it copies.
+    """Scores of every head: where it attends, and whether it copies.
 
-    With a prompt, its patterns alone are scored. Without one, random tokens are: each sequence is the token that begins
-    a text, `length` different random tokens, and the same again, so that no meaning can help. A share of attention is
-    a number from 0 to 1. Each is a mean over destinations, then over seeds.
+    With a prompt, only its patterns are scored. Without a prompt, random tokens are used, where meaning can't help:
+    each sequence is the token that begins a text, `length` different random tokens, and the same tokens again. A share
+    of attention is a number from 0 to 1. Each score is a mean over destinations, and then over seeds.
 
-    previous_token: attention to the position before.
+    previous_token: attention to the previous position.
     duplicate_token: attention to earlier occurrences of the same token.
-    induction: attention to what came right after earlier occurrences of the same token.
+    induction: attention to the tokens right after earlier occurrences of the same token.
     first_token: attention to the first position.
-    entropy: of the attention, in nats.
-    distance: how many tokens back a destination looks on average.
+    entropy: the entropy of the attention, in nats.
+    distance: how many tokens back a destination attends on average.
     prefix_matching: as `induction`, on the data of Olsson et al. (2022, "In-context learning and induction heads",
         arXiv:2209.11895, appendix "Head activation evaluators"): the token that begins a text, if the model has one,
-        then 25 random tokens (fewer where the context is shorter), four times. For each token of the second to fourth
-        time, the attention to the tokens that followed it earlier, summed over the earlier times, so that a head which
-        does nothing else has 1. That is what Bansal et al. (2023, arXiv:2212.09095) compute; the appendix speaks of the
-        average of all those entries, which is half of it.
-    copy: after the same appendix: does a head raise the logit of the token that it looks at? The value of each of the
-        25 tokens goes through the output matrix and the unembedding; its logits for the 25 tokens are centred, those
-        below zero dropped, and the share of the rest that falls on the token itself, weighted by the attention to it,
-        is brought from 0..1 to -1..1. NaN for a head that writes nothing.
-        Both leave out the most and the least common tokens as Bansal et al. do: 4% of the vocabulary at each end, in
-        the order of the ids, which is that of the merges of a byte-pair encoding.
-    copying: of the weights alone (Elhage et al. 2021, "A mathematical framework for transformer circuits"): the sum of
-        the eigenvalues of W_E W_V W_O W_U over the sum of their sizes, from -1 to 1; above 0, tokens raise themselves.
-        The norms' gains are folded in and the unembedding is centred over the vocabulary; the norms' scales and all
-        biases are left out.
+        then 25 random tokens (fewer if the context is shorter), four times. For each token of the second to fourth
+        repeat, the attention to the tokens that followed it in earlier repeats is summed, so that a head which does
+        nothing else scores 1. Bansal et al. (2023, arXiv:2212.09095) compute the same; the appendix describes the
+        average of these entries, which is half of it.
+    copy: after the same appendix: does a head raise the logit of the token that it attends to? The value of each of the
+        25 tokens goes through the output matrix and the unembedding; its logits for the 25 tokens are centred, and
+        negative logits are dropped. The share of the rest that falls on the token itself, weighted by the attention to
+        it, is rescaled from 0..1 to -1..1. NaN for a head that writes nothing.
+        Both scores leave out the most and the least common tokens as Bansal et al. do: 4% of the vocabulary at each
+        end, in the order of the ids, which is the order of the merges in a byte-pair encoding.
+    copying: from the weights alone (Elhage et al. 2021, "A mathematical framework for transformer circuits"): the sum
+        of the eigenvalues of W_E W_V W_O W_U over the sum of their absolute values, from -1 to 1; above 0, tokens raise
+        their own logits. The norms' gains are folded in and the unembedding is centred over the vocabulary; the norms'
+        scales and all biases are left out.
 
     Args:
         model: what `load_model` gives or takes.
-        prompt: a text, to score its patterns.
-        length: how many random tokens are repeated; fewer where the context is shorter.
+        prompt: a text whose patterns are scored.
+        length: how many random tokens are repeated; fewer if the context is shorter.
         seeds: how many random sequences are drawn.
 
     Returns:
-        A `HeadScores`: `scores[name]` [layer, head]; `spread[name]`, the standard deviation over seeds, of those that
-        were measured on random tokens; `to_dataframe()` has one row a head.
+        A `HeadScores`: `scores[name]` [layer, head]; `spread[name]`, the standard deviation over seeds, for scores that
+        were measured on random tokens; `to_dataframe()` has one row for each head.
 
     Raises:
-        ValueError: a context or vocabulary that is too small, an empty or too long prompt.
+        ValueError: the context or the vocabulary is too small, or the prompt is empty or too long.
     """
     model = load_model(model)
     refuse_missing(model)
@@ -130,7 +130,7 @@ ABOUT: dict[str, Score] = {
 
 
 def patterns_of(turn: Turn, ids: Sequence[int]) -> list[torch.Tensor]:
-    """The patterns of a sequence, [head, destination, source] a layer, float32."""
+    """The patterns of a sequence, [head, destination, source] for each layer, float32."""
     model = turn.model
     names = [model.hook_name("pattern", layer) for layer in range(model.n_layers)]
     [run] = record(turn, [ids], names, [[]])
@@ -140,13 +140,13 @@ def patterns_of(turn: Turn, ids: Sequence[int]) -> list[torch.Tensor]:
 
 
 def _on(turn: Turn, ids: list[int]) -> dict[str, np.ndarray]:
-    """What the patterns say of every head, [layer, head]."""
+    """The scores from the patterns of a sequence, [layer, head]."""
     layers = [head_measures(pattern, ids) for pattern in patterns_of(turn, ids)]
     return {name: np.stack([one[name] for one in layers]) for name in MEASURES}
 
 
 def _circuits(model: LanguageModel) -> tuple[Circuits | None, list[str]]:
-    """The matrices that show copying, or why there are none."""
+    """The matrices for the copying scores, or None with a sentence that says why the model has none."""
     try:
         return Circuits(model), []
     except ValueError as problem:
@@ -154,7 +154,7 @@ def _circuits(model: LanguageModel) -> tuple[Circuits | None, list[str]]:
 
 
 def _of_seed(turn: Turn, circuits: Circuits | None, seed: int, length: int) -> dict[str, np.ndarray]:
-    """All scores of one draw of random tokens, [layer, head]."""
+    """All scores on the random tokens of one seed, [layer, head]."""
     model, rng = turn.model, np.random.default_rng(seed)
     tokens = random_tokens(model, length, rng)
     made = _on(turn, sequence(model, tokens, tokens))
@@ -202,29 +202,29 @@ def _copy(turn: Turn, circuits: Circuits, tokens: list[int]) -> np.ndarray:
 
 @method
 def induction_heads(model: Any, *, length: int = 40, seeds: int = 8) -> Iterator[Step[pandas.DataFrame]]:
-    """Which heads are induction heads: every head, by how much it looks at what came after the same token.
+    """Find induction heads: a table of all heads, sorted by their attention to what followed the same token before.
 
     Each seed draws its own number of random tokens, from half of `length` to all of it, and repeats them: `induction`
-    is the mean attention, from each token of the second time, to the one that followed it the first time. What comes
-    about without any repetition is measured beside it: `baseline` is the attention to the same places where the second
-    half is other random tokens. Since the numbers of tokens differ, no head gets there by always looking equally far
-    back. A head is an induction head if its score is above twice the largest baseline of any head: what chance and
-    position give the luckiest head, and as much again for what the sequences drawn did not show. A head that gives the
-    position before more than half of its attention, in a layer below an induction head, is named a previous-token head:
-    the induction head needs what it writes (Olsson et al. 2022, arXiv:2209.11895).
+    is the mean attention from each token of the second half to the token that followed it in the first half.
+    `baseline` is the attention to the same positions when the second half consists of other random tokens. Because the
+    numbers of tokens differ, a head can't score by always attending equally far back. A head is an induction head if
+    its score is more than twice the largest baseline of any head: once for what chance and position give the luckiest
+    head, and once more as a margin for sequences that were not drawn. A head that gives more than half of its attention
+    to the previous position, in a layer below an induction head, is a previous-token head: the induction head needs its
+    output (Olsson et al. 2022, arXiv:2209.11895).
 
     Args:
         model: what `load_model` gives or takes.
-        length: the most tokens that are repeated; fewer where the context is shorter.
+        length: the largest number of repeated tokens; fewer if the context is shorter.
         seeds: how many sequences are drawn, 2 or more.
 
     Returns:
-        One row a head, the largest induction score first: layer, head, role ("induction", "previous token" or ""),
-        induction and its spread (standard deviation over seeds), baseline, threshold (the same in all rows),
+        One row for each head, the largest induction score first: layer, head, role ("induction", "previous token" or
+        ""), induction and its spread (standard deviation over seeds), baseline, threshold (the same in all rows),
         previous_token.
 
     Raises:
-        ValueError: a context or vocabulary that is too small.
+        ValueError: the context or the vocabulary is too small.
     """
     model = load_model(model)
     refuse_missing(model)
@@ -262,7 +262,7 @@ def induction_heads(model: Any, *, length: int = 40, seeds: int = 8) -> Iterator
 
 
 def _following(patterns: list[torch.Tensor], count: int) -> np.ndarray:
-    """Attention from each token of the second half to the one `count - 1` before it, mean, [layer, head]."""
+    """Mean attention from each token of the second half to the token `count - 1` before it, [layer, head]."""
     return np.stack([layer.diagonal(-(count - 1), 1, 2)[:, -count:].mean(-1).cpu().numpy() for layer in patterns])
 
 

@@ -1,4 +1,4 @@
-"""The logit lens: what the model would say if it stopped after this layer.
+"""The logit lens: what the model would predict if it stopped after this layer.
 
 The residual stream after each layer is read through the model's own final norm and unembedding (nostalgebraist 2020,
 "interpreting GPT: the logit lens"). The tuned lens puts a learnt affine map before them (Belrose et al. 2023,
@@ -49,7 +49,7 @@ def _lens_to_json(lens: Any) -> Any:
     return {"own": "lens"} if isinstance(lens, TunedLens) else lens or "logit"
 
 
-BYTES_AT_ONCE = 30 << 20  # of logits; a handful of tensors of that size are alive at a time
+BYTES_AT_ONCE = 30 << 20  # of logits; a few tensors of this size are alive at a time
 
 
 @method
@@ -63,26 +63,26 @@ def logit_lens(
     lens: Annotated[Any, OneOf(LENSES, "lens"), AskedAs(None, _lens_to_json)] = "logit",
     last: Annotated[int | None, Field(ge=1)] = None,
 ) -> Iterator[Step[LogitLens]]:
-    """What the model would say next after each layer, at every position.
+    """What the model would predict next after each layer, at every position.
 
     Args:
         model: what `load_model` gives or takes; not one in training mode.
-        prompt: a text, or a pair, of which both prompts are read.
-        stream: "resid_post", "resid_mid" or "resid_pre", the residual stream there; or "attn_out" or "mlp_out", what
-            a layer adds, read alone. The first row is always the embedding, the last the model's own output.
+        prompt: a text, or a pair, whose prompts are both read.
+        stream: "resid_post", "resid_mid" or "resid_pre" read the residual stream there; "attn_out" and "mlp_out" read
+            only what a layer adds. The first row is always the embedding, and the last the model's own output.
         targets: tokens to follow through all cells, as texts of one token each or as ids; by default a pair's answers.
         top_k: how many of the likeliest tokens to keep, 1 or more.
-        lens: "logit" for the logit lens; a `TunedLens` of your own; "tuned" for the one that comes with
-            the embedded model.
-        last: read a longer prompt's last so many tokens alone, after the one that begins the text.
+        lens: "logit" for the logit lens; your own `TunedLens`; or "tuned" for the tuned lens that comes with the
+            embedded model.
+        last: read only this many tokens from the end of the prompt, after the token that begins the text.
 
     Returns:
         A `LogitLens`; `top_ids`, `top_logits` and `top_probs` [row, position, k], `entropy` and `kl_to_final` (nats)
         [row, position], `target_logit`, `target_prob` and `target_rank` [row, position, target]; `labels` of the rows.
 
     Raises:
-        ValueError: an empty or too long prompt, a target of several tokens, a stream that this model lacks, a model
-            without an unembedding to read through, activations that are not numbers, or a lens of another model.
+        ValueError: the prompt is empty or too long, a target has several tokens, the model lacks the stream or an
+            unembedding, activations are not numbers, or the lens belongs to another model.
     """
     model = load_model(model)
     texts, pair = texts_of_prompt(prompt)
@@ -126,14 +126,14 @@ def logit_lens(
     yield Step(total, total, 0.0, result)
 
 
-# What is asked for
+# Arguments
 
 
 def checked_lens(model: LanguageModel, lens: Any, stream: str) -> TunedLens | None:
-    """The tuned lens that is meant, or None for the logit lens.
+    """The tuned lens that the argument asks for, or None for the logit lens.
 
     Raises:
-        ValueError: a lens of another model or kind, or none where one is asked for by name.
+        ValueError: the lens belongs to another model, or "tuned" is asked for and no lens comes with the model.
     """
     if lens is None or lens == "logit":
         return None
@@ -151,10 +151,10 @@ def checked_lens(model: LanguageModel, lens: Any, stream: str) -> TunedLens | No
 
 
 def texts_of_prompt(prompt: Any) -> tuple[dict[str, str], PromptPair | None]:
-    """The texts by side, and the pair if it is one.
+    """The texts by side, and the pair if the prompt is a pair.
 
     Raises:
-        ValueError, TypeError: what is neither a text nor a pair.
+        ValueError, TypeError: the argument is neither a text nor a pair.
     """
     if isinstance(prompt, str):
         return {"prompt": prompt}, None
@@ -163,10 +163,10 @@ def texts_of_prompt(prompt: Any) -> tuple[dict[str, str], PromptPair | None]:
 
 
 def ids_of(model: LanguageModel, side: str, text: str, last: int | None = None) -> list[int]:
-    """A prompt's token ids; only the last so many after the token that begins the text, if that is asked for.
+    """The token ids of a prompt; with `last`, only those of its last tokens, after the token that begins the text.
 
     Raises:
-        ValueError: an empty prompt, or one longer than the model reads.
+        ValueError: the prompt is empty, or longer than the model's context.
     """
     name = "prompt" if side == "prompt" else f"{side} prompt"
     if not isinstance(text, str):
@@ -195,10 +195,10 @@ def ids_of(model: LanguageModel, side: str, text: str, last: int | None = None) 
 def targets_of(
     model: LanguageModel, targets: Sequence[str | int] | None, pair: PromptPair | None, prompt: str
 ) -> list[Token]:
-    """The followed tokens, each once; of a pair its answers, if nothing else is asked for.
+    """The followed tokens without duplicates; by default the answers of a pair.
 
     Raises:
-        ValueError: a text of several tokens or none, or an id that the vocabulary does not have.
+        ValueError: a text is not exactly one token, or the vocabulary has no such id.
     """
     if targets is None and pair is not None:
         tokenized = tokenize(model, pair)
@@ -217,10 +217,10 @@ def _checked_top_k(model: LanguageModel, top_k: Any) -> int:
 
 
 def rows_of(model: LanguageModel, stream: str) -> tuple[list[str], list[str]]:
-    """Labels of the rows, and the hook whose activation each of them is.
+    """The labels of the rows, and the hook from which each row is read.
 
     Raises:
-        ValueError: an unknown stream, or one that this model lacks.
+        ValueError: the stream is unknown, or this model lacks it.
     """
     OneOf(STREAMS, "stream").check(stream)
     if stream in model.unavailable:
@@ -233,10 +233,10 @@ def rows_of(model: LanguageModel, stream: str) -> tuple[list[str], list[str]]:
 
 
 def stack_of(turn: Turn, ids: list[int], hooks: list[str]) -> Tensor:
-    """What is read, [row, position, d_model].
+    """The activations that are read, [row, position, d_model].
 
     Raises:
-        ValueError: activations that are not numbers, with the row at which that begins.
+        ValueError: activations are not numbers; the message names the first such row.
     """
     [run] = record(turn, [ids], sorted(set(hooks)), [[]])
     stack = torch.stack([run.activations[hook] for hook in hooks])
@@ -250,10 +250,12 @@ def stack_of(turn: Turn, ids: list[int], hooks: list[str]) -> Tensor:
 
 
 def counterparts_of(model: LanguageModel, pair: PromptPair | None, last: int | None = None) -> list[int | None] | None:
-    """For each position of the clean prompt that of the corrupt one; None if all are themselves, or of one prompt.
+    """For each position of the clean prompt, its counterpart in the corrupt prompt, or None.
+
+    The whole list is None for a single prompt, or if every position corresponds to itself.
 
     Args:
-        last: as in `logit_lens`; positions are then those among the tokens that are read.
+        last: as in `logit_lens`; positions are then counted among the tokens that are read.
     """
     if pair is None:
         return None
@@ -262,38 +264,38 @@ def counterparts_of(model: LanguageModel, pair: PromptPair | None, last: int | N
         return None if tokenized.aligned_one_to_one else tokenized.counterparts("clean")
     clean, corrupt = (_kept(model, tokenized.ids[side], last) for side in ("clean", "corrupt"))
     there = [tokenized.counterparts("clean")[at] for at in clean]
-    made = [corrupt.index(at) if at in corrupt else None for at in there]
-    return None if made == list(range(len(corrupt))) else made
+    counterparts = [corrupt.index(at) if at in corrupt else None for at in there]
+    return None if counterparts == list(range(len(corrupt))) else counterparts
 
 
 def _kept(model: LanguageModel, ids: list[int], last: int | None) -> list[int]:
-    """Positions that are read: all, or the first (if it begins every text) and the last so many."""
+    """The positions that are read: all, or the last ones and the first if its token begins every text."""
     begins = 1 if model.bos is not None and ids[:1] == [model.bos[0]] else 0
     return list(range(len(ids))) if last is None else [*range(begins), *range(begins, len(ids))[-last:]]
 
 
 def _first_tokens(model: LanguageModel, pair: PromptPair) -> list[str]:
-    """A sentence for each answer of several tokens, which is followed by its first."""
-    said = []
+    """A warning for each answer of several tokens, of which only the first token is followed."""
+    warnings = []
     for side in ("clean", "corrupt"):
         for answer in pair.answers(side):
             tokens = model.token_texts(model.answer_ids(answer, getattr(pair, side)))
             if len(tokens) > 1:
-                said.append(
+                warnings.append(
                     f"The {side} answer “{answer}” is {len(tokens)} tokens; its first, “{tokens[0]}”, is followed."
                 )
-    return said
+    return warnings
 
 
 # Reading
 
 
 class Reader:
-    """Reads a stack of vectors column after column, so that few logits are alive at a time.
+    """Reads a stack of vectors column by column, so that few logits are alive at a time.
 
     Args:
-        stack: [row, position, d_model]; its last row is what the model itself reads.
-        targets: ids of the followed tokens.
+        stack: [row, position, d_model]; its last row is the input of the model's final norm.
+        targets: the ids of the followed tokens.
         lens: a tuned lens, or None.
     """
 
@@ -302,7 +304,7 @@ class Reader:
         self._lens = lens
         n_rows, self.length, _ = stack.shape
         vocabulary = int(self.model.raw.cfg.d_vocab)
-        self._rows = max(1, BYTES_AT_ONCE // (4 * vocabulary))  # vectors that are unembedded at a time
+        self._rows = max(1, BYTES_AT_ONCE // (4 * vocabulary))  # the number of vectors that are unembedded at a time
         self._columns = max(1, min(self.length, self._rows))
         self._next = 0
         cells = (n_rows, self.length)
@@ -357,7 +359,7 @@ class Reader:
         return torch.stack([self._lens.translate(row + i, vector) for i, vector in enumerate(vectors)])
 
     def _write(self, logits: Tensor, log_probs: Tensor, final_probs: Tensor, row: int, start: int, stop: int) -> None:
-        """Keep what is wanted of some rows and columns, logits and log-probabilities [row, position, token]."""
+        """Keep the readings of some rows and columns, from logits and log-probabilities [row, position, token]."""
         at = slice(row, row + len(logits)), slice(start, stop)
         made = self._made
         top, ids = logits.topk(self.top_k, dim=-1)
@@ -371,7 +373,7 @@ class Reader:
             made["target_prob"][at] = log_probs[..., self.targets].exp().cpu()
             for i in range(len(self.targets)):
                 made["target_rank"][(*at, i)] = _count(logits > known[..., i : i + 1])
-        # Into the memory of the logits, which are no longer needed: new memory takes longer than the exponentials.
+        # This overwrites the logits, which are no longer needed: allocating memory takes longer than the exponentials.
         probs = torch.exp(log_probs, out=logits)
         made["entropy"][at] = -_expected(probs, log_probs).cpu().numpy()
 
@@ -380,7 +382,7 @@ def _expected(probs: Tensor, log_probs: Tensor) -> Tensor:
     """Means [row, position] of log-probabilities [row, position, token] under distributions [..., position, token]."""
     terms = "pv,rpv->rp" if probs.ndim == 2 else "rpv,rpv->rp"
     mean = torch.einsum(terms, probs, log_probs)
-    if torch.isnan(mean).any():  # a token that is ruled out: 0 times minus infinity
+    if torch.isnan(mean).any():  # a token with probability 0 gives 0 times minus infinity
         mean = torch.einsum(terms, probs, log_probs.clamp(min=-1e30))
     return mean
 
@@ -390,7 +392,7 @@ _TARGET = {"logit": np.float32, "prob": np.float32, "rank": np.int32}
 
 
 def _count(marked: Tensor) -> np.ndarray:
-    """How many are marked along the last axis. On a CPU torch would first make numbers of eight bytes of them."""
+    """Count the marked entries along the last axis. On a CPU, torch would first convert them to eight bytes each."""
     if marked.device.type != "cpu":
         return marked.sum(-1).int().cpu().numpy()
     rows = marked.reshape(-1, marked.shape[-1]).numpy()
@@ -400,7 +402,7 @@ def _count(marked: Tensor) -> np.ndarray:
 def trajectory(
     model: Any, result: LogitLens, side: str, position: int, ids: Sequence[int], lens: TunedLens | None
 ) -> LensArrays:
-    """Some tokens through one column of a result, [row, 1, ...]: what it would have with these targets."""
+    """The readings of one column of a result with these tokens as targets, [row, 1, ...]."""
     model = load_model(model)
     _, hooks = rows_of(model, result.params["stream"])
     with Turn(model) as turn:

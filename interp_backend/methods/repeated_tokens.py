@@ -1,4 +1,4 @@
-"""Random tokens, repeated: the text in which nothing but looking back can help."""
+"""Repeated random tokens: sequences that can only be predicted by attending to the first repeat."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from ..results.step import Step
 
 
 def random_tokens(model: LanguageModel, count: int, rng: np.random.Generator, *, tails: float = 0.0) -> list[int]:
-    """Ordinary tokens of the vocabulary, all different, drawn with equal chances.
+    """Different ordinary tokens of the vocabulary, drawn uniformly.
 
     Args:
-        tails: leave out this share of them at each end, or as many as can be spared: vocabularies are numbered from
-            common to rare.
+        tails: leave out this share of the tokens at each end, or as many as possible: vocabularies are numbered from
+            common to rare tokens.
 
     Raises:
-        ValueError: a vocabulary with fewer ordinary tokens.
+        ValueError: the vocabulary has too few ordinary tokens.
     """
     tokenizer = model.raw.tokenizer
     special = {int(token) for token in tokenizer.all_special_ids}
@@ -40,16 +40,16 @@ def random_tokens(model: LanguageModel, count: int, rng: np.random.Generator, *,
 
 
 def sequence(model: LanguageModel, *parts: list[int]) -> list[int]:
-    """Tokens one after another, after the one that begins every text, if the model has one."""
+    """The parts one after another, after the token that begins every text if the model has such a token."""
     begin = [] if model.bos is None else [model.bos[0]]
     return [*begin, *(token for part in parts for token in part)]
 
 
 def fitting_length(model: LanguageModel, length: Any, times: int = 2) -> int:
-    """How many tokens are repeated: as many as asked, if the model's context holds them so many times.
+    """How many tokens are repeated: `length`, or as many as fit into the model's context that many times.
 
     Raises:
-        ValueError: fewer than 2, no whole number, or a context that is too short for any.
+        ValueError: `length` is not a whole number of 2 or more, or the context is too short.
     """
     if isinstance(length, bool) or not hasattr(length, "__index__") or length < 2:
         raise ValueError(f"length is how many random tokens are repeated, 2 or more, not {length!r}.")
@@ -60,7 +60,7 @@ def fitting_length(model: LanguageModel, length: Any, times: int = 2) -> int:
 
 
 def checked_seeds(seeds: Any, least: int = 1) -> int:
-    """Raise ValueError for a number of seeds that is none."""
+    """Return the number of seeds, or raise ValueError if it is not a whole number in range."""
     if isinstance(seeds, bool) or not hasattr(seeds, "__index__") or not least <= seeds <= 1000:
         raise ValueError(f"seeds is how many random sequences are drawn, {least} to 1000, not {seeds!r}.")
     return int(seeds)
@@ -70,24 +70,24 @@ def checked_seeds(seeds: Any, least: int = 1) -> int:
 def repeated_token_loss(
     model: Any, ablate: Sequence[tuple[int, int]] = (), *, length: int = 50, seeds: int = 5
 ) -> Iterator[Step[pandas.DataFrame]]:
-    """How well random tokens that come twice are predicted the second time, with some heads ablated.
+    """The loss on random tokens the first time and the second time that they occur, with some heads ablated.
 
-    The first time nothing can predict them; the second time a model that looks back can (Olsson et al. 2022,
-    arXiv:2209.11895). The tokens are the same for every choice of heads.
+    Nothing can predict the tokens the first time. The second time, a model that attends to the first time can (Olsson
+    et al. 2022, arXiv:2209.11895). The tokens are the same for every choice of heads.
 
     Args:
         model: what `load_model` gives or takes.
         ablate: heads (layer, head) whose output, z, is set to zero at all positions.
-        length: how many tokens are repeated; fewer where the context is shorter.
+        length: how many tokens are repeated; fewer if the context is shorter.
         seeds: how many sequences are drawn.
 
     Returns:
-        One row a seed: `first` and `second`, the mean loss of the tokens' first and second time, in nats. The first
-        token of the second time is not counted, since nothing tells that the repetition begins; nor is the very first
-        one, in a model without a token that begins a text.
+        One row for each seed: `first` and `second` are the mean losses, in nats, of the tokens' first and second
+        occurrence. The first token of the second half is not counted, because nothing announces the repetition. In a
+        model without a token that begins a text, the very first token is not counted either.
 
     Raises:
-        ValueError: a head that is not there, or a context that is too short.
+        ValueError: the model has no such head, or its context is too short.
     """
     model = load_model(model)
     model.refuse_training_mode()
@@ -105,7 +105,7 @@ def repeated_token_loss(
 
 
 def _losses(turn: Turn, ids: list[int], ablated: list[tuple[int, int]]) -> np.ndarray:
-    """The loss of every token but the first, in nats."""
+    """The loss on every token except the first, in nats."""
     everywhere = tuple(range(len(ids)))
     edits = [Edit("z", layer, everywhere, "scale", factor=0.0, head=head) for layer, head in ablated]
     logits = run_edited(turn, ids, edits)[:-1].float()

@@ -1,4 +1,4 @@
-"""Training a tuned lens on one's own texts (Belrose et al. 2023, arXiv:2303.08112), for small models."""
+"""Train a tuned lens on your own texts, for small models (Belrose et al. 2023, arXiv:2303.08112)."""
 
 from __future__ import annotations
 
@@ -29,27 +29,27 @@ MOST_PARAMETERS = 200_000_000
 def train_tuned_lens(
     model: Any, texts: Sequence[str], *, steps: int = 500, seed: int = 0, progress: bool = True
 ) -> Iterator[Step[TunedLens]]:
-    """Train a translator for each layer, so that through it the layer predicts what the model predicts in the end.
+    """Train a translator for each layer, so that the translated layer predicts what the model's output predicts.
 
     Each translator starts as the logit lens (all zeros) and minimises KL(final || lens) with Adam.
 
     Args:
-        model: what `load_model` gives or takes; with weights as trained.
-        texts: texts of the kind that the lens will be used on; longer ones are cut at the model's context.
-        steps: how many steps; each sees about 512 positions.
-        seed: of the order of the texts.
+        model: what `load_model` gives or takes; its weights must not be folded.
+        texts: texts like those that the lens will be used on; texts longer than the model's context are truncated.
+        steps: how many steps to train; each step sees about 512 positions.
+        seed: the seed for the order of the texts.
         progress: show a progress bar. An interrupt ends the training early and keeps the lens so far.
 
     Returns:
-        A `TunedLens`; every step of `.steps` has the lens as far as it is trained.
+        A `TunedLens`. Every step of `.steps` has the lens that has been trained so far.
 
     Raises:
-        ValueError: no texts, a folded model, or one that is too large to be trained here.
+        ValueError: there are no texts, or the model is folded or too large.
     """
     model = load_model(model)
     training = _Training(model, _prompts(model, texts), _checked_steps(steps), seed)
     began = time.perf_counter()
-    hidden = not progress or current().seconds is not None  # whoever takes the steps shows them
+    hidden = not progress or current().seconds is not None  # the caller of `.steps` shows the progress
     with Turn(model) as turn, tqdm(total=steps, desc="tuned lens", unit="step", disable=hidden) as bar:
         for done in range(1, steps + 1):
             try:
@@ -70,7 +70,7 @@ def _checked_steps(steps: Any) -> int:
 
 
 class _Training:
-    """The translators, their optimizer, and the texts in the order in which they are drawn."""
+    """The translators, their optimizer, and the texts."""
 
     def __init__(self, model: LanguageModel, prompts: list[list[int]], steps: int, seed: int):
         if model.weights != "as trained":
@@ -83,7 +83,7 @@ class _Training:
         self.model, self.prompts, self.steps, self.done = model, prompts, steps, 0
         self.generator = torch.Generator().manual_seed(seed)
         size = (model.n_layers, model.d_model)
-        with torch.inference_mode(False):  # in which nothing could be trained
+        with torch.inference_mode(False):  # nothing can be trained in inference mode
             self.weights = torch.zeros(*size, model.d_model, device=model.device, requires_grad=True)
             self.biases = torch.zeros(*size, device=model.device, requires_grad=True)
             self.optimizer = torch.optim.Adam([self.weights, self.biases], lr=LEARNING_RATE)
@@ -91,7 +91,7 @@ class _Training:
         _, self.hooks = rows_of(model, "resid_post")
 
     def step(self, turn: Turn) -> TunedLens:
-        """One step of the optimizer, and the lens after it."""
+        """Make one step of the optimizer, and return the lens after it."""
         with torch.inference_mode(False):
             drawn = _drawn(self.prompts, self.generator)
             stack = torch.cat([stack_of(turn, ids, self.hooks) for ids in drawn], dim=1).float()
@@ -114,7 +114,7 @@ def _prompts(model: LanguageModel, texts: Any) -> list[list[int]]:
 
 
 def _drawn(prompts: list[list[int]], generator: torch.Generator) -> list[list[int]]:
-    """Prompts at random, of about as many positions as a step sees."""
+    """Random prompts with about as many positions as a step sees."""
     drawn: list[list[int]] = []
     while sum(map(len, drawn)) < POSITIONS_A_STEP:
         drawn.append(prompts[int(torch.randint(len(prompts), (1,), generator=generator))])
@@ -122,12 +122,12 @@ def _drawn(prompts: list[list[int]], generator: torch.Generator) -> list[list[in
 
 
 def _pace(step: int, steps: int) -> float:
-    """The share of the learning rate: up, then down to nothing."""
+    """The factor of the learning rate: a linear warm-up, and then a linear decay to zero."""
     return min((step + 1) / max(1, WARMUP * steps), 1 - step / steps)
 
 
 def _step(model: LanguageModel, stack: Tensor, weights: Tensor, biases: Tensor, optimizer: Any) -> float:
-    """One step on a stack [row, position, d_model]; the mean over layers of KL(final || lens)."""
+    """Make one step on a stack [row, position, d_model]. Returns the mean over layers of KL(final || lens)."""
     with torch.no_grad():
         final = _log_probs(model, stack[-1])
         probs = final.exp()

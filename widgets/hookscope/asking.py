@@ -1,5 +1,7 @@
-"""What a panel asks of a model. It is level-triggered: after any change it is asked what should be shown now, and only
-what is not what was last asked becomes a task."""
+"""Asks a model for what a panel should show.
+
+The asker is level-triggered: after any change it asks the panel which calls give what should be shown now, and makes a
+task only for a call that differs from the call that was asked last."""
 
 from __future__ import annotations
 
@@ -20,8 +22,8 @@ from interp_backend.service.tasks import Task, worker_of
 
 from .panel import Panel, progress, sentence
 
-SECONDS_BETWEEN = 0.04  # news of progress: a view draws no faster, and a slow host chokes on more
-KEPT_RESULTS = 8  # finished results of a view that coming back to is instant
+SECONDS_BETWEEN = 0.04  # between two progress updates: a view draws no faster, and a slow host falls behind
+KEPT_RESULTS = 8  # finished results that a panel keeps, so that returning to their settings is instant
 
 
 @dataclass
@@ -45,14 +47,14 @@ class Want:
 
 @dataclass(eq=False)
 class Once:
-    """Work that is asked for by itself: never equal to other work."""
+    """Work that never equals other work, so that it always becomes a new task."""
 
     steps: Callable[[], Iterator[Step[Any]]]
 
 
 @dataclass(eq=False)
 class _Asked:
-    """What was asked last for one output. `task` is None for a result that was kept."""
+    """The call that was asked last for one output. `task` is None for a kept result."""
 
     want: Want
     id: str
@@ -66,18 +68,18 @@ class _Asked:
 
     @property
     def stopped(self) -> bool:
-        """Whether it ended without its result, or will."""
+        """Whether the task ended, or will end, without its result."""
         return self.task is not None and (self.task.is_cancelled() or self.task.status == "error")
 
 
 @dataclass(eq=False)
 class Asker:
-    """The tasks of one panel on one model: at most one for each thing that the panel shows.
+    """The tasks of one panel on one model: at most one for each output of the panel.
 
     Args:
-        panel: whose traits tell what is asked; not kept alive.
+        panel: the panel, which is referred to weakly.
         model: the model.
-        main: the output whose task the panel's `asked` is about.
+        main: the output that the panel's trait `asked` describes.
     """
 
     panel: Panel
@@ -92,9 +94,9 @@ class Asker:
         self._lock = threading.RLock()
         self._counter = itertools.count(1)
         self._last_told = 0.0
-        self._deferring = threading.local()  # by thread: changes that belong together are looked at once
+        self._deferring = threading.local()  # by thread: whether `refresh` waits until several traits have changed
 
-    # What a panel calls
+    # For panels
 
     def refresh(
         self, id: str | None = None, *, again: Iterable[str] = (), unseen: bool = False, of: str = ""
@@ -112,7 +114,7 @@ class Asker:
         if panel is None or panel._closed or getattr(self._deferring, "on", False):
             return None
         if not (unseen or panel.on_a_page):
-            return None  # it is asked for once a page shows the panel again
+            return None  # `refresh` is called again once a page shows the panel
         try:
             wants = panel.wants()
         except (ValueError, traitlets.TraitError) as problem:
@@ -137,7 +139,7 @@ class Asker:
         return asked.task if asked is not None and asked in new else None
 
     def ask_once(self, name: str, id: str, call: Any, show: Callable[[str, Step[Any]], None]) -> Task | None:
-        """Ask for something small, in place of what was asked under the same name."""
+        """Ask for a small piece of work, which replaces earlier work of the same name."""
         panel = self._panel()
         if panel is None or panel._closed:
             return None
@@ -149,7 +151,7 @@ class Asker:
         return asked.task
 
     def adopt(self, want: Want, id: str) -> None:
-        """Take a result that is shown already as the answer to what is wanted now."""
+        """Accept the result that is shown already as the answer to the current call."""
         with self._lock:
             old = self._asked.get(self.main)
             self._asked[self.main] = _Asked(want, id, None)
@@ -177,15 +179,15 @@ class Asker:
                 asked.want = panel.wants()[self.main]
 
     def new_id(self) -> str:
-        """An id for work that Python itself asks for."""
+        """A new id for work that Python, and not a view, asks for."""
         return f"py-{next(self._counter)}"
 
     def defer(self) -> Deferred:
-        """`with asker.defer():` changes of several traits are looked at once, when it ends."""
+        """In a `with asker.defer():` block, `refresh` does nothing, so that several traits can change together."""
         return Deferred(self)
 
     def wait(self, timeout: float | None = None) -> bool:
-        """Wait until nothing is asked that is not answered; False if that takes longer than `timeout` seconds."""
+        """Wait until every call that is asked for is answered; False after `timeout` seconds."""
         give_up = None if timeout is None else time.monotonic() + timeout
         self.refresh(unseen=True)
         try:
@@ -198,7 +200,7 @@ class Asker:
         return True
 
     def cancel(self) -> None:
-        """Stop all work that is under way; what has been computed stays."""
+        """Cancel all running and queued work; cells that have been computed are kept."""
         with self._lock:
             tasks = [asked.task for asked in self._asked.values() if asked.task is not None]
         for task in tasks:
@@ -211,7 +213,7 @@ class Asker:
         with self._lock:
             return next((asked.task for asked in self._asked.values() if asked.task and not asked.over), None)
 
-    # What is asked
+    # Tasks
 
     def _ask(self, name: str, want: Want, id: str, *, again: bool = False) -> _Asked:
         if again and name == self.main:
@@ -226,7 +228,7 @@ class Asker:
         return asked
 
     def _start(self, panel: Panel, old: list[_Asked], new: list[_Asked]) -> None:
-        """Outside the lock: observers of traits may ask for more."""
+        """Cancel old tasks and submit new ones. Call this without the lock, because observers may call `refresh`."""
         for asked in old:
             if asked.task is not None:
                 asked.task.cancel()
@@ -253,7 +255,7 @@ class Asker:
                 asked = None
             if asked is not None and step is not None:
                 asked.last = step
-        if asked is None:  # something else is wanted by now
+        if asked is None:  # another call has replaced this one
             if step is None and task.status not in ("queued", "running"):
                 panel.send(protocol.event(task.id, "cancelled"))
             return
@@ -266,7 +268,7 @@ class Asker:
         with self._lock:
             now = self._asked.get(name)
         if now is not None and now is not asked and now.last is not None:
-            now.want.show(now.id, now.last)  # another result was called for while this step was shown
+            now.want.show(now.id, now.last)  # another result replaced this one while the step was shown
 
     def _end(self, panel: Panel, asked: _Asked, task: Task) -> None:
         asked.want.end(task.status)
@@ -290,7 +292,7 @@ class Asker:
             panel.progress = progress(step.done, step.total, step.seconds_left)
 
     def _settle(self, panel: Panel) -> None:
-        """Bring the panel's status in line with its tasks; again, if they moved on meanwhile."""
+        """Set the panel's status to that of its tasks; repeat if their status changed meanwhile."""
         while panel.status != (status := self._status()):
             panel.status = status
 
@@ -324,7 +326,7 @@ class Deferred:
 
 
 def follow(panel: Panel, editor: Any) -> None:
-    """Keep a panel's `pair` equal to an editor's, as long as both live; the editor does not keep the panel alive."""
+    """Keep a panel's `pair` equal to an editor's pair. The editor refers to the panel weakly."""
     found = weakref.ref(panel)
 
     def take(change: Any) -> None:

@@ -1,4 +1,4 @@
-"""How attention crosses to a view: a frame with all heads as thumbnails, and the numbers of those that are shown."""
+"""Attention for a view: all heads as thumbnails, and the numbers of the heads that are shown large."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ MOST_SAVED = 3_000_000  # in a page; of more, those of the opened heads alone
 
 @dataclass
 class Look:
-    """How the values of a result are drawn, where that does not follow from the result.
+    """How a result is drawn, where that does not follow from the result itself.
 
     Attributes:
         ends: the high and the low end of the colour scale; None finds them.
-        signed, quantity, names: whether values have a sign, what they are, what the heads are called.
-        colors: CSS colours of positive and negative values; None is the theme's.
-        axis_labels: whether the large matrices have the tokens beside them.
+        signed, quantity, names: whether values have a sign, what the values are, and the names of the heads.
+        colors: CSS colours of positive and negative values; None takes the theme's.
+        axis_labels: whether tokens are shown beside the large matrices.
     """
 
     ends: tuple[float, float] | None = None
@@ -38,10 +38,10 @@ class Look:
 
 
 class Frame:
-    """One result as views see it.
+    """One result, converted for views.
 
     Args:
-        result: the attention.
+        result: the result.
         look: how it is drawn.
     """
 
@@ -75,7 +75,7 @@ class Frame:
         return numbers <= (MOST_SAVED if saving else MOST_SENT)
 
     def to_wire(self, opened: Sequence[Sequence[int]], saving: bool) -> dict[str, Any]:
-        """The result for a view: whole, or without its numbers, of which a view asks for those it shows."""
+        """The result for a view; a large result goes without its numbers, which a view requests head by head."""
         result, whole = self.result, self.is_whole(saving)
         every = range(len(result.layers)), range(len(result.heads))
         kept = {}
@@ -99,7 +99,7 @@ class Frame:
         }
 
     def thumbs(self, side: str, scale: str) -> dict[str, Any] | None:
-        """All heads of one side at the size of a thumbnail; None where a view makes them itself."""
+        """All heads of one side as thumbnails; None if a view computes them itself."""
         result = self.result
         if self.is_whole(False):
             return None
@@ -112,7 +112,7 @@ class Frame:
         return {"result": result.id, "side": side, "scale": scale, "size": size, "codes": encode_array(codes)}
 
     def scores(self, side: str, table: HeadScores | None) -> list[dict[str, Any]]:
-        """The scores by which heads can be sorted: of the shown prompt, and those measured on random tokens."""
+        """The scores by which heads can be sorted: on the shown prompt, and on random tokens."""
         result = self.result
         shown = result.sides["clean" if side == "difference" else side]
         known = {name: part for name, part in shown.scores.items() if np.isfinite(part).any()}
@@ -125,7 +125,7 @@ class Frame:
         return rows
 
     def most_remarkable_head(self) -> list[int]:
-        """The head that most looks as if it did something: at what came after the same token, or one position back."""
+        """The head with the highest induction score, or with the highest previous-token score."""
         result, scores = self.result, next(iter(self.result.sides.values())).scores
         for name in ("induction", "previous_token"):
             if name in scores and np.isfinite(scores[name]).any():
@@ -140,7 +140,7 @@ def score_to_wire(
     """A score of the heads for a view.
 
     Args:
-        about: a `Measure` or a `Score`: its label, help, unit, and whether large is remarkable.
+        about: a `Score`: its label, help, unit, and whether large values come first.
         on: "prompt", or "random" tokens.
         values, spread: [layer, head].
     """

@@ -1,4 +1,4 @@
-"""The scripts that `npm run build` makes of js/: what each view runs in the browser."""
+"""The scripts that `npm run build` makes from js/, which run in the browser."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from pathlib import Path
 
 STATIC = Path(__file__).parent / "static"
 
-# A notebook stores the code of every widget that it shows. Compressed, the code takes half the space, and needs no
-# other widget, no network and no kernel to unpack itself.
+# A notebook stores the code of every widget that it shows. Compressed code takes half the space, and unpacks itself
+# without another widget, the network or a kernel.
 _UNPACKS_ITSELF = """// Hookscope's {name}.js, compressed: see js/{name}/ in its repository for the source.
 const packed = "{packed}";
 export default async () => {{
@@ -31,15 +31,15 @@ def script(name: str) -> str:
     """The text of a bundle.
 
     Raises:
-        FileNotFoundError: it was not built.
+        FileNotFoundError: the bundle was not built.
     """
     return _built(name).read_text("utf-8")
 
 
 def bundle(name: str) -> str | Path:
-    """A view's bundle for `_esm`: a text, because anywidget keeps every widget whose `_esm` is a file alive for good.
+    """A view's bundle for `_esm`. It is text: anywidget keeps every widget whose `_esm` is a file alive for good.
 
-    With ANYWIDGET_HMR=1 it is the file all the same, so that developers see what they build without a restart.
+    With ANYWIDGET_HMR=1 it is the file, so that developers see a new build without a restart.
     """
     if os.environ.get("ANYWIDGET_HMR") == "1":
         return _built(name)

@@ -1,4 +1,4 @@
-"""What is asked of one head in an attention view, and the answers as they cross to it."""
+"""The actions on one head in an attention view: their calls, and their results as JSON."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from interp_backend.results.step import Step
 
 @dataclass(frozen=True)
 class HeadPatch:
-    """Denoising of one head: at all positions at once, then at each by itself. Its result is both maps."""
+    """Denoise one head at all positions at once, and then at each position alone. The result is both maps."""
 
     model: Any
     pair: PromptPair
@@ -45,7 +45,7 @@ class HeadPatch:
 
 @dataclass(frozen=True)
 class HeadAttribution:
-    """The attribution to all heads, of the likeliest token where no answer is known."""
+    """The attribution of an answer to all heads; without a known answer, of the likeliest token."""
 
     model: Any
     prompt: str | PromptPair
@@ -64,7 +64,7 @@ class HeadAttribution:
 
 
 def patched_to_wire(layer: int, head: int, activation: str, by_position: EffectMap, whole: EffectMap) -> dict[str, Any]:
-    """What patching a head does, by position and at all of them."""
+    """The effects of patching a head, by position and at all positions, as JSON."""
     return {
         "layer": layer,
         "head": head,
@@ -81,7 +81,7 @@ def patched_to_wire(layer: int, head: int, activation: str, by_position: EffectM
 
 
 def attributed_to_wire(layer: int, head: int, found: Attribution) -> dict[str, Any]:
-    """What one head adds to the answer, in each prompt."""
+    """The contribution of one head to the answer in each prompt, as JSON."""
     heads = found.kind == found.kinds.index("head")
     here = int(np.flatnonzero(heads & (found.layer == layer) & (found.index == head))[0])
     sides = {}
@@ -111,7 +111,7 @@ def attributed_to_wire(layer: int, head: int, found: Attribution) -> dict[str, A
 
 
 def pairs_to_wire(layer: int, head: int, circuit: str, tokens: str, found: HeadPairs) -> dict[str, Any]:
-    """Which tokens a head connects."""
+    """The pairs of tokens that a head connects, as JSON."""
     return {
         "layer": layer,
         "head": head,

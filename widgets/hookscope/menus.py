@@ -1,4 +1,4 @@
-"""What the menus of a patch heatmap offer: made of the methods' JSON schemas and of what a model has."""
+"""The menus of a patch heatmap, made from the methods' JSON schemas and the activations of a model."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from interp_backend.language.metrics import METRICS, name_of
 from interp_backend.language.model import LanguageModel
 from interp_backend.results.effect_map import EffectMap
 
-# Arguments with a control of their own; the others get one after their type.
+# Arguments that have a control of their own; other arguments get a control by their type.
 SHARED = ("activation", "axes", "metric", "direction", "value", "window", "at")
 # Arguments that the widget chooses by itself.
 _OWN = ("top_k",)
 _PLAIN = ("integer", "number", "boolean")
-# Where the other run is not involved, a direction says just which run is changed.
+# The labels of directions for values that do not come from the other run: they name the run that is changed.
 _CHANGED = {"denoise": "in the corrupt run", "noise": "in the clean run"}
 
 
 def offered() -> dict[str, Method[..., Any]]:
-    """The methods that give an effect map of a pair, and need nothing else."""
+    """The methods that return an effect map of a pair and have no other required argument."""
     return {
         name: method
         for name, method in METHODS.items()
@@ -60,7 +60,7 @@ def metric_menu(own: Callable[..., Any] | str | None) -> list[dict[str, str]]:
 
 
 def for_value(directions: list[dict[str, str]], kind: str) -> list[dict[str, str]]:
-    """The directions in words that fit what is patched in."""
+    """The directions, with labels that fit the kind of value."""
     if kind in ("other", "add"):
         return directions
     return [{**one, "label": _CHANGED.get(one["name"], one["label"])} for one in directions]

@@ -1,4 +1,4 @@
-"""What every widget is: a panel that shows one result, takes checked requests from its views, and holds a place."""
+"""The base class of all widgets: a panel shows one result, validates its views' requests, and holds a place."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from interp_backend.service.tasks import Task
 # The version of the traits of every widget; the same as SCHEMA in js/lib/schema.ts. A view that finds another one in a
 # saved notebook asks the reader to run the cell again.
 SCHEMA = 1
-# State on the kernel's side that a page has no use for.
+# Traits of the kernel's side that a saved page does not need.
 _NOT_ON_A_PAGE = {"layout", "tabbable", "tooltip", "comm"}
 if TYPE_CHECKING:
     from interp_backend.language.model import LanguageModel
@@ -31,10 +31,11 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 def action(name: str, request: type[BaseModel] | None = None) -> Callable[[F], F]:
-    """Marks a method that a view may ask for under a name.
+    """Mark a method of a panel as the answer to a request of this name.
 
-    Its signature, after `self` and the request's id, says what the request may hold, unless the model of the request is
-    given. It returns the task that will answer the request, or None if the request is answered when it returns.
+    The fields of the request are the method's parameters after `self` and the request's id, unless `request` gives its
+    pydantic model. The method returns the task that will answer the request, or None if the request is answered when
+    the method returns.
     """
 
     def mark(function: F) -> F:
@@ -45,7 +46,7 @@ def action(name: str, request: type[BaseModel] | None = None) -> Callable[[F], F
 
 
 class Panel(anywidget.AnyWidget):
-    """Shows one result. It needs no model; with an asker beside it, it also asks one."""
+    """Shows one result, and needs no model for that. With an `Asker`, it also asks a model for results."""
 
     set_by_view: ClassVar[frozenset[str]] = frozenset({"selection"})  # the only traits that a view may set
     _parts: Sequence[str] = ()  # the parts of a place that the panel shows
@@ -72,42 +73,42 @@ class Panel(anywidget.AnyWidget):
 
     @property
     def on_a_page(self) -> bool:
-        """Whether somebody may be looking: a view is on a page, or none ever was."""
+        """Whether a view is on a page. True also if no view ever was, as in a script."""
         return bool(self._views) or not self._was_shown
 
     @property
     def model(self) -> LanguageModel | None:
-        """The model that is asked, or None."""
+        """The model of the asker, or None."""
         return None if self._asker is None else self._asker.model
 
-    # What users call
+    # For users
 
     def run(self) -> None:
-        """Run again what the traits describe."""
+        """Compute again what the traits describe."""
         self._asking().refresh(again=["result"], unseen=True)
 
     def wait(self, timeout: float | None = None) -> bool:
-        """Wait until what the traits describe is shown; False if that takes longer than `timeout` seconds.
+        """Wait until the panel shows what its traits describe; False after `timeout` seconds.
 
         Interrupting the wait cancels the work.
 
         Raises:
-            RuntimeError: called from an observer or a metric, which run as part of the work.
+            RuntimeError: the caller is an observer or a metric, which run as part of the work.
         """
         return self._asker is None or self._asker.wait(timeout)
 
     @action("cancel")
     def _on_cancel(self, id: str) -> None:
-        """Stops what the widget is running."""
+        """Cancel the running work."""
         self.cancel()
 
     def cancel(self) -> None:
-        """Stop the running work; what has been computed stays."""
+        """Cancel the running work; cells that have been computed are kept."""
         if self._asker is not None:
             self._asker.cancel()
 
     def close(self) -> None:
-        """Close the widget, and stop what it was running."""
+        """Close the widget, and cancel its work."""
         self.cancel()
         self._closed = True
         super().close()
@@ -115,7 +116,7 @@ class Panel(anywidget.AnyWidget):
         self._asker = None
 
     def wants(self) -> dict[str, Want]:
-        """The calls that give what should be shown; asked after every change."""
+        """The calls whose results the panel should show, by output. The asker reads this after every change."""
         return {}
 
     def _asking(self) -> Asker:
@@ -126,14 +127,14 @@ class Panel(anywidget.AnyWidget):
         return self._asker
 
     def page_state(self) -> dict[str, Any]:
-        """The traits as a saved page gets them, where no kernel can be asked for more."""
+        """The traits for a saved page, which has no kernel to ask for more."""
         state = self.get_state()
         return {name: value for name, value in state.items() if name[0] != "_" and name not in _NOT_ON_A_PAGE}
 
-    # What comes from a view
+    # Messages from views
 
     def set_state(self, sync_data: Any) -> None:
-        """Take what a view has set, if it may set it and it is valid; say so in the widget if not."""
+        """Set the traits that a view has changed; show an error if a view may not set one, or its value is invalid."""
         if not isinstance(sync_data, dict):
             return self.fail("A view's state is an object.", "state")
         for name, value in sync_data.items():
@@ -145,7 +146,7 @@ class Panel(anywidget.AnyWidget):
             except (traitlets.TraitError, ValueError, TypeError, RecursionError) as problem:
                 deep = isinstance(problem, RecursionError)
                 self.fail(f"{name} is nested too deeply." if deep else sentence(problem), name)
-                self.send_state(name)  # other views may have heard of what is refused
+                self.send_state(name)  # other views may have received the refused value
 
     @classmethod
     def actions(cls) -> dict[str, Callable[..., Task | None]]:
@@ -154,11 +155,11 @@ class Panel(anywidget.AnyWidget):
         return {part.request_name: part for part in parts if hasattr(part, "request_name")}
 
     def _methods(self) -> dict[str, type[BaseModel]]:
-        """What may be asked, and what each request may hold."""
+        """The pydantic model of each request that a view may send, by name."""
         return {name: vars(function)["request"] for name, function in self.actions().items()}
 
     def take_message(self, message: Any) -> None:
-        """Answer a request from a view, or refuse it in a sentence."""
+        """Answer a request from a view, or send an error that says what is wrong with it."""
         id = ""
         try:
             request = protocol.parse(message, self._methods())
@@ -169,7 +170,7 @@ class Panel(anywidget.AnyWidget):
                 self.send(protocol.event(id, "result"))
         except BadRequest as problem:
             self.fail(str(problem), problem.field, problem.id or id)
-        except Exception as problem:  # it would end in the kernel's log, where nobody looks
+        except Exception as problem:  # otherwise the error would only appear in the kernel's log
             self.fail(sentence(problem), getattr(problem, "field", None), id)
 
     def _answer(self, request: Request) -> Task | None:
@@ -178,7 +179,7 @@ class Panel(anywidget.AnyWidget):
 
     @action("shown")
     def _on_shown(self, id: str, view: str) -> None:
-        """A view of this widget is on a page now."""
+        """Note that a view of this widget is on a page now."""
         self._views.add(view)
         self._was_shown = True
         if self._asker is not None:
@@ -186,7 +187,7 @@ class Panel(anywidget.AnyWidget):
 
     @action("hidden")
     def _on_hidden(self, id: str, view: str) -> None:
-        """A view is gone."""
+        """Note that a view is gone from its page."""
         self._was_shown = True
         self._views.discard(view)
 
@@ -205,7 +206,7 @@ class Panel(anywidget.AnyWidget):
         self.send(protocol.event(id, "error", message=message, field=field))
 
     def fail_of(self, problem: BaseException | None, id: str) -> None:
-        """Show what ended a task; where other arguments would do, with the request for these."""
+        """Show the error that ended a task, with a remedy if the error names arguments that would work."""
         remedy = None
         asked: Any = self.asked
         if isinstance(problem, Refused) and asked is not None:
@@ -226,10 +227,10 @@ class Panel(anywidget.AnyWidget):
             raise traitlets.TraitError(str(problem)) from None
 
     def _placed(self, place: Place) -> Place:
-        """The place, if the result that is shown has it.
+        """Return the place if the displayed result has it.
 
         Raises:
-            ValueError: there is no result yet, or a part of the place is out of the result's range.
+            ValueError: there is no result yet, or the result does not have this place.
         """
         result: Any = getattr(self, "result", None)
         if result is None:
@@ -239,7 +240,7 @@ class Panel(anywidget.AnyWidget):
         return place
 
     def _unpin_what_is_gone(self) -> None:
-        """Unpins a place that another result does not have."""
+        """Unpin the place if the new result does not have it."""
         try:
             if self.selection is not None:
                 self._placed(Place(**self.selection))
@@ -256,7 +257,7 @@ def progress(done: int, total: int, seconds_left: float | None = None) -> dict[s
 
 
 def sentence(problem: BaseException | None) -> str:
-    """An exception for a person: its own words where it was written for one, else with its name."""
+    """The message of an exception, preceded by the exception's name unless it is an error meant for users."""
     text = ""
     with suppress(RecursionError):
         text = str(problem)

@@ -42,12 +42,12 @@ class View:
 
 
 def write_page(path: str | Path, views: list[View], title: str) -> Path:
-    """Write some widgets, as they are now, into one page. Returns its path."""
+    """Write some widgets in their current state into one page. Returns the path of the page."""
     path = Path(path)
     title = _visible(title)
     text = page([replace(view, caption=_visible(view.caption)) for view in views], title, heading=title)
-    # As bytes: no newline is translated, which would change the script under its hash. Lone surrogates, which are no
-    # text, become question marks. And an older page stays whole until the new one is.
+    # As bytes, because translated newlines would change the script under its hash. Lone surrogates become question
+    # marks. An older page is replaced only when the new one is complete.
     unfinished = path.with_name(f"{path.name}.part")
     unfinished.write_bytes(text.encode("utf-8", "replace"))
     os.replace(unfinished, path)
@@ -55,10 +55,10 @@ def write_page(path: str | Path, views: list[View], title: str) -> Path:
 
 
 def page(views: list[View], title: str, *, heading: str = "", style: str = "") -> str:
-    """Some widgets, as they are now, as the HTML of one page.
+    """The HTML of one page with some widgets in their current state.
 
-    The script is inlined and allowed by its hash alone, and nothing else may load or connect; the data is
-    inert JSON in which no tag can close.
+    The script is inlined and allowed by its hash, and nothing else may load or connect. The data is inert JSON that
+    can't close its tag.
     """
     script = bundled_script("report")
     if "</script" in script.lower():
@@ -78,11 +78,11 @@ def page(views: list[View], title: str, *, heading: str = "", style: str = "") -
     )
 
 
-# What turns the direction of the text around it, quotation marks included.
+# The characters that change the direction of the text around them.
 _MARKS = [0x061C, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A)]
 _TURNS = {mark: f"\u27e8{mark:04X}\u27e9" for mark in _MARKS}
 
 
 def _visible(text: str) -> str:
-    """A heading in which a prompt's own marks of direction are seen, and do nothing."""
+    """A heading in which a prompt's direction marks are visible and have no effect."""
     return text.translate(_TURNS)

@@ -1,4 +1,4 @@
-"""What a patch heatmap shows: which cells it has, whose prompts, and how a saved page is headed."""
+"""Helpers of the patch heatmap: its cells, the prompts of a data set, and the title of a saved page."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def is_cell(result: EffectMap, place: Place) -> bool:
 
 
 def refuse_overlap(parts: list[list[Intervention]]) -> None:
-    """Raise ValueError where cells share a place that is added to or scaled: together it would be done twice."""
+    """Raise ValueError if cells share a place that is added to or scaled: one run would do that twice."""
     seen: set[tuple[Any, ...]] = set()
     for part in parts:
         places = {
@@ -35,7 +35,7 @@ def refuse_overlap(parts: list[list[Intervention]]) -> None:
 
 
 def prompts_of(source: Any) -> tuple[str, ...]:
-    """The prompts of a data set: texts, or both sides of pairs."""
+    """The prompts of a data set, which is a list of texts or PromptPairs."""
     if isinstance(source, PromptPairs):
         return tuple(dict.fromkeys(text for pair in source for text in (pair.clean, pair.corrupt)))
     return tuple(map(str, source)) if isinstance(source, (list, tuple)) else ()
@@ -48,7 +48,7 @@ def title_of(result: EffectMap) -> str:
 
 
 def caption_of(result: EffectMap) -> str:
-    """Which model and answers a saved map is about. A result from a file may say less than ours do."""
+    """The model and the answers of a saved map. A result from a file may lack them."""
     model = result.provenance.get("model", {})
     answers = [
         f"{' or '.join(f'“{answer}”' for answer in prompt.answers or [prompt.answer])} ({side})"

@@ -1,4 +1,4 @@
-"""What the views of a prompt or a pair share: which of the two is shown, and whether an editor says so."""
+"""The base class of panels that show a prompt or a pair."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SIDES = {False: ["prompt"], True: ["clean", "corrupt", "difference"]}
 
 
 class OfPrompt(Panel):
-    """A panel of one prompt or of a pair: setting one of the two puts the other away."""
+    """A panel of one prompt or of one pair: setting `prompt` clears `pair`, and the reverse."""
 
     pair = PairTrait(allow_none=True, help="The two prompts, or None.")
     prompt = traitlets.Unicode(None, allow_none=True, help="The one prompt, or None for a pair.").tag(sync=True)
@@ -51,12 +51,12 @@ class OfPrompt(Panel):
         self._asker.refresh()
 
     def _put_away(self) -> None:
-        """What belonged to the prompt or pair that was shown."""
+        """Clear what belongs to the previous prompt or pair."""
         self.selection = None
 
     @action("show")
     def _on_show(self, id: str, text: str) -> Any:
-        """Another prompt in a view of one."""
+        """Show another prompt in a view of a single prompt."""
         if self.pair is not None:
             raise ValueError("This view shows a pair: change it in its editor, or set .pair.")
         with self._asking().defer():
@@ -65,7 +65,7 @@ class OfPrompt(Panel):
 
 
 def split_subject(subject: str | PromptPair | PromptPairEditor | None) -> dict[str, Any]:
-    """A constructor's argument as the traits `prompt`, `pair` and `side`."""
+    """Convert a constructor's argument to the traits `prompt`, `pair` and `side`."""
     if isinstance(subject, PromptPairEditor):
         subject = subject.pair
     if subject is None or isinstance(subject, str):

@@ -17,7 +17,7 @@ from interp_backend.language.prompts import as_pair
 
 
 class PairTrait(traitlets.Instance):
-    """A PromptPair, or a dictionary of its fields; where `many` are allowed also PromptPairs."""
+    """A PromptPair or a dictionary of its fields; with `many`, also PromptPairs."""
 
     def __init__(self, *, many: bool = False, **options: Any) -> None:
         super().__init__(object, **options)
@@ -37,12 +37,12 @@ def _pair_to_json(pair: Any, _: Any) -> dict[str, Any] | None:
 
 
 class Argument(traitlets.TraitType):
-    """An argument of a method, checked as its annotation says; its help is the method's own.
+    """A trait for an argument of a method. Its type, default and help come from the method's signature.
 
     Args:
-        method: whose argument.
-        name: its name.
-        check: what else is checked, with the widget and the value; returns the value.
+        method: the method.
+        name: the name of the argument.
+        check: a further check, called with the widget and the value; it returns the value.
     """
 
     def __init__(self, method: Method[..., Any], name: str, check: Callable[[Any, Any], Any] | None = None) -> None:
@@ -69,7 +69,7 @@ class Argument(traitlets.TraitType):
 
 
 class ValueTrait(traitlets.TraitType):
-    """What is patched in. A view gets it without what is too large for a view, a data set's prompts for example."""
+    """The value that is patched in. A view gets it without its large fields, such as the prompts of a data set."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(as_value("other"), **options)
@@ -80,7 +80,7 @@ class ValueTrait(traitlets.TraitType):
 
 
 def checked(check: Callable[[], Any]) -> Any:
-    """What a check returns; what it raises as a TraitError."""
+    """Return what the check returns, and raise its error as a TraitError."""
     try:
         return check()
     except (ValueError, TypeError) as problem:
