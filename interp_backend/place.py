@@ -39,8 +39,8 @@ class Place(BaseModel):
     @field_validator("activation")
     @classmethod
     def _whole_characters(cls, activation: str | None) -> str | None:
-        if activation is not None and not activation.isascii():
-            raise ValueError("the name of an activation has no such characters")
+        if activation is not None and any("\ud800" <= character <= "\udfff" for character in activation):
+            raise ValueError("half a character (a lone surrogate) can't be sent to a view")
         return activation
 
     def to_json(self) -> dict[str, Any]:

@@ -526,7 +526,7 @@ def test_an_attribution_that_contradicts_itself_is_refused(path, value):
         ("x", ["a"], {"position": -3}, "position"),
         ("x", ["a"], {"position": 1.5}, "position"),
         ("x", ["a"], {"position": True}, "position"),
-        ("x", ["a"], {"unit": "heads"}, "no unit 'heads'. Choose layer"),
+        ("x", ["a"], {"unit": "heads"}, "no unit 'heads'. Choose one of layer"),
         (PAIR.model_copy(update={"clean_answer": "abc"}), [], {}, "clean answer is 3 tokens"),
         (UNEQUAL, [], {"position": 8}, "position"),
     ],

@@ -167,7 +167,7 @@ def test_pairs_survive_json_and_become_a_dataframe():
         ((0, 4), {}, "no head 4"),
         ((0, -1), {}, "no head -1"),
         ((0, True), {}, "whole number"),
-        ((0, 0, "vo"), {}, '"ov" and "qk", not \'vo\''),
+        ((0, 0, "vo"), {}, "There is no circuit 'vo'"),
         ((0, 0), {"top_k": 0}, "top_k is how many"),
         ((0, 0), {"top_k": 1001}, "top_k is how many"),
         ((0, 0), {"top_k": True}, "top_k is how many"),

@@ -83,5 +83,5 @@ def test_answers_that_share_their_token_count_once():
     metrics = ["prob", "log_prob", "logit_diff"]
     one, two = (ib.activation_patching(model_of("gpt2"), pair, metric=metrics) for pair in (once, twice))
     for metric in metrics:
-        assert one.by_metric(metric).baselines == two.of(metric).baselines
-        np.testing.assert_array_equal(one.by_metric(metric).values, two.of(metric).values)
+        assert one.by_metric(metric).baselines == two.by_metric(metric).baselines
+        np.testing.assert_array_equal(one.by_metric(metric).values, two.by_metric(metric).values)

@@ -21,7 +21,7 @@ def test_the_other_run_is_the_first_value_and_fields_have_bounds_and_help():
         1000,
         1,
     )
-    assert draws["help"].startswith("how many are drawn")
+    assert draws["help"].startswith("how many prompts are drawn")
     assert (seed["least"], seed["most"]) == (0, None)
 
 

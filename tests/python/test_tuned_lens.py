@@ -60,7 +60,7 @@ def test_a_translator_made_by_hand_equals_plain_arithmetic(architecture, stream)
     logits = plain.read(torch.stack([*translated, rows[-1]]))
     assert_reads(result.arrays_of("prompt"), logits, [64, 65])
     np.testing.assert_allclose(result.top_logits[-1], plain.logits.topk(8).values, atol=2e-5)
-    assert result.params["lens"] == "tuned"
+    assert result.params["lens"] == {"own": "lens"}
     logit = ib.logit_lens(raw, TEXT, stream=stream, top_k=8)
     assert np.abs(result.entropy - logit.entropy)[:-1].max() > 0.1
     column = trajectory(raw, result, "prompt", 4, [64, 65], lens)
@@ -380,10 +380,10 @@ def test_training_lowers_the_loss_and_says_how_far_it_is(architecture):
     steps = list(train_tuned_lens.steps(loud_bridge(architecture), TEXTS, steps=40, seed=3))
     assert [step.done for step in steps] == list(range(1, 41)) and {step.total for step in steps} == {40}
     assert steps[-1].seconds_left == 0
-    before, after = loss_of(architecture, zeros(architecture)), loss_of(architecture, steps[-1].lens)
-    assert steps[0].loss == pytest.approx(before, rel=0.5)  # other texts than all of them, once each
-    assert after < 0.8 * before and steps[-1].loss < 0.8 * steps[0].loss
-    lens = steps[-1].lens
+    before, after = loss_of(architecture, zeros(architecture)), loss_of(architecture, steps[-1].result)
+    assert steps[0].result.loss == pytest.approx(before, rel=0.5)  # other texts than all of them, once each
+    assert after < 0.8 * before and steps[-1].result.loss < 0.8 * steps[0].result.loss
+    lens = steps[-1].result
     assert lens.unembed_hash == hash_of(architecture) and not lens.weights.requires_grad
     read = ib.logit_lens(loud_bridge(architecture), TEXTS[1], lens=lens)
     plain = ib.logit_lens(loud_bridge(architecture), TEXTS[1])
@@ -395,7 +395,7 @@ def test_training_lowers_the_loss_and_says_how_far_it_is(architecture):
 def test_the_loss_of_the_first_step_is_that_of_the_logit_lens():
     only = next(train_tuned_lens.steps(loud_bridge("gemma2"), [TEXT], steps=5))
     lens = ib.logit_lens(loud_bridge("gemma2"), TEXT)
-    assert only.loss == pytest.approx(float(lens.kl_to_final[:-1].mean()), abs=1e-5)
+    assert only.result.loss == pytest.approx(float(lens.kl_to_final[:-1].mean()), abs=1e-5)
 
 
 def test_a_seed_makes_it_repeatable():
@@ -433,7 +433,7 @@ def test_training_leaves_the_model_as_it_was(ending, monkeypatch):
     if ending == "stopped":
         steps = train_tuned_lens.steps(model, TEXTS, steps=6)
         next(steps)
-        lens = next(steps).lens
+        lens = next(steps).result
         steps.close()
     elif ending == "error":
         with pytest.raises(RuntimeError, match="broken"):
@@ -471,7 +471,7 @@ def test_an_interrupt_keeps_what_was_learnt(monkeypatch):
 
     steps = train_tuned_lens.steps(raw, TEXTS, steps=9)
     next(steps)
-    expected = next(steps).lens.weights.clone()
+    expected = next(steps).result.weights.clone()
     steps.close()
     monkeypatch.setattr(training, "_step", step)
     assert torch.equal(ib.train_tuned_lens(raw, TEXTS, steps=9, progress=False).weights, expected)
@@ -491,7 +491,7 @@ def test_between_two_steps_the_callers_gradients_are_as_they_were():
 
 def test_the_lens_of_a_step_stays_what_it_was():
     steps = train_tuned_lens.steps(loud_bridge("gpt2"), TEXTS, steps=3)
-    lens = next(steps).lens
+    lens = next(steps).result
     kept = lens.weights.clone()
     next(steps)
     steps.close()
