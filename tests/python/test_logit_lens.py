@@ -201,7 +201,7 @@ def test_read_in_chunks_it_is_the_same(architecture, at_once, monkeypatch):
         return spy
 
     monkeypatch.setattr(lens_module, "BYTES_AT_ONCE", at_once)
-    for name in ("_readout", "read_out"):
+    for name in ("read_out_checked", "read_out"):
         monkeypatch.setattr(lens_module, name, spied(getattr(lens_module, name)))
     steps = list(logit_lens_steps(loud_bridge(architecture), TEXT, targets=TARGETS, top_k=12))
     result = steps[-1].result
