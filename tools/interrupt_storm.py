@@ -1,6 +1,6 @@
 """Interrupt runs with SIGINT at random moments, and check after each that nothing of ours is left on the model.
 
-    python tools/interrupt_storm.py [how many, 2000 by default]
+    python tools/interrupt_storm.py [how many, 2000 by default] [seed, 0 by default]
 
 Half of the signals come at a random time, from a timer, and half at a random line of the backend's own code, from a
 trace function. It ends with status 1 if any check failed.
@@ -149,8 +149,8 @@ def count_lines(call: Callable[[], Any]) -> int:
     return lines
 
 
-def main(wanted: int) -> int:
-    random.seed(0)
+def main(wanted: int = 2000, seed: int = 0) -> int:
+    random.seed(seed)
     torch.set_num_threads(1)
     signal.signal(signal.SIGALRM, signal.default_int_handler)
     model = ib.load_model()
@@ -184,7 +184,7 @@ def main(wanted: int) -> int:
 
 if __name__ == "__main__":
     try:
-        sys.exit(main(int(sys.argv[1]) if len(sys.argv) > 1 else 2000))
+        sys.exit(main(*map(int, sys.argv[1:])))
     except KeyboardInterrupt:
         traceback.print_exc()
         sys.exit(130)

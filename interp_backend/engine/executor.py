@@ -304,7 +304,7 @@ def _try_packed(model: LanguageModel, base: Recording, trials: Sequence[PatchedR
             raise
         return f"its blocks can't be called one by one ({type(problem).__name__}: {problem})"
     tolerance = 3e-2 if whole.dtype.itemsize < 4 else 1e-4  # half precision, or better
-    return None if worst <= tolerance else f"its blocks called one by one give logits that are off by {worst:.1e}"
+    return None if worst <= tolerance else f"its blocks called one by one differ from the whole model by {worst:.1e}"
 
 
 def difference(a: Tensor, b: Tensor) -> float:

@@ -37,16 +37,15 @@ class Own:
 def remove_own(modules: Iterable[nn.Module]) -> None:
     """Remove every hook and every patched method of the engine's from some modules."""
     for module in modules:
-        patched = vars(module)
+        own = vars(module)  # not attributes: a bridge looks for those that it lacks in several other places
         for name in PATCHED:
-            if isinstance(patched.get(name), Own):
-                del patched[name]
-        if module._forward_pre_hooks:
-            _remove(module._forward_pre_hooks, module._forward_pre_hooks_with_kwargs)
-        if module._forward_hooks:
-            _remove(module._forward_hooks, module._forward_hooks_with_kwargs, module._forward_hooks_always_called)
-        handles = getattr(module, "fwd_hooks", None)  # a hook point keeps a list of its own
-        if handles:
+            if isinstance(own.get(name), Own):
+                del own[name]
+        if own["_forward_pre_hooks"]:
+            _remove(own["_forward_pre_hooks"], own["_forward_pre_hooks_with_kwargs"])
+        if own["_forward_hooks"]:
+            _remove(own["_forward_hooks"], own["_forward_hooks_with_kwargs"], own["_forward_hooks_always_called"])
+        if handles := own.get("fwd_hooks"):  # a hook point keeps a list of its own
             handles[:] = [handle for handle in handles if not _is_dead(handle, module)]
 
 

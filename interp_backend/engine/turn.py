@@ -55,13 +55,17 @@ class Turn:
 
     def _begin(self) -> None:
         raw = self.model.raw
-        self._modules = [*raw.modules()]
+        self._modules, self._points = [*raw.modules()], [*raw.hook_dict.values()]  # quicker than to ask each time
         remove_own(self._modules)  # what an interrupted turn left
         give_up = time.monotonic() + SETTLING
         while self.model.hook_handles(temporary=True) and time.monotonic() < give_up:
             time.sleep(0.005)  # perhaps another thread's run with hooks, which is over soon
-        self._hooks = self.model.hook_handles()
+        self._hooks = self._hooks_now()
         self.users_hooks = self.model.users_hooks()
+
+    def _hooks_now(self) -> set[int]:
+        """All hooks on hook points, told apart by identity."""
+        return {id(handle) for point in self._points for handle in point.fwd_hooks}
 
     def run(self, pass_: Callable[[], T]) -> T:
         """Run one pass while no other thread's hooks act on the model, and again if some did.
@@ -75,7 +79,7 @@ class Turn:
             outcome = self._attempt(pass_)
             if outcome is not None:
                 return outcome[0]
-            if not self._hooks <= self.model.hook_handles():
+            if not self._hooks <= self._hooks_now():
                 break
             time.sleep(0.005)  # another thread's run with hooks is under way; its hooks go when it is over
         raise RuntimeError(
@@ -86,17 +90,20 @@ class Turn:
         """The result of one pass, or None if another thread's hooks were on the model at its beginning or end."""
         over = threading.Event()
         grad, modes = torch.is_grad_enabled(), torch._C._len_torch_function_stack()
+        restored = False
         try:
             try:
                 self._add_gates(over)
-                if self.model.hook_handles() != self._hooks:
+                if self._hooks_now() != self._hooks:
                     return None
                 result = pass_()
-                return (result,) if self.model.hook_handles() == self._hooks else None
+                return (result,) if self._hooks_now() == self._hooks else None
             finally:
                 self._restore(over, grad, modes)
+                restored = True
         finally:
-            self._restore(over, grad, modes)  # a second time: an interrupt may have cut the first one short
+            if not restored:  # an interrupt cut it short
+                self._restore(over, grad, modes)
 
     def _add_gates(self, over: threading.Event) -> None:
         """Stop this thread's pass before a block if it is cancelled, and other threads' runs before they begin."""
