@@ -49,13 +49,13 @@ def train_tuned_lens(
     model = load_model(model)
     training = _Training(model, _prompts(model, texts), _checked_steps(steps), seed)
     began = time.perf_counter()
-    hidden = not progress or current().seconds is not None  # the caller of `.steps` shows the progress
-    with Turn(model) as turn, tqdm(total=steps, desc="tuned lens", unit="step", disable=hidden) as bar:
+    streams = current().seconds is not None  # then the caller shows the progress, and an interrupt is the caller's too
+    with Turn(model) as turn, tqdm(total=steps, desc="tuned lens", unit="step", disable=streams or not progress) as bar:
         for done in range(1, steps + 1):
             try:
                 lens = training.step(turn)
             except KeyboardInterrupt:
-                if hidden or done == 1:
+                if streams or done == 1:
                     raise
                 return
             bar.set_postfix_str(f"loss {lens.loss:.3f} nats", refresh=False)

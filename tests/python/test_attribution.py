@@ -316,7 +316,7 @@ def test_a_norm_is_found_by_experiment(centres, width):
     torch.testing.assert_close(found.gain, gain, atol=1e-4, rtol=0)
     torch.testing.assert_close(found.bias, bias, atol=1e-4, rtol=0)
     torch.testing.assert_close(found.whole(x), norm(x[None])[0], atol=1e-4, rtol=0)
-    with pytest.raises(ValueError, match="the final norm is of a kind that is not known"):
+    with pytest.raises(ValueError, match="the final norm is not an affine map"):
         Frozen.of(lambda rows: norm(rows).tanh(), x, "the final norm")
 
 
