@@ -102,7 +102,7 @@ def test_a_model_whose_blocks_run_differently_alone_falls_back_by_itself(monkeyp
     monkeypatch.setattr(executor, "read_out", lambda *arguments: real(*arguments) * 1.01)
     result = ib.activation_patching(raw, PAIR)
     assert result.provenance["executor"] == "hooks"
-    assert "called one by one give logits that are off by" in result.provenance["executor_reason"]
+    assert "called one by one differ from the whole model by" in result.provenance["executor_reason"]
     assert_equal(result.values, oracle(raw, "resid_pre", None, "denoise"))
 
 
