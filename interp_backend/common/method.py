@@ -11,8 +11,8 @@ from typing import Any, Generic, ParamSpec, TypeVar, get_args, get_type_hints
 
 from pydantic import BaseModel
 
-from ..engine.watch import watching
-from ..results.step import Step
+from ..engine.watch import run_watched
+from ..results.step import Step, last_result
 from .code import python_code
 from .signatures import AskedAs, Local, OneOf, marker, options_of, request_model
 from .subject import subject_to_json
@@ -43,12 +43,8 @@ class Method(Generic[P, R]):
         self.__signature__ = inspect.signature(function).replace(return_annotation=self.result_type)
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
-        result = None
-        with watching(seconds=None):  # nobody watches the steps, so passes may be as large as memory allows
-            for step in self.steps(*args, **kwargs):
-                result = step.result
-        assert result is not None, f"{self.name} ended without a result"
-        return result
+        # Nobody sees the steps, so passes may be as large as memory allows.
+        return run_watched(lambda: last_result(self.steps(*args, **kwargs)), seconds=None)
 
     def steps(self, *args: P.args, **kwargs: P.kwargs) -> Iterator[Step[R]]:
         """Make the call step by step. The model is locked from the first step until the iterator ends or is closed.

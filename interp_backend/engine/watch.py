@@ -5,10 +5,12 @@ The driver sets a watch around each step, and the engine reads it, so that no me
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from contextvars import ContextVar, copy_context
+from dataclasses import dataclass
+from typing import TypeVar
+
+T = TypeVar("T")
 
 
 class Cancelled(Exception):
@@ -32,7 +34,7 @@ class Watch:
     cancelled: Callable[[], bool] = _never
 
 
-_current: ContextVar[Watch] = ContextVar("watch", default=Watch())  # noqa: B039 (a watch is frozen)  # noqa: B039 (it is frozen)
+_current: ContextVar[Watch] = ContextVar("watch", default=Watch())  # noqa: B039 (a watch is frozen)
 
 
 def current() -> Watch:
@@ -46,17 +48,20 @@ def check() -> None:
         raise Cancelled("The computation was cancelled.")
 
 
-@contextmanager
-def watching(*, seconds: float | None = 0.1, cancelled: Callable[[], bool] | None = None) -> Iterator[None]:
-    """Set the watch for the steps that are driven inside a `with` block.
+def run_watched(
+    function: Callable[[], T], *, seconds: float | None = 0.1, cancelled: Callable[[], bool] | None = None
+) -> T:
+    """Call a function under a watch. It runs in a context of its own, so that the watch ends with the call whatever
+    ends the call: undoing a `set` here could itself be interrupted by Ctrl-C.
 
     Args:
         seconds: as in `Watch`.
         cancelled: as in `Watch`; None keeps what the surrounding watch has.
     """
-    outer = _current.get()
-    try:
-        _current.set(replace(outer, seconds=seconds, cancelled=cancelled or outer.cancelled))
-        yield
-    finally:
-        _current.set(outer)
+
+    def call() -> T:
+        outer = _current.get()
+        _current.set(Watch(seconds, cancelled or outer.cancelled))
+        return function()
+
+    return copy_context().run(call)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
+R = TypeVar("R")
 R_co = TypeVar("R_co", covariant=True)
 
 
@@ -30,3 +31,12 @@ class Step(Generic[R_co]):
 def remaining(seconds: float, done: int, total: int) -> float | None:
     """An estimate of the seconds left after `done` of `total` units took `seconds`."""
     return seconds / done * (total - done) if done else None
+
+
+def last_result(steps: Iterator[Step[R]]) -> R:
+    """The result of a method, once all of its steps are done."""
+    result = None
+    for step in steps:
+        result = step.result
+    assert result is not None, "a method ended without a result"
+    return result

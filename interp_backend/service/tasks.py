@@ -16,7 +16,7 @@ import weakref
 from collections.abc import Callable, Iterator
 from typing import Any, Literal
 
-from ..engine.watch import Cancelled, watching
+from ..engine.watch import Cancelled, run_watched
 from ..language.model import LanguageModel
 from ..results.step import Step
 
@@ -96,8 +96,7 @@ class Task:
         steps: Iterator[Step[Any]] = self.call.steps()
         try:
             while not self.is_cancelled():
-                with watching(cancelled=self.is_cancelled):
-                    step = next(steps, None)
+                step = run_watched(lambda: next(steps, None), cancelled=self.is_cancelled)
                 if step is None:
                     self.status = "done"
                     return

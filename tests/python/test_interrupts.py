@@ -13,6 +13,7 @@ from test_model import hooks_on
 import interp_backend as ib
 from interp_backend.engine.own import PATCHED, Own
 from interp_backend.engine.turn import Turn
+from interp_backend.engine.watch import Watch, current
 from tiny_models import boot, random_model
 
 PACKAGE = Path(ib.__file__).parent
@@ -95,7 +96,7 @@ def test_an_interrupt_at_any_line_leaves_nothing_on_the_model():
         assert hooks_on(model.raw) == hooks and not own_on(model.raw), place
         assert model.users_hooks() == [], place
         assert is_free(model.lock) and not model._tokenizer_lock.locked(), place
-        assert torch.is_grad_enabled(), place
+        assert torch.is_grad_enabled() and current() == Watch(), place
     assert interrupted == len(places)
     np.testing.assert_allclose(call(model), expected, atol=1e-5)
 

@@ -117,7 +117,7 @@ def test_the_hash_is_the_tuned_lens_packages(architecture):
         {"formatter": {"float": lambda x: "?"}},
         {"legacy": "1.13"},
     ],
-    ids=str,
+    ids=["short", "signed", "formatter", "legacy"],
 )
 def test_how_a_notebook_prints_arrays_does_not_matter(options):
     with np.printoptions(**options):

@@ -10,7 +10,7 @@ from test_model import hooks_on
 
 import interp_backend as ib
 from interp_backend.engine.executor import Plan
-from interp_backend.engine.watch import Cancelled, check, current, watching
+from interp_backend.engine.watch import Cancelled, check, current, run_watched
 from interp_backend.methods.activation_patching import activation_patching
 from interp_backend.methods.attention_patterns import attention_patterns
 from interp_backend.methods.logit_lens import Reader, logit_lens
@@ -44,8 +44,8 @@ def test_a_cancel_is_seen_between_two_blocks(steps, after):
     hooks = hooks_on(raw)
     ran = counted(raw)
     iterator = steps(model)
-    with pytest.raises(Cancelled), watching(cancelled=lambda: len(ran) > after):
-        list(iterator)
+    with pytest.raises(Cancelled):
+        run_watched(lambda: list(iterator), cancelled=lambda: len(ran) > after)
     assert ran == list(range(after + 1))
     for block in raw.blocks:
         block.original_component._forward_pre_hooks.clear()
@@ -65,8 +65,8 @@ def test_a_cancel_between_two_blocks_of_a_packed_pass_is_no_verdict_on_the_model
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Plan, "run_packed", run_packed)
-        with pytest.raises(Cancelled), watching(cancelled=lambda: bool(plans)):
-            ib.activation_patching(model, PAIR)
+        with pytest.raises(Cancelled):
+            run_watched(lambda: ib.activation_patching(model, PAIR), cancelled=lambda: bool(plans))
     assert len(plans) == 1
     assert ib.activation_patching(model, PAIR).provenance["executor"] == "packed"
 
@@ -85,8 +85,8 @@ def test_a_lens_sees_a_cancel_between_two_parts_of_its_rows(monkeypatch):
     written = []
     real = Reader._write
     monkeypatch.setattr(Reader, "_write", lambda *args: (written.append(1), real(*args))[1])
-    with pytest.raises(Cancelled), watching(cancelled=lambda: len(written) == 2):
-        ib.logit_lens(bridge("gpt2"), "hollo")
+    with pytest.raises(Cancelled):
+        run_watched(lambda: ib.logit_lens(bridge("gpt2"), "hollo"), cancelled=lambda: len(written) == 2)
     assert len(written) == 2
 
 
@@ -105,25 +105,33 @@ def test_passes_are_small_for_a_stream_and_large_for_a_plain_call(monkeypatch):
     assert len(passes) > 1
 
 
-def test_a_watch_holds_for_its_block_and_keeps_the_outer_cancel():
+def test_a_watch_holds_for_its_call_and_keeps_the_outer_cancel():
     stop = threading.Event()
-    assert current().seconds == 0.1
-    with watching(seconds=2.0, cancelled=stop.is_set):
-        with watching(seconds=None):
-            assert current().seconds is None
+
+    def inner():
+        assert current().seconds is None
+        check()
+        stop.set()
+        with pytest.raises(Cancelled):
             check()
-            stop.set()
-            with pytest.raises(Cancelled):
-                check()
+
+    def outer():
+        run_watched(inner, seconds=None)
         assert current().seconds == 2.0
+
+    assert current().seconds == 0.1
+    run_watched(outer, seconds=2.0, cancelled=stop.is_set)
     check()
     assert current().seconds == 0.1
 
 
 def test_another_thread_has_its_own_watch():
     seen = []
-    with watching(seconds=None, cancelled=lambda: True):
+
+    def elsewhere():
         thread = threading.Thread(target=lambda: seen.append(current()))
         thread.start()
         thread.join()
+
+    run_watched(elsewhere, seconds=None, cancelled=lambda: True)
     assert seen[0].seconds == 0.1 and not seen[0].cancelled()

@@ -258,7 +258,8 @@ def test_the_thread_of_a_model_that_is_gone_ends(monkeypatch):
     del model, call, done
     threads[0].join(20)
     gc.collect()
-    assert not threads[0].is_alive() and held() is None
+    assert not threads[0].is_alive()
+    assert held() is None, gc.get_referrers(held())
 
 
 # A result and no model
