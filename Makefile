@@ -11,6 +11,7 @@ PYTHON ?= python3
 TORCH_INDEX ?=
 
 BIN := .venv/bin
+PARALLEL := -n 2 --dist loadfile
 STAMP := build/.setup
 PIP_INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt
 
@@ -53,7 +54,7 @@ check: build/.test
 test: setup build/.test check
 	npm test --silent
 	$(BIN)/python tests/browser/find_chromium.py
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 # TransformerLens 2.18 and its HookedTransformer, in an environment of their own.
 test-legacy:
@@ -66,7 +67,7 @@ test-newest:
 	test -x build/newest/bin/python || $(PYTHON) -m venv build/newest
 	build/newest/bin/pip install --quiet --disable-pip-version-check --upgrade torch $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX))
 	build/newest/bin/python tools/dependency_names.py | xargs build/newest/bin/pip install --quiet --disable-pip-version-check --upgrade --upgrade-strategy eager
-	PYTHONPATH=.:widgets HF_HUB_OFFLINE=1 build/newest/bin/python -m pytest -q tests/python
+	PYTHONPATH=.:widgets HF_HUB_OFFLINE=1 build/newest/bin/python -m pytest -q $(PARALLEL) tests/python
 
 bench: setup build/.test
 	$(BIN)/python benchmarks/first_light.py
