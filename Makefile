@@ -54,7 +54,7 @@ check: build/.test
 test: setup build/.test check
 	npm test --silent
 	$(BIN)/python tests/browser/find_chromium.py
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest $(PARALLEL)
 
 # TransformerLens 2.18 and its HookedTransformer, in an environment of their own.
 test-legacy:
