@@ -1,22 +1,24 @@
 """Hookscope: point-and-click interpretability of language models, in the notebook."""
 
-from interp_backend import EffectMap, LanguageModel, PromptPair, PromptPairs, load_model
+from interp_backend import (
+    EffectMap as EffectMap,
+)
+from interp_backend import (
+    LanguageModel as LanguageModel,
+)
+from interp_backend import (
+    PromptPair as PromptPair,
+)
+from interp_backend import (
+    PromptPairs as PromptPairs,
+)
+from interp_backend import (
+    load_model as load_model,
+)
 
-from .attention_viewer import AttentionViewer
-from .logit_lens_grid import LogitLensGrid
-from .patch_heatmap import PatchHeatmap
-from .prompt_pair_editor import PromptPairEditor
+from .attention_viewer import AttentionViewer as AttentionViewer
+from .logit_lens_grid import LogitLensGrid as LogitLensGrid
+from .patch_heatmap import PatchHeatmap as PatchHeatmap
+from .prompt_pair_editor import PromptPairEditor as PromptPairEditor
 
 __version__ = "0.1.0"
-
-__all__ = [
-    "AttentionViewer",
-    "EffectMap",
-    "LanguageModel",
-    "LogitLensGrid",
-    "PatchHeatmap",
-    "PromptPair",
-    "PromptPairEditor",
-    "PromptPairs",
-    "load_model",
-]
