@@ -88,24 +88,26 @@ class Turn:
 
     def _attempt(self, pass_: Callable[[], T]) -> tuple[T] | None:
         """The result of one pass, or None if another thread's hooks were on the model at its beginning or end."""
-        over = threading.Event()
+        # A lock in C, because Ctrl-C inside threading.Event would leave the event's own lock held for ever.
+        passing = threading.RLock()
+        passing.acquire()
         grad, modes = torch.is_grad_enabled(), torch._C._len_torch_function_stack()
         restored = False
         try:
             try:
-                self._add_gates(over)
+                self._add_gates(passing)
                 if self._hooks_now() != self._hooks:
                     return None
                 result = pass_()
                 return (result,) if self._hooks_now() == self._hooks else None
             finally:
-                self._restore(over, grad, modes)
+                self._restore(passing, grad, modes)
                 restored = True
         finally:
             if not restored:  # an interrupt cut it short
-                self._restore(over, grad, modes)
+                self._restore(passing, grad, modes)
 
-    def _add_gates(self, over: threading.Event) -> None:
+    def _add_gates(self, passing: Any) -> None:
         """Stop this thread's pass before a block if it is cancelled, and other threads' runs before they begin."""
         raw = self.model.raw
 
@@ -113,7 +115,8 @@ class Turn:
             check()
 
         def wait(module: Any, args: Any) -> None:
-            over.wait()
+            with passing:
+                pass
 
         entrances = [raw.embed, raw.blocks[0]] if hasattr(raw, "embed") else [raw.blocks[0]]
         for module in entrances:
@@ -121,13 +124,14 @@ class Turn:
         for block in raw.blocks[1:]:
             block.register_forward_pre_hook(Own(stop_if_cancelled))
 
-    def _restore(self, over: threading.Event, grad: bool, modes: int) -> None:
+    def _restore(self, passing: Any, grad: bool, modes: int) -> None:
         """Undo whatever a pass changed in the model and in torch. It may be called again at any time."""
         remove_own(self._modules)
         torch.set_grad_enabled(grad)
         while torch._C._len_torch_function_stack() > modes:
             _pop_mode()
-        over.set()
+        with suppress(RuntimeError):  # it was released by the first call
+            passing.release()
 
 
 def _holding(lock: Any) -> Generator[None, None, None]:

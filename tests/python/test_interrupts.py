@@ -17,11 +17,11 @@ from interp_backend.engine.watch import Watch, current
 from tiny_models import boot, random_model
 
 PACKAGE = Path(ib.__file__).parent
-# The files that put something on the model or hold a lock.
+# The files that put something on the model or hold a lock, and Python's own, in whose events Ctrl-C can leave a lock held.
 TRACED = {
     str(PACKAGE / "engine" / f"{name}.py")
     for name in ("turn", "own", "fused", "recording", "edits", "kv_cache", "watch", "modules")
-} | {str(PACKAGE / "language" / "model.py")}
+} | {str(PACKAGE / "language" / "model.py"), threading.__file__}
 PAIR = ib.PromptPair(clean="hollo", corrupt="hexlq", clean_answer="a", corrupt_answer="b")
 
 
