@@ -297,11 +297,24 @@ class EffectMap(BaseResult):
             effects if np.isfinite(effects).any() else self.values,
             signs=np.array(["", "", "=", "/"], dtype=object)[self.state],
             axes=self.axes,
-            labels=[self.labels[axis] for axis in self.axes],
+            labels=[self._with_counterparts(axis) for axis in self.axes],
             title=self.headline(),
             # Single neurons and entries do little: the end of their scale is then their own largest effect.
             reach=1.0 if self.axes[-1] in ("position", "head") else 1e-6,
         )
+
+    def _with_counterparts(self, axis: str) -> list[str]:
+        """The labels of an axis; a token that differs from its counterpart is followed by its counterpart."""
+        labels, here = self.labels[axis], self.prompts[self.patched_side]
+        other = self.prompts["clean" if self.patched_side == "corrupt" else "corrupt"]
+        if axis != "position" or self.pairs is not None:
+            return labels
+        both = []
+        for label, position in zip(labels, self._numbers(axis)):
+            there = self.counterparts[position] if isinstance(position, int) and self.counterparts else position
+            differs = isinstance(there, int) and here.ids[position] != other.ids[there]
+            both.append(f"{label}/{other.tokens[there]}" if differs else label)
+        return both
 
     def headline(self) -> str:
         denoise = self.params.get("direction") == "denoise"

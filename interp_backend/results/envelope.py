@@ -214,9 +214,10 @@ class BaseResult(Record):
         picture, words = self.plot(), html.escape(self.provenance_line())
         if picture is None:
             return f"<pre>{html.escape(repr(self))}</pre>"
-        png = base64.b64encode(picture._repr_png_()).decode("ascii")
+        png, size = picture._repr_png_()
         alt = html.escape(f"{type(self).__name__}: {self.headline()}", quote=True)
-        image = f'<img src="data:image/png;base64,{png}" alt="{alt}" style="max-width: 100%">'
+        source = f"data:image/png;base64,{base64.b64encode(png).decode('ascii')}"
+        image = f'<img src="{source}" alt="{alt}" width="{size["width"]}" style="max-width: 100%">'
         return f"<figure>{image}<figcaption><small>{words}</small></figcaption></figure>"
 
 

@@ -22,7 +22,7 @@ LONGEST_LABEL = 30  # characters
 ORANGE, NEUTRAL, BLUE = "#c8641b", "#f4f5f5", "#1667b7"
 COLORS = LinearSegmentedColormap.from_list("corrupt-clean", [ORANGE, NEUTRAL, BLUE])
 STRENGTH = LinearSegmentedColormap.from_list("strength", [NEUTRAL, BLUE])
-NOTEBOOK_DPI = 80
+SHOWN_DPI, DRAWN_DPI = 80, 160  # pixels an inch on the page, and in the file, for screens that are twice as fine
 
 
 class Picture(Figure):
@@ -34,10 +34,12 @@ class Picture(Figure):
     def __init__(self, width: float, height: float):
         super().__init__(figsize=(width, height), layout="constrained")
 
-    def _repr_png_(self) -> bytes:
+    def _repr_png_(self) -> tuple[bytes, dict[str, int]]:
+        """The PNG file, and its size on the page."""
         stream = io.BytesIO()
-        self.savefig(stream, format="png", dpi=NOTEBOOK_DPI)
-        return stream.getvalue()
+        self.savefig(stream, format="png", dpi=DRAWN_DPI)
+        width, height = self.get_size_inches()
+        return stream.getvalue(), {"width": round(width * SHOWN_DPI), "height": round(height * SHOWN_DPI)}
 
 
 def heatmap(

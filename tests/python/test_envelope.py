@@ -225,8 +225,15 @@ def test_a_bare_result_shows_its_picture_and_its_provenance(name):
     else:
         assert '<img src="data:image/png;base64,iVBORw0K' in bundle["text/html"]
         assert "hookscope-tiny" in bundle["text/html"]
-        assert result.plot()._repr_png_().startswith(b"\x89PNG")
+        png, size = result.plot()._repr_png_()
+        drawn = int.from_bytes(png[16:20], "big")  # the width in the file's header
+        assert png.startswith(b"\x89PNG") and drawn == pytest.approx(2 * size["width"], abs=2)
         assert len(bundle["text/html"]) < 300_000
+
+
+def test_a_picture_of_a_pair_shows_both_tokens_where_the_prompts_differ(embedded):
+    ticks = ib.activation_patching(embedded, PAIR).plot().axes[0].get_xticklabels()
+    assert [tick.get_text() for tick in ticks][-2:] == ["␣Sweden/␣Norway", "␣is"]
 
 
 HOSTILE = '</figcaption><script>alert("x")</script>\n\' & $x^2$ " onerror="y'
