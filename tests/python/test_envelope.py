@@ -281,7 +281,7 @@ def test_no_text_of_a_result_becomes_markup(name):
     result = result_from_wire({field: hostile(part) if field in texts else part for field, part in wire.items()})
     shown = Markup(result._repr_mimebundle_()["text/html"])
     assert shown.tags <= {"figure", "img", "figcaption", "small", "pre"}
-    assert shown.attributes <= {"src", "alt", "style"}
+    assert shown.attributes <= {"alt", "src", "style", "width"}
 
 
 @settings(max_examples=100, deadline=None)

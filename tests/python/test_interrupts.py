@@ -17,7 +17,7 @@ from interp_backend.engine.watch import Watch, current
 from tiny_models import boot, random_model
 
 PACKAGE = Path(ib.__file__).parent
-# The files that put something on the model or hold a lock, and Python's threading, whose events Ctrl-C can leave locked.
+# The files that put something on the model or hold a lock, and threading, whose events Ctrl-C can leave locked.
 TRACED = {
     str(PACKAGE / "engine" / f"{name}.py")
     for name in ("turn", "own", "fused", "recording", "edits", "kv_cache", "watch", "modules")
