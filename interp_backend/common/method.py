@@ -14,7 +14,7 @@ from pydantic import BaseModel
 from ..engine.watch import run_watched
 from ..results.step import Step, last_result
 from .code import python_code
-from .signatures import AskedAs, Local, OneOf, marker, options_of, request_model
+from .signatures import AskedAs, Count, Local, OneOf, marker, options_of, request_model
 from .subject import subject_to_json
 
 P = ParamSpec("P")
@@ -52,24 +52,28 @@ class Method(Generic[P, R]):
         A caller that stops early keeps the last step's result, whose `provenance["complete"]` is then False.
 
         Raises:
-            ValueError: an argument is not one of its choices. The method itself may raise other errors.
+            ValueError: an argument is not one of its choices, or not within its bounds. The method itself may raise
+                other errors.
         """
         bound = inspect.signature(self._function).bind(*args, **kwargs)
         bound.apply_defaults()
-        self._check_choices(bound.arguments)
+        self._check(bound.arguments)
         asked: dict[str, Any] | None = None
-        for step in self._function(*args, **kwargs):
+        for step in self._function(*bound.args, **bound.kwargs):
             result: Any = step.result
             if hasattr(result, "params"):
                 asked = self.to_params(bound.arguments) if asked is None else asked
                 result.method, result.params = self.name, {**asked, **result.params}
             yield step
 
-    def _check_choices(self, arguments: Mapping[str, Any]) -> None:
+    def _check(self, arguments: dict[str, Any]) -> None:
+        """Raise ValueError for an argument that is not one of its choices, or not within its bounds."""
         for name, parameter in self.options.items():
-            one_of = marker(parameter.annotation, OneOf)
-            if one_of is not None and marker(parameter.annotation, AskedAs) is None:
+            one_of, count, asked = (marker(parameter.annotation, kind) for kind in (OneOf, Count, AskedAs))
+            if one_of is not None and asked is None:
                 one_of.check(arguments[name])
+            if count is not None and arguments[name] is not None:
+                arguments[name] = count.check(name, arguments[name])
 
     # Derived from the signature
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import operator
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -53,6 +54,31 @@ class OneOf:
 
     def to_schema(self) -> dict[str, Any]:
         return {"oneOf": [{"const": n, "title": t, "description": d} for n, (t, d) in self.choices.items()]}
+
+
+@dataclass(frozen=True)
+class Count:
+    """Marks an argument that is a whole number within bounds.
+
+    Attributes:
+        counted: what it counts, for the error sentence.
+    """
+
+    counted: str
+    least: int = 1
+    most: int | None = None
+
+    def check(self, name: str, value: Any) -> int:
+        """The value as an int.
+
+        Raises:
+            ValueError: any value that is not a whole number within the bounds.
+        """
+        whole = hasattr(value, "__index__") and not isinstance(value, bool)
+        if not whole or value < self.least or (self.most is not None and value > self.most):
+            bounds = f"{self.least} or more" if self.most is None else f"{self.least} to {self.most}"
+            raise ValueError(f"{name} is {self.counted}, {bounds}, not {value!r}.")
+        return operator.index(value)
 
 
 @dataclass(frozen=True)
@@ -118,9 +144,11 @@ def request_model(function: Callable[..., Any], *without: str) -> type[BaseModel
 
 
 def _asked_type(annotation: Any) -> Any:
-    asked, one_of = marker(annotation, AskedAs), marker(annotation, OneOf)
+    asked, one_of, count = (marker(annotation, kind) for kind in (AskedAs, OneOf, Count))
     if asked is not None and asked.type is not None:
         return asked.type
+    if count is not None:
+        return Annotated[get_args(annotation)[0], Field(ge=count.least, le=count.most)]
     return Annotated[str, AfterValidator(one_of.check)] if one_of is not None else annotation
 
 

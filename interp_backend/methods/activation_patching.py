@@ -17,7 +17,7 @@ from pydantic import Field, ValidationError
 from ..common.cells import Positions, Where, axes_of, cells_of, choose_axes
 from ..common.method import method
 from ..common.over_pairs import naming, steps_over_pairs
-from ..common.signatures import AppliesTo, AskedAs, ChoicesBy, Local, OneOf
+from ..common.signatures import AppliesTo, AskedAs, ChoicesBy, Count, Local, OneOf
 from ..common.sweep import BaseRuns, Readings, Sweep
 from ..engine.turn import Turn
 from ..language.interventions import AskedValue, as_value
@@ -59,7 +59,7 @@ def activation_patching(
     positions: Positions | None = None,
     sources: Sequence[int] | None = None,
     neurons: Sequence[int] | None = None,
-    top_k: Annotated[int, Field(ge=0, le=100)] = 0,
+    top_k: Annotated[int, Count("how many of the likeliest tokens to keep", 0, 100)] = 0,
     memory: Annotated[int | None, Local()] = None,
 ) -> Iterator[Step[EffectMap]]:
     """Patch every place of one kind, one at a time, and measure the effect of each patch.
@@ -101,8 +101,6 @@ def activation_patching(
         MemoryError: a single patched run does not fit into memory.
     """
     model = load_model(model)
-    if isinstance(top_k, bool) or not isinstance(top_k, int) or top_k < 0:
-        raise ValueError(f"top_k is how many tokens to keep, 0 or more, not {top_k!r}.")
     choices = Choices(
         activation=activation,
         axes=choose_axes(model, activation, axes),

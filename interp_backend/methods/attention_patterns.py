@@ -9,13 +9,12 @@ from typing import Annotated, Any
 
 import numpy as np
 import torch
-from pydantic import Field
 from torch import Tensor
 
 from ..common.head_measures import head_measures
 from ..common.method import method
 from ..common.provenance import provenance
-from ..common.signatures import OneOf
+from ..common.signatures import Count, OneOf
 from ..engine.recording import Recording, record
 from ..engine.turn import Turn
 from ..engine.watch import check
@@ -47,7 +46,7 @@ def attention_patterns(
     *,
     layers: int | Sequence[int] | None = None,
     heads: int | Sequence[int] | None = None,
-    last: Annotated[int | None, Field(ge=1)] = None,
+    last: Annotated[int | None, Count("how many tokens of the prompt to read")] = None,
 ) -> Iterator[Step[AttentionPatterns]]:
     """Where every head attends: the attention from each position (the destination) to each position (the source).
 

@@ -15,12 +15,11 @@ from typing import Annotated, Any
 
 import numpy as np
 import torch
-from pydantic import Field
 from torch import Tensor
 
 from ..common.method import method
 from ..common.provenance import provenance
-from ..common.signatures import OneOf
+from ..common.signatures import Count, OneOf
 from ..engine.frozen_norm import Frozen
 from ..engine.modules import norm_of, output_matrix
 from ..engine.recording import record
@@ -53,7 +52,7 @@ def direct_logit_attribution(
     unit: Annotated[str, OneOf(UNITS, "unit")] = "component",
     position: int = -1,
     by_source: bool = False,
-    last: Annotated[int | None, Field(ge=1)] = None,
+    last: Annotated[int | None, Count("how many tokens of the prompt to read")] = None,
 ) -> Iterator[Step[Attribution]]:
     """What each component of the model adds to a logit difference, or to one logit.
 

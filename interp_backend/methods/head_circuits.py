@@ -16,11 +16,10 @@ from typing import Annotated, Any
 
 import numpy as np
 import torch
-from pydantic import Field
 from torch import Tensor
 
 from ..common.method import method
-from ..common.signatures import OneOf
+from ..common.signatures import Count, OneOf
 from ..engine.frozen_norm import Frozen
 from ..engine.modules import module_dtype, norm_of, token_embeddings
 from ..engine.turn import Turn
@@ -46,8 +45,8 @@ def head_circuits(
     circuit: Annotated[str, OneOf(CIRCUITS, "circuit")] = "ov",
     *,
     prompt: str | None = None,
-    last: Annotated[int | None, Field(ge=1)] = None,
-    top_k: Annotated[int, Field(ge=1, le=1000)] = 10,
+    last: Annotated[int | None, Count("how many tokens of the prompt to read")] = None,
+    top_k: Annotated[int, Count("how many pairs to keep", 1, 1000)] = 10,
 ) -> Iterator[Step[HeadPairs]]:
     """The pairs of tokens that a head connects most strongly, by its weights alone.
 
@@ -69,8 +68,6 @@ def head_circuits(
     """
     model = load_model(model)
     layer, head = in_range("layer", layer, model.n_layers), in_range("head", head, model.n_heads)
-    if isinstance(top_k, bool) or not hasattr(top_k, "__index__") or not 1 <= top_k <= 1000:
-        raise ValueError(f"top_k is how many pairs to keep, 1 to 1000, not {top_k!r}.")
     in_prompt = None if prompt is None else sorted(set(ids_of(model, "prompt", prompt, last)))
     with Turn(model), torch.no_grad():
         circuits = Circuits(model)
@@ -90,7 +87,7 @@ def head_circuits(
             yield Step(stop, len(rows), (time.perf_counter() - began) / stop * (len(rows) - stop))
         copying = float(circuits.copying(layer)[head]) if circuit == "ov" else None
     result = HeadPairs(
-        params={"layer": layer, "head": head, "circuit": circuit, "prompt": prompt, "last": last, "top_k": int(top_k)},
+        params={"layer": layer, "head": head, "circuit": circuit, "prompt": prompt, "last": last, "top_k": top_k},
         pairs=_pairs(model, best.highest),
         lowest=_pairs(model, best.lowest),
         copying=copying,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import pandas
@@ -13,6 +13,7 @@ import torch
 from ..common.head_measures import MEASURES, head_measures
 from ..common.method import method
 from ..common.provenance import provenance
+from ..common.signatures import Count
 from ..engine.recording import record
 from ..engine.turn import Turn
 from ..language.loading import load_model
@@ -22,7 +23,7 @@ from ..results.step import Step, remaining
 from .attention_patterns import refuse_missing, refuse_no_numbers
 from .head_circuits import Circuits
 from .logit_lens import ids_of
-from .repeated_tokens import checked_seeds, fitting_length, random_tokens, sequence
+from .repeated_tokens import DRAWN, Length, Seeds, fitting_length, random_tokens, sequence
 
 PAPER_TOKENS, PAPER_REPEATS = 25, 4
 TAILS = 0.04  # the share of the vocabulary at each end that counts as the most and the least common tokens
@@ -32,7 +33,7 @@ ABOVE = 2.0  # the threshold as a multiple of the largest score by chance
 
 @method
 def head_scores(
-    model: Any, prompt: str | None = None, *, length: int = 50, seeds: int = 5
+    model: Any, prompt: str | None = None, *, length: Length = 50, seeds: Seeds = 5
 ) -> Iterator[Step[HeadScores]]:
     """Scores of every head: where it attends, and whether it copies.
 
@@ -78,7 +79,7 @@ def head_scores(
     """
     model = load_model(model)
     refuse_missing(model)
-    seeds, length = checked_seeds(seeds), fitting_length(model, length)
+    length = fitting_length(model, length)
     ids = None if prompt is None else ids_of(model, "prompt", prompt)
     began = time.perf_counter()
     measured: list[dict[str, np.ndarray]] = []
@@ -201,7 +202,9 @@ def _copy(turn: Turn, circuits: Circuits, tokens: list[int]) -> np.ndarray:
 
 
 @method
-def induction_heads(model: Any, *, length: int = 40, seeds: int = 8) -> Iterator[Step[pandas.DataFrame]]:
+def induction_heads(
+    model: Any, *, length: Length = 40, seeds: Annotated[int, Count(DRAWN, 2, 1000)] = 8
+) -> Iterator[Step[pandas.DataFrame]]:
     """Find induction heads: a table of all heads, sorted by their attention to what followed the same token before.
 
     Each seed draws its own number of random tokens, from half of `length` to all of it, and repeats them: `induction`
@@ -228,7 +231,7 @@ def induction_heads(model: Any, *, length: int = 40, seeds: int = 8) -> Iterator
     """
     model = load_model(model)
     refuse_missing(model)
-    seeds, length = checked_seeds(seeds, 2), fitting_length(model, length)
+    length = fitting_length(model, length)
     repeated, fresh, before = [], [], []
     began = time.perf_counter()
     with Turn(model) as turn:

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from ..common.method import method
 from ..common.provenance import provenance
-from ..common.signatures import AskedAs, OneOf
+from ..common.signatures import AskedAs, Count, OneOf
 from ..common.top_tokens import texts_of
 from ..engine.modules import read_out, read_out_checked
 from ..engine.recording import record
@@ -59,9 +59,9 @@ def logit_lens(
     *,
     stream: Annotated[str, OneOf(STREAMS, "stream")] = "resid_post",
     targets: Annotated[Sequence[str | int] | None, Field(max_length=50)] = None,
-    top_k: Annotated[int, Field(ge=1, le=1000)] = 10,
+    top_k: Annotated[int, Count("how many of the likeliest tokens to keep", 1, 1000)] = 10,
     lens: Annotated[Any, OneOf(LENSES, "lens"), AskedAs(None, _lens_to_json)] = "logit",
-    last: Annotated[int | None, Field(ge=1)] = None,
+    last: Annotated[int | None, Count("how many tokens of the prompt to read")] = None,
 ) -> Iterator[Step[LogitLens]]:
     """What the model would predict next after each layer, at every position.
 
@@ -87,7 +87,7 @@ def logit_lens(
     model = load_model(model)
     texts, pair = texts_of_prompt(prompt)
     followed = targets_of(model, targets, pair, next(iter(texts.values())))
-    top_k = _checked_top_k(model, top_k)
+    top_k = min(top_k, int(model.raw.cfg.d_vocab))
     labels, hooks = rows_of(model, stream)
     lens = checked_lens(model, lens, stream)
     ids = {side: ids_of(model, side, text, last) for side, text in texts.items()}
@@ -176,8 +176,6 @@ def ids_of(model: LanguageModel, side: str, text: str, last: int | None = None) 
     ids = model.to_ids(text)
     if not ids:
         raise ValueError(f"The {name} has no token in this model. Type another.")
-    if last is not None and (isinstance(last, bool) or not hasattr(last, "__index__") or last < 1):
-        raise ValueError(f"last is how many tokens of the prompt to read, 1 or more, not {last!r}.")
     kept = _kept(model, ids, last)
     begins = kept[:1] == [0] and model.bos is not None and ids[0] == model.bos[0]
     ids = [ids[at] for at in kept]
@@ -208,12 +206,6 @@ def targets_of(
     else:
         ids = [model.one_token(target, prompt) for target in targets or ()]
     return [Token(id=token, text=model.token_text(token)) for token in dict.fromkeys(ids)]
-
-
-def _checked_top_k(model: LanguageModel, top_k: Any) -> int:
-    if isinstance(top_k, bool) or not hasattr(top_k, "__index__") or not 1 <= top_k <= 1000:
-        raise ValueError(f"top_k is how many of the likeliest tokens to keep, 1 to 1000, not {top_k!r}.")
-    return min(int(top_k), int(model.raw.cfg.d_vocab))
 
 
 def rows_of(model: LanguageModel, stream: str) -> tuple[list[str], list[str]]:

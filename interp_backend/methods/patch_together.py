@@ -7,11 +7,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-from pydantic import Field
-
 from ..common.method import method
 from ..common.over_pairs import steps_over_pairs
-from ..common.signatures import AskedAs, Local
+from ..common.signatures import AskedAs, Count, Local
 from ..common.sweep import BaseRuns, Sweep
 from ..engine.binding import Binding
 from ..engine.edits import Edit
@@ -43,7 +41,7 @@ def patch_together(
     direction: Direction = "denoise",
     metric: Metrics = "logit_diff",
     at: int | None = None,
-    top_k: Annotated[int, Field(ge=0, le=100)] = 0,
+    top_k: Annotated[int, Count("how many of the likeliest tokens to keep", 0, 100)] = 0,
     memory: Annotated[int | None, Local()] = None,
 ) -> Iterator[Step[EffectMap]]:
     """Make all interventions in one run, and each in a run of its own.

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from typing import Annotated, Any
 
 import torch
-from pydantic import BaseModel, Field
+from pydantic import BaseModel
 
 from ..common.method import method
-from ..common.signatures import AskedAs
+from ..common.signatures import AskedAs, Count
 from ..common.top_tokens import texts_of, top_tokens
 from ..engine.recording import record
 from ..engine.turn import Turn
@@ -57,7 +57,7 @@ def read_pair(
     pair: PromptPair,
     *,
     metric: Annotated[str | MetricFunction, AskedAs(AskedMetric, metric_to_json)] = "logit_diff",
-    top_k: Annotated[int, Field(ge=1, le=100)] = 5,
+    top_k: Annotated[int, Count("how many of the likeliest tokens to list", 1, 100)] = 5,
 ) -> Iterator[Step[PairReading]]:
     """Run both prompts of a pair, and list the likeliest next tokens.
 

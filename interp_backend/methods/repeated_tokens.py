@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import pandas
 import torch
 
 from ..common.method import method
+from ..common.signatures import Count
 from ..engine.edits import Edit
 from ..engine.executor import run_edited
 from ..engine.turn import Turn
@@ -17,6 +18,10 @@ from ..language.interventions import as_heads
 from ..language.loading import load_model
 from ..language.model import LanguageModel
 from ..results.step import Step
+
+Length = Annotated[int, Count("how many random tokens are repeated", 2)]
+DRAWN = "how many random sequences are drawn"
+Seeds = Annotated[int, Count(DRAWN, 1, 1000)]
 
 
 def random_tokens(model: LanguageModel, count: int, rng: np.random.Generator, *, tails: float = 0.0) -> list[int]:
@@ -45,30 +50,21 @@ def sequence(model: LanguageModel, *parts: list[int]) -> list[int]:
     return [*begin, *(token for part in parts for token in part)]
 
 
-def fitting_length(model: LanguageModel, length: Any, times: int = 2) -> int:
+def fitting_length(model: LanguageModel, length: int, times: int = 2) -> int:
     """How many tokens are repeated: `length`, or as many as fit into the model's context that many times.
 
     Raises:
-        ValueError: `length` is not a whole number of 2 or more, or the context is too short.
+        ValueError: the context is too short.
     """
-    if isinstance(length, bool) or not hasattr(length, "__index__") or length < 2:
-        raise ValueError(f"length is how many random tokens are repeated, 2 or more, not {length!r}.")
     most = (model.n_ctx - 1) // times
     if most < 2:
         raise ValueError(f"This model reads {model.n_ctx} tokens at once, too few to repeat random tokens.")
-    return min(int(length), most)
-
-
-def checked_seeds(seeds: Any, least: int = 1) -> int:
-    """Return the number of seeds, or raise ValueError if it is not a whole number in range."""
-    if isinstance(seeds, bool) or not hasattr(seeds, "__index__") or not least <= seeds <= 1000:
-        raise ValueError(f"seeds is how many random sequences are drawn, {least} to 1000, not {seeds!r}.")
-    return int(seeds)
+    return min(length, most)
 
 
 @method
 def repeated_token_loss(
-    model: Any, ablate: Sequence[tuple[int, int]] = (), *, length: int = 50, seeds: int = 5
+    model: Any, ablate: Sequence[tuple[int, int]] = (), *, length: Length = 50, seeds: Seeds = 5
 ) -> Iterator[Step[pandas.DataFrame]]:
     """The loss on random tokens the first time and the second time that they occur, with some heads ablated.
 
@@ -92,7 +88,7 @@ def repeated_token_loss(
     model = load_model(model)
     model.refuse_training_mode()
     heads = as_heads(ablate, model.n_layers, model.n_heads)
-    length, seeds = fitting_length(model, length), checked_seeds(seeds)
+    length = fitting_length(model, length)
     rows = []
     with Turn(model) as turn:
         for seed in range(seeds):

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Annotated, Any
 
 import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
 from ..common.method import method
+from ..common.signatures import Count
 from ..engine.modules import module_dtype, read_out
 from ..engine.turn import Turn
 from ..engine.watch import check, current
@@ -27,7 +28,12 @@ MOST_PARAMETERS = 200_000_000
 
 @method
 def train_tuned_lens(
-    model: Any, texts: Sequence[str], *, steps: int = 500, seed: int = 0, progress: bool = True
+    model: Any,
+    texts: Sequence[str],
+    *,
+    steps: Annotated[int, Count("how many steps to train")] = 500,
+    seed: int = 0,
+    progress: bool = True,
 ) -> Iterator[Step[TunedLens]]:
     """Train a translator for each layer, so that the translated layer predicts what the model's output predicts.
 
@@ -47,7 +53,7 @@ def train_tuned_lens(
         ValueError: there are no texts, or the model is folded or too large.
     """
     model = load_model(model)
-    training = _Training(model, _prompts(model, texts), _checked_steps(steps), seed)
+    training = _Training(model, _prompts(model, texts), steps, seed)
     began = time.perf_counter()
     streams = current().seconds is not None  # then the caller shows the progress, and an interrupt is the caller's too
     with Turn(model) as turn, tqdm(total=steps, desc="tuned lens", unit="step", disable=streams or not progress) as bar:
@@ -61,12 +67,6 @@ def train_tuned_lens(
             bar.set_postfix_str(f"loss {lens.loss:.3f} nats", refresh=False)
             bar.update()
             yield Step(done, steps, remaining(time.perf_counter() - began, done, steps), lens)
-
-
-def _checked_steps(steps: Any) -> int:
-    if isinstance(steps, bool) or not isinstance(steps, int) or steps < 1:
-        raise ValueError(f"steps is how many steps to train, 1 or more, not {steps!r}.")
-    return steps
 
 
 class _Training:

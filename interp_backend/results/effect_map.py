@@ -309,11 +309,12 @@ class EffectMap(BaseResult):
         other = self.prompts["clean" if self.patched_side == "corrupt" else "corrupt"]
         if axis != "position" or self.pairs is not None:
             return labels
-        both = []
-        for label, position in zip(labels, self._numbers(axis)):
-            there = self.counterparts[position] if isinstance(position, int) and self.counterparts else position
-            differs = isinstance(there, int) and here.ids[position] != other.ids[there]
-            both.append(f"{label}/{other.tokens[there]}" if differs else label)
+        both = list(labels)
+        for index, position in enumerate(self._numbers(axis)):
+            if isinstance(position, int):
+                there = self.counterparts[position] if self.counterparts else position
+                if there is not None and here.ids[position] != other.ids[there]:
+                    both[index] += f"/{other.tokens[there]}"
         return both
 
     def headline(self) -> str:
