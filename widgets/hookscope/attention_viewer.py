@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 import traitlets
 from pydantic import Field
 
+from interp_backend.common.head_measures import MEASURES
+from interp_backend.common.subject import subject_of
 from interp_backend.language.interventions import as_heads
-from interp_backend.language.loading import load_model
 from interp_backend.language.model import LanguageModel
 from interp_backend.language.prompts import PromptPair
 from interp_backend.methods.attention_patterns import KINDS, attention_patterns
 from interp_backend.methods.head_circuits import head_circuits
 from interp_backend.methods.head_scores import ABOUT, head_scores
+from interp_backend.place import Place
 from interp_backend.results.attention import AttentionPatterns
 from interp_backend.results.attribution import Attribution
 from interp_backend.results.codec import encode_array
@@ -27,27 +28,27 @@ from interp_backend.results.step import Step
 from interp_backend.service import protocol
 from interp_backend.service.tasks import Task
 
-from .asking import Asker, Want, follow
+from .asking import Want
 from .attention_frame import Frame, Look
-from .bundles import bundle
 from .head_answers import HeadAttribution, HeadPatch, attributed_to_wire, pairs_to_wire, patched_to_wire
+from .menus import choices
 from .panel import action
 from .prompt_pair_editor import PromptPairEditor
-from .report import View, write_page
-from .subject import SIDES, OfPrompt, split_subject
+from .subject import OfPrompt, model_to_ask, subject_traits
 from .traits import Argument
 
 MOST_OPENED = 12
-SCALES = [
-    ("linear", "linear", "from zero to the largest value"),
-    ("log", "log", "four decades below the largest value"),
-    ("row", "per row", "each destination by its own largest value"),
-]
-MARKS = [
-    ("induction", "induction stripe", "where a head would look that continues what came after the same token"),
-    ("previous", "previous token", "the position before"),
-    ("duplicate", "duplicate token", "earlier occurrences of the same token"),
-]
+SCALES = {
+    "linear": ("linear", "from zero to the largest value"),
+    "log": ("log", "four decades below the largest value"),
+    "row": ("per row", "each destination by its own largest value"),
+}
+MARKS = {
+    "induction": ("induction stripe", "where a head would look that continues what came after the same token"),
+    "previous": ("previous token", "the position before"),
+    "duplicate": ("duplicate token", "earlier occurrences of the same token"),
+}
+PATCHED = {"z": ("z", "what the head writes"), "pattern": ("pattern", "where the head looks")}
 NEEDS_PAIR = "Patching needs two prompts: AttentionViewer(model, hs.PromptPair(...))."
 NEEDS_ANSWERS = "Patching is measured by the answers: give the pair a clean and a corrupt answer."
 NO_SCORES = "TransformerLens does not give this model's attention scores."
@@ -81,7 +82,8 @@ class AttentionViewer(OfPrompt):
         status, progress, error: how the run is doing.
     """
 
-    _esm = bundle("attention_viewer")
+    bundle = "attention_viewer"
+    quantity = "Attention"
     _parts = ("layer", "head", "position", "source")
     _saving = False
     _frame: Frame | None = None
@@ -94,10 +96,10 @@ class AttentionViewer(OfPrompt):
     )
 
     kind = Argument(attention_patterns, "kind")
-    scale = traitlets.Enum([name for name, *_ in SCALES], "linear", help="Which colour scale.").tag(sync=True)
+    scale = traitlets.Enum(list(SCALES), "linear", help="Which colour scale.").tag(sync=True)
     sort = traitlets.Unicode("layer", help="layer, or the name of a score.").tag(sync=True)
     shown_layers = traitlets.List(traitlets.Int(), None, allow_none=True, help="Layers shown.").tag(sync=True)
-    marks = traitlets.List(traitlets.Enum([name for name, *_ in MARKS]), help="Which lines are drawn.").tag(sync=True)
+    marks = traitlets.List(traitlets.Enum(list(MARKS)), help="Which lines are drawn.").tag(sync=True)
     opened = traitlets.List(traitlets.List(traitlets.Int()), help="Heads shown large.").tag(sync=True)
     result: traitlets.Instance[AttentionPatterns | None] = traitlets.Instance(
         AttentionPatterns, allow_none=True, help="Where the heads look."
@@ -127,18 +129,16 @@ class AttentionViewer(OfPrompt):
         result: AttentionPatterns | None = None,
         look: Look | None = None,
     ) -> None:
-        if (model is None) != (prompt is None) or (model is None) == (result is None):
-            raise ValueError("Give a model and a prompt to read, or a result=... to show.")
-        known = None if model is None else load_model(model)
+        known = model_to_ask(model, prompt, result, "a prompt to read")
         self._layers, self._heads, self._last = layers, heads, last
         self._own_last = last  # of every prompt; a view may ask for another of one
         self._look = look or Look()
         self._showing = threading.RLock()  # a result may come while another side of the last one is drawn
-        self._actions_on_head: dict[str, Any] = {}  # calls of the actions on single heads, by trait
+        self._scored = False  # whether the scores on random tokens were asked for
         sizes = (1 << 20, 1 << 20) if known is None else (known.n_layers, known.n_heads)
         super().__init__(
-            **split_subject(prompt),
-            kind=kind,
+            **subject_traits(prompt, result),
+            kind=kind if result is None else result.kind,
             scale=scale,
             sort=sort,
             shown_layers=None if shown_layers is None else list(shown_layers),
@@ -147,50 +147,24 @@ class AttentionViewer(OfPrompt):
             layer_zero=layer_zero,
         )
         self.side = side or self.side
-        if known is None:
-            self._show_given(result)
-            return
         self.info = self._menus(known)
-        self._asker = Asker(self, known)
-        if isinstance(prompt, PromptPairEditor):
-            follow(self, prompt)
-        self._asker.refresh()
-
-    def _show_given(self, result: Any) -> None:
-        subject = result.params.get("pair") or result.params.get("prompt") or ""
-        for name, value in split_subject(PromptPair(**subject) if isinstance(subject, dict) else subject).items():
-            if name != "side" or value not in SIDES[self.pair is not None] or self.side == "prompt":
-                setattr(self, name, value)
-        self.kind = result.kind
-        self.info = self._menus(None)
-        self._show(result)
-        if result.provenance.get("model"):  # arrays of the user's own have no call that gives them
-            self.code = attention_patterns.code(result.params)
-        self.status = "done"
+        if known is not None:
+            self._start(known, prompt)
+        elif result is not None:
+            self._show(result)
+            self.status, self.code = "done", self._code_of(result)
 
     def _menus(self, model: LanguageModel | None) -> dict[str, Any]:
-        named = {"scales": SCALES, "marks": MARKS}
-        menus: dict[str, Any] = {
-            menu: [{"name": name, "label": label, "help": help} for name, label, help in choices]
-            for menu, choices in named.items()
-        }
+        menus = {"scales": choices(SCALES, {}), "marks": choices(MARKS, {})}
         if model is None:
             return {"model": None, "kinds": [], "actions": None, **menus}
-        no_scores = {"scores": NO_SCORES} if "pattern" in model.dead_hooks else {}
-        both = self.pair is not None and self.pair.answers("clean") and self.pair.answers("corrupt")
-        patches = {"z": "what the head writes", "pattern": "where the head looks"}
+        answered = self.pair is not None and self.pair.answers("clean") and self.pair.answers("corrupt")
         return {
             "model": model.describe(),
-            "kinds": [
-                {"name": name, "label": label, "help": help, "reason": no_scores.get(name)}
-                for name, (label, help) in KINDS.items()
-            ],
+            "kinds": choices(KINDS, {"scores": NO_SCORES} if "pattern" in model.dead_hooks else {}),
             "actions": {
-                "patch": [
-                    {"name": name, "label": name, "help": help, "reason": model.why_not(name)}
-                    for name, help in patches.items()
-                ],
-                "patch_reason": NEEDS_PAIR if self.pair is None else None if both else NEEDS_ANSWERS,
+                "patch": choices(PATCHED, {name: model.why_not(name) for name in PATCHED}),
+                "patch_reason": NEEDS_PAIR if self.pair is None else None if answered else NEEDS_ANSWERS,
                 "attribution_reason": None,
                 "circuits_reason": None,
             },
@@ -201,22 +175,7 @@ class AttentionViewer(OfPrompt):
 
     def measure(self) -> None:
         """Score all heads on repeated random tokens; `head_scores` has them after `wait()`, and `sort` knows them."""
-        self._measure(self._asking().new_id())
-
-    def save(self, path: str | Path) -> Path:
-        """Write the view as one self-contained HTML page that opens offline and still hovers and pins.
-
-        Of a large result the page has all heads as thumbnails, and the numbers of the opened ones.
-
-        Raises:
-            ValueError: there is no result yet.
-        """
-        result = self._shown()
-        title = "Attention of " + " against ".join(f"“{side.text}”" for side in result.sides.values())
-        model = result.provenance.get("model", {})
-        weights = f"weights {model['weights']}" if model.get("weights") else ""
-        caption = " · ".join(filter(None, [str(model.get("name", "")), weights]))
-        return write_page(path, [View("attention_viewer", caption, self)], title)
+        self._on_head_scores(self._asking().new_id())
 
     def page_state(self) -> dict[str, Any]:
         with self._showing:  # what live views get while a result comes is not for a page
@@ -245,11 +204,6 @@ class AttentionViewer(OfPrompt):
         assert self._frame is not None
         return hand_over(self._frame, self.side, self.shown_layers, heads)
 
-    def _shown(self) -> AttentionPatterns:
-        if self.result is None:
-            raise ValueError("There is no result yet. Call .wait() first.")
-        return self.result
-
     # What should be shown
 
     def wants(self) -> dict[str, Want]:
@@ -257,20 +211,18 @@ class AttentionViewer(OfPrompt):
             self.model, self.subject, self.kind, layers=self._layers, heads=self._heads, last=self._last
         )
         wants = {"result": Want(call, self._take, self._end, keep=True)}
-        if self.sort.startswith("random:") or self.head_scores is not None or "scores" in self._actions_on_head:
+        if self._scored or self.head_scores is not None or self.sort.startswith("random:"):
             wants["scores"] = Want(head_scores.call(self.model), self._take_scores, priority=2)
-        for name, action_on_head in [*self._actions_on_head.items()]:
-            if name != "scores":
-                wants[name] = Want(*action_on_head, priority=2)
         return wants
 
     def _take(self, id: str, step: Step[AttentionPatterns]) -> None:
-        if step.result is None:
-            return
-        step.result.id = id
-        self._put_away_actions()
-        self._show(step.result)
-        self.code = attention_patterns.code(step.result.params, self._asking().model.code)
+        result: Any = step.result
+        result.id = id
+        self._asking().drop()
+        self.head_patch = self.head_attribution = self.head_circuits = None
+        self.patch_result = self.attribution = self.pairs = None
+        self._show(result)
+        self.code = self._code_of(result)
 
     def _end(self, status: str) -> None:
         """After a failure the menu says again what is shown."""
@@ -294,36 +246,16 @@ class AttentionViewer(OfPrompt):
                 self.side = frame.sides[0]
             self.result = result
             self._look_again()
-            if self.sort not in self._sorts():
-                self.sort = "layer"
 
     def _take_scores(self, id: str, step: Step[HeadScores]) -> None:
-        if step.result is None:
-            return
-        self.head_scores = step.result
         with self._showing:
-            if self._frame is not None:
-                self.scores = self._frame.scores(self.side, step.result)
-                if self.sort not in ("layer", *(score["name"] for score in self.scores)):
-                    self.sort = "layer"  # not of this model
+            self.head_scores = step.result
+            self._show_scores()
 
     def _put_away(self) -> None:
         self._last = self._own_last
-        self._drop_actions()
+        self._asking().drop()
         self.info = self._menus(self.model)
-
-    def _drop_actions(self) -> None:
-        """Stop the actions that are about what will soon be shown no more."""
-        actions = [name for name in [*self._actions_on_head] if name != "scores"]
-        for name in actions:
-            self._actions_on_head.pop(name, None)
-        if self._asker is not None:
-            self._asker.drop(*actions)
-
-    def _put_away_actions(self) -> None:
-        self._drop_actions()
-        self.head_patch = self.head_attribution = self.head_circuits = None
-        self.patch_result = self.attribution = self.pairs = None
 
     # Traits
 
@@ -340,23 +272,28 @@ class AttentionViewer(OfPrompt):
             # Of a side that only the coming result has, nothing can be shown yet.
             if self._frame is None or change["new"] == change["old"] or self.side not in self._frame.sides:
                 return
-            length = self._frame.result.masked_of(self.side).shape[-1]
-            pinned = self.selection or {}
-            if any(pinned.get(end, 0) >= length for end in ("position", "source")):
+            pinned = Place(**self.selection or {}).within("position", "source")
+            if pinned != Place() and self._frame.result.find(pinned, self.side) is None:
                 self.selection = None  # the other prompt is shorter
             self._look_again()
 
     def _look_again(self) -> None:
         """Thumbnails and scores of what is shown now."""
         assert self._frame is not None
-        self.scores = self._frame.scores(self.side, self.head_scores)
         self.thumbs = self._frame.thumbs(self.side, self.scale)
+        self._show_scores()
+
+    def _show_scores(self) -> None:
+        if self._frame is not None:
+            self.scores = self._frame.scores(self.side, self.head_scores)
+            if self.sort not in self._sorts():
+                self.sort = "layer"
 
     @traitlets.observe("kind", "sort")
     def _on_change(self, change: Any) -> None:
-        if change["name"] == "kind":
-            self._drop_actions()
         if self._asker is not None:
+            if change["name"] == "kind":
+                self._asker.drop()
             self._asker.refresh()
 
     @traitlets.validate("sort")
@@ -367,11 +304,10 @@ class AttentionViewer(OfPrompt):
         return proposal["value"]
 
     def _sorts(self) -> list[str]:
-        """Those on random tokens too, which are measured once they are asked for."""
-        from interp_backend.common.head_measures import MEASURES
-
+        """What heads can be sorted by. Sorting by a score on random tokens measures these scores."""
         shown = MEASURES if self.result is None else [score["name"] for score in self.scores]
-        random = [] if self._asker is None and self.result is not None else [f"random:{name}" for name in ABOUT]
+        measured = self.head_scores is not None or (self._asker is None and self.result is not None)
+        random = [] if measured else [f"random:{name}" for name in ABOUT]
         return [*dict.fromkeys(["layer", *shown, *random])]
 
     @traitlets.validate("shown_layers")
@@ -403,8 +339,7 @@ class AttentionViewer(OfPrompt):
     def _on_attention_patterns(self, id: str, kind: str, last: int | None, **_: Any) -> Task | None:
         """Attention of another kind, or of a prompt's last tokens."""
         self._last = self._last if last is None else last
-        with self._asking().defer():
-            self.kind = kind
+        self._set_together(id, {"kind": kind})
         return self._asking().refresh(id)
 
     @action("heads")
@@ -425,10 +360,10 @@ class AttentionViewer(OfPrompt):
         self.send(protocol.event(id, "heads", **content, values=encode_array(values)))
 
     @action("head_scores")
-    def _measure(self, id: str) -> Task | None:
+    def _on_head_scores(self, id: str) -> Task | None:
         """What kind of head each of them is, on repeated random tokens."""
-        self._actions_on_head["scores"] = None
-        return self._asking().refresh(id, again=["scores"], unseen=True, of="scores")
+        asker, self._scored = self._asking(), True
+        return asker.again("scores", id=id)
 
     def _asked_of(self, layer: int, head: int) -> tuple[str | PromptPair, int | None]:
         """The prompt that is shown, whatever runs or failed since, and how many of its last tokens are.
@@ -438,13 +373,7 @@ class AttentionViewer(OfPrompt):
         """
         result = self._shown()
         result.index_of(layer, head)
-        pair = result.params.get("pair")
-        prompt = result.params.get("prompt") if pair is None else PromptPair.model_validate(pair)
-        return prompt or "", result.params["last"]
-
-    def _act(self, id: str, trait: str, call: Any, show: Any) -> Task | None:
-        self._actions_on_head[trait] = call, show
-        return self._asking().refresh(id, again=[trait], unseen=True, of=trait)
+        return subject_of(result.params) or "", result.params["last"]  # pyright: ignore[reportReturnType]
 
     @action("patch_head")
     def _on_patch_head(
@@ -460,13 +389,12 @@ class AttentionViewer(OfPrompt):
                 "patch in it."
             )
 
-        def show(_: str, step: Step[Any]) -> None:
-            if step.result is not None:
-                by_position, whole = step.result
-                self.patch_result = by_position
-                self.head_patch = patched_to_wire(layer, head, activation, by_position, whole)
+        def show(maps: tuple[EffectMap, EffectMap]) -> None:
+            self.patch_result = maps[0]
+            self.head_patch = patched_to_wire(layer, head, activation, *maps)
 
-        return self._act(id, "head_patch", HeadPatch(self.model, pair, layer, head, activation), show)
+        asker = self._asking()
+        return asker.detail("head_patch", id, HeadPatch(asker.model, pair, layer, head, activation), show)
 
     @action("attribute_head")
     def _on_attribute_head(
@@ -475,12 +403,12 @@ class AttentionViewer(OfPrompt):
         """What one head writes towards an answer."""
         prompt, last = self._asked_of(layer, head)
 
-        def show(_: str, step: Step[Attribution]) -> None:
-            if step.result is not None:
-                self.attribution = step.result
-                self.head_attribution = attributed_to_wire(layer, head, step.result)
+        def show(found: Attribution) -> None:
+            self.attribution = found
+            self.head_attribution = attributed_to_wire(layer, head, found)
 
-        return self._act(id, "head_attribution", HeadAttribution(self.model, prompt, answer, wrong_answer, last), show)
+        call = HeadAttribution(self.model, prompt, answer, wrong_answer, last)
+        return self._asking().detail("head_attribution", id, call, show)
 
     @action("head_circuits")
     def _on_head_circuits(
@@ -498,9 +426,8 @@ class AttentionViewer(OfPrompt):
             self.model, layer, head, circuit, prompt=text if tokens == "prompt" else None, last=last
         )
 
-        def show(_: str, step: Step[HeadPairs]) -> None:
-            if step.result is not None:
-                self.pairs = step.result
-                self.head_circuits = pairs_to_wire(layer, head, circuit, tokens, step.result)
+        def show(found: HeadPairs) -> None:
+            self.pairs = found
+            self.head_circuits = pairs_to_wire(layer, head, circuit, tokens, found)
 
-        return self._act(id, "head_circuits", call, show)
+        return self._asking().detail("head_circuits", id, call, show)

@@ -1,8 +1,8 @@
-"""The menus of a patch heatmap, made from the methods' JSON schemas and the activations of a model."""
+"""Menus for views, made from tables of names and, for a patch heatmap, from the methods' JSON schemas."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from interp_backend.common.cells import opens
@@ -19,6 +19,19 @@ _OWN = ("top_k",)
 _PLAIN = ("integer", "number", "boolean")
 # The labels of directions for values that do not come from the other run: they name the run that is changed.
 _CHANGED = {"denoise": "in the corrupt run", "noise": "in the clean run"}
+
+
+def choices(table: Mapping[str, tuple[str, str]], reasons: Mapping[str, str | None]) -> list[dict[str, Any]]:
+    """The entries of a menu.
+
+    Args:
+        table: the label and the help of each entry, by name.
+        reasons: why an entry can't be chosen, by name.
+    """
+    return [
+        {"name": name, "label": label, "help": help, "reason": reasons.get(name)}
+        for name, (label, help) in table.items()
+    ]
 
 
 def offered() -> dict[str, Method[..., Any]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
@@ -16,6 +16,8 @@ from interp_backend.refusal import Refused
 from interp_backend.service import protocol
 from interp_backend.service.protocol import BadRequest, Request
 from interp_backend.service.tasks import Task
+
+from . import bundles
 
 # The version of the traits of every widget; the same as SCHEMA in js/lib/schema.ts. A view that finds another one in a
 # saved notebook asks the reader to run the cell again.
@@ -48,6 +50,8 @@ def action(name: str, request: type[BaseModel] | None = None) -> Callable[[F], F
 class Panel(anywidget.AnyWidget):
     """Shows one result, and needs no model for that. With an `Asker`, it also asks a model for results."""
 
+    bundle = ""  # the name of the script that draws the panel, in a notebook and on a saved page
+    title = ""  # what readers call the panel, if that is not the name of its class
     set_by_view: ClassVar[frozenset[str]] = frozenset({"selection"})  # the only traits that a view may set
     _parts: Sequence[str] = ()  # the parts of a place that the panel shows
     _closed = False
@@ -64,6 +68,11 @@ class Panel(anywidget.AnyWidget):
     ).tag(sync=True)
     status = traitlets.Unicode("idle", help="idle, queued, running, done, cancelled or error.").tag(sync=True)
     progress = traitlets.Dict(help="`done` of `total`, and `seconds_left` or None.").tag(sync=True)
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        if "bundle" in vars(cls):
+            cls._esm = bundles.bundle(cls.bundle)
+        super().__init_subclass__(**options)
 
     def __init__(self, **traits: Any) -> None:
         self._views: set[str] = set()
@@ -85,7 +94,7 @@ class Panel(anywidget.AnyWidget):
 
     def run(self) -> None:
         """Compute again what the traits describe."""
-        self._asking().refresh(again=["result"], unseen=True)
+        self._asking().again(self._asking().main)
 
     def wait(self, timeout: float | None = None) -> bool:
         """Wait until the panel shows what its traits describe; False after `timeout` seconds.
@@ -125,6 +134,16 @@ class Panel(anywidget.AnyWidget):
         if self._asker is None:
             raise ValueError(f"This widget shows a result and has no model to ask: {type(self).__name__}(model, ...).")
         return self._asker
+
+    def _repr_mimebundle_(self, **options: Any) -> Any:
+        """What a notebook stores of this widget, with a sentence for readers whose notebook runs no scripts."""
+        outputs = super()._repr_mimebundle_(**options)
+        if outputs is not None:
+            outputs[0]["text/plain"] = (
+                f"A script draws this output (Hookscope's {self.title or type(self).__name__}), and has not run. "
+                "To see the output, trust this notebook or run the cell again."
+            )
+        return outputs
 
     def page_state(self) -> dict[str, Any]:
         """The traits for a saved page, which has no kernel to ask for more."""
@@ -191,18 +210,36 @@ class Panel(anywidget.AnyWidget):
         self._was_shown = True
         self._views.discard(view)
 
+    def _set_together(self, id: str, chosen: Mapping[str, Any]) -> None:
+        """Set the traits that a request names: all of them, or none if one is refused."""
+        before = {name: getattr(self, name) for name in chosen}
+        with self._asking().defer():
+            for name, value in chosen.items():
+                try:
+                    setattr(self, name, value)
+                except traitlets.TraitError as problem:
+                    for kept, old in before.items():
+                        setattr(self, kept, old)
+                    raise BadRequest(str(problem), name, id) from None
+
     def fail(
         self,
         message: str,
         field: str | None = None,
         id: str = "",
         traceback: str | None = None,
-        remedy: protocol.Remedy | None = None,
+        remedy: dict[str, Any] | None = None,
     ) -> None:
-        """Show an error, and answer a request with it."""
-        wire = None if remedy is None else {"label": remedy.label, "method": remedy.method, "params": remedy.params}
+        """Show an error, and answer a request with it.
+
+        Args:
+            field: the argument or trait that is wrong.
+            id: of the request.
+            traceback: of the user's own code.
+            remedy: a button beside the error: its `label`, and the `method` and `params` of the request that it sends.
+        """
         message, field = whole_characters(message), field and whole_characters(field)
-        self.error = {"field": field, "message": message, "traceback": traceback, "remedy": wire}
+        self.error = {"field": field, "message": message, "traceback": traceback, "remedy": remedy}
         self.send(protocol.event(id, "error", message=message, field=field))
 
     def fail_of(self, problem: BaseException | None, id: str) -> None:
@@ -213,7 +250,7 @@ class Panel(anywidget.AnyWidget):
             params = {**asked["params"], **problem.change}
             known = self._methods()[asked["method"]].model_fields
             params = {name: value for name, value in params.items() if name in known}
-            remedy = protocol.Remedy(problem.label, asked["method"], params)
+            remedy = {"label": problem.label, "method": asked["method"], "params": params}
         self.fail(sentence(problem), None, id, getattr(problem, "traceback", None), remedy)
 
     # The pinned place

@@ -21,7 +21,6 @@ _AXES = ("head", "destination", "source")
 class AttentionFigure(RenderedHTML, AttentionViewer):
     """Attention patterns that are also HTML."""
 
-    bundle = "attention_viewer"
     title = "Attention"
 
     def __init__(

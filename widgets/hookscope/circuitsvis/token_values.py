@@ -10,7 +10,6 @@ from pydantic import Field
 
 from interp_backend.service import protocol
 
-from ..bundles import bundle
 from ..panel import action
 from .rendered import RenderedHTML
 
@@ -65,7 +64,6 @@ class TokenValues(RenderedHTML):
         selection: the token that was clicked, such as `{"token": 4}` or `{"sample": 1, "token": 4}`, or None.
     """
 
-    _esm = bundle("circuitsvis")
     bundle = "circuitsvis"
     set_by_view: ClassVar[frozenset[str]] = frozenset({"selection", "chosen"})
 
