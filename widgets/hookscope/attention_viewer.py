@@ -152,7 +152,9 @@ class AttentionViewer(OfPrompt):
             self._start(known, prompt)
         elif result is not None:
             self._show(result)
-            self.status, self.code = "done", self._code_of(result)
+            self.status = "done"
+            if result.provenance.get("model"):  # arrays of the user's own have no call that gives them
+                self.code = self._code_of(result)
 
     def _menus(self, model: LanguageModel | None) -> dict[str, Any]:
         menus = {"scales": choices(SCALES, {}), "marks": choices(MARKS, {})}

@@ -73,8 +73,8 @@ def patched_to_wire(layer: int, head: int, activation: str, by_position: EffectM
         "scale_text": by_position.scale_text,
         "direction": by_position.params["direction"],
         "tokens": by_position.labels["position"],
-        "effects": encode_array(np.ascontiguousarray(by_position.normalized[0, 0])),
-        "state": encode_array(np.ascontiguousarray(by_position.state[0, 0])),
+        "effects": encode_array(by_position.normalized[0, 0]),
+        "state": encode_array(by_position.state[0, 0]),
         "all": finite_or_none(float(whole.normalized[0, 0])),
         "warnings": by_position.provenance.get("warnings", []),
     }
@@ -94,9 +94,7 @@ def attributed_to_wire(layer: int, head: int, found: Attribution) -> dict[str, A
             "of": int(heads.sum()),
             "position": side.position,
             "tokens": side.tokens,
-            "by_source": None
-            if side.by_source is None
-            else encode_array(np.ascontiguousarray(side.by_source[layer, head])),
+            "by_source": None if side.by_source is None else encode_array(side.by_source[layer, head]),
         }
     return {
         "layer": layer,

@@ -244,7 +244,7 @@ class LogitLensGrid(OfPrompt):
             raise ValueError(f"There are no columns {start} to {stop}: this prompt has {positions}.")
         part = shown.arrays_of(side).columns(start, stop)
         tokens = {str(token): shown.tokens[token] for token in np.unique(part.top_ids).tolist()}
-        arrays = {name: encode_array(np.ascontiguousarray(getattr(part, name))) for name in type(part).model_fields}
+        arrays = {name: encode_array(getattr(part, name)) for name in type(part).model_fields}
         window = {"side": side, "start": start, "stop": start + part.entropy.shape[1]}
         self.send(protocol.event(id, "window", **window, arrays=arrays, tokens=tokens))
 
@@ -269,7 +269,7 @@ class LogitLensGrid(OfPrompt):
 
         def show(read: LensArrays) -> None:
             parts = {"logits": read.target_logit, "probs": read.target_prob, "ranks": read.target_rank}
-            arrays = {name: encode_array(np.ascontiguousarray(part[:, 0])) for name, part in parts.items()}
+            arrays = {name: encode_array(part[:, 0]) for name, part in parts.items()}
             self.send(protocol.event(id, "trajectory", side=side, position=position, ids=tokens, **arrays))
 
         return self._asking().detail("trajectory", id, Once(steps), show, priority=0, aside=True)
@@ -297,5 +297,5 @@ class LogitLensGrid(OfPrompt):
         for name, side in self.attribution.sides.items():
             if side.by_source is None or layer >= len(side.by_source) or head >= side.by_source.shape[1]:
                 raise ValueError(f"There is no head {layer}.{head} in this attribution.")
-            sides[name] = encode_array(np.ascontiguousarray(side.by_source[layer, head]))
+            sides[name] = encode_array(side.by_source[layer, head])
         self.send(protocol.event(id, "sources", layer=layer, head=head, sides=sides))

@@ -139,10 +139,8 @@ class Panel(anywidget.AnyWidget):
         """What a notebook stores of this widget, with a sentence for readers whose notebook runs no scripts."""
         outputs = super()._repr_mimebundle_(**options)
         if outputs is not None:
-            outputs[0]["text/plain"] = (
-                f"A script draws this output (Hookscope's {self.title or type(self).__name__}), and has not run. "
-                "To see the output, trust this notebook or run the cell again."
-            )
+            name = self.title or type(self).__name__
+            outputs[0]["text/plain"] = f"Hookscope {name}: to see it, trust this notebook or run the cell again."
         return outputs
 
     def page_state(self) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from .inputs import is_tensor, labels, numbers, parts, same_count, texts, wire
+from .inputs import is_tensor, menus, numbers, parts, same_count, texts, wire
 from .token_values import Parts, TokenValues
 
 _AXES = ("token", "layer", "neuron")
@@ -49,20 +49,15 @@ def text_neuron_activations(
     layers, neurons = values.shape[1:]
     if layers == 0 or neurons == 0:
         raise ValueError(f"activations has {_size(values)}; give at least one of each.")
-    names = [first_dimension_name or "Layer", second_dimension_name or "Neuron"]
-    warnings: list[str] = []
     finite = values[np.isfinite(values)]
     return TokenValues(
         {
             "kind": "samples",
             "title": "Activations by token",
-            "warnings": warnings,
-            "names": names,
-            "labels": [
-                labels(first_dimension_labels, layers, names[0], warnings),
-                labels(second_dimension_labels, neurons, names[1], warnings),
-            ],
-            "sizes": [layers, neurons],
+            **menus(
+                (first_dimension_name or "Layer", first_dimension_labels, layers),
+                (second_dimension_name or "Neuron", second_dimension_labels, neurons),
+            ),
             "ordered": False,
             "tokens": samples,
             "low": float(finite.min()) if finite.size else 0.0,

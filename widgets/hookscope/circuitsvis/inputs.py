@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence, Sized
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -43,14 +44,10 @@ def _array(value: Any, name: str, wanted: str) -> np.ndarray:
         raise TypeError(f"{name} is {_kind(value)}; {wanted}: a list, a numpy array or a tensor.")
     if is_tensor(value) and value.is_complex():
         raise TypeError(f"{name} is complex; give its real part or its size.")
-    try:
-        return np.asarray(_without_tensors(value))
-    except (ValueError, TypeError, RuntimeError):
-        pass
-    try:
-        return np.asarray(_without_tensors(value, thorough=True))
-    except (ValueError, TypeError, RuntimeError):
-        raise ValueError(f"{name} is ragged: its parts are not equally long; {wanted}.") from None
+    for thorough in (False, True):  # the second try is slow
+        with suppress(ValueError, TypeError, RuntimeError):
+            return np.asarray(_without_tensors(value, thorough))
+    raise ValueError(f"{name} is ragged: its parts are not equally long; {wanted}.")
 
 
 def is_tensor(value: Any) -> bool:
@@ -58,7 +55,7 @@ def is_tensor(value: Any) -> bool:
     return hasattr(value, "detach") and hasattr(value, "cpu")
 
 
-def _without_tensors(value: Any, thorough: bool = False) -> Any:
+def _without_tensors(value: Any, thorough: bool) -> Any:
     if isinstance(value, (list, tuple)):
         return [_without_tensors(part, thorough) for part in value] if thorough or _holds_tensors(value) else value
     if isinstance(value, np.ma.MaskedArray):
@@ -86,10 +83,8 @@ def _real(array: np.ndarray, name: str) -> np.ndarray:
     if array.dtype.kind in "biuf":
         return array.astype(np.float64)
     if array.dtype.kind == "O" and not any(isinstance(item, (str, bytes)) for item in array.flat):
-        try:
+        with suppress(TypeError, ValueError):
             return array.astype(np.float64)
-        except (TypeError, ValueError):
-            pass
     raise TypeError(f"{name} holds something that is no real number; give numbers.")
 
 
@@ -121,15 +116,21 @@ def parts(value: Any, name: str) -> list[Any]:
     return list(value)
 
 
-def labels(value: Any, count: int, of: str, warnings: list[str]) -> list[str] | None:
-    """Labels of a menu; another number of them than there are entries is left out with a warning, as there."""
-    if value is None:
-        return None
-    given = [str(label) for label in value]
-    if len(given) == count:
-        return given
-    warnings.append(f"There are {len(given)} labels for {count} of {of!r}, so numbers are shown instead.")
-    return None
+def menus(*axes: tuple[str, Sequence[str] | None, int]) -> dict[str, Any]:
+    """The menus of a figure, as JSON: their names, the labels of their entries, and how many entries they have.
+
+    As in CircuitsVis, labels that are not as many as the entries are left out, with a warning.
+    """
+    labels: list[list[str] | None] = []
+    warnings: list[str] = []
+    for name, given, count in axes:
+        texts_of = None if given is None else [str(label) for label in given]
+        fits = texts_of is None or len(texts_of) == count
+        labels.append(texts_of if fits else None)
+        if texts_of is not None and not fits:
+            warnings.append(f"There are {len(texts_of)} labels for {count} of {name!r}, so numbers are shown instead.")
+    names, _, sizes = zip(*axes)
+    return {"names": list(names), "labels": labels, "sizes": list(sizes), "warnings": warnings}
 
 
 def same_count(tokens: Sized, found: int, what: str, where: str = "") -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from .inputs import is_tensor, labels, numbers, parts, same_count, texts, wire
+from .inputs import is_tensor, menus, numbers, parts, same_count, texts, wire
 from .token_values import Parts, TokenValues
 
 
@@ -43,19 +43,14 @@ def topk_samples(
     for layer, of_layer in enumerate(found):
         if len(of_layer) != neurons:
             raise ValueError(f"Layer {layer} has {len(of_layer)} neurons, the first has {neurons}; give as many.")
-    names = [zeroth_dimension_name or "Layer", first_dimension_name or "Neuron"]
-    warnings: list[str] = []
     return TokenValues(
         {
             "kind": "samples",
             "title": "Top samples",
-            "warnings": warnings,
-            "names": names,
-            "labels": [
-                labels(zeroth_dimension_labels, layers, names[0], warnings),
-                labels(first_dimension_labels, neurons, names[1], warnings),
-            ],
-            "sizes": [layers, neurons],
+            **menus(
+                (zeroth_dimension_name or "Layer", zeroth_dimension_labels, layers),
+                (first_dimension_name or "Neuron", first_dimension_labels, neurons),
+            ),
             "ordered": True,
             "tokens": None,
             "low": None,
@@ -84,10 +79,6 @@ def _neuron(tokens: Any, activations: Any, where: str) -> tuple[list[list[str]],
     values = [np.zeros(0, np.float32)]
     for i, (texts_of, values_of) in enumerate(_paired(tokens, activations, where)):
         samples.append(texts(texts_of, f"tokens{where}[{i}]"))
-        values.append(_values(values_of, f"activations{where}[{i}]"))
+        values.append(numbers(values_of, f"activations{where}[{i}]", ("token",)))
         same_count(samples[-1], len(values[-1]), "activations", f" in activations{where}[{i}]")
     return samples, np.concatenate(values)
-
-
-def _values(values: Any, name: str) -> np.ndarray:
-    return numbers(values, name, ("token",))

@@ -9,7 +9,7 @@ import numpy as np
 
 from interp_backend.results.codec import encode_array
 
-from .inputs import labels, numbers, parts, same_count, texts, wire
+from .inputs import menus, numbers, parts, same_count, texts, wire
 from .token_values import Parts, TokenValues
 
 
@@ -43,18 +43,13 @@ def topk_tokens(
     _check(samples, found, max_k)
     layers = len(found[0])
     most = [min(int(max_k), len(sample)) for sample in samples]
-    warnings: list[str] = []
+    layer_name = first_dimension_name or "Layer"
     return TokenValues(
         {
             "kind": "tops",
             "title": "Top and bottom tokens",
-            "warnings": warnings,
-            "names": [first_dimension_name or "Layer", third_dimension_name or "Neuron"],
-            "labels": [
-                labels(sample_labels, len(samples), "Sample", warnings),
-                labels(first_dimension_labels, layers, first_dimension_name or "Layer", warnings),
-            ],
-            "sizes": [len(samples), layers],
+            **menus(("Sample", sample_labels, len(samples)), (layer_name, first_dimension_labels, layers)),
+            "names": [layer_name, third_dimension_name or "Neuron"],
             "tokens": samples,
             "columns": [values.shape[2] for values in found],
             "k": max(most),
