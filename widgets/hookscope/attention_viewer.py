@@ -18,7 +18,7 @@ from interp_backend.language.prompts import PromptPair
 from interp_backend.methods.attention_patterns import KINDS, attention_patterns
 from interp_backend.methods.head_circuits import head_circuits
 from interp_backend.methods.head_scores import ABOUT, head_scores
-from interp_backend.place import Place
+from interp_backend.place import Place, as_place
 from interp_backend.results.attention import AttentionPatterns
 from interp_backend.results.attribution import Attribution
 from interp_backend.results.codec import encode_array
@@ -274,7 +274,7 @@ class AttentionViewer(OfPrompt):
             # Of a side that only the coming result has, nothing can be shown yet.
             if self._frame is None or change["new"] == change["old"] or self.side not in self._frame.sides:
                 return
-            pinned = Place(**self.selection or {}).within("position", "source")
+            pinned = (as_place(self.selection) or Place()).within("position", "source")
             if pinned != Place() and self._frame.result.find(pinned, self.side) is None:
                 self.selection = None  # the other prompt is shorter
             self._look_again()

@@ -276,9 +276,11 @@ class Panel(anywidget.AnyWidget):
 
     def _unpin_what_is_gone(self) -> None:
         """Unpin the place if the new result does not have it."""
+        selection: Any = self.selection
+        place = as_place(selection)
         try:
-            if self.selection is not None:
-                self._placed(Place(**self.selection))
+            if place is not None:
+                self._placed(place)
         except ValueError:
             self.selection = None
 
