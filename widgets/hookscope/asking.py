@@ -78,6 +78,10 @@ class _Asked:
         """Whether the task ended, or will end, without its result."""
         return self.task is not None and (self.task.is_cancelled() or self.task.status == "error")
 
+    def cancel(self) -> None:
+        if self.task is not None:
+            self.task.cancel()
+
 
 @dataclass(eq=False)
 class Asker:
@@ -167,8 +171,8 @@ class Asker:
         with self._lock:
             old = self._asked.get(self.main)
             self._asked[self.main] = _Asked(want, id, None)
-        if old is not None and old.task is not None:
-            old.task.cancel()
+        if old is not None:
+            old.cancel()
         panel = self._panel()
         if panel is not None:
             panel.asked = {"id": id, **want.call.to_json()}
@@ -180,8 +184,7 @@ class Asker:
             dropped = [name for name in names or [*self._details] if self._details.pop(name, None)]
             old = [self._asked.pop(name) for name in dropped if name in self._asked]
         for asked in old:
-            if asked.task is not None:
-                asked.task.cancel()
+            asked.cancel()
 
     def leave(self) -> None:
         """Take what is wanted now as what was asked last: traits that went back after a failure ask for nothing."""
@@ -221,9 +224,9 @@ class Asker:
     def cancel(self) -> None:
         """Cancel all running and queued work; cells that have been computed are kept."""
         with self._lock:
-            tasks = [asked.task for asked in self._asked.values() if asked.task is not None]
-        for task in tasks:
-            task.cancel()
+            every = [*self._asked.values()]
+        for asked in every:
+            asked.cancel()
         panel = self._panel()
         if panel is not None:
             self._settle(panel)
@@ -249,8 +252,7 @@ class Asker:
     def _start(self, panel: Panel, old: list[_Asked], new: list[_Asked]) -> None:
         """Cancel old tasks and submit new ones. Call this without the lock, because observers may call `refresh`."""
         for asked in old:
-            if asked.task is not None:
-                asked.task.cancel()
+            asked.cancel()
         if new:
             panel.error = None
         main = self._asked.get(self.main)

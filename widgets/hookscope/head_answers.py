@@ -16,7 +16,7 @@ from interp_backend.methods.logit_lens import ids_of
 from interp_backend.results.attribution import Attribution
 from interp_backend.results.codec import encode_array, finite_or_none
 from interp_backend.results.effect_map import EffectMap
-from interp_backend.results.head_table import HeadPairs, TokenPair
+from interp_backend.results.head_table import HeadPairs
 from interp_backend.results.step import Step
 
 
@@ -110,17 +110,14 @@ def attributed_to_wire(layer: int, head: int, found: Attribution) -> dict[str, A
 
 def pairs_to_wire(layer: int, head: int, circuit: str, tokens: str, found: HeadPairs) -> dict[str, Any]:
     """The pairs of tokens that a head connects, as JSON."""
+    shown = {"source", "target", "value"}
     return {
         "layer": layer,
         "head": head,
         "circuit": circuit,
         "tokens": tokens,
-        "pairs": [_pair_to_wire(pair) for pair in found.pairs],
-        "lowest": [_pair_to_wire(pair) for pair in found.lowest],
+        "pairs": [pair.model_dump(include=shown) for pair in found.pairs],
+        "lowest": [pair.model_dump(include=shown) for pair in found.lowest],
         "note": found.note,
         "copying": found.copying,
     }
-
-
-def _pair_to_wire(pair: TokenPair) -> dict[str, Any]:
-    return {"source": pair.source, "target": pair.target, "value": pair.value}

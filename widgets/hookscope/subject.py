@@ -16,7 +16,7 @@ from interp_backend.language.prompts import PromptPair
 from .asking import Asker, follow
 from .panel import Panel, action
 from .prompt_pair_editor import PromptPairEditor
-from .report import View, write_page
+from .report import write_page
 from .traits import PairTrait
 
 SIDES = {False: ["prompt"], True: ["clean", "corrupt", "difference"]}
@@ -37,7 +37,7 @@ class ResultPanel(Panel):
             ValueError: there is no result yet.
         """
         title, caption = self._headings(self._shown())
-        return write_page(path, [View(self.bundle, caption, self)], title)
+        return write_page(path, [(self, caption)], title)
 
     def _headings(self, result: Any) -> tuple[str, str]:
         """The title and the caption of a saved page."""

@@ -12,7 +12,6 @@ from __future__ import annotations
 import html
 
 from ..panel import Panel
-from ..report import View as PageView
 from ..report import page
 
 _FRAME = """<iframe class="hookscope-frame" title="{title}" srcdoc="{page}"
@@ -28,7 +27,7 @@ class RenderedHTML(Panel):
 
     def _repr_html_(self) -> str:
         """The HTML, with all of the data in it."""
-        whole = page([PageView(self.bundle, "", self)], self.title, style=_STYLE)
+        whole = page([(self, "")], self.title, style=_STYLE)
         frame = _FRAME.format(title=html.escape(self.title), page=html.escape(whole))
         # A file that doesn't say how it is encoded must not change the script under its hash.
         return frame.encode("ascii", "xmlcharrefreplace").decode("ascii")

@@ -90,14 +90,9 @@ def visualize_model_performance(tokens: Any, str_tokens: Sequence[str], logits: 
     same_count(str_tokens, len(said), "rows of logits")
     found = np.zeros((max(0, len(ids) - 1), 3), np.float32)
     for position, (row, id) in enumerate(zip(said, ids[1:])):  # one by one: a copy of all logits can be large
-        log_prob = float(row[id]) - _log_sum_exp(row)
+        log_prob = float(row[id]) - float(np.logaddexp.reduce(row.astype(np.float64)))
         found[position] = float(row[id]), log_prob, np.exp(log_prob)
     return _columns("Model performance", str_tokens[1:], found, ["logits", "log_probs", "probs"])
-
-
-def _log_sum_exp(row: np.ndarray) -> float:
-    top = float(row.max())
-    return top + float(np.log(np.exp(row.astype(np.float64) - top).sum()))
 
 
 def _columns(title: str, tokens: list[str], values: np.ndarray, labels: Sequence[str] | None) -> TokenValues:
