@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import traitlets
@@ -32,7 +32,7 @@ from .asking import Want
 from .attention_frame import Frame, Look
 from .head_answers import HeadAttribution, HeadPatch, attributed_to_wire, pairs_to_wire, patched_to_wire
 from .menus import choices
-from .panel import action
+from .panel import Index, Side, Word, action
 from .prompt_pair_editor import PromptPairEditor
 from .subject import OfPrompt, model_to_ask, subject_traits
 from .traits import Argument
@@ -52,8 +52,6 @@ PATCHED = {"z": ("z", "what the head writes"), "pattern": ("pattern", "where the
 NEEDS_PAIR = "Patching needs two prompts: AttentionViewer(model, hs.PromptPair(...))."
 NEEDS_ANSWERS = "Patching is measured by the answers: give the pair a clean and a corrupt answer."
 NO_SCORES = "TransformerLens does not give this model's attention scores."
-Index = Annotated[int, Field(ge=0)]
-Word = Annotated[str, Field(min_length=1, max_length=1000)]
 
 
 class AttentionViewer(OfPrompt):
@@ -91,16 +89,14 @@ class AttentionViewer(OfPrompt):
     patch_result: EffectMap | None = None
     attribution: Attribution | None = None
     pairs: HeadPairs | None = None
-    set_by_view: ClassVar[frozenset[str]] = frozenset(
-        {"selection", "side", "scale", "sort", "shown_layers", "marks", "opened", "layer_zero"}
-    )
-
     kind = Argument(attention_patterns, "kind")
-    scale = traitlets.Enum(list(SCALES), "linear", help="Which colour scale.").tag(sync=True)
-    sort = traitlets.Unicode("layer", help="layer, or the name of a score.").tag(sync=True)
-    shown_layers = traitlets.List(traitlets.Int(), None, allow_none=True, help="Layers shown.").tag(sync=True)
-    marks = traitlets.List(traitlets.Enum(list(MARKS)), help="Which lines are drawn.").tag(sync=True)
-    opened = traitlets.List(traitlets.List(traitlets.Int()), help="Heads shown large.").tag(sync=True)
+    scale = traitlets.Enum(list(SCALES), "linear", help="Which colour scale.").tag(sync=True, set_by_view=True)
+    sort = traitlets.Unicode("layer", help="layer, or the name of a score.").tag(sync=True, set_by_view=True)
+    shown_layers = traitlets.List(traitlets.Int(), None, allow_none=True, help="Layers shown.").tag(
+        sync=True, set_by_view=True
+    )
+    marks = traitlets.List(traitlets.Enum(list(MARKS)), help="Which lines are drawn.").tag(sync=True, set_by_view=True)
+    opened = traitlets.List(traitlets.List(traitlets.Int()), help="Heads shown large.").tag(sync=True, set_by_view=True)
     result: traitlets.Instance[AttentionPatterns | None] = traitlets.Instance(
         AttentionPatterns, allow_none=True, help="Where the heads look."
     ).tag(sync=True, to_json=lambda result, widget: result and widget._result_to_wire(result))
@@ -349,7 +345,7 @@ class AttentionViewer(OfPrompt):
         self,
         id: str,
         result: str,
-        side: Annotated[str, Field(max_length=10)],
+        side: Side,
         heads: Annotated[list[tuple[int, int]], Field(min_length=1, max_length=MOST_OPENED)],
     ) -> None:
         """All numbers of some heads of the shown attention, each [layer, head]."""

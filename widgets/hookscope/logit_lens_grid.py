@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any
 
 import numpy as np
 import traitlets
@@ -22,7 +22,7 @@ from interp_backend.service.tasks import Task
 
 from .asking import Once, Want
 from .menus import choices
-from .panel import action
+from .panel import Index, Side, Word, action
 from .prompt_pair_editor import PromptPairEditor
 from .subject import OfPrompt, model_to_ask, subject_traits
 from .traits import Argument
@@ -37,9 +37,6 @@ COLORS = {
     "kl": ("KL to the output", "how far the row still is from the model's output, in nats"),
 }
 NO_TUNED_LENS = "No tuned lens comes with this model. Give one: LogitLensGrid(..., lens=...)."
-Word = Annotated[str, Field(min_length=1, max_length=1000)]
-Side = Annotated[str, Field(max_length=10)]
-Index = Annotated[int, Field(ge=0)]
 
 
 class LogitLensGrid(OfPrompt):
@@ -66,13 +63,13 @@ class LogitLensGrid(OfPrompt):
     bundle = "logit_lens_grid"
     quantity = "Logit lens"
     _parts = ("layer", "position")
-    set_by_view: ClassVar[frozenset[str]] = frozenset({"selection", "color", "side", "tab", "columns", "layer_zero"})
-
     stream = Argument(logit_lens, "stream")
     lens = traitlets.Enum(list(LENSES), "logit", help="Which lens.").tag(sync=True)
-    color = traitlets.Enum(list(COLORS), "probability", help="What colours the cells.").tag(sync=True)
-    tab = traitlets.Enum(["lens", "attribution"], "lens", help="Which tab is open.").tag(sync=True)
-    columns = traitlets.List(traitlets.Int(), None, allow_none=True, help="The brushed columns.").tag(sync=True)
+    color = traitlets.Enum(list(COLORS), "probability", help="What colours the cells.").tag(sync=True, set_by_view=True)
+    tab = traitlets.Enum(["lens", "attribution"], "lens", help="Which tab is open.").tag(sync=True, set_by_view=True)
+    columns = traitlets.List(traitlets.Int(), None, allow_none=True, help="The brushed columns.").tag(
+        sync=True, set_by_view=True
+    )
     result: traitlets.Instance[LogitLens | None] = traitlets.Instance(
         LogitLens, allow_none=True, help="The lens's readings."
     ).tag(sync=True, to_json=lambda result, widget: result and widget._lens_to_wire(result))

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import anywidget
 import traitlets
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from interp_backend.common.signatures import request_model
 from interp_backend.place import Place, as_place
@@ -29,6 +29,10 @@ if TYPE_CHECKING:
 
     from .asking import Asker, Want
 
+# What requests hold.
+Index = Annotated[int, Field(ge=0)]
+Side = Annotated[str, Field(max_length=10)]
+Word = Annotated[str, Field(min_length=1, max_length=1000)]
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -52,7 +56,6 @@ class Panel(anywidget.AnyWidget):
 
     bundle = ""  # the name of the script that draws the panel, in a notebook and on a saved page
     title = ""  # what readers call the panel, if that is not the name of its class
-    set_by_view: ClassVar[frozenset[str]] = frozenset({"selection"})  # the only traits that a view may set
     _parts: Sequence[str] = ()  # the parts of a place that the panel shows
     _closed = False
     _asker: Asker | None = None
@@ -62,7 +65,9 @@ class Panel(anywidget.AnyWidget):
     error = traitlets.Instance(
         dict, allow_none=True, help="The last error: `message`, and perhaps `field`, `traceback` and `remedy`."
     ).tag(sync=True)
-    selection = traitlets.Instance(dict, allow_none=True, help="The pinned place, or None.").tag(sync=True)
+    selection = traitlets.Instance(dict, allow_none=True, help="The pinned place, or None.").tag(
+        sync=True, set_by_view=True
+    )
     asked = traitlets.Instance(
         dict, allow_none=True, help="The call that gives what is to be shown, and the id of the task that answers it."
     ).tag(sync=True)
@@ -151,11 +156,11 @@ class Panel(anywidget.AnyWidget):
     # Messages from views
 
     def set_state(self, sync_data: Any) -> None:
-        """Set the traits that a view has changed; show an error if a view may not set one, or its value is invalid."""
+        """Set the traits that a view has changed. A view may set only traits that are tagged so, to valid values."""
         if not isinstance(sync_data, dict):
             return self.fail("A view's state is an object.", "state")
         for name, value in sync_data.items():
-            if name not in self.set_by_view:
+            if not self.has_trait(name) or not self.trait_metadata(name, "set_by_view"):
                 self.fail(f"{name} can't be set from a view.", str(name))
                 continue
             try:

@@ -25,7 +25,9 @@ SIDES = {False: ["prompt"], True: ["clean", "corrupt", "difference"]}
 class ResultPanel(Panel):
     """A panel of a method's result, which is in the trait `result`."""
 
-    layer_zero = traitlets.Enum(["bottom", "top"], "bottom", help="Where layer 0 is drawn.").tag(sync=True)
+    layer_zero = traitlets.Enum(["bottom", "top"], "bottom", help="Where layer 0 is drawn.").tag(
+        sync=True, set_by_view=True
+    )
     code = traitlets.Unicode(help="Python code of what is shown.").tag(sync=True)
 
     def save(self, path: str | Path) -> Path:
@@ -68,7 +70,7 @@ class OfPrompt(ResultPanel):
     quantity = ""  # what the panel shows, for the title of a saved page
     pair = PairTrait(allow_none=True, help="The two prompts, or None.")
     prompt = traitlets.Unicode(None, allow_none=True, help="The one prompt, or None for a pair.").tag(sync=True)
-    side = traitlets.Unicode("prompt", help="prompt; or clean, corrupt or difference.").tag(sync=True)
+    side = traitlets.Unicode("prompt", help="prompt; or clean, corrupt or difference.").tag(sync=True, set_by_view=True)
 
     @property
     def subject(self) -> str | PromptPair:

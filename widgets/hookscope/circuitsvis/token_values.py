@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Annotated, Any, ClassVar
+from typing import Any
 
 import traitlets
-from pydantic import Field
 
 from interp_backend.service import protocol
 
-from ..panel import action
+from ..panel import Index, action
 from .rendered import RenderedHTML
 
-Index = Annotated[int, Field(ge=0)]
 # Of numbers and of parts: of more, a view asks for the parts that it shows.
 MOST_NUMBERS = 1_000_000
 MOST_PARTS = 20_000
@@ -65,10 +63,8 @@ class TokenValues(RenderedHTML):
     """
 
     bundle = "circuitsvis"
-    set_by_view: ClassVar[frozenset[str]] = frozenset({"selection", "chosen"})
-
     figure = traitlets.Dict(help="What is shown.").tag(sync=True)
-    chosen = traitlets.Dict(help="What the menus are set to.").tag(sync=True)
+    chosen = traitlets.Dict(help="What the menus are set to.").tag(sync=True, set_by_view=True)
 
     def __init__(self, figure: dict[str, Any], parts: Parts | None = None, chosen: dict[str, Any] | None = None):
         self._figure_parts = parts
