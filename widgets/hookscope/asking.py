@@ -36,7 +36,7 @@ class Want:
         show: takes each step that has a result, with the id of its task; for a result that was kept, its last step.
         end: is told how the task ended: done, cancelled or error.
         priority: of the task; see `Task`.
-        keep: keep the result for coming back to it.
+        keep: keep the result, so that returning to its settings is instant.
         aside: the work is too small to change the panel's status.
     """
 
@@ -155,15 +155,13 @@ class Asker:
         return self.refresh(id, again=names, unseen=True, of=names[0])
 
     def detail(self, name: str, id: str, call: Any, show: Callable[[Any], None], **options: Any) -> Task | None:
-        """Ask for a detail of the result that is shown. It is wanted until `drop` ends it, or another of this name.
+        """Ask for a detail of the result that is shown. It is wanted until it is dropped or replaced.
 
         Args:
             call, options: as in `Want`.
             show: takes each result of the call.
         """
-
-        want = Want(call, lambda _, step: show(step.result), **{"priority": 2, **options})
-        self._details[name] = want
+        self._details[name] = Want(call, lambda _, step: show(step.result), **{"priority": 2, **options})
         return self.again(name, id=id)
 
     def adopt(self, want: Want, id: str) -> None:
@@ -187,7 +185,7 @@ class Asker:
             asked.cancel()
 
     def leave(self) -> None:
-        """Take what is wanted now as what was asked last: traits that went back after a failure ask for nothing."""
+        """Treat what is wanted now as asked already, so that traits that are reset after a failure ask for nothing."""
         panel = self._panel()
         with self._lock:
             asked = self._asked.get(self.main)

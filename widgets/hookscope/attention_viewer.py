@@ -69,7 +69,7 @@ class AttentionViewer(OfPrompt):
         opened: heads to show large, [(layer, head), ...]; by default the one that most looks back.
         layer_zero: "bottom" or "top".
         result: an `AttentionPatterns` to show, in place of a model and a prompt.
-        look: how that is drawn, where it does not follow from the result.
+        look: how the result is drawn, where that does not follow from the result itself.
 
     Attributes:
         result: the `AttentionPatterns`, or None while the model still runs.
@@ -127,7 +127,7 @@ class AttentionViewer(OfPrompt):
     ) -> None:
         known = model_to_ask(model, prompt, result, "a prompt to read")
         self._layers, self._heads, self._last = layers, heads, last
-        self._own_last = last  # of every prompt; a view may ask for another of one
+        self._own_last = last  # for every prompt; a view may ask for another number for one prompt
         self._look = look or Look()
         self._showing = threading.RLock()  # a result may come while another side of the last one is drawn
         self._scored = False  # whether the scores on random tokens were asked for
@@ -223,7 +223,7 @@ class AttentionViewer(OfPrompt):
         self.code = self._code_of(result)
 
     def _end(self, status: str) -> None:
-        """After a failure the menu says again what is shown."""
+        """Reset the menu to what is shown after a failure."""
         if status != "done" and self.result is not None and self.kind != self.result.kind:
             asker = self._asking()
             with asker.defer():
@@ -231,7 +231,7 @@ class AttentionViewer(OfPrompt):
             asker.leave()
 
     def _show(self, result: AttentionPatterns) -> None:
-        """Show a result, and put away what was pinned, opened or chosen and is not in it."""
+        """Show a result, and drop what was pinned, opened or chosen and is not in it."""
         known = {(layer, head) for layer in result.layers for head in result.heads}
         frame = Frame(result, self._look)
         with self._showing, self.hold_sync():
@@ -267,7 +267,7 @@ class AttentionViewer(OfPrompt):
         if change["name"] == "side" and circuits is not None and circuits["tokens"] == "prompt":
             self.head_circuits = None  # its tokens are those of the side that was shown
         with self._showing, self.hold_sync():
-            # Of a side that only the coming result has, nothing can be shown yet.
+            # A side that only the next result has can't be shown yet.
             if self._frame is None or change["new"] == change["old"] or self.side not in self._frame.sides:
                 return
             pinned = (as_place(self.selection) or Place()).within("position", "source")
@@ -335,7 +335,7 @@ class AttentionViewer(OfPrompt):
 
     @action("attention_patterns", attention_patterns.request)
     def _on_attention_patterns(self, id: str, kind: str, last: int | None, **_: Any) -> Task | None:
-        """Attention of another kind, or of a prompt's last tokens."""
+        """Read attention of another kind, or of a prompt's last tokens."""
         self._last = self._last if last is None else last
         self._set_together(id, {"kind": kind})
         return self._asking().refresh(id)
@@ -348,7 +348,7 @@ class AttentionViewer(OfPrompt):
         side: Side,
         heads: Annotated[list[tuple[int, int]], Field(min_length=1, max_length=MOST_OPENED)],
     ) -> None:
-        """All numbers of some heads of the shown attention, each [layer, head]."""
+        """Send all numbers of some heads of the shown attention, each [layer, head]."""
         shown = self.result
         if shown is None or result != shown.id:
             raise protocol.BadRequest("This result is no longer shown.", "result", id)
@@ -359,12 +359,12 @@ class AttentionViewer(OfPrompt):
 
     @action("head_scores")
     def _on_head_scores(self, id: str) -> Task | None:
-        """What kind of head each of them is, on repeated random tokens."""
+        """Score all heads on repeated random tokens."""
         asker, self._scored = self._asking(), True
         return asker.again("scores", id=id)
 
     def _asked_of(self, layer: int, head: int) -> tuple[str | PromptPair, int | None]:
-        """The prompt that is shown, whatever runs or failed since, and how many of its last tokens are.
+        """The prompt that is shown, and how many of its last tokens were read, whatever has run or failed since.
 
         Raises:
             ValueError: a head that is not shown.
@@ -377,7 +377,7 @@ class AttentionViewer(OfPrompt):
     def _on_patch_head(
         self, id: str, layer: Index, head: Index, activation: Literal["z", "pattern"] = "z"
     ) -> Task | None:
-        """One head of the shown pair patched, at each position and at all of them."""
+        """Patch one head of the shown pair, at each position and at all of them."""
         pair, last = self._asked_of(layer, head)
         if isinstance(pair, str):
             raise ValueError(NEEDS_PAIR)
@@ -398,7 +398,7 @@ class AttentionViewer(OfPrompt):
     def _on_attribute_head(
         self, id: str, layer: Index, head: Index, answer: Word | None = None, wrong_answer: Word | None = None
     ) -> Task | None:
-        """What one head writes towards an answer."""
+        """Attribute the logits of an answer to one head."""
         prompt, last = self._asked_of(layer, head)
 
         def show(found: Attribution) -> None:
@@ -417,7 +417,7 @@ class AttentionViewer(OfPrompt):
         circuit: Literal["ov", "qk"] = "ov",
         tokens: Literal["prompt", "all"] = "prompt",
     ) -> Task | None:
-        """The pairs of tokens that one head connects."""
+        """Find the pairs of tokens that one head connects."""
         _, last = self._asked_of(layer, head)
         text = self._shown().sides["clean" if self.side == "difference" else self.side].text
         call = head_circuits.call(

@@ -125,7 +125,7 @@ class LogitLensGrid(OfPrompt):
         self._asking().again("result", "attribution")
 
     def attribute(self, answer: Any = None, wrong_answer: Any = None, *, position: int = -1) -> None:
-        """Take the logit difference of two answers apart; `attribution` has what came of it after `wait()`.
+        """Decompose the logit difference of two answers; `attribution` has the result after `wait()`.
 
         Args:
             answer, wrong_answer, position: as in `interp_backend.direct_logit_attribution`.
@@ -223,7 +223,7 @@ class LogitLensGrid(OfPrompt):
     def _on_logit_lens(
         self, id: str, stream: str, lens: str, targets: Sequence[str | int] | None, top_k: int, last: int | None
     ) -> Task | None:
-        """Another lens, or other tokens to follow."""
+        """Read the prompts by another lens, or follow other tokens."""
         model = self._asking().model
         after = self.subject if isinstance(self.subject, str) else self.subject.clean
         known: dict[Any, int] = {} if self.result is None else {token.text: token.id for token in self.result.targets}
@@ -234,7 +234,7 @@ class LogitLensGrid(OfPrompt):
 
     @action("lens_window")
     def _on_lens_window(self, id: str, result: str, side: Side, start: Index, stop: Index) -> None:
-        """Some columns of the shown lens, from start up to stop."""
+        """Send some columns of the shown lens, from start up to stop."""
         shown = self._still_shown(result, side)
         positions = len(shown.sides[side].ids)
         if not start < min(stop, positions):
@@ -254,7 +254,7 @@ class LogitLensGrid(OfPrompt):
         position: Index,
         ids: Annotated[list[int], Field(min_length=1, max_length=50)],
     ) -> Task | None:
-        """Some tokens through all rows of one column of the shown lens."""
+        """Read some tokens in all rows of one column of the shown lens."""
         shown, model = self._still_shown(result, side), self._asking().model
         tokens = [model.one_token(token) for token in ids]
         if position >= len(shown.sides[side].ids):
@@ -280,14 +280,14 @@ class LogitLensGrid(OfPrompt):
 
     @action("attribute")
     def _on_attribute(self, id: str, answer: Word, wrong_answer: Word | None = None, position: int = -1) -> Task | None:
-        """A direct logit attribution of the shown prompts."""
+        """Attribute the logits of an answer in the shown prompts."""
         asker = self._asking()
         self._answers = answer, wrong_answer, position
         return asker.again("attribution", id=id)
 
     @action("sources")
     def _on_sources(self, id: str, layer: Index, head: Index) -> None:
-        """What one head of the shown attribution moved from each position."""
+        """Send what one head of the shown attribution moved from each position."""
         if self.attribution is None:
             raise ValueError("There is no attribution yet.")
         sides = {}

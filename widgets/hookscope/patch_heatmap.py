@@ -67,7 +67,7 @@ class PatchHeatmap(ResultPanel):
     Attributes:
         result: the last sweep's `EffectMap`, filling while it runs. Set it to show another one.
         selection: the pinned place, such as `{"layer": 2, "position": 5}`, or None. Set it to pin.
-        together: what patching several cells in one run did, after `patch_together`.
+        together: the joint effect of several cells that were patched in one run, after `patch_together`.
         opened: the `EffectMap` of the parts of one cell, after `open_cell`.
         code: Python code that computes exactly what is shown.
         status, progress, error: how the sweep is doing.
@@ -146,7 +146,7 @@ class PatchHeatmap(ResultPanel):
     # What users call
 
     def patch_together(self, cells: Sequence[dict[str, int]]) -> None:
-        """Patch several cells of the map in one run, and each alone; `together` has what came of it after `wait()`.
+        """Patch several cells of the map in one run, and each alone; `together` has the effects after `wait()`.
 
         Raises:
             ValueError: there is no result yet, or no such cell.
@@ -167,7 +167,6 @@ class PatchHeatmap(ResultPanel):
     # What should be shown
 
     def wants(self) -> dict[str, Want]:
-        """The calls that give what the traits describe."""
         return {"result": Want(self._call(), self._take, self._end, keep=True)}
 
     def _call(self) -> _Measured:
@@ -193,7 +192,7 @@ class PatchHeatmap(ResultPanel):
         others = [name for name, metric in METRICS.items() if answered.issuperset(metric.needs)]
         return [self.metric, *(name for name in others if name != name_of(self.metric))]
 
-    # What comes
+    # Results
 
     def _take(self, id: str, step: Step[EffectMap]) -> None:
         """A step of the sweep: the first has the frame of the map and the cells that need no run."""
@@ -273,7 +272,7 @@ class PatchHeatmap(ResultPanel):
         return task
 
     def _put_away(self) -> None:
-        """What belonged to the map that was shown."""
+        """Clear what belonged to the previous map."""
         if self._asker is not None:
             self._asker.drop()
         self.together = self.opened = None
@@ -286,7 +285,7 @@ class PatchHeatmap(ResultPanel):
 
     @traitlets.observe("result")
     def _on_result(self, change: Any) -> None:
-        """A result that a user puts here is shown with its own choices, and stops the sweep that would replace it."""
+        """Show a result that the user sets, with the choices that gave it. It stops the sweep that would replace it."""
         result = change["new"]
         if result is None or result is self._shown_by_us:
             return
@@ -319,9 +318,11 @@ class PatchHeatmap(ResultPanel):
             return result
         method = METHODS.get(result.method)
         if method is None or method.result_type is not EffectMap:
-            raise traitlets.TraitError(f"This result is of {result.method or 'no method'}, which gives no effect map.")
+            raise traitlets.TraitError(
+                f"This result comes from {result.method or 'no method'}, which gives no effect map."
+            )
         if result.params.get("direction") not in ("denoise", "noise") or "metric" not in result.params:
-            raise traitlets.TraitError("This result does not say which direction and which metric it is of.")
+            raise traitlets.TraitError("This result does not name its direction and its metric.")
         checked(lambda: choose_axes(self._model, result.params.get("activation"), result.axes))
         checked(lambda: self._code_of(result))
         result.params.update(axes=list(result.axes))
@@ -391,7 +392,7 @@ class PatchHeatmap(ResultPanel):
 
     @action("patch_together")
     def _on_patch_together(self, id: str, cells: list[Place]) -> Task | None:
-        """Some cells of the shown map, patched in one run."""
+        """Patch some cells of the shown map in one run."""
         shown, asker = self._shown(), self._asking()
         if not 2 <= len(cells) <= 500:
             raise ValueError("Pick 2 to 500 cells to patch together.")
@@ -407,7 +408,7 @@ class PatchHeatmap(ResultPanel):
 
     @action("open")
     def _on_open(self, id: str, cell: Place) -> Task | None:
-        """A cell of the shown map, whose parts are to be patched one by one."""
+        """Patch the parts of one cell of the shown map, each alone."""
         shown, asker = self._shown(), self._asking()
         call = activation_patching.call(
             asker.model,
@@ -427,7 +428,7 @@ class PatchHeatmap(ResultPanel):
 
     @action("close_opened")
     def _on_close_opened(self, id: str) -> None:
-        """Puts the opened cell away."""
+        """Close the opened cell."""
         self._asking().drop("opened")
         self.opened = None
 

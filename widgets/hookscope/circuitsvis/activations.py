@@ -21,7 +21,7 @@ def text_neuron_activations(
     first_dimension_labels: Sequence[str] | None = None,
     second_dimension_labels: Sequence[str] | None = None,
 ) -> TokenValues:
-    """Show one neuron's activation at each token: stands for `circuitsvis.activations.text_neuron_activations`.
+    """Show one neuron's activation at each token: the counterpart of `circuitsvis.activations.text_neuron_activations`.
 
     Args:
         tokens: texts [token] of one sample, or [sample][token].
@@ -30,8 +30,8 @@ def text_neuron_activations(
         first_dimension_labels, second_dimension_labels: what their entries are called; by default numbers.
 
     Raises:
-        TypeError: tokens that are no texts, activations that are no real numbers.
-        ValueError: not one activation for each token, or samples of different layers or neurons.
+        TypeError: tokens are not texts, or activations are not real numbers.
+        ValueError: there is not one activation for each token, or there are samples of different layers or neurons.
     """
     samples = _samples(tokens)
     found = _activations(activations)

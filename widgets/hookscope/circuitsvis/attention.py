@@ -83,19 +83,19 @@ def attention_heads(
     positive_color: str | None = None,
     mask_upper_tri: bool | None = None,
 ) -> AttentionFigure:
-    """Show the patterns of some heads: stands for `circuitsvis.attention.attention_heads`.
+    """Show the patterns of some heads: the counterpart of `circuitsvis.attention.attention_heads`.
 
     Args:
         attention: numbers [head, destination token, source token].
         tokens: texts [token].
         attention_head_names: what the heads are called; by default their numbers.
-        max_value, min_value: where the colours are strongest; by default at the largest size of a value.
+        max_value, min_value: where the colours are strongest; by default at the largest absolute value.
         negative_color, positive_color: CSS colours; by default the theme's orange and blue.
-        mask_upper_tri: leave out what a causal model can't look at, above the diagonal; True by default.
+        mask_upper_tri: mask the entries above the diagonal, which a causal model can't attend to; True by default.
 
     Raises:
-        TypeError: tokens that are no texts, attention that is no real numbers.
-        ValueError: patterns that are not as many tokens high and wide, or not one name for each head.
+        TypeError: tokens are not texts, or attention is not real numbers.
+        ValueError: the patterns are not as high and wide as there are tokens, or there is not one name for each head.
     """
     return AttentionFigure(
         attention,
@@ -110,7 +110,7 @@ def attention_heads(
 
 
 def attention_patterns(tokens: Sequence[str], attention: Any) -> AttentionFigure:
-    """Show the patterns of some heads, whole: stands for `circuitsvis.attention.attention_patterns`.
+    """Show the patterns of some heads, whole: the counterpart of `circuitsvis.attention.attention_patterns`.
 
     CircuitsVis has deprecated it: use `attention_heads`.
 
@@ -134,7 +134,7 @@ def attention_pattern(
     positive_color: str | None = None,
     mask_upper_tri: bool | None = None,
 ) -> AttentionFigure:
-    """Show one head's pattern: stands for `circuitsvis.attention.attention_pattern`.
+    """Show one head's pattern: the counterpart of `circuitsvis.attention.attention_pattern`.
 
     Args:
         tokens: texts [token].

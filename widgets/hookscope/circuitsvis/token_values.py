@@ -58,7 +58,8 @@ class TokenValues(RenderedHTML):
 
     Attributes:
         figure: what is shown, as JSON.
-        chosen: what the menus are set to, such as `{"first": 3, "second": 12}`; what is left out is as at first.
+        chosen: what the menus are set to, such as `{"first": 3, "second": 12}`; a menu that is not named
+            keeps its first setting.
         selection: the token that was clicked, such as `{"token": 4}` or `{"sample": 1, "token": 4}`, or None.
     """
 

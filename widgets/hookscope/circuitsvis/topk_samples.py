@@ -19,7 +19,7 @@ def topk_samples(
     zeroth_dimension_labels: Sequence[str] | None = None,
     first_dimension_labels: Sequence[str] | None = None,
 ) -> TokenValues:
-    """Show the samples of each neuron, in the given order: stands for `circuitsvis.topk_samples.topk_samples`.
+    """Show the samples of each neuron, in the given order: the counterpart of `circuitsvis.topk_samples.topk_samples`.
 
     Args:
         tokens: texts [layer][neuron][sample][token].
@@ -28,8 +28,8 @@ def topk_samples(
         zeroth_dimension_labels, first_dimension_labels: what their entries are called; by default numbers.
 
     Raises:
-        TypeError: tokens that are no texts, activations that are no real numbers.
-        ValueError: not one activation for each token, or layers with different numbers of neurons.
+        TypeError: tokens are not texts, or activations are not real numbers.
+        ValueError: there is not one activation for each token, or there are layers with different numbers of neurons.
     """
     if is_tensor(activations):
         activations = numbers(activations, "activations", ("layer", "neuron", "sample", "token"))

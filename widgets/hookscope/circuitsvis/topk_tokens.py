@@ -22,7 +22,7 @@ def topk_tokens(
     sample_labels: Sequence[str] | None = None,
     first_dimension_labels: Sequence[str] | None = None,
 ) -> TokenValues:
-    """Show each neuron's top and bottom tokens in a table: stands for `circuitsvis.topk_tokens.topk_tokens`.
+    """Show each neuron's top and bottom tokens in a table: the counterpart of `circuitsvis.topk_tokens.topk_tokens`.
 
     Args:
         tokens: texts [sample][token].
@@ -32,8 +32,9 @@ def topk_tokens(
         sample_labels, first_dimension_labels: what samples and layers are called; by default numbers.
 
     Raises:
-        TypeError: tokens that are no texts, activations that are no real numbers.
-        ValueError: not one activation for each token, samples of different numbers of layers, or `max_k` below 1.
+        TypeError: tokens are not texts, or activations are not real numbers.
+        ValueError: there is not one activation for each token, samples have different numbers of layers, or `max_k` is
+            below 1.
     """
     samples = [texts(sample, f"tokens[{i}]") for i, sample in enumerate(parts(tokens, "tokens"))]
     found = [
