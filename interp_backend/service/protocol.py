@@ -17,20 +17,6 @@ from ..results.codec import encode_array
 from ..results.effect_map import EffectMap
 
 
-@dataclass(frozen=True)
-class Remedy:
-    """A button beside an error, and the request that it sends.
-
-    Attributes:
-        label: the text of the button.
-        method, params: the request.
-    """
-
-    label: str
-    method: str
-    params: dict[str, Any]
-
-
 class BadRequest(ValueError):
     """A request that does not validate.
 

@@ -83,14 +83,15 @@ class Task:
     def run(self) -> None:
         """Run to the end, on the worker's thread. An error of the call or of the listener ends only this task."""
         try:
-            self._go("running")
+            self.status = "running"
+            self._tell(None)
             self._drain()
-            self._finish("cancelled" if self.is_cancelled() and self.status != "done" else "done")
+            self.finish("cancelled" if self.is_cancelled() and self.status != "done" else "done")
         except Cancelled:
-            self._finish("cancelled")
+            self.finish("cancelled")
         except BaseException as problem:
             self.error = problem
-            self._finish("error")
+            self.finish("error")
 
     def _drain(self) -> None:
         steps: Iterator[Step[Any]] = self.call.steps()
@@ -107,13 +108,11 @@ class Task:
             if close is not None:
                 close()
 
-    def _go(self, status: Status) -> None:
-        self.status = status
-        self._tell(None)
-
-    def _finish(self, status: Status) -> None:
+    def finish(self, status: Status) -> None:
+        """End the task, and tell its listener."""
         try:
-            self._go(status)
+            self.status = status
+            self._tell(None)
         except BaseException as problem:
             self.status, self.error = "error", self.error or problem
             logger.exception("A listener failed when its task ended.")
@@ -124,10 +123,6 @@ class Task:
     def _tell(self, step: Step[Any] | None) -> None:
         if self._listener is not None:
             self._listener(self, step)
-
-    def finish_unrun(self) -> None:
-        """End a task that was cancelled while it was queued."""
-        self._finish("cancelled")
 
     def __lt__(self, other: Task) -> bool:
         return self.priority < other.priority
@@ -166,7 +161,7 @@ class Worker:
                 return
             self._waiting.remove(found[0])
             heapq.heapify(self._waiting)
-        task.finish_unrun()
+        task.finish("cancelled")
 
     def stop(self) -> None:
         """Cancel all tasks, and wait until the running pass is over."""

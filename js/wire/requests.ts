@@ -11,7 +11,7 @@ export interface Requests {
   edit: OnEditRequest;
   figure_part: OnFigurePartRequest;
   head_circuits: OnHeadCircuitsRequest;
-  head_scores: MeasureRequest;
+  head_scores: OnHeadScoresRequest;
   heads: OnHeadsRequest;
   hidden: OnHiddenRequest;
   induction_heads: InductionHeadsRequest;
@@ -138,7 +138,7 @@ export interface OnHeadCircuitsRequest {
   circuit?: "ov" | "qk";
   tokens?: "prompt" | "all";
 }
-export interface MeasureRequest {}
+export interface OnHeadScoresRequest {}
 export interface OnHeadsRequest {
   result: string;
   side: string;

@@ -116,3 +116,18 @@ test("the title is the method of the map, and a page says what is not as usual",
   expect(part(el, "controls").textContent).toContain("strength 0.5");
   expect(part(el, "controls").textContent).not.toContain("signed");
 });
+
+test("an optional number may be left empty, which sends null", async () => {
+  const limit = makeField("limit", "number", { least: 0, default: null, optional: true });
+  const methods = [{ name: "toy_map", label: "toy map", arguments: ["limit"] }];
+  const { el, sent, model, answer } = await openToy({ info: { ...TOY.info, methods, fields: [limit] } });
+  expect(part<HTMLInputElement>(el, "option-limit").value).toBe("");
+  enter(el, "option-limit", "0.5");
+  expect(sent.at(-1)?.params).toMatchObject({ limit: 0.5 });
+  model.set("options", { limit: 0.5 });
+  answer("result");
+  await settled();
+  enter(el, "option-limit", "");
+  expect(maybe(el, "complaint")).toBeNull();
+  expect(sent.at(-1)?.params).toMatchObject({ limit: null });
+});

@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import Annotated, Any
+
+from pydantic import Field
+
 from hookscope.menus import menus_of, offered
-from interp_backend.common.method import METHODS
+from interp_backend import EffectMap, PromptPair
+from interp_backend.common.method import METHODS, Method
+from interp_backend.results.step import Step
 
 
 def _menus():
@@ -38,3 +45,24 @@ def test_what_python_chooses_gets_no_control():
     entry = next(one for one in menus["methods"] if one["name"] == "activation_patching")
     assert "top_k" not in entry["arguments"] and {"window", "at", "value"} <= set(entry["arguments"])
     assert [one["name"] for one in menus["methods"]] == list(offered())
+
+
+def _toy(
+    model: Any,
+    pair: PromptPair,
+    *,
+    strength: float = 1.0,
+    limit: Annotated[float | None, Field(ge=0)] = None,
+    either: int | str | None = None,
+) -> Iterator[Step[EffectMap]]:
+    """A map with limits."""
+    yield Step(1, 1)
+
+
+def test_a_number_or_none_gets_a_field_that_may_be_empty():
+    fields = menus_of(Method(_toy), None, None, has_data_set=False)["fields"]
+    assert [(one["name"], one["type"], one["optional"]) for one in fields] == [
+        ("strength", "number", False),
+        ("limit", "number", True),
+    ]
+    assert (fields[1]["least"], fields[1]["most"], fields[1]["default"]) == (0, None, None)

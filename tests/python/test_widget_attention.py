@@ -608,3 +608,19 @@ def test_nothing_is_left_of_a_viewer_that_was_closed(embedded, capitals):
         with pytest.raises(ValueError, match="This widget is closed"):
             method()
     assert widget.wait(60) and len(widget.sent) == told
+
+
+def test_a_list_of_positions_stays_pinned_while_the_shown_side_has_them(embedded):
+    widget = Watched(hs.AttentionViewer, embedded, UNEQUAL)
+    for position, kept in [([3], True), ([len(widget.result.sides["corrupt"].ids)], False)]:
+        widget.side = "clean"
+        widget.selection = {"position": position}
+        widget.side = "corrupt"
+        assert (widget.selection is not None) == kept
+    widget.close()
+
+
+def test_a_result_alone_begins_with_the_side_that_is_asked_for(embedded, capitals):
+    widget = hs.AttentionViewer(result=ib.attention_patterns(embedded, capitals), side="corrupt")
+    assert widget.side == "corrupt" and widget.pair == capitals
+    widget.close()

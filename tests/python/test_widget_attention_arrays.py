@@ -131,11 +131,11 @@ def test_negative_values_are_no_weights_and_sum_to_what_they_like():
 @pytest.mark.parametrize(
     "attention, tokens, options, sentence",
     [
-        (np.zeros((3, 3)), "abc", {}, r"shape \(3, 3\).*\[head, destination, source\]"),
-        (np.zeros((1, 3, 2)), "abc", {}, "as many destinations as sources"),
+        (np.zeros((3, 3)), "abc", {}, r"shape \[3, 3\]; give \[head × destination × source\]"),
+        (np.zeros((1, 3, 2)), "abc", {}, "3 tokens and 2 columns of attention"),
         (np.zeros((0, 3, 3)), "abc", {}, "nothing to show"),
         (np.zeros((1, 0, 0)), "", {}, "nothing to show"),
-        (np.zeros((1, 3, 3)), "abcd", {}, "4 tokens, and the attention has 3"),
+        (np.zeros((1, 3, 3)), "abcd", {}, "4 tokens and 3 rows of attention"),
         (np.zeros((2, 3, 3)), "abc", {"names": ["x"]}, "1 names and 2 heads"),
     ],
 )

@@ -343,3 +343,10 @@ def test_a_state_that_makes_no_sense_becomes_a_sentence(widget, state, field, se
     assert sentence in widget.error["message"] and widget.error["field"] == field
     json.dumps(widget.get_state(), ensure_ascii=False, default=str).encode("utf-8")
     assert widget.selection is None
+
+
+def test_a_notebook_that_runs_no_scripts_says_how_to_see_the_widget(widget):
+    outputs, _ = widget._repr_mimebundle_()
+    text = f"Hookscope {type(widget).__mro__[1].__name__}: to see it, trust this notebook or run the cell again."
+    assert outputs["text/plain"] == text
+    assert widget.model_id == outputs["application/vnd.jupyter.widget-view+json"]["model_id"]

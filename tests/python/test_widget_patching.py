@@ -383,3 +383,12 @@ def test_an_interrupt_while_a_turn_begins_leaves_the_model_free(embedded, monkey
     thread.start()
     thread.join()
     assert taken == [True]
+
+
+def test_a_pinned_set_of_positions_stays_pinned_under_another_metric(embedded, capitals):
+    widget = Watched(hs.PatchHeatmap, embedded, capitals, positions={"country": [4, 5], "last": [-1]})
+    widget.selection = {"layer": 1, "position": [4, 5]}
+    widget.metric = "prob"
+    assert widget.wait(60) and widget.result.params["metric"] == "prob"
+    assert widget.selection == {"layer": 1, "position": [4, 5]}
+    widget.close()

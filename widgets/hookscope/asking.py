@@ -9,7 +9,8 @@ import itertools
 import threading
 import time
 import weakref
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -32,10 +33,11 @@ class Want:
 
     Attributes:
         call: compared with the one that was asked last; `steps()` runs it.
-        show: takes each step of the call, with the id of its task; for a result that was kept, its last step.
+        show: takes each step that has a result, with the id of its task; for a result that was kept, its last step.
         end: is told how the task ended: done, cancelled or error.
         priority: of the task; see `Task`.
-        keep: keep the result for coming back to it.
+        keep: keep the result, so that returning to its settings is instant.
+        aside: the work is too small to change the panel's status.
     """
 
     call: Any
@@ -43,6 +45,7 @@ class Want:
     end: Callable[[str], None] = lambda status: None
     priority: int = 1
     keep: bool = False
+    aside: bool = False
 
 
 @dataclass(eq=False)
@@ -60,7 +63,11 @@ class _Asked:
     id: str
     task: Task | None
     last: Step[Any] | None = None
-    once: bool = False
+
+    def show(self) -> None:
+        """Show the last step, if it has a result."""
+        if self.last is not None and self.last.result is not None:
+            self.want.show(self.id, self.last)
 
     @property
     def over(self) -> bool:
@@ -70,6 +77,10 @@ class _Asked:
     def stopped(self) -> bool:
         """Whether the task ended, or will end, without its result."""
         return self.task is not None and (self.task.is_cancelled() or self.task.status == "error")
+
+    def cancel(self) -> None:
+        if self.task is not None:
+            self.task.cancel()
 
 
 @dataclass(eq=False)
@@ -87,6 +98,7 @@ class Asker:
     main: str = "result"
     _asked: dict[str, _Asked] = field(default_factory=dict)
     _kept: list[tuple[Any, str, Step[Any]]] = field(default_factory=list)
+    _details: dict[str, Want] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self._panel = weakref.ref(self.panel)
@@ -99,7 +111,7 @@ class Asker:
     # For panels
 
     def refresh(
-        self, id: str | None = None, *, again: Iterable[str] = (), unseen: bool = False, of: str = ""
+        self, id: str | None = None, *, again: Sequence[str] = (), unseen: bool = False, of: str = ""
     ) -> Task | None:
         """Ask for what should be shown now and is not what was last asked. Returns the new task, if there is one.
 
@@ -116,12 +128,12 @@ class Asker:
         if not (unseen or panel.on_a_page):
             return None  # `refresh` is called again once a page shows the panel
         try:
-            wants = panel.wants()
+            wants = {**panel.wants(), **self._details}
         except (ValueError, traitlets.TraitError) as problem:
             panel.fail(sentence(problem), getattr(problem, "field", None), id or "")
             return None
         with self._lock:
-            dropped = [name for name, asked in self._asked.items() if name not in wants and not asked.once]
+            dropped = [name for name in self._asked if name not in wants]
             old = [self._asked.pop(name) for name in dropped]
             new: list[_Asked] = []
             for name, want in wants.items():
@@ -138,40 +150,42 @@ class Asker:
         asked = self._asked.get(of or self.main)
         return asked.task if asked is not None and asked in new else None
 
-    def ask_once(self, name: str, id: str, call: Any, show: Callable[[str, Step[Any]], None]) -> Task | None:
-        """Ask for a small piece of work, which replaces earlier work of the same name."""
-        panel = self._panel()
-        if panel is None or panel._closed:
-            return None
-        with self._lock:
-            old = [self._asked[name]] if name in self._asked else []
-            asked = self._ask(name, Want(call, show, priority=0), id)
-            asked.once = True
-        self._start(panel, old, [asked])
-        return asked.task
+    def again(self, *names: str, id: str | None = None) -> Task | None:
+        """Ask for these outputs although nothing has changed, and although no page may show the panel."""
+        return self.refresh(id, again=names, unseen=True, of=names[0])
+
+    def detail(self, name: str, id: str, call: Any, show: Callable[[Any], None], **options: Any) -> Task | None:
+        """Ask for a detail of the result that is shown. It is wanted until it is dropped or replaced.
+
+        Args:
+            call, options: as in `Want`.
+            show: takes each result of the call.
+        """
+        self._details[name] = Want(call, lambda _, step: show(step.result), **{"priority": 2, **options})
+        return self.again(name, id=id)
 
     def adopt(self, want: Want, id: str) -> None:
         """Accept the result that is shown already as the answer to the current call."""
         with self._lock:
             old = self._asked.get(self.main)
             self._asked[self.main] = _Asked(want, id, None)
-        if old is not None and old.task is not None:
-            old.task.cancel()
+        if old is not None:
+            old.cancel()
         panel = self._panel()
         if panel is not None:
             panel.asked = {"id": id, **want.call.to_json()}
             self._settle(panel)
 
     def drop(self, *names: str) -> None:
-        """Stop what was asked for these outputs, and forget it."""
+        """Stop the work on these details, by default on all, and forget them."""
         with self._lock:
-            old = [self._asked.pop(name) for name in names if name in self._asked]
+            dropped = [name for name in names or [*self._details] if self._details.pop(name, None)]
+            old = [self._asked.pop(name) for name in dropped if name in self._asked]
         for asked in old:
-            if asked.task is not None:
-                asked.task.cancel()
+            asked.cancel()
 
     def leave(self) -> None:
-        """Take what is wanted now as what was asked last: traits that went back after a failure ask for nothing."""
+        """Treat what is wanted now as asked already, so that traits that are reset after a failure ask for nothing."""
         panel = self._panel()
         with self._lock:
             asked = self._asked.get(self.main)
@@ -182,9 +196,15 @@ class Asker:
         """A new id for work that Python, and not a view, asks for."""
         return f"py-{next(self._counter)}"
 
-    def defer(self) -> Deferred:
+    @contextmanager
+    def defer(self) -> Iterator[None]:
         """In a `with asker.defer():` block, `refresh` does nothing, so that several traits can change together."""
-        return Deferred(self)
+        outer = getattr(self._deferring, "on", False)
+        self._deferring.on = True
+        try:
+            yield
+        finally:
+            self._deferring.on = outer
 
     def wait(self, timeout: float | None = None) -> bool:
         """Wait until every call that is asked for is answered; False after `timeout` seconds."""
@@ -202,9 +222,9 @@ class Asker:
     def cancel(self) -> None:
         """Cancel all running and queued work; cells that have been computed are kept."""
         with self._lock:
-            tasks = [asked.task for asked in self._asked.values() if asked.task is not None]
-        for task in tasks:
-            task.cancel()
+            every = [*self._asked.values()]
+        for asked in every:
+            asked.cancel()
         panel = self._panel()
         if panel is not None:
             self._settle(panel)
@@ -230,8 +250,7 @@ class Asker:
     def _start(self, panel: Panel, old: list[_Asked], new: list[_Asked]) -> None:
         """Cancel old tasks and submit new ones. Call this without the lock, because observers may call `refresh`."""
         for asked in old:
-            if asked.task is not None:
-                asked.task.cancel()
+            asked.cancel()
         if new:
             panel.error = None
         main = self._asked.get(self.main)
@@ -240,8 +259,8 @@ class Asker:
         for asked in new:
             if asked.task is not None:
                 worker_of(self.model).submit(asked.task)
-            elif asked.last is not None:
-                asked.want.show(asked.id, asked.last)
+            else:
+                asked.show()
                 asked.want.end("done")
         self._settle(panel)
 
@@ -260,15 +279,15 @@ class Asker:
                 panel.send(protocol.event(task.id, "cancelled"))
             return
         if step is not None:
-            asked.want.show(task.id, step)
+            asked.show()
             self._tell_progress(panel, step)
         elif task.status not in ("queued", "running"):
             self._end(panel, asked, task)
         self._settle(panel)
         with self._lock:
             now = self._asked.get(name)
-        if now is not None and now is not asked and now.last is not None:
-            now.want.show(now.id, now.last)  # another result replaced this one while the step was shown
+        if now is not None and now is not asked:
+            now.show()  # another result replaced this one while the step was shown
 
     def _end(self, panel: Panel, asked: _Asked, task: Task) -> None:
         asked.want.end(task.status)
@@ -298,7 +317,7 @@ class Asker:
 
     def _status(self) -> str:
         with self._lock:
-            tasks = [asked.task for asked in self._asked.values() if asked.task is not None and not asked.once]
+            tasks = [asked.task for asked in self._asked.values() if asked.task is not None and not asked.want.aside]
             main = self._asked.get(self.main)
         under_way = [task.status for task in tasks if not task.is_cancelled() and task.status in ("queued", "running")]
         if under_way:
@@ -309,20 +328,6 @@ class Asker:
             return "done"
         stopped = main.task.is_cancelled() and main.task.status in ("queued", "running")
         return "cancelled" if stopped else main.task.status
-
-
-class Deferred:
-    """See `Asker.defer`."""
-
-    def __init__(self, asker: Asker):
-        self._asker = asker
-
-    def __enter__(self) -> None:
-        self._outer = getattr(self._asker._deferring, "on", False)
-        self._asker._deferring.on = True
-
-    def __exit__(self, *_: object) -> None:
-        self._asker._deferring.on = self._outer
 
 
 def follow(panel: Panel, editor: Any) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 from interp_backend.common.head_measures import MEASURES
 from interp_backend.results.attention import AttentionPatterns
 from interp_backend.results.codec import encode_array
-from interp_backend.results.head_table import HeadScores
+from interp_backend.results.head_table import HeadScores, Score
 from interp_backend.results.thumbnails import Scale, size_for, thumbnails
 
 MOST_SENT = 300_000  # numbers: more are sent head by head, as they are opened
@@ -135,22 +135,18 @@ class Frame:
 
 
 def score_to_wire(
-    name: str, about: Any, on: str, values: np.ndarray, spread: np.ndarray | None = None
+    name: str, about: Score, on: str, values: np.ndarray, spread: np.ndarray | None = None
 ) -> dict[str, Any]:
     """A score of the heads for a view.
 
     Args:
-        about: a `Score`: its label, help, unit, and whether large values come first.
         on: "prompt", or "random" tokens.
         values, spread: [layer, head].
     """
     return {
+        **about.model_dump(),
         "name": name,
-        "label": about.label,
-        "help": about.help,
-        "unit": about.unit,
         "on": on,
-        "descending": about.descending,
-        "values": encode_array(np.ascontiguousarray(values)),
-        "spread": None if spread is None else encode_array(np.ascontiguousarray(spread)),
+        "values": encode_array(values),
+        "spread": None if spread is None else encode_array(spread),
     }

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import traitlets
 from pydantic import Field
 
+from interp_backend.common.head_measures import MEASURES
+from interp_backend.common.subject import subject_of
 from interp_backend.language.interventions import as_heads
-from interp_backend.language.loading import load_model
 from interp_backend.language.model import LanguageModel
 from interp_backend.language.prompts import PromptPair
 from interp_backend.methods.attention_patterns import KINDS, attention_patterns
 from interp_backend.methods.head_circuits import head_circuits
 from interp_backend.methods.head_scores import ABOUT, head_scores
+from interp_backend.place import Place, as_place
 from interp_backend.results.attention import AttentionPatterns
 from interp_backend.results.attribution import Attribution
 from interp_backend.results.codec import encode_array
@@ -27,32 +28,30 @@ from interp_backend.results.step import Step
 from interp_backend.service import protocol
 from interp_backend.service.tasks import Task
 
-from .asking import Asker, Want, follow
+from .asking import Want
 from .attention_frame import Frame, Look
-from .bundles import bundle
 from .head_answers import HeadAttribution, HeadPatch, attributed_to_wire, pairs_to_wire, patched_to_wire
-from .panel import action
+from .menus import choices
+from .panel import Index, Side, Word, action
 from .prompt_pair_editor import PromptPairEditor
-from .report import View, write_page
-from .subject import SIDES, OfPrompt, split_subject
+from .subject import OfPrompt, model_to_ask, subject_traits
 from .traits import Argument
 
 MOST_OPENED = 12
-SCALES = [
-    ("linear", "linear", "from zero to the largest value"),
-    ("log", "log", "four decades below the largest value"),
-    ("row", "per row", "each destination by its own largest value"),
-]
-MARKS = [
-    ("induction", "induction stripe", "where a head would look that continues what came after the same token"),
-    ("previous", "previous token", "the position before"),
-    ("duplicate", "duplicate token", "earlier occurrences of the same token"),
-]
+SCALES = {
+    "linear": ("linear", "from zero to the largest value"),
+    "log": ("log", "four decades below the largest value"),
+    "row": ("per row", "each destination by its own largest value"),
+}
+MARKS = {
+    "induction": ("induction stripe", "where a head would look that continues what came after the same token"),
+    "previous": ("previous token", "the position before"),
+    "duplicate": ("duplicate token", "earlier occurrences of the same token"),
+}
+PATCHED = {"z": ("z", "what the head writes"), "pattern": ("pattern", "where the head looks")}
 NEEDS_PAIR = "Patching needs two prompts: AttentionViewer(model, hs.PromptPair(...))."
 NEEDS_ANSWERS = "Patching is measured by the answers: give the pair a clean and a corrupt answer."
 NO_SCORES = "TransformerLens does not give this model's attention scores."
-Index = Annotated[int, Field(ge=0)]
-Word = Annotated[str, Field(min_length=1, max_length=1000)]
 
 
 class AttentionViewer(OfPrompt):
@@ -70,7 +69,7 @@ class AttentionViewer(OfPrompt):
         opened: heads to show large, [(layer, head), ...]; by default the one that most looks back.
         layer_zero: "bottom" or "top".
         result: an `AttentionPatterns` to show, in place of a model and a prompt.
-        look: how that is drawn, where it does not follow from the result.
+        look: how the result is drawn, where that does not follow from the result itself.
 
     Attributes:
         result: the `AttentionPatterns`, or None while the model still runs.
@@ -81,7 +80,8 @@ class AttentionViewer(OfPrompt):
         status, progress, error: how the run is doing.
     """
 
-    _esm = bundle("attention_viewer")
+    bundle = "attention_viewer"
+    quantity = "Attention"
     _parts = ("layer", "head", "position", "source")
     _saving = False
     _frame: Frame | None = None
@@ -89,16 +89,14 @@ class AttentionViewer(OfPrompt):
     patch_result: EffectMap | None = None
     attribution: Attribution | None = None
     pairs: HeadPairs | None = None
-    set_by_view: ClassVar[frozenset[str]] = frozenset(
-        {"selection", "side", "scale", "sort", "shown_layers", "marks", "opened", "layer_zero"}
-    )
-
     kind = Argument(attention_patterns, "kind")
-    scale = traitlets.Enum([name for name, *_ in SCALES], "linear", help="Which colour scale.").tag(sync=True)
-    sort = traitlets.Unicode("layer", help="layer, or the name of a score.").tag(sync=True)
-    shown_layers = traitlets.List(traitlets.Int(), None, allow_none=True, help="Layers shown.").tag(sync=True)
-    marks = traitlets.List(traitlets.Enum([name for name, *_ in MARKS]), help="Which lines are drawn.").tag(sync=True)
-    opened = traitlets.List(traitlets.List(traitlets.Int()), help="Heads shown large.").tag(sync=True)
+    scale = traitlets.Enum(list(SCALES), "linear", help="Which colour scale.").tag(sync=True, set_by_view=True)
+    sort = traitlets.Unicode("layer", help="layer, or the name of a score.").tag(sync=True, set_by_view=True)
+    shown_layers = traitlets.List(traitlets.Int(), None, allow_none=True, help="Layers shown.").tag(
+        sync=True, set_by_view=True
+    )
+    marks = traitlets.List(traitlets.Enum(list(MARKS)), help="Which lines are drawn.").tag(sync=True, set_by_view=True)
+    opened = traitlets.List(traitlets.List(traitlets.Int()), help="Heads shown large.").tag(sync=True, set_by_view=True)
     result: traitlets.Instance[AttentionPatterns | None] = traitlets.Instance(
         AttentionPatterns, allow_none=True, help="Where the heads look."
     ).tag(sync=True, to_json=lambda result, widget: result and widget._result_to_wire(result))
@@ -127,18 +125,16 @@ class AttentionViewer(OfPrompt):
         result: AttentionPatterns | None = None,
         look: Look | None = None,
     ) -> None:
-        if (model is None) != (prompt is None) or (model is None) == (result is None):
-            raise ValueError("Give a model and a prompt to read, or a result=... to show.")
-        known = None if model is None else load_model(model)
+        known = model_to_ask(model, prompt, result, "a prompt to read")
         self._layers, self._heads, self._last = layers, heads, last
-        self._own_last = last  # of every prompt; a view may ask for another of one
+        self._own_last = last  # for every prompt; a view may ask for another number for one prompt
         self._look = look or Look()
         self._showing = threading.RLock()  # a result may come while another side of the last one is drawn
-        self._actions_on_head: dict[str, Any] = {}  # calls of the actions on single heads, by trait
+        self._scored = False  # whether the scores on random tokens were asked for
         sizes = (1 << 20, 1 << 20) if known is None else (known.n_layers, known.n_heads)
         super().__init__(
-            **split_subject(prompt),
-            kind=kind,
+            **subject_traits(prompt, result),
+            kind=kind if result is None else result.kind,
             scale=scale,
             sort=sort,
             shown_layers=None if shown_layers is None else list(shown_layers),
@@ -147,50 +143,26 @@ class AttentionViewer(OfPrompt):
             layer_zero=layer_zero,
         )
         self.side = side or self.side
-        if known is None:
-            self._show_given(result)
-            return
         self.info = self._menus(known)
-        self._asker = Asker(self, known)
-        if isinstance(prompt, PromptPairEditor):
-            follow(self, prompt)
-        self._asker.refresh()
-
-    def _show_given(self, result: Any) -> None:
-        subject = result.params.get("pair") or result.params.get("prompt") or ""
-        for name, value in split_subject(PromptPair(**subject) if isinstance(subject, dict) else subject).items():
-            if name != "side" or value not in SIDES[self.pair is not None] or self.side == "prompt":
-                setattr(self, name, value)
-        self.kind = result.kind
-        self.info = self._menus(None)
-        self._show(result)
-        if result.provenance.get("model"):  # arrays of the user's own have no call that gives them
-            self.code = attention_patterns.code(result.params)
-        self.status = "done"
+        if known is not None:
+            self._start(known, prompt)
+        elif result is not None:
+            self._show(result)
+            self.status = "done"
+            if result.provenance.get("model"):  # arrays of the user's own have no call that gives them
+                self.code = self._code_of(result)
 
     def _menus(self, model: LanguageModel | None) -> dict[str, Any]:
-        named = {"scales": SCALES, "marks": MARKS}
-        menus: dict[str, Any] = {
-            menu: [{"name": name, "label": label, "help": help} for name, label, help in choices]
-            for menu, choices in named.items()
-        }
+        menus = {"scales": choices(SCALES, {}), "marks": choices(MARKS, {})}
         if model is None:
             return {"model": None, "kinds": [], "actions": None, **menus}
-        no_scores = {"scores": NO_SCORES} if "pattern" in model.dead_hooks else {}
-        both = self.pair is not None and self.pair.answers("clean") and self.pair.answers("corrupt")
-        patches = {"z": "what the head writes", "pattern": "where the head looks"}
+        answered = self.pair is not None and self.pair.answers("clean") and self.pair.answers("corrupt")
         return {
             "model": model.describe(),
-            "kinds": [
-                {"name": name, "label": label, "help": help, "reason": no_scores.get(name)}
-                for name, (label, help) in KINDS.items()
-            ],
+            "kinds": choices(KINDS, {"scores": NO_SCORES} if "pattern" in model.dead_hooks else {}),
             "actions": {
-                "patch": [
-                    {"name": name, "label": name, "help": help, "reason": model.why_not(name)}
-                    for name, help in patches.items()
-                ],
-                "patch_reason": NEEDS_PAIR if self.pair is None else None if both else NEEDS_ANSWERS,
+                "patch": choices(PATCHED, {name: model.why_not(name) for name in PATCHED}),
+                "patch_reason": NEEDS_PAIR if self.pair is None else None if answered else NEEDS_ANSWERS,
                 "attribution_reason": None,
                 "circuits_reason": None,
             },
@@ -201,22 +173,7 @@ class AttentionViewer(OfPrompt):
 
     def measure(self) -> None:
         """Score all heads on repeated random tokens; `head_scores` has them after `wait()`, and `sort` knows them."""
-        self._measure(self._asking().new_id())
-
-    def save(self, path: str | Path) -> Path:
-        """Write the view as one self-contained HTML page that opens offline and still hovers and pins.
-
-        Of a large result the page has all heads as thumbnails, and the numbers of the opened ones.
-
-        Raises:
-            ValueError: there is no result yet.
-        """
-        result = self._shown()
-        title = "Attention of " + " against ".join(f"“{side.text}”" for side in result.sides.values())
-        model = result.provenance.get("model", {})
-        weights = f"weights {model['weights']}" if model.get("weights") else ""
-        caption = " · ".join(filter(None, [str(model.get("name", "")), weights]))
-        return write_page(path, [View("attention_viewer", caption, self)], title)
+        self._on_head_scores(self._asking().new_id())
 
     def page_state(self) -> dict[str, Any]:
         with self._showing:  # what live views get while a result comes is not for a page
@@ -245,11 +202,6 @@ class AttentionViewer(OfPrompt):
         assert self._frame is not None
         return hand_over(self._frame, self.side, self.shown_layers, heads)
 
-    def _shown(self) -> AttentionPatterns:
-        if self.result is None:
-            raise ValueError("There is no result yet. Call .wait() first.")
-        return self.result
-
     # What should be shown
 
     def wants(self) -> dict[str, Want]:
@@ -257,23 +209,21 @@ class AttentionViewer(OfPrompt):
             self.model, self.subject, self.kind, layers=self._layers, heads=self._heads, last=self._last
         )
         wants = {"result": Want(call, self._take, self._end, keep=True)}
-        if self.sort.startswith("random:") or self.head_scores is not None or "scores" in self._actions_on_head:
+        if self._scored or self.head_scores is not None or self.sort.startswith("random:"):
             wants["scores"] = Want(head_scores.call(self.model), self._take_scores, priority=2)
-        for name, action_on_head in [*self._actions_on_head.items()]:
-            if name != "scores":
-                wants[name] = Want(*action_on_head, priority=2)
         return wants
 
     def _take(self, id: str, step: Step[AttentionPatterns]) -> None:
-        if step.result is None:
-            return
-        step.result.id = id
-        self._put_away_actions()
-        self._show(step.result)
-        self.code = attention_patterns.code(step.result.params, self._asking().model.code)
+        result: Any = step.result
+        result.id = id
+        self._asking().drop()
+        self.head_patch = self.head_attribution = self.head_circuits = None
+        self.patch_result = self.attribution = self.pairs = None
+        self._show(result)
+        self.code = self._code_of(result)
 
     def _end(self, status: str) -> None:
-        """After a failure the menu says again what is shown."""
+        """Reset the menu to what is shown after a failure."""
         if status != "done" and self.result is not None and self.kind != self.result.kind:
             asker = self._asking()
             with asker.defer():
@@ -281,7 +231,7 @@ class AttentionViewer(OfPrompt):
             asker.leave()
 
     def _show(self, result: AttentionPatterns) -> None:
-        """Show a result, and put away what was pinned, opened or chosen and is not in it."""
+        """Show a result, and drop what was pinned, opened or chosen and is not in it."""
         known = {(layer, head) for layer in result.layers for head in result.heads}
         frame = Frame(result, self._look)
         with self._showing, self.hold_sync():
@@ -294,36 +244,16 @@ class AttentionViewer(OfPrompt):
                 self.side = frame.sides[0]
             self.result = result
             self._look_again()
-            if self.sort not in self._sorts():
-                self.sort = "layer"
 
     def _take_scores(self, id: str, step: Step[HeadScores]) -> None:
-        if step.result is None:
-            return
-        self.head_scores = step.result
         with self._showing:
-            if self._frame is not None:
-                self.scores = self._frame.scores(self.side, step.result)
-                if self.sort not in ("layer", *(score["name"] for score in self.scores)):
-                    self.sort = "layer"  # not of this model
+            self.head_scores = step.result
+            self._show_scores()
 
     def _put_away(self) -> None:
         self._last = self._own_last
-        self._drop_actions()
+        self._asking().drop()
         self.info = self._menus(self.model)
-
-    def _drop_actions(self) -> None:
-        """Stop the actions that are about what will soon be shown no more."""
-        actions = [name for name in [*self._actions_on_head] if name != "scores"]
-        for name in actions:
-            self._actions_on_head.pop(name, None)
-        if self._asker is not None:
-            self._asker.drop(*actions)
-
-    def _put_away_actions(self) -> None:
-        self._drop_actions()
-        self.head_patch = self.head_attribution = self.head_circuits = None
-        self.patch_result = self.attribution = self.pairs = None
 
     # Traits
 
@@ -337,26 +267,31 @@ class AttentionViewer(OfPrompt):
         if change["name"] == "side" and circuits is not None and circuits["tokens"] == "prompt":
             self.head_circuits = None  # its tokens are those of the side that was shown
         with self._showing, self.hold_sync():
-            # Of a side that only the coming result has, nothing can be shown yet.
+            # A side that only the next result has can't be shown yet.
             if self._frame is None or change["new"] == change["old"] or self.side not in self._frame.sides:
                 return
-            length = self._frame.result.masked_of(self.side).shape[-1]
-            pinned = self.selection or {}
-            if any(pinned.get(end, 0) >= length for end in ("position", "source")):
+            pinned = (as_place(self.selection) or Place()).within("position", "source")
+            if pinned != Place() and self._frame.result.find(pinned, self.side) is None:
                 self.selection = None  # the other prompt is shorter
             self._look_again()
 
     def _look_again(self) -> None:
         """Thumbnails and scores of what is shown now."""
         assert self._frame is not None
-        self.scores = self._frame.scores(self.side, self.head_scores)
         self.thumbs = self._frame.thumbs(self.side, self.scale)
+        self._show_scores()
+
+    def _show_scores(self) -> None:
+        if self._frame is not None:
+            self.scores = self._frame.scores(self.side, self.head_scores)
+            if self.sort not in self._sorts():
+                self.sort = "layer"
 
     @traitlets.observe("kind", "sort")
     def _on_change(self, change: Any) -> None:
-        if change["name"] == "kind":
-            self._drop_actions()
         if self._asker is not None:
+            if change["name"] == "kind":
+                self._asker.drop()
             self._asker.refresh()
 
     @traitlets.validate("sort")
@@ -367,11 +302,10 @@ class AttentionViewer(OfPrompt):
         return proposal["value"]
 
     def _sorts(self) -> list[str]:
-        """Those on random tokens too, which are measured once they are asked for."""
-        from interp_backend.common.head_measures import MEASURES
-
+        """What heads can be sorted by. Sorting by a score on random tokens measures these scores."""
         shown = MEASURES if self.result is None else [score["name"] for score in self.scores]
-        random = [] if self._asker is None and self.result is not None else [f"random:{name}" for name in ABOUT]
+        measured = self.head_scores is not None or (self._asker is None and self.result is not None)
+        random = [] if measured else [f"random:{name}" for name in ABOUT]
         return [*dict.fromkeys(["layer", *shown, *random])]
 
     @traitlets.validate("shown_layers")
@@ -401,10 +335,9 @@ class AttentionViewer(OfPrompt):
 
     @action("attention_patterns", attention_patterns.request)
     def _on_attention_patterns(self, id: str, kind: str, last: int | None, **_: Any) -> Task | None:
-        """Attention of another kind, or of a prompt's last tokens."""
+        """Read attention of another kind, or of a prompt's last tokens."""
         self._last = self._last if last is None else last
-        with self._asking().defer():
-            self.kind = kind
+        self._set_together(id, {"kind": kind})
         return self._asking().refresh(id)
 
     @action("heads")
@@ -412,10 +345,10 @@ class AttentionViewer(OfPrompt):
         self,
         id: str,
         result: str,
-        side: Annotated[str, Field(max_length=10)],
+        side: Side,
         heads: Annotated[list[tuple[int, int]], Field(min_length=1, max_length=MOST_OPENED)],
     ) -> None:
-        """All numbers of some heads of the shown attention, each [layer, head]."""
+        """Send all numbers of some heads of the shown attention, each [layer, head]."""
         shown = self.result
         if shown is None or result != shown.id:
             raise protocol.BadRequest("This result is no longer shown.", "result", id)
@@ -425,32 +358,26 @@ class AttentionViewer(OfPrompt):
         self.send(protocol.event(id, "heads", **content, values=encode_array(values)))
 
     @action("head_scores")
-    def _measure(self, id: str) -> Task | None:
-        """What kind of head each of them is, on repeated random tokens."""
-        self._actions_on_head["scores"] = None
-        return self._asking().refresh(id, again=["scores"], unseen=True, of="scores")
+    def _on_head_scores(self, id: str) -> Task | None:
+        """Score all heads on repeated random tokens."""
+        asker, self._scored = self._asking(), True
+        return asker.again("scores", id=id)
 
     def _asked_of(self, layer: int, head: int) -> tuple[str | PromptPair, int | None]:
-        """The prompt that is shown, whatever runs or failed since, and how many of its last tokens are.
+        """The prompt that is shown, and how many of its last tokens were read, whatever has run or failed since.
 
         Raises:
             ValueError: a head that is not shown.
         """
         result = self._shown()
         result.index_of(layer, head)
-        pair = result.params.get("pair")
-        prompt = result.params.get("prompt") if pair is None else PromptPair.model_validate(pair)
-        return prompt or "", result.params["last"]
-
-    def _act(self, id: str, trait: str, call: Any, show: Any) -> Task | None:
-        self._actions_on_head[trait] = call, show
-        return self._asking().refresh(id, again=[trait], unseen=True, of=trait)
+        return subject_of(result.params) or "", result.params["last"]  # pyright: ignore[reportReturnType]
 
     @action("patch_head")
     def _on_patch_head(
         self, id: str, layer: Index, head: Index, activation: Literal["z", "pattern"] = "z"
     ) -> Task | None:
-        """One head of the shown pair patched, at each position and at all of them."""
+        """Patch one head of the shown pair, at each position and at all of them."""
         pair, last = self._asked_of(layer, head)
         if isinstance(pair, str):
             raise ValueError(NEEDS_PAIR)
@@ -460,27 +387,26 @@ class AttentionViewer(OfPrompt):
                 "patch in it."
             )
 
-        def show(_: str, step: Step[Any]) -> None:
-            if step.result is not None:
-                by_position, whole = step.result
-                self.patch_result = by_position
-                self.head_patch = patched_to_wire(layer, head, activation, by_position, whole)
+        def show(maps: tuple[EffectMap, EffectMap]) -> None:
+            self.patch_result = maps[0]
+            self.head_patch = patched_to_wire(layer, head, activation, *maps)
 
-        return self._act(id, "head_patch", HeadPatch(self.model, pair, layer, head, activation), show)
+        asker = self._asking()
+        return asker.detail("head_patch", id, HeadPatch(asker.model, pair, layer, head, activation), show)
 
     @action("attribute_head")
     def _on_attribute_head(
         self, id: str, layer: Index, head: Index, answer: Word | None = None, wrong_answer: Word | None = None
     ) -> Task | None:
-        """What one head writes towards an answer."""
+        """Attribute the logits of an answer to one head."""
         prompt, last = self._asked_of(layer, head)
 
-        def show(_: str, step: Step[Attribution]) -> None:
-            if step.result is not None:
-                self.attribution = step.result
-                self.head_attribution = attributed_to_wire(layer, head, step.result)
+        def show(found: Attribution) -> None:
+            self.attribution = found
+            self.head_attribution = attributed_to_wire(layer, head, found)
 
-        return self._act(id, "head_attribution", HeadAttribution(self.model, prompt, answer, wrong_answer, last), show)
+        call = HeadAttribution(self.model, prompt, answer, wrong_answer, last)
+        return self._asking().detail("head_attribution", id, call, show)
 
     @action("head_circuits")
     def _on_head_circuits(
@@ -491,16 +417,15 @@ class AttentionViewer(OfPrompt):
         circuit: Literal["ov", "qk"] = "ov",
         tokens: Literal["prompt", "all"] = "prompt",
     ) -> Task | None:
-        """The pairs of tokens that one head connects."""
+        """Find the pairs of tokens that one head connects."""
         _, last = self._asked_of(layer, head)
         text = self._shown().sides["clean" if self.side == "difference" else self.side].text
         call = head_circuits.call(
             self.model, layer, head, circuit, prompt=text if tokens == "prompt" else None, last=last
         )
 
-        def show(_: str, step: Step[HeadPairs]) -> None:
-            if step.result is not None:
-                self.pairs = step.result
-                self.head_circuits = pairs_to_wire(layer, head, circuit, tokens, step.result)
+        def show(found: HeadPairs) -> None:
+            self.pairs = found
+            self.head_circuits = pairs_to_wire(layer, head, circuit, tokens, found)
 
-        return self._act(id, "head_circuits", call, show)
+        return self._asking().detail("head_circuits", id, call, show)

@@ -16,7 +16,7 @@ from interp_backend.methods.logit_lens import ids_of
 from interp_backend.results.attribution import Attribution
 from interp_backend.results.codec import encode_array, finite_or_none
 from interp_backend.results.effect_map import EffectMap
-from interp_backend.results.head_table import HeadPairs, TokenPair
+from interp_backend.results.head_table import HeadPairs
 from interp_backend.results.step import Step
 
 
@@ -73,8 +73,8 @@ def patched_to_wire(layer: int, head: int, activation: str, by_position: EffectM
         "scale_text": by_position.scale_text,
         "direction": by_position.params["direction"],
         "tokens": by_position.labels["position"],
-        "effects": encode_array(np.ascontiguousarray(by_position.normalized[0, 0])),
-        "state": encode_array(np.ascontiguousarray(by_position.state[0, 0])),
+        "effects": encode_array(by_position.normalized[0, 0]),
+        "state": encode_array(by_position.state[0, 0]),
         "all": finite_or_none(float(whole.normalized[0, 0])),
         "warnings": by_position.provenance.get("warnings", []),
     }
@@ -94,9 +94,7 @@ def attributed_to_wire(layer: int, head: int, found: Attribution) -> dict[str, A
             "of": int(heads.sum()),
             "position": side.position,
             "tokens": side.tokens,
-            "by_source": None
-            if side.by_source is None
-            else encode_array(np.ascontiguousarray(side.by_source[layer, head])),
+            "by_source": None if side.by_source is None else encode_array(side.by_source[layer, head]),
         }
     return {
         "layer": layer,
@@ -112,17 +110,14 @@ def attributed_to_wire(layer: int, head: int, found: Attribution) -> dict[str, A
 
 def pairs_to_wire(layer: int, head: int, circuit: str, tokens: str, found: HeadPairs) -> dict[str, Any]:
     """The pairs of tokens that a head connects, as JSON."""
+    shown = {"source", "target", "value"}
     return {
         "layer": layer,
         "head": head,
         "circuit": circuit,
         "tokens": tokens,
-        "pairs": [_pair_to_wire(pair) for pair in found.pairs],
-        "lowest": [_pair_to_wire(pair) for pair in found.lowest],
+        "pairs": [pair.model_dump(include=shown) for pair in found.pairs],
+        "lowest": [pair.model_dump(include=shown) for pair in found.lowest],
         "note": found.note,
         "copying": found.copying,
     }
-
-
-def _pair_to_wire(pair: TokenPair) -> dict[str, Any]:
-    return {"source": pair.source, "target": pair.target, "value": pair.value}

@@ -1,8 +1,8 @@
-"""The menus of a patch heatmap, made from the methods' JSON schemas and the activations of a model."""
+"""Menus for views, made from tables of names and, for a patch heatmap, from the methods' JSON schemas."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from interp_backend.common.cells import opens
@@ -19,6 +19,19 @@ _OWN = ("top_k",)
 _PLAIN = ("integer", "number", "boolean")
 # The labels of directions for values that do not come from the other run: they name the run that is changed.
 _CHANGED = {"denoise": "in the corrupt run", "noise": "in the clean run"}
+
+
+def choices(table: Mapping[str, tuple[str, str]], reasons: Mapping[str, str | None]) -> list[dict[str, Any]]:
+    """The entries of a menu.
+
+    Args:
+        table: the label and the help of each entry, by name.
+        reasons: why an entry can't be chosen, by name.
+    """
+    return [
+        {"name": name, "label": label, "help": help, "reason": reasons.get(name)}
+        for name, (label, help) in table.items()
+    ]
 
 
 def offered() -> dict[str, Method[..., Any]]:
@@ -47,7 +60,7 @@ def menus_of(
         "values": list(_values(method.schema, has_data_set)),
         **{name: _field(name, properties[name]) if name in properties else None for name in ("window", "at")},
         "fields": [
-            _field(name, one) for name, one in properties.items() if name not in (*SHARED, *_OWN) and _is_plain(one)
+            _field(name, one) for name, one in properties.items() if name not in (*SHARED, *_OWN) and _has_field(one)
         ],
     }
 
@@ -115,21 +128,27 @@ def _values(schema: dict[str, Any], has_data_set: bool) -> Iterable[dict[str, An
         }
 
 
-def _is_plain(schema: dict[str, Any]) -> bool:
-    return "oneOf" in schema or schema.get("type") in _PLAIN
+def _has_field(schema: dict[str, Any]) -> bool:
+    """Whether an argument is a choice, a number or a boolean, or perhaps None in place of these."""
+    return "oneOf" in schema or [one.get("type") in _PLAIN for one in _not_none(schema)] == [True]
+
+
+def _not_none(schema: dict[str, Any]) -> list[dict[str, Any]]:
+    return [one for one in schema.get("anyOf", [schema]) if one.get("type") != "null"]
 
 
 def _field(name: str, schema: dict[str, Any]) -> dict[str, Any]:
     """One argument as a control: its type, bounds, choices, and when it applies."""
-    types = {one.get("type") for one in schema.get("anyOf", [schema])} - {"null"}
+    plain = _not_none(schema)[0]
     return {
         "name": name,
         "label": schema.get("title", name.replace("_", " ")).lower(),
         "help": schema.get("description", ""),
-        "type": "choice" if "oneOf" in schema else types.pop(),
+        "type": "choice" if "oneOf" in schema else plain["type"],
         "choices": _choices(schema),
-        "least": schema.get("minimum"),
-        "most": schema.get("maximum"),
+        "least": plain.get("minimum"),
+        "most": plain.get("maximum"),
         "default": schema.get("default"),
+        "optional": {"type": "null"} in schema.get("anyOf", []),
         "applies": schema.get("appliesTo"),
     }

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import anywidget
 import traitlets
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from interp_backend.common.signatures import request_model
 from interp_backend.place import Place, as_place
@@ -16,6 +16,8 @@ from interp_backend.refusal import Refused
 from interp_backend.service import protocol
 from interp_backend.service.protocol import BadRequest, Request
 from interp_backend.service.tasks import Task
+
+from . import bundles
 
 # The version of the traits of every widget; the same as SCHEMA in js/lib/schema.ts. A view that finds another one in a
 # saved notebook asks the reader to run the cell again.
@@ -27,6 +29,10 @@ if TYPE_CHECKING:
 
     from .asking import Asker, Want
 
+# What requests hold.
+Index = Annotated[int, Field(ge=0)]
+Side = Annotated[str, Field(max_length=10)]
+Word = Annotated[str, Field(min_length=1, max_length=1000)]
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -48,7 +54,8 @@ def action(name: str, request: type[BaseModel] | None = None) -> Callable[[F], F
 class Panel(anywidget.AnyWidget):
     """Shows one result, and needs no model for that. With an `Asker`, it also asks a model for results."""
 
-    set_by_view: ClassVar[frozenset[str]] = frozenset({"selection"})  # the only traits that a view may set
+    bundle = ""  # the name of the script that draws the panel, in a notebook and on a saved page
+    title = ""  # what readers call the panel, if that is not the name of its class
     _parts: Sequence[str] = ()  # the parts of a place that the panel shows
     _closed = False
     _asker: Asker | None = None
@@ -58,12 +65,19 @@ class Panel(anywidget.AnyWidget):
     error = traitlets.Instance(
         dict, allow_none=True, help="The last error: `message`, and perhaps `field`, `traceback` and `remedy`."
     ).tag(sync=True)
-    selection = traitlets.Instance(dict, allow_none=True, help="The pinned place, or None.").tag(sync=True)
+    selection = traitlets.Instance(dict, allow_none=True, help="The pinned place, or None.").tag(
+        sync=True, set_by_view=True
+    )
     asked = traitlets.Instance(
         dict, allow_none=True, help="The call that gives what is to be shown, and the id of the task that answers it."
     ).tag(sync=True)
     status = traitlets.Unicode("idle", help="idle, queued, running, done, cancelled or error.").tag(sync=True)
     progress = traitlets.Dict(help="`done` of `total`, and `seconds_left` or None.").tag(sync=True)
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        if "bundle" in vars(cls):
+            cls._esm = bundles.bundle(cls.bundle)
+        super().__init_subclass__(**options)
 
     def __init__(self, **traits: Any) -> None:
         self._views: set[str] = set()
@@ -85,7 +99,7 @@ class Panel(anywidget.AnyWidget):
 
     def run(self) -> None:
         """Compute again what the traits describe."""
-        self._asking().refresh(again=["result"], unseen=True)
+        self._asking().again(self._asking().main)
 
     def wait(self, timeout: float | None = None) -> bool:
         """Wait until the panel shows what its traits describe; False after `timeout` seconds.
@@ -126,6 +140,14 @@ class Panel(anywidget.AnyWidget):
             raise ValueError(f"This widget shows a result and has no model to ask: {type(self).__name__}(model, ...).")
         return self._asker
 
+    def _repr_mimebundle_(self, **options: Any) -> Any:
+        """What a notebook stores of this widget, with a sentence for readers whose notebook runs no scripts."""
+        outputs = super()._repr_mimebundle_(**options)
+        if outputs is not None:
+            name = self.title or type(self).__name__
+            outputs[0]["text/plain"] = f"Hookscope {name}: to see it, trust this notebook or run the cell again."
+        return outputs
+
     def page_state(self) -> dict[str, Any]:
         """The traits for a saved page, which has no kernel to ask for more."""
         state = self.get_state()
@@ -134,11 +156,11 @@ class Panel(anywidget.AnyWidget):
     # Messages from views
 
     def set_state(self, sync_data: Any) -> None:
-        """Set the traits that a view has changed; show an error if a view may not set one, or its value is invalid."""
+        """Set the traits that a view has changed. A view may set only traits that are tagged so, to valid values."""
         if not isinstance(sync_data, dict):
             return self.fail("A view's state is an object.", "state")
         for name, value in sync_data.items():
-            if name not in self.set_by_view:
+            if not self.has_trait(name) or not self.trait_metadata(name, "set_by_view"):
                 self.fail(f"{name} can't be set from a view.", str(name))
                 continue
             try:
@@ -191,18 +213,36 @@ class Panel(anywidget.AnyWidget):
         self._was_shown = True
         self._views.discard(view)
 
+    def _set_together(self, id: str, chosen: Mapping[str, Any]) -> None:
+        """Set the traits that a request names: all of them, or none if one is refused."""
+        before = {name: getattr(self, name) for name in chosen}
+        with self._asking().defer():
+            for name, value in chosen.items():
+                try:
+                    setattr(self, name, value)
+                except traitlets.TraitError as problem:
+                    for kept, old in before.items():
+                        setattr(self, kept, old)
+                    raise BadRequest(str(problem), name, id) from None
+
     def fail(
         self,
         message: str,
         field: str | None = None,
         id: str = "",
         traceback: str | None = None,
-        remedy: protocol.Remedy | None = None,
+        remedy: dict[str, Any] | None = None,
     ) -> None:
-        """Show an error, and answer a request with it."""
-        wire = None if remedy is None else {"label": remedy.label, "method": remedy.method, "params": remedy.params}
+        """Show an error, and answer a request with it.
+
+        Args:
+            field: the argument or trait that is wrong.
+            id: of the request.
+            traceback: of the user's own code.
+            remedy: a button beside the error: its `label`, and the `method` and `params` of the request that it sends.
+        """
         message, field = whole_characters(message), field and whole_characters(field)
-        self.error = {"field": field, "message": message, "traceback": traceback, "remedy": wire}
+        self.error = {"field": field, "message": message, "traceback": traceback, "remedy": remedy}
         self.send(protocol.event(id, "error", message=message, field=field))
 
     def fail_of(self, problem: BaseException | None, id: str) -> None:
@@ -213,7 +253,7 @@ class Panel(anywidget.AnyWidget):
             params = {**asked["params"], **problem.change}
             known = self._methods()[asked["method"]].model_fields
             params = {name: value for name, value in params.items() if name in known}
-            remedy = protocol.Remedy(problem.label, asked["method"], params)
+            remedy = {"label": problem.label, "method": asked["method"], "params": params}
         self.fail(sentence(problem), None, id, getattr(problem, "traceback", None), remedy)
 
     # The pinned place
@@ -241,9 +281,11 @@ class Panel(anywidget.AnyWidget):
 
     def _unpin_what_is_gone(self) -> None:
         """Unpin the place if the new result does not have it."""
+        selection: Any = self.selection
+        place = as_place(selection)
         try:
-            if self.selection is not None:
-                self._placed(Place(**self.selection))
+            if place is not None:
+                self._placed(place)
         except ValueError:
             self.selection = None
 

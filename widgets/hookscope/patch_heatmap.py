@@ -4,38 +4,33 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from functools import partial
-from pathlib import Path
 from typing import Any
 
 import traitlets
 from pydantic import BaseModel
 
 from interp_backend.common.cells import choose_axes, interventions_of, opened
-from interp_backend.common.method import METHODS, Call, Method
+from interp_backend.common.method import METHODS, Call
 from interp_backend.common.subject import subject_of
 from interp_backend.language.interventions import as_asked, as_value
-from interp_backend.language.loading import load_model
 from interp_backend.language.metrics import METRICS, name_of
 from interp_backend.language.pairs import PromptPairs
 from interp_backend.language.prompts import PromptPair
 from interp_backend.methods.activation_patching import activation_patching
 from interp_backend.methods.patch_together import patch_together
 from interp_backend.place import Place
-from interp_backend.results.codec import finite_or_none
 from interp_backend.results.effect_map import EffectMap
 from interp_backend.results.step import Step
 from interp_backend.service import protocol
 from interp_backend.service.protocol import Request
 from interp_backend.service.tasks import Task
 
-from .asking import Asker, Want, follow
-from .bundles import bundle
+from .asking import Want
 from .menus import SHARED, for_value, menus_of, metric_menu, offered
-from .panel import Panel, action
+from .panel import action
 from .prompt_pair_editor import PromptPairEditor
-from .report import View, write_page
-from .shown_map import caption_of, is_cell, prompts_of, refuse_overlap, title_of
+from .shown_map import answers_of, is_cell, joint_effect, prompts_of, refuse_overlap, title_of
+from .subject import ResultPanel, model_to_ask, model_words
 from .traits import Argument, PairTrait, ValueTrait, checked
 
 WHERE = ("layers", "heads", "positions", "sources", "neurons")
@@ -52,7 +47,7 @@ class MapTrait(traitlets.Instance):
         self.tag(sync=True, to_json=lambda result, widget: result and result.to_wire(draft=widget._draft))
 
 
-class PatchHeatmap(Panel):
+class PatchHeatmap(ResultPanel):
     """A map of what each place in the model does to the answer, by activation patching.
 
     It starts its first sweep at once, and another one whenever a choice or the pair changes, from Python or in the
@@ -72,13 +67,13 @@ class PatchHeatmap(Panel):
     Attributes:
         result: the last sweep's `EffectMap`, filling while it runs. Set it to show another one.
         selection: the pinned place, such as `{"layer": 2, "position": 5}`, or None. Set it to pin.
-        together: what patching several cells in one run did, after `patch_together`.
+        together: the joint effect of several cells that were patched in one run, after `patch_together`.
         opened: the `EffectMap` of the parts of one cell, after `open_cell`.
         code: Python code that computes exactly what is shown.
         status, progress, error: how the sweep is doing.
     """
 
-    _esm = bundle("patch_heatmap")
+    bundle = "patch_heatmap"
     _draft = False  # whether the result that is put into its trait is still being filled
     _shown_as_draft = False  # whether the result that is shown was put there so
 
@@ -93,12 +88,10 @@ class PatchHeatmap(Panel):
     window = Argument(activation_patching, "window")
     at = Argument(activation_patching, "at")
     options = traitlets.Dict(help="Further arguments of the method.").tag(sync=True)
-    layer_zero = traitlets.Enum(["bottom", "top"], "bottom", help="Where layer 0 is drawn.").tag(sync=True)
     pair = PairTrait(many=True, allow_none=True, help="The two prompts, or many pairs of them.")
     result = MapTrait(help="The map that is shown.")
     together = traitlets.Instance(dict, allow_none=True, help="The joint effect of several cells.").tag(sync=True)
     opened = MapTrait(help="The parts of one cell.")
-    code = traitlets.Unicode(help="Python code of what is shown.").tag(sync=True)
 
     def __init__(
         self,
@@ -123,9 +116,7 @@ class PatchHeatmap(Panel):
         result: EffectMap | None = None,
         **options: Any,
     ) -> None:
-        if (model is None) != (pair is None) or (model is None) == (result is None):
-            raise ValueError("Give a model and a pair to patch, or a result=... to show.")
-        self._model = None if model is None else load_model(model)
+        self._model = model_to_ask(model, pair, result, "a pair to patch")
         self._own_metric = metric if callable(metric) else None
         self._where = {name: some for name, some in zip(WHERE, (layers, heads, positions, sources, neurons))}
         self._dataset = prompts_of(dataset if dataset is not None else pair)
@@ -133,8 +124,6 @@ class PatchHeatmap(Panel):
         self._shown_by_us: EffectMap | None = None
         self._unsent: list[int] = []
         self._last_sent = 0.0
-        self._joint: list[Place] | None = None  # cells that are patched together
-        self._parts_of: Place | None = None  # the cell that is opened
         super().__init__(
             pair=pair.pair if isinstance(pair, PromptPairEditor) else pair,
             method=method,
@@ -149,24 +138,20 @@ class PatchHeatmap(Panel):
         )
         self.axes = list(choose_axes(self._model, activation, axes))
         self._offer()
-        if result is not None:
+        if self._model is not None:
+            self._start(self._model, pair)
+        else:
             self.result = result
-            return
-        assert self._model is not None
-        self._asker = Asker(self, self._model)
-        if isinstance(pair, PromptPairEditor):
-            follow(self, pair)
-        self._asker.refresh()
 
     # What users call
 
     def patch_together(self, cells: Sequence[dict[str, int]]) -> None:
-        """Patch several cells of the map in one run, and each alone; `together` has what came of it after `wait()`.
+        """Patch several cells of the map in one run, and each alone; `together` has the effects after `wait()`.
 
         Raises:
             ValueError: there is no result yet, or no such cell.
         """
-        self._patch_together(self._asking().new_id(), [self._place(cell) for cell in cells])
+        self._on_patch_together(self._asking().new_id(), list(map(Place.model_validate, cells)))
 
     def open_cell(self, cell: dict[str, int]) -> None:
         """Patch the parts of one cell, each alone (a head's positions, a layer's neurons); `opened` has the result.
@@ -174,61 +159,24 @@ class PatchHeatmap(Panel):
         Raises:
             ValueError: there is no result yet, no such cell, or one without parts.
         """
-        self._open(self._asking().new_id(), self._place(cell))
+        self._on_open(self._asking().new_id(), Place.model_validate(cell))
 
-    def save(self, path: str | Path) -> Path:
-        """Write the map as one self-contained HTML page that opens offline and still hovers and pins.
-
-        Raises:
-            ValueError: there is no result yet.
-        """
-        return write_page(path, [View("patch_heatmap", caption_of(self._shown()), self)], title_of(self._shown()))
-
-    def _shown(self) -> EffectMap:
-        if self.result is None:
-            raise ValueError("There is no sweep yet. Call .wait() first.")
-        return self.result
+    def _headings(self, result: EffectMap) -> tuple[str, str]:
+        return title_of(result), " · ".join([*model_words(result), *answers_of(result)])
 
     # What should be shown
 
     def wants(self) -> dict[str, Want]:
-        """The calls that give what the traits describe."""
-        assert self._asker is not None
-        wants = {"result": Want(self._call(), self._take, self._end, keep=True)}
-        shown = self.result
-        if shown is not None and self._joint is not None:
-            parts = [interventions_of(shown, cell, self._asker.model.n_layers) for cell in self._joint]
-            call = patch_together.call(
-                self._asker.model, subject_of(shown.params), parts, **self._as_shown(shown), metric=self.metric
-            )
-            wants["together"] = Want(call, partial(self._show_together, self._joint), priority=2)
-        if shown is not None and self._parts_of is not None:
-            call = activation_patching.call(
-                self._asker.model,
-                subject_of(shown.params),
-                **opened(shown, self._parts_of),
-                **self._as_shown(shown),
-                metric=self._metrics(),
-                value=shown.params.get("value", "other"),
-            )
-            wants["opened"] = Want(_Measured(call), self._show_opened, priority=2)
-        return wants
-
-    @staticmethod
-    def _as_shown(result: EffectMap) -> dict[str, Any]:
-        return {"direction": result.params["direction"], "at": result.params.get("at")}
+        return {"result": Want(self._call(), self._take, self._end, keep=True)}
 
     def _call(self) -> _Measured:
         chosen = {name: getattr(self, name) for name in SHARED if name not in ("axes", "metric")}
         axes = self._fitting_axes()
         chosen.update(axes=axes, metric=self._metrics(), top_k=TOP_K, **self.options)
         chosen.update({name: some for name, some in self._where.items() if name[:-1] in axes and some is not None})
-        method = self._method()
+        method = METHODS[self.method]
         known = {name: value for name, value in chosen.items() if name in method.options}
         return _Measured(method.call(self._model, self.pair, **known))
-
-    def _method(self) -> Method[..., Any]:
-        return METHODS[self.method]
 
     def _fitting_axes(self) -> list[str]:
         """The chosen axes, or the activation's own where the choice is another activation's."""
@@ -244,7 +192,7 @@ class PatchHeatmap(Panel):
         others = [name for name, metric in METRICS.items() if answered.issuperset(metric.needs)]
         return [self.metric, *(name for name in others if name != name_of(self.metric))]
 
-    # What comes
+    # Results
 
     def _take(self, id: str, step: Step[EffectMap]) -> None:
         """A step of the sweep: the first has the frame of the map and the cells that need no run."""
@@ -285,31 +233,7 @@ class PatchHeatmap(Panel):
             self._unpin_what_is_gone()
         finally:
             self._draft = False
-        self.code = self._code(shown)
-
-    def _code(self, result: EffectMap) -> str:
-        method = METHODS.get(result.method)
-        return "" if method is None else method.code(result.params, self._model and self._model.code)
-
-    def _show_together(self, cells: list[Place], id: str, step: Step[EffectMap]) -> None:
-        result = step.result
-        if result is None or step.done < step.total:
-            return
-        effects = [finite_or_none(effect) for effect in result.normalized]
-        known = [effect for effect in effects[1:] if effect is not None]
-        self.together = {
-            "cells": [cell.to_json() for cell in cells],
-            "metric": result.params["metric"],
-            "value": finite_or_none(result.values[0]),
-            "normalized": effects[0],
-            "singles": effects[1:],
-            "sum": sum(known) if len(known) == len(cells) else None,
-        }
-
-    def _show_opened(self, id: str, step: Step[EffectMap]) -> None:
-        if step.result is not None and step.result.complete:
-            name = name_of(self.metric)
-            self.opened = step.result.by_metric(name) if name in step.result.measures else step.result
+        self.code = self._code_of(shown)
 
     # Changes
 
@@ -338,7 +262,8 @@ class PatchHeatmap(Panel):
         if before is not None and before is self._sweep and id_asked == before.id and self.result is not None:
             if self.result.params.get("metric") != name_of(self.metric):
                 self._show(draft=self._shown_as_draft)
-                self.together, self._joint = None, None  # in units of the other metric
+                self._asker.drop("together")
+                self.together = None  # in units of the other metric
                 if self.opened is not None and name_of(self.metric) in self.opened.measures:
                     self.opened = self.opened.by_metric(name_of(self.metric))
         elif asked is not None and (self.result is None or id_asked != self.result.id):
@@ -347,28 +272,29 @@ class PatchHeatmap(Panel):
         return task
 
     def _put_away(self) -> None:
-        """What belonged to the map that was shown."""
-        self._joint = self._parts_of = None
+        """Clear what belonged to the previous map."""
+        if self._asker is not None:
+            self._asker.drop()
         self.together = self.opened = None
 
     def _offer(self) -> None:
-        menus = menus_of(self._method(), self._model, self._own_metric, bool(self._dataset))
+        menus = menus_of(METHODS[self.method], self._model, self._own_metric, bool(self._dataset))
         menus["directions"] = for_value(menus["directions"], self.value.kind)
         if self.info != menus:
             self.info = menus
 
     @traitlets.observe("result")
     def _on_result(self, change: Any) -> None:
-        """A result that a user puts here is shown with its own choices, and stops the sweep that would replace it."""
+        """Show a result that the user sets, with the choices that gave it. It stops the sweep that would replace it."""
         result = change["new"]
         if result is None or result is self._shown_by_us:
             return
         self._sweep, self._shown_as_draft = result, False
         params = result.params
+        self._put_away()
         adopt = self._asker
         self._asker = None  # what is set now describes the result, and asks for nothing
         try:
-            self._put_away()
             self.selection = None
             for name in ("method", *SHARED):
                 wanted = result.method if name == "method" else params.get(name)
@@ -379,7 +305,7 @@ class PatchHeatmap(Panel):
         finally:
             self._asker = adopt
         self.error = None
-        self.code = self._code(result)
+        self.code = self._code_of(result)
         if adopt is not None:
             adopt.adopt(Want(self._call(), self._take, self._end, keep=True), result.id)
         else:
@@ -392,11 +318,13 @@ class PatchHeatmap(Panel):
             return result
         method = METHODS.get(result.method)
         if method is None or method.result_type is not EffectMap:
-            raise traitlets.TraitError(f"This result is of {result.method or 'no method'}, which gives no effect map.")
+            raise traitlets.TraitError(
+                f"This result comes from {result.method or 'no method'}, which gives no effect map."
+            )
         if result.params.get("direction") not in ("denoise", "noise") or "metric" not in result.params:
-            raise traitlets.TraitError("This result does not say which direction and which metric it is of.")
+            raise traitlets.TraitError("This result does not name its direction and its metric.")
         checked(lambda: choose_axes(self._model, result.params.get("activation"), result.axes))
-        checked(lambda: self._code(result))
+        checked(lambda: self._code_of(result))
         result.params.update(axes=list(result.axes))
         return result
 
@@ -454,56 +382,59 @@ class PatchHeatmap(Panel):
             chosen["value"] = "other" if chosen["value"] == "other" else as_asked(chosen["value"], kept)
         fields = [name for name in type(params).model_fields if name not in (*SHARED, *WHERE, "top_k")]
         chosen["options"] = {name: getattr(params, name) for name in fields if name in params.model_fields_set}
-        return self._choose(request.id, {"method": request.method, **chosen})
+        self._set_together(request.id, {"method": request.method, **chosen})
+        return self._ask(request.id)
 
-    def _choose(self, id: str, chosen: dict[str, Any]) -> Task | None:
-        """Set several traits: all of them, or none if one is refused."""
-        before = {name: getattr(self, name) for name in chosen}
-        with self._asking().defer():
-            for name, value in chosen.items():
-                try:
-                    setattr(self, name, value)
-                except traitlets.TraitError as problem:
-                    for kept, old in before.items():
-                        setattr(self, kept, old)
-                    raise protocol.BadRequest(str(problem), name, id) from None
-        return self._ask(id)
-
-    def _place(self, cell: Any) -> Place:
-        place = Place.model_validate(cell) if isinstance(cell, dict) else cell
+    def _cell(self, place: Place) -> Place:
         if not is_cell(self._shown(), place):
             raise ValueError(f"There is no cell {place.to_json()} in this map.")
         return place
 
     @action("patch_together")
     def _on_patch_together(self, id: str, cells: list[Place]) -> Task | None:
-        """Some cells of the shown map, patched in one run."""
-        return self._patch_together(id, [self._place(cell) for cell in cells])
-
-    def _patch_together(self, id: str, cells: list[Place]) -> Task | None:
+        """Patch some cells of the shown map in one run."""
         shown, asker = self._shown(), self._asking()
         if not 2 <= len(cells) <= 500:
             raise ValueError("Pick 2 to 500 cells to patch together.")
-        refuse_overlap([interventions_of(shown, cell, asker.model.n_layers) for cell in cells])
-        self._joint = cells
-        return asker.refresh(id, again=["together"], unseen=True, of="together")
+        parts = [interventions_of(shown, self._cell(cell), asker.model.n_layers) for cell in cells]
+        refuse_overlap(parts)
+        call = patch_together.call(asker.model, subject_of(shown.params), parts, **_as_in(shown), metric=self.metric)
+
+        def show(result: EffectMap) -> None:
+            if result.complete:
+                self.together = joint_effect(cells, result)
+
+        return asker.detail("together", id, call, show)
 
     @action("open")
     def _on_open(self, id: str, cell: Place) -> Task | None:
-        """A cell of the shown map, whose parts are to be patched one by one."""
-        return self._open(id, self._place(cell))
+        """Patch the parts of one cell of the shown map, each alone."""
+        shown, asker = self._shown(), self._asking()
+        call = activation_patching.call(
+            asker.model,
+            subject_of(shown.params),
+            **opened(shown, self._cell(cell)),
+            **_as_in(shown),
+            metric=self._metrics(),
+            value=shown.params.get("value", "other"),
+        )
 
-    def _open(self, id: str, cell: Place) -> Task | None:
-        asker = self._asking()
-        opened(self._shown(), cell)  # raises ValueError for a cell without parts
-        self._parts_of = cell
-        return asker.refresh(id, again=["opened"], unseen=True, of="opened")
+        def show(result: EffectMap) -> None:
+            if result.complete:
+                name = name_of(self.metric)
+                self.opened = result.by_metric(name) if name in result.measures else result
+
+        return asker.detail("opened", id, _Measured(call), show)
 
     @action("close_opened")
     def _on_close_opened(self, id: str) -> None:
-        """Puts the opened cell away."""
-        self._parts_of = self.opened = None
-        self._asking().refresh()
+        """Close the opened cell."""
+        self._asking().drop("opened")
+        self.opened = None
+
+
+def _as_in(shown: EffectMap) -> dict[str, Any]:
+    return {"direction": shown.params["direction"], "at": shown.params.get("at")}
 
 
 class _Measured(Call):

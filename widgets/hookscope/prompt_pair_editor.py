@@ -17,7 +17,6 @@ from interp_backend.results.step import Step
 from interp_backend.service.tasks import Task
 
 from .asking import Asker, Want
-from .bundles import bundle
 from .panel import Panel, action
 from .traits import PairTrait
 
@@ -37,7 +36,7 @@ class PromptPairEditor(Panel):
         status, progress, error: how the reading is doing.
     """
 
-    _esm = bundle("prompt_pair_editor")
+    bundle = "prompt_pair_editor"
     _reading_id = ""
 
     pair = PairTrait(help="The live pair.")
@@ -73,10 +72,6 @@ class PromptPairEditor(Panel):
         )
         self._asker = Asker(self, model, main="reading")
         self._on_change()
-
-    def run(self) -> None:
-        """Read the pair again."""
-        self._asking().refresh(again=["reading"], unseen=True)
 
     @property
     def result(self) -> PairReading | None:

@@ -1,4 +1,4 @@
-"""Self-contained pages: views with their data in one HTML file that opens anywhere, offline."""
+"""Self-contained pages: panels with their data in one HTML file that opens anywhere, offline."""
 
 from __future__ import annotations
 
@@ -7,11 +7,10 @@ import hashlib
 import html
 import json
 import os
-from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from .bundles import script as bundled_script
+from .panel import Panel
 
 _PAGE = """<!doctype html>
 <html lang="en">
@@ -32,20 +31,11 @@ _PAGE = """<!doctype html>
 """
 
 
-@dataclass(frozen=True)
-class View:
-    """A widget on a page: the name of its bundle, a caption in plain text, and the widget itself."""
-
-    name: str
-    caption: str
-    widget: Any
-
-
-def write_page(path: str | Path, views: list[View], title: str) -> Path:
-    """Write some widgets in their current state into one page. Returns the path of the page."""
+def write_page(path: str | Path, views: list[tuple[Panel, str]], title: str) -> Path:
+    """Write some panels in their current state into one page, each below a caption in plain text. Returns the path."""
     path = Path(path)
     title = _visible(title)
-    text = page([replace(view, caption=_visible(view.caption)) for view in views], title, heading=title)
+    text = page([(panel, _visible(caption)) for panel, caption in views], title, heading=title)
     # As bytes, because translated newlines would change the script under its hash. Lone surrogates become question
     # marks. An older page is replaced only when the new one is complete.
     unfinished = path.with_name(f"{path.name}.part")
@@ -54,8 +44,8 @@ def write_page(path: str | Path, views: list[View], title: str) -> Path:
     return path
 
 
-def page(views: list[View], title: str, *, heading: str = "", style: str = "") -> str:
-    """The HTML of one page with some widgets in their current state.
+def page(views: list[tuple[Panel, str]], title: str, *, heading: str = "", style: str = "") -> str:
+    """The HTML of one page with some panels in their current state, and their captions.
 
     The script is inlined and allowed by its hash, and nothing else may load or connect. The data is inert JSON that
     can't close its tag.
@@ -67,7 +57,9 @@ def page(views: list[View], title: str, *, heading: str = "", style: str = "") -
     content = {
         "schema_version": 1,
         "title": heading,
-        "views": [{"widget": view.name, "caption": view.caption, "state": view.widget.page_state()} for view in views],
+        "views": [
+            {"widget": panel.bundle, "caption": caption, "state": panel.page_state()} for panel, caption in views
+        ],
     }
     return _PAGE.format(
         hash=f"sha256-{digest}",

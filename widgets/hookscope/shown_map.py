@@ -1,4 +1,4 @@
-"""Helpers of the patch heatmap: its cells, the prompts of a data set, and the title of a saved page."""
+"""Helpers of the patch heatmap: its cells, the prompts of a data set, and the headings of a saved page."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 from interp_backend.language.interventions import Add, Intervention, Scale
 from interp_backend.language.pairs import PromptPairs
 from interp_backend.place import Place
+from interp_backend.results.codec import finite_or_none
 from interp_backend.results.effect_map import EffectMap
 
 
@@ -47,14 +48,29 @@ def title_of(result: EffectMap) -> str:
     return f"“{result.prompts['clean'].text}” against “{result.prompts['corrupt'].text}”"
 
 
-def caption_of(result: EffectMap) -> str:
-    """The model and the answers of a saved map. A result from a file may lack them."""
-    model = result.provenance.get("model", {})
-    answers = [
+def answers_of(result: EffectMap) -> list[str]:
+    """The answers that a map of one pair is measured by, for a caption. A result from a file may lack them."""
+    named = [
         f"{' or '.join(f'“{answer}”' for answer in prompt.answers or [prompt.answer])} ({side})"
         for side, prompt in result.prompts.items()
         if prompt.answer is not None
     ]
-    parts = [str(model.get("name", "")), f"weights {model['weights']}" if "weights" in model else ""]
-    said = f"answers {' and '.join(answers)}" if answers and result.pairs is None else ""
-    return " · ".join(filter(None, [*parts, said]))
+    return [f"answers {' and '.join(named)}"] if named and result.pairs is None else []
+
+
+def joint_effect(cells: list[Place], result: EffectMap) -> dict[str, Any]:
+    """The effect of cells that were patched in one run, beside the effect of each cell alone, as JSON.
+
+    Args:
+        result: of `patch_together`: the joint effect first, and then those of the cells.
+    """
+    joint, *singles = [finite_or_none(effect) for effect in result.normalized]
+    known = [effect for effect in singles if effect is not None]
+    return {
+        "cells": [cell.to_json() for cell in cells],
+        "metric": result.params["metric"],
+        "value": finite_or_none(result.values[0]),
+        "normalized": joint,
+        "singles": singles,
+        "sum": sum(known) if len(known) == len(cells) else None,
+    }

@@ -1,28 +1,76 @@
-"""The base class of panels that show a prompt or a pair."""
+"""The base classes of panels that show a result of prompts."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import traitlets
 
+from interp_backend.common.method import METHODS
+from interp_backend.common.subject import subject_of
+from interp_backend.language.loading import load_model
+from interp_backend.language.model import LanguageModel
 from interp_backend.language.prompts import PromptPair
 
+from .asking import Asker, follow
 from .panel import Panel, action
 from .prompt_pair_editor import PromptPairEditor
+from .report import write_page
 from .traits import PairTrait
 
 SIDES = {False: ["prompt"], True: ["clean", "corrupt", "difference"]}
 
 
-class OfPrompt(Panel):
+class ResultPanel(Panel):
+    """A panel of a method's result, which is in the trait `result`."""
+
+    layer_zero = traitlets.Enum(["bottom", "top"], "bottom", help="Where layer 0 is drawn.").tag(
+        sync=True, set_by_view=True
+    )
+    code = traitlets.Unicode(help="Python code of what is shown.").tag(sync=True)
+
+    def save(self, path: str | Path) -> Path:
+        """Write what is shown as one self-contained HTML page that opens offline and still hovers and pins.
+
+        A page of large attention patterns has all heads as thumbnails, and the numbers of the opened heads.
+
+        Raises:
+            ValueError: there is no result yet.
+        """
+        title, caption = self._headings(self._shown())
+        return write_page(path, [(self, caption)], title)
+
+    def _headings(self, result: Any) -> tuple[str, str]:
+        """The title and the caption of a saved page."""
+        raise NotImplementedError
+
+    def _shown(self) -> Any:
+        result: Any = getattr(self, "result", None)
+        if result is None:
+            raise ValueError("There is no result yet. Call .wait() first.")
+        return result
+
+    def _code_of(self, result: Any) -> str:
+        """Code that computes a result; empty for a result that no method computed."""
+        method = METHODS.get(result.method)
+        return "" if method is None else method.code(result.params, self.model and self.model.code)
+
+    def _start(self, model: LanguageModel, subject: Any) -> None:
+        """Ask the model for what should be shown, and follow the pair of an editor."""
+        self._asker = Asker(self, model)
+        if isinstance(subject, PromptPairEditor):
+            follow(self, subject)
+        self._asker.refresh()
+
+
+class OfPrompt(ResultPanel):
     """A panel of one prompt or of one pair: setting `prompt` clears `pair`, and the reverse."""
 
+    quantity = ""  # what the panel shows, for the title of a saved page
     pair = PairTrait(allow_none=True, help="The two prompts, or None.")
     prompt = traitlets.Unicode(None, allow_none=True, help="The one prompt, or None for a pair.").tag(sync=True)
-    side = traitlets.Unicode("prompt", help="prompt; or clean, corrupt or difference.").tag(sync=True)
-    layer_zero = traitlets.Enum(["bottom", "top"], "bottom", help="Where layer 0 is drawn.").tag(sync=True)
-    code = traitlets.Unicode(help="Python code of what is shown.").tag(sync=True)
+    side = traitlets.Unicode("prompt", help="prompt; or clean, corrupt or difference.").tag(sync=True, set_by_view=True)
 
     @property
     def subject(self) -> str | PromptPair:
@@ -52,7 +100,10 @@ class OfPrompt(Panel):
 
     def _put_away(self) -> None:
         """Clear what belongs to the previous prompt or pair."""
-        self.selection = None
+
+    def _headings(self, result: Any) -> tuple[str, str]:
+        texts = " against ".join(f"“{side.text}”" for side in result.sides.values())
+        return f"{self.quantity} of {texts}", " · ".join(model_words(result))
 
     @action("show")
     def _on_show(self, id: str, text: str) -> Any:
@@ -64,10 +115,30 @@ class OfPrompt(Panel):
         return self._asking().refresh(id)
 
 
-def split_subject(subject: str | PromptPair | PromptPairEditor | None) -> dict[str, Any]:
-    """Convert a constructor's argument to the traits `prompt`, `pair` and `side`."""
-    if isinstance(subject, PromptPairEditor):
+def model_to_ask(model: Any, subject: Any, result: Any, needed: str) -> LanguageModel | None:
+    """The model that a panel asks; None for a panel that shows a given result.
+
+    Raises:
+        ValueError: neither a model and a subject nor a result are given, or all of them.
+    """
+    if (model is None) != (subject is None) or (model is None) == (result is None):
+        raise ValueError(f"Give a model and {needed}, or a result=... to show.")
+    return None if model is None else load_model(model)
+
+
+def subject_traits(subject: Any, result: Any) -> dict[str, Any]:
+    """The traits `prompt`, `pair` and `side` for the subject of a constructor, or of the result given instead."""
+    if result is not None:
+        subject = subject_of(result.params) or ""
+    elif isinstance(subject, PromptPairEditor):
         subject = subject.pair
-    if subject is None or isinstance(subject, str):
+    if isinstance(subject, str):
         return {"prompt": subject, "pair": None, "side": "prompt"}
     return {"prompt": None, "pair": subject, "side": "clean"}
+
+
+def model_words(result: Any) -> list[str]:
+    """The model's name and the state of its weights, where a result names them."""
+    model = result.provenance.get("model", {})
+    weights = model.get("weights")
+    return [str(part) for part in (model.get("name"), weights and f"weights {weights}") if part]

@@ -12,6 +12,8 @@ export interface Field {
   least: number | null;
   most: number | null;
   default: unknown;
+  /** The field may be left empty, which stands for null. */
+  optional?: boolean;
   /** The argument means something only where another argument has one of these values. */
   applies: { argument: string; values: unknown[] } | null;
 }
@@ -29,7 +31,7 @@ interface ArgumentProps {
 }
 
 export function Argument({ name, field, value, onChange }: ArgumentProps) {
-  const { label, help, type, choices } = field;
+  const { label, help, type, choices, optional } = field;
   if (type === "choice") {
     return (
       <Menu
@@ -46,7 +48,14 @@ export function Argument({ name, field, value, onChange }: ArgumentProps) {
     return <SmallCheck name={name} label={label} help={help} checked={value === true} onChange={onChange} />;
   }
   const text = type === "string";
-  const take = text ? takeText(label, onChange) : takeNumber(isGood(field), wrongNumber(field), onChange);
+  const takeFilled = text
+    ? takeText(label, onChange)
+    : takeNumber(isGood(field), wrongNumber(field), onChange);
+  const take = (typed: string): string | null => {
+    if (!optional || typed.trim() !== "") return takeFilled(typed);
+    onChange(null);
+    return null;
+  };
   return (
     <SmallField
       name={name}

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from .inputs import is_tensor, labels, numbers, parts, same_count, texts, wire
+from .inputs import is_tensor, menus, numbers, parts, same_count, texts, wire
 from .token_values import Parts, TokenValues
 
 _AXES = ("token", "layer", "neuron")
@@ -21,7 +21,7 @@ def text_neuron_activations(
     first_dimension_labels: Sequence[str] | None = None,
     second_dimension_labels: Sequence[str] | None = None,
 ) -> TokenValues:
-    """Show one neuron's activation at each token: stands for `circuitsvis.activations.text_neuron_activations`.
+    """Show one neuron's activation at each token: the counterpart of `circuitsvis.activations.text_neuron_activations`.
 
     Args:
         tokens: texts [token] of one sample, or [sample][token].
@@ -30,8 +30,8 @@ def text_neuron_activations(
         first_dimension_labels, second_dimension_labels: what their entries are called; by default numbers.
 
     Raises:
-        TypeError: tokens that are no texts, activations that are no real numbers.
-        ValueError: not one activation for each token, or samples of different layers or neurons.
+        TypeError: tokens are not texts, or activations are not real numbers.
+        ValueError: there is not one activation for each token, or there are samples of different layers or neurons.
     """
     samples = _samples(tokens)
     found = _activations(activations)
@@ -49,20 +49,15 @@ def text_neuron_activations(
     layers, neurons = values.shape[1:]
     if layers == 0 or neurons == 0:
         raise ValueError(f"activations has {_size(values)}; give at least one of each.")
-    names = [first_dimension_name or "Layer", second_dimension_name or "Neuron"]
-    warnings: list[str] = []
     finite = values[np.isfinite(values)]
     return TokenValues(
         {
             "kind": "samples",
             "title": "Activations by token",
-            "warnings": warnings,
-            "names": names,
-            "labels": [
-                labels(first_dimension_labels, layers, names[0], warnings),
-                labels(second_dimension_labels, neurons, names[1], warnings),
-            ],
-            "sizes": [layers, neurons],
+            **menus(
+                (first_dimension_name or "Layer", first_dimension_labels, layers),
+                (second_dimension_name or "Neuron", second_dimension_labels, neurons),
+            ),
             "ordered": False,
             "tokens": samples,
             "low": float(finite.min()) if finite.size else 0.0,

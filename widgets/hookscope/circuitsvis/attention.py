@@ -21,12 +21,11 @@ _AXES = ("head", "destination", "source")
 class AttentionFigure(RenderedHTML, AttentionViewer):
     """Attention patterns that are also HTML."""
 
-    bundle = "attention_viewer"
     title = "Attention"
 
     def __init__(
         self,
-        attention: np.ndarray,
+        attention: Any,
         tokens: Sequence[str],
         *,
         names: Sequence[str] | None = None,
@@ -41,7 +40,7 @@ class AttentionFigure(RenderedHTML, AttentionViewer):
         """Shows an array.
 
         Args:
-            attention: [head, destination, source].
+            attention: numbers [head, destination, source].
             tokens: the texts of the tokens, as many as destinations and sources.
             names: what each head is called; by default Head 0, Head 1, ...
             max_value, min_value: the ends of the colour scale; by default the largest size of a value, and its
@@ -51,10 +50,12 @@ class AttentionFigure(RenderedHTML, AttentionViewer):
             axis_labels: whether the large matrices have the tokens beside them.
             marks: as in `AttentionViewer`.
         """
-        attention = np.ascontiguousarray(attention, np.float32)
-        _refuse(attention, tokens, names)
-        called = [f"Head {i}" for i in range(len(attention))] if names is None else [str(name) for name in names]
-        result, least, most = given_attention(attention, list(tokens), called, causal)
+        array = np.ascontiguousarray(numbers(attention, "attention", _AXES), np.float32)
+        tokens = texts(tokens, "tokens")
+        called = [f"Head {i}" for i in range(len(array))] if names is None else [str(name) for name in names]
+        _refuse(array, tokens, called)
+        max_value, min_value = number(max_value, "max_value"), number(min_value, "min_value")
+        result, least, most = given_attention(array, tokens, called, causal)
         result.id = "given"
         high = max_value if max_value is not None and max_value > 0 else max(most, -least) or 1.0
         low = min_value if min_value is not None and min_value < 0 else -high
@@ -63,7 +64,10 @@ class AttentionFigure(RenderedHTML, AttentionViewer):
             signed=least < 0,
             quantity="value",
             names=called,
-            colors={"positive": positive_color, "negative": negative_color},
+            colors={
+                "positive": color(positive_color, "positive_color"),
+                "negative": color(negative_color, "negative_color"),
+            },
             axis_labels=axis_labels,
         )
         super().__init__(result=result, look=look, marks=marks)
@@ -79,34 +83,34 @@ def attention_heads(
     positive_color: str | None = None,
     mask_upper_tri: bool | None = None,
 ) -> AttentionFigure:
-    """Show the patterns of some heads: stands for `circuitsvis.attention.attention_heads`.
+    """Show the patterns of some heads: the counterpart of `circuitsvis.attention.attention_heads`.
 
     Args:
         attention: numbers [head, destination token, source token].
         tokens: texts [token].
         attention_head_names: what the heads are called; by default their numbers.
-        max_value, min_value: where the colours are strongest; by default at the largest size of a value.
+        max_value, min_value: where the colours are strongest; by default at the largest absolute value.
         negative_color, positive_color: CSS colours; by default the theme's orange and blue.
-        mask_upper_tri: leave out what a causal model can't look at, above the diagonal; True by default.
+        mask_upper_tri: mask the entries above the diagonal, which a causal model can't attend to; True by default.
 
     Raises:
-        TypeError: tokens that are no texts, attention that is no real numbers.
-        ValueError: patterns that are not as many tokens high and wide, or not one name for each head.
+        TypeError: tokens are not texts, or attention is not real numbers.
+        ValueError: the patterns are not as high and wide as there are tokens, or there is not one name for each head.
     """
-    return _figure(
-        numbers(attention, "attention", _AXES),
+    return AttentionFigure(
+        attention,
         tokens,
-        names=None if attention_head_names is None else [str(name) for name in attention_head_names],
-        max_value=number(max_value, "max_value"),
-        min_value=number(min_value, "min_value"),
-        negative_color=color(negative_color, "negative_color"),
-        positive_color=color(positive_color, "positive_color"),
+        names=attention_head_names,
+        max_value=max_value,
+        min_value=min_value,
+        negative_color=negative_color,
+        positive_color=positive_color,
         causal=mask_upper_tri is None or bool(mask_upper_tri),
     )
 
 
 def attention_patterns(tokens: Sequence[str], attention: Any) -> AttentionFigure:
-    """Show the patterns of some heads, whole: stands for `circuitsvis.attention.attention_patterns`.
+    """Show the patterns of some heads, whole: the counterpart of `circuitsvis.attention.attention_patterns`.
 
     CircuitsVis has deprecated it: use `attention_heads`.
 
@@ -117,7 +121,7 @@ def attention_patterns(tokens: Sequence[str], attention: Any) -> AttentionFigure
     Raises:
         TypeError, ValueError: as `attention_heads`.
     """
-    return _figure(numbers(attention, "attention", _AXES), tokens, causal=False)
+    return AttentionFigure(attention, tokens, causal=False)
 
 
 def attention_pattern(
@@ -130,7 +134,7 @@ def attention_pattern(
     positive_color: str | None = None,
     mask_upper_tri: bool | None = None,
 ) -> AttentionFigure:
-    """Show one head's pattern: stands for `circuitsvis.attention.attention_pattern`.
+    """Show one head's pattern: the counterpart of `circuitsvis.attention.attention_pattern`.
 
     Args:
         tokens: texts [token].
@@ -141,41 +145,26 @@ def attention_pattern(
     Raises:
         TypeError, ValueError: as `attention_heads`.
     """
-    return _figure(
+    return AttentionFigure(
         numbers(attention, "attention", _AXES[1:])[None],
         tokens,
-        max_value=number(max_value, "max_value"),
-        min_value=number(min_value, "min_value"),
-        negative_color=color(negative_color, "negative_color"),
-        positive_color=color(positive_color, "positive_color"),
+        max_value=max_value,
+        min_value=min_value,
+        negative_color=negative_color,
+        positive_color=positive_color,
         causal=mask_upper_tri is None or bool(mask_upper_tri),
         axis_labels=show_axis_labels is None or bool(show_axis_labels),
     )
 
 
-def _figure(attention: np.ndarray, tokens: Sequence[str], **options: Any) -> AttentionFigure:
-    tokens = texts(tokens, "tokens")
+def _refuse(attention: np.ndarray, tokens: list[str], names: list[str]) -> None:
+    """Raise ValueError for what does not fit together, or is too large."""
     same_count(tokens, attention.shape[1], "rows of attention")
     same_count(tokens, attention.shape[2], "columns of attention")
-    return AttentionFigure(attention.astype(np.float32), tokens, **options)
-
-
-def _refuse(attention: np.ndarray, tokens: Sequence[str], names: Sequence[str] | None) -> None:
-    """Raise ValueError for what does not fit together, or is too large."""
-    if attention.ndim != 3 or attention.shape[1] != attention.shape[2]:
-        raise ValueError(
-            f"attention has the shape {attention.shape}; it has to be [head, destination, source], with as many "
-            "destinations as sources."
-        )
     if not attention.size:
-        raise ValueError(f"attention has the shape {attention.shape}: there is nothing to show.")
-    if len(tokens) != attention.shape[1]:
-        raise ValueError(
-            f"There are {len(tokens)} tokens, and the attention has {attention.shape[1]} destinations and sources. "
-            "Give as many tokens."
-        )
-    if names is not None and len(names) != len(attention):
-        raise ValueError(f"There are {len(names)} names and {len(attention)} heads. Give as many names.")
+        raise ValueError(f"attention has the shape {list(attention.shape)}: there is nothing to show.")
+    if len(names) != len(attention):
+        raise ValueError(f"There are {len(names)} names and {len(attention)} heads. Give one name for each head.")
     if attention.size > MOST_NUMBERS:
         raise ValueError(
             f"{len(attention)} heads at {len(tokens)} tokens are {attention.size * 4 / 2**30:.1f} GB, and at most "

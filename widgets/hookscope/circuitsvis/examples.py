@@ -7,7 +7,7 @@ from .tokens import colored_tokens
 
 
 def hello(name: str) -> TokenValues:
-    """Say hello, to see whether figures are shown at all: stands for `circuitsvis.examples.hello`.
+    """Say hello, to see whether figures are shown at all: the counterpart of `circuitsvis.examples.hello`.
 
     Args:
         name: whom to greet.

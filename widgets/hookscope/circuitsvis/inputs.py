@@ -1,9 +1,10 @@
-"""What callers hand in: numbers become numpy arrays, tokens texts. What can't be shown is refused in one sentence."""
+"""Checks of arguments: numbers become NumPy arrays, and tokens lists of texts. Errors are one sentence."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence, Sized
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -20,12 +21,12 @@ def numbers(value: Any, name: str, axes: Sequence[str]) -> np.ndarray:
     Args:
         value: nested lists, a numpy array, a tensor of any device and type, or lists of them. None and NaN mean that
             there is no number.
-        name: what the caller calls it.
-        axes: their names, such as ("token", "layer", "neuron").
+        name: the name of the argument.
+        axes: the names of the axes, such as ("token", "layer", "neuron").
 
     Raises:
-        TypeError: it holds something that is no real number.
-        ValueError: it is ragged, or has another number of axes.
+        TypeError: the value holds something that is not a real number.
+        ValueError: the value is ragged, or has another number of axes.
     """
     wanted = f"give [{' × '.join(axes)}]"
     array = _real(_array(value, name, wanted), name)
@@ -43,14 +44,10 @@ def _array(value: Any, name: str, wanted: str) -> np.ndarray:
         raise TypeError(f"{name} is {_kind(value)}; {wanted}: a list, a numpy array or a tensor.")
     if is_tensor(value) and value.is_complex():
         raise TypeError(f"{name} is complex; give its real part or its size.")
-    try:
-        return np.asarray(_without_tensors(value))
-    except (ValueError, TypeError, RuntimeError):
-        pass
-    try:
-        return np.asarray(_without_tensors(value, thorough=True))
-    except (ValueError, TypeError, RuntimeError):
-        raise ValueError(f"{name} is ragged: its parts are not equally long; {wanted}.") from None
+    for thorough in (False, True):  # the second try is slow
+        with suppress(ValueError, TypeError, RuntimeError):
+            return np.asarray(_without_tensors(value, thorough))
+    raise ValueError(f"{name} is ragged: its parts are not equally long; {wanted}.")
 
 
 def is_tensor(value: Any) -> bool:
@@ -58,7 +55,7 @@ def is_tensor(value: Any) -> bool:
     return hasattr(value, "detach") and hasattr(value, "cpu")
 
 
-def _without_tensors(value: Any, thorough: bool = False) -> Any:
+def _without_tensors(value: Any, thorough: bool) -> Any:
     if isinstance(value, (list, tuple)):
         return [_without_tensors(part, thorough) for part in value] if thorough or _holds_tensors(value) else value
     if isinstance(value, np.ma.MaskedArray):
@@ -72,7 +69,7 @@ def _without_tensors(value: Any, thorough: bool = False) -> Any:
 
 
 def _holds_tensors(value: Any) -> bool:
-    """Whether its first number is one: lists are looked through only where they must be."""
+    """Whether the first number is a tensor or masked: lists are searched only where they must be."""
     while isinstance(value, (list, tuple)):
         if len(value) == 0:
             return False
@@ -86,21 +83,19 @@ def _real(array: np.ndarray, name: str) -> np.ndarray:
     if array.dtype.kind in "biuf":
         return array.astype(np.float64)
     if array.dtype.kind == "O" and not any(isinstance(item, (str, bytes)) for item in array.flat):
-        try:
+        with suppress(TypeError, ValueError):
             return array.astype(np.float64)
-        except (TypeError, ValueError):
-            pass
-    raise TypeError(f"{name} holds something that is no real number; give numbers.")
+    raise TypeError(f"{name} holds something that is not a real number; give numbers.")
 
 
 def texts(value: Any, name: str) -> list[str]:
     """A list of tokens.
 
     Raises:
-        TypeError: it is one text, or something in it is no text.
+        TypeError: the value is a single text, or holds something that is not text.
     """
     if isinstance(value, (str, bytes)) or not isinstance(value, Iterable):
-        raise TypeError(f"{name} is {_kind(value)} and no list; {_HINT}.")
+        raise TypeError(f"{name} is {_kind(value)} and not a list; {_HINT}.")
     return [_text(item, f"{name}[{i}]") for i, item in enumerate(value)]
 
 
@@ -114,26 +109,32 @@ def parts(value: Any, name: str) -> list[Any]:
     """The parts of a list, an array or a tensor, along its first axis.
 
     Raises:
-        TypeError: it is none of these.
+        TypeError: the value is none of these.
     """
     if isinstance(value, (str, bytes, dict, set)) or not isinstance(value, Iterable):
-        raise TypeError(f"{name} is {_kind(value)} and no list.")
+        raise TypeError(f"{name} is {_kind(value)} and not a list.")
     return list(value)
 
 
-def labels(value: Any, count: int, of: str, warnings: list[str]) -> list[str] | None:
-    """Labels of a menu; another number of them than there are entries is left out with a warning, as there."""
-    if value is None:
-        return None
-    given = [str(label) for label in value]
-    if len(given) == count:
-        return given
-    warnings.append(f"There are {len(given)} labels for {count} of {of!r}, so numbers are shown instead.")
-    return None
+def menus(*axes: tuple[str, Sequence[str] | None, int]) -> dict[str, Any]:
+    """The menus of a figure, as JSON: their names, the labels of their entries, and how many entries they have.
+
+    As in CircuitsVis, labels that are not as many as the entries are left out, with a warning.
+    """
+    labels: list[list[str] | None] = []
+    warnings: list[str] = []
+    for name, given, count in axes:
+        texts_of = None if given is None else [str(label) for label in given]
+        fits = texts_of is None or len(texts_of) == count
+        labels.append(texts_of if fits else None)
+        if texts_of is not None and not fits:
+            warnings.append(f"There are {len(texts_of)} labels for {count} of {name!r}, so numbers are shown instead.")
+    names, _, sizes = zip(*axes)
+    return {"names": list(names), "labels": labels, "sizes": list(sizes), "warnings": warnings}
 
 
 def same_count(tokens: Sized, found: int, what: str, where: str = "") -> None:
-    """Raises ValueError where there is not one of `what` for each token."""
+    """Raise ValueError unless there is one of `what` for each token."""
     if len(tokens) != found:
         raise ValueError(f"There are {len(tokens)} tokens and {found} {what}{where}; give one for each token.")
 
@@ -142,8 +143,8 @@ def token_ids(value: Any, name: str, vocabulary: int) -> np.ndarray:
     """Token ids [token] as int64.
 
     Raises:
-        TypeError: they are no numbers.
-        ValueError: they are no whole numbers, or not below the size of the vocabulary.
+        TypeError: the ids are not numbers.
+        ValueError: the ids are not whole numbers, or not below the size of the vocabulary.
     """
     found = numbers(value, name, ("token",))
     if not np.array_equal(found, np.round(found)):
@@ -159,8 +160,8 @@ def number(value: Any, name: str) -> float | None:
     """One finite number, or None.
 
     Raises:
-        TypeError: it is no number.
-        ValueError: it is not finite.
+        TypeError: the value is not a number.
+        ValueError: the number is not finite.
     """
     if value is None:
         return None
@@ -174,10 +175,10 @@ def number(value: Any, name: str) -> float | None:
 
 
 def color(value: Any, name: str) -> str | None:
-    """A CSS colour; whether it is one, the browser says.
+    """A CSS colour, as text that only a browser checks.
 
     Raises:
-        TypeError: it is no text.
+        TypeError: the value is not text.
     """
     if value is None or isinstance(value, str):
         return value

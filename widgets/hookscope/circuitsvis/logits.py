@@ -13,13 +13,13 @@ from interp_backend.results.codec import encode_array
 from .inputs import numbers, same_count, texts, token_ids, wire
 from .token_values import TokenValues
 
-_ABOVE_ONE = 1e-3  # a log probability above this is none, whatever was rounded
+_ABOVE_ONE = 1e-3  # above this, rounding can't explain a log probability
 
 
 def token_log_probs(
     token_indices: Any, log_probs: Any, to_string: Callable[[int], str], top_k: int = 10
 ) -> TokenValues:
-    """Show how likely each token was, and what was likelier: stands for `circuitsvis.logits.token_log_probs`.
+    """Show how likely each token was, and what was likelier: the counterpart of `circuitsvis.logits.token_log_probs`.
 
     Args:
         token_indices: token ids [token] or [1, token]; the first is the beginning of the sequence.
@@ -28,15 +28,15 @@ def token_log_probs(
         top_k: how many of the likeliest tokens are shown; at most the vocabulary.
 
     Raises:
-        TypeError: ids or log probabilities that are no real numbers, a `to_string` that gives no text.
-        ValueError: unequal counts, ids outside the vocabulary, a negative `top_k`.
+        TypeError: ids or log probabilities are not real numbers, or `to_string` does not give text.
+        ValueError: counts differ, ids are outside the vocabulary, or `top_k` is negative.
     """
     said = numbers(log_probs, "log_probs", ("token", "vocabulary"))
     ids = token_ids(token_indices, "token_indices", said.shape[1])
     same_count(ids, len(said), "rows of log_probs")
     if top_k < 0:
         raise ValueError(f"top_k is {top_k}; give how many of the likeliest tokens are shown.")
-    said, after = said[:-1], ids[1:]  # nobody knows what comes after the last one
+    said, after = said[:-1], ids[1:]  # the token after the last one is not known
     text = cache(lambda id: texts([to_string(id)], "to_string's answer")[0])
     top = _top(said, min(int(top_k), said.shape[1]))
     shown = {id: number for number, id in enumerate(np.unique(top).tolist())}

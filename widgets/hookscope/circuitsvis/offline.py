@@ -22,11 +22,11 @@ def offline(rendered: Any) -> Any:
         rendered: what a function of CircuitsVis returned.
 
     Returns:
-        A `circuitsvis.utils.render.RenderedHTML` that is equal in all else. A token that holds a closing script tag
+        A `circuitsvis.utils.render.RenderedHTML` that is otherwise equal. A token that holds a closing script tag
         no longer ends the script; CircuitsVis still shows tokens as HTML, so give it none from strangers.
 
     Raises:
-        TypeError: it is no `RenderedHTML`.
+        TypeError: the object is not a `RenderedHTML`.
     """
     source = getattr(rendered, "local_src", None)
     if not isinstance(source, str):
@@ -64,7 +64,7 @@ def _offline_class() -> type:
 
 
 def _guarded(source: str) -> str:
-    """The same HTML, whose data can't end its script: `<` is written as JSON's escape of it."""
+    """The same HTML, with every `<` of the data escaped, so that the data can't end the script."""
     id = _ID.match(source)
     call = source.find(f'CircuitsVis.render(\n      "{id[1]}"') if id else -1
     end = source.rfind(_END)

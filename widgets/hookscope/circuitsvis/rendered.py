@@ -12,7 +12,6 @@ from __future__ import annotations
 import html
 
 from ..panel import Panel
-from ..report import View as PageView
 from ..report import page
 
 _FRAME = """<iframe class="hookscope-frame" title="{title}" srcdoc="{page}"
@@ -26,36 +25,17 @@ _STYLE = "main#hookscope-views { max-width: none; padding: 0 } p:empty { display
 class RenderedHTML(Panel):
     """A widget that is also HTML, as CircuitsVis's are: self-contained, without the network, without a kernel."""
 
-    bundle = ""  # the name under which the page's script knows its view
-    title = ""
-
     def _repr_html_(self) -> str:
         """The HTML, with all of the data in it."""
-        whole = page([PageView(self.bundle, "", self)], self.title, style=_STYLE)
+        whole = page([(self, "")], self.title, style=_STYLE)
         frame = _FRAME.format(title=html.escape(self.title), page=html.escape(whole))
         # A file that doesn't say how it is encoded must not change the script under its hash.
         return frame.encode("ascii", "xmlcharrefreplace").decode("ascii")
 
-    def __html__(self) -> str:
-        """The same, for tools that ask for it so."""
-        return self._repr_html_()
-
-    def __str__(self) -> str:
-        return self._repr_html_()
-
-    def show_code(self) -> str:
-        """The same: CircuitsVis gives HTML here that loads its script from a CDN."""
-        return self._repr_html_()
-
-    @property
-    def local_src(self) -> str:
-        """The same, under a name of CircuitsVis's `RenderedHTML`."""
-        return self._repr_html_()
-
-    @property
-    def cdn_src(self) -> str:
-        """The same: nothing here comes from a CDN."""
-        return self._repr_html_()
+    # The same under other names, for tools and for CircuitsVis's users, whose `show_code` and `cdn_src` load a script
+    # from the network. Nothing here does.
+    __html__ = __str__ = show_code = _repr_html_
+    local_src = cdn_src = property(_repr_html_)
 
     def _ipython_display_(self) -> None:
         # IPython would put the HTML into the notebook beside the widget: a second copy, of some 300 KB.

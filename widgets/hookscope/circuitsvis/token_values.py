@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Annotated, Any, ClassVar
+from typing import Any
 
 import traitlets
-from pydantic import Field
 
 from interp_backend.service import protocol
 
-from ..bundles import bundle
-from ..panel import action
+from ..panel import Index, action
 from .rendered import RenderedHTML
 
-Index = Annotated[int, Field(ge=0)]
 # Of numbers and of parts: of more, a view asks for the parts that it shows.
 MOST_NUMBERS = 1_000_000
 MOST_PARTS = 20_000
@@ -61,16 +58,14 @@ class TokenValues(RenderedHTML):
 
     Attributes:
         figure: what is shown, as JSON.
-        chosen: what the menus are set to, such as `{"first": 3, "second": 12}`; what is left out is as at first.
+        chosen: what the menus are set to, such as `{"first": 3, "second": 12}`; a menu that is not named
+            keeps its first setting.
         selection: the token that was clicked, such as `{"token": 4}` or `{"sample": 1, "token": 4}`, or None.
     """
 
-    _esm = bundle("circuitsvis")
     bundle = "circuitsvis"
-    set_by_view: ClassVar[frozenset[str]] = frozenset({"selection", "chosen"})
-
     figure = traitlets.Dict(help="What is shown.").tag(sync=True)
-    chosen = traitlets.Dict(help="What the menus are set to.").tag(sync=True)
+    chosen = traitlets.Dict(help="What the menus are set to.").tag(sync=True, set_by_view=True)
 
     def __init__(self, figure: dict[str, Any], parts: Parts | None = None, chosen: dict[str, Any] | None = None):
         self._figure_parts = parts

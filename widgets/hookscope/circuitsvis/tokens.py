@@ -19,7 +19,7 @@ def colored_tokens(
     negative_color: str | None = None,
     positive_color: str | None = None,
 ) -> TokenValues:
-    """Show tokens, each coloured by its value: stands for `circuitsvis.tokens.colored_tokens`.
+    """Show tokens, each coloured by its value: the counterpart of `circuitsvis.tokens.colored_tokens`.
 
     Args:
         tokens: texts [token].
@@ -28,8 +28,8 @@ def colored_tokens(
         negative_color, positive_color: CSS colours; by default the theme's orange and blue.
 
     Raises:
-        TypeError: tokens that are no texts, values that are no real numbers.
-        ValueError: not one value for each token.
+        TypeError: tokens are not texts, or values are not real numbers.
+        ValueError: there is not one value for each token.
     """
     tokens = texts(tokens, "tokens")
     values = numbers(values, "values", ("token",)) if len(tokens) or np.size(values) else np.zeros(0, np.float32)
@@ -52,7 +52,7 @@ def colored_tokens(
 
 
 def colored_tokens_multi(tokens: Sequence[str], values: Any, labels: Sequence[str] | None = None) -> TokenValues:
-    """Show tokens with several values each: stands for `circuitsvis.tokens.colored_tokens_multi`.
+    """Show tokens with several values each: the counterpart of `circuitsvis.tokens.colored_tokens_multi`.
 
     One value colours the tokens: the one whose name is hovered over, clicked, or chosen with the arrow keys.
 
@@ -62,26 +62,26 @@ def colored_tokens_multi(tokens: Sequence[str], values: Any, labels: Sequence[st
         labels: the names of the values [value]; by default their numbers.
 
     Raises:
-        TypeError: tokens that are no texts, values that are no real numbers.
-        ValueError: not one row for each token, or not one label for each column.
+        TypeError: tokens are not texts, or values are not real numbers.
+        ValueError: there is not one row for each token, or not one label for each column.
     """
     tokens = texts(tokens, "tokens")
     return _columns("Token values", tokens, numbers(values, "values", ("token", "value")), labels)
 
 
 def visualize_model_performance(tokens: Any, str_tokens: Sequence[str], logits: Any) -> TokenValues:
-    """Show how well each token was predicted: stands for `circuitsvis.tokens.visualize_model_performance`.
+    """Show how well each token was predicted: the counterpart of `circuitsvis.tokens.visualize_model_performance`.
 
     The logit, the log probability (nats) and the probability of each token but the first, given those before it.
 
     Args:
         tokens: token ids [token] or [1, token].
         str_tokens: their texts [token].
-        logits: what the model said [token, vocabulary] or [1, token, vocabulary].
+        logits: the model's logits [token, vocabulary] or [1, token, vocabulary].
 
     Raises:
-        TypeError: tokens or logits that are no real numbers, texts that are none.
-        ValueError: unequal counts, or ids outside the vocabulary.
+        TypeError: tokens or logits are not real numbers, or `str_tokens` are not texts.
+        ValueError: counts differ, or ids are outside the vocabulary.
     """
     said = numbers(logits, "logits", ("token", "vocabulary"))
     ids = token_ids(tokens, "tokens", said.shape[1])
@@ -90,14 +90,9 @@ def visualize_model_performance(tokens: Any, str_tokens: Sequence[str], logits: 
     same_count(str_tokens, len(said), "rows of logits")
     found = np.zeros((max(0, len(ids) - 1), 3), np.float32)
     for position, (row, id) in enumerate(zip(said, ids[1:])):  # one by one: a copy of all logits can be large
-        log_prob = float(row[id]) - _log_sum_exp(row)
+        log_prob = float(row[id]) - float(np.logaddexp.reduce(row.astype(np.float64)))
         found[position] = float(row[id]), log_prob, np.exp(log_prob)
     return _columns("Model performance", str_tokens[1:], found, ["logits", "log_probs", "probs"])
-
-
-def _log_sum_exp(row: np.ndarray) -> float:
-    top = float(row.max())
-    return top + float(np.log(np.exp(row.astype(np.float64) - top).sum()))
 
 
 def _columns(title: str, tokens: list[str], values: np.ndarray, labels: Sequence[str] | None) -> TokenValues:

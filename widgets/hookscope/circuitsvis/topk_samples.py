@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from .inputs import is_tensor, labels, numbers, parts, same_count, texts, wire
+from .inputs import is_tensor, menus, numbers, parts, same_count, texts, wire
 from .token_values import Parts, TokenValues
 
 
@@ -19,7 +19,7 @@ def topk_samples(
     zeroth_dimension_labels: Sequence[str] | None = None,
     first_dimension_labels: Sequence[str] | None = None,
 ) -> TokenValues:
-    """Show the samples of each neuron, in the given order: stands for `circuitsvis.topk_samples.topk_samples`.
+    """Show the samples of each neuron, in the given order: the counterpart of `circuitsvis.topk_samples.topk_samples`.
 
     Args:
         tokens: texts [layer][neuron][sample][token].
@@ -28,8 +28,8 @@ def topk_samples(
         zeroth_dimension_labels, first_dimension_labels: what their entries are called; by default numbers.
 
     Raises:
-        TypeError: tokens that are no texts, activations that are no real numbers.
-        ValueError: not one activation for each token, or layers with different numbers of neurons.
+        TypeError: tokens are not texts, or activations are not real numbers.
+        ValueError: there is not one activation for each token, or there are layers with different numbers of neurons.
     """
     if is_tensor(activations):
         activations = numbers(activations, "activations", ("layer", "neuron", "sample", "token"))
@@ -43,19 +43,14 @@ def topk_samples(
     for layer, of_layer in enumerate(found):
         if len(of_layer) != neurons:
             raise ValueError(f"Layer {layer} has {len(of_layer)} neurons, the first has {neurons}; give as many.")
-    names = [zeroth_dimension_name or "Layer", first_dimension_name or "Neuron"]
-    warnings: list[str] = []
     return TokenValues(
         {
             "kind": "samples",
             "title": "Top samples",
-            "warnings": warnings,
-            "names": names,
-            "labels": [
-                labels(zeroth_dimension_labels, layers, names[0], warnings),
-                labels(first_dimension_labels, neurons, names[1], warnings),
-            ],
-            "sizes": [layers, neurons],
+            **menus(
+                (zeroth_dimension_name or "Layer", zeroth_dimension_labels, layers),
+                (first_dimension_name or "Neuron", first_dimension_labels, neurons),
+            ),
             "ordered": True,
             "tokens": None,
             "low": None,
@@ -84,10 +79,6 @@ def _neuron(tokens: Any, activations: Any, where: str) -> tuple[list[list[str]],
     values = [np.zeros(0, np.float32)]
     for i, (texts_of, values_of) in enumerate(_paired(tokens, activations, where)):
         samples.append(texts(texts_of, f"tokens{where}[{i}]"))
-        values.append(_values(values_of, f"activations{where}[{i}]"))
+        values.append(numbers(values_of, f"activations{where}[{i}]", ("token",)))
         same_count(samples[-1], len(values[-1]), "activations", f" in activations{where}[{i}]")
     return samples, np.concatenate(values)
-
-
-def _values(values: Any, name: str) -> np.ndarray:
-    return numbers(values, name, ("token",))

@@ -9,7 +9,7 @@ import numpy as np
 
 from interp_backend.results.codec import encode_array
 
-from .inputs import labels, numbers, parts, same_count, texts, wire
+from .inputs import menus, numbers, parts, same_count, texts, wire
 from .token_values import Parts, TokenValues
 
 
@@ -22,7 +22,7 @@ def topk_tokens(
     sample_labels: Sequence[str] | None = None,
     first_dimension_labels: Sequence[str] | None = None,
 ) -> TokenValues:
-    """Show each neuron's top and bottom tokens in a table: stands for `circuitsvis.topk_tokens.topk_tokens`.
+    """Show each neuron's top and bottom tokens in a table: the counterpart of `circuitsvis.topk_tokens.topk_tokens`.
 
     Args:
         tokens: texts [sample][token].
@@ -32,8 +32,9 @@ def topk_tokens(
         sample_labels, first_dimension_labels: what samples and layers are called; by default numbers.
 
     Raises:
-        TypeError: tokens that are no texts, activations that are no real numbers.
-        ValueError: not one activation for each token, samples of different numbers of layers, or `max_k` below 1.
+        TypeError: tokens are not texts, or activations are not real numbers.
+        ValueError: there is not one activation for each token, samples have different numbers of layers, or `max_k` is
+            below 1.
     """
     samples = [texts(sample, f"tokens[{i}]") for i, sample in enumerate(parts(tokens, "tokens"))]
     found = [
@@ -43,18 +44,13 @@ def topk_tokens(
     _check(samples, found, max_k)
     layers = len(found[0])
     most = [min(int(max_k), len(sample)) for sample in samples]
-    warnings: list[str] = []
+    layer_name = first_dimension_name or "Layer"
     return TokenValues(
         {
             "kind": "tops",
             "title": "Top and bottom tokens",
-            "warnings": warnings,
-            "names": [first_dimension_name or "Layer", third_dimension_name or "Neuron"],
-            "labels": [
-                labels(sample_labels, len(samples), "Sample", warnings),
-                labels(first_dimension_labels, layers, first_dimension_name or "Layer", warnings),
-            ],
-            "sizes": [len(samples), layers],
+            **menus(("Sample", sample_labels, len(samples)), (layer_name, first_dimension_labels, layers)),
+            "names": [layer_name, third_dimension_name or "Neuron"],
             "tokens": samples,
             "columns": [values.shape[2] for values in found],
             "k": max(most),
