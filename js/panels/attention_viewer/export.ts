@@ -1,10 +1,9 @@
 // The opened head as numbers for a spreadsheet and as a picture file.
-
-import { download } from "../../lib/clipboard";
+import { savePng } from "../../lib/clipboard";
 import { toCss } from "../../lib/color";
 import { sizeCanvas } from "../../lib/grid_paint";
 import { placedTicks } from "../../lib/legend";
-import { plainCell, toCsv, toTsv } from "../../lib/table";
+import { plainCell } from "../../lib/table";
 import { textWidth } from "../../lib/text_width";
 import { visibleText } from "../../lib/tokens";
 import { legendOf } from "./legend";
@@ -27,16 +26,10 @@ export function toRows({ scene, values }: Taken): string[][] {
   return [["", ...names], ...names.map((name, row) => [name, ...line(row)])];
 }
 
-export const toTable = (taken: Taken): string => toTsv(toRows(taken));
-
-export function saveCsv(taken: Taken): void {
-  download(new Blob([toCsv(toRows(taken))], { type: "text/csv" }), `${fileName(taken)}.csv`);
-}
-
 export function savePicture(taken: Taken, subtitle: string): void {
   const canvas = document.createElement("canvas");
   paintPicture(canvas, taken, subtitle);
-  canvas.toBlob((blob) => blob && download(blob, `${fileName(taken)}.png`));
+  savePng(canvas, fileName(taken));
 }
 
 const EDGE = 16;
@@ -83,7 +76,7 @@ function paintLegend(context: CanvasRenderingContext2D, scene: Scene, height: nu
   }
 }
 
-function fileName({ scene, head }: Taken): string {
+export function fileName({ scene, head }: Taken): string {
   const { attention, side } = scene;
   const name = attention.nameOf(head).replace(/[^\w.]+/g, "-");
   return `attention-${name}${side === "prompt" ? "" : `-${side}`}`;

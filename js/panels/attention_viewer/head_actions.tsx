@@ -2,8 +2,8 @@
 // the head.
 import { useState } from "preact/hooks";
 import { Button } from "../../lib/controls";
-import { canAsk, type Progress, trait, useTrait, type ViewModel } from "../../lib/model";
-import { ProgressBar } from "../../lib/status";
+import { canAsk, trait, useTrait, type ViewModel } from "../../lib/model";
+import { Cancel, ProgressBar } from "../../lib/status";
 import { useStore } from "../../lib/store";
 import type { ActionName } from "./actions";
 import { AttributionPanel } from "./attribution_panel";
@@ -56,7 +56,12 @@ export function HeadActions(props: ActionProps) {
         ))}
       </div>
       {Panel && <Panel key={open} {...props} />}
-      {mine?.what === open && mine.problem === null && <Going model={model} state={state} />}
+      {mine?.what === open && mine.problem === null && (
+        <div class="hs-progress" data-hs="action-progress">
+          <ProgressBar model={model} label="This head" />
+          <Cancel name="cancel-action" rpc={state.rpc} />
+        </div>
+      )}
       {mine?.what === open && mine.problem !== null && (
         <p class="hs-error" role="alert" data-hs="action-error">
           {mine.problem}
@@ -82,16 +87,4 @@ function answerOf(model: ViewModel, name: ActionName, head: Head): boolean {
 
 function answered(model: ViewModel, head: Head): ActionName | null {
   return ACTIONS.find(({ name }) => answerOf(model, name, head))?.name ?? null;
-}
-
-function Going({ model, state }: Pick<ActionProps, "model" | "state">) {
-  const progress = useTrait<Progress | undefined>(model, "progress");
-  return (
-    <div class="hs-progress" data-hs="action-progress">
-      <ProgressBar progress={progress ?? { done: 0, total: 0, seconds_left: null }} label="This head" />
-      <Button name="cancel-action" onClick={() => state.cancel()}>
-        Cancel
-      </Button>
-    </div>
-  );
 }

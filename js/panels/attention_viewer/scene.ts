@@ -1,6 +1,6 @@
 // What is shown: one side of the result on one scale, with what is opened, pinned, sorted and marked.
 import { useMemo } from "preact/hooks";
-import { useSelection, useTrait, type ViewModel } from "../../lib/model";
+import { useRising, useSelection, useTrait, type ViewModel } from "../../lib/model";
 import { useStore } from "../../lib/store";
 import { type Palette, usePalette } from "../../lib/theme";
 import { type Colors, colorsOf } from "./colors";
@@ -49,7 +49,7 @@ export function useScene(model: ViewModel, state: AttentionState, pointed: Point
   const scale = useTrait<ScaleName>(model, "scale");
   const sort = useTrait<string>(model, "sort");
   const layers = useTrait<number[] | null | undefined>(model, "shown_layers") ?? null;
-  const rising = useTrait<string>(model, "layer_zero") !== "top";
+  const rising = useRising(model);
   const names = useTrait<MarkName[] | undefined>(model, "marks");
   const heads = useTrait<Head[] | undefined>(model, "opened");
   const selection = useSelection(model);

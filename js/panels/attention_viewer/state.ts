@@ -1,6 +1,6 @@
 // What all views of one model share: the result, the heads that came one by one, the scores, and what was asked for and
 // has not been answered.
-import { listen, trait, type ViewModel, write } from "../../lib/model";
+import { isBusy, listen, trait, type ViewModel, write } from "../../lib/model";
 import { decodeBytes } from "../../lib/ndarray";
 import { isEnd, type KernelEvent, Rpc } from "../../lib/rpc";
 import { type Decoded, readResult } from "../../lib/schema";
@@ -91,10 +91,6 @@ export class AttentionState {
     this.aside.set({ id, what: "scores", head: null, problem: null });
   }
 
-  cancel(): void {
-    this.rpc.request("cancel", {});
-  }
-
   /** Opens the head, or closes it if it is open. Where too many are open, the first is closed, and the view says so. */
   toggle(head: Head): void {
     const opened = trait<Head[] | undefined>(this.#model, "opened") ?? [];
@@ -112,8 +108,7 @@ export class AttentionState {
   /** The last result stays until the next result has come, or until it is clear that none will come. */
   #replace(): void {
     const json = trait<ResultJson | null | undefined>(this.#model, "result") ?? null;
-    const busy = ["queued", "running"].includes(trait<string>(this.#model, "status"));
-    if (json === this.#json || (json === null && busy)) return;
+    if (json === this.#json || (json === null && isBusy(trait(this.#model, "status")))) return;
     this.#json = json;
     const before = this.shown.get().value;
     this.heads.clear();

@@ -1,58 +1,33 @@
 // Export: the Python code, and the pinned or first opened head as numbers or as a picture.
-import { Button, CopyButton } from "../../lib/controls";
+import { saveCsv } from "../../lib/clipboard";
+import { Tools } from "../../lib/head";
 import { useTrait, type ViewModel } from "../../lib/model";
 import { useStore } from "../../lib/store";
-import { saveCsv, savePicture, type Taken, toTable } from "./export";
+import { toCsv, toTsv } from "../../lib/table";
+import { fileName, savePicture, type Taken, toRows } from "./export";
 import type { Scene } from "./scene";
 import type { AttentionState } from "./state";
 
-interface ToolsProps {
+interface HeadToolsProps {
   model: ViewModel;
   state: AttentionState;
   scene: Scene | null;
   subtitle: string;
 }
 
-export function Tools({ model, state, scene, subtitle }: ToolsProps) {
+export function HeadTools({ model, state, scene, subtitle }: HeadToolsProps) {
   const code = useTrait<string | null | undefined>(model, "code");
   useStore(state.heads.revision);
   const taken = takenOf(state, scene);
+  if (!taken) return <Tools code={code} />;
   return (
-    <span class="hs-tools">
-      {code && (
-        <CopyButton name="copy-code" title="Copy the Python code of what is shown" text={() => code}>
-          Copy code
-        </CopyButton>
-      )}
-      {taken && <HeadTools taken={taken} subtitle={subtitle} />}
-    </span>
-  );
-}
-
-function HeadTools({ taken, subtitle }: { taken: Taken; subtitle: string }) {
-  const title = taken.scene.attention.titleOf(taken.head);
-  return (
-    <>
-      <CopyButton name="copy" title={`Copy ${title} as a table`} text={() => toTable(taken)}>
-        Copy
-      </CopyButton>
-      <Button
-        name="csv"
-        title={`Save ${title} as comma-separated values`}
-        quiet
-        onClick={() => saveCsv(taken)}
-      >
-        CSV
-      </Button>
-      <Button
-        name="png"
-        title={`Save ${title} as a picture`}
-        quiet
-        onClick={() => savePicture(taken, subtitle)}
-      >
-        PNG
-      </Button>
-    </>
+    <Tools
+      what={taken.scene.attention.titleOf(taken.head)}
+      code={code}
+      table={() => toTsv(toRows(taken))}
+      csv={() => saveCsv(toCsv(toRows(taken)), fileName(taken))}
+      picture={() => savePicture(taken, subtitle)}
+    />
   );
 }
 

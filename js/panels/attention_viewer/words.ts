@@ -3,6 +3,7 @@ import { count } from "../../lib/format";
 import { visibleText } from "../../lib/tokens";
 import type { Attention, SideName } from "./result";
 import type { Scaling } from "./scale";
+import type { Scene } from "./scene";
 import { ON, type Score, scoreWords } from "./scores";
 
 const MINUS = "\u2212";
@@ -48,7 +49,7 @@ export function headWords(attention: Attention, scores: Score[], opened: number[
 }
 
 /** The subtitle: what is shown, and how to read it. */
-export function subtitleOf(attention: Attention, kind: string, side: SideName, scaling: Scaling): string {
+export function subtitleOf({ attention, side, scaling }: Scene, kind: string): string {
   const tokens = attention.tokensOf(side).length;
   const sides = { prompt: "", clean: "clean", corrupt: "corrupt", difference: `clean ${MINUS} corrupt` };
   return [

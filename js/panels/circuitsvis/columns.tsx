@@ -6,7 +6,7 @@ import { count } from "../../lib/format";
 import { range } from "../../lib/range";
 import { plainCell } from "../../lib/table";
 import { type ColumnsFigure, decodeNumbers, exact, extremesOf, type Numbers, plainNumber } from "./figure";
-import { Head, ReadOut, within } from "./parts";
+import { FigureHead, ReadOut, within } from "./parts";
 import { TokenWords, usePlace, useReading } from "./reading";
 import { useShade } from "./shade";
 import type { FigureState } from "./state";
@@ -33,7 +33,7 @@ export function ColumnsView({ model, state, figure }: FigureProps<ColumnsFigure>
   const words = `${count(tokens.length, "token")} \u00b7 coloured by ${labels[column] ?? "nothing"}`;
   return (
     <>
-      <Head title={figure.title} words={words} rows={rows} />
+      <FigureHead title={figure.title} words={words} rows={rows} />
       {empty ? (
         <p class="hs-nothing" data-hs="nothing">
           {tokens.length === 0 ? "There are no tokens to show." : "There are no values."}

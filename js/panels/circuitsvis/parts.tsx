@@ -1,9 +1,10 @@
 // What the figures share: their head, the line in which a token is read, the key of the colours, menus.
 import type { ComponentChildren } from "preact";
 import { useMemo } from "preact/hooks";
-import { download } from "../../lib/clipboard";
-import { Button, CopyButton, Menu } from "../../lib/controls";
+import { saveCsv } from "../../lib/clipboard";
+import { Button, Menu } from "../../lib/controls";
 import { isWhole, SmallField, takeNumber } from "../../lib/fields";
+import { Head, Tools } from "../../lib/head";
 import { range } from "../../lib/range";
 import { toCsv, toTsv } from "../../lib/table";
 import { rounded } from "./figure";
@@ -16,23 +17,12 @@ interface HeadProps {
   rows(): string[][];
 }
 
-export function Head({ title, words, rows }: HeadProps) {
-  const file = `${title.toLowerCase().replaceAll(" ", "-")}.csv`;
-  const save = () => download(new Blob([toCsv(rows())], { type: "text/csv" }), file);
+export function FigureHead({ title, words, rows }: HeadProps) {
+  const save = () => saveCsv(toCsv(rows()), title.toLowerCase().replaceAll(" ", "-"));
   return (
-    <div class="hs-head">
-      <h2 class="hs-title">
-        {title} <small data-hs="subtitle">{words}</small>
-      </h2>
-      <span class="hs-tools">
-        <CopyButton name="copy" title="Copy what is shown as a table" text={() => toTsv(rows())}>
-          Copy
-        </CopyButton>
-        <Button name="csv" title="Save what is shown as comma-separated values" quiet onClick={save}>
-          CSV
-        </Button>
-      </span>
-    </div>
+    <Head title={title} words={words}>
+      <Tools table={() => toTsv(rows())} csv={save} />
+    </Head>
   );
 }
 

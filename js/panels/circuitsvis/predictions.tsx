@@ -6,7 +6,7 @@ import { range } from "../../lib/range";
 import { plainCell } from "../../lib/table";
 import { Token } from "../../lib/tokens";
 import { decodeNumbers, exact, type Numbers, type PredictionsFigure, plainNumber } from "./figure";
-import { Head, ReadOut } from "./parts";
+import { FigureHead, ReadOut } from "./parts";
 import { TokenWords, usePlace, useReading } from "./reading";
 import { useShade } from "./shade";
 import { TokenText } from "./token_text";
@@ -50,7 +50,7 @@ export function PredictionsView({ model, figure }: FigureProps<PredictionsFigure
   const words = `${count(tokens.length, "token")} \u00b7 coloured by log probability (nats)`;
   return (
     <>
-      <Head title={figure.title} words={words} rows={rows} />
+      <FigureHead title={figure.title} words={words} rows={rows} />
       {tokens.length === 0 ? (
         <p class="hs-nothing" data-hs="nothing">
           Nothing is predicted: give at least two tokens.

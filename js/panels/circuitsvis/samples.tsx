@@ -15,7 +15,7 @@ import {
   type SamplesFigure,
   type SamplesPart,
 } from "./figure";
-import { Head, HowMany, Pages, Pick, ReadOut, within } from "./parts";
+import { FigureHead, HowMany, Pages, Pick, ReadOut, within } from "./parts";
 import { Hint, TokenWords, usePlace, useReading } from "./reading";
 import { type Shade, useShade } from "./shade";
 import type { FigureState } from "./state";
@@ -52,7 +52,7 @@ export function SamplesView({ model, state, figure }: FigureProps<SamplesFigure>
   const shown = samples ? range(Math.min(size, samples.tokens.length - start)).map((i) => start + i) : [];
   return (
     <>
-      <Head title={figure.title} words={wordsOf(figure, page)} rows={() => rowsOf(samples, shown)} />
+      <FigureHead title={figure.title} words={wordsOf(figure, page)} rows={() => rowsOf(samples, shown)} />
       <Controls {...{ state, figure, page, own }} />
       {samples === null && (
         <p class="hs-nothing" data-hs="loading">

@@ -3,7 +3,7 @@ import { useMemo } from "preact/hooks";
 import { count } from "../../lib/format";
 import { plainCell } from "../../lib/table";
 import { decodeNumbers, exact, extremesOf, plainNumber, type TokensFigure } from "./figure";
-import { Head, ReadOut, UnknownColors } from "./parts";
+import { FigureHead, ReadOut, UnknownColors } from "./parts";
 import { Hint, TokenWords, usePlace, useReading } from "./reading";
 import { useShade } from "./shade";
 import { TokenText } from "./token_text";
@@ -22,7 +22,7 @@ export function TokensView({ model, figure }: FigureProps<TokensFigure>) {
   ];
   return (
     <>
-      <Head title={figure.title} words={count(tokens.length, "token")} rows={rows} />
+      <FigureHead title={figure.title} words={count(tokens.length, "token")} rows={rows} />
       {tokens.length === 0 ? (
         <p class="hs-nothing" data-hs="nothing">
           There are no tokens.

@@ -5,7 +5,7 @@ import { count } from "../../lib/format";
 import { range } from "../../lib/range";
 import { useStore } from "../../lib/store";
 import type { TopsFigure, TopsPart } from "./figure";
-import { Head, HowMany, Pages, Pick, ReadOut, within } from "./parts";
+import { FigureHead, HowMany, Pages, Pick, ReadOut, within } from "./parts";
 import { TokenWords } from "./reading";
 import { useShade } from "./shade";
 import type { FigureState } from "./state";
@@ -29,7 +29,7 @@ export function TopsView({ model, state, figure }: FigureProps<TopsFigure>) {
   const words = `${figure.names[0]} ${figure.labels[1]?.[shown.layer] ?? shown.layer} \u00b7 ${count(figure.columns[shown.sample] ?? 0, figure.names[1].toLowerCase())}`;
   return (
     <>
-      <Head title={figure.title} words={words} rows={() => rowsOf(figure, shown)} />
+      <FigureHead title={figure.title} words={words} rows={() => rowsOf(figure, shown)} />
       <Controls {...{ state, figure, shown }} />
       {tops ? (
         <>

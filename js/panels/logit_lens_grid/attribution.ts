@@ -1,7 +1,8 @@
 // Direct logit attribution as it comes from Python: what each component writes towards the answer.
 import { type ArrayJson, decodeFloats, decodeInts } from "../../lib/ndarray";
 import type { Counterparts, Place } from "../../lib/place";
-import type { PairJson, ShownSide, SideName } from "./result";
+import type { ShownSide } from "../../lib/side_menu";
+import type { PairJson, SideName } from "./result";
 
 interface SideJson {
   text: string;

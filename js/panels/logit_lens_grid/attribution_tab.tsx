@@ -1,16 +1,16 @@
 // What the model's components write towards an answer: by layer, by head, one by one, and by source token.
 import type { ComponentChildren } from "preact";
 import { Output, useCurrent } from "../../lib/current";
-import { canAsk, type Failure, select, useSelection, useTrait, type ViewModel } from "../../lib/model";
+import { canAsk, type Failure, select, useRising, useSelection, useTrait } from "../../lib/model";
 import type { PanelProps } from "../../lib/panel";
-import { ErrorLine } from "../../lib/status";
+import type { ShownSide } from "../../lib/side_menu";
+import { ErrorLine, Notes, Nothing } from "../../lib/status";
 import { useStore } from "../../lib/store";
 import type { Attributed, Attribution } from "./attribution";
 import { AttributionControls } from "./attribution_controls";
 import { stepsOf } from "./attribution_sums";
 import { ByHead } from "./by_head";
 import { Components } from "./components";
-import type { ShownSide } from "./result";
 import { Sources } from "./sources";
 import type { LensState } from "./state";
 import { Waterfall } from "./waterfall";
@@ -37,25 +37,20 @@ export function AttributionTab({ model, state }: TabProps) {
           <Whole model={model} state={state} attribution={attribution} shown={shown} />
         </Output>
       ) : (
-        problem === null && <Nothing model={model} />
+        problem === null && (
+          <Nothing
+            model={model}
+            busy={"Attributing\u2026"}
+            idle={canAsk(model) ? HOW : "This result has no attribution."}
+          />
+        )
       )}
     </>
   );
 }
 
-function Nothing({ model }: { model: ViewModel }) {
-  const status = useTrait<string>(model, "status");
-  const busy = status === "queued" || status === "running";
-  return (
-    <p class="hs-nothing" data-hs="nothing">
-      {!canAsk(model)
-        ? "This result has no attribution."
-        : busy
-          ? "Attributing\u2026"
-          : "Type an answer, such as \u2423Oslo, to see which components write towards it. With two answers, you see which write towards the first rather than the second."}
-    </p>
-  );
-}
+const HOW =
+  "Type an answer, such as \u2423Oslo, to see which components write towards it. With two answers, you see which write towards the first rather than the second.";
 
 function Whole({
   model,
@@ -63,7 +58,7 @@ function Whole({
   attribution,
   shown,
 }: TabProps & { attribution: Attribution; shown: Attributed }) {
-  const rising = useTrait<string>(model, "layer_zero") !== "top";
+  const rising = useRising(model);
   const pinned = attribution.componentOf(useSelection(model));
   const head = pinned === null ? null : attribution.headOf(pinned);
   const onPin = (at: number | null) =>
@@ -71,11 +66,7 @@ function Whole({
   const steps = stepsOf(attribution, shown.values);
   return (
     <>
-      {(attribution.json.warnings ?? []).map((warning) => (
-        <p key={warning} class="hs-quiet" data-hs="warning">
-          {warning}
-        </p>
-      ))}
+      <Notes notes={attribution.json.warnings} />
       <Section title="By layer" words="each layer adds its attention, then its MLP">
         <Waterfall steps={steps} total={shown.total} quantity={attribution.json.quantity} />
       </Section>

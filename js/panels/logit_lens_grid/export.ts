@@ -1,5 +1,5 @@
 // Export: a table, all numbers for a spreadsheet, and a picture file.
-import { download } from "../../lib/clipboard";
+import { savePng } from "../../lib/clipboard";
 import { type GridLabel, type GridShape, layoutGrid } from "../../lib/grid_layout";
 import { paintPicture } from "../../lib/grid_picture";
 import { range } from "../../lib/range";
@@ -80,10 +80,6 @@ export function attributionRows(attribution: Attribution, shown: Attributed): st
   return [["component", attribution.json.quantity], ...values, ["total", precise(shown.total)]];
 }
 
-export function saveCsv(text: string, name: string): void {
-  download(new Blob([text], { type: "text/csv" }), `${name}.csv`);
-}
-
 /** The shown columns, as many as a picture can have. */
 export function saveLensPicture(view: View, palette: Palette, title: string, subtitle: string): void {
   const { lens, shown, scaled, rising } = view;
@@ -141,7 +137,7 @@ export function saveAttributionPicture(
 function savePicture(name: string, picture: Parameters<typeof paintPicture>[1]): void {
   const canvas = document.createElement("canvas");
   paintPicture(canvas, picture);
-  canvas.toBlob((blob) => blob && download(blob, `${name}.png`));
+  savePng(canvas, name);
 }
 
 function loadedColumns({ first }: Shown, [start, stop]: readonly [number, number]): number[] {

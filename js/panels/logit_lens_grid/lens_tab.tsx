@@ -2,7 +2,8 @@
 // layers.
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { Legend, legendRoom } from "../../lib/legend";
-import { canAsk, select, useSelection, useTrait, type ViewModel, write } from "../../lib/model";
+import { canAsk, select, useRising, useSelection, useTrait, type ViewModel, write } from "../../lib/model";
+import { Notes } from "../../lib/status";
 import { useStore } from "../../lib/store";
 import { usePalette } from "../../lib/theme";
 import { useWidth } from "../../lib/use_width";
@@ -62,7 +63,7 @@ export function LensTab({ model, state, lens, shown, scaled }: LensTabProps) {
   return (
     <>
       <LensMap {...{ model, state, lens, shown, scaled, pinned, start, stop }} onHover={setHovered} />
-      <Notes {...{ model, lens, shown, scaled }} />
+      <Notes name="note" notes={notesOf({ model, lens, shown, scaled })} />
       {inside && (
         <Detail
           {...{ lens, shown, row: cell.row, position: cell.position }}
@@ -87,7 +88,7 @@ function LensMap({ model, state, lens, shown, scaled, pinned, start, stop, onHov
   const area = useRef<HTMLDivElement>(null);
   const width = useWidth(area);
   const palette = usePalette();
-  const flip = useTrait<string>(model, "layer_zero") !== "top";
+  const flip = useRising(model);
   const revision = useStore(state.shown);
   const { labels } = lens.json;
   const columns = stop - start;
@@ -133,22 +134,14 @@ function LensMap({ model, state, lens, shown, scaled, pinned, start, stop, onHov
   );
 }
 
-function Notes({ model, lens, shown, scaled }: Omit<LensTabProps, "state">) {
+function notesOf({ model, lens, shown, scaled }: Omit<LensTabProps, "state">): string[] {
   const notes = [
     !scaled && "Follow a token to colour the grid by it.",
     shown.second && shown.partners?.includes(null) && "Hatched: no token of the corrupt prompt corresponds.",
     model.readonly && shown.first.loaded.includes(0) && "Empty columns were not loaded when this was saved.",
     ...(lens.json.warnings ?? []),
-  ].filter((note) => typeof note === "string");
-  return (
-    <>
-      {notes.map((note) => (
-        <p key={note} class="hs-quiet" data-hs="note">
-          {note}
-        </p>
-      ))}
-    </>
-  );
+  ];
+  return notes.filter((note) => typeof note === "string");
 }
 
 type PinnedProps = Pick<LensTabProps, "state" | "lens" | "shown"> & { pinned: Cell; asks: boolean };

@@ -4,8 +4,6 @@ import { type ArrayJson, decodeFloats, decodeInts } from "../../lib/ndarray";
 import type { Counterparts, Place } from "../../lib/place";
 
 export type SideName = "prompt" | "clean" | "corrupt";
-/** One prompt, or clean minus corrupt. */
-export type ShownSide = SideName | "difference";
 
 /** Rows by positions, and by the k likeliest tokens or the t followed ones. */
 export type ArraysJson = Record<(typeof INTS)[number] | (typeof FLOATS)[number], ArrayJson>;

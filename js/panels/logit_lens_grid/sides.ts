@@ -1,7 +1,8 @@
 // Which prompts the lens shows, and how their positions correspond.
 import { type Counterparts, inverse } from "../../lib/place";
+import type { ShownSide } from "../../lib/side_menu";
 import type { Tone } from "../../lib/top_tokens";
-import type { Lens, PairJson, ResultJson, ShownSide, Side } from "./result";
+import type { Lens, PairJson, ResultJson, Side } from "./result";
 
 /** The prompts that are shown; the first gives the columns. */
 export interface Shown {

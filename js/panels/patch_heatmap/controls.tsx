@@ -1,6 +1,7 @@
 // The row above the grid: what to patch, how to score it, which way, and how far the sweep is.
-import { type Choice, Menu } from "../../lib/controls";
-import { canAsk, type Progress, type Status, useTrait, type ViewModel } from "../../lib/model";
+import { Menu, NameMenu } from "../../lib/controls";
+import { canAsk, useTrait } from "../../lib/model";
+import type { PanelProps } from "../../lib/panel";
 import { RunState } from "../../lib/status";
 import { useStore } from "../../lib/store";
 import { measuresOf } from "./measures";
@@ -10,13 +11,7 @@ import { entryOf, type HeatmapInfo, metricLabel, takes, useParams } from "./para
 import type { Sweep } from "./result";
 import type { HeatmapState } from "./state";
 
-interface ControlsProps {
-  model: ViewModel;
-  state: HeatmapState;
-  sweep: Sweep | null;
-}
-
-const MENUS = ["metric", "direction"] as const;
+type ControlsProps = PanelProps<HeatmapState> & { sweep: Sweep | null };
 
 export function Menus({ model, state, sweep }: ControlsProps) {
   const info = useTrait<HeatmapInfo>(model, "info");
@@ -30,13 +25,12 @@ export function Menus({ model, state, sweep }: ControlsProps) {
   return (
     <>
       {methods.length > 1 && (
-        <Menu
+        <NameMenu
           name="method"
           label="Method"
           choices={methods}
-          chosen={methods.findIndex(({ name }) => name === params.method)}
-          shown={params.method}
-          onChoose={(index) => state.run({ method: methods[index]?.name ?? params.method, options: {} })}
+          value={params.method}
+          onChoose={(method) => state.run({ method, options: {} })}
         />
       )}
       {takes(info, params, "activation") && (
@@ -52,20 +46,24 @@ export function Menus({ model, state, sweep }: ControlsProps) {
           }}
         />
       )}
-      {MENUS.filter((name) => takes(info, params, name)).map((name) => {
-        const choices: (Choice & { name: string })[] = info[`${name}s`];
-        return (
-          <Menu
-            key={name}
-            name={name}
-            label={name === "metric" ? "Metric" : "Direction"}
-            choices={choices}
-            chosen={choices.findIndex((choice) => choice.name === params[name])}
-            shown={params[name]}
-            onChoose={(index) => state.run({ [name]: choices[index]?.name ?? params[name] })}
-          />
-        );
-      })}
+      {takes(info, params, "metric") && (
+        <NameMenu
+          name="metric"
+          label="Metric"
+          choices={info.metrics}
+          value={params.metric}
+          onChoose={(metric) => state.run({ metric })}
+        />
+      )}
+      {takes(info, params, "direction") && (
+        <NameMenu
+          name="direction"
+          label="Direction"
+          choices={info.directions}
+          value={params.direction}
+          onChoose={(direction) => state.run({ direction })}
+        />
+      )}
       <Options model={model} state={state} sweep={sweep} />
     </>
   );
@@ -104,16 +102,13 @@ function Fixed({ model, state, sweep }: ControlsProps) {
 }
 
 export function Running({ model, state, sweep }: ControlsProps) {
-  const status = useTrait<Status>(model, "status");
-  const progress = useTrait<Progress>(model, "progress");
-  const waiting = useStore(state.rpc.waiting);
   return (
     <RunState
-      {...{ model, status, progress, waiting }}
+      model={model}
+      rpc={state.rpc}
       label="Patching"
       took={sweep?.json.provenance.seconds}
       onRun={() => state.run({})}
-      onCancel={() => state.cancel()}
     />
   );
 }

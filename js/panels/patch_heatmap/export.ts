@@ -1,5 +1,5 @@
 // The sweep as a table for a spreadsheet and as a picture file.
-import { download } from "../../lib/clipboard";
+import { savePng } from "../../lib/clipboard";
 import { type GridLabel, layoutGrid, PANEL_GAP } from "../../lib/grid_layout";
 import { paintPicture } from "../../lib/grid_picture";
 import { COMPUTED, EQUAL } from "../../lib/schema";
@@ -47,8 +47,7 @@ export function savePicture(
     legend: raw ? null : legendOf(sweep, palette),
     palette,
   });
-  const name = `patching-${sweep.json.params.activation}-${sweep.json.params.direction}.png`;
-  canvas.toBlob((blob) => blob && download(blob, name));
+  savePng(canvas, `patching-${sweep.json.params.activation}-${sweep.json.params.direction}`);
 }
 
 function tableNumber(sweep: Sweep, raw: boolean, cell: number): string {

@@ -3,7 +3,7 @@ import { useMemo, useRef } from "preact/hooks";
 import { Menu } from "../../lib/controls";
 import { Grid } from "../../lib/grid";
 import { Legend, legendRoom } from "../../lib/legend";
-import { useTrait, type ViewModel } from "../../lib/model";
+import { useRising, type ViewModel } from "../../lib/model";
 import { useStore } from "../../lib/store";
 import { usePalette } from "../../lib/theme";
 import { useWidth } from "../../lib/use_width";
@@ -33,7 +33,7 @@ export function SweepMap(props: MapProps) {
   const area = useRef<HTMLDivElement>(null);
   const width = useWidth(area);
   const palette = usePalette();
-  const rising = useTrait<string>(model, "layer_zero") !== "top";
+  const rising = useRising(model);
   const most = useStore(state.neurons);
   // Which neurons have the largest effects may change with every cell.
   const board = useMemo(

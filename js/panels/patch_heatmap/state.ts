@@ -95,10 +95,6 @@ export class HeatmapState {
     this.rpc.request("close_opened", {});
   }
 
-  cancel(): void {
-    this.rpc.request("cancel", {});
-  }
-
   dispose(): void {
     for (const stop of this.#stops) stop();
     this.rpc.dispose();

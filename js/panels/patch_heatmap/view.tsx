@@ -1,12 +1,14 @@
 // The PatchHeatmap view: controls, grid with its key, and what the pinned or hovered cell says.
 import { useMemo, useState } from "preact/hooks";
-import { Button, CopyButton } from "../../lib/controls";
+import { Button } from "../../lib/controls";
 import { Output, useCurrent } from "../../lib/current";
+import { Head, Tools } from "../../lib/head";
 import {
   canAsk,
   type Failure,
   type Status,
   select,
+  useRising,
   useSelection,
   useTrait,
   type ViewModel,
@@ -14,7 +16,7 @@ import {
 import { Root } from "../../lib/mount";
 import type { PanelProps } from "../../lib/panel";
 import { ALONE, FUTURE } from "../../lib/schema";
-import { ErrorLine } from "../../lib/status";
+import { ErrorLine, Notes, Nothing } from "../../lib/status";
 import { useStore } from "../../lib/store";
 import { usePalette } from "../../lib/theme";
 import { boardOf } from "./board";
@@ -46,6 +48,7 @@ export function PatchHeatmapView({ model, state }: ViewProps) {
   const shown = useStore(state.shown);
   const error = useTrait<Failure | null>(model, "error");
   useParams(model);
+  const status = useTrait<Status>(model, "status");
   const { value: sweep, problem } = shown;
   const methods = methodNames(useTrait<HeatmapInfo>(model, "info"));
   const current = useCurrent(model, state.rpc, sweep?.json.id, methods);
@@ -53,12 +56,9 @@ export function PatchHeatmapView({ model, state }: ViewProps) {
   const subtitle = subtitleOf(model, sweep);
   return (
     <Root name="patch-heatmap" label={title}>
-      <div class="hs-head">
-        <h2 class="hs-title">
-          {title} <small data-hs="subtitle">{subtitle}</small>
-        </h2>
+      <Head title={title} words={subtitle}>
         {sweep && <Exports model={model} state={state} sweep={sweep} subtitle={subtitle} />}
-      </div>
+      </Head>
       <div class="hs-controls" data-hs="controls">
         <Menus model={model} state={state} sweep={sweep} />
         <Running model={model} state={state} sweep={sweep} />
@@ -76,7 +76,8 @@ export function PatchHeatmapView({ model, state }: ViewProps) {
           <SweepView model={model} state={state} shown={shown} sweep={sweep} />
         </Output>
       ) : (
-        <Nothing model={model} quiet={problem !== null} />
+        problem === null &&
+        status !== "error" && <Nothing model={model} busy={"Preparing the two runs\u2026"} />
       )}
     </Root>
   );
@@ -88,20 +89,9 @@ function subtitleOf(model: ViewModel, sweep: Sweep | null): string {
   return [howToRead(direction, value, isRaw(sweep)), meanOf(sweep)].filter(Boolean).join(" · ");
 }
 
-function Nothing({ model, quiet }: { model: ViewModel; quiet: boolean }) {
-  const status = useTrait<Status>(model, "status");
-  if (quiet || status === "error") return null;
-  const busy = status === "queued" || status === "running";
-  return (
-    <p class="hs-nothing" data-hs="nothing">
-      {busy ? "Preparing the two runs\u2026" : "Not run yet."}
-    </p>
-  );
-}
-
 function Exports({ model, state, sweep, subtitle }: ViewProps & { sweep: Sweep; subtitle: string }) {
   const palette = usePalette();
-  const rising = useTrait<string>(model, "layer_zero") !== "top";
+  const rising = useRising(model);
   const code = useTrait<string | undefined>(model, "code");
   // A page may show another metric than the code's.
   const own = useTrait<ResultJson | null>(model, "result")?.params.metric === sweep.json.params.metric;
@@ -114,19 +104,7 @@ function Exports({ model, state, sweep, subtitle }: ViewProps & { sweep: Sweep; 
     savePicture(sweep, board, isRaw(sweep), palette, words);
   };
   return (
-    <span class="hs-tools">
-      {code && own && (
-        <CopyButton name="copy-code" title="Copy the Python code of what is shown" text={() => code}>
-          Copy code
-        </CopyButton>
-      )}
-      <CopyButton name="copy" title="Copy as a table" text={() => toTable(sweep, isRaw(sweep), rising)}>
-        Copy
-      </CopyButton>
-      <Button name="png" title="Save as a picture" quiet onClick={picture}>
-        PNG
-      </Button>
-    </span>
+    <Tools code={own ? code : null} table={() => toTable(sweep, isRaw(sweep), rising)} picture={picture} />
   );
 }
 
@@ -157,7 +135,7 @@ function SweepView({ model, state, shown, sweep }: ViewProps & { shown: ShownSwe
         onPick={asks ? (cells) => state.picked.set(cells.filter(patched)) : null}
       />
       <PickBar model={model} state={state} sweep={sweep} />
-      <Notes sweep={sweep} raw={raw} />
+      <Remarks sweep={sweep} raw={raw} />
       <Detail
         sweep={sweep}
         raw={raw}
@@ -177,7 +155,7 @@ function SweepView({ model, state, shown, sweep }: ViewProps & { shown: ShownSwe
   );
 }
 
-function Notes({ sweep, raw }: { sweep: Sweep; raw: boolean }) {
+function Remarks({ sweep, raw }: { sweep: Sweep; raw: boolean }) {
   const { warnings = [], executor, executor_reason } = sweep.json.provenance;
   return (
     <>
@@ -192,11 +170,7 @@ function Notes({ sweep, raw }: { sweep: Sweep; raw: boolean }) {
           shown.
         </p>
       )}
-      {warnings.map((warning) => (
-        <p key={warning} class="hs-quiet" data-hs="warning">
-          {warning}
-        </p>
-      ))}
+      <Notes notes={warnings} />
     </>
   );
 }
