@@ -8,9 +8,9 @@ export interface FieldProps {
   name: string;
   label: string;
   value: string;
-  readonly: boolean;
+  readonly?: boolean;
   /** Id of the sentence that says what is wrong with it. */
-  problem: string | undefined;
+  problem?: string | undefined;
   onType(value: string): void;
   onEnter(): void;
 }

@@ -12,8 +12,6 @@ export function Prompt({ text, onShow }: { text: string; onShow(text: string): v
         name="prompt"
         label="Prompt; Enter reads it"
         value={typed}
-        readonly={false}
-        problem={undefined}
         onType={setTyped}
         onEnter={() => typed !== text && onShow(typed)}
       />

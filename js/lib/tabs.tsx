@@ -1,4 +1,5 @@
 // Tabs: one is in the tab order, the arrow keys choose.
+import { keysAmong } from "./keys";
 
 export interface Tab {
   name: string;
@@ -18,15 +19,7 @@ export const panelId = (id: string): string => `${id}-panel`;
 
 export function Tabs({ id, label, tabs, chosen, onChoose }: TabsProps) {
   const at = tabs.findIndex(({ name }) => name === chosen);
-  const onKeyDown = (event: KeyboardEvent) => {
-    const by = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
-    if (!by || event.ctrlKey || event.metaKey || event.altKey) return;
-    const next = (at + by + tabs.length) % tabs.length;
-    onChoose(tabs[next]?.name ?? chosen);
-    (event.currentTarget as HTMLElement).querySelectorAll<HTMLElement>("[role=tab]")[next]?.focus();
-    event.preventDefault();
-    event.stopPropagation();
-  };
+  const onKeyDown = keysAmong("tab", at, tabs.length, (next) => onChoose(tabs[next]?.name ?? chosen));
   return (
     <div class="hs-tabs" role="tablist" aria-label={label} tabIndex={-1} onKeyDown={onKeyDown}>
       {tabs.map((tab) => (
@@ -34,7 +27,7 @@ export function Tabs({ id, label, tabs, chosen, onChoose }: TabsProps) {
           key={tab.name}
           type="button"
           role="tab"
-          class="hs-focusable"
+          class="hs-plain hs-focusable"
           id={tabId(id, tab.name)}
           data-hs={`tab-${tab.name}`}
           aria-selected={tab.name === chosen}

@@ -45,21 +45,27 @@ export function TopTokens({ name, heading, tokens, rows, logits, around }: TopTo
   );
 }
 
+/** A cell of a table with a bar; an empty cell where the share is null. */
+export function MiniBar({ share, tone }: { share: number | null; tone: Tone | null }) {
+  return (
+    <td class="hs-mini-cell" aria-hidden="true">
+      <span class="hs-mini">
+        {share !== null && (
+          <i class={tone ? `hs-fill-${tone}` : undefined} style={{ width: `${share * 100}%` }} />
+        )}
+      </span>
+    </td>
+  );
+}
+
 function Row({ token, logits, around }: Pick<TopTokensProps, "logits" | "around"> & { token: TopToken }) {
   const text = <Token text={token.token} />;
-  const width = `${Math.min(1, Math.max(0, token.prob)) * 100}%`;
   return (
     <tr>
       <td title={`${visibleText(token.token)} · id ${token.id} · logit ${fixed(token.logit)}`}>
         {around ? around(token, text) : text}
       </td>
-      <td class="hs-mini-cell" aria-hidden="true">
-        <span class="hs-mini">
-          {token.prob >= SMALL && (
-            <i class={token.tone ? `hs-fill-${token.tone}` : undefined} style={{ width }} />
-          )}
-        </span>
-      </td>
+      <MiniBar share={token.prob >= SMALL ? Math.min(1, token.prob) : null} tone={token.tone} />
       <td class={token.prob < SMALL ? "hs-number hs-muted" : "hs-number"}>{fixed(token.prob)}</td>
       {logits && <td class="hs-number hs-muted hs-logit">{fixed(token.logit)}</td>}
     </tr>

@@ -1,5 +1,6 @@
 // The requests about an opened head: patch it, attribute the answer to it, read its circuits. The answer opens under
 // the head.
+import type { ComponentChildren } from "preact";
 import { useState } from "preact/hooks";
 import { Button } from "../../lib/controls";
 import { canAsk, trait, useTrait, type ViewModel } from "../../lib/model";
@@ -67,6 +68,34 @@ export function HeadActions(props: ActionProps) {
           {mine.problem}
         </p>
       )}
+    </div>
+  );
+}
+
+interface ActionPanelProps {
+  name: ActionName;
+  model: ViewModel;
+  /** Why the request can't be made. */
+  reason: string | null;
+  /** What is asked, in menus and fields, with the button that asks. */
+  controls: ComponentChildren;
+  hint: ComponentChildren;
+  answer: ComponentChildren;
+}
+
+/** One of the requests, with its answer once that has come. */
+export function ActionPanel({ name, model, reason, controls, hint, answer }: ActionPanelProps) {
+  if (reason && !answer) {
+    return (
+      <p class="hs-quiet" data-hs="action-reason">
+        {reason}
+      </p>
+    );
+  }
+  return (
+    <div class="hs-panel" data-hs={`panel-${name}`}>
+      {canAsk(model) && <div class="hs-controls">{controls}</div>}
+      {answer || <p class="hs-quiet">{hint}</p>}
     </div>
   );
 }

@@ -3,6 +3,7 @@ import { useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/ho
 import { useDensity } from "../../lib/grid_cells";
 import { paintStill } from "../../lib/grid_paint";
 import { cellId } from "../../lib/grid_rows";
+import { cellInTable, isChoosing, keyHandler } from "../../lib/keys";
 import { useUniqueId } from "../../lib/unique_id";
 import { CrossHairs, placeCross } from "./cross_hairs";
 import { layoutMatrix, matrixCellAt } from "./matrix_layout";
@@ -110,36 +111,20 @@ function useMatrixKeys(scene: Scene, head: number, onLock: MatrixProps["onLock"]
   const [moved, setMoved] = useState<number | null>(null);
   const start = locked.position === null ? null : locked.position * n + (locked.source ?? locked.position);
   const cell = moved !== null && moved < n * n ? moved : start;
-  const onKeyDown = (event: KeyboardEvent) => {
-    if (event.ctrlKey || event.metaKey || event.altKey) return;
+  const onKeyDown = keyHandler((event) => {
     const [row, column] = [Math.floor((cell ?? 0) / n), (cell ?? 0) % n];
-    const next = nextCell(event.key, row, column, n);
+    const next = cellInTable(event.key, row, column, n, n);
     if (next) {
-      const [position, source] = cell === null ? [n - 1, n - 1] : next;
-      setMoved(position * n + source);
-      pointed.at({ head, position, source });
-    } else if ((event.key === "Enter" || event.key === " ") && cell !== null) {
+      const to = cell === null ? { row: n - 1, column: n - 1 } : next;
+      setMoved(to.row * n + to.column);
+      pointed.at({ head, position: to.row, source: to.column });
+    } else if (isChoosing(event) && cell !== null) {
       onLock({ head, position: row, source: column });
     } else if (event.key === "Escape") {
       onLock({ head, position: null, source: null });
       pointed.at(NOWHERE);
-    } else return;
-    event.preventDefault();
-    event.stopPropagation();
-  };
+    } else return false;
+    return true;
+  });
   return { id, cell, onKeyDown };
-}
-
-function nextCell(key: string, row: number, column: number, n: number): [number, number] | null {
-  const [up, down] = [Math.max(0, row - 1), Math.min(n - 1, row + 1)];
-  const [left, right] = [Math.max(0, column - 1), Math.min(n - 1, column + 1)];
-  const moves: Record<string, [number, number]> = {
-    ArrowUp: [up, column],
-    ArrowDown: [down, column],
-    ArrowLeft: [row, left],
-    ArrowRight: [row, right],
-    Home: [row, 0],
-    End: [row, n - 1],
-  };
-  return moves[key] ?? null;
 }

@@ -60,7 +60,7 @@ function OpenedHead(props: OpenedProps & { head: number; room: number }) {
         <h3 class="hs-title">
           <button
             type="button"
-            class="hs-pin-button hs-focusable"
+            class="hs-plain hs-pin-button hs-focusable"
             data-hs="pin-head"
             aria-pressed={pinned}
             title={pinned ? "Unpin this head" : "Pin this head: the text shows its attention"}

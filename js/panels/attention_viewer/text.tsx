@@ -2,6 +2,7 @@
 // underline how much it attends to the token under the pointer: in a causal model the former come before, the latter
 // after.
 import { useMemo, useRef, useState } from "preact/hooks";
+import { indexAfterKey, isChoosing, keyHandler } from "../../lib/keys";
 import { Token } from "../../lib/tokens";
 import { useUniqueId } from "../../lib/unique_id";
 import { NOWHERE } from "./pointed";
@@ -42,24 +43,20 @@ export function Text({ scene, values, onLock }: TextProps) {
       )),
     [tokens, tones, id, locked.position],
   );
-  const onKeyDown = (event: KeyboardEvent) => {
-    if (event.ctrlKey || event.metaKey || event.altKey) return;
-    const last = tokens.length - 1;
-    const next = { ArrowRight: (at ?? -1) + 1, ArrowLeft: (at ?? 1) - 1, Home: 0, End: last }[event.key];
-    if (next !== undefined) {
-      const to = Math.min(last, Math.max(0, next));
+  const onKeyDown = keyHandler((event) => {
+    const to = indexAfterKey(event.key, at, tokens.length);
+    if (to !== null) {
       setCursor(to);
       pointed.at({ position: to });
       list.current?.children[to]?.scrollIntoView?.({ block: "nearest" });
-    } else if ((event.key === "Enter" || event.key === " ") && at !== null) {
+    } else if (isChoosing(event) && at !== null) {
       onLock(at === locked.position ? null : at);
     } else if (event.key === "Escape") {
       onLock(null);
       pointed.at(NOWHERE);
-    } else return;
-    event.preventDefault();
-    event.stopPropagation();
-  };
+    } else return false;
+    return true;
+  });
   return (
     <div
       ref={list}

@@ -3,6 +3,7 @@ import { useMemo, useState } from "preact/hooks";
 import { Button } from "../../lib/controls";
 import { SmallField, takeNumber } from "../../lib/fields";
 import { count } from "../../lib/format";
+import { keysAmong } from "../../lib/keys";
 import { range } from "../../lib/range";
 import { plainCell } from "../../lib/table";
 import { type ColumnsFigure, decodeNumbers, exact, extremesOf, type Numbers, plainNumber } from "./figure";
@@ -90,16 +91,10 @@ interface ChoicesProps {
 }
 
 function Choices({ labels, shown, choose, hover }: ChoicesProps) {
-  const onKeyDown = (event: KeyboardEvent) => {
-    const by = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 }[event.key];
-    if (!by || event.ctrlKey || event.metaKey || event.altKey) return;
-    const next = (shown + by + labels.length) % labels.length;
+  const onKeyDown = keysAmong("radio", shown, labels.length, (next) => {
     choose(next);
     hover(null);
-    (event.currentTarget as HTMLElement).querySelectorAll<HTMLElement>("[role=radio]")[next]?.focus();
-    event.preventDefault();
-    event.stopPropagation();
-  };
+  });
   return (
     <div
       class="hs-cv-choices"

@@ -1,6 +1,7 @@
 // Tokens as text, each on the colour of its value. What is under the pointer or the keyboard's cursor is said to
 // whoever shows it, and marked here without drawing the tokens anew: there may be thousands.
 import { useEffect, useMemo, useRef } from "preact/hooks";
+import { indexAfterKey, isChoosing, keyHandler } from "../../lib/keys";
 import { range } from "../../lib/range";
 import { type Store, useStore } from "../../lib/store";
 import { tokenParts, visibleText } from "../../lib/tokens";
@@ -47,21 +48,19 @@ export function TokenText(props: TokenTextProps) {
     if (token !== inThis) reading.active.set(token === null ? null : { sample, token });
   };
   const toggle = (token: number) => reading.pin(token === pinned ? null : { sample, token });
-  const onKeyDown = (event: KeyboardEvent) => {
-    if (event.ctrlKey || event.metaKey || event.altKey) return;
+  const onKeyDown = keyHandler((event) => {
     const here = inThis ?? pinned;
     const next = tokenAfterKey(ref.current, event.key, here, tokens.length);
     if (next !== null) {
       show(next);
       chipOf(ref.current, next)?.scrollIntoView?.({ block: "nearest" });
-    } else if ((event.key === "Enter" || event.key === " ") && here !== null) toggle(here);
+    } else if (isChoosing(event) && here !== null) toggle(here);
     else if (event.key === "Escape" && (inThis !== null || pinned !== null)) {
       show(null);
       reading.pin(null);
-    } else return;
-    event.preventDefault();
-    event.stopPropagation();
-  };
+    } else return false;
+    return true;
+  });
   return (
     <div
       ref={ref}
@@ -158,17 +157,8 @@ function chipOf(text: HTMLElement | null, token: number | null): HTMLElement | n
 }
 
 function tokenAfterKey(text: HTMLElement | null, key: string, here: number | null, n: number): number | null {
-  const last = n - 1;
-  const steps: Record<string, number> = {
-    ArrowRight: here === null ? 0 : Math.min(last, here + 1),
-    ArrowLeft: here === null ? 0 : Math.max(0, here - 1),
-    Home: 0,
-    End: last,
-  };
-  const step = steps[key];
-  if (step !== undefined) return step;
   if (key === "ArrowDown" || key === "ArrowUp") return here === null ? 0 : tokenInLine(text, key, here, n);
-  return null;
+  return indexAfterKey(key, here, n);
 }
 
 /** The token above or below: in the next line, the one nearest to it. */

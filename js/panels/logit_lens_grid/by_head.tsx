@@ -6,7 +6,7 @@ import { Grid } from "../../lib/grid";
 import type { GridShape } from "../../lib/grid_layout";
 import type { PaintCell } from "../../lib/grid_paint";
 import { Legend, type LegendScale, legendRoom } from "../../lib/legend";
-import { range } from "../../lib/range";
+import { largestOf, range } from "../../lib/range";
 import { type Palette, usePalette } from "../../lib/theme";
 import { useWidth } from "../../lib/use_width";
 import type { Attributed, Attribution } from "./attribution";
@@ -25,8 +25,7 @@ interface ByHeadProps {
 /** The grid, its colours and its legend, also for the picture. */
 export function headMap(attribution: Attribution, shown: Attributed, rising: boolean, palette: Palette) {
   const { values, columns } = headTable(attribution, shown.values);
-  const largest = values.reduce((most, value) => Math.max(most, Math.abs(value) || 0), 0);
-  const domain = roundEnd(largest);
+  const domain = roundEnd(largestOf(values));
   const scale = divergingScale(palette, domain);
   const paint: PaintCell = (index) => {
     const value = values[index] ?? Number.NaN;

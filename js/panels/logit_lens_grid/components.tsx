@@ -1,5 +1,7 @@
 // The components that write most towards the answer and most away from it, as signed bars. A click pins a component.
 import { signed } from "../../lib/format";
+import { largestOf } from "../../lib/range";
+import { MiniBar } from "../../lib/top_tokens";
 import type { Attribution } from "./attribution";
 import { extremes } from "./attribution_sums";
 
@@ -14,10 +16,7 @@ const MOST = 20;
 
 export function Components({ attribution, values, pinned, onPin }: ComponentsProps) {
   const { up, down } = extremes(values, MOST);
-  const largest = Math.max(
-    0,
-    ...[...up.slice(0, 1), ...down.slice(0, 1)].map((i) => Math.abs(values[i] ?? 0)),
-  );
+  const largest = largestOf(values);
   const { answer, wrong_answer } = attribution.json.params;
   const lists = [
     { name: "up", title: `towards ${answer.trim() || "the answer"}`, cells: up, tone: "clean" },
@@ -27,7 +26,7 @@ export function Components({ attribution, values, pinned, onPin }: ComponentsPro
       cells: down,
       tone: "corrupt",
     },
-  ];
+  ] as const;
   return (
     <div
       class="hs-components hs-focusable"
@@ -46,20 +45,14 @@ export function Components({ attribution, values, pinned, onPin }: ComponentsPro
                 <th scope="row" class="hs-component">
                   <button
                     type="button"
+                    class="hs-plain"
                     aria-pressed={i === pinned}
                     onClick={() => onPin(i === pinned ? null : i)}
                   >
                     {attribution.json.labels[i]}
                   </button>
                 </th>
-                <td class="hs-bar-cell" aria-hidden="true">
-                  <span class="hs-mini">
-                    <i
-                      class={`hs-fill-${tone}`}
-                      style={{ width: `${(Math.abs(values[i] ?? 0) / largest) * 100}%` }}
-                    />
-                  </span>
-                </td>
+                <MiniBar share={Math.abs(values[i] ?? 0) / largest} tone={tone} />
                 <td class="hs-number">{signed(values[i])}</td>
               </tr>
             ))}

@@ -1,8 +1,8 @@
 // A cell in detail: its place, how certain the lens is there, the followed tokens, and the likeliest tokens.
 import type { ComponentChildren } from "preact";
 import { fixed } from "../../lib/format";
-import { range } from "../../lib/range";
 import { Token } from "../../lib/tokens";
+import { topTokens } from "../../lib/top_arrays";
 import { type TopToken, TopTokens } from "../../lib/top_tokens";
 import type { Lens, Side } from "./result";
 import { answerTone, columnTokens, isAlone, readAt, type Shown, tokenText } from "./sides";
@@ -30,7 +30,7 @@ export function Detail({ lens, shown, row, position, pinned, onFollow, children 
     ) : (
       <button
         type="button"
-        class="hs-follow-token"
+        class="hs-plain hs-follow-token"
         title="Follow this token"
         onClick={() => onFollow(token.token)}
       >
@@ -38,7 +38,7 @@ export function Detail({ lens, shown, row, position, pinned, onFollow, children 
       </button>
     );
   return (
-    <div class="hs-detail" data-hs="detail" data-sides={read.length}>
+    <div class="hs-detail hs-part" data-hs="detail" data-sides={read.length}>
       <div class="hs-detail-cell" data-hs="detail-cell">
         <h3 class="hs-detail-place">
           {layerWords(lens, row)}, <Place lens={lens} shown={shown} position={position} />
@@ -111,11 +111,11 @@ function CellWords({ lens, shown, side, row, position }: CellWordsProps) {
 
 function topOf(lens: Lens, side: Side, row: number, position: number): TopToken[] | null {
   if (!side.loaded[position]) return null;
-  return range(side.k).map((i) => {
-    const at = (row * side.positions + position) * side.k + i;
-    const id = side.top_ids[at] ?? -1;
-    const token = tokenText(lens, id);
-    const [logit, prob] = [side.top_logits[at] ?? Number.NaN, side.top_probs[at] ?? Number.NaN];
-    return { id, token, logit, prob, tone: answerTone(lens.json, token) };
-  });
+  const top = { k: side.k, ids: side.top_ids, logits: side.top_logits, probs: side.top_probs };
+  return topTokens(
+    top,
+    (id) => tokenText(lens, id),
+    (token) => answerTone(lens.json, token),
+    row * side.positions + position,
+  );
 }

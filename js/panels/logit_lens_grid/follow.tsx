@@ -1,12 +1,11 @@
 // The followed tokens: a field to add a token, and a chip for each token, which also chooses the colour of the grid.
 import { useState } from "preact/hooks";
-import { Field } from "../../lib/field";
+import { InlineField, typedToken } from "../../lib/inline_field";
 import { canAsk, useTrait, type ViewModel } from "../../lib/model";
 import { useStore } from "../../lib/store";
 import { Token, visibleText } from "../../lib/tokens";
 import { type Measure, needsTarget } from "./measures";
 import type { LensState } from "./state";
-import { typedToken } from "./words";
 
 export function Follow({ model, state }: { model: ViewModel; state: LensState }) {
   const [typed, setTyped] = useState("");
@@ -21,27 +20,25 @@ export function Follow({ model, state }: { model: ViewModel; state: LensState })
   return (
     <div class="hs-follow" data-hs="follow">
       {asks && (
-        <span class="hs-small-field" title="A token, such as ␣Oslo; Enter adds it">
-          <span aria-hidden="true">follow</span>
-          <Field
-            name="follow"
-            label="Follow a token"
-            value={typed}
-            readonly={false}
-            problem={undefined}
-            onType={setTyped}
-            onEnter={() => {
-              state.follow(typedToken(typed));
-              setTyped("");
-            }}
-          />
-        </span>
+        <InlineField
+          name="follow"
+          caption="follow"
+          label="Follow a token"
+          title="A token, such as ␣Oslo; Enter adds it"
+          value={typed}
+          onType={setTyped}
+          onEnter={() => {
+            state.follow(typedToken(typed));
+            setTyped("");
+          }}
+        />
       )}
       {targets.map((text, i) => (
         <span key={text} class="hs-target" data-hs="target" data-chosen={choosable && i === chosen}>
           {choosable ? (
             <button
               type="button"
+              class="hs-plain"
               aria-pressed={i === chosen}
               title="Colour by this token"
               onClick={() => state.target.set(i)}
@@ -54,6 +51,7 @@ export function Follow({ model, state }: { model: ViewModel; state: LensState })
           {asks && (
             <button
               type="button"
+              class="hs-plain"
               data-hs="unfollow"
               aria-label={`Stop following ${visibleText(text)}`}
               onClick={() => state.unfollow(text)}

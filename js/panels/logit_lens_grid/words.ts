@@ -33,11 +33,6 @@ export function describeCell(
   return [place, ...tops, value].filter(Boolean).join(", ");
 }
 
-/** A token as it was typed, where a space may be written as it is shown. */
-export function typedToken(typed: string): string {
-  return typed.replaceAll("\u2423", " ");
-}
-
 /** The subtitle: how to read the grid. */
 export function lensWords(lens: Lens | null, shown: Shown | null, scaled: Scaled | null): string {
   const what = "most likely next token after each layer";

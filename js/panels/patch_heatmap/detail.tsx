@@ -30,7 +30,7 @@ export function Detail({ sweep, raw, metric, cell, hint, pinned, children }: Det
     />
   );
   return (
-    <div class="hs-detail" data-hs="detail" data-rows={rows}>
+    <div class="hs-detail hs-part" data-hs="detail" data-rows={rows}>
       <div class="hs-detail-cell" data-hs="detail-cell">
         <Cell sweep={sweep} raw={raw} metric={metric} cell={cell} hint={hint} />
         {children}

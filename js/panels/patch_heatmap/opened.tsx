@@ -36,7 +36,7 @@ function OpenedSweep({ model, state, shown, sweep }: OpenedProps & { shown: Show
   const newer = useStore(state.rpc.pending).get("open");
   const fades = newer !== undefined && newer !== sweep.json.id;
   return (
-    <section class={fades ? "hs-opened hs-stale" : "hs-opened"} data-hs="opened" aria-label={title}>
+    <section class={fades ? "hs-part hs-stale" : "hs-part"} data-hs="opened" aria-label={title}>
       <div class="hs-head">
         <h3 class="hs-title">{title}</h3>
         {canAsk(model) && (

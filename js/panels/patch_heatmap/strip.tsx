@@ -85,7 +85,7 @@ export function PairStrip({ sweep, cell }: { sweep: Sweep; cell: number }) {
           ))}
         </div>
       </div>
-      <p class="hs-detail-words hs-strip-words" data-hs="pair">
+      <p class="hs-detail-words hs-cut" data-hs="pair">
         {shown ? (
           <>
             <b>{fixed(shown.value)}</b> {shown.label}

@@ -5,7 +5,7 @@ import { isBusy, type Status, useTrait, type ViewModel } from "../../lib/model";
 import type { Rpc } from "../../lib/rpc";
 import { Cancel, ProgressBar, useLasting, WaitingWords } from "../../lib/status";
 import { useStore } from "../../lib/store";
-import { decodeTop } from "../../lib/top_arrays";
+import { decodeTop, topTokens } from "../../lib/top_arrays";
 import { type Tone, type TopToken, TopTokens } from "../../lib/top_tokens";
 import { answersIn } from "./answers";
 import type { Answer, Pair, Reading, Run } from "./types";
@@ -78,17 +78,11 @@ function Busy({ model, rpc }: { model: ViewModel; rpc: Rpc }) {
 function topOf({ top_runs, tokens, pair }: Reading, run: Run): TopToken[] | null {
   const json = top_runs[run];
   if (!json) return null;
-  const { ids, logits, probs } = decodeTop(json);
-  return Array.from(ids, (id, i) => {
-    const token = tokens[id] ?? `#${id}`;
-    return {
-      id,
-      token,
-      logit: logits[i] ?? Number.NaN,
-      prob: probs[i] ?? Number.NaN,
-      tone: toneOf(pair, token),
-    };
-  });
+  return topTokens(
+    decodeTop(json),
+    (id) => tokens[id] ?? `#${id}`,
+    (token) => toneOf(pair, token),
+  );
 }
 
 function toneOf(pair: Pair, token: string): Tone | null {

@@ -1,5 +1,6 @@
 // The tokens of both prompts, one above the other, line by line, and the links between them.
 import { useLayoutEffect, useRef, useState } from "preact/hooks";
+import { keyHandler } from "../../lib/keys";
 import { usePalette } from "../../lib/theme";
 import type { Aligning } from "./aligning";
 import { linkBetween, sameToken, type TokenAt, tokenAfterKey, withLink } from "./alignment";
@@ -34,13 +35,10 @@ export function TokenStrip({ tokens, columns, aligning, selected, onSelect }: St
     if (on) aligning.choose(place);
     else if (clean !== null) onSelect(clean === selected ? null : clean);
   };
-  const onKeyDown = (event: KeyboardEvent) => {
-    const place = tokenOf(event.target);
-    if (!place || event.ctrlKey || event.metaKey || event.altKey) return;
-    if (!cursor.onKey(place, event.key) && !(on && aligning.onKey(place, event.key))) return;
-    event.preventDefault();
-    event.stopPropagation();
-  };
+  const onKeyDown = keyHandler(({ target, key }) => {
+    const place = tokenOf(target);
+    return place !== null && (cursor.onKey(place, key) || (on && aligning.onKey(place, key)));
+  });
   const row = { columns, widths, lists: tokens, linked, active: cursor.active, isPressed, onPress };
   return (
     <div
