@@ -10,6 +10,12 @@ export interface GridLabel {
   title: string;
 }
 
+/** A label without a token. */
+export const plainLabel = (text: string, title: string): GridLabel => ({
+  lines: [{ text, tone: null }],
+  title,
+});
+
 /** What is laid out. */
 export interface GridShape {
   rows: GridLabel[];

@@ -1,4 +1,5 @@
 // What keys do in views: where arrows lead, and that a used key does nothing else.
+import { useState } from "preact/hooks";
 
 /** Handles keys that are pressed without Ctrl, Alt or Meta. `act` returns whether it has used the key. */
 export function keyHandler(act: (event: KeyboardEvent) => boolean) {
@@ -35,4 +36,14 @@ export function keysAmong(role: "tab" | "radio", chosen: number, n: number, choo
     (currentTarget as HTMLElement).querySelectorAll<HTMLElement>(`[role=${role}]`)[next]?.focus();
     return true;
   });
+}
+
+export function useReading(n: number) {
+  const [active, setActive] = useState<number | null>(null);
+  const onKeyDown = keyHandler(({ key }) => {
+    const next = indexAfterKey(key, active, n);
+    if (next !== null) setActive(next);
+    return next !== null;
+  });
+  return { active: active !== null && active < n ? active : null, setActive, onKeyDown };
 }

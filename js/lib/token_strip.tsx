@@ -2,8 +2,8 @@
 // there.
 import { divergingScale, toCss } from "./color";
 import { signed } from "./format";
+import { useReading } from "./keys";
 import { largestOf } from "./range";
-import { useReading } from "./reading";
 import { usePalette } from "./theme";
 import { Token, visibleText } from "./tokens";
 

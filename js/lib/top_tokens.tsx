@@ -1,6 +1,7 @@
 // The most likely next tokens of one run: token, bar, probability and, where there is room for it, logit.
 import type { ComponentChildren } from "preact";
 import { fixed } from "./format";
+import { type ArrayJson, decodeFloats, decodeInts } from "./ndarray";
 import { range } from "./range";
 import { Token, visibleText } from "./tokens";
 
@@ -82,4 +83,37 @@ function Blank({ row, logits, pending }: { row: number; logits: boolean; pending
       {logits && <td class="hs-number hs-logit" />}
     </tr>
   );
+}
+
+export interface TopJson {
+  ids: ArrayJson;
+  logits: ArrayJson;
+  probs: ArrayJson;
+}
+
+export interface TopArrays {
+  k: number;
+  ids: Int32Array;
+  logits: Float32Array;
+  probs: Float32Array;
+}
+
+export function decodeTop(json: TopJson): TopArrays {
+  const k = json.ids.shape.at(-1) ?? 0;
+  return { k, ids: decodeInts(json.ids), logits: decodeFloats(json.logits), probs: decodeFloats(json.probs) };
+}
+
+/** The tokens of one run, which is at `index` among those of the arrays. */
+export function topTokens(
+  { k, ids, logits, probs }: TopArrays,
+  textOf: (id: number) => string,
+  toneOf: (token: string) => Tone | null,
+  index = 0,
+): TopToken[] {
+  return range(k).map((i) => {
+    const at = index * k + i;
+    const id = ids[at] ?? -1;
+    const token = textOf(id);
+    return { id, token, logit: logits[at] ?? Number.NaN, prob: probs[at] ?? Number.NaN, tone: toneOf(token) };
+  });
 }

@@ -2,7 +2,7 @@
 import { MemoryModel } from "../../js/lib/memory_model";
 import type { ArrayJson } from "../../js/lib/ndarray";
 import { SCHEMA } from "../../js/lib/schema";
-import type { TopJson } from "../../js/lib/top_arrays";
+import type { TopJson } from "../../js/lib/top_tokens";
 import type { PartialJson, ResultJson } from "../../js/panels/patch_heatmap/result";
 
 export interface Sent {

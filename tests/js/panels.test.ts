@@ -3,13 +3,13 @@ import { expect, test } from "vitest";
 import { MemoryModel } from "../../js/lib/memory_model";
 import type { Place } from "../../js/lib/place";
 import attentionViewer from "../../js/panels/attention_viewer";
-import { panel as attentionPanel } from "../../js/panels/attention_viewer/panel";
-import { panel as figurePanel } from "../../js/panels/circuitsvis/panel";
+import { panel as attentionPanel } from "../../js/panels/attention_viewer/index";
+import { panel as figurePanel } from "../../js/panels/circuitsvis/index";
 import logitLensGrid from "../../js/panels/logit_lens_grid";
-import { panel as lensPanel } from "../../js/panels/logit_lens_grid/panel";
+import { panel as lensPanel } from "../../js/panels/logit_lens_grid/index";
 import patchHeatmap from "../../js/panels/patch_heatmap";
-import { panel as heatmapPanel } from "../../js/panels/patch_heatmap/panel";
-import { panel as editorPanel } from "../../js/panels/prompt_pair_editor/panel";
+import { panel as heatmapPanel } from "../../js/panels/patch_heatmap/index";
+import { panel as editorPanel } from "../../js/panels/prompt_pair_editor/index";
 import {
   INFO as ATTENTION_INFO,
   pairTraits as attentionTraits,

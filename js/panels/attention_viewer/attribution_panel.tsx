@@ -1,14 +1,19 @@
 // What one head writes towards the answer, by source token.
 import { useState } from "preact/hooks";
 import { Button } from "../../lib/controls";
+import { AnswerFields, typedToken } from "../../lib/field";
 import { signed } from "../../lib/format";
-import { AnswerFields, typedToken } from "../../lib/inline_field";
 import { decodeFloats } from "../../lib/ndarray";
 import { Notes } from "../../lib/status";
 import { TokenStrip } from "../../lib/token_strip";
 import { visibleText } from "../../lib/tokens";
-import type { AttributedJson, AttributionJson } from "./actions";
-import { ActionPanel, type ActionProps, useAnswer } from "./head_actions";
+import {
+  ActionPanel,
+  type ActionProps,
+  type AttributedJson,
+  type AttributionJson,
+  useAnswer,
+} from "./head_actions";
 import { readInfo } from "./scene";
 
 export function AttributionPanel(props: ActionProps) {

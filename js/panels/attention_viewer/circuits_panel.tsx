@@ -6,8 +6,7 @@ import { fixed, signed } from "../../lib/format";
 import { largestOf } from "../../lib/range";
 import { Token } from "../../lib/tokens";
 import { MiniBar } from "../../lib/top_tokens";
-import type { CircuitsJson, TokenPair } from "./actions";
-import { ActionPanel, type ActionProps, useAnswer } from "./head_actions";
+import { ActionPanel, type ActionProps, type CircuitsJson, type TokenPair, useAnswer } from "./head_actions";
 import { readInfo } from "./scene";
 
 const CIRCUITS = [

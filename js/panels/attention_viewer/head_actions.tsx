@@ -4,13 +4,14 @@ import type { ComponentChildren } from "preact";
 import { useState } from "preact/hooks";
 import { Button } from "../../lib/controls";
 import { canAsk, trait, useTrait, type ViewModel } from "../../lib/model";
+import type { ArrayJson } from "../../lib/ndarray";
 import { Cancel, ProgressBar } from "../../lib/status";
 import { useStore } from "../../lib/store";
-import type { ActionName } from "./actions";
+import type { OnHeadCircuitsRequest, OnPatchHeadRequest } from "../../wire/requests";
 import { AttributionPanel } from "./attribution_panel";
 import { CircuitsPanel } from "./circuits_panel";
 import { PatchPanel } from "./patch_panel";
-import type { Head } from "./result";
+import type { Head, SideName } from "./result";
 import { readInfo, type Scene } from "./scene";
 import { type AttentionState, sameHead } from "./state";
 
@@ -116,4 +117,60 @@ function answerOf(model: ViewModel, name: ActionName, head: Head): boolean {
 
 function answered(model: ViewModel, head: Head): ActionName | null {
   return ACTIONS.find(({ name }) => answerOf(model, name, head))?.name ?? null;
+}
+
+export type ActionName = "patch" | "attribute" | "circuits";
+
+export interface PatchJson {
+  layer: number;
+  head: number;
+  activation: NonNullable<OnPatchHeadRequest["activation"]>;
+  label: string;
+  scale_text: string;
+  direction: string;
+  tokens: string[];
+  /** By position, normalized. */
+  effects: ArrayJson;
+  state: ArrayJson;
+  /** The head at all positions at once. */
+  all: number | null;
+  warnings?: string[];
+}
+
+export interface AttributionJson {
+  layer: number;
+  head: number;
+  quantity: string;
+  answer: string | string[] | null;
+  wrong_answer: string | string[] | null;
+  note: string;
+  sides: Partial<Record<SideName, AttributedJson>>;
+  warnings?: string[];
+}
+
+export interface AttributedJson {
+  value: number;
+  total: number;
+  rank: number;
+  of: number;
+  position: number;
+  tokens: string[];
+  by_source: ArrayJson | null;
+}
+
+export interface CircuitsJson {
+  layer: number;
+  head: number;
+  circuit: NonNullable<OnHeadCircuitsRequest["circuit"]>;
+  tokens: NonNullable<OnHeadCircuitsRequest["tokens"]>;
+  pairs: TokenPair[];
+  lowest: TokenPair[];
+  note: string;
+  copying: number | null;
+}
+
+export interface TokenPair {
+  source: string;
+  target: string;
+  value: number;
 }

@@ -7,8 +7,7 @@ import { largestOf } from "../../lib/range";
 import { ALONE, COMPUTED, EQUAL } from "../../lib/schema";
 import { Notes } from "../../lib/status";
 import { TokenStrip } from "../../lib/token_strip";
-import type { PatchJson } from "./actions";
-import { ActionPanel, type ActionProps, useAnswer } from "./head_actions";
+import { ActionPanel, type ActionProps, type PatchJson, useAnswer } from "./head_actions";
 import { readInfo } from "./scene";
 
 const WAYS: Record<string, string> = { denoise: "from clean into corrupt", noise: "from corrupt into clean" };

@@ -3,8 +3,8 @@ import { useMemo } from "preact/hooks";
 import { useRising, useSelection, useTrait, type ViewModel } from "../../lib/model";
 import { useStore } from "../../lib/store";
 import { type Palette, usePalette } from "../../lib/theme";
+import type { AttentionPatternsRequest, OnPatchHeadRequest } from "../../wire/requests";
 import { type Colors, colorsOf } from "./colors";
-import type { AttentionInfo } from "./info";
 import { type MarkName, markedCells } from "./marks";
 import { type Cell, cellOf, type Pointed } from "./pointed";
 import type { Attention, Head, SideName } from "./result";
@@ -92,4 +92,28 @@ function marksOf(
 
 export function readInfo(model: ViewModel): AttentionInfo {
   return model.get("info") as AttentionInfo;
+}
+
+export type Kind = NonNullable<AttentionPatternsRequest["kind"]>;
+type Patched = NonNullable<OnPatchHeadRequest["activation"]>;
+
+interface Offer<Name extends string = string> {
+  name: Name;
+  label: string;
+  help: string;
+  reason?: string | null;
+}
+
+interface AttentionInfo {
+  /** null where there are only arrays. */
+  model: object | null;
+  kinds: Offer<Kind>[];
+  scales: Offer<ScaleName>[];
+  marks: Offer<MarkName>[];
+  actions: {
+    patch: Offer<Patched>[];
+    patch_reason: string | null;
+    attribution_reason: string | null;
+    circuits_reason: string | null;
+  } | null;
 }

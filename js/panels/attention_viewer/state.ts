@@ -6,11 +6,11 @@ import { isEnd, type KernelEvent, Rpc } from "../../lib/rpc";
 import { type Decoded, readResult } from "../../lib/schema";
 import { Store } from "../../lib/store";
 import type { Requests } from "../../wire/requests";
-import type { ActionName } from "./actions";
+import type { ActionName } from "./head_actions";
 import { HeadCache } from "./head_cache";
-import type { Kind } from "./info";
 import { Attention, type Head, type ResultJson, type SideName } from "./result";
 import type { ScaleName } from "./scale";
+import type { Kind } from "./scene";
 import { decodeScores, type Score, type ScoreJson } from "./scores";
 import type { Thumbs, ThumbsJson } from "./thumb_codes";
 

@@ -4,11 +4,12 @@
 import { useMemo, useRef, useState } from "preact/hooks";
 import { indexAfterKey, isChoosing, keyHandler } from "../../lib/keys";
 import { Token } from "../../lib/tokens";
+import type { Tone } from "../../lib/top_tokens";
 import { useUniqueId } from "../../lib/unique_id";
 import { NOWHERE } from "./pointed";
+import type { Attention, SideName } from "./result";
 import type { Scene } from "./scene";
 import { useTint } from "./tint";
-import { tokenTones } from "./tones";
 
 interface TextProps {
   scene: Scene;
@@ -89,4 +90,17 @@ export function Text({ scene, values, onLock }: TextProps) {
 function tokenAt(event: Event): number | null {
   const token = (event.target as Element).closest<HTMLElement>("[data-token]")?.dataset.token;
   return token === undefined ? null : Number(token);
+}
+
+/** The colour of each token of the side; null where the other prompt has the same token there. */
+function tokenTones({ json }: Attention, side: SideName): (Tone | null)[] {
+  const { clean, corrupt } = json.sides;
+  if (!clean || !corrupt) return [];
+  const tone: Tone = side === "corrupt" ? "corrupt" : "clean";
+  const [own, other] = tone === "clean" ? [clean, corrupt] : [corrupt, clean];
+  const partners = clean.tokens.map((_, i) => (json.counterparts ? (json.counterparts[i] ?? null) : i));
+  return own.tokens.map((text, i) => {
+    const partner = tone === "clean" ? partners[i] : partners.indexOf(i);
+    return text === other.tokens[partner ?? -1] ? null : tone;
+  });
 }

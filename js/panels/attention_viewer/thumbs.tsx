@@ -3,17 +3,18 @@ import { useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
 import { Button } from "../../lib/controls";
 import { Output } from "../../lib/current";
 import { fixed } from "../../lib/format";
-import { markEdges, reveal } from "../../lib/grid";
+import { GridFrame, markEdges, reveal } from "../../lib/grid";
+import { Outline, pixels, useDensity } from "../../lib/grid_cells";
 import { useCursor, usePointer } from "../../lib/grid_cursor";
-import { ColumnLabels, RowLabels } from "../../lib/grid_labels";
-import { cellsSize } from "../../lib/grid_layout";
-import { cellId, GridRows } from "../../lib/grid_rows";
+import { cellsSize, plainLabel } from "../../lib/grid_layout";
+import { paintStill } from "../../lib/grid_paint";
+import { GridRows } from "../../lib/grid_rows";
 import { useUniqueId } from "../../lib/unique_id";
 import { AT_ONCE, orderOf } from "./order";
 import type { Scene } from "./scene";
-import { ThumbCanvas } from "./thumb_canvas";
 import type { ThumbSource } from "./thumb_codes";
-import { layoutThumbs, thumbBox } from "./thumb_layout";
+import { layoutThumbs, type ThumbLayout, thumbBox } from "./thumb_layout";
+import { paintThumbs } from "./thumb_paint";
 import { headWords } from "./words";
 
 interface ThumbsProps {
@@ -83,86 +84,61 @@ function ThumbGrid({ scene, source, layout, heads, rows, onToggle, onPin }: Grid
     if (scroller.current) markEdges(scroller.current);
   }, [layout]);
   const { width, height } = cellsSize(layout);
-  const label = (text: string, title: string) => ({ lines: [{ text, tone: null }], title });
+  const { layers, heads: numbers } = attention.json;
+  const labels = rows && {
+    rows: rows.map((row) => plainLabel(String(layers[row]), `layer ${layers[row]}`)),
+    columns: numbers.map((head) => plainLabel(String(head), `head ${head}`)),
+    corner: "layer",
+  };
+  const outline = (place: number, kind: "active" | "pin" | "opened") => (
+    <Outline key={`${place} ${kind}`} box={thumbBox(layout, place)} index={place} kind={kind} />
+  );
   return (
-    <div
-      ref={scroller}
-      class="hs-grid hs-focusable"
-      role="grid"
-      tabIndex={0}
-      data-hs="heads-grid"
-      aria-label="Heads; Enter opens one, Shift and Enter pins it"
-      aria-rowcount={layout.panels * layout.rows}
-      aria-colcount={layout.columns}
-      aria-activedescendant={cursor.place === null ? undefined : cellId(id, cursor.place)}
-      onKeyDown={cursor.onKeyDown}
-      onBlur={cursor.onBlur}
-      onScroll={(event) => markEdges(event.currentTarget)}
-      style={{ "--hs-gutter": `${layout.gutter}px`, "--hs-footer": `${layout.footer}px` }}
+    <GridFrame
+      {...{ scroller, id, name: "heads-grid", layout, cursor, labels, words }}
+      label="Heads; Enter opens one, Shift and Enter pins it"
+      named={cursor.active}
     >
-      <div class="hs-grid-inner" aria-hidden="true">
-        {rows ? (
-          <RowLabels
-            layout={layout}
-            labels={rows.map((row) => {
-              const layer = attention.json.layers[row] ?? row;
-              return label(String(layer), `layer ${layer}`);
-            })}
-            active={cursor.active}
-          />
-        ) : (
-          <span />
-        )}
-        <div
-          class="hs-cells"
-          data-hs="cells"
-          style={{ width: `${width}px`, height: `${height}px` }}
-          {...handlers}
-        >
-          <ThumbCanvas {...{ scene, source, layout, heads }} width={width} height={height} />
-          {!rows &&
-            heads.map((head, place) => {
-              const box = thumbBox(layout, place);
-              const style = pixels({ left: box.left, top: box.top - 17, width: layout.thumb });
-              return (
-                <div key={head} class="hs-thumb-caption" style={style}>
-                  <span>{attention.nameOf(head)}</span> {score && <b>{fixed(score.values[head])}</b>}
-                </div>
-              );
-            })}
-          {heads.map((head, place) => {
-            const kind = head === chosen ? "pin" : opened.includes(head) ? "opened" : null;
-            return kind && <Outline key={head} {...{ layout, place, kind }} />;
+      <div class="hs-cells" data-hs="cells" style={pixels({ width, height })} {...handlers}>
+        <ThumbCanvas {...{ scene, source, layout, heads, width, height }} />
+        {!rows &&
+          heads.map((head, place) => {
+            const { left, top, width } = thumbBox(layout, place);
+            return (
+              <div key={head} class="hs-thumb-caption" style={pixels({ left, top: top - 17, width })}>
+                <span>{attention.nameOf(head)}</span> {score && <b>{fixed(score.values[head])}</b>}
+              </div>
+            );
           })}
-          {cursor.active !== null && <Outline layout={layout} place={cursor.active} kind="active" />}
-        </div>
-        {rows && (
-          <>
-            <div class="hs-grid-corner">layer</div>
-            <ColumnLabels
-              layout={layout}
-              labels={attention.json.heads.map((head) => label(String(head), `head ${head}`))}
-              active={cursor.active}
-            />
-          </>
-        )}
+        {heads.map((head, place) => {
+          const kind = head === chosen ? "pin" : opened.includes(head) ? "opened" : null;
+          return kind && outline(place, kind);
+        })}
+        {cursor.active !== null && outline(cursor.active, "active")}
       </div>
-      {words}
-    </div>
+    </GridFrame>
   );
 }
 
-function Outline({ layout, place, kind }: { layout: GridProps["layout"]; place: number; kind: string }) {
-  return (
-    <i
-      class={`hs-outline hs-outline-${kind}`}
-      data-hs={kind}
-      data-cell={place}
-      style={pixels(thumbBox(layout, place))}
-    />
-  );
+interface CanvasProps {
+  scene: Scene;
+  source: ThumbSource;
+  layout: ThumbLayout;
+  heads: readonly number[];
+  width: number;
+  height: number;
 }
 
-function pixels(box: Record<string, number>) {
-  return Object.fromEntries(Object.entries(box).map(([name, value]) => [name, `${value}px`]));
+function ThumbCanvas({ scene, source, layout, heads, width, height }: CanvasProps) {
+  const canvas = useRef<HTMLCanvasElement>(null);
+  const density = useDensity();
+  const { colors, palette, tokens, marked } = scene;
+  useLayoutEffect(() => {
+    const whole = source.cells === tokens.length;
+    const cells = whole ? marked.map((one) => one.cells) : [];
+    const drawn = { layout, heads, source, colors, palette, marked: cells };
+    const draw = (context: CanvasRenderingContext2D, scale: number) => paintThumbs(context, drawn, scale);
+    if (canvas.current) paintStill(canvas.current, { width, height, density }, draw);
+  }, [source, layout, heads, colors, palette, marked, density, width, height]);
+  return <canvas ref={canvas} />;
 }

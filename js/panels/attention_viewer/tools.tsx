@@ -1,10 +1,15 @@
 // Export: the Python code, and the pinned or first opened head as numbers or as a picture.
-import { saveCsv } from "../../lib/clipboard";
+import { saveCsv, savePng } from "../../lib/clipboard";
+import { sizeCanvas } from "../../lib/grid_paint";
+import { DENSITY, paintFrame, paintLegend } from "../../lib/grid_picture";
 import { Tools } from "../../lib/head";
 import { useTrait, type ViewModel } from "../../lib/model";
 import { useStore } from "../../lib/store";
-import { toCsv, toTsv } from "../../lib/table";
-import { fileName, savePicture, type Taken, toRows } from "./export";
+import { plainCell, toCsv, toTsv } from "../../lib/table";
+import { visibleText } from "../../lib/tokens";
+import { legendOf } from "./legend";
+import { layoutMatrix } from "./matrix_layout";
+import { paintMatrix } from "./matrix_paint";
 import type { Scene } from "./scene";
 import type { AttentionState } from "./state";
 
@@ -35,4 +40,53 @@ function takenOf(state: AttentionState, scene: Scene | null): Taken | null {
   if (!scene || scene.chief === null) return null;
   const values = state.heads.get(scene.attention, scene.side, scene.chief);
   return values && { scene, head: scene.chief, values };
+}
+
+interface Taken {
+  scene: Scene;
+  head: number;
+  values: Float32Array;
+}
+
+/** Rows look at columns; masked cells and cells without a number are empty. */
+function toRows({ scene, values }: Taken): string[][] {
+  const { tokens } = scene;
+  const names = tokens.map((token) => plainCell(visibleText(token)));
+  const n = tokens.length;
+  const line = (row: number) => Array.from(values.subarray(row * n, (row + 1) * n), precise);
+  return [["", ...names], ...names.map((name, row) => [name, ...line(row)])];
+}
+
+function savePicture(taken: Taken, subtitle: string): void {
+  const canvas = document.createElement("canvas");
+  paintPicture(canvas, taken, subtitle);
+  savePng(canvas, fileName(taken));
+}
+
+const ROOM = 760;
+
+function paintPicture(canvas: HTMLCanvasElement, { scene, head, values }: Taken, subtitle: string): void {
+  const { attention, tokens, palette } = scene;
+  const labelled = attention.json.axis_labels !== false;
+  const layout = layoutMatrix(tokens, ROOM, palette.mono, { labelled, density: DENSITY });
+  const body = document.createElement("canvas");
+  const inner = sizeCanvas(body, layout.width, layout.height, DENSITY);
+  const frame = { title: attention.titleOf(head), subtitle, legend: legendOf(scene), palette };
+  const context = paintFrame(canvas, frame, layout);
+  if (!context || !inner) return;
+  paintMatrix(inner, { ...scene, layout, values, labelled }, body.width / layout.width);
+  context.drawImage(body, 0, 0, layout.width, layout.height);
+  context.translate(layout.width + 16, 0);
+  paintLegend(context, frame, layout.side);
+}
+
+function fileName({ scene, head }: Taken): string {
+  const { attention, side } = scene;
+  const name = attention.nameOf(head).replace(/[^\w.]+/g, "-");
+  return `attention-${name}${side === "prompt" ? "" : `-${side}`}`;
+}
+
+/** Enough digits for a float32. */
+function precise(value: number): string {
+  return Number.isFinite(value) ? String(Number(value.toPrecision(9))) : "";
 }

@@ -1,12 +1,12 @@
 // The AttentionViewer: the prompt as text, all heads as thumbnails, and the opened heads.
 import { useEffect, useMemo, useRef } from "preact/hooks";
 import { Output, useCurrent } from "../../lib/current";
+import { Prompt } from "../../lib/field";
 import { Head } from "../../lib/head";
 import { Legend, legendRoom } from "../../lib/legend";
 import { canAsk, type Failure, type Status, select, useTrait } from "../../lib/model";
 import { Root } from "../../lib/mount";
 import type { PanelProps } from "../../lib/panel";
-import { Prompt } from "../../lib/prompt";
 import { ErrorLine, Notes, Nothing } from "../../lib/status";
 import { useStore } from "../../lib/store";
 import { useWidth } from "../../lib/use_width";

@@ -1,8 +1,8 @@
 // The row above the attribution: the answers, the position and the side.
 import { useEffect, useState } from "preact/hooks";
 import { Button } from "../../lib/controls";
+import { AnswerFields, type Answers, typedToken } from "../../lib/field";
 import { isWhole, SmallField, takeNumber } from "../../lib/fields";
-import { AnswerFields, type Answers, typedToken } from "../../lib/inline_field";
 import { canAsk, isBusy, type Status, useSelection, useTrait } from "../../lib/model";
 import type { PanelProps } from "../../lib/panel";
 import { across, indexIn, inverse } from "../../lib/place";

@@ -3,7 +3,7 @@ import { useMemo, useRef, useState } from "preact/hooks";
 import { divergingScale } from "../../lib/color";
 import { fixed, signed } from "../../lib/format";
 import { Grid } from "../../lib/grid";
-import type { GridShape } from "../../lib/grid_layout";
+import { type GridShape, plainLabel } from "../../lib/grid_layout";
 import type { PaintCell } from "../../lib/grid_paint";
 import { Legend, type LegendScale, legendRoom } from "../../lib/legend";
 import { largestOf, range } from "../../lib/range";
@@ -32,13 +32,12 @@ export function headMap(attribution: Attribution, shown: Attributed, rising: boo
     if (!Number.isFinite(value)) return null;
     return { fill: scale.fill(value), ink: scale.ink(value), text: fixed(value), mark: null };
   };
-  const label = (text: string, title: string) => ({ lines: [{ text, tone: null }], title });
   const named = attribution.heads > 0;
   const shape: GridShape = {
-    rows: range(attribution.layers).map((layer) => label(String(layer), `layer ${layer}`)),
+    rows: range(attribution.layers).map((layer) => plainLabel(String(layer), `layer ${layer}`)),
     columns: range(columns).map((i) => {
-      if (i === columns - 1) return label("mlp", "MLP");
-      return named ? label(String(i), `head ${i}`) : label("attn", "attention");
+      if (i === columns - 1) return plainLabel("mlp", "MLP");
+      return named ? plainLabel(String(i), `head ${i}`) : plainLabel("attn", "attention");
     }),
     panels: [],
     corner: named ? "layer \u00d7 head" : "layer",

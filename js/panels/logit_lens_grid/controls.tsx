@@ -1,11 +1,13 @@
 // The row above the grid: the side, the colour, the stream, the lens, and the progress of the run.
+import { useState } from "preact/hooks";
 import { Button, type Choice, NameMenu } from "../../lib/controls";
+import { InlineField, typedToken } from "../../lib/field";
 import { canAsk, useTrait, type ViewModel, write } from "../../lib/model";
 import type { PanelProps } from "../../lib/panel";
 import { type ShownSide, SideMenu } from "../../lib/side_menu";
 import { RunState } from "../../lib/status";
 import { useStore } from "../../lib/store";
-import { Follow } from "./follow";
+import { Token, visibleText } from "../../lib/tokens";
 import { type Measure, needsTarget } from "./measures";
 import type { Shown } from "./sides";
 import type { LensState } from "./state";
@@ -100,5 +102,63 @@ function Columns({ model, shown }: { model: ViewModel; shown: Shown }) {
     <Button name="all-columns" onClick={() => write(model, "columns", null)}>
       Show all {shown.first.positions}
     </Button>
+  );
+}
+
+function Follow({ model, state }: { model: ViewModel; state: LensState }) {
+  const [typed, setTyped] = useState("");
+  const color = useTrait<Measure>(model, "color");
+  const { value: lens } = useStore(state.shown);
+  const asks = canAsk(model);
+  const chosen = useStore(state.target);
+  useStore(state.requested);
+  const made = lens?.json.targets ?? [];
+  const targets = state.choice().targets;
+  const choosable = needsTarget(color) && made.length > 1;
+  return (
+    <div class="hs-follow" data-hs="follow">
+      {asks && (
+        <InlineField
+          name="follow"
+          caption="follow"
+          label="Follow a token"
+          title="A token, such as ␣Oslo; Enter adds it"
+          value={typed}
+          onType={setTyped}
+          onEnter={() => {
+            state.follow(typedToken(typed));
+            setTyped("");
+          }}
+        />
+      )}
+      {targets.map((text, i) => (
+        <span key={text} class="hs-target" data-hs="target" data-chosen={choosable && i === chosen}>
+          {choosable ? (
+            <button
+              type="button"
+              class="hs-plain"
+              aria-pressed={i === chosen}
+              title="Colour by this token"
+              onClick={() => state.target.set(i)}
+            >
+              <Token text={text} />
+            </button>
+          ) : (
+            <Token text={text} />
+          )}
+          {asks && (
+            <button
+              type="button"
+              class="hs-plain"
+              data-hs="unfollow"
+              aria-label={`Stop following ${visibleText(text)}`}
+              onClick={() => state.unfollow(text)}
+            >
+              {"\u2715"}
+            </button>
+          )}
+        </span>
+      ))}
+    </div>
   );
 }

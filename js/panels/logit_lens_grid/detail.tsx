@@ -2,8 +2,7 @@
 import type { ComponentChildren } from "preact";
 import { fixed } from "../../lib/format";
 import { Token } from "../../lib/tokens";
-import { topTokens } from "../../lib/top_arrays";
-import { type TopToken, TopTokens } from "../../lib/top_tokens";
+import { type TopToken, TopTokens, topTokens } from "../../lib/top_tokens";
 import type { Lens, Side } from "./result";
 import { answerTone, columnTokens, isAlone, readAt, type Shown, tokenText } from "./sides";
 import { layerWords } from "./words";

@@ -1,6 +1,6 @@
 // Export: a table, all numbers for a spreadsheet, and a picture file.
 import { savePng } from "../../lib/clipboard";
-import { type GridLabel, type GridShape, layoutGrid } from "../../lib/grid_layout";
+import { type GridLabel, type GridShape, layoutGrid, plainLabel } from "../../lib/grid_layout";
 import { paintPicture } from "../../lib/grid_picture";
 import { range } from "../../lib/range";
 import { plainCell, toCsv, toTsv } from "../../lib/table";
@@ -84,7 +84,7 @@ export function attributionRows(attribution: Attribution, shown: Attributed): st
 export function saveLensPicture(view: View, palette: Palette, title: string, subtitle: string): void {
   const { lens, shown, scaled, rising } = view;
   const positions = loadedColumns(shown, view.columns).slice(0, PICTURE_COLUMNS);
-  const rows = lens.json.labels.map((text) => ({ lines: [{ text, tone: null }], title: text }));
+  const rows = lens.json.labels.map((text) => plainLabel(text, text));
   const columns = positions.map((position) => columnLabel(lens, shown, position));
   const shape: GridShape = {
     rows,

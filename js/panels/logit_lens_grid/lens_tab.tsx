@@ -1,6 +1,7 @@
 // The lens: its grid with the legend, the hovered or pinned cell in detail, and the pinned cell's tokens through the
 // layers.
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
+import { plainLabel } from "../../lib/grid_layout";
 import { Legend, legendRoom } from "../../lib/legend";
 import { canAsk, select, useRising, useSelection, useTrait, type ViewModel, write } from "../../lib/model";
 import { Notes } from "../../lib/status";
@@ -12,9 +13,8 @@ import { layoutLens } from "./layout";
 import { LensGrid } from "./lens_grid";
 import { linesOf } from "./lines";
 import { colorsOf, legendOf, type Measure, needsTarget, type Scaled, scaleOf } from "./measures";
-import { type Cell, cellOf, placeOf } from "./places";
 import type { Lens } from "./result";
-import type { Shown } from "./sides";
+import { type Cell, cellOf, placeOf, type Shown } from "./sides";
 import type { LensState } from "./state";
 import { Trajectories } from "./trajectories";
 import { describeCell, layerWords } from "./words";
@@ -98,10 +98,7 @@ function LensMap({ model, state, lens, shown, scaled, pinned, start, stop, onHov
     () => layoutLens(labels, columns, room, palette.mono, { flip, both }),
     [labels, columns, room, palette.mono, flip, both],
   );
-  const rowLabels = useMemo(
-    () => labels.map((text, row) => ({ lines: [{ text, tone: null }], title: layerWords(lens, row) })),
-    [lens],
-  );
+  const rowLabels = useMemo(() => labels.map((text, row) => plainLabel(text, layerWords(lens, row))), [lens]);
   const cellAt = (index: number): Cell => {
     return { row: Math.floor(index / columns), position: start + (index % columns) };
   };

@@ -1,11 +1,11 @@
 // The LogitLensGrid view: title, tabs, and the chosen tab.
 import { useMemo } from "preact/hooks";
 import { Output, useCurrent } from "../../lib/current";
+import { Prompt } from "../../lib/field";
 import { Head } from "../../lib/head";
 import { canAsk, type Failure, useRising, useTrait, write } from "../../lib/model";
 import { Root } from "../../lib/mount";
 import type { PanelProps } from "../../lib/panel";
-import { Prompt } from "../../lib/prompt";
 import type { ShownSide } from "../../lib/side_menu";
 import { ErrorLine, Nothing } from "../../lib/status";
 import { useStore } from "../../lib/store";

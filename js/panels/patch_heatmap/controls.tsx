@@ -4,11 +4,9 @@ import { canAsk, useTrait } from "../../lib/model";
 import type { PanelProps } from "../../lib/panel";
 import { RunState } from "../../lib/status";
 import { useStore } from "../../lib/store";
-import { measuresOf } from "./measures";
-import { unusual } from "./option_words";
-import { Options } from "./options";
+import { Options, unusual } from "./options";
 import { entryOf, type HeatmapInfo, metricLabel, takes, useParams } from "./params";
-import type { Sweep } from "./result";
+import { measuresOf, type Sweep } from "./result";
 import type { HeatmapState } from "./state";
 
 type ControlsProps = PanelProps<HeatmapState> & { sweep: Sweep | null };

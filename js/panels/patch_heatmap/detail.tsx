@@ -2,11 +2,12 @@
 // data set of pairs: its effect in each pair.
 import type { ComponentChildren } from "preact";
 import { metricValue } from "../../lib/format";
-import { TopTokens } from "../../lib/top_tokens";
+import { ALONE, EMPTY, EQUAL } from "../../lib/schema";
+import { type Tone, type TopArrays, type TopToken, TopTokens, topTokens } from "../../lib/top_tokens";
 import { Cell, type CellProps } from "./place";
-import type { Run } from "./result";
+import { baseRun } from "./places";
+import type { Run, Sweep } from "./result";
 import { PairStrip } from "./strip";
-import { topOfCell, topOfRun, valueOfCell } from "./tops";
 
 interface DetailProps extends CellProps {
   pinned: boolean;
@@ -58,4 +59,39 @@ function heading(name: string, value: string) {
       {name} <b>{value}</b>
     </>
   );
+}
+
+function topOfRun(sweep: Sweep, run: Run): TopToken[] | null {
+  return topOf(sweep, sweep.topRuns[run]);
+}
+
+function topOfCell(sweep: Sweep, cell: number): TopToken[] | null {
+  if (isUnchanged(sweep, cell)) return topOfRun(sweep, baseRun(sweep));
+  const { top } = sweep;
+  if (!top || sweep.state[cell] === EMPTY || !Number.isFinite(top.probs[cell * top.k])) return null;
+  return topOf(sweep, top, cell);
+}
+
+/** The metric's value in the patched run. */
+function valueOfCell(sweep: Sweep, cell: number): number | null {
+  if (sweep.state[cell] === EMPTY) return null;
+  return isUnchanged(sweep, cell) ? sweep.json.baselines[baseRun(sweep)] : (sweep.values[cell] ?? null);
+}
+
+function isUnchanged({ state }: Sweep, cell: number): boolean {
+  return state[cell] === EQUAL || state[cell] === ALONE;
+}
+
+function topOf(sweep: Sweep, top: TopArrays | undefined, index = 0): TopToken[] | null {
+  const textOf = (id: number) => sweep.tokens[id] ?? `#${id}`;
+  return top ? topTokens(top, textOf, (token) => toneOf(sweep, token), index) : null;
+}
+
+function toneOf({ json }: Sweep, token: string): Tone | null {
+  const isAnswer = (run: Run) => {
+    const { answer, answers } = json.prompts[run];
+    return answer === token || answers?.includes(token);
+  };
+  if (isAnswer("clean")) return "clean";
+  return isAnswer("corrupt") ? "corrupt" : null;
 }

@@ -1,7 +1,7 @@
 // One cell's effect in each pair of a data set: a dot per pair, with the mean and its interval below.
 import { fixed } from "../../lib/format";
+import { useReading } from "../../lib/keys";
 import type { LegendTick } from "../../lib/legend";
-import { useReading } from "../../lib/reading";
 import { useUniqueId } from "../../lib/unique_id";
 import { intervalOf, legendTicks } from "./cells";
 import type { Sweep } from "./result";

@@ -1,14 +1,16 @@
 // The two prompts with their answers. Their tokens stand between them, so that what differs is seen at a glance.
 import type { ComponentChildren } from "preact";
-import { Field } from "../../lib/field";
+import { useState } from "preact/hooks";
+import { Field, type FieldProps } from "../../lib/field";
 import { select, useSelection, useTrait, type ViewModel } from "../../lib/model";
+import { Token } from "../../lib/tokens";
 import { AlignBar } from "./align_bar";
 import { useAligning } from "./aligning";
 import { cellOf, placeOf } from "./alignment";
-import { AnswerField, AnswerTokens } from "./answer";
+import { answerGroups, answerOf, textOf } from "./answers";
 import type { Draft } from "./draft";
 import { TokenStrip } from "./token_strip";
-import type { Pair, Run, Tokens, Warning } from "./types";
+import type { Answer, AnswerTokenList, Pair, Run, Tokens, Warning } from "./types";
 import { problemOf } from "./warnings";
 
 interface PromptsProps {
@@ -88,6 +90,43 @@ function PromptRow({ id, run, model, draft, pair, tokens, warnings, children }: 
         <AnswerTokens name={answer} list={tokens[answer]} />
       </div>
       <div class="hs-below">{children}</div>
+    </div>
+  );
+}
+
+interface AnswerFieldProps extends Omit<FieldProps, "value" | "onType"> {
+  value: Answer;
+  onType(value: Answer): void;
+}
+
+/** While it is written the text may hold more than the answer, such as the empty line that the next one goes into. */
+function AnswerField({ value, onType, ...field }: AnswerFieldProps) {
+  const [typed, setTyped] = useState("");
+  const text = textOf(value) === textOf(answerOf(typed)) ? typed : textOf(value);
+  return (
+    <Field
+      {...field}
+      value={text}
+      onType={(next) => {
+        setTyped(next);
+        onType(answerOf(next));
+      }}
+    />
+  );
+}
+
+function AnswerTokens({ name, list }: { name: string; list: AnswerTokenList }) {
+  return (
+    <div class="hs-tokens hs-answers" role="list" data-hs={`tokens-${name}`}>
+      {answerGroups(list).map((group) => (
+        <span key={group[0]} class="hs-answer-group" role="listitem">
+          {group.map((i) => (
+            <span key={i} class="hs-chip" title={`id ${list.ids[i]}`}>
+              <Token text={list.tokens[i] ?? ""} />
+            </span>
+          ))}
+        </span>
+      ))}
     </div>
   );
 }

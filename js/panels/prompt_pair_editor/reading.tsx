@@ -5,8 +5,7 @@ import { isBusy, type Status, useTrait, type ViewModel } from "../../lib/model";
 import type { Rpc } from "../../lib/rpc";
 import { Cancel, ProgressBar, useLasting, WaitingWords } from "../../lib/status";
 import { useStore } from "../../lib/store";
-import { decodeTop, topTokens } from "../../lib/top_arrays";
-import { type Tone, type TopToken, TopTokens } from "../../lib/top_tokens";
+import { decodeTop, type Tone, type TopToken, TopTokens, topTokens } from "../../lib/top_tokens";
 import { answersIn } from "./answers";
 import type { Answer, Pair, Reading, Run } from "./types";
 
