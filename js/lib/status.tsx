@@ -1,4 +1,5 @@
 // What the kernel is doing for this view: progress, waiting, errors.
+import type { ComponentChildren } from "preact";
 import { useEffect, useState } from "preact/hooks";
 import { Button } from "./controls";
 import { seconds } from "./format";
@@ -136,6 +137,15 @@ export function Notes({ name = "warning", notes }: { name?: string; notes: reado
   );
 }
 
+/** A sentence in the place of what can't be shown. */
+export function Absent({ name = "nothing", children }: { name?: string; children: ComponentChildren }) {
+  return (
+    <p class="hs-nothing" data-hs={name}>
+      {children}
+    </p>
+  );
+}
+
 interface NothingProps {
   model: ViewModel;
   busy: string;
@@ -145,11 +155,7 @@ interface NothingProps {
 /** In the place of a result that has not come. */
 export function Nothing({ model, busy, idle = "Not run yet." }: NothingProps) {
   const status = useTrait<Status | undefined>(model, "status");
-  return (
-    <p class="hs-nothing" data-hs="nothing">
-      {isBusy(status) ? busy : idle}
-    </p>
-  );
+  return <Absent>{isBusy(status) ? busy : idle}</Absent>;
 }
 
 /** True once `flag` has been true for `ms`: what is over sooner need not be announced. */

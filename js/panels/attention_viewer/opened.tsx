@@ -2,6 +2,7 @@
 import { useRef } from "preact/hooks";
 import { Button } from "../../lib/controls";
 import type { ViewModel } from "../../lib/model";
+import { Absent } from "../../lib/status";
 import { useStore } from "../../lib/store";
 import { useWidth } from "../../lib/use_width";
 import { HeadActions } from "./head_actions";
@@ -80,7 +81,9 @@ function OpenedHead(props: OpenedProps & { head: number; room: number }) {
           <CellReadout scene={scene} head={head} values={values} />
         </>
       ) : (
-        <Missing readonly={model.readonly === true} />
+        <Absent name="missing">
+          {model.readonly ? "The values of this head were not saved." : "Loading its values\u2026"}
+        </Absent>
       )}
       <HeadActions {...{ model, state, scene, head }} />
     </section>
@@ -105,14 +108,5 @@ function Scores({ scores, head, side }: { scores: Score[]; head: number; side: S
         </details>
       )}
     </>
-  );
-}
-
-function Missing({ readonly }: { readonly: boolean }) {
-  const words = readonly ? "The values of this head were not saved." : "Loading its values\u2026";
-  return (
-    <p class="hs-nothing" data-hs="missing">
-      {words}
-    </p>
   );
 }

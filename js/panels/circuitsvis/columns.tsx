@@ -5,10 +5,12 @@ import { SmallField, takeNumber } from "../../lib/fields";
 import { count } from "../../lib/format";
 import { keysAmong } from "../../lib/keys";
 import { range } from "../../lib/range";
+import { Absent } from "../../lib/status";
 import { plainCell } from "../../lib/table";
 import { type ColumnsFigure, decodeNumbers, exact, extremesOf, type Numbers, plainNumber } from "./figure";
-import { FigureHead, ReadOut, within } from "./parts";
-import { TokenWords, usePlace, useReading } from "./reading";
+import { within } from "./pages";
+import { FigureHead, ReadOut } from "./parts";
+import { usePlace, useReading } from "./reading";
 import { useShade } from "./shade";
 import type { FigureState } from "./state";
 import { TokenText } from "./token_text";
@@ -36,23 +38,15 @@ export function ColumnsView({ model, state, figure }: FigureProps<ColumnsFigure>
     <>
       <FigureHead title={figure.title} words={words} rows={rows} />
       {empty ? (
-        <p class="hs-nothing" data-hs="nothing">
-          {tokens.length === 0 ? "There are no tokens to show." : "There are no values."}
-        </p>
+        <Absent>{tokens.length === 0 ? "There are no tokens to show." : "There are no values."}</Absent>
       ) : (
         <>
           <div class="hs-controls" data-hs="controls">
             <Choices labels={labels} shown={column} {...choosing} />
             <Bounds state={state} column={column} bounds={bounds} />
           </div>
-          <ReadOut shade={shade}>
-            {place ? (
-              <TokenWords text={tokens[place.token] ?? ""}>
-                <span class="hs-muted">token {place.token}</span>
-              </TokenWords>
-            ) : (
-              <span class="hs-muted">Hover over a token to read its values; click to keep it.</span>
-            )}
+          <ReadOut shade={shade} text={place && tokens[place.token]} hint="its values">
+            <span class="hs-muted">token {place?.token}</span>
           </ReadOut>
           <AllValues {...{ labels, values, column }} token={place?.token ?? null} />
           <TokenText
@@ -141,34 +135,30 @@ function useBounds(state: FigureState, values: Numbers, column: number, n: numbe
   return { low: typed.low ?? found.low, high: typed.high ?? found.high, own };
 }
 
+const ENDS = [
+  { end: "low", word: "negative", away: "down", side: "below", sign: -1 },
+  { end: "high", word: "positive", away: "up", side: "above", sign: 1 },
+] as const;
+
 function Bounds({ state, column, bounds }: { state: FigureState; column: number; bounds: ColumnBounds }) {
   const typed = { ...(bounds.own && { low: bounds.low, high: bounds.high }) };
   return (
     <>
-      <SmallField
-        name="low"
-        label="negative bound"
-        help="Values from here down have the full colour"
-        size={8}
-        value={text(bounds.low)}
-        take={takeNumber(
-          (number) => Number.isFinite(number) && number < 0,
-          "The negative bound is a number below 0.",
-          (low) => state.choose({ ...typed, column, low }),
-        )}
-      />
-      <SmallField
-        name="high"
-        label="positive bound"
-        help="Values from here up have the full colour"
-        size={8}
-        value={text(bounds.high)}
-        take={takeNumber(
-          (number) => Number.isFinite(number) && number > 0,
-          "The positive bound is a number above 0.",
-          (high) => state.choose({ ...typed, column, high }),
-        )}
-      />
+      {ENDS.map(({ end, word, away, side, sign }) => (
+        <SmallField
+          key={end}
+          name={end}
+          label={`${word} bound`}
+          help={`Values from here ${away} have the full colour`}
+          size={8}
+          value={text(bounds[end])}
+          take={takeNumber(
+            (number) => Number.isFinite(number) && sign * number > 0,
+            `The ${word} bound is a number ${side} 0.`,
+            (number) => state.choose({ ...typed, column, [end]: number }),
+          )}
+        />
+      ))}
       {bounds.own && (
         <Button name="reset" onClick={() => state.choose({ low: undefined, high: undefined })}>
           Reset

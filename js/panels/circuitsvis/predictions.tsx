@@ -3,11 +3,12 @@ import { useMemo } from "preact/hooks";
 import { count, fixed } from "../../lib/format";
 import { decodeInts } from "../../lib/ndarray";
 import { range } from "../../lib/range";
+import { Absent } from "../../lib/status";
 import { plainCell } from "../../lib/table";
 import { Token } from "../../lib/tokens";
 import { decodeNumbers, exact, type Numbers, type PredictionsFigure, plainNumber } from "./figure";
-import { FigureHead, ReadOut } from "./parts";
-import { TokenWords, usePlace, useReading } from "./reading";
+import { FigureHead, ReadOut, Word } from "./parts";
+import { usePlace, useReading } from "./reading";
 import { useShade } from "./shade";
 import { TokenText } from "./token_text";
 import type { FigureProps } from "./view";
@@ -52,23 +53,17 @@ export function PredictionsView({ model, figure }: FigureProps<PredictionsFigure
     <>
       <FigureHead title={figure.title} words={words} rows={rows} />
       {tokens.length === 0 ? (
-        <p class="hs-nothing" data-hs="nothing">
-          Nothing is predicted: give at least two tokens.
-        </p>
+        <Absent>Nothing is predicted: give at least two tokens.</Absent>
       ) : (
         <div class="hs-cv-beside">
           <div>
-            <ReadOut shade={scale} shift={FAINT}>
-              {place ? (
-                <TokenWords text={figure.tokens[place.token] ?? ""}>
-                  <span class="hs-muted">is followed by</span>{" "}
-                  <span class="hs-cv-word">
-                    <Token text={tokens[place.token] ?? ""} />
-                  </span>
-                </TokenWords>
-              ) : (
-                <span class="hs-muted">Hover over a token to read what was expected; click to keep it.</span>
-              )}
+            <ReadOut
+              shade={scale}
+              shift={FAINT}
+              text={place && figure.tokens[place.token]}
+              hint="what was expected"
+            >
+              <span class="hs-muted">is followed by</span> <Word text={tokens[place?.token ?? -1] ?? ""} />
             </ReadOut>
             <TokenText label="Tokens" {...{ tokens, shade, reading }} values={found.log_probs} />
           </div>

@@ -1,9 +1,7 @@
 // The token that is read: under the pointer or the keyboard's cursor, else the one that was clicked.
-import type { ComponentChildren } from "preact";
 import { useState } from "preact/hooks";
 import { useTrait, type ViewModel, write } from "../../lib/model";
 import { Store, useStore } from "../../lib/store";
-import { Token } from "../../lib/tokens";
 import type { Place, Reading } from "./token_text";
 
 /** `many` where there are several samples. */
@@ -28,20 +26,4 @@ export function usePlace(
 ): Place | null {
   const place = useStore(reading.active) ?? reading.pinned;
   return place && place.token < (tokens(place.sample)?.length ?? 0) ? place : null;
-}
-
-/** Words about a token: “ Norway” token 4. */
-export function TokenWords({ text, children }: { text: string; children?: ComponentChildren }) {
-  return (
-    <>
-      <span class="hs-cv-word">
-        <Token text={text} />
-      </span>{" "}
-      {children}
-    </>
-  );
-}
-
-export function Hint({ what }: { what: string }) {
-  return <span class="hs-muted">Hover over a token to read {what}; click to keep it.</span>;
 }

@@ -9,13 +9,13 @@ import type { PanelProps } from "../../lib/panel";
 import type { ShownSide } from "../../lib/side_menu";
 import { ErrorLine, Nothing } from "../../lib/status";
 import { useStore } from "../../lib/store";
-import { panelId, Tabs, tabId } from "../../lib/tabs";
 import { useUniqueId } from "../../lib/unique_id";
 import { AttributionTab } from "./attribution_tab";
 import { LensControls } from "./controls";
 import { LensTab, shownColumns, useScaled } from "./lens_tab";
 import { shownSide } from "./sides";
 import type { LensState } from "./state";
+import { panelId, Tabs, tabId } from "./tabs";
 import { AttributionTools, LensTools } from "./tools";
 import { lensWords, sumWords } from "./words";
 

@@ -1,5 +1,5 @@
 // Tabs: one is in the tab order, the arrow keys choose.
-import { keysAmong } from "./keys";
+import { keysAmong } from "../../lib/keys";
 
 export interface Tab {
   name: string;
