@@ -84,7 +84,7 @@ interface InlineFieldProps extends FieldProps {
 
 export function InlineField({ caption, title, ...field }: InlineFieldProps) {
   return (
-    <span class="hs-small-field" title={title}>
+    <span class="hs-small-field hs-small" title={title}>
       <span aria-hidden="true">{caption}</span>
       <Field {...field} />
     </span>

@@ -79,7 +79,7 @@ export function RunState({ model, rpc, label, took, onRun, ...props }: RunStateP
   const busy = isBusy(status);
   const asks = canAsk(model);
   return (
-    <div class="hs-progress" data-hs="state" data-status={status}>
+    <div class="hs-progress hs-small" data-hs="state" data-status={status}>
       {busy && asks && <ProgressBar model={model} label={label} />}
       {!busy && waiting === "no" && <span data-hs="summary">{summary(status, progress, took)}</span>}
       <WaitingWords rpc={rpc} />
@@ -114,7 +114,7 @@ export function ErrorLine({ error, rpc }: { error: Failure | null; rpc?: Rpc | n
         </Button>
       )}
       {error?.traceback && (
-        <details class="hs-traceback" data-hs="traceback">
+        <details class="hs-traceback hs-small" data-hs="traceback">
           <summary>Traceback</summary>
           {/* biome-ignore lint/a11y/noNoninteractiveTabindex: it scrolls, also for the keyboard */}
           <pre tabIndex={0}>{error.traceback}</pre>

@@ -67,7 +67,7 @@ export function TokenStrip({ name, label, tokens, values, why, end, unit }: Toke
       <p class="hs-detail-words hs-strip-said" data-hs={`${name}-said`}>
         {active !== null && active < tokens.length ? (
           <>
-            <Token text={tokens[active] ?? ""} /> ({active}) <b>{numberAt(active)}</b>
+            {active} <Token text={tokens[active] ?? ""} /> <b>{numberAt(active)}</b>
           </>
         ) : (
           `colour: \u2212${domain.toFixed(2)} to +${domain.toFixed(2)} ${unit}`

@@ -1,7 +1,7 @@
 // The script of a saved page: mounts the views that the page holds, without a kernel.
 import views from "hookscope:views";
-import { MemoryModel } from "../lib/memory_model";
 import { fitFrame } from "../panels/circuitsvis/frame";
+import { MemoryModel } from "./memory_model";
 import css from "./style.css";
 
 interface Page {

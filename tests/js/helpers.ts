@@ -1,9 +1,10 @@
 // A result small enough to reason about, a kernel that answers when told to, and a page to mount views in.
-import { MemoryModel } from "../../js/lib/memory_model";
+
 import type { ArrayJson } from "../../js/lib/ndarray";
 import { SCHEMA } from "../../js/lib/schema";
 import type { TopJson } from "../../js/lib/top_tokens";
 import type { PartialJson, ResultJson } from "../../js/panels/patch_heatmap/result";
+import { MemoryModel } from "../../js/report/memory_model";
 
 export interface Sent {
   kind: string;

@@ -1,12 +1,12 @@
 // A view of a state that another version of Hookscope saved says what to do.
 import { afterEach, expect, test } from "vitest";
-import { MemoryModel } from "../../js/lib/memory_model";
 import { SCHEMA } from "../../js/lib/schema";
 import attentionViewer from "../../js/panels/attention_viewer";
 import circuitsvis from "../../js/panels/circuitsvis";
 import logitLensGrid from "../../js/panels/logit_lens_grid";
 import patchHeatmap from "../../js/panels/patch_heatmap";
 import promptPairEditor from "../../js/panels/prompt_pair_editor";
+import { MemoryModel } from "../../js/report/memory_model";
 import { viewerTraits } from "./attention_viewer/viewers";
 import { tokensFigure } from "./circuitsvis/figures";
 import { editorTraits, heatmapTraits, maybe, mountWidget, settled } from "./helpers";

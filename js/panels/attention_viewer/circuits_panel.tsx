@@ -82,7 +82,7 @@ function Pairs({ answer }: { answer: CircuitsJson }) {
 function Table({ name, pairs, largest }: { name: string; pairs: TokenPair[]; largest: number }) {
   return (
     <table class="hs-top-table" data-hs={`pairs-${name}`}>
-      <caption class="hs-top-head">{name}</caption>
+      <caption class="hs-top-head hs-small">{name}</caption>
       <tbody>
         {pairs.map(({ source, target, value }) => (
           <tr key={`${source}\u0000${target}`}>

@@ -59,7 +59,7 @@ export function HeadActions(props: ActionProps) {
       </div>
       {Panel && <Panel key={open} {...props} />}
       {mine?.what === open && mine.problem === null && (
-        <div class="hs-progress" data-hs="action-progress">
+        <div class="hs-progress hs-small" data-hs="action-progress">
           <ProgressBar model={model} label="This head" />
           <Cancel name="cancel-action" rpc={state.rpc} />
         </div>

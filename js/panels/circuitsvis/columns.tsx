@@ -185,7 +185,9 @@ function AllValues({ labels, values, column, token }: AllValuesProps) {
     <dl class="hs-cv-values" data-hs="values">
       {labels.map((label, i) => (
         <div key={i} data-shown={i === column}>
-          <dt title={label}>{label}</dt>
+          <dt class="hs-cut" title={label}>
+            {label}
+          </dt>
           <dd data-hs="value">{token === null ? "\u2013" : exact(values, token * labels.length + i)}</dd>
         </div>
       ))}

@@ -94,7 +94,7 @@ export function AttributionControls({ model, state, attribution, lens, side }: A
           {attribution ? "Run again" : "Run"}
         </Button>
       )}
-      <div class="hs-progress" data-hs="state">
+      <div class="hs-progress hs-small" data-hs="state">
         {busy && <ProgressBar model={model} label="Attributing" />}
         <WaitingWords rpc={state.rpc} />
         {busy && <Cancel rpc={state.rpc} />}

@@ -38,7 +38,7 @@ export function Components({ attribution, values, pinned, onPin }: ComponentsPro
     >
       {lists.map(({ name, title, cells, tone }) => (
         <table key={name} class="hs-top-table" data-hs={`components-${name}`}>
-          <caption class="hs-top-head">{title}</caption>
+          <caption class="hs-top-head hs-small">{title}</caption>
           <tbody>
             {cells.map((i) => (
               <tr key={i} data-pinned={i === pinned}>

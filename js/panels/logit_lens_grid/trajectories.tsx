@@ -46,7 +46,7 @@ export function Trajectories({ lines, labels, row, title }: TrajectoriesProps) {
   };
   return (
     <div class="hs-lines" data-hs="lines" ref={box}>
-      <div class="hs-top-head hs-lines-head">
+      <div class="hs-top-head hs-small hs-lines-head">
         <Menu
           name="quantity"
           label="What the lines show"

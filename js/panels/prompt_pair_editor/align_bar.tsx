@@ -9,7 +9,7 @@ export function AlignBar({ aligning, tokens }: { aligning: Aligning; tokens: Pic
   const { on, chosen, byHand, editable } = aligning;
   if (!editable || tokens.clean.ids.length === 0 || tokens.corrupt.ids.length === 0) return null;
   return (
-    <div class="hs-align" role="group" aria-label="Alignment" data-hs="align-bar">
+    <div class="hs-align hs-small" role="group" aria-label="Alignment" data-hs="align-bar">
       <Button
         name="align"
         title={on ? "Stop aligning" : "Say which token corresponds to which"}

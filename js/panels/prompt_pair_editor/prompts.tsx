@@ -72,7 +72,7 @@ function PromptRow({ id, run, model, draft, pair, tokens, warnings, children }: 
   });
   return (
     <div class="hs-row" data-hs={`row-${run}`}>
-      <span class={`hs-run hs-run-${run}`}>{run}</span>
+      <span class={`hs-run hs-small hs-run-${run}`}>{run}</span>
       <div class="hs-prompt">
         {/* An alignment is of the tokens that were there when it was made. */}
         <Field

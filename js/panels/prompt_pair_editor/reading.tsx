@@ -67,7 +67,7 @@ function Busy({ model, rpc }: { model: ViewModel; rpc: Rpc }) {
   const lasting = useLasting(isBusy(status) && !model.readonly, 600);
   if (!lasting) return null;
   return (
-    <div class="hs-progress hs-busy">
+    <div class="hs-progress hs-small hs-busy">
       <ProgressBar model={model} label="Reading the pair" />
       <Cancel rpc={rpc} />
     </div>

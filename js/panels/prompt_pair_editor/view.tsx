@@ -65,7 +65,7 @@ function FirstToken({ model, draft, pair, tokens }: FirstTokenProps) {
   const several = groups.some((group) => group.length > 1);
   if (!several && !pair.score_first_token) return null;
   return (
-    <label class="hs-check">
+    <label class="hs-check hs-small">
       <input
         type="checkbox"
         data-hs="score-first-token"

@@ -1,0 +1,15 @@
+import type { Panel } from "../../lib/panel";
+import { FigureState } from "./state";
+import css from "./style.css";
+import { FigureView } from "./view";
+
+/** It shows arrays of the user's own, and nothing says which places in a model their values belong to. */
+export const panel: Panel<FigureState, never> = {
+  name: "circuitsvis",
+  css,
+  needs: ["figure", "chosen"],
+  state: (model) => new FigureState(model),
+  View: FigureView,
+  cellOf: () => null,
+  placeOf: () => null,
+};
