@@ -1,10 +1,10 @@
 // A result small enough to reason about, a kernel that answers when told to, and a page to mount views in.
 
 import type { ArrayJson } from "../../js/lib/ndarray";
-import { SCHEMA } from "../../js/lib/schema";
 import type { TopJson } from "../../js/lib/top_tokens";
 import type { PartialJson, ResultJson } from "../../js/panels/patch_heatmap/result";
 import { MemoryModel } from "../../js/report/memory_model";
+import { SCHEMA_VERSION } from "../../js/wire/requests";
 
 export interface Sent {
   kind: string;
@@ -135,7 +135,7 @@ const ENTRIES = [
 
 export function heatmapTraits(change: Record<string, unknown> = {}): Record<string, unknown> {
   return {
-    schema: SCHEMA,
+    schema: SCHEMA_VERSION,
     info: {
       activations: ENTRIES,
       metrics: [{ name: "logit_diff", label: "logit difference", help: "clean minus corrupt" }],
@@ -172,7 +172,7 @@ export const ITALY = { ...PAIR, clean: "The capital of Italy is", clean_answer: 
 export function editorTraits(change: Record<string, unknown> = {}): Record<string, unknown> {
   const list = (tokens: string[]) => ({ ids: tokens.map((_, i) => i + 10), tokens });
   return {
-    schema: SCHEMA,
+    schema: SCHEMA_VERSION,
     info: { templates: [{ name: "capitals", label: "Capitals", pairs: [FRANCE, ITALY] }] },
     status: "done",
     progress: { done: 0, total: 0, seconds_left: null },

@@ -4,9 +4,9 @@ import { Button, NameMenu } from "../../lib/controls";
 import { fixed } from "../../lib/format";
 import { decodeBytes, decodeFloats } from "../../lib/ndarray";
 import { largestOf } from "../../lib/range";
-import { ALONE, COMPUTED, EQUAL } from "../../lib/schema";
 import { Notes } from "../../lib/status";
 import { TokenStrip } from "../../lib/token_strip";
+import { COMPUTED, NO_COUNTERPART, UNCHANGED } from "../../wire/requests";
 import { ActionPanel, type ActionProps, type PatchJson, useAnswer } from "./head_actions";
 import { readInfo } from "./scene";
 
@@ -47,8 +47,8 @@ function Effects({ answer }: { answer: PatchJson }) {
   const effects = decodeFloats(answer.effects);
   const states = decodeBytes(answer.state);
   const why = (position: number) => {
-    if (states[position] === EQUAL) return "=, both runs are the same here";
-    return states[position] === ALONE ? "no counterpart" : "not computed";
+    if (states[position] === UNCHANGED) return "=, both runs are the same here";
+    return states[position] === NO_COUNTERPART ? "no counterpart" : "not computed";
   };
   const shown = effects.map((value, i) => (states[i] === COMPUTED ? value : Number.NaN));
   return (

@@ -2,8 +2,8 @@
 // data set of pairs: its effect in each pair.
 import type { ComponentChildren } from "preact";
 import { metricValue } from "../../lib/format";
-import { ALONE, EMPTY, EQUAL } from "../../lib/schema";
 import { type Tone, type TopArrays, type TopToken, TopTokens, topTokens } from "../../lib/top_tokens";
+import { NO_COUNTERPART, NOT_COMPUTED, UNCHANGED } from "../../wire/requests";
 import { Cell, type CellProps } from "./place";
 import { baseRun } from "./places";
 import type { Run, Sweep } from "./result";
@@ -68,18 +68,18 @@ function topOfRun(sweep: Sweep, run: Run): TopToken[] | null {
 function topOfCell(sweep: Sweep, cell: number): TopToken[] | null {
   if (isUnchanged(sweep, cell)) return topOfRun(sweep, baseRun(sweep));
   const { top } = sweep;
-  if (!top || sweep.state[cell] === EMPTY || !Number.isFinite(top.probs[cell * top.k])) return null;
+  if (!top || sweep.state[cell] === NOT_COMPUTED || !Number.isFinite(top.probs[cell * top.k])) return null;
   return topOf(sweep, top, cell);
 }
 
 /** The metric's value in the patched run. */
 function valueOfCell(sweep: Sweep, cell: number): number | null {
-  if (sweep.state[cell] === EMPTY) return null;
+  if (sweep.state[cell] === NOT_COMPUTED) return null;
   return isUnchanged(sweep, cell) ? sweep.json.baselines[baseRun(sweep)] : (sweep.values[cell] ?? null);
 }
 
 function isUnchanged({ state }: Sweep, cell: number): boolean {
-  return state[cell] === EQUAL || state[cell] === ALONE;
+  return state[cell] === UNCHANGED || state[cell] === NO_COUNTERPART;
 }
 
 function topOf(sweep: Sweep, top: TopArrays | undefined, index = 0): TopToken[] | null {

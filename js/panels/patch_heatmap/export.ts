@@ -2,10 +2,10 @@
 import { savePng } from "../../lib/clipboard";
 import { type GridLabel, layoutGrid, PANEL_GAP } from "../../lib/grid_layout";
 import { paintPicture } from "../../lib/grid_picture";
-import { COMPUTED, EQUAL } from "../../lib/schema";
 import { plainCell } from "../../lib/table";
 import type { Palette } from "../../lib/theme";
 import { visibleText } from "../../lib/tokens";
+import { COMPUTED, UNCHANGED } from "../../wire/requests";
 import { type Board, flatBoard } from "./board";
 import { legendOf, painter } from "./cells";
 import { stateOf } from "./places";
@@ -52,9 +52,9 @@ export function savePicture(
 
 function tableNumber(sweep: Sweep, raw: boolean, cell: number): string {
   const state = stateOf(sweep, cell);
-  if (state === EQUAL && !raw) return "0";
+  if (state === UNCHANGED && !raw) return "0";
   const value = (raw ? sweep.values : sweep.normalized)[cell] ?? Number.NaN;
-  const known = state === COMPUTED || state === EQUAL;
+  const known = state === COMPUTED || state === UNCHANGED;
   return known && Number.isFinite(value) ? String(Number(value.toPrecision(6))) : "";
 }
 

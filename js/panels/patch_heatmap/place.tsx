@@ -1,8 +1,8 @@
 // A cell's place and value, beside the tables of tokens.
 import type { ComponentChildren } from "preact";
 import { metricValue } from "../../lib/format";
-import { EQUAL } from "../../lib/schema";
 import { Token } from "../../lib/tokens";
+import { UNCHANGED } from "../../wire/requests";
 import { axisWords, isPosition, tokensAt, unravel } from "./places";
 import type { Axis, Sweep } from "./result";
 import { effectWords, intervalWords, pairWords, unpatchedWords, whyNone } from "./words";
@@ -34,7 +34,8 @@ export function Cell({ cell, hint = "", ...props }: CellProps) {
 
 function Words({ sweep, raw, metric, cell }: CellProps & { cell: number }) {
   const none = whyNone(sweep, cell);
-  if (none) return <>{sweep.state[cell] === EQUAL ? `${none} here, so patching changes nothing` : none}</>;
+  if (none)
+    return <>{sweep.state[cell] === UNCHANGED ? `${none} here, so patching changes nothing` : none}</>;
   const value = `${metric} ${metricValue(sweep.json.params.metric, sweep.values[cell])}`;
   const lines: ComponentChildren[] = [
     !raw && <b>{effectWords(sweep, cell)}</b>,

@@ -1,8 +1,8 @@
 // A sweep's result as it comes from Python, and as the view holds it: decoded, and filled cell by cell.
 import { type ArrayJson, decodeBytes, decodeFloats, decodeInts, sizeOf } from "../../lib/ndarray";
-import { COMPUTED } from "../../lib/schema";
 import { decodeTop, type TopArrays, type TopJson } from "../../lib/top_tokens";
 import type { ActivationPatchingRequest } from "../../wire/requests";
+import { COMPUTED } from "../../wire/requests";
 import type { Value } from "./params";
 
 export type Axis = NonNullable<ActivationPatchingRequest["axes"]>[number];

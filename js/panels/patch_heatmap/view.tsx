@@ -15,10 +15,10 @@ import {
 } from "../../lib/model";
 import { Root } from "../../lib/mount";
 import type { PanelProps } from "../../lib/panel";
-import { ALONE, FUTURE } from "../../lib/schema";
 import { ErrorLine, Notes, Nothing } from "../../lib/status";
 import { useStore } from "../../lib/store";
 import { usePalette } from "../../lib/theme";
+import { NO_COUNTERPART } from "../../wire/requests";
 import { boardOf } from "./board";
 import { isRaw } from "./cells";
 import { Menus, Running } from "./controls";
@@ -37,7 +37,7 @@ import {
   useParams,
 } from "./params";
 import { PickBar } from "./picks";
-import { cellOf, placeOf, stateOf } from "./places";
+import { cellOf, FUTURE, placeOf, stateOf } from "./places";
 import type { ResultJson, Sweep } from "./result";
 import type { HeatmapState, ShownSweep } from "./state";
 import { howToRead, meanOf } from "./words";
@@ -118,7 +118,7 @@ function SweepView({ model, state, shown, sweep }: ViewProps & { shown: ShownSwe
   // `shown` is a new object whenever cells have come in.
   const raw = useMemo(() => isRaw(sweep), [shown]);
   const opens = pinned === null || !asks ? null : entryOf(info, sweep.json.params)?.opens;
-  const patched = (cell: number) => ![ALONE, FUTURE].includes(stateOf(sweep, cell));
+  const patched = (cell: number) => ![NO_COUNTERPART, FUTURE].includes(stateOf(sweep, cell));
   return (
     <>
       <SweepMap
