@@ -1,5 +1,6 @@
 // Where the cells of a grid go. A grid is one panel of rows and columns, or several such panels that flow side by
 // side and share their labels. Cells are numbered panel by panel, row by row.
+import { plainCell } from "./table";
 import { textWidth } from "./text_width";
 import { visibleText } from "./tokens";
 import type { Tone } from "./top_tokens";
@@ -15,6 +16,10 @@ export const plainLabel = (text: string, title: string): GridLabel => ({
   lines: [{ text, tone: null }],
   title,
 });
+
+/** A label as the cell of a table. */
+export const labelCell = ({ lines }: GridLabel): string =>
+  plainCell(lines.map(({ text }) => visibleText(text)).join(" / "));
 
 /** What is laid out. */
 export interface GridShape {

@@ -149,17 +149,11 @@ function Running({ model, state, scene }: ControlsProps) {
   );
 }
 
-interface SortMenuProps {
-  model: ViewModel;
-  state: AttentionState;
-  scene: Scene;
-}
-
 const LAYER = "layer";
 /** The entry for scores that are not measured yet. */
 const MEASURE = "+";
 
-function SortMenu({ model, state, scene }: SortMenuProps) {
+function SortMenu({ model, state, scene }: PanelProps<AttentionState> & { scene: Scene }) {
   const { scores, score } = scene;
   const aside = useStore(state.aside);
   const on = (what: Score["on"]) => scores.filter((one) => one.on === what);

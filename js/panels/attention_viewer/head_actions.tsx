@@ -5,6 +5,7 @@ import { useState } from "preact/hooks";
 import { Button } from "../../lib/controls";
 import { canAsk, trait, useTrait, type ViewModel } from "../../lib/model";
 import type { ArrayJson } from "../../lib/ndarray";
+import type { PanelProps } from "../../lib/panel";
 import { Cancel, ProgressBar } from "../../lib/status";
 import { useStore } from "../../lib/store";
 import type { OnHeadCircuitsRequest, OnPatchHeadRequest } from "../../wire/requests";
@@ -15,9 +16,7 @@ import type { Head, SideName } from "./result";
 import { readInfo, type Scene } from "./scene";
 import { type AttentionState, sameHead } from "./state";
 
-export interface ActionProps {
-  model: ViewModel;
-  state: AttentionState;
+export interface ActionProps extends PanelProps<AttentionState> {
   scene: Scene;
   head: number;
 }

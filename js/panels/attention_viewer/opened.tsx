@@ -1,7 +1,7 @@
 // The opened heads, side by side: name, scores, matrix, and the requests that can be made about each head.
 import { useRef } from "preact/hooks";
 import { Button } from "../../lib/controls";
-import type { ViewModel } from "../../lib/model";
+import type { PanelProps } from "../../lib/panel";
 import { Absent } from "../../lib/status";
 import { useStore } from "../../lib/store";
 import { useWidth } from "../../lib/use_width";
@@ -14,9 +14,7 @@ import type { Scene } from "./scene";
 import { ON, type Score, scoreWords } from "./scores";
 import type { AttentionState } from "./state";
 
-interface OpenedProps {
-  model: ViewModel;
-  state: AttentionState;
+interface OpenedProps extends PanelProps<AttentionState> {
   scene: Scene;
   onClose(head: number): void;
   onPin(head: number | null): void;

@@ -3,9 +3,10 @@ import { saveCsv, savePng } from "../../lib/clipboard";
 import { sizeCanvas } from "../../lib/grid_paint";
 import { DENSITY, paintFrame, paintLegend } from "../../lib/grid_picture";
 import { Tools } from "../../lib/head";
-import { useTrait, type ViewModel } from "../../lib/model";
+import { useTrait } from "../../lib/model";
+import type { PanelProps } from "../../lib/panel";
 import { useStore } from "../../lib/store";
-import { plainCell, toCsv, toTsv } from "../../lib/table";
+import { numberCell, plainCell, toCsv, toTsv } from "../../lib/table";
 import { visibleText } from "../../lib/tokens";
 import { legendOf } from "./legend";
 import { layoutMatrix } from "./matrix_layout";
@@ -13,9 +14,7 @@ import { paintMatrix } from "./matrix_paint";
 import type { Scene } from "./scene";
 import type { AttentionState } from "./state";
 
-interface HeadToolsProps {
-  model: ViewModel;
-  state: AttentionState;
+interface HeadToolsProps extends PanelProps<AttentionState> {
   scene: Scene | null;
   subtitle: string;
 }
@@ -53,7 +52,9 @@ function toRows({ scene, values }: Taken): string[][] {
   const { tokens } = scene;
   const names = tokens.map((token) => plainCell(visibleText(token)));
   const n = tokens.length;
-  const line = (row: number) => Array.from(values.subarray(row * n, (row + 1) * n), precise);
+  // Nine digits are enough for a float32.
+  const cell = (value: number) => numberCell(value, 9);
+  const line = (row: number) => Array.from(values.subarray(row * n, (row + 1) * n), cell);
   return [["", ...names], ...names.map((name, row) => [name, ...line(row)])];
 }
 
@@ -84,9 +85,4 @@ function fileName({ scene, head }: Taken): string {
   const { attention, side } = scene;
   const name = attention.nameOf(head).replace(/[^\w.]+/g, "-");
   return `attention-${name}${side === "prompt" ? "" : `-${side}`}`;
-}
-
-/** Enough digits for a float32. */
-function precise(value: number): string {
-  return Number.isFinite(value) ? String(Number(value.toPrecision(9))) : "";
 }

@@ -2,7 +2,7 @@
 import { useMemo, useState } from "preact/hooks";
 import { Button } from "../../lib/controls";
 import { SmallField, takeNumber } from "../../lib/fields";
-import { count } from "../../lib/format";
+import { count, withMinus } from "../../lib/format";
 import { keysAmong } from "../../lib/keys";
 import { range } from "../../lib/range";
 import { Absent } from "../../lib/status";
@@ -10,10 +10,9 @@ import { plainCell } from "../../lib/table";
 import { type ColumnsFigure, decodeNumbers, exact, extremesOf, type Numbers, plainNumber } from "./figure";
 import { within } from "./pages";
 import { FigureHead, ReadOut } from "./parts";
-import { usePlace, useReading } from "./reading";
 import { useShade } from "./shade";
 import type { FigureState } from "./state";
-import { TokenText } from "./token_text";
+import { TokenText, usePlace, useReading } from "./token_text";
 import type { FigureProps } from "./view";
 
 /** A side of the scale is never nothing, as in CircuitsVis. */
@@ -151,7 +150,7 @@ function Bounds({ state, column, bounds }: { state: FigureState; column: number;
           label={`${word} bound`}
           help={`Values from here ${away} have the full colour`}
           size={8}
-          value={text(bounds[end])}
+          value={withMinus(String(Number(bounds[end].toPrecision(6))))}
           take={takeNumber(
             (number) => Number.isFinite(number) && sign * number > 0,
             `The ${word} bound is a number ${side} 0.`,
@@ -166,10 +165,6 @@ function Bounds({ state, column, bounds }: { state: FigureState; column: number;
       )}
     </>
   );
-}
-
-function text(bound: number): string {
-  return String(Number(bound.toPrecision(6))).replaceAll("-", "\u2212");
 }
 
 interface AllValuesProps {

@@ -1,4 +1,5 @@
 // What the functions of hookscope.circuitsvis hand over, one kind of figure for each of them.
+import { shortest, withMinus } from "../../lib/format";
 import { type ArrayJson, decodeFloats, decodeInts } from "../../lib/ndarray";
 
 /** Exact numbers: float32 as it is, float64 as pairs of int32. */
@@ -94,25 +95,19 @@ export function decodeNumbers(json: ArrayJson): Numbers {
 /** The shortest decimal that is this number and no other of its type. */
 export function plainNumber(values: Numbers, index: number): string {
   const value = values[index] ?? Number.NaN;
-  if (values instanceof Float64Array || !Number.isFinite(value)) return String(value);
-  for (let digits = 1; digits < 9; digits++) {
-    const short = Number(value.toPrecision(digits));
-    if (Math.fround(short) === value) return String(short);
-  }
-  return String(Number(value.toPrecision(9)));
+  return values instanceof Float64Array || !Number.isFinite(value) ? String(value) : shortest(value);
 }
 
 /** The same for people. */
 export function exact(values: Numbers, index: number): string {
   const text = plainNumber(values, index);
   if (text === "NaN") return "no number";
-  return text.replace("Infinity", "\u221e").replaceAll("-", "\u2212");
+  return withMinus(text.replace("Infinity", "\u221e"));
 }
 
 /** A number beside a scale. */
 export function rounded(value: number): string {
-  const text = Number(value.toPrecision(4)).toString();
-  return text.replaceAll("-", "\u2212");
+  return withMinus(String(Number(value.toPrecision(4))));
 }
 
 export interface Extremes {

@@ -8,9 +8,8 @@ import { plainCell } from "../../lib/table";
 import { Token } from "../../lib/tokens";
 import { decodeNumbers, exact, type Numbers, type PredictionsFigure, plainNumber } from "./figure";
 import { FigureHead, ReadOut, Word } from "./parts";
-import { usePlace, useReading } from "./reading";
 import { useShade } from "./shade";
-import { TokenText } from "./token_text";
+import { TokenText, usePlace, useReading } from "./token_text";
 import type { FigureProps } from "./view";
 
 /** The colour is lost at this log probability, in nats; as in CircuitsVis. */

@@ -17,10 +17,9 @@ import {
 } from "./figure";
 import { A_PAGE, Loading, PageMenus, PartMenus, pageOf, usePart } from "./pages";
 import { FigureHead, ReadOut } from "./parts";
-import { usePlace, useReading } from "./reading";
 import { type Shade, useShade } from "./shade";
 import type { FigureState } from "./state";
-import { type Reading, TokenText } from "./token_text";
+import { type Reading, TokenText, usePlace, useReading } from "./token_text";
 import type { FigureProps } from "./view";
 
 interface Samples {

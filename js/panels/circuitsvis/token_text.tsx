@@ -1,9 +1,10 @@
 // Tokens as text, each on the colour of its value. What is under the pointer or the keyboard's cursor is said to
 // whoever shows it, and marked here without drawing the tokens anew: there may be thousands.
-import { useEffect, useMemo, useRef } from "preact/hooks";
+import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { indexAfterKey, isChoosing, keyHandler } from "../../lib/keys";
+import { useTrait, type ViewModel, write } from "../../lib/model";
 import { range } from "../../lib/range";
-import { type Store, useStore } from "../../lib/store";
+import { Store, useStore } from "../../lib/store";
 import { tokenParts, visibleText } from "../../lib/tokens";
 import { useUniqueId } from "../../lib/unique_id";
 import { exact, type Numbers, plainNumber } from "./figure";
@@ -178,4 +179,28 @@ function tokenInLine(text: HTMLElement | null, key: string, here: number, n: num
     if (away < nearest) [nearest, found] = [away, token];
   }
   return found;
+}
+
+/** `many` where there are several samples. */
+export function useReading(model: ViewModel, many = false): Reading {
+  const [active] = useState(() => new Store<Place | null>(null));
+  const selection = useTrait<Partial<Place> | null>(model, "selection");
+  const { sample = many ? -1 : 0, token } = selection ?? {};
+  return {
+    active,
+    pinned: token === undefined || sample < 0 ? null : { sample, token },
+    pin: (place) => {
+      const token = place?.token ?? 0;
+      write(model, "selection", place && (many ? { sample: place.sample, token } : { token }));
+    },
+  };
+}
+
+/** The place that is read, if it is in one of these samples. */
+export function usePlace(
+  reading: Reading,
+  tokens: (sample: number) => readonly string[] | undefined,
+): Place | null {
+  const place = useStore(reading.active) ?? reading.pinned;
+  return place && place.token < (tokens(place.sample)?.length ?? 0) ? place : null;
 }

@@ -5,9 +5,8 @@ import { Absent } from "../../lib/status";
 import { plainCell } from "../../lib/table";
 import { decodeNumbers, exact, extremesOf, plainNumber, type TokensFigure } from "./figure";
 import { FigureHead, ReadOut, UnknownColors } from "./parts";
-import { usePlace, useReading } from "./reading";
 import { useShade } from "./shade";
-import { TokenText } from "./token_text";
+import { TokenText, usePlace, useReading } from "./token_text";
 import type { FigureProps } from "./view";
 
 export function TokensView({ model, figure }: FigureProps<TokensFigure>) {

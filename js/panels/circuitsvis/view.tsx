@@ -1,6 +1,7 @@
 // One view for all figures of tokens and values: the kind says which.
-import { type Failure, useTrait, type ViewModel } from "../../lib/model";
+import { type Failure, useTrait } from "../../lib/model";
 import { Root } from "../../lib/mount";
+import type { PanelProps } from "../../lib/panel";
 import { ErrorLine, Notes, WaitingWords } from "../../lib/status";
 import { ColumnsView } from "./columns";
 import type { Figure } from "./figure";
@@ -10,13 +11,9 @@ import type { FigureState } from "./state";
 import { TokensView } from "./tokens";
 import { TopsView } from "./tops";
 
-export interface FigureProps<Kind> {
-  model: ViewModel;
-  state: FigureState;
-  figure: Kind;
-}
+export type FigureProps<Kind> = PanelProps<FigureState> & { figure: Kind };
 
-export function FigureView({ model, state }: Omit<FigureProps<Figure>, "figure">) {
+export function FigureView({ model, state }: PanelProps<FigureState>) {
   const figure = useTrait<Figure>(model, "figure");
   const error = useTrait<Failure | null>(model, "error");
   useTrait(model, "chosen");

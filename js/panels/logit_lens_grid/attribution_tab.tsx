@@ -1,17 +1,21 @@
 // What the model's components write towards an answer: by layer, by head, one by one, and by source token.
+
 import type { ComponentChildren } from "preact";
+import { useEffect } from "preact/hooks";
 import { Output, useCurrent } from "../../lib/current";
+import { signed } from "../../lib/format";
 import { canAsk, type Failure, select, useRising, useSelection, useTrait } from "../../lib/model";
 import type { PanelProps } from "../../lib/panel";
+import { largestOf } from "../../lib/range";
 import type { ShownSide } from "../../lib/side_menu";
 import { ErrorLine, Notes, Nothing } from "../../lib/status";
 import { useStore } from "../../lib/store";
+import { TokenStrip } from "../../lib/token_strip";
+import { MiniBar } from "../../lib/top_tokens";
 import type { Attributed, Attribution } from "./attribution";
 import { AttributionControls } from "./attribution_controls";
-import { stepsOf } from "./attribution_sums";
+import { extremes, stepsOf } from "./attribution_sums";
 import { ByHead } from "./by_head";
-import { Components } from "./components";
-import { Sources } from "./sources";
 import type { LensState } from "./state";
 import { Waterfall } from "./waterfall";
 
@@ -101,5 +105,107 @@ export function Section({ title, words, children }: SectionProps) {
       </h3>
       {children}
     </section>
+  );
+}
+
+interface SourcesProps {
+  state: LensState;
+  attribution: Attribution;
+  shown: Attributed;
+  head: readonly [number, number];
+  readonly: boolean;
+}
+
+function Sources({ state, attribution, shown, head, readonly }: SourcesProps) {
+  const [layer, index] = head;
+  const oneToOne = attribution.json.counterparts === null;
+  const possible = shown.name !== "difference" || oneToOne;
+  const sources = possible ? attribution.sourcesOf(layer, index, shown.name) : null;
+  useEffect(() => {
+    if (!readonly) state.needSources(attribution, layer, index);
+  }, [attribution, layer, index, readonly]);
+  const title = `Head ${layer}.${index}`;
+  const label = `${title} by source token`;
+  return (
+    <section class="hs-part" data-hs="sources" aria-label={label}>
+      <h3 class="hs-title">
+        {title} <small>by the token that it looks at</small>
+      </h3>
+      {sources ? (
+        <TokenStrip
+          name="source-tokens"
+          label={label}
+          tokens={shown.tokens.slice(0, sources.length)}
+          values={sources}
+          unit="logits"
+        />
+      ) : (
+        <p class="hs-quiet">{whyNone(possible, readonly)}</p>
+      )}
+    </section>
+  );
+}
+
+function whyNone(possible: boolean, readonly: boolean): string {
+  if (!possible)
+    return "The tokens of the two prompts do not correspond one to one. Choose the clean or the corrupt side.";
+  return readonly ? "The head's sources were not saved." : "Asking for the head's sources\u2026";
+}
+
+interface ComponentsProps {
+  attribution: Attribution;
+  values: Float32Array;
+  pinned: number | null;
+  onPin(component: number | null): void;
+}
+
+const MOST = 20;
+
+function Components({ attribution, values, pinned, onPin }: ComponentsProps) {
+  const { up, down } = extremes(values, MOST);
+  const largest = largestOf(values);
+  const { answer, wrong_answer } = attribution.json.params;
+  const lists = [
+    { name: "up", title: `towards ${answer.trim() || "the answer"}`, cells: up, tone: "clean" },
+    {
+      name: "down",
+      title: wrong_answer ? `towards ${wrong_answer.trim()}` : "away from it",
+      cells: down,
+      tone: "corrupt",
+    },
+  ] as const;
+  return (
+    <div
+      class="hs-components hs-focusable"
+      // biome-ignore lint/a11y/noNoninteractiveTabindex: the keyboard reads its rows here
+      tabIndex={0}
+      role="group"
+      aria-label="Components"
+      data-hs="components"
+    >
+      {lists.map(({ name, title, cells, tone }) => (
+        <table key={name} class="hs-top-table" data-hs={`components-${name}`}>
+          <caption class="hs-top-head hs-small">{title}</caption>
+          <tbody>
+            {cells.map((i) => (
+              <tr key={i} data-pinned={i === pinned}>
+                <th scope="row" class="hs-component">
+                  <button
+                    type="button"
+                    class="hs-plain"
+                    aria-pressed={i === pinned}
+                    onClick={() => onPin(i === pinned ? null : i)}
+                  >
+                    {attribution.json.labels[i]}
+                  </button>
+                </th>
+                <MiniBar share={Math.abs(values[i] ?? 0) / largest} tone={tone} />
+                <td class="hs-number">{signed(values[i])}</td>
+              </tr>
+            ))}
+          </tbody>
+        </table>
+      ))}
+    </div>
   );
 }

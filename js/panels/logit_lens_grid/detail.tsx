@@ -1,6 +1,7 @@
 // A cell in detail: its place, how certain the lens is there, the followed tokens, and the likeliest tokens.
 import type { ComponentChildren } from "preact";
 import { fixed } from "../../lib/format";
+import { TokenPair } from "../../lib/grid_labels";
 import { Token } from "../../lib/tokens";
 import { type TopToken, TopTokens, topTokens } from "../../lib/top_tokens";
 import type { Lens, Side } from "./result";
@@ -40,7 +41,7 @@ export function Detail({ lens, shown, row, position, pinned, onFollow, children 
     <div class="hs-detail hs-part" data-hs="detail" data-sides={read.length}>
       <div class="hs-detail-cell" data-hs="detail-cell">
         <h3 class="hs-detail-place">
-          {layerWords(lens, row)}, <Place lens={lens} shown={shown} position={position} />
+          {layerWords(lens, row)}, <TokenPair lines={columnTokens(lens, shown, position)} />
         </h3>
         <p class="hs-detail-words">position {position}</p>
         {read.map(({ side, position: at }) => (
@@ -64,19 +65,6 @@ export function Detail({ lens, shown, row, position, pinned, onFollow, children 
       ))}
       {children}
     </div>
-  );
-}
-
-export function Place({ lens, shown, position }: { lens: Lens; shown: Shown; position: number }) {
-  return (
-    <>
-      {columnTokens(lens, shown, position).map(({ text, tone }, i) => (
-        <span key={tone} class={tone ? `hs-tone-${tone}` : undefined}>
-          {i > 0 && <span class="hs-muted"> / </span>}
-          <Token text={text} />
-        </span>
-      ))}
-    </>
   );
 }
 

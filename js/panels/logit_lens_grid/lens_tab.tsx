@@ -4,6 +4,7 @@ import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { plainLabel } from "../../lib/grid_layout";
 import { Legend, legendRoom } from "../../lib/legend";
 import { canAsk, select, useRising, useSelection, useTrait, type ViewModel, write } from "../../lib/model";
+import type { PanelProps } from "../../lib/panel";
 import { Notes } from "../../lib/status";
 import { useStore } from "../../lib/store";
 import { usePalette } from "../../lib/theme";
@@ -19,9 +20,7 @@ import type { LensState } from "./state";
 import { Trajectories } from "./trajectories";
 import { describeCell, layerWords } from "./words";
 
-export interface LensTabProps {
-  model: ViewModel;
-  state: LensState;
+interface LensTabProps extends PanelProps<LensState> {
   lens: Lens;
   shown: Shown;
   scaled: Scaled | null;

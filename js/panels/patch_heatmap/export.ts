@@ -1,10 +1,9 @@
 // The sweep as a table for a spreadsheet and as a picture file.
 import { savePng } from "../../lib/clipboard";
-import { type GridLabel, layoutGrid, PANEL_GAP } from "../../lib/grid_layout";
+import { labelCell, layoutGrid, PANEL_GAP } from "../../lib/grid_layout";
 import { paintPicture } from "../../lib/grid_picture";
-import { plainCell } from "../../lib/table";
+import { numberCell, toTsv } from "../../lib/table";
 import type { Palette } from "../../lib/theme";
-import { visibleText } from "../../lib/tokens";
 import { COMPUTED, UNCHANGED } from "../../wire/requests";
 import { type Board, flatBoard } from "./board";
 import { legendOf, painter } from "./cells";
@@ -21,11 +20,10 @@ export function toTable(sweep: Sweep, raw: boolean, rising: boolean): string {
   const { rows, columns, corner } = flatBoard(sweep);
   const lines = rows.map((label, row) => {
     const cells = columns.map((_, column) => tableNumber(sweep, raw, row * columns.length + column));
-    return [tableText(label), ...cells].join("\t");
+    return [labelCell(label), ...cells];
   });
   const reversed = rising && sweep.axes[0] === "layer" && (sweep.shape[0] ?? 1) > 1;
-  const head = [corner, ...columns.map(tableText)].join("\t");
-  return [head, ...(reversed ? lines.reverse() : lines), ""].join("\n");
+  return toTsv([[corner, ...columns.map(labelCell)], ...(reversed ? lines.reverse() : lines)]);
 }
 
 export function savePicture(
@@ -55,9 +53,5 @@ function tableNumber(sweep: Sweep, raw: boolean, cell: number): string {
   if (state === UNCHANGED && !raw) return "0";
   const value = (raw ? sweep.values : sweep.normalized)[cell] ?? Number.NaN;
   const known = state === COMPUTED || state === UNCHANGED;
-  return known && Number.isFinite(value) ? String(Number(value.toPrecision(6))) : "";
-}
-
-function tableText({ lines }: GridLabel): string {
-  return plainCell(lines.map((line) => visibleText(line.text)).join(" / "));
+  return known ? numberCell(value) : "";
 }

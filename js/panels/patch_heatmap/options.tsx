@@ -3,7 +3,8 @@
 import { useEffect, useState } from "preact/hooks";
 import { Button, Menu } from "../../lib/controls";
 import { fixed } from "../../lib/format";
-import { useTrait, type ViewModel } from "../../lib/model";
+import { useTrait } from "../../lib/model";
+import type { PanelProps } from "../../lib/panel";
 import { visibleText } from "../../lib/tokens";
 import { Argument, appliesTo, type Field } from "./arguments";
 import { argumentsOf, type HeatmapInfo, OTHER_RUN, type Params, type Value } from "./params";
@@ -11,11 +12,7 @@ import { baseRun } from "./places";
 import type { Sweep } from "./result";
 import type { HeatmapState } from "./state";
 
-interface OptionsProps {
-  model: ViewModel;
-  state: HeatmapState;
-  sweep: Sweep | null;
-}
+type OptionsProps = PanelProps<HeatmapState> & { sweep: Sweep | null };
 
 interface OptionProps extends Omit<OptionsProps, "model"> {
   info: HeatmapInfo;

@@ -1,7 +1,7 @@
 // A cell's place and value, beside the tables of tokens.
 import type { ComponentChildren } from "preact";
 import { metricValue } from "../../lib/format";
-import { Token } from "../../lib/tokens";
+import { TokenPair } from "../../lib/grid_labels";
 import { UNCHANGED } from "../../wire/requests";
 import { axisWords, isPosition, tokensAt, unravel } from "./places";
 import type { Axis, Sweep } from "./result";
@@ -60,12 +60,7 @@ function AxisPlace({ sweep, axis, index }: { sweep: Sweep; axis: Axis; index: nu
   return (
     <>
       {axis === "source" && "looking at "}
-      {tokensAt(sweep, axis, index).map(({ text, tone }, i) => (
-        <span key={tone} class={tone ? `hs-tone-${tone}` : undefined}>
-          {i > 0 && <span class="hs-muted"> / </span>}
-          <Token text={text} />
-        </span>
-      ))}
+      <TokenPair lines={tokensAt(sweep, axis, index)} />
     </>
   );
 }

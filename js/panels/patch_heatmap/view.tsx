@@ -24,8 +24,7 @@ import { isRaw } from "./cells";
 import { Menus, Running } from "./controls";
 import { Detail } from "./detail";
 import { savePicture, toTable } from "./export";
-import { SweepMap } from "./map";
-import { Opened } from "./opened";
+import { Opened, SweepMap } from "./map";
 import {
   entryOf,
   type HeatmapInfo,

@@ -1,12 +1,13 @@
 // The two prompts with their answers. Their tokens stand between them, so that what differs is seen at a glance.
+
 import type { ComponentChildren } from "preact";
 import { useState } from "preact/hooks";
+import { Button } from "../../lib/controls";
 import { Field, type FieldProps } from "../../lib/field";
 import { select, useSelection, useTrait, type ViewModel } from "../../lib/model";
-import { Token } from "../../lib/tokens";
-import { AlignBar } from "./align_bar";
-import { useAligning } from "./aligning";
-import { cellOf, placeOf } from "./alignment";
+import { Token, visibleText } from "../../lib/tokens";
+import { type Aligning, useAligning } from "./aligning";
+import { cellOf, otherRun, placeOf } from "./alignment";
 import { answerGroups, answerOf, textOf } from "./answers";
 import type { Draft } from "./draft";
 import { TokenStrip } from "./token_strip";
@@ -127,6 +128,39 @@ function AnswerTokens({ name, list }: { name: string; list: AnswerTokenList }) {
           ))}
         </span>
       ))}
+    </div>
+  );
+}
+
+function AlignBar({ aligning, tokens }: { aligning: Aligning; tokens: Pick<Tokens, Run> }) {
+  const { on, chosen, byHand, editable } = aligning;
+  if (!editable || tokens.clean.ids.length === 0 || tokens.corrupt.ids.length === 0) return null;
+  return (
+    <div class="hs-align hs-small" role="group" aria-label="Alignment" data-hs="align-bar">
+      <Button
+        name="align"
+        title={on ? "Stop aligning" : "Say which token corresponds to which"}
+        quiet
+        onClick={() => aligning.turn(!on)}
+      >
+        {on ? "Done" : "Align tokens"}
+      </Button>
+      {byHand && (
+        <Button
+          name="align-automatic"
+          title="Forget the links made by hand"
+          quiet
+          onClick={aligning.automatic}
+        >
+          Automatic
+        </Button>
+      )}
+      <span role="status" class="hs-align-help" data-hs="align-help">
+        {on &&
+          (chosen
+            ? `Now the ${otherRun(chosen.run)} token that corresponds to ${visibleText(tokens[chosen.run].tokens[chosen.index] ?? "")}; Delete unlinks it`
+            : "Drag or choose two tokens to link them, click a link to remove it")}
+      </span>
     </div>
   );
 }

@@ -1,13 +1,13 @@
 // The tokens of both prompts, one above the other, line by line, and the links between them.
+
 import { useLayoutEffect, useRef, useState } from "preact/hooks";
 import { keyHandler } from "../../lib/keys";
 import { usePalette } from "../../lib/theme";
 import type { Aligning } from "./aligning";
 import { linkBetween, sameToken, type TokenAt, tokenAfterKey, withLink } from "./alignment";
-import { chipAt, tokenOf, useDrag } from "./drag";
-import { DragLine, Links } from "./links";
-import { columnWidths, TokenRow } from "./token_row";
-import type { Column, Link, Run, Tokens } from "./types";
+import { chipAt, type Drag, tokenOf, useDrag } from "./drag";
+import { columnWidths, spoken, TokenRow } from "./token_row";
+import type { Column, Link, Run, TokenList, Tokens } from "./types";
 
 interface StripProps {
   tokens: Pick<Tokens, Run>;
@@ -93,4 +93,65 @@ function firstToken(tokens: Pick<Tokens, Run>): TokenAt | null {
 
 function givesWay(link: Link, preview: Link): boolean {
   return !withLink([link], preview).includes(link);
+}
+
+interface LinksProps {
+  columns: Column[];
+  widths: string[];
+  lists: Record<Run, TokenList>;
+  /** Of the link that is being dragged those that give way to it, fainter. */
+  leaving: (link: Link) => boolean;
+  /** Missing where nothing can be edited. */
+  onRemove: ((place: TokenAt) => void) | null;
+}
+
+function Links({ columns, widths, lists, leaving, onRemove }: LinksProps) {
+  return (
+    <div class="hs-tokens hs-links" data-hs="links">
+      {columns.map(({ clean, corrupt, same }, i) => (
+        <span key={`${i}`} class="hs-link-column" style={{ minWidth: widths[i] }}>
+          {clean !== null && corrupt !== null && (
+            <LinkLine
+              same={same}
+              leaving={leaving([clean, corrupt])}
+              label={`Unlink ${spoken(lists.clean.tokens[clean] ?? "")} and ${spoken(lists.corrupt.tokens[corrupt] ?? "")}`}
+              onRemove={onRemove && (() => onRemove({ run: "clean", index: clean }))}
+            />
+          )}
+        </span>
+      ))}
+    </div>
+  );
+}
+
+interface LinkLineProps {
+  same: boolean;
+  leaving: boolean;
+  label: string;
+  onRemove: (() => void) | null;
+}
+
+/** The keyboard removes links at their tokens, so Tab passes them by. */
+function LinkLine({ same, leaving, label, onRemove }: LinkLineProps) {
+  const looks = `hs-link${same ? "" : " hs-link-differs"}${leaving ? " hs-link-leaving" : ""}`;
+  if (!onRemove) return <i class={looks} data-hs="link" />;
+  return (
+    <button
+      type="button"
+      class={looks}
+      data-hs="link"
+      tabIndex={-1}
+      title="Remove this link"
+      aria-label={label}
+      onClick={onRemove}
+    />
+  );
+}
+
+function DragLine({ drag }: { drag: Drag }) {
+  return (
+    <svg class="hs-drag" aria-hidden="true" data-hs="drag">
+      <path d={drag.path} class={drag.over ? undefined : "hs-drag-open"} />
+    </svg>
+  );
 }
