@@ -22,7 +22,7 @@ interface TopTokensProps {
   tokens: TopToken[] | null;
   rows: number;
   logits: boolean;
-  /** What can be done with a token, around its text. */
+  /** Puts a control around a token's text. */
   around?: (token: TopToken, text: ComponentChildren) => ComponentChildren;
 }
 

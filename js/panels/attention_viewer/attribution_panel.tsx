@@ -80,7 +80,7 @@ function Side({ name, side, quantity }: { name: string; side: AttributedJson; qu
     <>
       <p class="hs-detail-words" data-hs={`attributed-${name}`}>
         {name !== "prompt" && <span class={`hs-tone-${name}`}>{name} </span>}
-        <b>{signed(side.value)}</b> of {signed(side.total)}, number {side.rank} of {side.of} heads
+        <b>{signed(side.value)}</b> of {signed(side.total)}, rank {side.rank} of {side.of} heads
         {sources && ", by the token that it looks at:"}
       </p>
       {sources && (

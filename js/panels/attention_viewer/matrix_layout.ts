@@ -15,7 +15,7 @@ export interface MatrixLayout {
   /** How many tokens there are for each label. */
   stride: number;
   labels: string[];
-  /** What comes out larger with the labels. */
+  /** The size of the whole picture, labels included. */
   width: number;
   height: number;
 }

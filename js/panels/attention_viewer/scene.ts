@@ -25,7 +25,7 @@ export interface Scene {
   layers: number[] | null;
   rising: boolean;
   marked: Marked[];
-  /** Indices. */
+  /** The indices of the opened heads. */
   opened: number[];
   locked: Cell;
   /** The pinned head. */

@@ -25,7 +25,7 @@ export interface Aside {
 
 type OfHead = Pick<Requests, "patch_head" | "attribute_head" | "head_circuits">;
 
-/** Nobody looks at more large matrices, so no more are sent. */
+/** The most heads that can be open: nobody looks at more large matrices. */
 export const MOST_OPENED = 12;
 
 export class AttentionState {

@@ -103,7 +103,7 @@ function Choices({ labels, shown, choose, hover }: ChoicesProps) {
           key={i}
           type="button"
           role="radio"
-          class="hs-focusable"
+          class="hs-plain hs-focusable"
           aria-checked={i === shown}
           tabIndex={i === shown ? 0 : -1}
           onPointerEnter={() => hover(i)}

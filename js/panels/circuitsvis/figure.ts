@@ -53,7 +53,7 @@ interface InParts<Part> extends AnyFigure {
 }
 
 export interface SamplesPart {
-  /** Of all samples, end to end. */
+  /** The values of all samples, end to end. */
   values: ArrayJson;
   tokens?: string[][];
 }
@@ -81,7 +81,7 @@ export interface TopsPart {
 export interface TopsFigure extends InParts<TopsPart> {
   kind: "tops";
   tokens: string[][];
-  /** How many there are in each sample. */
+  /** How many columns each sample has. */
   columns: number[];
   k: number;
 }
@@ -92,20 +92,20 @@ export function decodeNumbers(json: ArrayJson): Numbers {
   return json.dtype === "int32" ? new Float64Array(decodeInts(json).buffer) : decodeFloats(json);
 }
 
-/** The shortest decimal that is this number and no other of its type. */
+/** The shortest decimal that is this number and no other number of its type. */
 export function plainNumber(values: Numbers, index: number): string {
   const value = values[index] ?? Number.NaN;
   return values instanceof Float64Array || !Number.isFinite(value) ? String(value) : shortest(value);
 }
 
-/** The same for people. */
+/** The same number as people write it. */
 export function exact(values: Numbers, index: number): string {
   const text = plainNumber(values, index);
   if (text === "NaN") return "no number";
   return withMinus(text.replace("Infinity", "\u221e"));
 }
 
-/** A number beside a scale. */
+/** A number beside the colour scale, with four digits. */
 export function rounded(value: number): string {
   return withMinus(String(Number(value.toPrecision(4))));
 }
@@ -115,7 +115,7 @@ export interface Extremes {
   high: number;
 }
 
-/** Of the finite ones; 0 and 0 where there are none. */
+/** The extremes of the finite values; 0 and 0 where no value is finite. */
 export function extremesOf(values: Iterable<number>): Extremes {
   let low = Number.POSITIVE_INFINITY;
   let high = Number.NEGATIVE_INFINITY;

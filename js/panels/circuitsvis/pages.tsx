@@ -84,7 +84,7 @@ export function PageMenus({ state, page, count, label, sizeLabel }: PageMenusPro
   );
 }
 
-/** More than these are typed, not chosen from a menu. */
+/** Where there are more choices than this, an index is typed and not chosen from a menu. */
 const MOST_ENTRIES = 400;
 
 interface PickProps {
@@ -112,7 +112,7 @@ function Pick({ name, label, count, labels = null, chosen, onChoose }: PickProps
   );
 }
 
-/** For one of more things than a menu can hold. */
+/** A field for an index where a menu would have too many entries. */
 function IndexField({ name, label, noun, count, chosen, onChoose }: PickProps & { noun: string }) {
   const wrong = `${noun} is a whole number from 0 to ${count - 1}.`;
   const take = takeNumber((number) => isWhole(number, 0, count - 1), wrong, onChoose);
@@ -128,7 +128,7 @@ interface PagesProps {
   onChoose(start: number): void;
 }
 
-/** Which of many are shown. */
+/** A menu of pages with buttons that turn them. */
 function Pages({ label, count, start, size, onChoose }: PagesProps) {
   const pages = Math.ceil(count / size);
   const page = Math.floor(start / size);
@@ -160,10 +160,10 @@ function Pages({ label, count, start, size, onChoose }: PagesProps) {
       )}
       {pages > 1 && (
         <>
-          <Button name="previous" label="The ones before" disabled={page === 0} onClick={() => turn(-1)}>
+          <Button name="previous" label="Previous page" disabled={page === 0} onClick={() => turn(-1)}>
             ‹
           </Button>
-          <Button name="next" label="The ones after" disabled={page >= pages - 1} onClick={() => turn(1)}>
+          <Button name="next" label="Next page" disabled={page >= pages - 1} onClick={() => turn(1)}>
             ›
           </Button>
         </>
@@ -177,7 +177,7 @@ function pageWords(page: number, size: number, count: number): string {
   return first === last ? String(first) : `${first}\u2013${last}`;
 }
 
-/** How many at once, up to `most`; of very many only some numbers are offered. */
+/** A menu for how many are shown at once, up to `most`; where `most` is large, it offers only some numbers. */
 export function HowMany({
   name,
   label,
@@ -198,7 +198,7 @@ export function HowMany({
   );
 }
 
-/** A whole number within bounds, whatever came. */
+/** The value as an index below `count`; `otherwise` where it is no whole number. */
 export function within(value: number | undefined, count: number, otherwise = 0): number {
   return Number.isInteger(value) ? Math.min(count - 1, Math.max(0, value as number)) : otherwise;
 }

@@ -103,7 +103,7 @@ export function AttributionControls({ model, state, attribution, lens, side }: A
   );
 }
 
-/** Where nothing can be asked for. */
+/** The same as words, where nothing can be asked for. */
 function Fixed({ model, attribution, side }: Omit<AttributionControlsProps, "state" | "lens">) {
   if (!attribution) return null;
   const { answer, wrong_answer, position: asked } = attribution.json.params;

@@ -149,7 +149,7 @@ function Sources({ state, attribution, shown, head, readonly }: SourcesProps) {
 function whyNone(possible: boolean, readonly: boolean): string {
   if (!possible)
     return "The tokens of the two prompts do not correspond one to one. Choose the clean or the corrupt side.";
-  return readonly ? "The head's sources were not saved." : "Asking for the head's sources\u2026";
+  return readonly ? "The head's sources were not saved." : "Loading the head's sources\u2026";
 }
 
 interface ComponentsProps {

@@ -42,7 +42,7 @@ export function LensGrid(props: LensGridProps) {
   const scroller = useRef<HTMLDivElement>(null);
   const id = useUniqueId();
   const choosing = { ...props, picked: NONE, onPick: null };
-  // Clear of the fading edge.
+  // A revealed cell stands clear of the fading edge.
   const clear = { ...layout, gutter: layout.gutter + 40 };
   const show = (index: number) => reveal(scroller.current, clear, index);
   const cursor = useCursor(choosing, layout, show);
@@ -158,7 +158,7 @@ function useLensCanvas(
   const height = Math.min(whole.height, MAX_HEIGHT);
   const cells = useSheet(width, height, density);
   const labels = useSheet(width, layout.footer, density);
-  // One object for all frames.
+  // The same object in all frames.
   const view = useRef<Viewport>({ left: 0, top: 0, width, height }).current;
   const paint = useCallback(() => {
     const { scrollLeft = 0, scrollTop = 0 } = scroller.current ?? {};

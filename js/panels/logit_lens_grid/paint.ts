@@ -38,7 +38,7 @@ export interface Frame {
   textOf(id: number): CellText;
 }
 
-/** What of the cells is seen, in pixels from their left upper corner. */
+/** The part of the cells that is seen, in pixels from their upper left corner. */
 export interface Viewport {
   left: number;
   top: number;
@@ -189,7 +189,7 @@ export function paintAxis(context: Context, frame: Frame, axis: Axis, view: View
   }
 }
 
-/** Tokens that differ are underlined: colour is not alone. */
+/** Tokens that differ are underlined, so that colour is not the only sign. */
 function paintLine(context: Context, { label, tone }: AxisLine, x: number, y: number, width: number): void {
   const from = x + (width - label.markWidth - label.width) / 2;
   context.globalAlpha = tone ? 0.8 : 0.6;

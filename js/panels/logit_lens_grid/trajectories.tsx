@@ -166,7 +166,7 @@ function Ground({ chart, labels, width }: { chart: Chart; labels: string[]; widt
 interface OneLineProps {
   line: Line;
   i: number;
-  /** Which of the tokens it is: in a difference two lines are of one. */
+  /** The index of the token among the tokens; in a difference, two lines can show the same token. */
   token: number;
   chart: Chart;
   quantity: Quantity;

@@ -1,4 +1,4 @@
-// Cells in words.
+// The cells and the sums of the lens in words.
 import { fixed, signed } from "../../lib/format";
 import type { Attributed, Attribution } from "./attribution";
 import { colorWords, type Scaled, valueWords } from "./measures";

@@ -1,4 +1,4 @@
-// What is put in, over how many layers, where the metric is read, and the method's further arguments: shown where they
+// The value that is patched in, over how many layers, where the metric is read, and the method's further arguments: shown where they
 // are not as usual, or on demand.
 import { useEffect, useState } from "preact/hooks";
 import { Button, Menu } from "../../lib/controls";
@@ -82,7 +82,7 @@ function ValueOption({ info, state, params }: OptionProps) {
     <>
       <Menu
         name="value"
-        label="What is put in"
+        label="Value patched in"
         choices={values}
         chosen={entry && !value.vector ? values.indexOf(entry) : -1}
         shown={valueLabel(value, info)}

@@ -140,7 +140,7 @@ function spanOf(sweep: Sweep, effects: Effect[]): Span {
   return { from: Math.min(...known), to: Math.max(...known) };
 }
 
-/** The two runs. */
+/** The ticks at the values of the two runs. */
 function ticksOf(sweep: Sweep): LegendTick[] {
   return legendTicks(sweep).filter((tick) => tick.word);
 }

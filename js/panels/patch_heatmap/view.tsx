@@ -1,4 +1,4 @@
-// The PatchHeatmap view: controls, grid with its key, and what the pinned or hovered cell says.
+// The PatchHeatmap view: the controls, the grid with its legend, and the pinned or hovered cell in detail.
 import { useMemo, useState } from "preact/hooks";
 import { Button } from "../../lib/controls";
 import { Output, useCurrent } from "../../lib/current";

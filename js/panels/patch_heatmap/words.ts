@@ -73,7 +73,7 @@ export function whyNone(sweep: Sweep, cell: number): string | null {
     case UNCHANGED:
       return (sweep.json.params.value ?? OTHER_RUN).kind === "other"
         ? "clean and corrupt are equal"
-        : "what is put in is the same";
+        : "the value patched in is the same";
     case NO_COUNTERPART:
       return `no token of the ${otherRun(sweep)} prompt corresponds to this token, so nothing was patched`;
     case FUTURE:

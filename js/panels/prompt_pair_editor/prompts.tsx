@@ -139,7 +139,7 @@ function AlignBar({ aligning, tokens }: { aligning: Aligning; tokens: Pick<Token
     <div class="hs-align hs-small" role="group" aria-label="Alignment" data-hs="align-bar">
       <Button
         name="align"
-        title={on ? "Stop aligning" : "Say which token corresponds to which"}
+        title={on ? "Stop aligning" : "Align the tokens of the two prompts by hand"}
         quiet
         onClick={() => aligning.turn(!on)}
       >
@@ -148,7 +148,7 @@ function AlignBar({ aligning, tokens }: { aligning: Aligning; tokens: Pick<Token
       {byHand && (
         <Button
           name="align-automatic"
-          title="Forget the links made by hand"
+          title="Discard the links made by hand"
           quiet
           onClick={aligning.automatic}
         >

@@ -99,7 +99,7 @@ interface LinksProps {
   columns: Column[];
   widths: string[];
   lists: Record<Run, TokenList>;
-  /** Of the link that is being dragged those that give way to it, fainter. */
+  /** Whether a link would be removed by the link that is being dragged. */
   leaving: (link: Link) => boolean;
   /** Missing where nothing can be edited. */
   onRemove: ((place: TokenAt) => void) | null;
@@ -138,7 +138,7 @@ function LinkLine({ same, leaving, label, onRemove }: LinkLineProps) {
   return (
     <button
       type="button"
-      class={looks}
+      class={`hs-plain ${looks}`}
       data-hs="link"
       tabIndex={-1}
       title="Remove this link"
