@@ -37,7 +37,7 @@ export function GridCells({ grid, layout, cursor }: GridCellsProps) {
         const { left, top } = panelCorner(layout, panel);
         const box = { left, top: top - 17, width: layout.columns * layout.cellWidth };
         return (
-          <div key={title} class="hs-panel-title" style={pixels(box)}>
+          <div key={title} class="hs-over-cells hs-panel-title" style={pixels(box)}>
             <span>{title}</span>
           </div>
         );

@@ -56,6 +56,9 @@ export interface GridLayout {
   rise: boolean;
 }
 
+/** What is the same in all layouts of a single panel. */
+export const ONE_PANEL = { panels: 1, across: 1, head: 0, rise: false };
+
 export const LABEL_SIZE = 11;
 export const LINE_HEIGHT = 14;
 export const PANEL_GAP = 14;

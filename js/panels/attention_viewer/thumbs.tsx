@@ -105,8 +105,13 @@ function ThumbGrid({ scene, source, layout, heads, rows, onToggle, onPin }: Grid
           heads.map((head, place) => {
             const { left, top, width } = thumbBox(layout, place);
             return (
-              <div key={head} class="hs-thumb-caption" style={pixels({ left, top: top - 17, width })}>
-                <span>{attention.nameOf(head)}</span> {score && <b>{fixed(score.values[head])}</b>}
+              <div
+                key={head}
+                class="hs-over-cells hs-thumb-caption"
+                style={pixels({ left, top: top - 17, width })}
+              >
+                <span class="hs-cut">{attention.nameOf(head)}</span>{" "}
+                {score && <b>{fixed(score.values[head])}</b>}
               </div>
             );
           })}

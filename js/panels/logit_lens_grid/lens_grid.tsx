@@ -1,7 +1,7 @@
 // The grid of the lens: cells and token axis on canvases, outlines over them, and words for screen readers.
 import type { RefObject } from "preact";
 import { useCallback, useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
-import { markEdges, reveal } from "../../lib/grid";
+import { type GridProps, markEdges, reveal } from "../../lib/grid";
 import { Outlines, useDensity } from "../../lib/grid_cells";
 import { useCursor, usePointer } from "../../lib/grid_cursor";
 import { RowLabels } from "../../lib/grid_labels";
@@ -15,17 +15,11 @@ import { MAX_HEIGHT } from "./layout";
 import { type Axis, type Frame, paintAxis, paintFrame, type Viewport } from "./paint";
 import { TokenAxis } from "./token_axis";
 
-interface LensGridProps extends FrameOf {
-  label: string;
+/** A cell's index is row * columns + column, counted in the columns shown. */
+type Cells = Pick<GridProps, "label" | "room" | "revision" | "pinned" | "describe" | "onActive" | "onPin">;
+
+interface LensGridProps extends FrameOf, Cells {
   rowLabels: GridLabel[];
-  room: number;
-  /** Anything that changes when columns have come. */
-  revision: unknown;
-  /** Of the columns shown: row * columns + column. */
-  pinned: number | null;
-  describe(index: number): string;
-  onActive(index: number | null): void;
-  onPin(index: number | null): void;
   onColumns(columns: readonly [number, number]): void;
   /** Called for every frame, with the positions that are seen. */
   onSeen(first: number, last: number): void;

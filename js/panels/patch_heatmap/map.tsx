@@ -1,7 +1,7 @@
 // A sweep as a grid with its legend: the map itself, and the map of an opened cell.
 import { useMemo, useRef, useState } from "preact/hooks";
 import { Button, Menu } from "../../lib/controls";
-import { Grid } from "../../lib/grid";
+import { Grid, type GridProps } from "../../lib/grid";
 import { Legend, legendRoom } from "../../lib/legend";
 import { canAsk, useRising, useTrait } from "../../lib/model";
 import type { PanelProps } from "../../lib/panel";
@@ -17,17 +17,12 @@ import type { Sweep } from "./result";
 import { type HeatmapState, NEURONS, type ShownSweep } from "./state";
 import { describeCell, openedTitle } from "./words";
 
-interface MapProps extends PanelProps<HeatmapState> {
-  label: string;
+/** The props of a grid that count in cells of the sweep here. */
+type InCells = Pick<GridProps, "label" | "revision" | "pinned" | "picked" | "onActive" | "onPin" | "onPick">;
+
+interface MapProps extends PanelProps<HeatmapState>, InCells {
   sweep: Sweep;
   raw: boolean;
-  /** Anything that changes when cells have changed. */
-  revision: unknown;
-  pinned: number | null;
-  picked: readonly number[];
-  onActive(cell: number | null): void;
-  onPin(cell: number | null): void;
-  onPick: ((cells: number[]) => void) | null;
 }
 
 export function SweepMap(props: MapProps) {
