@@ -10,6 +10,14 @@ export function savedByAnother(model: ViewModel, needs: readonly string[]): stri
   return `This was saved by ${version} Hookscope; run the cell again.`;
 }
 
+/** What every result has. */
+export interface ResultEnvelope {
+  schema_version: number;
+  method: string;
+  /** The task that computed the result. */
+  id: string;
+}
+
 /** A decoded result, or the sentence that says why it can't be shown. */
 export interface Decoded<T> {
   value: T | null;
@@ -17,7 +25,7 @@ export interface Decoded<T> {
 }
 
 /** The result in a trait. */
-export function readResult<Json extends { schema_version: number }, T>(
+export function readResult<Json extends ResultEnvelope, T>(
   model: ViewModel,
   name: string,
   decode: (json: Json) => T,

@@ -1,5 +1,4 @@
 // What the model's components write towards an answer: by layer, by head, one by one, and by source token.
-
 import type { ComponentChildren } from "preact";
 import { useEffect } from "preact/hooks";
 import { Output, useCurrent } from "../../lib/current";

@@ -2,6 +2,7 @@
 // prompt is too long to be sent as a whole.
 import { type ArrayJson, decodeFloats, decodeInts } from "../../lib/ndarray";
 import type { Counterparts, Place } from "../../lib/place";
+import type { ResultEnvelope } from "../../lib/schema";
 
 export type SideName = "prompt" | "clean" | "corrupt";
 
@@ -18,11 +19,7 @@ export interface PairJson {
   corrupt_answer?: string | string[];
 }
 
-export interface ResultJson {
-  schema_version: number;
-  method: string;
-  /** The task that made it. */
-  id: string;
+export interface ResultJson extends ResultEnvelope {
   params: {
     stream: string;
     lens: string;

@@ -3,6 +3,7 @@ import { useMemo } from "preact/hooks";
 import { Output, useCurrent } from "../../lib/current";
 import { Prompt } from "../../lib/field";
 import { Head } from "../../lib/head";
+import { keysAmong } from "../../lib/keys";
 import { canAsk, type Failure, useRising, useTrait, write } from "../../lib/model";
 import { Root } from "../../lib/mount";
 import type { PanelProps } from "../../lib/panel";
@@ -15,7 +16,6 @@ import { LensControls } from "./controls";
 import { LensTab, shownColumns, useScaled } from "./lens_tab";
 import { shownSide } from "./sides";
 import type { LensState } from "./state";
-import { panelId, Tabs, tabId } from "./tabs";
 import { AttributionTools, LensTools } from "./tools";
 import { lensWords, sumWords } from "./words";
 
@@ -120,5 +120,46 @@ function AttributionHead({ model, state }: ViewProps) {
     <Head title="Direct logit attribution" words={words}>
       {attribution && shown && <AttributionTools {...{ model, attribution, shown, rising, words }} />}
     </Head>
+  );
+}
+
+interface Tab {
+  name: string;
+  label: string;
+}
+
+interface TabsProps {
+  id: string;
+  label: string;
+  tabs: readonly Tab[];
+  chosen: string;
+  onChoose(name: string): void;
+}
+
+const tabId = (id: string, name: string): string => `${id}-tab-${name}`;
+const panelId = (id: string): string => `${id}-panel`;
+
+function Tabs({ id, label, tabs, chosen, onChoose }: TabsProps) {
+  const at = tabs.findIndex(({ name }) => name === chosen);
+  const onKeyDown = keysAmong("tab", at, tabs.length, (next) => onChoose(tabs[next]?.name ?? chosen));
+  return (
+    <div class="hs-tabs" role="tablist" aria-label={label} tabIndex={-1} onKeyDown={onKeyDown}>
+      {tabs.map((tab) => (
+        <button
+          key={tab.name}
+          type="button"
+          role="tab"
+          class="hs-plain hs-focusable"
+          id={tabId(id, tab.name)}
+          data-hs={`tab-${tab.name}`}
+          aria-selected={tab.name === chosen}
+          aria-controls={panelId(id)}
+          tabIndex={tab.name === chosen ? 0 : -1}
+          onClick={() => onChoose(tab.name)}
+        >
+          {tab.label}
+        </button>
+      ))}
+    </div>
   );
 }

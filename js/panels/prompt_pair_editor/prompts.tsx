@@ -1,5 +1,4 @@
 // The two prompts with their answers. Their tokens stand between them, so that what differs is seen at a glance.
-
 import type { ComponentChildren } from "preact";
 import { useState } from "preact/hooks";
 import { Button } from "../../lib/controls";

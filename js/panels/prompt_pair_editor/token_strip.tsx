@@ -1,5 +1,4 @@
 // The tokens of both prompts, one above the other, line by line, and the links between them.
-
 import { useLayoutEffect, useRef, useState } from "preact/hooks";
 import { keyHandler } from "../../lib/keys";
 import { usePalette } from "../../lib/theme";
