@@ -45,6 +45,7 @@ export function makeResult(change: Partial<ResultJson> = {}): ResultJson {
   const top = topJson([1, 2], [9, 7], [0.8, 0.1]);
   return {
     schema_version: 1,
+    method: "activation_patching",
     id: "sweep-1",
     params: {
       activation: "resid_pre",

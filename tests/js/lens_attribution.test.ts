@@ -127,7 +127,7 @@ test("sources that did not come are asked for", async () => {
   const { el, sent, answer } = await showLens(shown({ attribution }));
   await chooseHead(el);
   expect(sent.at(-1)).toMatchObject({ method: "sources", params: { layer: 1, head: 0 } });
-  expect(part(el, "sources").textContent).toContain("Asking");
+  expect(part(el, "sources").textContent).toContain("Loading");
   const values = arrayJson("float32", [6], [0, 0, 0, 0, 0.75, 0]);
   answer("sources", sent.at(-1), { layer: 1, head: 0, sides: { clean: values, corrupt: values } });
   await settled();

@@ -1,5 +1,6 @@
 // A sweep's result as it comes from Python, and as the view holds it: decoded, and filled cell by cell.
 import { type ArrayJson, decodeBytes, decodeFloats, decodeInts, sizeOf } from "../../lib/ndarray";
+import type { ResultEnvelope } from "../../lib/schema";
 import { decodeTop, type TopArrays, type TopJson } from "../../lib/top_tokens";
 import type { ActivationPatchingRequest } from "../../wire/requests";
 import { COMPUTED } from "../../wire/requests";
@@ -39,12 +40,7 @@ interface PromptJson {
   answers?: string[];
 }
 
-export interface ResultJson {
-  schema_version: number;
-  /** The task that made it. */
-  id: string;
-  /** The method that made it; older pages lack it. */
-  method?: string;
+export interface ResultJson extends ResultEnvelope {
   params: {
     activation: string;
     axes: Axis[];
