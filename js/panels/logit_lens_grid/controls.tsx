@@ -1,4 +1,4 @@
-// The row above the grid: the side, the colour, the stream, the lens, and the progress of the run.
+// The row above the grid: the side, the colour, the stream, the lens, the followed tokens, and the progress of the run.
 import { useState } from "preact/hooks";
 import { Button, type Choice, NameMenu } from "../../lib/controls";
 import { InlineField, typedToken } from "../../lib/field";

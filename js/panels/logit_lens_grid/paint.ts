@@ -1,5 +1,6 @@
 // Paints one frame of the lens: the cells that can be seen, and the tokens of their columns. Called for every frame
 // while the grid scrolls, so it makes no objects and measures no text: what it needs is prepared in frame.ts.
+import type { Box } from "../../lib/grid_keys";
 import type { Tone } from "../../lib/top_tokens";
 
 /** A token's text, cut to its cell and measured. The mark is a leading space's box, drawn fainter. */
@@ -39,12 +40,7 @@ export interface Frame {
 }
 
 /** The part of the cells that is seen, in pixels from their upper left corner. */
-export interface Viewport {
-  left: number;
-  top: number;
-  width: number;
-  height: number;
-}
+export type Viewport = Box;
 
 type Context = CanvasRenderingContext2D;
 /** Cells as high as this show two tokens under each other. */
