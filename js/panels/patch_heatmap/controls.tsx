@@ -11,7 +11,23 @@ import type { HeatmapState } from "./state";
 
 type ControlsProps = PanelProps<HeatmapState> & { sweep: Sweep | null };
 
-export function Menus({ model, state, sweep }: ControlsProps) {
+export function Controls(props: ControlsProps) {
+  const { model, state, sweep } = props;
+  return (
+    <div class="hs-controls" data-hs="controls">
+      <Menus {...props} />
+      <RunState
+        model={model}
+        rpc={state.rpc}
+        label="Patching"
+        took={sweep?.json.provenance.seconds}
+        onRun={() => state.run({})}
+      />
+    </div>
+  );
+}
+
+function Menus({ model, state, sweep }: ControlsProps) {
   const info = useTrait<HeatmapInfo>(model, "info");
   // Watched so that the menus follow both what was asked for here and what Python sets.
   useStore(state.requested);
@@ -96,17 +112,5 @@ function Fixed({ model, state, sweep }: ControlsProps) {
       />
       {words(after)}
     </>
-  );
-}
-
-export function Running({ model, state, sweep }: ControlsProps) {
-  return (
-    <RunState
-      model={model}
-      rpc={state.rpc}
-      label="Patching"
-      took={sweep?.json.provenance.seconds}
-      onRun={() => state.run({})}
-    />
   );
 }

@@ -21,7 +21,7 @@ import { usePalette } from "../../lib/theme";
 import { NO_COUNTERPART } from "../../wire/requests";
 import { boardOf } from "./board";
 import { isRaw } from "./cells";
-import { Menus, Running } from "./controls";
+import { Controls } from "./controls";
 import { Detail } from "./detail";
 import { savePicture, toTable } from "./export";
 import { Opened, SweepMap } from "./map";
@@ -58,10 +58,7 @@ export function PatchHeatmapView({ model, state }: ViewProps) {
       <Head title={title} words={subtitle}>
         {sweep && <Exports model={model} state={state} sweep={sweep} subtitle={subtitle} />}
       </Head>
-      <div class="hs-controls" data-hs="controls">
-        <Menus model={model} state={state} sweep={sweep} />
-        <Running model={model} state={state} sweep={sweep} />
-      </div>
+      <Controls model={model} state={state} sweep={sweep} />
       <ErrorLine
         error={problem === null ? error : { message: problem }}
         rpc={canAsk(model) ? state.rpc : null}
