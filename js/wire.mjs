@@ -1,5 +1,5 @@
-// Writes js/wire/requests.ts: the types of what views send, from Python's own schemas. With --check it only says
-// whether the file is current.
+// Writes js/wire/requests.ts: the types of what views send, from Python's own schemas, and the constants that Python and
+// the views share. With --check it only says whether the file is current.
 import { execFileSync } from "node:child_process";
 import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { delimiter, dirname, join } from "node:path";
@@ -14,18 +14,21 @@ function run(program, args, options = {}) {
   return execFileSync(program, args, { cwd: root, encoding: "utf8", ...options });
 }
 
-function readSchema() {
+function readWire() {
   const PYTHONPATH = [root, join(root, "widgets")].join(delimiter);
   const python = process.env.PYTHON ?? join(".venv", "bin", "python");
   return JSON.parse(run(python, ["tools/wire_types.py"], { env: { ...process.env, PYTHONPATH } }));
 }
 
-async function types() {
-  const source = await compile(readSchema(), "Requests", { bannerComment: HEADER, format: false });
-  return run("npx", ["biome", "format", `--stdin-file-path=${file}`], { input: source });
+async function generated() {
+  const { types, constants } = readWire();
+  const source = await compile(types, "Requests", { bannerComment: HEADER, format: false });
+  const numbers = Object.entries(constants).map(([name, value]) => `export const ${name} = ${value};\n`);
+  const input = `${source}\n${numbers.join("")}`;
+  return run("npx", ["biome", "format", `--stdin-file-path=${file}`], { input });
 }
 
-const text = await types();
+const text = await generated();
 if (process.argv.includes("--check")) {
   if ((await readFile(file, "utf8").catch(() => "")) !== text) {
     console.error(

@@ -1,6 +1,7 @@
-"""Prints one JSON schema of what views send: every request by its name, and a place.
+"""Prints as JSON what js/wire/requests.ts is generated from by `npm run wire`.
 
-`npm run wire` makes the types in js/wire/requests.ts of it.
+`types` is one JSON schema of what views send: every request by its name, and a place. `constants` are the numbers that
+Python and the views both use: the schema version and the states of cells.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ from hookscope import AttentionViewer, LogitLensGrid, PatchHeatmap, PromptPairEd
 from hookscope.circuitsvis.token_values import TokenValues
 from interp_backend.common.method import METHODS
 from interp_backend.place import Place
+from interp_backend.results.effect_map import CellState
+from interp_backend.results.envelope import SCHEMA_VERSION
 
 WIDGETS = (PromptPairEditor, PatchHeatmap, LogitLensGrid, AttentionViewer, TokenValues)
 
@@ -82,4 +85,5 @@ def _without_null(schema: dict[str, Any]) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    print(json.dumps(wire_schema()))
+    constants = {"SCHEMA_VERSION": SCHEMA_VERSION} | {state.name: state.value for state in CellState}
+    print(json.dumps({"types": wire_schema(), "constants": constants}))

@@ -8,12 +8,20 @@ export async function copyText(text: string): Promise<void> {
   }
 }
 
-export function download(blob: Blob, name: string): void {
+function download(blob: Blob, name: string): void {
   const link = document.createElement("a");
   link.href = URL.createObjectURL(blob);
   link.download = name;
   link.click();
   URL.revokeObjectURL(link.href);
+}
+
+export function saveCsv(text: string, name: string): void {
+  download(new Blob([text], { type: "text/csv" }), `${name}.csv`);
+}
+
+export function savePng(canvas: HTMLCanvasElement, name: string): void {
+  canvas.toBlob((blob) => blob && download(blob, `${name}.png`));
 }
 
 /** Pages without https, and frames without the permission, have no clipboard API. */

@@ -17,19 +17,21 @@ export function divergingScale(
   ends: { clean: Rgb; corrupt: Rgb; zero: Rgb; fg: Rgb },
   domain: number,
 ): Scale {
-  const fill = (value: number): Rgb => {
+  return scaleOf(ends.fg, (value) => {
     const t = Math.min(1, Math.abs(value) / domain);
     return mix(ends.zero, value < 0 ? ends.corrupt : ends.clean, t);
-  };
-  return { fill, ink: (value) => readableInk(fill(value), ends.fg) };
+  });
 }
 
 /** One blue: from the ground at `from` to its full strength at `to`, which may be the smaller of the two. */
 export function sequentialScale(ends: { clean: Rgb; zero: Rgb; fg: Rgb }, from: number, to: number): Scale {
-  const fill = (value: number): Rgb => {
+  return scaleOf(ends.fg, (value) => {
     return mix(ends.zero, ends.clean, Math.min(1, Math.max(0, (value - from) / (to - from))));
-  };
-  return { fill, ink: (value) => readableInk(fill(value), ends.fg) };
+  });
+}
+
+function scaleOf(ink: Rgb, fill: Scale["fill"]): Scale {
+  return { fill, ink: (value) => readableInk(fill(value), ink) };
 }
 
 /** The theme's own ink where it can be read, else black or white, one of which always can. */

@@ -14,7 +14,7 @@ export interface Choice {
 interface MenuProps {
   name: string;
   label: string;
-  choices: Choice[];
+  choices: readonly Choice[];
   /** -1 where the present choice is none of them: `shown` then says what it is. */
   chosen: number;
   shown: string;
@@ -45,6 +45,25 @@ export function Menu({ name, label, choices, chosen, shown, onChoose }: MenuProp
         ))}
       </select>
     </label>
+  );
+}
+
+interface NameMenuProps<Name> extends Omit<MenuProps, "choices" | "chosen" | "shown" | "onChoose"> {
+  choices: readonly (Choice & { name: Name })[];
+  value: Name;
+  onChoose(name: Name): void;
+}
+
+/** A menu of choices that have names. */
+export function NameMenu<Name extends string>({ choices, value, onChoose, ...menu }: NameMenuProps<Name>) {
+  return (
+    <Menu
+      {...menu}
+      choices={choices}
+      chosen={choices.findIndex(({ name }) => name === value)}
+      shown={value}
+      onChoose={(index) => onChoose(choices[index]?.name ?? value)}
+    />
   );
 }
 

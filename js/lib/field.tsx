@@ -1,4 +1,5 @@
-// A text field that shows the spaces at its ends, and is as high as its text.
+// Text fields that show the spaces at their ends and are as high as their text.
+import { useEffect, useState } from "preact/hooks";
 import { Token } from "./tokens";
 
 /** Without shape: gives a last line its height though it is empty. */
@@ -8,9 +9,9 @@ export interface FieldProps {
   name: string;
   label: string;
   value: string;
-  readonly: boolean;
+  readonly?: boolean;
   /** Id of the sentence that says what is wrong with it. */
-  problem: string | undefined;
+  problem?: string | undefined;
   onType(value: string): void;
   onEnter(): void;
 }
@@ -71,6 +72,72 @@ function Ghost({ value }: { value: string }) {
         return [...part].map(() => <span class="hs-ghost-mark hs-ghost-space">{"\u2423"}</span>);
       })}
       {EMPTY_LINE}
+    </div>
+  );
+}
+
+interface InlineFieldProps extends FieldProps {
+  /** The word before the field. */
+  caption: string;
+  title?: string;
+}
+
+export function InlineField({ caption, title, ...field }: InlineFieldProps) {
+  return (
+    <span class="hs-small-field hs-small" title={title}>
+      <span aria-hidden="true">{caption}</span>
+      <Field {...field} />
+    </span>
+  );
+}
+
+export interface Answers {
+  answer: string;
+  wrong: string;
+}
+
+interface AnswerFieldsProps extends Answers {
+  label: string;
+  onType(change: Partial<Answers>): void;
+  onEnter(): void;
+}
+
+/** An answer, and the wrong answer that it is compared with. */
+export function AnswerFields({ label, answer, wrong, onType, onEnter }: AnswerFieldsProps) {
+  return (
+    <>
+      <InlineField
+        {...{ name: "answer", caption: "answer", label, onEnter }}
+        value={answer}
+        onType={(text) => onType({ answer: text })}
+      />
+      <InlineField
+        {...{ name: "wrong", caption: "against", label: "Wrong answer, optional", onEnter }}
+        value={wrong}
+        onType={(text) => onType({ wrong: text })}
+      />
+    </>
+  );
+}
+
+/** A token as it was typed, where a space may be written as it is shown. */
+export function typedToken(typed: string): string {
+  return typed.replaceAll("\u2423", " ");
+}
+
+/** Another prompt is shown when Enter is pressed. */
+export function Prompt({ text, onShow }: { text: string; onShow(text: string): void }) {
+  const [typed, setTyped] = useState(text);
+  useEffect(() => setTyped(text), [text]);
+  return (
+    <div class="hs-prompt" data-hs="prompt">
+      <Field
+        name="prompt"
+        label="Prompt; Enter reads it"
+        value={typed}
+        onType={setTyped}
+        onEnter={() => typed !== text && onShow(typed)}
+      />
     </div>
   );
 }

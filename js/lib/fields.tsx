@@ -25,7 +25,7 @@ export function SmallField({ name, label, help, value, size, take }: FieldProps)
   };
   return (
     <>
-      <label class="hs-small-field" title={help}>
+      <label class="hs-small-field hs-small" title={help}>
         <span>{label}</span>
         <input
           key={value}
@@ -62,7 +62,7 @@ interface CheckProps {
 
 export function SmallCheck({ name, label, help, checked, onChange }: CheckProps) {
   return (
-    <label class="hs-small-field" title={help}>
+    <label class="hs-small-field hs-small" title={help}>
       <input
         type="checkbox"
         data-hs={name}

@@ -30,3 +30,15 @@ export function seconds(value: number): string {
 export function count(n: number, noun: string): string {
   return `${n} ${noun}${n === 1 ? "" : "s"}`;
 }
+
+/** The shortest decimal that is this float32 and no other one. */
+export function shortest(value: number): string {
+  for (let digits = 1; digits < 9; digits++) {
+    const short = Number(value.toPrecision(digits));
+    if (Math.fround(short) === Math.fround(value)) return String(short);
+  }
+  return String(Number(value.toPrecision(9)));
+}
+
+/** A number's text with the minus sign that people read. */
+export const withMinus = (text: string): string => text.replaceAll("-", MINUS);

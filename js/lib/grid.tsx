@@ -1,7 +1,8 @@
 // A grid of numbers as coloured cells: hover, pin, pick, keyboard, and words for screen readers. It knows no widget.
+import type { ComponentChildren, RefObject } from "preact";
 import { useLayoutEffect, useMemo, useRef } from "preact/hooks";
 import { GridCells } from "./grid_cells";
-import { useCursor } from "./grid_cursor";
+import { type Cursor, useCursor } from "./grid_cursor";
 import { ColumnLabels, RowLabels } from "./grid_labels";
 import { cellBox, type GridLayout, type GridShape, layoutGrid } from "./grid_layout";
 import type { PaintCell } from "./grid_paint";
@@ -48,14 +49,47 @@ export function Grid(props: GridProps) {
     markEdges(scroller.current);
   }, [layout, props.startColumn]);
   return (
+    <GridFrame
+      {...{ scroller, id, name: "grid", layout, cursor, named, words }}
+      label={props.label}
+      labels={shape}
+      many={props.onPick !== null}
+    >
+      <GridCells grid={props} layout={layout} cursor={cursor} />
+    </GridFrame>
+  );
+}
+
+interface FrameProps {
+  scroller: RefObject<HTMLDivElement | null>;
+  id: string;
+  name: string;
+  label: string;
+  layout: GridLayout;
+  cursor: Cursor;
+  /** null where the cells flow and have no rows and columns. */
+  labels: Pick<GridShape, "rows" | "columns" | "corner"> | null;
+  /** The cell whose labels stand out. */
+  named: number | null;
+  /** Whether several cells can be chosen. */
+  many?: boolean;
+  /** The cells for screen readers. */
+  words: ComponentChildren;
+  children: ComponentChildren;
+}
+
+/** What scrolls and has the focus: the cells with their labels. */
+export function GridFrame(props: FrameProps) {
+  const { scroller, id, layout, cursor, labels, named, children } = props;
+  return (
     <div
       ref={scroller}
       class="hs-grid hs-focusable"
       role="grid"
       tabIndex={0}
-      data-hs="grid"
+      data-hs={props.name}
       aria-label={props.label}
-      aria-multiselectable={props.onPick !== null}
+      aria-multiselectable={props.many}
       aria-rowcount={layout.panels * layout.rows}
       aria-colcount={layout.columns}
       aria-activedescendant={cursor.place === null ? undefined : cellId(id, cursor.place)}
@@ -65,12 +99,12 @@ export function Grid(props: GridProps) {
       style={{ "--hs-gutter": `${layout.gutter}px`, "--hs-footer": `${layout.footer}px` }}
     >
       <div class="hs-grid-inner" aria-hidden="true">
-        <RowLabels layout={layout} labels={shape.rows} active={named} />
-        <GridCells grid={props} layout={layout} cursor={cursor} />
-        <div class="hs-grid-corner">{shape.corner}</div>
-        <ColumnLabels layout={layout} labels={shape.columns} active={named} />
+        {labels ? <RowLabels layout={layout} labels={labels.rows} active={named} /> : <span />}
+        {children}
+        {labels && <div class="hs-grid-corner">{labels.corner}</div>}
+        {labels && <ColumnLabels layout={layout} labels={labels.columns} active={named} />}
       </div>
-      {words}
+      {props.words}
     </div>
   );
 }

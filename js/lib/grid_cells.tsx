@@ -37,33 +37,46 @@ export function GridCells({ grid, layout, cursor }: GridCellsProps) {
         const { left, top } = panelCorner(layout, panel);
         const box = { left, top: top - 17, width: layout.columns * layout.cellWidth };
         return (
-          <div key={title} class="hs-panel-title" style={pixels(box)}>
+          <div key={title} class="hs-over-cells hs-panel-title" style={pixels(box)}>
             <span>{title}</span>
           </div>
         );
       })}
       {picked.map((index) => (
-        <Outline key={index} layout={layout} index={index} kind="picked" />
+        <Outline key={index} box={cellBox(layout, index)} index={index} kind="picked" />
       ))}
-      {cursor.active !== null && <Outline layout={layout} index={cursor.active} kind="active" />}
-      {pinned !== null && <Outline layout={layout} index={pinned} kind="pin" />}
+      <Outlines layout={layout} active={cursor.active} pinned={pinned} />
       {brush && <i class="hs-outline hs-brush" data-hs="brush" style={pixels(brush)} />}
     </div>
   );
 }
 
-interface OutlineProps {
+interface OutlinesProps {
   layout: GridLayout;
+  active: number | null;
+  pinned: number | null;
+}
+
+export function Outlines({ layout, active, pinned }: OutlinesProps) {
+  return (
+    <>
+      {active !== null && <Outline box={cellBox(layout, active)} index={active} kind="active" />}
+      {pinned !== null && <Outline box={cellBox(layout, pinned)} index={pinned} kind="pin" />}
+    </>
+  );
+}
+
+interface OutlineProps {
+  box: Box;
   index: number;
-  kind: "active" | "pin" | "picked";
+  kind: "active" | "pin" | "picked" | "opened";
 }
 
-export function Outline({ layout, index, kind }: OutlineProps) {
-  const style = pixels(cellBox(layout, index));
-  return <i class={`hs-outline hs-outline-${kind}`} data-hs={kind} data-cell={index} style={style} />;
+export function Outline({ box, index, kind }: OutlineProps) {
+  return <i class={`hs-outline hs-outline-${kind}`} data-hs={kind} data-cell={index} style={pixels(box)} />;
 }
 
-function pixels(box: Partial<Box>) {
+export function pixels(box: Partial<Box>) {
   return Object.fromEntries(Object.entries(box).map(([name, value]) => [name, `${value}px`]));
 }
 

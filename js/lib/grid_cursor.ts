@@ -3,6 +3,7 @@ import { useRef, useState } from "preact/hooks";
 import type { GridProps } from "./grid";
 import { type Box, cellAfterKey, cellsIn, firstCell } from "./grid_keys";
 import { cellAt, type GridLayout } from "./grid_layout";
+import { isChoosing, keyHandler } from "./keys";
 
 /** A pointer that moves less has clicked. */
 const DRAG = 4;
@@ -27,24 +28,22 @@ export function useCursor(props: Choosing, layout: GridLayout, reveal: (index: n
     if (picks && onPick) onPick(toggled(picked, index));
     else onPin(index === pinned ? null : index);
   };
-  const onKeyDown = (event: KeyboardEvent) => {
-    if (event.ctrlKey || event.metaKey || event.altKey) return;
+  const onKeyDown = keyHandler((event) => {
     const next = place === null ? firstCell(layout) : cellAfterKey(layout, place, event.key);
     const moves = cellAfterKey(layout, 0, event.key) !== null;
     if (moves && next !== null) {
       setCursor(next);
       show(next);
       reveal(next);
-    } else if (event.key === "Enter" || event.key === " ") {
+    } else if (isChoosing(event)) {
       if (place !== null) choose(place, event.shiftKey);
     } else if (event.key === "Escape") {
       if (onPick && picked.length > 0) onPick([]);
       else onPin(null);
       show(null);
-    } else return;
-    event.preventDefault();
-    event.stopPropagation();
-  };
+    } else return false;
+    return true;
+  });
   const onClick = (index: number, picks: boolean) => {
     setCursor(index);
     choose(index, picks);

@@ -73,6 +73,20 @@ export function ColumnLabels({ layout, labels, active }: LabelsProps) {
   );
 }
 
+/** The tokens of a label one after the other. */
+export function TokenPair({ lines }: Pick<GridLabel, "lines">) {
+  return (
+    <>
+      {lines.map(({ text, tone }, i) => (
+        <span key={tone} class={tone ? `hs-tone-${tone}` : undefined}>
+          {i > 0 && <span class="hs-muted"> / </span>}
+          <Token text={text} />
+        </span>
+      ))}
+    </>
+  );
+}
+
 function Lines({ lines }: Pick<GridLabel, "lines">) {
   return (
     <>

@@ -1,5 +1,6 @@
 // Where the cells of a grid go. A grid is one panel of rows and columns, or several such panels that flow side by
 // side and share their labels. Cells are numbered panel by panel, row by row.
+import { plainCell } from "./table";
 import { textWidth } from "./text_width";
 import { visibleText } from "./tokens";
 import type { Tone } from "./top_tokens";
@@ -9,6 +10,16 @@ export interface GridLabel {
   lines: { text: string; tone: Tone | null }[];
   title: string;
 }
+
+/** A label without a token. */
+export const plainLabel = (text: string, title: string): GridLabel => ({
+  lines: [{ text, tone: null }],
+  title,
+});
+
+/** A label as the cell of a table. */
+export const labelCell = ({ lines }: GridLabel): string =>
+  plainCell(lines.map(({ text }) => visibleText(text)).join(" / "));
 
 /** What is laid out. */
 export interface GridShape {
@@ -44,6 +55,9 @@ export interface GridLayout {
   flip: boolean;
   rise: boolean;
 }
+
+/** What is the same in all layouts of a single panel. */
+export const ONE_PANEL = { panels: 1, across: 1, head: 0, rise: false };
 
 export const LABEL_SIZE = 11;
 export const LINE_HEIGHT = 14;

@@ -18,33 +18,32 @@ import { visibleText } from "./tokens";
 
 type Context = CanvasRenderingContext2D;
 
-export interface Picture {
+interface Frame {
   title: string;
   subtitle: string;
+  legend: LegendScale | null;
+  palette: Palette;
+}
+
+export interface Picture extends Frame {
   shape: GridShape;
   layout: GridLayout;
   paint: PaintCell;
-  legend: LegendScale | null;
-  palette: Palette;
 }
 
 const EDGE = 16;
 const HEAD = 48;
 const LEGEND_ROOM = 96;
+/** Device pixels a CSS pixel. */
+export const DENSITY = 2;
 
 export function paintPicture(canvas: HTMLCanvasElement, picture: Picture): void {
   const { layout, palette } = picture;
   const cells = cellsSize(layout);
-  const heading = textWidth(picture.subtitle, 12, palette.ui);
-  const body = layout.gutter + cells.width + (picture.legend ? LEGEND_ROOM : 0);
-  const width = Math.max(body, heading) + 2 * EDGE;
-  const height = HEAD + cells.height + layout.footer + 2 * EDGE;
-  const context = sizeCanvas(canvas, width, height, 2);
+  const size = { width: layout.gutter + cells.width, height: cells.height + layout.footer };
+  const context = paintFrame(canvas, picture, size);
   if (!context) return;
-  context.fillStyle = toCss(palette.bg);
-  context.fillRect(0, 0, width, height);
-  paintHeading(context, picture);
-  context.translate(EDGE + layout.gutter, EDGE + HEAD);
+  context.translate(layout.gutter, 0);
   paintCells(context, layout, picture.paint, palette.mono);
   paintCorner(context, picture, cells.height);
   paintPanels(context, picture);
@@ -58,7 +57,25 @@ export function paintPicture(canvas: HTMLCanvasElement, picture: Picture): void 
   paintLegend(context, picture, cells.height);
 }
 
-function paintHeading(context: Context, { title, subtitle, palette }: Picture): void {
+/** The ground and the heading of a picture. The context that is returned begins where what is shown begins. */
+export function paintFrame(
+  canvas: HTMLCanvasElement,
+  frame: Frame,
+  body: { width: number; height: number },
+): Context | null {
+  const { subtitle, legend, palette } = frame;
+  const content = Math.max(body.width + (legend ? LEGEND_ROOM : 0), textWidth(subtitle, 12, palette.ui));
+  const [width, height] = [content + 2 * EDGE, HEAD + body.height + 2 * EDGE];
+  const context = sizeCanvas(canvas, width, height, DENSITY);
+  if (!context) return null;
+  context.fillStyle = toCss(palette.bg);
+  context.fillRect(0, 0, width, height);
+  paintHeading(context, frame);
+  context.translate(EDGE, EDGE + HEAD);
+  return context;
+}
+
+function paintHeading(context: Context, { title, subtitle, palette }: Frame): void {
   context.textBaseline = "alphabetic";
   context.textAlign = "left";
   context.fillStyle = toCss(palette.fg);
@@ -111,7 +128,7 @@ function paintColumnLabels(context: Context, { shape, layout, palette }: Picture
   });
 }
 
-function paintLegend(context: Context, { legend, palette }: Picture, room: number): void {
+export function paintLegend(context: Context, { legend, palette }: Frame, room: number): void {
   if (!legend) return;
   const height = Math.max(72, Math.min(160, room - 1));
   const { scale, domain, low = -domain } = legend;
@@ -121,6 +138,7 @@ function paintLegend(context: Context, { legend, palette }: Picture, room: numbe
   }
   context.font = `${LABEL_SIZE}px ${palette.ui}`;
   context.textAlign = "left";
+  context.textBaseline = "middle";
   context.fillStyle = toCss(palette.muted);
   for (const { y, text, word } of placedTicks(legend, height)) {
     context.fillText(word ? `${text} ${word}` : text, 14, y);

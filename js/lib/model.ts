@@ -17,6 +17,8 @@ export interface ViewModel {
 }
 
 export type Status = "idle" | "queued" | "running" | "done" | "cancelled" | "error";
+export const isBusy = (status: Status | undefined): boolean => status === "queued" || status === "running";
+
 export interface Progress {
   done: number;
   total: number;
@@ -68,6 +70,9 @@ export function write(model: ViewModel, name: string, value: unknown): void {
 export function canAsk(model: ViewModel): boolean {
   return !model.readonly && trait<{ model?: unknown } | undefined>(model, "info")?.model !== null;
 }
+
+/** Whether layer 0 is at the bottom. */
+export const useRising = (model: ViewModel): boolean => useTrait<string>(model, "layer_zero") !== "top";
 
 /** The pinned place: every view may set it. */
 export function select(model: ViewModel, place: Place | null): void {

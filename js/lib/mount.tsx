@@ -3,9 +3,9 @@ import { type ComponentChildren, render } from "preact";
 import { useErrorBoundary, useRef } from "preact/hooks";
 import type { ViewModel } from "./model";
 import type { Panel } from "./panel";
-import { announce } from "./presence";
 import { PaletteProvider, useRootPalette } from "./theme";
 import themeCss from "./theme.css";
+import { randomId } from "./unique_id";
 
 /** Returns what unmounts the view and leaves `el` as it was. A style sheet applies to the whole page, so each sheet is
  *  kept to the hosts of its own panel: by a `:where`, which adds no weight. */
@@ -74,4 +74,19 @@ export function Root({ name, label, onKeyDown, children }: RootProps) {
       <PaletteProvider value={palette}>{children}</PaletteProvider>
     </div>
   );
+}
+
+/** Says that a view is shown; returns what says that it is gone. Nobody waits for an answer. */
+function announce(model: ViewModel): () => void {
+  if (model.readonly) return () => {};
+  const view = randomId();
+  const tell = (method: "shown" | "hidden") => {
+    try {
+      model.send({ kind: "request", id: `${view}-${method}`, method, params: { view } });
+    } catch {
+      // The kernel was restarted or has closed the widget: it computes nothing for this view anyway.
+    }
+  };
+  tell("shown");
+  return () => tell("hidden");
 }

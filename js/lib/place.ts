@@ -1,5 +1,4 @@
 // Where in a model something is: the words of interp_backend/place.py, which results, selections and views share.
-
 import type { Place } from "../wire/requests";
 
 /** A part that is missing is not said: `{layer: 3}` is all of layer 3. */

@@ -1,24 +1,21 @@
-// What outlives the code that wrote it: the version of widgets' traits and of results, and the states of cells.
+// Traits and results that another version of Hookscope may have saved.
+import { SCHEMA_VERSION } from "../wire/requests";
 import { trait, type ViewModel } from "./model";
-
-/** The version of traits and results; the same as SCHEMA in widgets/hookscope/panel.py and in Python's results. */
-export const SCHEMA = 1;
-
-export const EMPTY = 0;
-export const COMPUTED = 1;
-/** Both activations are equal, so that patching has exactly no effect. */
-export const EQUAL = 2;
-/** No token of the other prompt corresponds, so that nothing was patched. */
-export const ALONE = 3;
-/** The source comes later than the position that looks. Python has no such state: only views do. */
-export const FUTURE = 4;
 
 /** Why a view can't show a model's state, as a sentence that says what to do; null if it can. */
 export function savedByAnother(model: ViewModel, needs: readonly string[]): string | null {
   const schema = model.get("schema");
-  if (schema === SCHEMA && needs.every((name) => model.get(name) !== undefined)) return null;
-  const version = typeof schema === "number" && schema > SCHEMA ? "a newer" : "an older";
+  if (schema === SCHEMA_VERSION && needs.every((name) => model.get(name) !== undefined)) return null;
+  const version = typeof schema === "number" && schema > SCHEMA_VERSION ? "a newer" : "an older";
   return `This was saved by ${version} Hookscope; run the cell again.`;
+}
+
+/** What every result has. */
+export interface ResultEnvelope {
+  schema_version: number;
+  method: string;
+  /** The task that computed the result. */
+  id: string;
 }
 
 /** A decoded result, or the sentence that says why it can't be shown. */
@@ -28,7 +25,7 @@ export interface Decoded<T> {
 }
 
 /** The result in a trait. */
-export function readResult<Json extends { schema_version: number }, T>(
+export function readResult<Json extends ResultEnvelope, T>(
   model: ViewModel,
   name: string,
   decode: (json: Json) => T,
@@ -44,9 +41,9 @@ export function readResult<Json extends { schema_version: number }, T>(
 }
 
 function checkSchema(version: number): void {
-  if (version === SCHEMA) return;
+  if (version === SCHEMA_VERSION) return;
   throw new Error(
-    `This result has format ${version}, and this version of Hookscope reads format ${SCHEMA}.` +
+    `This result has format ${version}, and this version of Hookscope reads format ${SCHEMA_VERSION}.` +
       " Open it with the version that made it, or run it again.",
   );
 }

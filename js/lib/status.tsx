@@ -1,16 +1,22 @@
 // What the kernel is doing for this view: progress, waiting, errors.
+import type { ComponentChildren } from "preact";
 import { useEffect, useState } from "preact/hooks";
 import { Button } from "./controls";
 import { seconds } from "./format";
-import { canAsk, type Failure, type Progress, type Status, type ViewModel } from "./model";
-import type { Rpc, Waiting } from "./rpc";
+import { canAsk, type Failure, isBusy, type Progress, type Status, useTrait, type ViewModel } from "./model";
+import type { Rpc } from "./rpc";
+import { useStore } from "./store";
+
+const STARTING: Progress = { done: 0, total: 0, seconds_left: null };
+const useProgress = (model: ViewModel) => useTrait<Progress | undefined>(model, "progress") ?? STARTING;
 
 export function progressText({ done, total, seconds_left }: Progress): string {
   const left = seconds_left === null || seconds_left < 0.05 ? "" : ` · ${seconds(seconds_left)} left`;
   return `${done} of ${total}${left}`;
 }
 
-export function ProgressBar({ progress, label }: { progress: Progress; label: string }) {
+export function ProgressBar({ model, label }: { model: ViewModel; label: string }) {
+  const progress = useProgress(model);
   const share = progress.total > 0 ? Math.min(1, progress.done / progress.total) : 0;
   return (
     <>
@@ -31,7 +37,16 @@ export function ProgressBar({ progress, label }: { progress: Progress; label: st
   );
 }
 
-export function WaitingWords({ waiting }: { waiting: Waiting }) {
+export function Cancel({ name = "cancel", rpc }: { name?: string; rpc: Rpc }) {
+  return (
+    <Button name={name} onClick={() => rpc.request("cancel", {})}>
+      Cancel
+    </Button>
+  );
+}
+
+export function WaitingWords({ rpc }: { rpc: Rpc }) {
+  const waiting = useStore(rpc.waiting);
   return (
     <span role="status" class="hs-waiting">
       {waiting !== "no" && (
@@ -46,29 +61,32 @@ export function WaitingWords({ waiting }: { waiting: Waiting }) {
 
 interface RunStateProps {
   model: ViewModel;
-  status: Status;
-  progress: Progress;
-  waiting: Waiting;
+  rpc: Rpc;
+  status?: Status;
   /** What runs, in a word. */
   label: string;
   /** How many seconds the result that is shown took. */
   took: number | null | undefined;
   onRun(): void;
-  onCancel(): void;
 }
 
 /** How far the kernel is, with a Cancel while it runs and a Run while there is no whole result. */
-export function RunState({ model, status, progress, waiting, label, took, onRun, onCancel }: RunStateProps) {
-  const busy = status === "queued" || status === "running";
+export function RunState({ model, rpc, label, took, onRun, ...props }: RunStateProps) {
+  const known = useTrait<Status>(model, "status");
+  const { status = known } = props;
+  const progress = useProgress(model);
+  const waiting = useStore(rpc.waiting);
+  const busy = isBusy(status);
   const asks = canAsk(model);
   return (
-    <div class="hs-progress" data-hs="state" data-status={status}>
-      {busy && asks && <ProgressBar progress={progress} label={label} />}
+    <div class="hs-progress hs-small" data-hs="state" data-status={status}>
+      {busy && asks && <ProgressBar model={model} label={label} />}
       {!busy && waiting === "no" && <span data-hs="summary">{summary(status, progress, took)}</span>}
-      <WaitingWords waiting={waiting} />
-      {asks && status !== "done" && (
-        <Button name={busy ? "cancel" : "run"} onClick={busy ? onCancel : onRun}>
-          {busy ? "Cancel" : "Run"}
+      <WaitingWords rpc={rpc} />
+      {asks && busy && <Cancel rpc={rpc} />}
+      {asks && !busy && status !== "done" && (
+        <Button name="run" onClick={onRun}>
+          Run
         </Button>
       )}
     </div>
@@ -96,7 +114,7 @@ export function ErrorLine({ error, rpc }: { error: Failure | null; rpc?: Rpc | n
         </Button>
       )}
       {error?.traceback && (
-        <details class="hs-traceback" data-hs="traceback">
+        <details class="hs-traceback hs-small" data-hs="traceback">
           <summary>Traceback</summary>
           {/* biome-ignore lint/a11y/noNoninteractiveTabindex: it scrolls, also for the keyboard */}
           <pre tabIndex={0}>{error.traceback}</pre>
@@ -104,6 +122,40 @@ export function ErrorLine({ error, rpc }: { error: Failure | null; rpc?: Rpc | n
       )}
     </div>
   );
+}
+
+/** Warnings, and what else is said about a result, a paragraph each. */
+export function Notes({ name = "warning", notes }: { name?: string; notes: readonly string[] | undefined }) {
+  return (
+    <>
+      {notes?.map((note) => (
+        <p key={note} class="hs-quiet" data-hs={name}>
+          {note}
+        </p>
+      ))}
+    </>
+  );
+}
+
+/** A sentence in the place of what can't be shown. */
+export function Absent({ name = "nothing", children }: { name?: string; children: ComponentChildren }) {
+  return (
+    <p class="hs-nothing" data-hs={name}>
+      {children}
+    </p>
+  );
+}
+
+interface NothingProps {
+  model: ViewModel;
+  busy: string;
+  idle?: string;
+}
+
+/** In the place of a result that has not come. */
+export function Nothing({ model, busy, idle = "Not run yet." }: NothingProps) {
+  const status = useTrait<Status | undefined>(model, "status");
+  return <Absent>{isBusy(status) ? busy : idle}</Absent>;
 }
 
 /** True once `flag` has been true for `ms`: what is over sooner need not be announced. */

@@ -5,6 +5,11 @@ export function plainCell(text: string): string {
   return /^[=+\-@]/.test(text) ? `'${text}` : text;
 }
 
+/** A number with `digits` digits; empty where there is none. */
+export function numberCell(value: number | undefined, digits = 6): string {
+  return value === undefined || !Number.isFinite(value) ? "" : String(Number(value.toPrecision(digits)));
+}
+
 /** Comma-separated values; fields with a comma, a quote or a line break are quoted. */
 export function toCsv(rows: readonly (readonly string[])[]): string {
   const field = (text: string) => (/[",\n\r]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text);

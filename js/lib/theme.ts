@@ -52,11 +52,7 @@ export function watchTheme(root: HTMLElement, changed: () => void): () => void {
     changed();
   };
   update();
-  const observer = new MutationObserver(update);
-  const attributeFilter = ["class", "style", "data-jp-theme-name", "data-theme"];
-  for (const element of [document.documentElement, document.body]) {
-    observer.observe(element, { attributeFilter });
-  }
+  const observer = observeTheme(document, update);
   // Hosts may put a view into their page only after it is drawn, and before that nothing is known of their theme.
   new ResizeObserver((_, placed) => {
     placed.disconnect();
@@ -68,6 +64,14 @@ export function watchTheme(root: HTMLElement, changed: () => void): () => void {
     observer.disconnect();
     dark.removeEventListener("change", update);
   };
+}
+
+/** Calls `changed` when a page gets another theme. */
+export function observeTheme(page: Document, changed: () => void): MutationObserver {
+  const observer = new MutationObserver(changed);
+  const attributeFilter = ["class", "style", "data-jp-theme-name", "data-theme"];
+  for (const element of [page.documentElement, page.body]) observer.observe(element, { attributeFilter });
+  return observer;
 }
 
 function applyTheme(root: HTMLElement): void {
@@ -83,10 +87,11 @@ function applyTheme(root: HTMLElement): void {
   root.dataset.hsTheme = dark ? "dark" : "light";
 }
 
-/** The first opaque ground behind the root, through shadow roots. */
-function groundBehind(root: HTMLElement): string | null {
-  for (let node = parentOf(root); node; node = parentOf(node)) {
-    const { backgroundColor } = getComputedStyle(node);
+/** The first opaque ground behind an element, through shadow roots. */
+export function groundBehind(element: HTMLElement): string | null {
+  const view = element.ownerDocument.defaultView ?? window;
+  for (let node = parentOf(element); node; node = parentOf(node)) {
+    const { backgroundColor } = view.getComputedStyle(node);
     if ((parseColor(backgroundColor)?.[3] ?? 0) > 0.9) return backgroundColor;
   }
   return null;
@@ -100,8 +105,8 @@ function parentOf(node: Element): Element | null {
 
 const darkPreferred = () => matchMedia("(prefers-color-scheme: dark)");
 
-function pageIsDark(): boolean {
-  const schemes = getComputedStyle(document.documentElement).colorScheme ?? "";
+export function pageIsDark(page = document): boolean {
+  const schemes = (page.defaultView ?? window).getComputedStyle(page.documentElement).colorScheme ?? "";
   return schemes.includes("dark") && (!schemes.includes("light") || darkPreferred().matches);
 }
 

@@ -7,7 +7,7 @@ export interface TokenPart {
 }
 
 const NAMED: Record<string, string> = { "\n": "\u23ce", "\t": "\u21e5" };
-/** What Unicode calls those that act without being seen; the others are shown by their numbers. */
+/** Unicode's names of invisible characters that have an effect; the others are shown by their numbers. */
 const NAMES = new Map(
   [
     [0x200b, "ZWSP ZWNJ ZWJ LRM RLM"],

@@ -1,6 +1,7 @@
 // The most likely next tokens of one run: token, bar, probability and, where there is room for it, logit.
 import type { ComponentChildren } from "preact";
 import { fixed } from "./format";
+import { type ArrayJson, decodeFloats, decodeInts } from "./ndarray";
 import { range } from "./range";
 import { Token, visibleText } from "./tokens";
 
@@ -21,7 +22,7 @@ interface TopTokensProps {
   tokens: TopToken[] | null;
   rows: number;
   logits: boolean;
-  /** What can be done with a token, around its text. */
+  /** Puts a control around a token's text. */
   around?: (token: TopToken, text: ComponentChildren) => ComponentChildren;
 }
 
@@ -31,7 +32,7 @@ const SMALL = 0.005;
 export function TopTokens({ name, heading, tokens, rows, logits, around }: TopTokensProps) {
   return (
     <div class="hs-top" data-hs={`top-${name}`}>
-      <div class="hs-top-head">{heading}</div>
+      <div class="hs-top-head hs-small">{heading}</div>
       <table class="hs-top-table" aria-label={`most likely next tokens, ${name}`}>
         <tbody>
           {range(rows).map((i) => {
@@ -45,21 +46,27 @@ export function TopTokens({ name, heading, tokens, rows, logits, around }: TopTo
   );
 }
 
+/** A cell of a table with a bar; an empty cell where the share is null. */
+export function MiniBar({ share, tone }: { share: number | null; tone: Tone | null }) {
+  return (
+    <td class="hs-mini-cell" aria-hidden="true">
+      <span class="hs-mini">
+        {share !== null && (
+          <i class={tone ? `hs-fill-${tone}` : undefined} style={{ width: `${share * 100}%` }} />
+        )}
+      </span>
+    </td>
+  );
+}
+
 function Row({ token, logits, around }: Pick<TopTokensProps, "logits" | "around"> & { token: TopToken }) {
   const text = <Token text={token.token} />;
-  const width = `${Math.min(1, Math.max(0, token.prob)) * 100}%`;
   return (
     <tr>
       <td title={`${visibleText(token.token)} · id ${token.id} · logit ${fixed(token.logit)}`}>
         {around ? around(token, text) : text}
       </td>
-      <td class="hs-mini-cell" aria-hidden="true">
-        <span class="hs-mini">
-          {token.prob >= SMALL && (
-            <i class={token.tone ? `hs-fill-${token.tone}` : undefined} style={{ width }} />
-          )}
-        </span>
-      </td>
+      <MiniBar share={token.prob >= SMALL ? Math.min(1, token.prob) : null} tone={token.tone} />
       <td class={token.prob < SMALL ? "hs-number hs-muted" : "hs-number"}>{fixed(token.prob)}</td>
       {logits && <td class="hs-number hs-muted hs-logit">{fixed(token.logit)}</td>}
     </tr>
@@ -76,4 +83,37 @@ function Blank({ row, logits, pending }: { row: number; logits: boolean; pending
       {logits && <td class="hs-number hs-logit" />}
     </tr>
   );
+}
+
+export interface TopJson {
+  ids: ArrayJson;
+  logits: ArrayJson;
+  probs: ArrayJson;
+}
+
+export interface TopArrays {
+  k: number;
+  ids: Int32Array;
+  logits: Float32Array;
+  probs: Float32Array;
+}
+
+export function decodeTop(json: TopJson): TopArrays {
+  const k = json.ids.shape.at(-1) ?? 0;
+  return { k, ids: decodeInts(json.ids), logits: decodeFloats(json.logits), probs: decodeFloats(json.probs) };
+}
+
+/** The tokens of one run, which is at `index` among those of the arrays. */
+export function topTokens(
+  { k, ids, logits, probs }: TopArrays,
+  textOf: (id: number) => string,
+  toneOf: (token: string) => Tone | null,
+  index = 0,
+): TopToken[] {
+  return range(k).map((i) => {
+    const at = index * k + i;
+    const id = ids[at] ?? -1;
+    const token = textOf(id);
+    return { id, token, logit: logits[at] ?? Number.NaN, prob: probs[at] ?? Number.NaN, tone: toneOf(token) };
+  });
 }

@@ -1,7 +1,8 @@
 // The script of a saved page: mounts the views that the page holds, without a kernel.
 import views from "hookscope:views";
-import { MemoryModel } from "../lib/memory_model";
 import { fitFrame } from "../panels/circuitsvis/frame";
+import { SCHEMA_VERSION } from "../wire/requests";
+import { MemoryModel } from "./memory_model";
 import css from "./style.css";
 
 interface Page {
@@ -9,8 +10,6 @@ interface Page {
   title: string;
   views: { widget: string; caption: string; state: Record<string, unknown> }[];
 }
-
-const SCHEMA = 1;
 
 mountPage();
 
@@ -23,8 +22,8 @@ function mountPage(): void {
   style.textContent = css;
   document.head.append(style);
   fitFrame();
-  if (page.schema_version !== SCHEMA) {
-    say(main, `This page has format ${page.schema_version}, and its script reads format ${SCHEMA}.`);
+  if (page.schema_version !== SCHEMA_VERSION) {
+    say(main, `This page has format ${page.schema_version}, and its script reads format ${SCHEMA_VERSION}.`);
     return;
   }
   if (page.title && !document.querySelector("h1")) main.append(heading(page.title));

@@ -216,3 +216,9 @@ export interface OnTrajectoryRequest {
   position: number;
   ids: number[];
 }
+
+export const SCHEMA_VERSION = 1;
+export const NOT_COMPUTED = 0;
+export const COMPUTED = 1;
+export const UNCHANGED = 2;
+export const NO_COUNTERPART = 3;

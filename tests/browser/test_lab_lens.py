@@ -73,7 +73,7 @@ def attribution_of(grid: Locator) -> Locator:
 def open_head(attribution: Locator) -> None:
     """Click on the first head of the last layer, for the tokens that it takes its part from."""
     part(attribution, "cells").click(position={"x": 4, "y": 4})
-    expect(part(attribution, "source")).to_have_count(6)
+    expect(part(attribution, "strip-token")).to_have_count(6)
 
 
 def test_every_layer_says_its_token_and_hovering_reads_a_cell(grid: Locator):
@@ -173,8 +173,8 @@ def test_the_attribution_sums_and_a_heads_sources_are_shown(lab: Lab, grid: Loca
     expect(part(attribution, "components-up").locator("tr").first).to_contain_text("mlp 3")
     open_head(attribution)
     expect(part(attribution, "sources")).to_contain_text("Head 3.0")
-    part(grid, "source").nth(4).hover()
-    expect(part(grid, "source").nth(4)).to_have_attribute("data-active", "true")
+    part(grid, "strip-token").nth(4).hover()
+    expect(part(grid, "strip-token").nth(4)).to_have_attribute("data-active", "true")
     expect(part(attribution, "sources")).to_contain_text(lab.value(value.format("by_source[3, 0, 4]", "+")))
     choose(grid, "side", "clean −")
     expect(part(grid, "subtitle")).to_contain_text("clean − corrupt")

@@ -50,7 +50,7 @@ def test_it_works_offline_and_is_text_all_through(page: Page):
     open_attribution(view)
     expect(part(view, "subtitle")).to_contain_text("sums to")
     part(part(view, "by-head"), "cells").click(position={"x": 4, "y": 4})
-    expect(part(view, "source").first).to_be_visible()
+    expect(part(view, "strip-token").first).to_be_visible()
     screenshot(page, "lens-saved")
     assert axe_violations(page.locator("html")) == []
 

@@ -1,6 +1,6 @@
 import { afterEach, expect, test, vi } from "vitest";
-import { MemoryModel } from "../../js/lib/memory_model";
 import promptPairEditor from "../../js/panels/prompt_pair_editor";
+import { MemoryModel } from "../../js/report/memory_model";
 import {
   CORRUPT,
   editorTraits,

@@ -1,9 +1,10 @@
 // A result small enough to reason about, a kernel that answers when told to, and a page to mount views in.
-import { MemoryModel } from "../../js/lib/memory_model";
+
 import type { ArrayJson } from "../../js/lib/ndarray";
-import { SCHEMA } from "../../js/lib/schema";
-import type { TopJson } from "../../js/lib/top_arrays";
+import type { TopJson } from "../../js/lib/top_tokens";
 import type { PartialJson, ResultJson } from "../../js/panels/patch_heatmap/result";
+import { MemoryModel } from "../../js/report/memory_model";
+import { SCHEMA_VERSION } from "../../js/wire/requests";
 
 export interface Sent {
   kind: string;
@@ -44,6 +45,7 @@ export function makeResult(change: Partial<ResultJson> = {}): ResultJson {
   const top = topJson([1, 2], [9, 7], [0.8, 0.1]);
   return {
     schema_version: 1,
+    method: "activation_patching",
     id: "sweep-1",
     params: {
       activation: "resid_pre",
@@ -134,7 +136,7 @@ const ENTRIES = [
 
 export function heatmapTraits(change: Record<string, unknown> = {}): Record<string, unknown> {
   return {
-    schema: SCHEMA,
+    schema: SCHEMA_VERSION,
     info: {
       activations: ENTRIES,
       metrics: [{ name: "logit_diff", label: "logit difference", help: "clean minus corrupt" }],
@@ -171,7 +173,7 @@ export const ITALY = { ...PAIR, clean: "The capital of Italy is", clean_answer: 
 export function editorTraits(change: Record<string, unknown> = {}): Record<string, unknown> {
   const list = (tokens: string[]) => ({ ids: tokens.map((_, i) => i + 10), tokens });
   return {
-    schema: SCHEMA,
+    schema: SCHEMA_VERSION,
     info: { templates: [{ name: "capitals", label: "Capitals", pairs: [FRANCE, ITALY] }] },
     status: "done",
     progress: { done: 0, total: 0, seconds_left: null },

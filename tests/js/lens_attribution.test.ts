@@ -83,7 +83,7 @@ test("a head is chosen with the keyboard, and its source tokens are read with th
   // The keyboard enters in the left upper corner: the last layer.
   const sources = part(el, "sources");
   expect(sources.querySelector("h3")?.textContent).toContain("Head 1.0");
-  expect(sources.querySelectorAll('[data-hs="source"]')).toHaveLength(CLEAN.length);
+  expect(sources.querySelectorAll('[data-hs="strip-token"]')).toHaveLength(CLEAN.length);
   press(sources.querySelector('[role="slider"]') as HTMLElement, "End");
   await settled();
   expect(sources.textContent).toContain("5 \u2423is +3.00");
@@ -127,11 +127,11 @@ test("sources that did not come are asked for", async () => {
   const { el, sent, answer } = await showLens(shown({ attribution }));
   await chooseHead(el);
   expect(sent.at(-1)).toMatchObject({ method: "sources", params: { layer: 1, head: 0 } });
-  expect(part(el, "sources").textContent).toContain("Asking");
+  expect(part(el, "sources").textContent).toContain("Loading");
   const values = arrayJson("float32", [6], [0, 0, 0, 0, 0.75, 0]);
   answer("sources", sent.at(-1), { layer: 1, head: 0, sides: { clean: values, corrupt: values } });
   await settled();
-  expect(part(el, "sources").querySelectorAll('[data-hs="source"]')).toHaveLength(6);
+  expect(part(el, "sources").querySelectorAll('[data-hs="strip-token"]')).toHaveLength(6);
   expect(part(el, "sources").textContent).toContain("0.75");
 });
 
@@ -177,7 +177,7 @@ test("a saved page reads it all without a kernel", async () => {
   expect(maybe(el, "attribute")).toBeNull();
   expect(part(el, "params").textContent).toBe("\u2423Oslo against \u2423Stockholm \u00b7 position 5");
   await chooseHead(el);
-  expect(part(el, "sources").querySelectorAll('[data-hs="source"]')).toHaveLength(6);
+  expect(part(el, "sources").querySelectorAll('[data-hs="strip-token"]')).toHaveLength(6);
 });
 
 test("an attribution of an unknown format is refused with a sentence", async () => {

@@ -1,8 +1,8 @@
 // Logit lenses small enough to reason about. Never square, so that a transposition shows.
 import type { Place } from "../../js/lib/place";
-import { SCHEMA } from "../../js/lib/schema";
 import type { AttributionJson } from "../../js/panels/logit_lens_grid/attribution";
 import type { ArraysJson, ResultJson, SideName } from "../../js/panels/logit_lens_grid/result";
+import { SCHEMA_VERSION } from "../../js/wire/requests";
 import { arrayJson, CLEAN, CORRUPT, PAIR } from "./helpers";
 
 /** 4 rows by as many positions as there are tokens. */
@@ -215,7 +215,7 @@ const entry = (name: string, reason: string | null = null) => ({
 
 export function lensTraits(change: Record<string, unknown> = {}): Record<string, unknown> {
   return {
-    schema: SCHEMA,
+    schema: SCHEMA_VERSION,
     info: {
       model: "hookscope-tiny",
       streams: ["resid_pre", "resid_mid", "resid_post", "attn_out", "mlp_out"].map((name) => entry(name)),

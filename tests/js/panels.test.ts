@@ -1,6 +1,5 @@
 // Every panel takes any place, shows as much of it as it has, and names its own cells as places.
 import { expect, test } from "vitest";
-import { MemoryModel } from "../../js/lib/memory_model";
 import type { Place } from "../../js/lib/place";
 import attentionViewer from "../../js/panels/attention_viewer";
 import { panel as attentionPanel } from "../../js/panels/attention_viewer/panel";
@@ -10,6 +9,7 @@ import { panel as lensPanel } from "../../js/panels/logit_lens_grid/panel";
 import patchHeatmap from "../../js/panels/patch_heatmap";
 import { panel as heatmapPanel } from "../../js/panels/patch_heatmap/panel";
 import { panel as editorPanel } from "../../js/panels/prompt_pair_editor/panel";
+import { MemoryModel } from "../../js/report/memory_model";
 import {
   INFO as ATTENTION_INFO,
   pairTraits as attentionTraits,

@@ -1,8 +1,8 @@
 // Python hears which views are on a page, so that it computes for no others.
 import { afterEach, expect, test, vi } from "vitest";
-import { MemoryModel } from "../../js/lib/memory_model";
 import { Rpc } from "../../js/lib/rpc";
 import patchHeatmap from "../../js/panels/patch_heatmap";
+import { MemoryModel } from "../../js/report/memory_model";
 import { heatmapTraits, modelWithKernel, mountWidget, settled } from "./helpers";
 
 afterEach(() => void vi.useRealTimers());

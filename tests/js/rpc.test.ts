@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
-import { MemoryModel } from "../../js/lib/memory_model";
 import { type KernelEvent, Rpc } from "../../js/lib/rpc";
+import { MemoryModel } from "../../js/report/memory_model";
 import { modelWithKernel } from "./helpers";
 
 beforeEach(() => void vi.useFakeTimers());

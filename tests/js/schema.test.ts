@@ -1,12 +1,12 @@
 // A view of a state that another version of Hookscope saved says what to do.
 import { afterEach, expect, test } from "vitest";
-import { MemoryModel } from "../../js/lib/memory_model";
-import { SCHEMA } from "../../js/lib/schema";
 import attentionViewer from "../../js/panels/attention_viewer";
 import circuitsvis from "../../js/panels/circuitsvis";
 import logitLensGrid from "../../js/panels/logit_lens_grid";
 import patchHeatmap from "../../js/panels/patch_heatmap";
 import promptPairEditor from "../../js/panels/prompt_pair_editor";
+import { MemoryModel } from "../../js/report/memory_model";
+import { SCHEMA_VERSION } from "../../js/wire/requests";
 import { viewerTraits } from "./attention_viewer/viewers";
 import { tokensFigure } from "./circuitsvis/figures";
 import { editorTraits, heatmapTraits, maybe, mountWidget, settled } from "./helpers";
@@ -18,7 +18,7 @@ const VIEWS = [
   ["patch-heatmap", patchHeatmap, heatmapTraits(), "direction"],
   ["logit-lens-grid", logitLensGrid, lensTraits(), "stream"],
   ["attention-viewer", attentionViewer, viewerTraits(), "thumbs"],
-  ["circuitsvis", circuitsvis, { schema: SCHEMA, figure: tokensFigure(), chosen: {} }, "figure"],
+  ["circuitsvis", circuitsvis, { schema: SCHEMA_VERSION, figure: tokensFigure(), chosen: {} }, "figure"],
 ] as const;
 
 afterEach(() => document.body.replaceChildren());
@@ -51,7 +51,7 @@ test.each(VIEWS)("%s says so where a trait that it needs is missing", async (_, 
 });
 
 test("a state of a later version is said to be newer", async () => {
-  const { text } = await textOf(patchHeatmap, heatmapTraits({ schema: SCHEMA + 1 }));
+  const { text } = await textOf(patchHeatmap, heatmapTraits({ schema: SCHEMA_VERSION + 1 }));
   expect(text).toContain("This was saved by a newer Hookscope; run the cell again.");
 });
 

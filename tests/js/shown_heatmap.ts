@@ -1,7 +1,7 @@
 // A heatmap on a page, taken away after each test, and what tests do with its cells.
 import { afterEach } from "vitest";
-import { MemoryModel } from "../../js/lib/memory_model";
 import patchHeatmap from "../../js/panels/patch_heatmap";
+import { MemoryModel } from "../../js/report/memory_model";
 import { heatmapTraits, modelWithKernel, mountWidget, part, settled } from "./helpers";
 
 let cleanup = () => {};

@@ -1,7 +1,7 @@
 // A lens on a page, taken away after each test, and what tests do with its cells.
 import { afterEach } from "vitest";
-import { MemoryModel } from "../../js/lib/memory_model";
 import logitLensGrid from "../../js/panels/logit_lens_grid";
+import { MemoryModel } from "../../js/report/memory_model";
 import { modelWithKernel, mountWidget, part, settled } from "./helpers";
 import { lensTraits } from "./lenses";
 

@@ -44,7 +44,7 @@ def test_a_widget_syncs_what_its_view_needs(name):
 
 
 def test_the_version_of_the_traits_is_the_same_on_both_sides():
-    read = re.search(r"^export const SCHEMA = (\d+);$", (ROOT / "js/lib/schema.ts").read_text("utf-8"), re.M)
+    read = re.search(r"^export const SCHEMA_VERSION = (\d+);$", (ROOT / "js/wire/requests.ts").read_text("utf-8"), re.M)
     assert read and int(read[1]) == panel.SCHEMA == TokenValues.class_traits()["schema"].default_value
 
 

@@ -1,73 +1,57 @@
 // What one head writes towards the answer, by source token.
 import { useState } from "preact/hooks";
 import { Button } from "../../lib/controls";
-import { Field } from "../../lib/field";
+import { AnswerFields, typedToken } from "../../lib/field";
 import { signed } from "../../lib/format";
-import { canAsk } from "../../lib/model";
 import { decodeFloats } from "../../lib/ndarray";
+import { Notes } from "../../lib/status";
+import { TokenStrip } from "../../lib/token_strip";
 import { visibleText } from "../../lib/tokens";
-import type { AttributedJson, AttributionJson } from "./actions";
-import { type ActionProps, useAnswer } from "./head_actions";
-import { Warnings } from "./patch_panel";
+import {
+  ActionPanel,
+  type ActionProps,
+  type AttributedJson,
+  type AttributionJson,
+  useAnswer,
+} from "./head_actions";
 import { readInfo } from "./scene";
-import { TokenStrip } from "./token_strip";
 
 export function AttributionPanel(props: ActionProps) {
   const { model, state, scene, head } = props;
   const answer = useAnswer<AttributionJson>(props, "head_attribution");
   const reason = readInfo(model).actions?.attribution_reason ?? null;
   const [typed, setTyped] = useState({ answer: "", wrong: "" });
-  if (reason && !answer) {
-    return (
-      <p class="hs-quiet" data-hs="action-reason">
-        {reason}
-      </p>
-    );
-  }
   const run = () => {
-    const [right, wrong] = [typed.answer, typed.wrong].map((text) => text.replaceAll("\u2423", " "));
+    const [right, wrong] = [typed.answer, typed.wrong].map(typedToken);
     state.act("attribute", "attribute_head", scene.attention.headAt(head), {
       ...(right ? { answer: right } : {}),
       ...(right && wrong ? { wrong_answer: wrong } : {}),
     });
   };
   const fields = !scene.attention.isPair();
+  const controls = (
+    <>
+      {fields && (
+        <AnswerFields
+          {...typed}
+          label="Answer; empty: the likeliest next token"
+          onType={(change) => setTyped({ ...typed, ...change })}
+          onEnter={run}
+        />
+      )}
+      <Button name="run-attribute" onClick={run}>
+        {answer ? "Attribute again" : "Attribute"}
+      </Button>
+    </>
+  );
+  const hint = fields
+    ? "What the head writes towards an answer such as \u2423Oslo; without an answer, towards the likeliest next token."
+    : "What the head writes towards the clean answer rather than the corrupt one.";
   return (
-    <div class="hs-panel" data-hs="panel-attribute">
-      {canAsk(model) && (
-        <div class="hs-controls">
-          {fields &&
-            (["answer", "wrong"] as const).map((name) => (
-              <span key={name} class="hs-small-field">
-                <span aria-hidden="true">{name === "answer" ? "answer" : "against"}</span>
-                <Field
-                  name={name}
-                  label={
-                    name === "answer" ? "Answer; empty: the likeliest next token" : "Wrong answer, optional"
-                  }
-                  value={typed[name]}
-                  readonly={false}
-                  problem={undefined}
-                  onType={(text) => setTyped({ ...typed, [name]: text })}
-                  onEnter={run}
-                />
-              </span>
-            ))}
-          <Button name="run-attribute" onClick={run}>
-            {answer ? "Attribute again" : "Attribute"}
-          </Button>
-        </div>
-      )}
-      {answer ? (
-        <Attributed answer={answer} />
-      ) : (
-        <p class="hs-quiet">
-          {fields
-            ? "What the head writes towards an answer such as \u2423Oslo; without an answer, towards the likeliest next token."
-            : "What the head writes towards the clean answer rather than the corrupt one."}
-        </p>
-      )}
-    </div>
+    <ActionPanel
+      {...{ name: "attribute", model, reason, controls, hint }}
+      answer={answer && <Attributed answer={answer} />}
+    />
   );
 }
 
@@ -85,7 +69,7 @@ function Attributed({ answer }: { answer: AttributionJson }) {
       {Object.entries(answer.sides).map(([name, side]) => (
         <Side key={name} name={name} side={side} quantity={answer.quantity} />
       ))}
-      <Warnings warnings={answer.warnings} />
+      <Notes name="action-warning" notes={answer.warnings} />
     </div>
   );
 }
@@ -96,7 +80,7 @@ function Side({ name, side, quantity }: { name: string; side: AttributedJson; qu
     <>
       <p class="hs-detail-words" data-hs={`attributed-${name}`}>
         {name !== "prompt" && <span class={`hs-tone-${name}`}>{name} </span>}
-        <b>{signed(side.value)}</b> of {signed(side.total)}, number {side.rank} of {side.of} heads
+        <b>{signed(side.value)}</b> of {signed(side.total)}, rank {side.rank} of {side.of} heads
         {sources && ", by the token that it looks at:"}
       </p>
       {sources && (

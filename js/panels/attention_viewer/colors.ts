@@ -1,5 +1,6 @@
 // The colours of codes: as pixels for canvases, as CSS for text.
-import { divergingScale, parseColor, type Rgb, type Scale, sequentialScale, toCss } from "../../lib/color";
+import { divergingScale, type Rgb, type Scale, sequentialScale, toCss } from "../../lib/color";
+import { cssColor } from "../../lib/css_color";
 import type { Palette } from "../../lib/theme";
 import type { ResultJson } from "./result";
 import { alongAt, STEPS } from "./scale";
@@ -18,8 +19,8 @@ export interface Colors {
 export function colorsOf(palette: Palette, signed: boolean, colors: ResultJson["colors"]): Colors {
   const ends = {
     ...palette,
-    clean: named(colors?.positive) ?? palette.clean,
-    corrupt: named(colors?.negative) ?? palette.corrupt,
+    clean: cssColor(colors?.positive, palette.zero) ?? palette.clean,
+    corrupt: cssColor(colors?.negative, palette.zero) ?? palette.corrupt,
   };
   const scale = signed ? divergingScale(ends, 1) : sequentialScale(ends, 0, 1);
   const pixels = new Uint32Array(256);
@@ -40,13 +41,4 @@ const word = new Uint32Array(bytes.buffer);
 function pixel([r, g, b]: Rgb, alpha: number): number {
   bytes.set([r, g, b, alpha]);
   return word[0] ?? 0;
-}
-
-/** Any CSS colour: a canvas converts it into numbers. */
-function named(css: string | null | undefined): Rgb | null {
-  if (!css) return null;
-  const context = document.createElement("canvas").getContext("2d");
-  if (context) context.fillStyle = css;
-  const parsed = parseColor(context ? String(context.fillStyle) : css);
-  return parsed && [parsed[0], parsed[1], parsed[2]];
 }

@@ -1,29 +1,20 @@
 // The row above the heads: the kind of values, the prompt, the scale, the order and the marks.
 import { useState } from "preact/hooks";
-import { Button, type Choice, Menu } from "../../lib/controls";
+import { Button, NameMenu } from "../../lib/controls";
 import { SmallCheck, SmallField } from "../../lib/fields";
-import { canAsk, type Progress, type Status, useTrait, type ViewModel, write } from "../../lib/model";
+import { canAsk, type Status, useTrait, type ViewModel, write } from "../../lib/model";
+import type { PanelProps } from "../../lib/panel";
+import { SideMenu } from "../../lib/side_menu";
 import { RunState } from "../../lib/status";
 import { useStore } from "../../lib/store";
-import type { Kind } from "./info";
 import { formatLayers, parseLayers } from "./layers";
 import type { MarkName } from "./marks";
-import type { SideName } from "./result";
-import { readInfo, type Scene } from "./scene";
-import { SortMenu } from "./sort_menu";
+import type { ScaleName } from "./scale";
+import { type Kind, readInfo, type Scene } from "./scene";
+import { ON, type Score } from "./scores";
 import type { AttentionState } from "./state";
 
-interface ControlsProps {
-  model: ViewModel;
-  state: AttentionState;
-  scene: Scene | null;
-}
-
-const SIDES: (Choice & { name: SideName })[] = [
-  { name: "clean", label: "clean", help: "the clean prompt" },
-  { name: "corrupt", label: "corrupt", help: "the corrupt prompt" },
-  { name: "difference", label: "clean \u2212 corrupt", help: "the difference of the two" },
-];
+type ControlsProps = PanelProps<AttentionState> & { scene: Scene | null };
 
 export function Controls({ model, state, scene }: ControlsProps) {
   const [open, setOpen] = useState(false);
@@ -32,7 +23,7 @@ export function Controls({ model, state, scene }: ControlsProps) {
   return (
     <div class="hs-controls" data-hs="controls">
       <KindMenu model={model} state={state} />
-      {scene && !fixed && <SideMenu model={model} scene={scene} />}
+      {scene && !fixed && <SideMenu model={model} side={scene.side} />}
       {scene && !fixed && <ScaleMenu model={model} />}
       {scene && <SortMenu model={model} state={state} scene={scene} />}
       {scene && <Marks model={model} />}
@@ -48,51 +39,32 @@ function KindMenu({ model, state }: Omit<ControlsProps, "scene">) {
   const known = useTrait<Kind>(model, "kind");
   const kind = asked ?? known;
   if (kinds.length === 0) return null;
-  const chosen = kinds.findIndex(({ name }) => name === kind);
   if (!canAsk(model)) {
     return (
       <span class="hs-muted" data-hs="params">
-        {kinds[chosen]?.label ?? kind}
+        {kinds.find(({ name }) => name === kind)?.label ?? kind}
       </span>
     );
   }
   return (
-    <Menu
+    <NameMenu
       name="kind"
       label="Kind"
       choices={kinds}
-      chosen={chosen}
-      shown={kind}
-      onChoose={(index) => state.run({ kind: kinds[index]?.name ?? kind })}
-    />
-  );
-}
-
-function SideMenu({ model, scene }: { model: ViewModel; scene: Scene }) {
-  if (scene.side === "prompt") return null;
-  return (
-    <Menu
-      name="side"
-      label="Side"
-      choices={SIDES}
-      chosen={SIDES.findIndex(({ name }) => name === scene.side)}
-      shown={scene.side}
-      onChoose={(index) => write(model, "side", SIDES[index]?.name ?? scene.side)}
+      value={kind}
+      onChoose={(name) => state.run({ kind: name })}
     />
   );
 }
 
 function ScaleMenu({ model }: { model: ViewModel }) {
-  const scale = useTrait<string>(model, "scale");
-  const { scales } = readInfo(model);
   return (
-    <Menu
+    <NameMenu
       name="scale"
       label="Scale"
-      choices={scales}
-      chosen={scales.findIndex(({ name }) => name === scale)}
-      shown={scale}
-      onChoose={(index) => write(model, "scale", scales[index]?.name ?? scale)}
+      choices={readInfo(model).scales}
+      value={useTrait<ScaleName>(model, "scale")}
+      onChoose={(name) => write(model, "scale", name)}
     />
   );
 }
@@ -118,18 +90,15 @@ function Marks({ model }: { model: ViewModel }) {
   );
 }
 
-/** Which layers are shown, and where layer 0 is: on demand, or where these are not the defaults. */
-function Layers({
-  model,
-  scene,
-  open,
-  onOpen,
-}: {
+interface LayersProps {
   model: ViewModel;
   scene: Scene;
   open: boolean;
   onOpen(): void;
-}) {
+}
+
+/** Which layers are shown, and where layer 0 is: on demand, or where these are not the defaults. */
+function Layers({ model, scene, open, onOpen }: LayersProps) {
   const { attention, layers, rising } = scene;
   const known = attention.json.layers;
   if (known.length < 2) return null;
@@ -164,21 +133,75 @@ function Layers({
 
 function Running({ model, state, scene }: ControlsProps) {
   const status = useTrait<Status | undefined>(model, "status");
-  const progress = useTrait<Progress | undefined>(model, "progress");
-  const waiting = useStore(state.rpc.waiting);
   const aside = useStore(state.aside);
   // The progress of a request about one head is shown under that head.
   const apart = aside?.head && aside.problem === null;
   if (!status || readInfo(model).model === null) return null;
   return (
     <RunState
-      {...{ model, waiting }}
+      model={model}
+      rpc={state.rpc}
       status={apart && scene ? "done" : status}
-      progress={progress ?? { done: 0, total: 0, seconds_left: null }}
       label="Reading attention"
       took={scene?.attention.json.provenance?.seconds}
       onRun={() => state.run()}
-      onCancel={() => state.cancel()}
     />
+  );
+}
+
+const LAYER = "layer";
+/** The entry for scores that are not measured yet. */
+const MEASURE = "+";
+
+function SortMenu({ model, state, scene }: PanelProps<AttentionState> & { scene: Scene }) {
+  const { scores, score } = scene;
+  const aside = useStore(state.aside);
+  const on = (what: Score["on"]) => scores.filter((one) => one.on === what);
+  const measures = on("random").length === 0 && canAsk(model);
+  if (scores.length === 0 && !measures) return null;
+  const measuring = aside?.what === "scores" && aside.problem === null;
+  const choose = (name: string) => {
+    if (name === MEASURE) state.measureHeads();
+    else write(model, "sort", name);
+  };
+  const unsorted = scene.attention.json.names ? "in their order" : "by layer and head";
+  const shown = score ? `by ${score.label}` : unsorted;
+  return (
+    <label class="hs-select" title={score ? `Order: ${score.help}, ${ON[score.on]}` : "Order"}>
+      <span aria-hidden="true">{measuring ? "measuring\u2026" : shown}</span>
+      <select
+        data-hs="sort"
+        aria-label="Order"
+        value={score?.name ?? LAYER}
+        onChange={(event) => {
+          choose(event.currentTarget.value);
+          // The entry that measures scores sends a request and is not itself an order.
+          event.currentTarget.value = score?.name ?? LAYER;
+        }}
+      >
+        <option value={LAYER}>{unsorted}</option>
+        {on("prompt").length > 0 && <Group label={ON.prompt} scores={on("prompt")} />}
+        {on("random").length > 0 && <Group label={ON.random} scores={on("random")} />}
+        {measures && (
+          <optgroup label={ON.random}>
+            <option value={MEASURE} disabled={measuring}>
+              {measuring ? "measuring\u2026" : "measure on repeated random tokens"}
+            </option>
+          </optgroup>
+        )}
+      </select>
+    </label>
+  );
+}
+
+function Group({ label, scores }: { label: string; scores: Score[] }) {
+  return (
+    <optgroup label={label}>
+      {scores.map((score) => (
+        <option key={score.name} value={score.name} title={score.help}>
+          {`by ${score.label} \u2014 ${score.help}`}
+        </option>
+      ))}
+    </optgroup>
   );
 }

@@ -1,21 +1,22 @@
 // The requests about an opened head: patch it, attribute the answer to it, read its circuits. The answer opens under
 // the head.
+import type { ComponentChildren } from "preact";
 import { useState } from "preact/hooks";
 import { Button } from "../../lib/controls";
-import { canAsk, type Progress, trait, useTrait, type ViewModel } from "../../lib/model";
-import { ProgressBar } from "../../lib/status";
+import { canAsk, trait, useTrait, type ViewModel } from "../../lib/model";
+import type { ArrayJson } from "../../lib/ndarray";
+import type { PanelProps } from "../../lib/panel";
+import { Cancel, ProgressBar } from "../../lib/status";
 import { useStore } from "../../lib/store";
-import type { ActionName } from "./actions";
+import type { OnHeadCircuitsRequest, OnPatchHeadRequest } from "../../wire/requests";
 import { AttributionPanel } from "./attribution_panel";
 import { CircuitsPanel } from "./circuits_panel";
 import { PatchPanel } from "./patch_panel";
-import type { Head } from "./result";
+import type { Head, SideName } from "./result";
 import { readInfo, type Scene } from "./scene";
 import { type AttentionState, sameHead } from "./state";
 
-export interface ActionProps {
-  model: ViewModel;
-  state: AttentionState;
+export interface ActionProps extends PanelProps<AttentionState> {
   scene: Scene;
   head: number;
 }
@@ -56,12 +57,45 @@ export function HeadActions(props: ActionProps) {
         ))}
       </div>
       {Panel && <Panel key={open} {...props} />}
-      {mine?.what === open && mine.problem === null && <Going model={model} state={state} />}
+      {mine?.what === open && mine.problem === null && (
+        <div class="hs-progress hs-small" data-hs="action-progress">
+          <ProgressBar model={model} label="This head" />
+          <Cancel name="cancel-action" rpc={state.rpc} />
+        </div>
+      )}
       {mine?.what === open && mine.problem !== null && (
         <p class="hs-error" role="alert" data-hs="action-error">
           {mine.problem}
         </p>
       )}
+    </div>
+  );
+}
+
+interface ActionPanelProps {
+  name: ActionName;
+  model: ViewModel;
+  /** Why the request can't be made. */
+  reason: string | null;
+  /** What is asked, in menus and fields, with the button that asks. */
+  controls: ComponentChildren;
+  hint: ComponentChildren;
+  answer: ComponentChildren;
+}
+
+/** One of the requests, with its answer once that has come. */
+export function ActionPanel({ name, model, reason, controls, hint, answer }: ActionPanelProps) {
+  if (reason && !answer) {
+    return (
+      <p class="hs-quiet" data-hs="action-reason">
+        {reason}
+      </p>
+    );
+  }
+  return (
+    <div class="hs-panel" data-hs={`panel-${name}`}>
+      {canAsk(model) && <div class="hs-controls">{controls}</div>}
+      {answer || <p class="hs-quiet">{hint}</p>}
     </div>
   );
 }
@@ -84,14 +118,58 @@ function answered(model: ViewModel, head: Head): ActionName | null {
   return ACTIONS.find(({ name }) => answerOf(model, name, head))?.name ?? null;
 }
 
-function Going({ model, state }: Pick<ActionProps, "model" | "state">) {
-  const progress = useTrait<Progress | undefined>(model, "progress");
-  return (
-    <div class="hs-progress" data-hs="action-progress">
-      <ProgressBar progress={progress ?? { done: 0, total: 0, seconds_left: null }} label="This head" />
-      <Button name="cancel-action" onClick={() => state.cancel()}>
-        Cancel
-      </Button>
-    </div>
-  );
+export type ActionName = "patch" | "attribute" | "circuits";
+
+export interface PatchJson {
+  layer: number;
+  head: number;
+  activation: NonNullable<OnPatchHeadRequest["activation"]>;
+  label: string;
+  scale_text: string;
+  direction: string;
+  tokens: string[];
+  /** By position, normalized. */
+  effects: ArrayJson;
+  state: ArrayJson;
+  /** The head at all positions at once. */
+  all: number | null;
+  warnings?: string[];
+}
+
+export interface AttributionJson {
+  layer: number;
+  head: number;
+  quantity: string;
+  answer: string | string[] | null;
+  wrong_answer: string | string[] | null;
+  note: string;
+  sides: Partial<Record<SideName, AttributedJson>>;
+  warnings?: string[];
+}
+
+export interface AttributedJson {
+  value: number;
+  total: number;
+  rank: number;
+  of: number;
+  position: number;
+  tokens: string[];
+  by_source: ArrayJson | null;
+}
+
+export interface CircuitsJson {
+  layer: number;
+  head: number;
+  circuit: NonNullable<OnHeadCircuitsRequest["circuit"]>;
+  tokens: NonNullable<OnHeadCircuitsRequest["tokens"]>;
+  pairs: TokenPair[];
+  lowest: TokenPair[];
+  note: string;
+  copying: number | null;
+}
+
+export interface TokenPair {
+  source: string;
+  target: string;
+  value: number;
 }

@@ -1,8 +1,7 @@
 // The legend: numbers where all rows share one scale, shares where each row has its own scale.
+import { withMinus } from "../../lib/format";
 import type { LegendScale, LegendTick } from "../../lib/legend";
 import type { Scene } from "./scene";
-
-const MINUS = "\u2212";
 
 export function legendOf({ attention, scaling, colors }: Scene): LegendScale & { help: string } {
   const { quantity } = attention.json;
@@ -23,7 +22,7 @@ export function ticksOf(name: string, high: number, low: number, signed: boolean
   const middle =
     name === "log" ? decades(high) : signed ? [] : [{ value: 0.5, text: brief(own ? 0.5 : high / 2) }];
   if (!signed) return [top, zero, ...middle];
-  const bottom = { value: -1, text: MINUS + brief(own ? 1 : low) };
+  const bottom = { value: -1, text: `\u2212${brief(own ? 1 : low)}` };
   return [{ ...top, text: `+${top.text}` }, bottom, { value: 0, text: "0" }];
 }
 
@@ -35,6 +34,5 @@ function decades(high: number): LegendTick[] {
 export function brief(value: number): string {
   if (value === 0) return "0";
   const size = Math.abs(value);
-  if (size < 0.001) return value.toExponential(0).replaceAll("-", MINUS);
-  return String(Number(value.toPrecision(3))).replaceAll("-", MINUS);
+  return withMinus(size < 0.001 ? value.toExponential(0) : String(Number(value.toPrecision(3))));
 }

@@ -1,11 +1,13 @@
-// The matrix of an opened head. Hovering moves the cross hairs over the matrix, which is not drawn again.
+// The matrix of an opened head, and the cross hairs over it. Hovering moves the cross hairs; the matrix is not drawn
+// again.
+import type { RefObject } from "preact";
 import { useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
 import { useDensity } from "../../lib/grid_cells";
 import { paintStill } from "../../lib/grid_paint";
 import { cellId } from "../../lib/grid_rows";
+import { cellInTable, isChoosing, keyHandler } from "../../lib/keys";
 import { useUniqueId } from "../../lib/unique_id";
-import { CrossHairs, placeCross } from "./cross_hairs";
-import { layoutMatrix, matrixCellAt } from "./matrix_layout";
+import { EDGE, layoutMatrix, type MatrixLayout, matrixCellAt } from "./matrix_layout";
 import { type MatrixScene, paintMatrix } from "./matrix_paint";
 import { type Cell, NOWHERE, useDrawing } from "./pointed";
 import type { Scene } from "./scene";
@@ -110,36 +112,89 @@ function useMatrixKeys(scene: Scene, head: number, onLock: MatrixProps["onLock"]
   const [moved, setMoved] = useState<number | null>(null);
   const start = locked.position === null ? null : locked.position * n + (locked.source ?? locked.position);
   const cell = moved !== null && moved < n * n ? moved : start;
-  const onKeyDown = (event: KeyboardEvent) => {
-    if (event.ctrlKey || event.metaKey || event.altKey) return;
+  const onKeyDown = keyHandler((event) => {
     const [row, column] = [Math.floor((cell ?? 0) / n), (cell ?? 0) % n];
-    const next = nextCell(event.key, row, column, n);
+    const next = cellInTable(event.key, row, column, n, n);
     if (next) {
-      const [position, source] = cell === null ? [n - 1, n - 1] : next;
-      setMoved(position * n + source);
-      pointed.at({ head, position, source });
-    } else if ((event.key === "Enter" || event.key === " ") && cell !== null) {
+      const to = cell === null ? { row: n - 1, column: n - 1 } : next;
+      setMoved(to.row * n + to.column);
+      pointed.at({ head, position: to.row, source: to.column });
+    } else if (isChoosing(event) && cell !== null) {
       onLock({ head, position: row, source: column });
     } else if (event.key === "Escape") {
       onLock({ head, position: null, source: null });
       pointed.at(NOWHERE);
-    } else return;
-    event.preventDefault();
-    event.stopPropagation();
-  };
+    } else return false;
+    return true;
+  });
   return { id, cell, onKeyDown };
 }
 
-function nextCell(key: string, row: number, column: number, n: number): [number, number] | null {
-  const [up, down] = [Math.max(0, row - 1), Math.min(n - 1, row + 1)];
-  const [left, right] = [Math.max(0, column - 1), Math.min(n - 1, column + 1)];
-  const moves: Record<string, [number, number]> = {
-    ArrowUp: [up, column],
-    ArrowDown: [down, column],
-    ArrowLeft: [row, left],
-    ArrowRight: [row, right],
-    Home: [row, 0],
-    End: [row, n - 1],
-  };
-  return moves[key] ?? null;
+type Cross = Pick<Cell, "position" | "source">;
+
+/** Outlines of smaller cells would not be seen. */
+const LEAST = 5;
+
+function CrossHairs({ root, labelled }: { root: RefObject<HTMLDivElement | null>; labelled: boolean }) {
+  return (
+    <div class="hs-cross" ref={root} aria-hidden="true">
+      <i hidden class="hs-band" />
+      <i hidden class="hs-band" />
+      <i hidden class="hs-outline hs-outline-pin" />
+      <i hidden class="hs-outline hs-outline-active" />
+      {labelled && <b hidden />}
+      {labelled && <b hidden />}
+    </div>
+  );
+}
+
+function placeCross(root: HTMLElement, layout: MatrixLayout, active: Cross, locked: Cross): void {
+  const { gutter, side, cell } = layout;
+  const [row, column, pin, here, rowName, columnName] = [...root.children] as HTMLElement[];
+  const thick = Math.max(1, cell);
+  const { position, source } = active;
+  put(row, position !== null && [gutter, EDGE + position * cell, side, thick]);
+  put(column, source !== null && [gutter + source * cell, EDGE, thick, side]);
+  put(pin, boxOf(layout, locked));
+  put(here, boxOf(layout, active));
+  const named = position !== null || source !== null ? active : locked;
+  name(rowName, layout, named.position, (at) => [gutter - 3, EDGE + at, "translate(-100%, -50%)"]);
+  const turned = "rotate(-90deg) translate(-100%, -50%)";
+  name(columnName, layout, named.source, (at) => [gutter + at, EDGE + side + 3, turned]);
+}
+
+function boxOf({ gutter, cell }: MatrixLayout, { position, source }: Cross): Box | false {
+  if (position === null || source === null) return false;
+  const size = Math.max(LEAST, cell - 1); // a cell ends with a gap
+  const inset = cell > LEAST ? 0 : (cell - size) / 2;
+  return [gutter + source * cell + inset, EDGE + position * cell + inset, size, size];
+}
+
+type Box = [left: number, top: number, width: number, height: number];
+
+function put(element: HTMLElement | undefined, box: Box | false): void {
+  if (!element) return;
+  element.hidden = !box;
+  if (!box) return;
+  const [left, top, width, height] = box;
+  const { style } = element;
+  style.transform = `translate(${left}px, ${top}px)`;
+  style.width = `${width}px`;
+  style.height = `${height}px`;
+}
+
+/** A token's label, over the permanent labels; where those are close together, it covers its neighbours entirely. */
+function name(
+  element: HTMLElement | undefined,
+  { labels, cell, gutter, stride }: MatrixLayout,
+  token: number | null,
+  placeOf: (middle: number) => [left: number, top: number, turn: string],
+): void {
+  if (!element) return;
+  element.hidden = token === null;
+  if (token === null) return;
+  const [left, top, turn] = placeOf((token + 0.5) * cell);
+  element.textContent = labels[token] ?? "";
+  element.style.minWidth = stride > 1 ? `${gutter - 3}px` : "";
+  element.style.transform = `translate(${left}px, ${top}px) ${turn}`;
 }

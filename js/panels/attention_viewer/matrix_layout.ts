@@ -7,7 +7,6 @@ export interface MatrixLayout {
   tokens: number;
   /** The width of the row labels, and the height of the column labels. */
   gutter: number;
-  footer: number;
   /** All cells, in CSS pixels. */
   side: number;
   /** The side of a cell: with many tokens less than a pixel. */
@@ -15,7 +14,7 @@ export interface MatrixLayout {
   /** How many tokens there are for each label. */
   stride: number;
   labels: string[];
-  /** What comes out larger with the labels. */
+  /** The size of the whole picture, labels included. */
   width: number;
   height: number;
 }
@@ -50,7 +49,6 @@ export function layoutMatrix(
   return {
     tokens,
     gutter,
-    footer: gutter,
     side,
     cell,
     stride: Math.max(1, Math.ceil(LABEL_PITCH / cell)),

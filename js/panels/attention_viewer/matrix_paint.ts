@@ -43,7 +43,7 @@ export function paintMatrix(context: Context, scene: MatrixScene, density: numbe
   if (scene.labelled) paintLabels(context, scene);
 }
 
-/** Of dense matrices: where the masked corner ends. */
+/** In a dense matrix, a frame shows where the masked corner ends. */
 function paintFrame(context: Context, { layout, palette }: MatrixScene): void {
   if (layout.cell >= ROOMY) return;
   context.globalAlpha = 0.14;

@@ -1,7 +1,8 @@
 // The opened heads, side by side: name, scores, matrix, and the requests that can be made about each head.
 import { useRef } from "preact/hooks";
 import { Button } from "../../lib/controls";
-import type { ViewModel } from "../../lib/model";
+import type { PanelProps } from "../../lib/panel";
+import { Absent } from "../../lib/status";
 import { useStore } from "../../lib/store";
 import { useWidth } from "../../lib/use_width";
 import { HeadActions } from "./head_actions";
@@ -13,9 +14,7 @@ import type { Scene } from "./scene";
 import { ON, type Score, scoreWords } from "./scores";
 import type { AttentionState } from "./state";
 
-interface OpenedProps {
-  model: ViewModel;
-  state: AttentionState;
+interface OpenedProps extends PanelProps<AttentionState> {
   scene: Scene;
   onClose(head: number): void;
   onPin(head: number | null): void;
@@ -60,7 +59,7 @@ function OpenedHead(props: OpenedProps & { head: number; room: number }) {
         <h3 class="hs-title">
           <button
             type="button"
-            class="hs-pin-button hs-focusable"
+            class="hs-plain hs-pin-button hs-focusable"
             data-hs="pin-head"
             aria-pressed={pinned}
             title={pinned ? "Unpin this head" : "Pin this head: the text shows its attention"}
@@ -80,7 +79,9 @@ function OpenedHead(props: OpenedProps & { head: number; room: number }) {
           <CellReadout scene={scene} head={head} values={values} />
         </>
       ) : (
-        <Missing readonly={model.readonly === true} />
+        <Absent name="missing">
+          {model.readonly ? "The values of this head were not saved." : "Loading its values\u2026"}
+        </Absent>
       )}
       <HeadActions {...{ model, state, scene, head }} />
     </section>
@@ -105,14 +106,5 @@ function Scores({ scores, head, side }: { scores: Score[]; head: number; side: S
         </details>
       )}
     </>
-  );
-}
-
-function Missing({ readonly }: { readonly: boolean }) {
-  const words = readonly ? "The values of this head were not saved." : "Loading its values\u2026";
-  return (
-    <p class="hs-nothing" data-hs="missing">
-      {words}
-    </p>
   );
 }

@@ -1,14 +1,14 @@
 // What one head carries from one run into the other: patched at each position alone, and at all positions at once.
 import { useState } from "preact/hooks";
-import { Button, Menu } from "../../lib/controls";
+import { Button, NameMenu } from "../../lib/controls";
 import { fixed } from "../../lib/format";
-import { canAsk } from "../../lib/model";
 import { decodeBytes, decodeFloats } from "../../lib/ndarray";
-import { ALONE, COMPUTED, EQUAL } from "../../lib/schema";
-import type { PatchJson } from "./actions";
-import { type ActionProps, useAnswer } from "./head_actions";
+import { largestOf } from "../../lib/range";
+import { Notes } from "../../lib/status";
+import { TokenStrip } from "../../lib/token_strip";
+import { COMPUTED, NO_COUNTERPART, UNCHANGED } from "../../wire/requests";
+import { ActionPanel, type ActionProps, type PatchJson, useAnswer } from "./head_actions";
 import { readInfo } from "./scene";
-import { TokenStrip } from "./token_strip";
 
 const WAYS: Record<string, string> = { denoise: "from clean into corrupt", noise: "from corrupt into clean" };
 
@@ -18,43 +18,28 @@ export function PatchPanel(props: ActionProps) {
   const { patch = [], patch_reason = null } = readInfo(model).actions ?? {};
   const first = patch.find(({ reason }) => !reason)?.name ?? "z";
   const [activation, setActivation] = useState(answer?.activation ?? first);
-  if (patch_reason && !answer) {
-    return (
-      <p class="hs-quiet" data-hs="action-reason">
-        {patch_reason}
-      </p>
-    );
-  }
-  const run = (name: typeof activation) => {
-    setActivation(name);
-    state.act("patch", "patch_head", scene.attention.headAt(head), { activation: name });
-  };
+  const run = () => state.act("patch", "patch_head", scene.attention.headAt(head), { activation });
+  const controls = (
+    <>
+      <NameMenu
+        name="patch-activation"
+        label="What is patched"
+        choices={patch}
+        value={activation}
+        onChoose={(name) => setActivation(name)}
+      />
+      <Button name="run-patch" onClick={run}>
+        {answer ? "Patch again" : "Patch"}
+      </Button>
+    </>
+  );
   return (
-    <div class="hs-panel" data-hs="panel-patch">
-      {canAsk(model) && (
-        <div class="hs-controls">
-          <Menu
-            name="patch-activation"
-            label="What is patched"
-            choices={patch}
-            chosen={patch.findIndex(({ name }) => name === activation)}
-            shown={activation}
-            onChoose={(index) => setActivation(patch[index]?.name ?? activation)}
-          />
-          <Button name="run-patch" onClick={() => run(activation)}>
-            {answer ? "Patch again" : "Patch"}
-          </Button>
-        </div>
-      )}
-      {answer ? (
-        <Effects answer={answer} />
-      ) : (
-        <p class="hs-quiet">
-          Puts what the head computed in one run into the other, at each position alone and at all positions
-          at once.
-        </p>
-      )}
-    </div>
+    <ActionPanel
+      {...{ name: "patch", model, controls }}
+      reason={patch_reason}
+      answer={answer && <Effects answer={answer} />}
+      hint="Puts what the head computed in one run into the other, at each position alone and at all positions at once."
+    />
   );
 }
 
@@ -62,8 +47,8 @@ function Effects({ answer }: { answer: PatchJson }) {
   const effects = decodeFloats(answer.effects);
   const states = decodeBytes(answer.state);
   const why = (position: number) => {
-    if (states[position] === EQUAL) return "=, both runs are the same here";
-    return states[position] === ALONE ? "no counterpart" : "not computed";
+    if (states[position] === UNCHANGED) return "=, both runs are the same here";
+    return states[position] === NO_COUNTERPART ? "no counterpart" : "not computed";
   };
   const shown = effects.map((value, i) => (states[i] === COMPUTED ? value : Number.NaN));
   return (
@@ -84,22 +69,10 @@ function Effects({ answer }: { answer: PatchJson }) {
         tokens={answer.tokens}
         values={shown}
         why={why}
-        end={Math.max(1, ...shown.map((value) => Math.abs(value) || 0))}
+        end={Math.max(1, largestOf(shown))}
         unit="normalized"
       />
-      <Warnings warnings={answer.warnings} />
+      <Notes name="action-warning" notes={answer.warnings} />
     </div>
-  );
-}
-
-export function Warnings({ warnings }: { warnings: string[] | undefined }) {
-  return (
-    <>
-      {(warnings ?? []).map((warning) => (
-        <p key={warning} class="hs-quiet" data-hs="action-warning">
-          {warning}
-        </p>
-      ))}
-    </>
   );
 }

@@ -56,7 +56,7 @@ export function cellsAlong(side: number, cells: number, gap: number): Int32Array
   return along;
 }
 
-/** Draws on a canvas of `width` x `height` CSS pixels; null where the browser has none. */
+/** The pixels of a canvas, and a function that puts them onto it. */
 export function pixelsOf(context: CanvasRenderingContext2D): { picture: Picture; show(): void } {
   const { width, height } = context.canvas;
   const image = context.createImageData(width, height);

@@ -46,7 +46,7 @@ export function TextReadout({ scene, values }: { scene: Scene; values: Float32Ar
   if (chief === null) {
     return (
       <Lines name="text-said">
-        <p>Open a head to see here what each token looks at.</p>
+        <p class="hs-cut">Open a head to see here what each token looks at.</p>
       </Lines>
     );
   }
@@ -54,7 +54,7 @@ export function TextReadout({ scene, values }: { scene: Scene; values: Float32Ar
   if (position === null || !values) {
     return (
       <Lines name="text-said">
-        <p>
+        <p class="hs-cut">
           {values
             ? `${title}: point at a token. Background: what it looks at; underline: what looks at it. A click locks the token.`
             : `${title}: loading its values\u2026`}
@@ -65,11 +65,11 @@ export function TextReadout({ scene, values }: { scene: Scene; values: Float32Ar
   const of = (what: "sources" | "positions") => strongest(values, tokens.length, position, what, MOST);
   return (
     <Lines name="text-said">
-      <p>
+      <p class="hs-cut">
         {title}: <At tokens={tokens} position={position} /> looks at{" "}
         <Entries entries={of("sources")} tokens={tokens} />
       </p>
-      <p>
+      <p class="hs-cut">
         and is looked at by <Entries entries={of("positions")} tokens={tokens} />
       </p>
     </Lines>

@@ -2,15 +2,14 @@
 // [layer, head], which Python uses, and the place in the arrays, which is called `index` here.
 import { type ArrayJson, decodeFloats } from "../../lib/ndarray";
 import type { Counterparts } from "../../lib/place";
+import type { ResultEnvelope } from "../../lib/schema";
+import type { ShownSide as SideName } from "../../lib/side_menu";
 
-export type SideName = "prompt" | "clean" | "corrupt" | "difference";
+export type { SideName };
+
 export type Head = readonly [layer: number, head: number];
 
-export interface ResultJson {
-  schema_version: number;
-  method: string;
-  /** The task that made it. */
-  id: string;
+export interface ResultJson extends ResultEnvelope {
   params: {
     kind: string;
     prompt?: string | null;

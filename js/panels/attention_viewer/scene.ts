@@ -1,10 +1,10 @@
 // What is shown: one side of the result on one scale, with what is opened, pinned, sorted and marked.
 import { useMemo } from "preact/hooks";
-import { useSelection, useTrait, type ViewModel } from "../../lib/model";
+import { useRising, useSelection, useTrait, type ViewModel } from "../../lib/model";
 import { useStore } from "../../lib/store";
 import { type Palette, usePalette } from "../../lib/theme";
+import type { AttentionPatternsRequest, OnPatchHeadRequest } from "../../wire/requests";
 import { type Colors, colorsOf } from "./colors";
-import type { AttentionInfo } from "./info";
 import { type MarkName, markedCells } from "./marks";
 import { type Cell, cellOf, type Pointed } from "./pointed";
 import type { Attention, Head, SideName } from "./result";
@@ -25,7 +25,7 @@ export interface Scene {
   layers: number[] | null;
   rising: boolean;
   marked: Marked[];
-  /** Indices. */
+  /** The indices of the opened heads. */
   opened: number[];
   locked: Cell;
   /** The pinned head. */
@@ -49,7 +49,7 @@ export function useScene(model: ViewModel, state: AttentionState, pointed: Point
   const scale = useTrait<ScaleName>(model, "scale");
   const sort = useTrait<string>(model, "sort");
   const layers = useTrait<number[] | null | undefined>(model, "shown_layers") ?? null;
-  const rising = useTrait<string>(model, "layer_zero") !== "top";
+  const rising = useRising(model);
   const names = useTrait<MarkName[] | undefined>(model, "marks");
   const heads = useTrait<Head[] | undefined>(model, "opened");
   const selection = useSelection(model);
@@ -92,4 +92,28 @@ function marksOf(
 
 export function readInfo(model: ViewModel): AttentionInfo {
   return model.get("info") as AttentionInfo;
+}
+
+export type Kind = NonNullable<AttentionPatternsRequest["kind"]>;
+type Patched = NonNullable<OnPatchHeadRequest["activation"]>;
+
+interface Offer<Name extends string = string> {
+  name: Name;
+  label: string;
+  help: string;
+  reason?: string | null;
+}
+
+interface AttentionInfo {
+  /** null where there are only arrays. */
+  model: object | null;
+  kinds: Offer<Kind>[];
+  scales: Offer<ScaleName>[];
+  marks: Offer<MarkName>[];
+  actions: {
+    patch: Offer<Patched>[];
+    patch_reason: string | null;
+    attribution_reason: string | null;
+    circuits_reason: string | null;
+  } | null;
 }

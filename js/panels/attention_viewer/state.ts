@@ -1,16 +1,16 @@
 // What all views of one model share: the result, the heads that came one by one, the scores, and what was asked for and
 // has not been answered.
-import { listen, trait, type ViewModel, write } from "../../lib/model";
+import { isBusy, listen, trait, type ViewModel, write } from "../../lib/model";
 import { decodeBytes } from "../../lib/ndarray";
 import { isEnd, type KernelEvent, Rpc } from "../../lib/rpc";
 import { type Decoded, readResult } from "../../lib/schema";
 import { Store } from "../../lib/store";
 import type { Requests } from "../../wire/requests";
-import type { ActionName } from "./actions";
+import type { ActionName } from "./head_actions";
 import { HeadCache } from "./head_cache";
-import type { Kind } from "./info";
 import { Attention, type Head, type ResultJson, type SideName } from "./result";
 import type { ScaleName } from "./scale";
+import type { Kind } from "./scene";
 import { decodeScores, type Score, type ScoreJson } from "./scores";
 import type { Thumbs, ThumbsJson } from "./thumb_codes";
 
@@ -25,7 +25,7 @@ export interface Aside {
 
 type OfHead = Pick<Requests, "patch_head" | "attribute_head" | "head_circuits">;
 
-/** Nobody looks at more large matrices, so no more are sent. */
+/** The most heads that can be open: nobody looks at more large matrices. */
 export const MOST_OPENED = 12;
 
 export class AttentionState {
@@ -91,10 +91,6 @@ export class AttentionState {
     this.aside.set({ id, what: "scores", head: null, problem: null });
   }
 
-  cancel(): void {
-    this.rpc.request("cancel", {});
-  }
-
   /** Opens the head, or closes it if it is open. Where too many are open, the first is closed, and the view says so. */
   toggle(head: Head): void {
     const opened = trait<Head[] | undefined>(this.#model, "opened") ?? [];
@@ -112,8 +108,7 @@ export class AttentionState {
   /** The last result stays until the next result has come, or until it is clear that none will come. */
   #replace(): void {
     const json = trait<ResultJson | null | undefined>(this.#model, "result") ?? null;
-    const busy = ["queued", "running"].includes(trait<string>(this.#model, "status"));
-    if (json === this.#json || (json === null && busy)) return;
+    if (json === this.#json || (json === null && isBusy(trait(this.#model, "status")))) return;
     this.#json = json;
     const before = this.shown.get().value;
     this.heads.clear();

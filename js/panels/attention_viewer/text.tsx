@@ -2,12 +2,14 @@
 // underline how much it attends to the token under the pointer: in a causal model the former come before, the latter
 // after.
 import { useMemo, useRef, useState } from "preact/hooks";
+import { indexAfterKey, isChoosing, keyHandler } from "../../lib/keys";
 import { Token } from "../../lib/tokens";
+import type { Tone } from "../../lib/top_tokens";
 import { useUniqueId } from "../../lib/unique_id";
 import { NOWHERE } from "./pointed";
+import type { Attention, SideName } from "./result";
 import type { Scene } from "./scene";
 import { useTint } from "./tint";
-import { tokenTones } from "./tones";
 
 interface TextProps {
   scene: Scene;
@@ -42,24 +44,20 @@ export function Text({ scene, values, onLock }: TextProps) {
       )),
     [tokens, tones, id, locked.position],
   );
-  const onKeyDown = (event: KeyboardEvent) => {
-    if (event.ctrlKey || event.metaKey || event.altKey) return;
-    const last = tokens.length - 1;
-    const next = { ArrowRight: (at ?? -1) + 1, ArrowLeft: (at ?? 1) - 1, Home: 0, End: last }[event.key];
-    if (next !== undefined) {
-      const to = Math.min(last, Math.max(0, next));
+  const onKeyDown = keyHandler((event) => {
+    const to = indexAfterKey(event.key, at, tokens.length);
+    if (to !== null) {
       setCursor(to);
       pointed.at({ position: to });
       list.current?.children[to]?.scrollIntoView?.({ block: "nearest" });
-    } else if ((event.key === "Enter" || event.key === " ") && at !== null) {
+    } else if (isChoosing(event) && at !== null) {
       onLock(at === locked.position ? null : at);
     } else if (event.key === "Escape") {
       onLock(null);
       pointed.at(NOWHERE);
-    } else return;
-    event.preventDefault();
-    event.stopPropagation();
-  };
+    } else return false;
+    return true;
+  });
   return (
     <div
       ref={list}
@@ -92,4 +90,17 @@ export function Text({ scene, values, onLock }: TextProps) {
 function tokenAt(event: Event): number | null {
   const token = (event.target as Element).closest<HTMLElement>("[data-token]")?.dataset.token;
   return token === undefined ? null : Number(token);
+}
+
+/** The colour of each token of the side; null where the other prompt has the same token there. */
+function tokenTones({ json }: Attention, side: SideName): (Tone | null)[] {
+  const { clean, corrupt } = json.sides;
+  if (!clean || !corrupt) return [];
+  const tone: Tone = side === "corrupt" ? "corrupt" : "clean";
+  const [own, other] = tone === "clean" ? [clean, corrupt] : [corrupt, clean];
+  const partners = clean.tokens.map((_, i) => (json.counterparts ? (json.counterparts[i] ?? null) : i));
+  return own.tokens.map((text, i) => {
+    const partner = tone === "clean" ? partners[i] : partners.indexOf(i);
+    return text === other.tokens[partner ?? -1] ? null : tone;
+  });
 }

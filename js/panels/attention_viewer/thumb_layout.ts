@@ -1,5 +1,5 @@
 // Where the pictures of all heads go: a grid of layers by heads, or, in the order of a score, a flow.
-import { cellBox, type GridLayout, PANEL_GAP } from "../../lib/grid_layout";
+import { cellBox, type GridLayout, ONE_PANEL, PANEL_GAP } from "../../lib/grid_layout";
 import type { Order } from "./order";
 
 export interface ThumbLayout extends GridLayout {
@@ -33,18 +33,15 @@ export function layoutThumbs(
   const gap = cell >= 40 ? 6 : cell >= 24 ? 3 : 2;
   const thumb = wholeCells(cell - gap, cells);
   return {
+    ...ONE_PANEL,
     rows: rows.length,
     columns,
-    panels: 1,
-    across: 1,
     cellWidth: thumb + gap,
     cellHeight: thumb + gap,
     gutter,
     footer: 24,
-    head: 0,
     labels: cell >= 16 || columns <= 10 ? "level" : "unseen",
     flip,
-    rise: false,
     thumb,
   };
 }

@@ -1,19 +1,23 @@
 // All heads as thumbnails: hovering reads a head, a click opens or closes it, Shift-click pins it.
 import { useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
+import { toCss } from "../../lib/color";
 import { Button } from "../../lib/controls";
 import { Output } from "../../lib/current";
 import { fixed } from "../../lib/format";
-import { markEdges, reveal } from "../../lib/grid";
+import { GridFrame, markEdges, reveal } from "../../lib/grid";
+import { Outline, pixels, useDensity } from "../../lib/grid_cells";
 import { useCursor, usePointer } from "../../lib/grid_cursor";
-import { ColumnLabels, RowLabels } from "../../lib/grid_labels";
-import { cellsSize } from "../../lib/grid_layout";
-import { cellId, GridRows } from "../../lib/grid_rows";
+import { cellsSize, plainLabel } from "../../lib/grid_layout";
+import { paintStill } from "../../lib/grid_paint";
+import { GridRows } from "../../lib/grid_rows";
+import type { Palette } from "../../lib/theme";
 import { useUniqueId } from "../../lib/unique_id";
+import type { Colors } from "./colors";
 import { AT_ONCE, orderOf } from "./order";
+import { drawCodes, pixelsOf } from "./pixels";
 import type { Scene } from "./scene";
-import { ThumbCanvas } from "./thumb_canvas";
 import type { ThumbSource } from "./thumb_codes";
-import { layoutThumbs, thumbBox } from "./thumb_layout";
+import { layoutThumbs, type ThumbLayout, thumbBox } from "./thumb_layout";
 import { headWords } from "./words";
 
 interface ThumbsProps {
@@ -83,86 +87,114 @@ function ThumbGrid({ scene, source, layout, heads, rows, onToggle, onPin }: Grid
     if (scroller.current) markEdges(scroller.current);
   }, [layout]);
   const { width, height } = cellsSize(layout);
-  const label = (text: string, title: string) => ({ lines: [{ text, tone: null }], title });
+  const { layers, heads: numbers } = attention.json;
+  const labels = rows && {
+    rows: rows.map((row) => plainLabel(String(layers[row]), `layer ${layers[row]}`)),
+    columns: numbers.map((head) => plainLabel(String(head), `head ${head}`)),
+    corner: "layer",
+  };
+  const outline = (place: number, kind: "active" | "pin" | "opened") => (
+    <Outline key={`${place} ${kind}`} box={thumbBox(layout, place)} index={place} kind={kind} />
+  );
   return (
-    <div
-      ref={scroller}
-      class="hs-grid hs-focusable"
-      role="grid"
-      tabIndex={0}
-      data-hs="heads-grid"
-      aria-label="Heads; Enter opens one, Shift and Enter pins it"
-      aria-rowcount={layout.panels * layout.rows}
-      aria-colcount={layout.columns}
-      aria-activedescendant={cursor.place === null ? undefined : cellId(id, cursor.place)}
-      onKeyDown={cursor.onKeyDown}
-      onBlur={cursor.onBlur}
-      onScroll={(event) => markEdges(event.currentTarget)}
-      style={{ "--hs-gutter": `${layout.gutter}px`, "--hs-footer": `${layout.footer}px` }}
+    <GridFrame
+      {...{ scroller, id, name: "heads-grid", layout, cursor, labels, words }}
+      label="Heads; Enter opens one, Shift and Enter pins it"
+      named={cursor.active}
     >
-      <div class="hs-grid-inner" aria-hidden="true">
-        {rows ? (
-          <RowLabels
-            layout={layout}
-            labels={rows.map((row) => {
-              const layer = attention.json.layers[row] ?? row;
-              return label(String(layer), `layer ${layer}`);
-            })}
-            active={cursor.active}
-          />
-        ) : (
-          <span />
-        )}
-        <div
-          class="hs-cells"
-          data-hs="cells"
-          style={{ width: `${width}px`, height: `${height}px` }}
-          {...handlers}
-        >
-          <ThumbCanvas {...{ scene, source, layout, heads }} width={width} height={height} />
-          {!rows &&
-            heads.map((head, place) => {
-              const box = thumbBox(layout, place);
-              const style = pixels({ left: box.left, top: box.top - 17, width: layout.thumb });
-              return (
-                <div key={head} class="hs-thumb-caption" style={style}>
-                  <span>{attention.nameOf(head)}</span> {score && <b>{fixed(score.values[head])}</b>}
-                </div>
-              );
-            })}
-          {heads.map((head, place) => {
-            const kind = head === chosen ? "pin" : opened.includes(head) ? "opened" : null;
-            return kind && <Outline key={head} {...{ layout, place, kind }} />;
+      <div class="hs-cells" data-hs="cells" style={pixels({ width, height })} {...handlers}>
+        <ThumbCanvas {...{ scene, source, layout, heads, width, height }} />
+        {!rows &&
+          heads.map((head, place) => {
+            const { left, top, width } = thumbBox(layout, place);
+            return (
+              <div
+                key={head}
+                class="hs-over-cells hs-thumb-caption"
+                style={pixels({ left, top: top - 17, width })}
+              >
+                <span class="hs-cut">{attention.nameOf(head)}</span>{" "}
+                {score && <b>{fixed(score.values[head])}</b>}
+              </div>
+            );
           })}
-          {cursor.active !== null && <Outline layout={layout} place={cursor.active} kind="active" />}
-        </div>
-        {rows && (
-          <>
-            <div class="hs-grid-corner">layer</div>
-            <ColumnLabels
-              layout={layout}
-              labels={attention.json.heads.map((head) => label(String(head), `head ${head}`))}
-              active={cursor.active}
-            />
-          </>
-        )}
+        {heads.map((head, place) => {
+          const kind = head === chosen ? "pin" : opened.includes(head) ? "opened" : null;
+          return kind && outline(place, kind);
+        })}
+        {cursor.active !== null && outline(cursor.active, "active")}
       </div>
-      {words}
-    </div>
+    </GridFrame>
   );
 }
 
-function Outline({ layout, place, kind }: { layout: GridProps["layout"]; place: number; kind: string }) {
-  return (
-    <i
-      class={`hs-outline hs-outline-${kind}`}
-      data-hs={kind}
-      data-cell={place}
-      style={pixels(thumbBox(layout, place))}
-    />
-  );
+interface CanvasProps {
+  scene: Scene;
+  source: ThumbSource;
+  layout: ThumbLayout;
+  heads: readonly number[];
+  width: number;
+  height: number;
 }
 
-function pixels(box: Record<string, number>) {
-  return Object.fromEntries(Object.entries(box).map(([name, value]) => [name, `${value}px`]));
+function ThumbCanvas({ scene, source, layout, heads, width, height }: CanvasProps) {
+  const canvas = useRef<HTMLCanvasElement>(null);
+  const density = useDensity();
+  const { colors, palette, tokens, marked } = scene;
+  useLayoutEffect(() => {
+    const whole = source.cells === tokens.length;
+    const cells = whole ? marked.map((one) => one.cells) : [];
+    const drawn = { layout, heads, source, colors, palette, marked: cells };
+    const draw = (context: CanvasRenderingContext2D, scale: number) => paintThumbs(context, drawn, scale);
+    if (canvas.current) paintStill(canvas.current, { width, height, density }, draw);
+  }, [source, layout, heads, colors, palette, marked, density, width, height]);
+  return <canvas ref={canvas} />;
+}
+
+interface ThumbScene {
+  layout: ThumbLayout;
+  /** Index of the head in each place. */
+  heads: readonly number[];
+  source: ThumbSource;
+  colors: Colors;
+  palette: Palette;
+  /** Marked cells, pairs of row and column of a picture; only where its cells are the tokens. */
+  marked: readonly Int32Array[];
+}
+
+function paintThumbs(context: CanvasRenderingContext2D, scene: ThumbScene, density: number): void {
+  const { layout, heads, source, colors } = scene;
+  const { picture, show } = pixelsOf(context);
+  const side = Math.round(layout.thumb * density);
+  const cells = Math.min(source.cells, side);
+  heads.forEach((head, place) => {
+    const box = thumbBox(layout, place);
+    const square = { left: Math.round(box.left * density), top: Math.round(box.top * density), side, gap: 0 };
+    drawCodes(picture, square, source.codes(head, cells), 0, cells, colors);
+  });
+  show();
+  for (let place = 0; place < heads.length; place++) paintOver(context, scene, place);
+}
+
+/** The frame, so that an empty corner belongs to its head, and the marks. */
+function paintOver(context: CanvasRenderingContext2D, scene: ThumbScene, place: number): void {
+  const { layout, source, palette, marked } = scene;
+  const { left, top, width } = thumbBox(layout, place);
+  const ink = toCss(palette.fg);
+  context.globalAlpha = 0.14;
+  context.strokeStyle = ink;
+  context.lineWidth = 1;
+  // On the picture's own edge: pictures of a large model are too close for frames of their own.
+  if (width >= 20) context.strokeRect(left - 0.5, top - 0.5, width + 1, width + 1);
+  const cell = width / source.cells;
+  const dot = Math.max(1, Math.min(2, cell / 3));
+  context.globalAlpha = 0.5;
+  context.fillStyle = ink;
+  for (const cells of cell >= 2 ? marked : []) {
+    for (let i = 0; i < cells.length; i += 2) {
+      const [row = 0, column = 0] = [cells[i], cells[i + 1]];
+      context.fillRect(left + (column + 0.5) * cell - dot / 2, top + (row + 0.5) * cell - dot / 2, dot, dot);
+    }
+  }
+  context.globalAlpha = 1;
 }

@@ -1,12 +1,13 @@
 // The AttentionViewer: the prompt as text, all heads as thumbnails, and the opened heads.
 import { useEffect, useMemo, useRef } from "preact/hooks";
 import { Output, useCurrent } from "../../lib/current";
+import { Prompt } from "../../lib/field";
+import { Head } from "../../lib/head";
 import { Legend, legendRoom } from "../../lib/legend";
 import { canAsk, type Failure, type Status, select, useTrait } from "../../lib/model";
 import { Root } from "../../lib/mount";
 import type { PanelProps } from "../../lib/panel";
-import { Prompt } from "../../lib/prompt";
-import { ErrorLine } from "../../lib/status";
+import { ErrorLine, Notes, Nothing } from "../../lib/status";
 import { useStore } from "../../lib/store";
 import { useWidth } from "../../lib/use_width";
 import { Controls } from "./controls";
@@ -19,7 +20,7 @@ import { type AttentionState, MOST_OPENED } from "./state";
 import { Text } from "./text";
 import { thumbSource } from "./thumb_codes";
 import { Thumbs } from "./thumbs";
-import { Tools } from "./tools";
+import { HeadTools } from "./tools";
 import { subtitleOf } from "./words";
 
 /** The width of sorted heads, where there is room for opened heads beside them. */
@@ -53,7 +54,7 @@ function Whole({ model, state }: ViewProps) {
   const own = asks && (scene ? scene.side === "prompt" : prompt);
   return (
     <>
-      <Head {...{ model, state, scene }} />
+      <Title {...{ model, state, scene }} />
       {own && (
         <Prompt
           text={prompt ?? scene?.attention.json.sides.prompt?.text ?? ""}
@@ -71,7 +72,7 @@ function Whole({ model, state }: ViewProps) {
           <Heads model={model} state={state} scene={scene} />
         </Output>
       ) : (
-        failure === null && <Nothing status={status} />
+        failure === null && <Nothing model={model} busy={"Reading attention\u2026"} />
       )}
     </>
   );
@@ -81,30 +82,14 @@ function textOf({ attention, side }: Scene): string {
   return attention.json.sides[side === "difference" ? "clean" : side]?.text ?? "";
 }
 
-function Nothing({ status }: { status: Status | undefined }) {
-  const busy = status === "queued" || status === "running";
-  return (
-    <p class="hs-nothing" data-hs="nothing">
-      {busy ? "Reading attention\u2026" : "Not run yet."}
-    </p>
-  );
-}
-
-function Head({ model, state, scene }: ViewProps & { scene: Scene | null }) {
+function Title({ model, state, scene }: ViewProps & { scene: Scene | null }) {
   const { kinds } = readInfo(model);
-  const words = () => {
-    if (!scene) return "what each head looks at";
-    const { attention, side, scaling } = scene;
-    const kind = kinds.find(({ name }) => name === attention.json.params.kind)?.label;
-    return subtitleOf(attention, kind ?? attention.json.quantity, side, scaling);
-  };
+  const kind = kinds.find(({ name }) => name === scene?.attention.json.params.kind)?.label;
+  const words = scene ? subtitleOf(scene, kind ?? scene.attention.json.quantity) : "what each head looks at";
   return (
-    <div class="hs-head">
-      <h2 class="hs-title">
-        Attention <small data-hs="subtitle">{words()}</small>
-      </h2>
-      <Tools {...{ model, state, scene }} subtitle={words()} />
-    </div>
+    <Head title="Attention" words={words}>
+      <HeadTools {...{ model, state, scene }} subtitle={words} />
+    </Head>
   );
 }
 
@@ -137,11 +122,7 @@ function Heads({ model, state, scene }: ViewProps & { scene: Scene }) {
     <>
       <Text scene={scene} values={values} onLock={(position) => change({ position, source: null })} />
       <TextReadout scene={scene} values={values} />
-      {(attention.json.warnings ?? []).map((warning) => (
-        <p key={warning} class="hs-quiet" data-hs="warning">
-          {warning}
-        </p>
-      ))}
+      <Notes notes={attention.json.warnings} />
       <div class="hs-heads" ref={area}>
         <div class="hs-all-heads">
           <div class="hs-grid-area">

@@ -1,21 +1,14 @@
 // Heads, cells and numbers in words.
-import { count } from "../../lib/format";
+import { count, shortest, withMinus } from "../../lib/format";
 import { visibleText } from "../../lib/tokens";
 import type { Attention, SideName } from "./result";
 import type { Scaling } from "./scale";
+import type { Scene } from "./scene";
 import { ON, type Score, scoreWords } from "./scores";
-
-const MINUS = "\u2212";
 
 /** With the fewest digits that tell this float32 from all others. */
 export function exact(value: number): string {
-  if (!Number.isFinite(value)) return "\u2013";
-  let text = String(value);
-  for (let digits = 1; digits <= 9; digits++) {
-    text = String(Number(value.toPrecision(digits)));
-    if (Math.fround(Number(text)) === Math.fround(value)) break;
-  }
-  return text.replaceAll("-", MINUS);
+  return Number.isFinite(value) ? withMinus(shortest(value)) : "\u2013";
 }
 
 /** With four digits. */
@@ -23,8 +16,9 @@ export function short(value: number): string {
   if (!Number.isFinite(value)) return "\u2013";
   if (value === 0) return "0";
   const size = Math.abs(value);
-  const text = size < 0.0005 ? value.toExponential(1) : size < 10 ? value.toFixed(4) : value.toPrecision(5);
-  return text.replaceAll("-", MINUS);
+  return withMinus(
+    size < 0.0005 ? value.toExponential(1) : size < 10 ? value.toFixed(4) : value.toPrecision(5),
+  );
 }
 
 /** "␣Norway (8)" */
@@ -48,9 +42,9 @@ export function headWords(attention: Attention, scores: Score[], opened: number[
 }
 
 /** The subtitle: what is shown, and how to read it. */
-export function subtitleOf(attention: Attention, kind: string, side: SideName, scaling: Scaling): string {
+export function subtitleOf({ attention, side, scaling }: Scene, kind: string): string {
   const tokens = attention.tokensOf(side).length;
-  const sides = { prompt: "", clean: "clean", corrupt: "corrupt", difference: `clean ${MINUS} corrupt` };
+  const sides = { prompt: "", clean: "clean", corrupt: "corrupt", difference: "clean \u2212 corrupt" };
   return [
     kind,
     sides[side],

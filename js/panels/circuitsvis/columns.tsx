@@ -2,15 +2,17 @@
 import { useMemo, useState } from "preact/hooks";
 import { Button } from "../../lib/controls";
 import { SmallField, takeNumber } from "../../lib/fields";
-import { count } from "../../lib/format";
+import { count, withMinus } from "../../lib/format";
+import { keysAmong } from "../../lib/keys";
 import { range } from "../../lib/range";
+import { Absent } from "../../lib/status";
 import { plainCell } from "../../lib/table";
 import { type ColumnsFigure, decodeNumbers, exact, extremesOf, type Numbers, plainNumber } from "./figure";
-import { Head, ReadOut, within } from "./parts";
-import { TokenWords, usePlace, useReading } from "./reading";
+import { within } from "./pages";
+import { FigureHead, ReadOut } from "./parts";
 import { useShade } from "./shade";
 import type { FigureState } from "./state";
-import { TokenText } from "./token_text";
+import { TokenText, usePlace, useReading } from "./token_text";
 import type { FigureProps } from "./view";
 
 /** A side of the scale is never nothing, as in CircuitsVis. */
@@ -33,25 +35,17 @@ export function ColumnsView({ model, state, figure }: FigureProps<ColumnsFigure>
   const words = `${count(tokens.length, "token")} \u00b7 coloured by ${labels[column] ?? "nothing"}`;
   return (
     <>
-      <Head title={figure.title} words={words} rows={rows} />
+      <FigureHead title={figure.title} words={words} rows={rows} />
       {empty ? (
-        <p class="hs-nothing" data-hs="nothing">
-          {tokens.length === 0 ? "There are no tokens to show." : "There are no values."}
-        </p>
+        <Absent>{tokens.length === 0 ? "There are no tokens to show." : "There are no values."}</Absent>
       ) : (
         <>
           <div class="hs-controls" data-hs="controls">
             <Choices labels={labels} shown={column} {...choosing} />
             <Bounds state={state} column={column} bounds={bounds} />
           </div>
-          <ReadOut shade={shade}>
-            {place ? (
-              <TokenWords text={tokens[place.token] ?? ""}>
-                <span class="hs-muted">token {place.token}</span>
-              </TokenWords>
-            ) : (
-              <span class="hs-muted">Hover over a token to read its values; click to keep it.</span>
-            )}
+          <ReadOut shade={shade} text={place && tokens[place.token]} hint="its values">
+            <span class="hs-muted">token {place?.token}</span>
           </ReadOut>
           <AllValues {...{ labels, values, column }} token={place?.token ?? null} />
           <TokenText
@@ -90,16 +84,10 @@ interface ChoicesProps {
 }
 
 function Choices({ labels, shown, choose, hover }: ChoicesProps) {
-  const onKeyDown = (event: KeyboardEvent) => {
-    const by = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 }[event.key];
-    if (!by || event.ctrlKey || event.metaKey || event.altKey) return;
-    const next = (shown + by + labels.length) % labels.length;
+  const onKeyDown = keysAmong("radio", shown, labels.length, (next) => {
     choose(next);
     hover(null);
-    (event.currentTarget as HTMLElement).querySelectorAll<HTMLElement>("[role=radio]")[next]?.focus();
-    event.preventDefault();
-    event.stopPropagation();
-  };
+  });
   return (
     <div
       class="hs-cv-choices"
@@ -115,7 +103,7 @@ function Choices({ labels, shown, choose, hover }: ChoicesProps) {
           key={i}
           type="button"
           role="radio"
-          class="hs-focusable"
+          class="hs-plain hs-focusable"
           aria-checked={i === shown}
           tabIndex={i === shown ? 0 : -1}
           onPointerEnter={() => hover(i)}
@@ -146,34 +134,30 @@ function useBounds(state: FigureState, values: Numbers, column: number, n: numbe
   return { low: typed.low ?? found.low, high: typed.high ?? found.high, own };
 }
 
+const ENDS = [
+  { end: "low", word: "negative", away: "down", side: "below", sign: -1 },
+  { end: "high", word: "positive", away: "up", side: "above", sign: 1 },
+] as const;
+
 function Bounds({ state, column, bounds }: { state: FigureState; column: number; bounds: ColumnBounds }) {
   const typed = { ...(bounds.own && { low: bounds.low, high: bounds.high }) };
   return (
     <>
-      <SmallField
-        name="low"
-        label="negative bound"
-        help="Values from here down have the full colour"
-        size={8}
-        value={text(bounds.low)}
-        take={takeNumber(
-          (number) => Number.isFinite(number) && number < 0,
-          "The negative bound is a number below 0.",
-          (low) => state.choose({ ...typed, column, low }),
-        )}
-      />
-      <SmallField
-        name="high"
-        label="positive bound"
-        help="Values from here up have the full colour"
-        size={8}
-        value={text(bounds.high)}
-        take={takeNumber(
-          (number) => Number.isFinite(number) && number > 0,
-          "The positive bound is a number above 0.",
-          (high) => state.choose({ ...typed, column, high }),
-        )}
-      />
+      {ENDS.map(({ end, word, away, side, sign }) => (
+        <SmallField
+          key={end}
+          name={end}
+          label={`${word} bound`}
+          help={`Values from here ${away} have the full colour`}
+          size={8}
+          value={withMinus(String(Number(bounds[end].toPrecision(6))))}
+          take={takeNumber(
+            (number) => Number.isFinite(number) && sign * number > 0,
+            `The ${word} bound is a number ${side} 0.`,
+            (number) => state.choose({ ...typed, column, [end]: number }),
+          )}
+        />
+      ))}
       {bounds.own && (
         <Button name="reset" onClick={() => state.choose({ low: undefined, high: undefined })}>
           Reset
@@ -181,10 +165,6 @@ function Bounds({ state, column, bounds }: { state: FigureState; column: number;
       )}
     </>
   );
-}
-
-function text(bound: number): string {
-  return String(Number(bound.toPrecision(6))).replaceAll("-", "\u2212");
 }
 
 interface AllValuesProps {
@@ -200,7 +180,9 @@ function AllValues({ labels, values, column, token }: AllValuesProps) {
     <dl class="hs-cv-values" data-hs="values">
       {labels.map((label, i) => (
         <div key={i} data-shown={i === column}>
-          <dt title={label}>{label}</dt>
+          <dt class="hs-cut" title={label}>
+            {label}
+          </dt>
           <dd data-hs="value">{token === null ? "\u2013" : exact(values, token * labels.length + i)}</dd>
         </div>
       ))}

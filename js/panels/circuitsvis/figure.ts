@@ -1,4 +1,5 @@
 // What the functions of hookscope.circuitsvis hand over, one kind of figure for each of them.
+import { shortest, withMinus } from "../../lib/format";
 import { type ArrayJson, decodeFloats, decodeInts } from "../../lib/ndarray";
 
 /** Exact numbers: float32 as it is, float64 as pairs of int32. */
@@ -52,7 +53,7 @@ interface InParts<Part> extends AnyFigure {
 }
 
 export interface SamplesPart {
-  /** Of all samples, end to end. */
+  /** The values of all samples, end to end. */
   values: ArrayJson;
   tokens?: string[][];
 }
@@ -80,7 +81,7 @@ export interface TopsPart {
 export interface TopsFigure extends InParts<TopsPart> {
   kind: "tops";
   tokens: string[][];
-  /** How many there are in each sample. */
+  /** How many columns each sample has. */
   columns: number[];
   k: number;
 }
@@ -91,28 +92,22 @@ export function decodeNumbers(json: ArrayJson): Numbers {
   return json.dtype === "int32" ? new Float64Array(decodeInts(json).buffer) : decodeFloats(json);
 }
 
-/** The shortest decimal that is this number and no other of its type. */
+/** The shortest decimal that is this number and no other number of its type. */
 export function plainNumber(values: Numbers, index: number): string {
   const value = values[index] ?? Number.NaN;
-  if (values instanceof Float64Array || !Number.isFinite(value)) return String(value);
-  for (let digits = 1; digits < 9; digits++) {
-    const short = Number(value.toPrecision(digits));
-    if (Math.fround(short) === value) return String(short);
-  }
-  return String(Number(value.toPrecision(9)));
+  return values instanceof Float64Array || !Number.isFinite(value) ? String(value) : shortest(value);
 }
 
-/** The same for people. */
+/** The same number as people write it. */
 export function exact(values: Numbers, index: number): string {
   const text = plainNumber(values, index);
   if (text === "NaN") return "no number";
-  return text.replace("Infinity", "\u221e").replaceAll("-", "\u2212");
+  return withMinus(text.replace("Infinity", "\u221e"));
 }
 
-/** A number beside a scale. */
+/** A number beside the colour scale, with four digits. */
 export function rounded(value: number): string {
-  const text = Number(value.toPrecision(4)).toString();
-  return text.replaceAll("-", "\u2212");
+  return withMinus(String(Number(value.toPrecision(4))));
 }
 
 export interface Extremes {
@@ -120,7 +115,7 @@ export interface Extremes {
   high: number;
 }
 
-/** Of the finite ones; 0 and 0 where there are none. */
+/** The extremes of the finite values; 0 and 0 where no value is finite. */
 export function extremesOf(values: Iterable<number>): Extremes {
   let low = Number.POSITIVE_INFINITY;
   let high = Number.NEGATIVE_INFINITY;

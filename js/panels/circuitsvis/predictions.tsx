@@ -3,13 +3,13 @@ import { useMemo } from "preact/hooks";
 import { count, fixed } from "../../lib/format";
 import { decodeInts } from "../../lib/ndarray";
 import { range } from "../../lib/range";
+import { Absent } from "../../lib/status";
 import { plainCell } from "../../lib/table";
 import { Token } from "../../lib/tokens";
 import { decodeNumbers, exact, type Numbers, type PredictionsFigure, plainNumber } from "./figure";
-import { Head, ReadOut } from "./parts";
-import { TokenWords, usePlace, useReading } from "./reading";
+import { FigureHead, ReadOut, Word } from "./parts";
 import { useShade } from "./shade";
-import { TokenText } from "./token_text";
+import { TokenText, usePlace, useReading } from "./token_text";
 import type { FigureProps } from "./view";
 
 /** The colour is lost at this log probability, in nats; as in CircuitsVis. */
@@ -50,25 +50,19 @@ export function PredictionsView({ model, figure }: FigureProps<PredictionsFigure
   const words = `${count(tokens.length, "token")} \u00b7 coloured by log probability (nats)`;
   return (
     <>
-      <Head title={figure.title} words={words} rows={rows} />
+      <FigureHead title={figure.title} words={words} rows={rows} />
       {tokens.length === 0 ? (
-        <p class="hs-nothing" data-hs="nothing">
-          Nothing is predicted: give at least two tokens.
-        </p>
+        <Absent>Nothing is predicted: give at least two tokens.</Absent>
       ) : (
         <div class="hs-cv-beside">
           <div>
-            <ReadOut shade={scale} shift={FAINT}>
-              {place ? (
-                <TokenWords text={figure.tokens[place.token] ?? ""}>
-                  <span class="hs-muted">is followed by</span>{" "}
-                  <span class="hs-cv-word">
-                    <Token text={tokens[place.token] ?? ""} />
-                  </span>
-                </TokenWords>
-              ) : (
-                <span class="hs-muted">Hover over a token to read what was expected; click to keep it.</span>
-              )}
+            <ReadOut
+              shade={scale}
+              shift={FAINT}
+              text={place && figure.tokens[place.token]}
+              hint="what was expected"
+            >
+              <span class="hs-muted">is followed by</span> <Word text={tokens[place?.token ?? -1] ?? ""} />
             </ReadOut>
             <TokenText label="Tokens" {...{ tokens, shade, reading }} values={found.log_probs} />
           </div>

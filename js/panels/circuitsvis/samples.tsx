@@ -1,9 +1,9 @@
 // Samples coloured by one neuron's activations: text_neuron_activations, topk_samples.
-import { useEffect, useMemo } from "preact/hooks";
+import { useMemo } from "preact/hooks";
 import { Menu } from "../../lib/controls";
 import { count } from "../../lib/format";
 import { range } from "../../lib/range";
-import { useStore } from "../../lib/store";
+import { Absent } from "../../lib/status";
 import { plainCell } from "../../lib/table";
 import {
   decodeNumbers,
@@ -15,11 +15,11 @@ import {
   type SamplesFigure,
   type SamplesPart,
 } from "./figure";
-import { Head, HowMany, Pages, Pick, ReadOut, within } from "./parts";
-import { Hint, TokenWords, usePlace, useReading } from "./reading";
+import { A_PAGE, Loading, PageMenus, PartMenus, pageOf, usePart } from "./pages";
+import { FigureHead, ReadOut } from "./parts";
 import { type Shade, useShade } from "./shade";
 import type { FigureState } from "./state";
-import { type Reading, TokenText } from "./token_text";
+import { type Reading, TokenText, usePlace, useReading } from "./token_text";
 import type { FigureProps } from "./view";
 
 interface Samples {
@@ -39,9 +39,6 @@ interface Page {
   samples: Samples | null;
 }
 
-/** Of so many samples at once, as in CircuitsVis. */
-const A_PAGE = 5;
-
 export function SamplesView({ model, state, figure }: FigureProps<SamplesFigure>) {
   const page = usePage(state, figure);
   const { samples, start, size } = page;
@@ -52,19 +49,11 @@ export function SamplesView({ model, state, figure }: FigureProps<SamplesFigure>
   const shown = samples ? range(Math.min(size, samples.tokens.length - start)).map((i) => start + i) : [];
   return (
     <>
-      <Head title={figure.title} words={wordsOf(figure, page)} rows={() => rowsOf(samples, shown)} />
+      <FigureHead title={figure.title} words={wordsOf(figure, page)} rows={() => rowsOf(samples, shown)} />
       <Controls {...{ state, figure, page, own }} />
-      {samples === null && (
-        <p class="hs-nothing" data-hs="loading">
-          {model.readonly ? "This part was not saved." : "Fetching the activations\u2026"}
-        </p>
-      )}
+      {samples === null && <Loading model={model} />}
       {samples && <Read {...{ samples, shade, reading, shown }} />}
-      {samples?.tokens.length === 0 && (
-        <p class="hs-nothing" data-hs="nothing">
-          There are no samples.
-        </p>
-      )}
+      {samples?.tokens.length === 0 && <Absent>There are no samples.</Absent>}
       {samples && shown.map((sample) => <Sample key={sample} {...{ sample, samples, shade, reading }} />)}
     </>
   );
@@ -72,16 +61,10 @@ export function SamplesView({ model, state, figure }: FigureProps<SamplesFigure>
 
 function usePage(state: FigureState, figure: SamplesFigure): Page {
   const chosen = state.chosen();
-  useStore(state.parts);
-  const [first, second] = [within(chosen.first, figure.sizes[0]), within(chosen.second, figure.sizes[1])];
-  const part = state.part<SamplesPart>(figure, first, second);
-  useEffect(() => {
-    if (!part) state.ask(first, second);
-  }, [part, first, second]);
+  const { first, second, part } = usePart<SamplesPart>(state, figure);
   const samples = useMemo(() => part && decodeSamples(figure, part), [figure, part]);
   const n = samples?.tokens.length ?? 0;
-  const size = Math.max(1, Math.min(chosen.count ?? A_PAGE, n || A_PAGE));
-  const start = Math.floor(within(chosen.start, Math.max(1, n)) / size) * size;
+  const { size, start } = pageOf(chosen, n || A_PAGE);
   return { first, second, start, size, samples };
 }
 
@@ -104,56 +87,27 @@ function ownScale(state: FigureState, figure: SamplesFigure): boolean {
   return figure.tokens?.length === 1;
 }
 
-function Controls({
-  state,
-  figure,
-  page,
-  own,
-}: {
+interface ControlsProps {
   state: FigureState;
   figure: SamplesFigure;
   page: Page;
   own: boolean;
-}) {
+}
+
+function Controls({ state, figure, page, own }: ControlsProps) {
   const n = page.samples?.tokens.length ?? 0;
-  const [first, second] = figure.names;
-  const noun = second.toLowerCase();
+  const noun = figure.names[1].toLowerCase();
   return (
     <div class="hs-controls" data-hs="controls">
       {/* Before another neuron's samples are counted, nobody knows on which page they would be. */}
-      <Pick
-        name="first"
-        label={first}
-        count={figure.sizes[0]}
-        labels={figure.labels[0]}
-        chosen={page.first}
-        onChoose={(index) => state.choose({ first: index })}
-      />
-      <Pick
-        name="second"
-        label={second}
-        count={figure.sizes[1]}
-        labels={figure.labels[1]}
-        chosen={page.second}
-        onChoose={(index) => state.choose({ second: index })}
-      />
+      <PartMenus {...{ state, figure, page }} names={figure.names} />
       {n > 1 && (
-        <>
-          <Pages
-            label={figure.ordered ? "Samples (descending)" : "Samples"}
-            count={n}
-            start={page.start}
-            size={page.size}
-            onChoose={(start) => state.choose({ start })}
-          />
-          <HowMany
-            name="count"
-            label="Samples per page:"
-            most={n}
-            chosen={page.size}
-            onChoose={(size) => state.choose({ count: size, start: 0 })}
-          />
-        </>
+        <PageMenus
+          {...{ state, page }}
+          count={n}
+          label={figure.ordered ? "Samples (descending)" : "Samples"}
+          sizeLabel="Samples per page:"
+        />
       )}
       {figure.low !== null && (
         <Menu
@@ -179,16 +133,14 @@ interface ReadProps {
 function Read({ samples, shade, reading, shown }: ReadProps) {
   const place = usePlace(reading, (sample) => (shown.includes(sample) ? samples.tokens[sample] : undefined));
   return (
-    <ReadOut shade={shade}>
-      {place ? (
-        <TokenWords text={samples.tokens[place.sample]?.[place.token] ?? ""}>
+    <ReadOut shade={shade} text={place && samples.tokens[place.sample]?.[place.token]} hint="its activation">
+      {place && (
+        <>
           <span class="hs-muted">
             {samples.tokens.length > 1 && `sample ${place.sample}, `}token {place.token}
           </span>{" "}
           <b data-hs="value">{exact(samples.values, (samples.from[place.sample] ?? 0) + place.token)}</b>
-        </TokenWords>
-      ) : (
-        <Hint what="its activation" />
+        </>
       )}
     </ReadOut>
   );

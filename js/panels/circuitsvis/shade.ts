@@ -1,7 +1,8 @@
 // The colour of a value: blue (or the given colour) above zero, orange below, each from the ground at zero to its full
 // strength at an end of the scale.
 import { useMemo } from "preact/hooks";
-import { divergingScale, overlay, parseColor, type Rgb, toCss } from "../../lib/color";
+import { divergingScale, toCss } from "../../lib/color";
+import { cssColor } from "../../lib/css_color";
 import { type Palette, usePalette } from "../../lib/theme";
 import type { Colors, Extremes } from "./figure";
 
@@ -46,27 +47,4 @@ export function shareOf(value: number, low: number, high: number): number {
   if (Number.isNaN(value)) return value;
   if (value === 0 || (value > 0 ? high <= 0 : low >= 0)) return 0;
   return value > 0 ? Math.min(1, value / high) : -Math.min(1, value / low);
-}
-
-let pixel: CanvasRenderingContext2D | null | undefined;
-
-/** Any CSS colour, as the browser paints it over a ground; null where it is none. */
-export function cssColor(text: string | null, ground: Rgb): Rgb | null {
-  if (text === null) return null;
-  pixel ??= document.createElement("canvas").getContext("2d", { willReadFrequently: true });
-  if (!pixel) {
-    const parsed = parseColor(text);
-    return parsed && overlay(parsed, ground);
-  }
-  // What is no colour leaves the one before it.
-  const taken = ["#000000", "#ffffff"].map((before) => {
-    if (pixel) pixel.fillStyle = before;
-    if (pixel) pixel.fillStyle = text;
-    return pixel?.fillStyle;
-  });
-  if (taken[0] !== taken[1]) return null;
-  pixel.clearRect(0, 0, 1, 1);
-  pixel.fillRect(0, 0, 1, 1);
-  const [r = 0, g = 0, b = 0, alpha = 0] = pixel.getImageData(0, 0, 1, 1).data;
-  return overlay([r, g, b, alpha / 255], ground);
 }

@@ -4,7 +4,7 @@ import { type KernelEvent, Rpc } from "../../lib/rpc";
 import { Store } from "../../lib/store";
 import type { SamplesFigure, TopsFigure } from "./figure";
 
-/** The same names as in token_values.py; what is left out is as at first. */
+/** What the menus chose, under the names of token_values.py; what is left out has its default. */
 export interface Chosen {
   first?: number;
   second?: number;
@@ -18,7 +18,7 @@ export interface Chosen {
   high?: number;
 }
 
-/** Parts that are kept. */
+/** How many parts are kept. */
 const KEPT = 200;
 
 export class FigureState {

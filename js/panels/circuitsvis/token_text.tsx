@@ -1,8 +1,10 @@
 // Tokens as text, each on the colour of its value. What is under the pointer or the keyboard's cursor is said to
 // whoever shows it, and marked here without drawing the tokens anew: there may be thousands.
-import { useEffect, useMemo, useRef } from "preact/hooks";
+import { useEffect, useMemo, useRef, useState } from "preact/hooks";
+import { indexAfterKey, isChoosing, keyHandler } from "../../lib/keys";
+import { useTrait, type ViewModel, write } from "../../lib/model";
 import { range } from "../../lib/range";
-import { type Store, useStore } from "../../lib/store";
+import { Store, useStore } from "../../lib/store";
 import { tokenParts, visibleText } from "../../lib/tokens";
 import { useUniqueId } from "../../lib/unique_id";
 import { exact, type Numbers, plainNumber } from "./figure";
@@ -47,21 +49,19 @@ export function TokenText(props: TokenTextProps) {
     if (token !== inThis) reading.active.set(token === null ? null : { sample, token });
   };
   const toggle = (token: number) => reading.pin(token === pinned ? null : { sample, token });
-  const onKeyDown = (event: KeyboardEvent) => {
-    if (event.ctrlKey || event.metaKey || event.altKey) return;
+  const onKeyDown = keyHandler((event) => {
     const here = inThis ?? pinned;
     const next = tokenAfterKey(ref.current, event.key, here, tokens.length);
     if (next !== null) {
       show(next);
       chipOf(ref.current, next)?.scrollIntoView?.({ block: "nearest" });
-    } else if ((event.key === "Enter" || event.key === " ") && here !== null) toggle(here);
+    } else if (isChoosing(event) && here !== null) toggle(here);
     else if (event.key === "Escape" && (inThis !== null || pinned !== null)) {
       show(null);
       reading.pin(null);
-    } else return;
-    event.preventDefault();
-    event.stopPropagation();
-  };
+    } else return false;
+    return true;
+  });
   return (
     <div
       ref={ref}
@@ -158,17 +158,8 @@ function chipOf(text: HTMLElement | null, token: number | null): HTMLElement | n
 }
 
 function tokenAfterKey(text: HTMLElement | null, key: string, here: number | null, n: number): number | null {
-  const last = n - 1;
-  const steps: Record<string, number> = {
-    ArrowRight: here === null ? 0 : Math.min(last, here + 1),
-    ArrowLeft: here === null ? 0 : Math.max(0, here - 1),
-    Home: 0,
-    End: last,
-  };
-  const step = steps[key];
-  if (step !== undefined) return step;
   if (key === "ArrowDown" || key === "ArrowUp") return here === null ? 0 : tokenInLine(text, key, here, n);
-  return null;
+  return indexAfterKey(key, here, n);
 }
 
 /** The token above or below: in the next line, the one nearest to it. */
@@ -188,4 +179,28 @@ function tokenInLine(text: HTMLElement | null, key: string, here: number, n: num
     if (away < nearest) [nearest, found] = [away, token];
   }
   return found;
+}
+
+/** `many` where there are several samples. */
+export function useReading(model: ViewModel, many = false): Reading {
+  const [active] = useState(() => new Store<Place | null>(null));
+  const selection = useTrait<Partial<Place> | null>(model, "selection");
+  const { sample = many ? -1 : 0, token } = selection ?? {};
+  return {
+    active,
+    pinned: token === undefined || sample < 0 ? null : { sample, token },
+    pin: (place) => {
+      const token = place?.token ?? 0;
+      write(model, "selection", place && (many ? { sample: place.sample, token } : { token }));
+    },
+  };
+}
+
+/** The place that is read, if it is in one of these samples. */
+export function usePlace(
+  reading: Reading,
+  tokens: (sample: number) => readonly string[] | undefined,
+): Place | null {
+  const place = useStore(reading.active) ?? reading.pinned;
+  return place && place.token < (tokens(place.sample)?.length ?? 0) ? place : null;
 }

@@ -1,12 +1,12 @@
 // Tokens with one value each: colored_tokens.
 import { useMemo } from "preact/hooks";
 import { count } from "../../lib/format";
+import { Absent } from "../../lib/status";
 import { plainCell } from "../../lib/table";
 import { decodeNumbers, exact, extremesOf, plainNumber, type TokensFigure } from "./figure";
-import { Head, ReadOut, UnknownColors } from "./parts";
-import { Hint, TokenWords, usePlace, useReading } from "./reading";
+import { FigureHead, ReadOut, UnknownColors } from "./parts";
 import { useShade } from "./shade";
-import { TokenText } from "./token_text";
+import { TokenText, usePlace, useReading } from "./token_text";
 import type { FigureProps } from "./view";
 
 export function TokensView({ model, figure }: FigureProps<TokensFigure>) {
@@ -22,21 +22,17 @@ export function TokensView({ model, figure }: FigureProps<TokensFigure>) {
   ];
   return (
     <>
-      <Head title={figure.title} words={count(tokens.length, "token")} rows={rows} />
+      <FigureHead title={figure.title} words={count(tokens.length, "token")} rows={rows} />
       {tokens.length === 0 ? (
-        <p class="hs-nothing" data-hs="nothing">
-          There are no tokens.
-        </p>
+        <Absent>There are no tokens.</Absent>
       ) : (
         <>
-          <ReadOut shade={shade}>
-            {place ? (
-              <TokenWords text={tokens[place.token] ?? ""}>
+          <ReadOut shade={shade} text={place && tokens[place.token]} hint="its value">
+            {place && (
+              <>
                 <span class="hs-muted">token {place.token}</span>{" "}
                 <b data-hs="value">{exact(values, place.token)}</b>
-              </TokenWords>
-            ) : (
-              <Hint what="its value" />
+              </>
             )}
           </ReadOut>
           <TokenText label="Tokens" {...{ tokens, values, shade, reading }} />

@@ -1,4 +1,4 @@
-// The top and bottom tokens as they came, and the lines of the table that are shown of them.
+// The top and bottom tokens as Python sends them, and the lines of the table that are shown.
 import { decodeInts } from "../../lib/ndarray";
 import { range } from "../../lib/range";
 import { plainCell } from "../../lib/table";
@@ -27,7 +27,7 @@ export interface Tops {
   high: number;
 }
 
-/** A line of the table: of which end, and which of it. */
+/** A line of the table: its end, and its index in that end. */
 export interface Line {
   end: End;
   index: number;

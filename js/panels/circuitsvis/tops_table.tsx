@@ -1,4 +1,5 @@
 // The table of top and bottom tokens: a column a neuron, with a cursor that reads one cell.
+import { cellInTable, isChoosing, keyHandler } from "../../lib/keys";
 import { useTrait, type ViewModel, write } from "../../lib/model";
 import { Token, visibleText } from "../../lib/tokens";
 import { useUniqueId } from "../../lib/unique_id";
@@ -125,33 +126,22 @@ function pin({ model, pinned }: TableProps, cell: Cell | null): void {
 function useKeys(props: TableProps) {
   const { shown, active, pinned, setActive, model } = props;
   const { lines, columns } = shown;
-  return (event: KeyboardEvent) => {
-    if (event.ctrlKey || event.metaKey || event.altKey) return;
+  return keyHandler((event) => {
     const here = active ?? pinned;
-    const [x, y] = [here ? columns.indexOf(here.column) : 0, here?.row ?? 0];
-    const steps: Record<string, [number, number]> = {
-      ArrowRight: [1, 0],
-      ArrowLeft: [-1, 0],
-      ArrowDown: [0, 1],
-      ArrowUp: [0, -1],
-      Home: [-columns.length, 0],
-      End: [columns.length, 0],
-    };
-    const step = steps[event.key];
-    if (step) {
-      const [dx, dy] = here ? step : [0, 0];
-      const column = columns[Math.min(columns.length - 1, Math.max(0, x + dx))] ?? 0;
-      const row = Math.min(lines.length - 1, Math.max(0, y + dy));
+    const at = here ? columns.indexOf(here.column) : 0;
+    const next = cellInTable(event.key, here?.row ?? 0, at, lines.length, columns.length);
+    if (next) {
+      const { row, column: to } = here ? next : { row: 0, column: 0 };
+      const column = columns[to] ?? 0;
       setActive({ row, column });
       const cell = `[data-row="${row}"][data-column="${column}"]`;
       const table = event.currentTarget as HTMLElement;
       table.querySelector(cell)?.scrollIntoView?.({ block: "nearest", inline: "nearest" });
-    } else if (event.key === "Enter" || event.key === " ") pin(props, here);
+    } else if (isChoosing(event)) pin(props, here);
     else if (event.key === "Escape" && here) {
       setActive(null);
       write(model, "selection", null);
-    } else return;
-    event.preventDefault();
-    event.stopPropagation();
-  };
+    } else return false;
+    return true;
+  });
 }

@@ -1,8 +1,8 @@
 // One view for all figures of tokens and values: the kind says which.
-import { type Failure, useTrait, type ViewModel } from "../../lib/model";
+import { type Failure, useTrait } from "../../lib/model";
 import { Root } from "../../lib/mount";
-import { ErrorLine, WaitingWords } from "../../lib/status";
-import { useStore } from "../../lib/store";
+import type { PanelProps } from "../../lib/panel";
+import { ErrorLine, Notes, WaitingWords } from "../../lib/status";
 import { ColumnsView } from "./columns";
 import type { Figure } from "./figure";
 import { PredictionsView } from "./predictions";
@@ -11,27 +11,18 @@ import type { FigureState } from "./state";
 import { TokensView } from "./tokens";
 import { TopsView } from "./tops";
 
-export interface FigureProps<Kind> {
-  model: ViewModel;
-  state: FigureState;
-  figure: Kind;
-}
+export type FigureProps<Kind> = PanelProps<FigureState> & { figure: Kind };
 
-export function FigureView({ model, state }: Omit<FigureProps<Figure>, "figure">) {
+export function FigureView({ model, state }: PanelProps<FigureState>) {
   const figure = useTrait<Figure>(model, "figure");
   const error = useTrait<Failure | null>(model, "error");
-  const waiting = useStore(state.rpc.waiting);
   useTrait(model, "chosen");
   return (
     <Root name="circuitsvis" label={figure.title}>
       <Shown model={model} state={state} figure={figure} />
-      {figure.warnings.map((warning) => (
-        <p key={warning} class="hs-quiet" data-hs="warning">
-          {warning}
-        </p>
-      ))}
+      <Notes notes={figure.warnings} />
       <ErrorLine error={error} />
-      {!model.readonly && <WaitingWords waiting={waiting} />}
+      {!model.readonly && <WaitingWords rpc={state.rpc} />}
     </Root>
   );
 }

@@ -1,7 +1,9 @@
 // Direct logit attribution as it comes from Python: what each component writes towards the answer.
 import { type ArrayJson, decodeFloats, decodeInts } from "../../lib/ndarray";
 import type { Counterparts, Place } from "../../lib/place";
-import type { PairJson, ShownSide, SideName } from "./result";
+import type { ResultEnvelope } from "../../lib/schema";
+import type { ShownSide } from "../../lib/side_menu";
+import type { PairJson, SideName } from "./result";
 
 interface SideJson {
   text: string;
@@ -13,11 +15,7 @@ interface SideJson {
   by_source: ArrayJson | null;
 }
 
-export interface AttributionJson {
-  schema_version: number;
-  method: string;
-  /** The task that made it. */
-  id: string;
+export interface AttributionJson extends ResultEnvelope {
   params: {
     unit: string;
     position: number;

@@ -1,23 +1,20 @@
 // The row above the attribution: the answers, the position and the side.
 import { useEffect, useState } from "preact/hooks";
 import { Button } from "../../lib/controls";
-import { Field } from "../../lib/field";
+import { AnswerFields, type Answers, typedToken } from "../../lib/field";
 import { isWhole, SmallField, takeNumber } from "../../lib/fields";
-import { canAsk, type Progress, type Status, useSelection, useTrait, type ViewModel } from "../../lib/model";
+import { canAsk, isBusy, type Status, useSelection, useTrait } from "../../lib/model";
+import type { PanelProps } from "../../lib/panel";
 import { across, indexIn, inverse } from "../../lib/place";
-import { ProgressBar, WaitingWords } from "../../lib/status";
-import { useStore } from "../../lib/store";
+import { type ShownSide, SideMenu } from "../../lib/side_menu";
+import { Cancel, ProgressBar, WaitingWords } from "../../lib/status";
 import { visibleText } from "../../lib/tokens";
 import type { Attribution } from "./attribution";
-import { SideMenu } from "./controls";
-import type { Lens, ShownSide } from "./result";
+import type { Lens } from "./result";
 import { answersOf } from "./sides";
 import type { LensState } from "./state";
-import { typedToken } from "./words";
 
-interface AttributionControlsProps {
-  model: ViewModel;
-  state: LensState;
+interface AttributionControlsProps extends PanelProps<LensState> {
   attribution: Attribution | null;
   lens: Lens | null;
   side: ShownSide;
@@ -26,9 +23,7 @@ interface AttributionControlsProps {
 /** The last position of each prompt, also where the prompts of a pair differ in length. */
 const LAST = -1;
 
-interface Asked {
-  answer: string;
-  wrong: string;
+interface Asked extends Answers {
   /** null for the last position. */
   position: number | null;
 }
@@ -50,13 +45,12 @@ export function AttributionControls({ model, state, attribution, lens, side }: A
   const [asked, setAsked] = useState(start);
   const key = JSON.stringify(start);
   useEffect(() => setAsked(start), [key]);
-  const status = useTrait<Status>(model, "status");
+  const busy = isBusy(useTrait<Status>(model, "status"));
   const place = across(useSelection(model) ?? {}, "clean", inverse(lens?.json.counterparts ?? null));
   const positions =
     (lens?.sides.prompt ?? lens?.sides.clean)?.positions ?? attribution?.at(side)?.tokens.length ?? 1;
   const position = asked.position ?? positions - 1;
   const pinned = indexIn(positions, place.position);
-  const busy = status === "queued" || status === "running";
   const run = (change: Partial<Asked> = {}) => {
     const next = { ...asked, ...change };
     setAsked(next);
@@ -66,21 +60,14 @@ export function AttributionControls({ model, state, attribution, lens, side }: A
   if (!canAsk(model)) return <Fixed model={model} attribution={attribution} side={side} />;
   return (
     <div class="hs-controls" data-hs="attribution-controls">
-      <SideMenu model={model} name={side} />
-      {(["answer", "wrong"] as const).map((name) => (
-        <span key={name} class="hs-small-field hs-answer-field">
-          <span aria-hidden="true">{name === "answer" ? "answer" : "against"}</span>
-          <Field
-            name={name}
-            label={name === "answer" ? "Answer" : "Wrong answer, optional"}
-            value={asked[name]}
-            readonly={false}
-            problem={undefined}
-            onType={(text) => setAsked({ ...asked, [name]: text })}
-            onEnter={() => run()}
-          />
-        </span>
-      ))}
+      <SideMenu model={model} side={side} />
+      <AnswerFields
+        label="Answer"
+        answer={asked.answer}
+        wrong={asked.wrong}
+        onType={(change) => setAsked({ ...asked, ...change })}
+        onEnter={() => run()}
+      />
       <SmallField
         name="position"
         label="position"
@@ -107,39 +94,23 @@ export function AttributionControls({ model, state, attribution, lens, side }: A
           {attribution ? "Run again" : "Run"}
         </Button>
       )}
-      <Going model={model} state={state} busy={busy} />
+      <div class="hs-progress hs-small" data-hs="state">
+        {busy && <ProgressBar model={model} label="Attributing" />}
+        <WaitingWords rpc={state.rpc} />
+        {busy && <Cancel rpc={state.rpc} />}
+      </div>
     </div>
   );
 }
 
-function Going({ model, state, busy }: { model: ViewModel; state: LensState; busy: boolean }) {
-  const progress = useTrait<Progress>(model, "progress");
-  const waiting = useStore(state.rpc.waiting);
-  return (
-    <div class="hs-progress" data-hs="state">
-      {busy && <ProgressBar progress={progress} label="Attributing" />}
-      <WaitingWords waiting={waiting} />
-      {busy && (
-        <Button name="cancel" onClick={() => state.cancel()}>
-          Cancel
-        </Button>
-      )}
-    </div>
-  );
-}
-
-/** Where nothing can be asked for. */
-function Fixed({
-  model,
-  attribution,
-  side,
-}: Pick<AttributionControlsProps, "model" | "attribution" | "side">) {
+/** The same as words, where nothing can be asked for. */
+function Fixed({ model, attribution, side }: Omit<AttributionControlsProps, "state" | "lens">) {
   if (!attribution) return null;
   const { answer, wrong_answer, position: asked } = attribution.json.params;
   const position = attribution.at(side)?.position ?? asked;
   return (
     <div class="hs-controls" data-hs="attribution-controls">
-      <SideMenu model={model} name={side} />
+      <SideMenu model={model} side={side} />
       <span class="hs-muted" data-hs="params">
         {[answer, wrong_answer ?? ""].filter(Boolean).map(visibleText).join(" against ")} · position{" "}
         {position}

@@ -1,17 +1,20 @@
 // What the model's components write towards an answer: by layer, by head, one by one, and by source token.
 import type { ComponentChildren } from "preact";
+import { useEffect } from "preact/hooks";
 import { Output, useCurrent } from "../../lib/current";
-import { canAsk, type Failure, select, useSelection, useTrait, type ViewModel } from "../../lib/model";
+import { signed } from "../../lib/format";
+import { canAsk, type Failure, select, useRising, useSelection, useTrait } from "../../lib/model";
 import type { PanelProps } from "../../lib/panel";
-import { ErrorLine } from "../../lib/status";
+import { largestOf } from "../../lib/range";
+import type { ShownSide } from "../../lib/side_menu";
+import { ErrorLine, Notes, Nothing } from "../../lib/status";
 import { useStore } from "../../lib/store";
+import { TokenStrip } from "../../lib/token_strip";
+import { MiniBar } from "../../lib/top_tokens";
 import type { Attributed, Attribution } from "./attribution";
 import { AttributionControls } from "./attribution_controls";
-import { stepsOf } from "./attribution_sums";
+import { extremes, stepsOf } from "./attribution_sums";
 import { ByHead } from "./by_head";
-import { Components } from "./components";
-import type { ShownSide } from "./result";
-import { Sources } from "./sources";
 import type { LensState } from "./state";
 import { Waterfall } from "./waterfall";
 
@@ -37,25 +40,20 @@ export function AttributionTab({ model, state }: TabProps) {
           <Whole model={model} state={state} attribution={attribution} shown={shown} />
         </Output>
       ) : (
-        problem === null && <Nothing model={model} />
+        problem === null && (
+          <Nothing
+            model={model}
+            busy={"Attributing\u2026"}
+            idle={canAsk(model) ? HOW : "This result has no attribution."}
+          />
+        )
       )}
     </>
   );
 }
 
-function Nothing({ model }: { model: ViewModel }) {
-  const status = useTrait<string>(model, "status");
-  const busy = status === "queued" || status === "running";
-  return (
-    <p class="hs-nothing" data-hs="nothing">
-      {!canAsk(model)
-        ? "This result has no attribution."
-        : busy
-          ? "Attributing\u2026"
-          : "Type an answer, such as \u2423Oslo, to see which components write towards it. With two answers, you see which write towards the first rather than the second."}
-    </p>
-  );
-}
+const HOW =
+  "Type an answer, such as \u2423Oslo, to see which components write towards it. With two answers, you see which write towards the first rather than the second.";
 
 function Whole({
   model,
@@ -63,7 +61,7 @@ function Whole({
   attribution,
   shown,
 }: TabProps & { attribution: Attribution; shown: Attributed }) {
-  const rising = useTrait<string>(model, "layer_zero") !== "top";
+  const rising = useRising(model);
   const pinned = attribution.componentOf(useSelection(model));
   const head = pinned === null ? null : attribution.headOf(pinned);
   const onPin = (at: number | null) =>
@@ -71,11 +69,7 @@ function Whole({
   const steps = stepsOf(attribution, shown.values);
   return (
     <>
-      {(attribution.json.warnings ?? []).map((warning) => (
-        <p key={warning} class="hs-quiet" data-hs="warning">
-          {warning}
-        </p>
-      ))}
+      <Notes notes={attribution.json.warnings} />
       <Section title="By layer" words="each layer adds its attention, then its MLP">
         <Waterfall steps={steps} total={shown.total} quantity={attribution.json.quantity} />
       </Section>
@@ -110,5 +104,107 @@ export function Section({ title, words, children }: SectionProps) {
       </h3>
       {children}
     </section>
+  );
+}
+
+interface SourcesProps {
+  state: LensState;
+  attribution: Attribution;
+  shown: Attributed;
+  head: readonly [number, number];
+  readonly: boolean;
+}
+
+function Sources({ state, attribution, shown, head, readonly }: SourcesProps) {
+  const [layer, index] = head;
+  const oneToOne = attribution.json.counterparts === null;
+  const possible = shown.name !== "difference" || oneToOne;
+  const sources = possible ? attribution.sourcesOf(layer, index, shown.name) : null;
+  useEffect(() => {
+    if (!readonly) state.needSources(attribution, layer, index);
+  }, [attribution, layer, index, readonly]);
+  const title = `Head ${layer}.${index}`;
+  const label = `${title} by source token`;
+  return (
+    <section class="hs-part" data-hs="sources" aria-label={label}>
+      <h3 class="hs-title">
+        {title} <small>by the token that it looks at</small>
+      </h3>
+      {sources ? (
+        <TokenStrip
+          name="source-tokens"
+          label={label}
+          tokens={shown.tokens.slice(0, sources.length)}
+          values={sources}
+          unit="logits"
+        />
+      ) : (
+        <p class="hs-quiet">{whyNone(possible, readonly)}</p>
+      )}
+    </section>
+  );
+}
+
+function whyNone(possible: boolean, readonly: boolean): string {
+  if (!possible)
+    return "The tokens of the two prompts do not correspond one to one. Choose the clean or the corrupt side.";
+  return readonly ? "The head's sources were not saved." : "Loading the head's sources\u2026";
+}
+
+interface ComponentsProps {
+  attribution: Attribution;
+  values: Float32Array;
+  pinned: number | null;
+  onPin(component: number | null): void;
+}
+
+const MOST = 20;
+
+function Components({ attribution, values, pinned, onPin }: ComponentsProps) {
+  const { up, down } = extremes(values, MOST);
+  const largest = largestOf(values);
+  const { answer, wrong_answer } = attribution.json.params;
+  const lists = [
+    { name: "up", title: `towards ${answer.trim() || "the answer"}`, cells: up, tone: "clean" },
+    {
+      name: "down",
+      title: wrong_answer ? `towards ${wrong_answer.trim()}` : "away from it",
+      cells: down,
+      tone: "corrupt",
+    },
+  ] as const;
+  return (
+    <div
+      class="hs-components hs-focusable"
+      // biome-ignore lint/a11y/noNoninteractiveTabindex: the keyboard reads its rows here
+      tabIndex={0}
+      role="group"
+      aria-label="Components"
+      data-hs="components"
+    >
+      {lists.map(({ name, title, cells, tone }) => (
+        <table key={name} class="hs-top-table" data-hs={`components-${name}`}>
+          <caption class="hs-top-head hs-small">{title}</caption>
+          <tbody>
+            {cells.map((i) => (
+              <tr key={i} data-pinned={i === pinned}>
+                <th scope="row" class="hs-component">
+                  <button
+                    type="button"
+                    class="hs-plain"
+                    aria-pressed={i === pinned}
+                    onClick={() => onPin(i === pinned ? null : i)}
+                  >
+                    {attribution.json.labels[i]}
+                  </button>
+                </th>
+                <MiniBar share={Math.abs(values[i] ?? 0) / largest} tone={tone} />
+                <td class="hs-number">{signed(values[i])}</td>
+              </tr>
+            ))}
+          </tbody>
+        </table>
+      ))}
+    </div>
   );
 }

@@ -3,10 +3,10 @@ import { useMemo, useRef, useState } from "preact/hooks";
 import { divergingScale } from "../../lib/color";
 import { fixed, signed } from "../../lib/format";
 import { Grid } from "../../lib/grid";
-import type { GridShape } from "../../lib/grid_layout";
+import { type GridShape, plainLabel } from "../../lib/grid_layout";
 import type { PaintCell } from "../../lib/grid_paint";
 import { Legend, type LegendScale, legendRoom } from "../../lib/legend";
-import { range } from "../../lib/range";
+import { largestOf, range } from "../../lib/range";
 import { type Palette, usePalette } from "../../lib/theme";
 import { useWidth } from "../../lib/use_width";
 import type { Attributed, Attribution } from "./attribution";
@@ -25,21 +25,19 @@ interface ByHeadProps {
 /** The grid, its colours and its legend, also for the picture. */
 export function headMap(attribution: Attribution, shown: Attributed, rising: boolean, palette: Palette) {
   const { values, columns } = headTable(attribution, shown.values);
-  const largest = values.reduce((most, value) => Math.max(most, Math.abs(value) || 0), 0);
-  const domain = roundEnd(largest);
+  const domain = roundEnd(largestOf(values));
   const scale = divergingScale(palette, domain);
   const paint: PaintCell = (index) => {
     const value = values[index] ?? Number.NaN;
     if (!Number.isFinite(value)) return null;
     return { fill: scale.fill(value), ink: scale.ink(value), text: fixed(value), mark: null };
   };
-  const label = (text: string, title: string) => ({ lines: [{ text, tone: null }], title });
   const named = attribution.heads > 0;
   const shape: GridShape = {
-    rows: range(attribution.layers).map((layer) => label(String(layer), `layer ${layer}`)),
+    rows: range(attribution.layers).map((layer) => plainLabel(String(layer), `layer ${layer}`)),
     columns: range(columns).map((i) => {
-      if (i === columns - 1) return label("mlp", "MLP");
-      return named ? label(String(i), `head ${i}`) : label("attn", "attention");
+      if (i === columns - 1) return plainLabel("mlp", "MLP");
+      return named ? plainLabel(String(i), `head ${i}`) : plainLabel("attn", "attention");
     }),
     panels: [],
     corner: named ? "layer \u00d7 head" : "layer",

@@ -41,7 +41,7 @@ function stepOf(width: number): number {
   return power * ([1, 2, 5].find((n) => n * power >= rough) ?? 10);
 }
 
-/** Of ranks 0 and the tenfolds. */
+/** The ticks of a scale; a scale of ranks has ticks at 0 and at powers of ten. */
 export function ticksOf(span: Span, quantity: Quantity): Tick[] {
   const { low, high } = span;
   const step = quantity === "rank" ? 1 : quantity === "probability" ? 0.5 : stepOf(high - low || 1);

@@ -1,11 +1,14 @@
-// The row above the grid: the side, the colour, the stream, the lens, and the progress of the run.
-import { Button, type Choice, Menu } from "../../lib/controls";
-import { canAsk, type Progress, type Status, useTrait, type ViewModel, write } from "../../lib/model";
+// The row above the grid: the side, the colour, the stream, the lens, the followed tokens, and the progress of the run.
+import { useState } from "preact/hooks";
+import { Button, type Choice, NameMenu } from "../../lib/controls";
+import { InlineField, typedToken } from "../../lib/field";
+import { canAsk, useTrait, type ViewModel, write } from "../../lib/model";
+import type { PanelProps } from "../../lib/panel";
+import { type ShownSide, SideMenu } from "../../lib/side_menu";
 import { RunState } from "../../lib/status";
 import { useStore } from "../../lib/store";
-import { Follow } from "./follow";
+import { Token, visibleText } from "../../lib/tokens";
 import { type Measure, needsTarget } from "./measures";
-import type { Lens, ShownSide } from "./result";
 import type { Shown } from "./sides";
 import type { LensState } from "./state";
 
@@ -16,31 +19,7 @@ export interface LensInfo {
   colors: (Choice & { name: Measure })[];
 }
 
-interface ControlsProps {
-  model: ViewModel;
-  state: LensState;
-}
-
-const SIDES: (Choice & { name: ShownSide })[] = [
-  { name: "clean", label: "clean", help: "the clean prompt" },
-  { name: "corrupt", label: "corrupt", help: "the corrupt prompt" },
-  { name: "difference", label: "clean \u2212 corrupt", help: "the difference of the two" },
-];
-
-/** Chooses the prompt of a pair; a single prompt needs no menu. */
-export function SideMenu({ model, name }: { model: ViewModel; name: ShownSide }) {
-  if (name === "prompt") return null;
-  return (
-    <Menu
-      name="side"
-      label="Side"
-      choices={SIDES}
-      chosen={SIDES.findIndex((side) => side.name === name)}
-      shown={name}
-      onChoose={(index) => write(model, "side", SIDES[index]?.name ?? name)}
-    />
-  );
-}
+type ControlsProps = PanelProps<LensState>;
 
 export function LensControls({ model, state, shown }: ControlsProps & { shown: Shown | null }) {
   const info = useTrait<LensInfo>(model, "info");
@@ -53,19 +32,24 @@ export function LensControls({ model, state, shown }: ControlsProps & { shown: S
   });
   return (
     <div class="hs-controls" data-hs="controls">
-      <SideMenu model={model} name={shown?.name ?? side} />
-      <Menu
+      <SideMenu model={model} side={shown?.name ?? side} />
+      <NameMenu
         name="color"
         label="Colour"
         choices={colors}
-        chosen={colors.findIndex(({ name }) => name === color)}
-        shown={color}
-        onChoose={(index) => write(model, "color", colors[index]?.name ?? color)}
+        value={color}
+        onChoose={(name) => write(model, "color", name)}
       />
       <ReadMenus model={model} state={state} />
       <Follow model={model} state={state} />
       {shown && <Columns model={model} shown={shown} />}
-      <Running model={model} state={state} lens={lens} />
+      <RunState
+        model={model}
+        rpc={state.rpc}
+        label="Reading"
+        took={lens?.json.provenance.seconds}
+        onRun={() => state.run({})}
+      />
     </div>
   );
 }
@@ -99,14 +83,11 @@ function ReadMenus({ model, state }: ControlsProps) {
       {menus.map(
         ({ name, label, choices, offered }) =>
           offered && (
-            <Menu
+            <NameMenu
               key={name}
-              name={name}
-              label={label}
-              choices={choices}
-              chosen={choices.findIndex((entry) => entry.name === choice[name])}
-              shown={choice[name]}
-              onChoose={(index) => state.run({ [name]: choices[index]?.name ?? choice[name] })}
+              {...{ name, label, choices }}
+              value={choice[name]}
+              onChoose={(chosen) => state.run({ [name]: chosen })}
             />
           ),
       )}
@@ -124,17 +105,60 @@ function Columns({ model, shown }: { model: ViewModel; shown: Shown }) {
   );
 }
 
-function Running({ model, state, lens }: ControlsProps & { lens: Lens | null }) {
-  const status = useTrait<Status>(model, "status");
-  const progress = useTrait<Progress>(model, "progress");
-  const waiting = useStore(state.rpc.waiting);
+function Follow({ model, state }: { model: ViewModel; state: LensState }) {
+  const [typed, setTyped] = useState("");
+  const color = useTrait<Measure>(model, "color");
+  const { value: lens } = useStore(state.shown);
+  const asks = canAsk(model);
+  const chosen = useStore(state.target);
+  useStore(state.requested);
+  const made = lens?.json.targets ?? [];
+  const targets = state.choice().targets;
+  const choosable = needsTarget(color) && made.length > 1;
   return (
-    <RunState
-      {...{ model, status, progress, waiting }}
-      label="Reading"
-      took={lens?.json.provenance.seconds}
-      onRun={() => state.run({})}
-      onCancel={() => state.cancel()}
-    />
+    <div class="hs-follow" data-hs="follow">
+      {asks && (
+        <InlineField
+          name="follow"
+          caption="follow"
+          label="Follow a token"
+          title="A token, such as ␣Oslo; Enter adds it"
+          value={typed}
+          onType={setTyped}
+          onEnter={() => {
+            state.follow(typedToken(typed));
+            setTyped("");
+          }}
+        />
+      )}
+      {targets.map((text, i) => (
+        <span key={text} class="hs-target" data-hs="target" data-chosen={choosable && i === chosen}>
+          {choosable ? (
+            <button
+              type="button"
+              class="hs-plain"
+              aria-pressed={i === chosen}
+              title="Colour by this token"
+              onClick={() => state.target.set(i)}
+            >
+              <Token text={text} />
+            </button>
+          ) : (
+            <Token text={text} />
+          )}
+          {asks && (
+            <button
+              type="button"
+              class="hs-plain"
+              data-hs="unfollow"
+              aria-label={`Stop following ${visibleText(text)}`}
+              onClick={() => state.unfollow(text)}
+            >
+              {"\u2715"}
+            </button>
+          )}
+        </span>
+      ))}
+    </div>
   );
 }

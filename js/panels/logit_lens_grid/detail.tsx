@@ -1,9 +1,9 @@
 // A cell in detail: its place, how certain the lens is there, the followed tokens, and the likeliest tokens.
 import type { ComponentChildren } from "preact";
 import { fixed } from "../../lib/format";
-import { range } from "../../lib/range";
+import { TokenPair } from "../../lib/grid_labels";
 import { Token } from "../../lib/tokens";
-import { type TopToken, TopTokens } from "../../lib/top_tokens";
+import { type TopToken, TopTokens, topTokens } from "../../lib/top_tokens";
 import type { Lens, Side } from "./result";
 import { answerTone, columnTokens, isAlone, readAt, type Shown, tokenText } from "./sides";
 import { layerWords } from "./words";
@@ -30,7 +30,7 @@ export function Detail({ lens, shown, row, position, pinned, onFollow, children 
     ) : (
       <button
         type="button"
-        class="hs-follow-token"
+        class="hs-plain hs-follow-token"
         title="Follow this token"
         onClick={() => onFollow(token.token)}
       >
@@ -38,10 +38,10 @@ export function Detail({ lens, shown, row, position, pinned, onFollow, children 
       </button>
     );
   return (
-    <div class="hs-detail" data-hs="detail" data-sides={read.length}>
+    <div class="hs-detail hs-part" data-hs="detail" data-sides={read.length}>
       <div class="hs-detail-cell" data-hs="detail-cell">
         <h3 class="hs-detail-place">
-          {layerWords(lens, row)}, <Place lens={lens} shown={shown} position={position} />
+          {layerWords(lens, row)}, <TokenPair lines={columnTokens(lens, shown, position)} />
         </h3>
         <p class="hs-detail-words">position {position}</p>
         {read.map(({ side, position: at }) => (
@@ -65,19 +65,6 @@ export function Detail({ lens, shown, row, position, pinned, onFollow, children 
       ))}
       {children}
     </div>
-  );
-}
-
-export function Place({ lens, shown, position }: { lens: Lens; shown: Shown; position: number }) {
-  return (
-    <>
-      {columnTokens(lens, shown, position).map(({ text, tone }, i) => (
-        <span key={tone} class={tone ? `hs-tone-${tone}` : undefined}>
-          {i > 0 && <span class="hs-muted"> / </span>}
-          <Token text={text} />
-        </span>
-      ))}
-    </>
   );
 }
 
@@ -111,11 +98,11 @@ function CellWords({ lens, shown, side, row, position }: CellWordsProps) {
 
 function topOf(lens: Lens, side: Side, row: number, position: number): TopToken[] | null {
   if (!side.loaded[position]) return null;
-  return range(side.k).map((i) => {
-    const at = (row * side.positions + position) * side.k + i;
-    const id = side.top_ids[at] ?? -1;
-    const token = tokenText(lens, id);
-    const [logit, prob] = [side.top_logits[at] ?? Number.NaN, side.top_probs[at] ?? Number.NaN];
-    return { id, token, logit, prob, tone: answerTone(lens.json, token) };
-  });
+  const top = { k: side.k, ids: side.top_ids, logits: side.top_logits, probs: side.top_probs };
+  return topTokens(
+    top,
+    (id) => tokenText(lens, id),
+    (token) => answerTone(lens.json, token),
+    row * side.positions + position,
+  );
 }

@@ -1,9 +1,9 @@
 // Export: a table, all numbers for a spreadsheet, and a picture file.
-import { download } from "../../lib/clipboard";
-import { type GridLabel, type GridShape, layoutGrid } from "../../lib/grid_layout";
+import { savePng } from "../../lib/clipboard";
+import { type GridLabel, type GridShape, labelCell, layoutGrid, plainLabel } from "../../lib/grid_layout";
 import { paintPicture } from "../../lib/grid_picture";
 import { range } from "../../lib/range";
-import { plainCell, toCsv, toTsv } from "../../lib/table";
+import { numberCell, plainCell, toCsv, toTsv } from "../../lib/table";
 import { shorten } from "../../lib/text_width";
 import type { Palette } from "../../lib/theme";
 import { visibleText } from "../../lib/tokens";
@@ -29,7 +29,7 @@ const CELL = 74;
 /** Rows from top to bottom as shown, with the likeliest token in each cell. */
 export function toTable({ lens, shown, columns, rising }: View): string {
   const positions = loadedColumns(shown, columns);
-  const head = ["layer", ...positions.map((position) => labelText(columnLabel(lens, shown, position)))];
+  const head = ["layer", ...positions.map((position) => labelCell(columnLabel(lens, shown, position)))];
   const rows = lens.json.labels.map((label, row) => {
     return [plainCell(label), ...positions.map((position) => plainCell(topText(lens, shown, row, position)))];
   });
@@ -64,7 +64,7 @@ export function lensCsv({ lens, shown, columns }: View): string {
       labels[row] ?? "",
       String(position),
       ...texts.map((text) => plainCell(visibleText(text))),
-      ...numbers.map((value) => precise(value)),
+      ...numbers.map((value) => numberCell(value)),
     ];
   };
   const lines = loadedColumns(shown, columns).flatMap((position) =>
@@ -76,19 +76,15 @@ export function lensCsv({ lens, shown, columns }: View): string {
 }
 
 export function attributionRows(attribution: Attribution, shown: Attributed): string[][] {
-  const values = attribution.json.labels.map((label, i) => [plainCell(label), precise(shown.values[i])]);
-  return [["component", attribution.json.quantity], ...values, ["total", precise(shown.total)]];
-}
-
-export function saveCsv(text: string, name: string): void {
-  download(new Blob([text], { type: "text/csv" }), `${name}.csv`);
+  const values = attribution.json.labels.map((label, i) => [plainCell(label), numberCell(shown.values[i])]);
+  return [["component", attribution.json.quantity], ...values, ["total", numberCell(shown.total)]];
 }
 
 /** The shown columns, as many as a picture can have. */
 export function saveLensPicture(view: View, palette: Palette, title: string, subtitle: string): void {
   const { lens, shown, scaled, rising } = view;
   const positions = loadedColumns(shown, view.columns).slice(0, PICTURE_COLUMNS);
-  const rows = lens.json.labels.map((text) => ({ lines: [{ text, tone: null }], title: text }));
+  const rows = lens.json.labels.map((text) => plainLabel(text, text));
   const columns = positions.map((position) => columnLabel(lens, shown, position));
   const shape: GridShape = {
     rows,
@@ -141,7 +137,7 @@ export function saveAttributionPicture(
 function savePicture(name: string, picture: Parameters<typeof paintPicture>[1]): void {
   const canvas = document.createElement("canvas");
   paintPicture(canvas, picture);
-  canvas.toBlob((blob) => blob && download(blob, `${name}.png`));
+  savePng(canvas, name);
 }
 
 function loadedColumns({ first }: Shown, [start, stop]: readonly [number, number]): number[] {
@@ -154,17 +150,10 @@ function columnLabel(lens: Lens, shown: Shown, position: number): GridLabel {
   return { lines: columnTokens(lens, shown, position), title: `position ${position}` };
 }
 
-const labelText = ({ lines }: GridLabel): string =>
-  plainCell(lines.map(({ text }) => visibleText(text)).join(" / "));
-
 /** The likeliest token; in a difference the likeliest of both sides, where they differ. */
 function topText(lens: Lens, shown: Shown, row: number, position: number): string {
   const texts = readAt(shown, position).map(({ side, position: at }) => {
     return visibleText(tokenText(lens, side.top_ids[(row * side.positions + at) * side.k] ?? -1));
   });
   return [...new Set(texts)].join("|");
-}
-
-function precise(value: number | undefined): string {
-  return value === undefined || !Number.isFinite(value) ? "" : String(Number(value.toPrecision(6)));
 }

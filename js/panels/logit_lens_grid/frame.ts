@@ -5,9 +5,8 @@ import { range } from "../../lib/range";
 import { shorten, textWidth } from "../../lib/text_width";
 import type { Palette } from "../../lib/theme";
 import { tokenParts } from "../../lib/tokens";
-import type { Axis, AxisLine } from "./axis";
 import { colorsOf, type Scaled, shownValue } from "./measures";
-import type { CellText, Frame } from "./paint";
+import type { Axis, AxisLine, CellText, Frame } from "./paint";
 import type { Lens } from "./result";
 import { columnTokens, isAlone, type Shown, tokenText } from "./sides";
 

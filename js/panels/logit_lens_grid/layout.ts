@@ -1,5 +1,5 @@
 // How large the cells of the lens are. Tokens must be readable in them: what does not fit scrolls.
-import { type GridLayout, LABEL_SIZE } from "../../lib/grid_layout";
+import { type GridLayout, LABEL_SIZE, ONE_PANEL } from "../../lib/grid_layout";
 import { textWidth } from "../../lib/text_width";
 import { visibleText } from "../../lib/tokens";
 import { STACKED } from "./paint";
@@ -25,18 +25,15 @@ export function layoutLens(
   const rows = labels.length;
   const height = both && rows * TALL_ROW <= COMFORTABLE ? TALL_ROW : ROW;
   return {
+    ...ONE_PANEL,
     rows,
     columns,
-    panels: 1,
-    across: 1,
     cellWidth: Math.max(MIN_CELL, Math.min(MAX_CELL, offered)),
     cellHeight: Math.max(LOW_ROW, Math.min(height, Math.floor(COMFORTABLE / rows))),
     gutter,
     footer: both ? 38 : 24,
-    head: 0,
     labels: "level",
     flip,
-    rise: false,
   };
 }
 

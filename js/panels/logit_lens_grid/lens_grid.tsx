@@ -1,29 +1,25 @@
 // The grid of the lens: cells and token axis on canvases, outlines over them, and words for screen readers.
-import { useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
-import { markEdges, reveal } from "../../lib/grid";
-import { Outline } from "../../lib/grid_cells";
+import type { RefObject } from "preact";
+import { useCallback, useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
+import { type GridProps, markEdges, reveal } from "../../lib/grid";
+import { Outlines, useDensity } from "../../lib/grid_cells";
 import { useCursor, usePointer } from "../../lib/grid_cursor";
 import { RowLabels } from "../../lib/grid_labels";
-import type { GridLabel } from "../../lib/grid_layout";
+import { cellsSize, type GridLabel, type GridLayout } from "../../lib/grid_layout";
+import { sizeCanvas } from "../../lib/grid_paint";
 import { cellId, GridRows } from "../../lib/grid_rows";
 import { range } from "../../lib/range";
 import { useUniqueId } from "../../lib/unique_id";
-import type { Axis } from "./axis";
 import { axisInks, type FrameOf, frameOf, labelsOf } from "./frame";
-import { useLensCanvas } from "./lens_canvas";
+import { MAX_HEIGHT } from "./layout";
+import { type Axis, type Frame, paintAxis, paintFrame, type Viewport } from "./paint";
 import { TokenAxis } from "./token_axis";
 
-interface LensGridProps extends FrameOf {
-  label: string;
+/** A cell's index is row * columns + column, counted in the columns shown. */
+type Cells = Pick<GridProps, "label" | "room" | "revision" | "pinned" | "describe" | "onActive" | "onPin">;
+
+interface LensGridProps extends FrameOf, Cells {
   rowLabels: GridLabel[];
-  room: number;
-  /** Anything that changes when columns have come. */
-  revision: unknown;
-  /** Of the columns shown: row * columns + column. */
-  pinned: number | null;
-  describe(index: number): string;
-  onActive(index: number | null): void;
-  onPin(index: number | null): void;
   onColumns(columns: readonly [number, number]): void;
   /** Called for every frame, with the positions that are seen. */
   onSeen(first: number, last: number): void;
@@ -40,7 +36,7 @@ export function LensGrid(props: LensGridProps) {
   const scroller = useRef<HTMLDivElement>(null);
   const id = useUniqueId();
   const choosing = { ...props, picked: NONE, onPick: null };
-  // Clear of the fading edge.
+  // A revealed cell stands clear of the fading edge.
   const clear = { ...layout, gutter: layout.gutter + 40 };
   const show = (index: number) => reveal(scroller.current, clear, index);
   const cursor = useCursor(choosing, layout, show);
@@ -104,8 +100,7 @@ export function LensGrid(props: LensGridProps) {
           {...handlers}
         >
           <canvas ref={view.cells.canvas} style={{ width: `${view.width}px`, height: `${view.height}px` }} />
-          {cursor.active !== null && <Outline layout={layout} index={cursor.active} kind="active" />}
-          {pinned !== null && <Outline layout={layout} index={pinned} kind="pin" />}
+          <Outlines layout={layout} active={cursor.active} pinned={pinned} />
           {words}
         </div>
         <div class="hs-grid-corner" aria-hidden="true">
@@ -126,4 +121,61 @@ export function LensGrid(props: LensGridProps) {
       </div>
     </div>
   );
+}
+
+/** A canvas that is kept as large as what is seen, and its context. */
+interface Sheet {
+  canvas: RefObject<HTMLCanvasElement>;
+  context: RefObject<CanvasRenderingContext2D>;
+}
+
+function useSheet(width: number, height: number, density: number): Sheet {
+  const canvas = useRef<HTMLCanvasElement>(null);
+  const context = useRef<CanvasRenderingContext2D | null>(null);
+  useLayoutEffect(() => {
+    if (canvas.current) context.current = sizeCanvas(canvas.current, width, height, density);
+  }, [width, height, density]);
+  return { canvas, context } as Sheet;
+}
+
+function useLensCanvas(
+  scroller: { current: HTMLElement | null },
+  layout: GridLayout,
+  room: number,
+  frame: Frame,
+  axis: Axis,
+  onSeen: (first: number, last: number) => void,
+) {
+  const density = useDensity();
+  const whole = cellsSize(layout);
+  const width = Math.max(1, Math.min(whole.width, room - layout.gutter - 6));
+  const height = Math.min(whole.height, MAX_HEIGHT);
+  const cells = useSheet(width, height, density);
+  const labels = useSheet(width, layout.footer, density);
+  // The same object in all frames.
+  const view = useRef<Viewport>({ left: 0, top: 0, width, height }).current;
+  const paint = useCallback(() => {
+    const { scrollLeft = 0, scrollTop = 0 } = scroller.current ?? {};
+    view.left = Math.min(scrollLeft, whole.width - width);
+    view.top = Math.min(scrollTop, whole.height - height);
+    view.width = width;
+    view.height = height;
+    if (cells.context.current) paintFrame(cells.context.current, frame, view);
+    if (labels.context.current) paintAxis(labels.context.current, frame, axis, view);
+    const first = Math.floor(view.left / layout.cellWidth);
+    const seen = Math.ceil(width / layout.cellWidth) + 1;
+    onSeen(frame.start + first, Math.min(frame.stop, frame.start + first + seen));
+  }, [frame, axis, layout, width, height, density]);
+  useLayoutEffect(paint, [paint]);
+  const waiting = useRef(0);
+  useEffect(() => () => cancelAnimationFrame(waiting.current), []);
+  const latest = useRef(paint);
+  latest.current = paint;
+  const onScroll = useCallback(() => {
+    waiting.current ||= requestAnimationFrame(() => {
+      waiting.current = 0;
+      latest.current();
+    });
+  }, []);
+  return { cells, labels, width, height, whole, onScroll };
 }

@@ -1,8 +1,11 @@
 // The lens: its grid with the legend, the hovered or pinned cell in detail, and the pinned cell's tokens through the
 // layers.
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
+import { plainLabel } from "../../lib/grid_layout";
 import { Legend, legendRoom } from "../../lib/legend";
-import { canAsk, select, useSelection, useTrait, type ViewModel, write } from "../../lib/model";
+import { canAsk, select, useRising, useSelection, useTrait, type ViewModel, write } from "../../lib/model";
+import type { PanelProps } from "../../lib/panel";
+import { Notes } from "../../lib/status";
 import { useStore } from "../../lib/store";
 import { usePalette } from "../../lib/theme";
 import { useWidth } from "../../lib/use_width";
@@ -11,16 +14,13 @@ import { layoutLens } from "./layout";
 import { LensGrid } from "./lens_grid";
 import { linesOf } from "./lines";
 import { colorsOf, legendOf, type Measure, needsTarget, type Scaled, scaleOf } from "./measures";
-import { type Cell, cellOf, placeOf } from "./places";
 import type { Lens } from "./result";
-import type { Shown } from "./sides";
+import { type Cell, cellOf, placeOf, type Shown } from "./sides";
 import type { LensState } from "./state";
 import { Trajectories } from "./trajectories";
 import { describeCell, layerWords } from "./words";
 
-export interface LensTabProps {
-  model: ViewModel;
-  state: LensState;
+interface LensTabProps extends PanelProps<LensState> {
   lens: Lens;
   shown: Shown;
   scaled: Scaled | null;
@@ -62,7 +62,7 @@ export function LensTab({ model, state, lens, shown, scaled }: LensTabProps) {
   return (
     <>
       <LensMap {...{ model, state, lens, shown, scaled, pinned, start, stop }} onHover={setHovered} />
-      <Notes {...{ model, lens, shown, scaled }} />
+      <Notes name="note" notes={notesOf({ model, lens, shown, scaled })} />
       {inside && (
         <Detail
           {...{ lens, shown, row: cell.row, position: cell.position }}
@@ -87,7 +87,7 @@ function LensMap({ model, state, lens, shown, scaled, pinned, start, stop, onHov
   const area = useRef<HTMLDivElement>(null);
   const width = useWidth(area);
   const palette = usePalette();
-  const flip = useTrait<string>(model, "layer_zero") !== "top";
+  const flip = useRising(model);
   const revision = useStore(state.shown);
   const { labels } = lens.json;
   const columns = stop - start;
@@ -97,10 +97,7 @@ function LensMap({ model, state, lens, shown, scaled, pinned, start, stop, onHov
     () => layoutLens(labels, columns, room, palette.mono, { flip, both }),
     [labels, columns, room, palette.mono, flip, both],
   );
-  const rowLabels = useMemo(
-    () => labels.map((text, row) => ({ lines: [{ text, tone: null }], title: layerWords(lens, row) })),
-    [lens],
-  );
+  const rowLabels = useMemo(() => labels.map((text, row) => plainLabel(text, layerWords(lens, row))), [lens]);
   const cellAt = (index: number): Cell => {
     return { row: Math.floor(index / columns), position: start + (index % columns) };
   };
@@ -133,22 +130,14 @@ function LensMap({ model, state, lens, shown, scaled, pinned, start, stop, onHov
   );
 }
 
-function Notes({ model, lens, shown, scaled }: Omit<LensTabProps, "state">) {
+function notesOf({ model, lens, shown, scaled }: Omit<LensTabProps, "state">): string[] {
   const notes = [
     !scaled && "Follow a token to colour the grid by it.",
     shown.second && shown.partners?.includes(null) && "Hatched: no token of the corrupt prompt corresponds.",
     model.readonly && shown.first.loaded.includes(0) && "Empty columns were not loaded when this was saved.",
     ...(lens.json.warnings ?? []),
-  ].filter((note) => typeof note === "string");
-  return (
-    <>
-      {notes.map((note) => (
-        <p key={note} class="hs-quiet" data-hs="note">
-          {note}
-        </p>
-      ))}
-    </>
-  );
+  ];
+  return notes.filter((note) => typeof note === "string");
 }
 
 type PinnedProps = Pick<LensTabProps, "state" | "lens" | "shown"> & { pinned: Cell; asks: boolean };

@@ -1,5 +1,7 @@
 // Paints one frame of the lens: the cells that can be seen, and the tokens of their columns. Called for every frame
 // while the grid scrolls, so it makes no objects and measures no text: what it needs is prepared in frame.ts.
+import type { Box } from "../../lib/grid_keys";
+import type { Tone } from "../../lib/top_tokens";
 
 /** A token's text, cut to its cell and measured. The mark is a leading space's box, drawn fainter. */
 export interface CellText {
@@ -37,13 +39,8 @@ export interface Frame {
   textOf(id: number): CellText;
 }
 
-/** What of the cells is seen, in pixels from their left upper corner. */
-export interface Viewport {
-  left: number;
-  top: number;
-  width: number;
-  height: number;
-}
+/** The part of the cells that is seen, in pixels from their upper left corner. */
+export type Viewport = Box;
 
 type Context = CanvasRenderingContext2D;
 /** Cells as high as this show two tokens under each other. */
@@ -142,4 +139,58 @@ function paintHatch(
   context.lineWidth = 1;
   context.stroke();
   context.restore();
+}
+
+export interface AxisLine {
+  label: CellText;
+  tone: Tone | null;
+}
+
+export interface Axis {
+  /** By position; made when a column is first seen. */
+  linesOf(position: number): readonly AxisLine[];
+  inks: Record<Tone | "muted" | "fg" | "chosen", string>;
+  /** The column whose label stands out. */
+  active: number | null;
+  /** Columns that are being chosen: [from, to). */
+  chosen: readonly [number, number] | null;
+}
+
+/** The height of a line of labels under the columns. */
+const LABEL_LINE = 14;
+
+export function paintAxis(context: Context, frame: Frame, axis: Axis, view: Viewport): void {
+  const { height } = context.canvas;
+  context.clearRect(0, 0, view.width, height);
+  context.font = frame.font;
+  context.textAlign = "left";
+  context.textBaseline = "middle";
+  context.direction = "ltr";
+  const { start, stop, cellWidth } = frame;
+  if (axis.chosen) {
+    context.fillStyle = axis.inks.chosen;
+    const [from, to] = axis.chosen;
+    context.fillRect(cellX(frame, view, from), 0, (to - from) * cellWidth - 1, height);
+  }
+  const first = start + Math.max(0, Math.floor(view.left / cellWidth));
+  const last = Math.min(stop, start + Math.ceil((view.left + view.width) / cellWidth));
+  for (let position = first; position < last; position++) {
+    const x = cellX(frame, view, position);
+    const lines = axis.linesOf(position);
+    for (let i = 0; i < lines.length; i++) {
+      const line = lines[i] as AxisLine;
+      context.fillStyle = axis.inks[line.tone ?? (position === axis.active ? "fg" : "muted")];
+      paintLine(context, line, x, 4 + (i + 0.5) * LABEL_LINE, cellWidth - 1);
+    }
+  }
+}
+
+/** Tokens that differ are underlined, so that colour is not the only sign. */
+function paintLine(context: Context, { label, tone }: AxisLine, x: number, y: number, width: number): void {
+  const from = x + (width - label.markWidth - label.width) / 2;
+  context.globalAlpha = tone ? 0.8 : 0.6;
+  context.fillText(label.mark, from, y);
+  context.globalAlpha = 1;
+  context.fillText(label.text, from + label.markWidth, y);
+  if (tone) context.fillRect(from, y + 6, label.markWidth + label.width, 1.5);
 }

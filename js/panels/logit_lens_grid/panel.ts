@@ -1,7 +1,7 @@
 import fieldCss from "../../lib/field.css";
 import gridCss from "../../lib/grid.css";
 import type { Panel } from "../../lib/panel";
-import { type Cell, cellOf, placeOf } from "./places";
+import { type Cell, cellOf, placeOf } from "./sides";
 import { LensState } from "./state";
 import css from "./style.css";
 import { LogitLensView } from "./view";

@@ -2,10 +2,9 @@
 // prompt is too long to be sent as a whole.
 import { type ArrayJson, decodeFloats, decodeInts } from "../../lib/ndarray";
 import type { Counterparts, Place } from "../../lib/place";
+import type { ResultEnvelope } from "../../lib/schema";
 
 export type SideName = "prompt" | "clean" | "corrupt";
-/** One prompt, or clean minus corrupt. */
-export type ShownSide = SideName | "difference";
 
 /** Rows by positions, and by the k likeliest tokens or the t followed ones. */
 export type ArraysJson = Record<(typeof INTS)[number] | (typeof FLOATS)[number], ArrayJson>;
@@ -20,11 +19,7 @@ export interface PairJson {
   corrupt_answer?: string | string[];
 }
 
-export interface ResultJson {
-  schema_version: number;
-  method: string;
-  /** The task that made it. */
-  id: string;
+export interface ResultJson extends ResultEnvelope {
   params: {
     stream: string;
     lens: string;

@@ -1,7 +1,8 @@
-// Which prompts the lens shows, and how their positions correspond.
-import { type Counterparts, inverse } from "../../lib/place";
+// Which prompts the lens shows, how their positions correspond, and which places in the model its cells are.
+import { across, type Counterparts, indexIn, inverse, type Place } from "../../lib/place";
+import type { ShownSide } from "../../lib/side_menu";
 import type { Tone } from "../../lib/top_tokens";
-import type { Lens, PairJson, ResultJson, ShownSide, Side } from "./result";
+import type { Lens, PairJson, ResultJson, Side } from "./result";
 
 /** The prompts that are shown; the first gives the columns. */
 export interface Shown {
@@ -82,4 +83,38 @@ export function answersOf(pair: PairJson | null | undefined, side: Tone): string
 
 function isAnswer(pair: PairJson | null | undefined, side: Tone, token: string): boolean {
   return answersOf(pair, side).includes(token);
+}
+
+/** In the whole prompt, not among the columns that are shown. */
+export interface Cell {
+  row: number;
+  position: number;
+}
+
+/** Positions are counted in the prompt that gives the columns. */
+export function placeOf(lens: Lens, shown: Shown, { row, position }: Cell): Place {
+  const side = sideOf(shown);
+  return { ...lens.json.places[row], position, ...(side && { side }) };
+}
+
+export function cellOf(lens: Lens, shown: Shown, place: Place | null): Cell | null {
+  if (!place) return null;
+  const side = sideOf(shown);
+  const { counterparts } = lens.json;
+  const there = across(place, side, side === "corrupt" ? counterparts : inverse(counterparts));
+  const position = indexIn(shown.first.positions, there.position);
+  const row = rowOf(lens, place);
+  return position === null || row < 0 ? null : { row, position };
+}
+
+/** The row of the place's own activation, else what the lens reads at its layer. */
+function rowOf({ json }: Lens, { activation, layer }: Place): number {
+  const inLayer = (name: string | undefined) =>
+    json.places.findIndex((row) => row.layer === layer && row.activation === name);
+  const rows = [inLayer(activation), inLayer(json.params.stream)];
+  return rows.find((row) => row >= 0) ?? json.places.findIndex((row) => row.layer === layer);
+}
+
+function sideOf({ first }: Shown): Place["side"] {
+  return first.name === "prompt" ? undefined : first.name;
 }

@@ -3,11 +3,12 @@
 import { listen, trait, type ViewModel } from "../../lib/model";
 import { isEnd, type KernelEvent, Rpc } from "../../lib/rpc";
 import { type Decoded, readResult } from "../../lib/schema";
+import type { ShownSide } from "../../lib/side_menu";
 import { Store } from "../../lib/store";
 import type { LogitLensRequest } from "../../wire/requests";
 import { Attribution, type AttributionJson, type SourcesJson } from "./attribution";
 import { Lines } from "./lines";
-import { decodeLens, type Lens, type ShownSide } from "./result";
+import { decodeLens, type Lens } from "./result";
 import { type Shown, shownSide } from "./sides";
 import { Windows } from "./windows";
 
@@ -90,10 +91,6 @@ export class LensState {
   /** Asks for a head's sources where the attribution came without them. */
   needSources(attribution: Attribution, layer: number, head: number): void {
     if (!attribution.sourcesOf(layer, head)) this.rpc.request("sources", { layer, head });
-  }
-
-  cancel(): void {
-    this.rpc.request("cancel", {});
   }
 
   dispose(): void {

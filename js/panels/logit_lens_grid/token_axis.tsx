@@ -1,6 +1,7 @@
 // The tokens under the columns, where a drag, or Shift with the arrow keys, chooses the columns to keep.
 import type { RefObject } from "preact";
 import { useRef, useState } from "preact/hooks";
+import { keyHandler } from "../../lib/keys";
 import { visibleText } from "../../lib/tokens";
 
 type Columns = readonly [start: number, stop: number];
@@ -91,8 +92,7 @@ function usePointerRange({ columns, cellWidth, chosen, onChoose, onColumns }: To
 function useKeys(props: TokenAxisProps, here: number, move: (position: number) => void) {
   const { columns, chosen, onChoose, onColumns, reveal } = props;
   const anchor = useRef(here);
-  return (event: KeyboardEvent) => {
-    if (event.ctrlKey || event.metaKey || event.altKey) return;
+  return keyHandler((event) => {
     const by = { ArrowLeft: -1, ArrowRight: 1, Home: -columns[1], End: columns[1] }[event.key];
     if (by !== undefined) {
       const next = Math.min(columns[1] - 1, Math.max(columns[0], here + by));
@@ -101,9 +101,8 @@ function useKeys(props: TokenAxisProps, here: number, move: (position: number) =
       move(next);
       reveal(next);
     } else if (event.key === "Enter" && chosen) onColumns(chosen);
-    else if (event.key !== "Escape" || !chosen) return;
+    else if (event.key !== "Escape" || !chosen) return false;
     if (by === undefined) onChoose(null);
-    event.preventDefault();
-    event.stopPropagation();
-  };
+    return true;
+  });
 }

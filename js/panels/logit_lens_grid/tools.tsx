@@ -1,5 +1,6 @@
 // Export: the Python code, a table, all numbers, a picture.
-import { Button, CopyButton } from "../../lib/controls";
+import { saveCsv } from "../../lib/clipboard";
+import { Tools } from "../../lib/head";
 import { useTrait, type ViewModel } from "../../lib/model";
 import { toCsv, toTsv } from "../../lib/table";
 import { usePalette } from "../../lib/theme";
@@ -8,51 +9,19 @@ import {
   attributionRows,
   lensCsv,
   saveAttributionPicture,
-  saveCsv,
   saveLensPicture,
   toTable,
   type View,
 } from "./export";
 
-interface ToolsProps {
-  code: string | null | undefined;
-  table(): string;
-  csv(): void;
-  picture(): void;
-}
-
-function Tools({ code, table, csv, picture }: ToolsProps) {
-  return (
-    <span class="hs-tools">
-      {code && (
-        <CopyButton name="copy-code" title="Copy the Python code of what is shown" text={() => code}>
-          Copy code
-        </CopyButton>
-      )}
-      <CopyButton name="copy" title="Copy as a table" text={table}>
-        Copy
-      </CopyButton>
-      <Button name="csv" title="Save all numbers as comma-separated values" quiet onClick={csv}>
-        CSV
-      </Button>
-      <Button name="png" title="Save as a picture" quiet onClick={picture}>
-        PNG
-      </Button>
-    </span>
-  );
-}
-
-export function LensTools({
-  model,
-  view,
-  title,
-  words,
-}: {
+interface LensToolsProps {
   model: ViewModel;
   view: View;
   title: string;
   words: string;
-}) {
+}
+
+export function LensTools({ model, view, title, words }: LensToolsProps) {
   const palette = usePalette();
   return (
     <Tools

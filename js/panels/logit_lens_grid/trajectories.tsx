@@ -1,13 +1,13 @@
 // The pinned cell's tokens through all layers, as lines that are named where they end.
 import { useEffect, useRef, useState } from "preact/hooks";
 import { Menu } from "../../lib/controls";
+import { fixed } from "../../lib/format";
 import { shorten, textWidth } from "../../lib/text_width";
 import { usePalette } from "../../lib/theme";
 import { visibleText } from "../../lib/tokens";
 import { useWidth } from "../../lib/use_width";
 import { heightOf, lastKnown, pathOf, type Span, spanOf, spread, ticksOf } from "./chart";
 import type { Line, Quantity } from "./lines";
-import { SaidLines, valueText } from "./said_lines";
 import { rowWords } from "./words";
 
 interface TrajectoriesProps {
@@ -46,7 +46,7 @@ export function Trajectories({ lines, labels, row, title }: TrajectoriesProps) {
   };
   return (
     <div class="hs-lines" data-hs="lines" ref={box}>
-      <div class="hs-top-head hs-lines-head">
+      <div class="hs-top-head hs-small hs-lines-head">
         <Menu
           name="quantity"
           label="What the lines show"
@@ -166,7 +166,7 @@ function Ground({ chart, labels, width }: { chart: Chart; labels: string[]; widt
 interface OneLineProps {
   line: Line;
   i: number;
-  /** Which of the tokens it is: in a difference two lines are of one. */
+  /** The index of the token among the tokens; in a difference, two lines can show the same token. */
   token: number;
   chart: Chart;
   quantity: Quantity;
@@ -192,5 +192,37 @@ function OneLine({ line, i, token, chart, quantity, row }: OneLineProps) {
         </text>
       )}
     </g>
+  );
+}
+
+function valueText(quantity: Quantity, value: number | undefined): string {
+  return fixed(value, quantity === "rank" ? 0 : quantity === "logit" ? 1 : 2);
+}
+
+function SaidLines({ lines, labels, quantity }: { lines: Line[]; labels: string[]; quantity: Quantity }) {
+  return (
+    <table class="hs-sr">
+      <caption>{quantity} through the layers</caption>
+      <thead>
+        <tr>
+          <th scope="col">token</th>
+          {labels.map((label) => (
+            <th key={label} scope="col">
+              {label}
+            </th>
+          ))}
+        </tr>
+      </thead>
+      <tbody>
+        {lines.map((line) => (
+          <tr key={line.key}>
+            <th scope="row">{`${visibleText(line.token)} ${line.side}`}</th>
+            {labels.map((label, row) => (
+              <td key={label}>{valueText(quantity, line.values[quantity][row])}</td>
+            ))}
+          </tr>
+        ))}
+      </tbody>
+    </table>
   );
 }

@@ -1,19 +1,19 @@
 // The LogitLensGrid view: title, tabs, and the chosen tab.
-import type { ComponentChildren } from "preact";
 import { useMemo } from "preact/hooks";
 import { Output, useCurrent } from "../../lib/current";
-import { canAsk, type Failure, type Status, useTrait, write } from "../../lib/model";
+import { Prompt } from "../../lib/field";
+import { Head } from "../../lib/head";
+import { keysAmong } from "../../lib/keys";
+import { canAsk, type Failure, useRising, useTrait, write } from "../../lib/model";
 import { Root } from "../../lib/mount";
 import type { PanelProps } from "../../lib/panel";
-import { Prompt } from "../../lib/prompt";
-import { ErrorLine } from "../../lib/status";
+import type { ShownSide } from "../../lib/side_menu";
+import { ErrorLine, Nothing } from "../../lib/status";
 import { useStore } from "../../lib/store";
-import { panelId, Tabs, tabId } from "../../lib/tabs";
 import { useUniqueId } from "../../lib/unique_id";
 import { AttributionTab } from "./attribution_tab";
 import { LensControls } from "./controls";
 import { LensTab, shownColumns, useScaled } from "./lens_tab";
-import type { ShownSide } from "./result";
 import { shownSide } from "./sides";
 import type { LensState } from "./state";
 import { AttributionTools, LensTools } from "./tools";
@@ -62,7 +62,7 @@ function LensHead({ model, state }: ViewProps) {
   const asked = useTrait<string>(model, "lens");
   const tuned = (lens?.json.params.lens ?? asked) === "tuned";
   const brushed = useTrait<readonly number[] | null>(model, "columns");
-  const rising = useTrait<string>(model, "layer_zero") !== "top";
+  const rising = useRising(model);
   const title = tuned ? "Tuned lens" : "Logit lens";
   const words = lensWords(lens, shown, scaled);
   return (
@@ -79,21 +79,9 @@ function LensHead({ model, state }: ViewProps) {
   );
 }
 
-function Head({ title, words, children }: { title: string; words: string; children: ComponentChildren }) {
-  return (
-    <div class="hs-head">
-      <h2 class="hs-title">
-        {title} <small data-hs="subtitle">{words}</small>
-      </h2>
-      {children}
-    </div>
-  );
-}
-
 function LensPanel({ model, state }: ViewProps) {
   const { lens, problem, shown, scaled, side } = useLens({ model, state });
   const error = useTrait<Failure | null>(model, "error");
-  const status = useTrait<Status>(model, "status");
   const current = useCurrent(model, state.rpc, lens?.json.id, ["logit_lens", "show"]);
   const failure = problem === null ? error : { message: problem };
   const asks = canAsk(model);
@@ -115,25 +103,16 @@ function LensPanel({ model, state }: ViewProps) {
           <LensTab {...{ model, state, lens, shown, scaled }} />
         </Output>
       ) : (
-        failure === null && <Nothing status={status} />
+        failure === null && <Nothing model={model} busy={"Reading the layers\u2026"} />
       )}
     </>
-  );
-}
-
-function Nothing({ status }: { status: Status }) {
-  const busy = status === "queued" || status === "running";
-  return (
-    <p class="hs-nothing" data-hs="nothing">
-      {busy ? "Reading the layers\u2026" : "Not run yet."}
-    </p>
   );
 }
 
 function AttributionHead({ model, state }: ViewProps) {
   const { value: attribution } = useStore(state.attribution);
   const side = useTrait<ShownSide>(model, "side");
-  const rising = useTrait<string>(model, "layer_zero") !== "top";
+  const rising = useRising(model);
   const shown = attribution?.at(side) ?? null;
   const words =
     attribution && shown ? sumWords(attribution, shown) : "what each component writes towards an answer";
@@ -141,5 +120,46 @@ function AttributionHead({ model, state }: ViewProps) {
     <Head title="Direct logit attribution" words={words}>
       {attribution && shown && <AttributionTools {...{ model, attribution, shown, rising, words }} />}
     </Head>
+  );
+}
+
+interface Tab {
+  name: string;
+  label: string;
+}
+
+interface TabsProps {
+  id: string;
+  label: string;
+  tabs: readonly Tab[];
+  chosen: string;
+  onChoose(name: string): void;
+}
+
+const tabId = (id: string, name: string): string => `${id}-tab-${name}`;
+const panelId = (id: string): string => `${id}-panel`;
+
+function Tabs({ id, label, tabs, chosen, onChoose }: TabsProps) {
+  const at = tabs.findIndex(({ name }) => name === chosen);
+  const onKeyDown = keysAmong("tab", at, tabs.length, (next) => onChoose(tabs[next]?.name ?? chosen));
+  return (
+    <div class="hs-tabs" role="tablist" aria-label={label} tabIndex={-1} onKeyDown={onKeyDown}>
+      {tabs.map((tab) => (
+        <button
+          key={tab.name}
+          type="button"
+          role="tab"
+          class="hs-plain hs-focusable"
+          id={tabId(id, tab.name)}
+          data-hs={`tab-${tab.name}`}
+          aria-selected={tab.name === chosen}
+          aria-controls={panelId(id)}
+          tabIndex={tab.name === chosen ? 0 : -1}
+          onClick={() => onChoose(tab.name)}
+        >
+          {tab.label}
+        </button>
+      ))}
+    </div>
   );
 }

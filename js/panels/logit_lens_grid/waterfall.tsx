@@ -1,7 +1,7 @@
 // How the logit difference adds up: a bar for each step, from where the sum was to where it comes.
 import { useRef } from "preact/hooks";
 import { signed } from "../../lib/format";
-import { useReading } from "../../lib/reading";
+import { useReading } from "../../lib/keys";
 import { useWidth } from "../../lib/use_width";
 import type { Step } from "./attribution_sums";
 

@@ -1,4 +1,4 @@
-// Cells in words.
+// The cells and the sums of the lens in words.
 import { fixed, signed } from "../../lib/format";
 import type { Attributed, Attribution } from "./attribution";
 import { colorWords, type Scaled, valueWords } from "./measures";
@@ -31,11 +31,6 @@ export function describeCell(
   const plain = scaled?.measure === "probability" && !scaled.diverging;
   const value = scaled && !plain ? valueWords(shown, scaled, row, position) : null;
   return [place, ...tops, value].filter(Boolean).join(", ");
-}
-
-/** A token as it was typed, where a space may be written as it is shown. */
-export function typedToken(typed: string): string {
-  return typed.replaceAll("\u2423", " ");
 }
 
 /** The subtitle: how to read the grid. */

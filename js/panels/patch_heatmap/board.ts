@@ -1,6 +1,6 @@
 // A sweep as panels, rows and columns. Usually each cell of the grid is a cell of the sweep; of the thousands of
 // neurons in a layer, only those with the largest effects are shown.
-import type { GridLabel, GridShape } from "../../lib/grid_layout";
+import { type GridLabel, type GridShape, plainLabel } from "../../lib/grid_layout";
 import { sizeOf } from "../../lib/ndarray";
 import { range } from "../../lib/range";
 import { columnTitle, isPosition, labelOf, numberOf, tokensAt, unravel } from "./places";
@@ -77,7 +77,7 @@ function rowLabels(sweep: Sweep, rowAxes: Axis[]): GridLabel[] {
     const title = labels.map((label) => label.title).join(", ");
     if (first && labels.length === 1) return { ...first, title };
     const text = labels.map((label) => label.lines[0]?.text).join(".");
-    return { lines: [{ text, tone: null }], title };
+    return plainLabel(text, title);
   });
 }
 
@@ -113,9 +113,7 @@ function largest(sweep: Sweep, most: number): Pick<Board, "cells" | "columns"> {
       .sort((a, b) => size(b) - size(a))
       .slice(0, shown),
   );
-  const columns = range(shown).map((i) => {
-    return { lines: [{ text: String(i + 1), tone: null }], title: `rank ${i + 1}` };
-  });
+  const columns = range(shown).map((i) => plainLabel(String(i + 1), `rank ${i + 1}`));
   return { cells, columns };
 }
 

@@ -3,10 +3,10 @@ import { divergingScale, type Scale } from "../../lib/color";
 import { fixed } from "../../lib/format";
 import type { CellPaint, PaintCell } from "../../lib/grid_paint";
 import type { LegendScale, LegendTick } from "../../lib/legend";
-import { ALONE, COMPUTED, EMPTY, EQUAL, FUTURE } from "../../lib/schema";
 import type { Palette } from "../../lib/theme";
+import { COMPUTED, NO_COUNTERPART, NOT_COMPUTED, UNCHANGED } from "../../wire/requests";
 import { type Board, neuronNumber } from "./board";
-import { stateOf } from "./places";
+import { FUTURE, stateOf } from "./places";
 import type { Sweep } from "./result";
 
 const WIDEST = 2;
@@ -80,9 +80,9 @@ function paintCell(
   cell: number,
 ): CellPaint | null {
   const state = stateOf(sweep, cell);
-  if (state === EMPTY || state === FUTURE) return null;
-  if (state === EQUAL) return { fill: palette.soft, ink: palette.faint, text: "=", mark: null };
-  if (state === ALONE) return { fill: null, ink: palette.faint, text: "", mark: "stroke" };
+  if (state === NOT_COMPUTED || state === FUTURE) return null;
+  if (state === UNCHANGED) return { fill: palette.soft, ink: palette.faint, text: "=", mark: null };
+  if (state === NO_COUNTERPART) return { fill: null, ink: palette.faint, text: "", mark: "stroke" };
   const value = (raw ? sweep.values : sweep.normalized)[cell] ?? Number.NaN;
   const colored = raw || !Number.isFinite(value) ? 0 : value;
   const mark = crossesZero(sweep, cell) ? "ring" : null;

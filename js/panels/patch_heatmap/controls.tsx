@@ -1,24 +1,33 @@
 // The row above the grid: what to patch, how to score it, which way, and how far the sweep is.
-import { type Choice, Menu } from "../../lib/controls";
-import { canAsk, type Progress, type Status, useTrait, type ViewModel } from "../../lib/model";
+import { Menu, NameMenu } from "../../lib/controls";
+import { canAsk, useTrait } from "../../lib/model";
+import type { PanelProps } from "../../lib/panel";
 import { RunState } from "../../lib/status";
 import { useStore } from "../../lib/store";
-import { measuresOf } from "./measures";
-import { unusual } from "./option_words";
-import { Options } from "./options";
+import { Options, unusual } from "./options";
 import { entryOf, type HeatmapInfo, metricLabel, takes, useParams } from "./params";
-import type { Sweep } from "./result";
+import { measuresOf, type Sweep } from "./result";
 import type { HeatmapState } from "./state";
 
-interface ControlsProps {
-  model: ViewModel;
-  state: HeatmapState;
-  sweep: Sweep | null;
+type ControlsProps = PanelProps<HeatmapState> & { sweep: Sweep | null };
+
+export function Controls(props: ControlsProps) {
+  const { model, state, sweep } = props;
+  return (
+    <div class="hs-controls" data-hs="controls">
+      <Menus {...props} />
+      <RunState
+        model={model}
+        rpc={state.rpc}
+        label="Patching"
+        took={sweep?.json.provenance.seconds}
+        onRun={() => state.run({})}
+      />
+    </div>
+  );
 }
 
-const MENUS = ["metric", "direction"] as const;
-
-export function Menus({ model, state, sweep }: ControlsProps) {
+function Menus({ model, state, sweep }: ControlsProps) {
   const info = useTrait<HeatmapInfo>(model, "info");
   // Watched so that the menus follow both what was asked for here and what Python sets.
   useStore(state.requested);
@@ -30,13 +39,12 @@ export function Menus({ model, state, sweep }: ControlsProps) {
   return (
     <>
       {methods.length > 1 && (
-        <Menu
+        <NameMenu
           name="method"
           label="Method"
           choices={methods}
-          chosen={methods.findIndex(({ name }) => name === params.method)}
-          shown={params.method}
-          onChoose={(index) => state.run({ method: methods[index]?.name ?? params.method, options: {} })}
+          value={params.method}
+          onChoose={(method) => state.run({ method, options: {} })}
         />
       )}
       {takes(info, params, "activation") && (
@@ -52,20 +60,24 @@ export function Menus({ model, state, sweep }: ControlsProps) {
           }}
         />
       )}
-      {MENUS.filter((name) => takes(info, params, name)).map((name) => {
-        const choices: (Choice & { name: string })[] = info[`${name}s`];
-        return (
-          <Menu
-            key={name}
-            name={name}
-            label={name === "metric" ? "Metric" : "Direction"}
-            choices={choices}
-            chosen={choices.findIndex((choice) => choice.name === params[name])}
-            shown={params[name]}
-            onChoose={(index) => state.run({ [name]: choices[index]?.name ?? params[name] })}
-          />
-        );
-      })}
+      {takes(info, params, "metric") && (
+        <NameMenu
+          name="metric"
+          label="Metric"
+          choices={info.metrics}
+          value={params.metric}
+          onChoose={(metric) => state.run({ metric })}
+        />
+      )}
+      {takes(info, params, "direction") && (
+        <NameMenu
+          name="direction"
+          label="Direction"
+          choices={info.directions}
+          value={params.direction}
+          onChoose={(direction) => state.run({ direction })}
+        />
+      )}
       <Options model={model} state={state} sweep={sweep} />
     </>
   );
@@ -100,20 +112,5 @@ function Fixed({ model, state, sweep }: ControlsProps) {
       />
       {words(after)}
     </>
-  );
-}
-
-export function Running({ model, state, sweep }: ControlsProps) {
-  const status = useTrait<Status>(model, "status");
-  const progress = useTrait<Progress>(model, "progress");
-  const waiting = useStore(state.rpc.waiting);
-  return (
-    <RunState
-      {...{ model, status, progress, waiting }}
-      label="Patching"
-      took={sweep?.json.provenance.seconds}
-      onRun={() => state.run({})}
-      onCancel={() => state.cancel()}
-    />
   );
 }

@@ -2,11 +2,13 @@
 // data set of pairs: its effect in each pair.
 import type { ComponentChildren } from "preact";
 import { metricValue } from "../../lib/format";
-import { TopTokens } from "../../lib/top_tokens";
-import { Cell, type CellProps } from "./place";
-import type { Run } from "./result";
+import { TokenPair } from "../../lib/grid_labels";
+import { type Tone, type TopArrays, type TopToken, TopTokens, topTokens } from "../../lib/top_tokens";
+import { NO_COUNTERPART, NOT_COMPUTED, UNCHANGED } from "../../wire/requests";
+import { axisWords, baseRun, isPosition, tokensAt, unravel } from "./places";
+import type { Axis, Run, Sweep } from "./result";
 import { PairStrip } from "./strip";
-import { topOfCell, topOfRun, valueOfCell } from "./tops";
+import { effectWords, intervalWords, pairWords, unpatchedWords, whyNone } from "./words";
 
 interface DetailProps extends CellProps {
   pinned: boolean;
@@ -30,7 +32,7 @@ export function Detail({ sweep, raw, metric, cell, hint, pinned, children }: Det
     />
   );
   return (
-    <div class="hs-detail" data-hs="detail" data-rows={rows}>
+    <div class="hs-detail hs-part" data-hs="detail" data-rows={rows}>
       <div class="hs-detail-cell" data-hs="detail-cell">
         <Cell sweep={sweep} raw={raw} metric={metric} cell={cell} hint={hint} />
         {children}
@@ -56,6 +58,99 @@ function heading(name: string, value: string) {
   return (
     <>
       {name} <b>{value}</b>
+    </>
+  );
+}
+
+function topOfRun(sweep: Sweep, run: Run): TopToken[] | null {
+  return topOf(sweep, sweep.topRuns[run]);
+}
+
+function topOfCell(sweep: Sweep, cell: number): TopToken[] | null {
+  if (isUnchanged(sweep, cell)) return topOfRun(sweep, baseRun(sweep));
+  const { top } = sweep;
+  if (!top || sweep.state[cell] === NOT_COMPUTED || !Number.isFinite(top.probs[cell * top.k])) return null;
+  return topOf(sweep, top, cell);
+}
+
+/** The metric's value in the patched run. */
+function valueOfCell(sweep: Sweep, cell: number): number | null {
+  if (sweep.state[cell] === NOT_COMPUTED) return null;
+  return isUnchanged(sweep, cell) ? sweep.json.baselines[baseRun(sweep)] : (sweep.values[cell] ?? null);
+}
+
+function isUnchanged({ state }: Sweep, cell: number): boolean {
+  return state[cell] === UNCHANGED || state[cell] === NO_COUNTERPART;
+}
+
+function topOf(sweep: Sweep, top: TopArrays | undefined, index = 0): TopToken[] | null {
+  const textOf = (id: number) => sweep.tokens[id] ?? `#${id}`;
+  return top ? topTokens(top, textOf, (token) => toneOf(sweep, token), index) : null;
+}
+
+function toneOf({ json }: Sweep, token: string): Tone | null {
+  const isAnswer = (run: Run) => {
+    const { answer, answers } = json.prompts[run];
+    return answer === token || answers?.includes(token);
+  };
+  if (isAnswer("clean")) return "clean";
+  return isAnswer("corrupt") ? "corrupt" : null;
+}
+
+interface CellProps {
+  /** More that can be done with cells, shown while no cell is read. */
+  hint?: string;
+  sweep: Sweep;
+  raw: boolean;
+  /** The metric's name. */
+  metric: string;
+  cell: number | null;
+}
+
+export function Cell({ cell, hint = "", ...props }: CellProps) {
+  if (cell === null)
+    return <p class="hs-detail-words">Hover over a cell to read it, click to pin it{hint}.</p>;
+  return (
+    <>
+      <h3 class="hs-detail-place">
+        <Place sweep={props.sweep} cell={cell} />
+      </h3>
+      <p class="hs-detail-words">
+        <Words {...props} cell={cell} />
+      </p>
+    </>
+  );
+}
+
+function Words({ sweep, raw, metric, cell }: CellProps & { cell: number }) {
+  const none = whyNone(sweep, cell);
+  if (none)
+    return <>{sweep.state[cell] === UNCHANGED ? `${none} here, so patching changes nothing` : none}</>;
+  const value = `${metric} ${metricValue(sweep.json.params.metric, sweep.values[cell])}`;
+  const lines: ComponentChildren[] = [
+    !raw && <b>{effectWords(sweep, cell)}</b>,
+    intervalWords(sweep, cell),
+    ...pairWords(sweep, cell),
+    unpatchedWords(sweep, cell),
+    value,
+  ].filter(Boolean);
+  return <>{lines.flatMap((line, i) => (i === 0 ? [line] : [<br key={i} />, line]))}</>;
+}
+
+function Place({ sweep, cell }: { sweep: Sweep; cell: number }) {
+  const at = unravel(cell, sweep.shape);
+  const parts: ComponentChildren[] = sweep.axes.map((axis, i) => (
+    <AxisPlace key={axis} sweep={sweep} axis={axis} index={at[i] ?? 0} />
+  ));
+  return <>{parts.flatMap((part, i) => (i === 0 ? [part] : [", ", part]))}</>;
+}
+
+function AxisPlace({ sweep, axis, index }: { sweep: Sweep; axis: Axis; index: number }) {
+  if (!isPosition(axis)) return <>{axisWords(sweep, axis, index)}</>;
+  return (
+    <>
+      {axis === "source" && "looking at "}
+      <TokenPair lines={tokensAt(sweep, axis, index)} />
     </>
   );
 }

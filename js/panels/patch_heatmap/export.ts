@@ -1,11 +1,10 @@
 // The sweep as a table for a spreadsheet and as a picture file.
-import { download } from "../../lib/clipboard";
-import { type GridLabel, layoutGrid, PANEL_GAP } from "../../lib/grid_layout";
+import { savePng } from "../../lib/clipboard";
+import { labelCell, layoutGrid, PANEL_GAP } from "../../lib/grid_layout";
 import { paintPicture } from "../../lib/grid_picture";
-import { COMPUTED, EQUAL } from "../../lib/schema";
-import { plainCell } from "../../lib/table";
+import { numberCell, toTsv } from "../../lib/table";
 import type { Palette } from "../../lib/theme";
-import { visibleText } from "../../lib/tokens";
+import { COMPUTED, UNCHANGED } from "../../wire/requests";
 import { type Board, flatBoard } from "./board";
 import { legendOf, painter } from "./cells";
 import { stateOf } from "./places";
@@ -21,11 +20,10 @@ export function toTable(sweep: Sweep, raw: boolean, rising: boolean): string {
   const { rows, columns, corner } = flatBoard(sweep);
   const lines = rows.map((label, row) => {
     const cells = columns.map((_, column) => tableNumber(sweep, raw, row * columns.length + column));
-    return [tableText(label), ...cells].join("\t");
+    return [labelCell(label), ...cells];
   });
   const reversed = rising && sweep.axes[0] === "layer" && (sweep.shape[0] ?? 1) > 1;
-  const head = [corner, ...columns.map(tableText)].join("\t");
-  return [head, ...(reversed ? lines.reverse() : lines), ""].join("\n");
+  return toTsv([[corner, ...columns.map(labelCell)], ...(reversed ? lines.reverse() : lines)]);
 }
 
 export function savePicture(
@@ -47,18 +45,13 @@ export function savePicture(
     legend: raw ? null : legendOf(sweep, palette),
     palette,
   });
-  const name = `patching-${sweep.json.params.activation}-${sweep.json.params.direction}.png`;
-  canvas.toBlob((blob) => blob && download(blob, name));
+  savePng(canvas, `patching-${sweep.json.params.activation}-${sweep.json.params.direction}`);
 }
 
 function tableNumber(sweep: Sweep, raw: boolean, cell: number): string {
   const state = stateOf(sweep, cell);
-  if (state === EQUAL && !raw) return "0";
+  if (state === UNCHANGED && !raw) return "0";
   const value = (raw ? sweep.values : sweep.normalized)[cell] ?? Number.NaN;
-  const known = state === COMPUTED || state === EQUAL;
-  return known && Number.isFinite(value) ? String(Number(value.toPrecision(6))) : "";
-}
-
-function tableText({ lines }: GridLabel): string {
-  return plainCell(lines.map((line) => visibleText(line.text)).join(" / "));
+  const known = state === COMPUTED || state === UNCHANGED;
+  return known ? numberCell(value) : "";
 }

@@ -1,31 +1,28 @@
 // A sweep as a grid with its legend: the map itself, and the map of an opened cell.
-import { useMemo, useRef } from "preact/hooks";
-import { Menu } from "../../lib/controls";
-import { Grid } from "../../lib/grid";
+import { useMemo, useRef, useState } from "preact/hooks";
+import { Button, Menu } from "../../lib/controls";
+import { Grid, type GridProps } from "../../lib/grid";
 import { Legend, legendRoom } from "../../lib/legend";
-import { useTrait, type ViewModel } from "../../lib/model";
+import { canAsk, useRising, useTrait } from "../../lib/model";
+import type { PanelProps } from "../../lib/panel";
+import { ErrorLine } from "../../lib/status";
 import { useStore } from "../../lib/store";
 import { usePalette } from "../../lib/theme";
 import { useWidth } from "../../lib/use_width";
 import { boardOf, firstDiffering } from "./board";
-import { legendOf, painter } from "./cells";
+import { isRaw, legendOf, painter } from "./cells";
+import { Cell } from "./detail";
+import { type HeatmapInfo, metricLabel } from "./params";
 import type { Sweep } from "./result";
-import { type HeatmapState, NEURONS } from "./state";
-import { describeCell } from "./words";
+import { type HeatmapState, NEURONS, type ShownSweep } from "./state";
+import { describeCell, openedTitle } from "./words";
 
-interface MapProps {
-  model: ViewModel;
-  state: HeatmapState;
-  label: string;
+/** The props of a grid that count in cells of the sweep here. */
+type InCells = Pick<GridProps, "label" | "revision" | "pinned" | "picked" | "onActive" | "onPin" | "onPick">;
+
+interface MapProps extends PanelProps<HeatmapState>, InCells {
   sweep: Sweep;
   raw: boolean;
-  /** Anything that changes when cells have changed. */
-  revision: unknown;
-  pinned: number | null;
-  picked: readonly number[];
-  onActive(cell: number | null): void;
-  onPin(cell: number | null): void;
-  onPick: ((cells: number[]) => void) | null;
 }
 
 export function SweepMap(props: MapProps) {
@@ -33,7 +30,7 @@ export function SweepMap(props: MapProps) {
   const area = useRef<HTMLDivElement>(null);
   const width = useWidth(area);
   const palette = usePalette();
-  const rising = useTrait<string>(model, "layer_zero") !== "top";
+  const rising = useRising(model);
   const most = useStore(state.neurons);
   // Which neurons have the largest effects may change with every cell.
   const board = useMemo(
@@ -86,3 +83,57 @@ function NeuronChoice({ state, most, all }: { state: HeatmapState; most: number;
     </p>
   );
 }
+
+type OpenedProps = PanelProps<HeatmapState>;
+
+export function Opened({ model, state }: OpenedProps) {
+  const shown = useStore(state.opened);
+  if (shown.problem) return <ErrorLine error={{ message: shown.problem }} />;
+  if (!shown.value) return null;
+  return <OpenedSweep model={model} state={state} shown={shown} sweep={shown.value} />;
+}
+
+function OpenedSweep({ model, state, shown, sweep }: OpenedProps & { shown: ShownSweep; sweep: Sweep }) {
+  const [active, setActive] = useState<number | null>(null);
+  const [pinned, setPinned] = useState<number | null>(null);
+  const raw = useMemo(() => isRaw(sweep), [sweep]);
+  const metric = metricLabel(useTrait<HeatmapInfo>(model, "info"), sweep.json);
+  const inside = (cell: number | null) => (cell !== null && cell < sweep.state.length ? cell : null);
+  const cell = inside(active) ?? inside(pinned);
+  const title = openedTitle(sweep);
+  // The title says which cell this is, also while another cell is being opened.
+  const newer = useStore(state.rpc.pending).get("open");
+  const fades = newer !== undefined && newer !== sweep.json.id;
+  return (
+    <section class={fades ? "hs-part hs-stale" : "hs-part"} data-hs="opened" aria-label={title}>
+      <div class="hs-head">
+        <h3 class="hs-title">{title}</h3>
+        {canAsk(model) && (
+          <span class="hs-tools">
+            <Button name="close-opened" label={`Close ${title}`} quiet onClick={() => state.close()}>
+              {"\u2715"}
+            </Button>
+          </span>
+        )}
+      </div>
+      <SweepMap
+        model={model}
+        state={state}
+        label={title}
+        sweep={sweep}
+        raw={raw}
+        revision={shown}
+        pinned={inside(pinned)}
+        picked={NONE}
+        onActive={setActive}
+        onPin={setPinned}
+        onPick={null}
+      />
+      <div class="hs-opened-cell" data-hs="opened-cell">
+        <Cell sweep={sweep} raw={raw} metric={metric} cell={cell} />
+      </div>
+    </section>
+  );
+}
+
+const NONE: readonly number[] = [];

@@ -1,19 +1,18 @@
-// What is put in, over how many layers, where the metric is read, and the method's further arguments: shown where they
+// The value that is patched in, over how many layers, where the metric is read, and the method's further arguments: shown where they
 // are not as usual, or on demand.
 import { useEffect, useState } from "preact/hooks";
 import { Button, Menu } from "../../lib/controls";
-import { useTrait, type ViewModel } from "../../lib/model";
+import { fixed } from "../../lib/format";
+import { useTrait } from "../../lib/model";
+import type { PanelProps } from "../../lib/panel";
+import { visibleText } from "../../lib/tokens";
 import { Argument, appliesTo, type Field } from "./arguments";
-import { positionNames, takesWindow, valueLabel } from "./option_words";
 import { argumentsOf, type HeatmapInfo, OTHER_RUN, type Params, type Value } from "./params";
+import { baseRun } from "./places";
 import type { Sweep } from "./result";
 import type { HeatmapState } from "./state";
 
-interface OptionsProps {
-  model: ViewModel;
-  state: HeatmapState;
-  sweep: Sweep | null;
-}
+type OptionsProps = PanelProps<HeatmapState> & { sweep: Sweep | null };
 
 interface OptionProps extends Omit<OptionsProps, "model"> {
   info: HeatmapInfo;
@@ -83,7 +82,7 @@ function ValueOption({ info, state, params }: OptionProps) {
     <>
       <Menu
         name="value"
-        label="What is put in"
+        label="Value patched in"
         choices={values}
         chosen={entry && !value.vector ? values.indexOf(entry) : -1}
         shown={valueLabel(value, info)}
@@ -150,4 +149,46 @@ function startingValue(entry: NonNullable<HeatmapInfo["values"]>[number] | undef
   if (!entry) return OTHER_RUN;
   const defaults = entry.fields.map((field) => [field.name, field.default ?? undefined]);
   return { kind: entry.kind, ...Object.fromEntries(defaults), ...FIRST[entry.kind] };
+}
+
+/** A window needs several layers. */
+function takesWindow(params: Params, { window }: HeatmapInfo, sweep: Sweep | null): boolean {
+  const layers = sweep?.json.labels.layer?.length ?? 0;
+  return (
+    Boolean(window && appliesTo(window, argumentsOf(params))) && params.axes.includes("layer") && layers > 1
+  );
+}
+
+/** The tokens of the patched prompt; none where every pair of a data set has its own. */
+function positionNames(sweep: Sweep | null): string[] {
+  if (!sweep || sweep.pairs) return [];
+  const { tokens } = sweep.json.prompts[baseRun(sweep)];
+  return tokens.map((token, position) => `${position} ${visibleText(token)}`);
+}
+
+/** The menu offers the difference of the two runs; a vector of the user's own is given in Python. */
+function valueLabel(value: Value, { values = [] }: HeatmapInfo): string {
+  if (value.vector) return "add a given vector";
+  return values.find(({ kind }) => kind === value.kind)?.label ?? value.kind;
+}
+
+/** What is not as usual, in words. */
+export function unusual(
+  { value, window, at, options }: Params,
+  info: HeatmapInfo,
+  sweep: Sweep | null,
+): string[] {
+  const words: string[] = [];
+  if (value.kind !== "other") {
+    const factor = value.factor === undefined ? "" : ` times ${fixed(value.factor)}`;
+    words.push(valueLabel(value, info) + factor + (value.by_position ? " for each position" : ""));
+    if ((value.draws ?? 1) > 1) words.push(`${value.draws} draws a cell`);
+    if (value.text) words.push(`“${value.text}”`);
+  }
+  if (window > 1) words.push(`window ${window}`);
+  if (at !== null) words.push(`read at ${positionNames(sweep)[at] ?? at}`);
+  for (const { name, label, default: usual } of info.fields ?? []) {
+    if ((options[name] ?? usual) !== usual) words.push(`${label} ${options[name]}`);
+  }
+  return words;
 }

@@ -5,7 +5,7 @@ import type { RequestName } from "../../lib/rpc";
 import type { Field } from "./arguments";
 import type { Axis, Direction, ResultJson } from "./result";
 
-/** What is put in. */
+/** The value that is patched in. */
 export interface Value {
   kind: string;
   text?: string;
@@ -95,13 +95,13 @@ export function titleOf(method: string = PATCHING): string {
   return words.charAt(0).toUpperCase() + words.slice(1);
 }
 
-/** The same, watched. */
+/** The same parameters, watched. */
 export function useParams(model: ViewModel): Params {
   for (const name of PARAM_TRAITS) useTrait(model, name);
   return readParams(model);
 }
 
-/** Whether what is put in depends on the pair's other run. */
+/** Whether the value that is patched in depends on the pair's other run. */
 export function fromOther({ kind, vector }: Value): boolean {
   return kind === "other" || (kind === "add" && !vector);
 }

@@ -1,17 +1,14 @@
 // The picked cells: patching them together, and the effect of that.
 import { Button } from "../../lib/controls";
 import { fixed, metricValue } from "../../lib/format";
-import { canAsk, useTrait, type ViewModel } from "../../lib/model";
+import { canAsk, useTrait } from "../../lib/model";
+import type { PanelProps } from "../../lib/panel";
 import { useStore } from "../../lib/store";
 import { cellOf } from "./places";
 import type { Sweep } from "./result";
 import type { HeatmapState, Together } from "./state";
 
-interface PicksProps {
-  model: ViewModel;
-  state: HeatmapState;
-  sweep: Sweep;
-}
+type PicksProps = PanelProps<HeatmapState> & { sweep: Sweep };
 
 const MOST = 500;
 

@@ -2,13 +2,17 @@
 import type { GridLabel } from "../../lib/grid_layout";
 import { across, inverse, type Place, type Positions } from "../../lib/place";
 import { range } from "../../lib/range";
-import { EMPTY, FUTURE } from "../../lib/schema";
 import { visibleText } from "../../lib/tokens";
+import { NOT_COMPUTED } from "../../wire/requests";
 import { fromOther, OTHER_RUN } from "./params";
 import type { Axis, Run, Sweep } from "./result";
 
+/** The source comes later than the position that looks. Only views have this state of a cell: Python computes no such
+ *  cells. */
+export const FUTURE = 4;
+
 export function stateOf(sweep: Sweep, cell: number): number {
-  return looksAhead(sweep, cell) ? FUTURE : (sweep.state[cell] ?? EMPTY);
+  return looksAhead(sweep, cell) ? FUTURE : (sweep.state[cell] ?? NOT_COMPUTED);
 }
 
 const RUNS: Run[] = ["clean", "corrupt"];

@@ -1,8 +1,9 @@
 // A sweep's result as it comes from Python, and as the view holds it: decoded, and filled cell by cell.
 import { type ArrayJson, decodeBytes, decodeFloats, decodeInts, sizeOf } from "../../lib/ndarray";
-import { COMPUTED } from "../../lib/schema";
-import { decodeTop, type TopArrays, type TopJson } from "../../lib/top_arrays";
+import type { ResultEnvelope } from "../../lib/schema";
+import { decodeTop, type TopArrays, type TopJson } from "../../lib/top_tokens";
 import type { ActivationPatchingRequest } from "../../wire/requests";
+import { COMPUTED } from "../../wire/requests";
 import type { Value } from "./params";
 
 export type Axis = NonNullable<ActivationPatchingRequest["axes"]>[number];
@@ -39,12 +40,7 @@ interface PromptJson {
   answers?: string[];
 }
 
-export interface ResultJson {
-  schema_version: number;
-  /** The task that made it. */
-  id: string;
-  /** The method that made it; older pages lack it. */
-  method?: string;
+export interface ResultJson extends ResultEnvelope {
   params: {
     activation: string;
     axes: Axis[];
@@ -173,4 +169,22 @@ function copyTop(from: TopArrays, i: number, to: TopArrays, cell: number): void 
   for (const part of ["ids", "logits", "probs"] as const) {
     to[part].set(from[part].subarray(i * from.k, i * from.k + k), cell * to.k);
   }
+}
+
+/** The metrics that a result can show. */
+export function measuresOf(json: ResultJson | undefined): [name: string, label: string][] {
+  const measures = Object.entries(json?.measures ?? {});
+  return measures.filter(([, { normalized }]) => normalized).map(([name, { label }]) => [name, label]);
+}
+
+/** The result as if it had been made to show `metric`. */
+export function ofMeasure(json: ResultJson, metric: string): ResultJson {
+  const { measures = {}, params, provenance } = json;
+  const chosen = measures[metric];
+  if (!chosen?.normalized) return json;
+  const own = measures[params.metric]?.warnings ?? [];
+  const others = (provenance.warnings ?? []).filter((warning) => !own.includes(warning));
+  const warnings = [...others, ...(chosen.warnings ?? [])];
+  // A measure has the same fields as the result has for the metric that it shows.
+  return { ...json, ...chosen, params: { ...params, metric }, provenance: { ...provenance, warnings } };
 }

@@ -5,7 +5,6 @@ import type { Place } from "../../lib/place";
 import { isEnd, type KernelEvent, Rpc } from "../../lib/rpc";
 import { type Decoded, readResult } from "../../lib/schema";
 import { Store } from "../../lib/store";
-import { ofMeasure } from "./measures";
 import {
   argumentsOf,
   type HeatmapInfo,
@@ -16,7 +15,14 @@ import {
   takes,
 } from "./params";
 import { cellOf, placeOf } from "./places";
-import { applyPartial, decodeResult, type PartialJson, type ResultJson, type Sweep } from "./result";
+import {
+  applyPartial,
+  decodeResult,
+  ofMeasure,
+  type PartialJson,
+  type ResultJson,
+  type Sweep,
+} from "./result";
 
 /** A new object whenever cells have changed; the sweep inside it is filled in place. */
 export type ShownSweep = Decoded<Sweep>;
@@ -93,10 +99,6 @@ export class HeatmapState {
 
   close(): void {
     this.rpc.request("close_opened", {});
-  }
-
-  cancel(): void {
-    this.rpc.request("cancel", {});
   }
 
   dispose(): void {

@@ -1,7 +1,7 @@
 // One cell's effect in each pair of a data set: a dot per pair, with the mean and its interval below.
 import { fixed } from "../../lib/format";
+import { useReading } from "../../lib/keys";
 import type { LegendTick } from "../../lib/legend";
-import { useReading } from "../../lib/reading";
 import { useUniqueId } from "../../lib/unique_id";
 import { intervalOf, legendTicks } from "./cells";
 import type { Sweep } from "./result";
@@ -85,7 +85,7 @@ export function PairStrip({ sweep, cell }: { sweep: Sweep; cell: number }) {
           ))}
         </div>
       </div>
-      <p class="hs-detail-words hs-strip-words" data-hs="pair">
+      <p class="hs-detail-words hs-cut" data-hs="pair">
         {shown ? (
           <>
             <b>{fixed(shown.value)}</b> {shown.label}
@@ -140,7 +140,7 @@ function spanOf(sweep: Sweep, effects: Effect[]): Span {
   return { from: Math.min(...known), to: Math.max(...known) };
 }
 
-/** The two runs. */
+/** The ticks at the values of the two runs. */
 function ticksOf(sweep: Sweep): LegendTick[] {
   return legendTicks(sweep).filter((tick) => tick.word);
 }

@@ -1,29 +1,30 @@
-// The PatchHeatmap view: controls, grid with its key, and what the pinned or hovered cell says.
+// The PatchHeatmap view: the controls, the grid with its legend, and the pinned or hovered cell in detail.
 import { useMemo, useState } from "preact/hooks";
-import { Button, CopyButton } from "../../lib/controls";
+import { Button } from "../../lib/controls";
 import { Output, useCurrent } from "../../lib/current";
+import { Head, Tools } from "../../lib/head";
 import {
   canAsk,
   type Failure,
   type Status,
   select,
+  useRising,
   useSelection,
   useTrait,
   type ViewModel,
 } from "../../lib/model";
 import { Root } from "../../lib/mount";
 import type { PanelProps } from "../../lib/panel";
-import { ALONE, FUTURE } from "../../lib/schema";
-import { ErrorLine } from "../../lib/status";
+import { ErrorLine, Notes, Nothing } from "../../lib/status";
 import { useStore } from "../../lib/store";
 import { usePalette } from "../../lib/theme";
+import { NO_COUNTERPART } from "../../wire/requests";
 import { boardOf } from "./board";
 import { isRaw } from "./cells";
-import { Menus, Running } from "./controls";
+import { Controls } from "./controls";
 import { Detail } from "./detail";
 import { savePicture, toTable } from "./export";
-import { SweepMap } from "./map";
-import { Opened } from "./opened";
+import { Opened, SweepMap } from "./map";
 import {
   entryOf,
   type HeatmapInfo,
@@ -35,7 +36,7 @@ import {
   useParams,
 } from "./params";
 import { PickBar } from "./picks";
-import { cellOf, placeOf, stateOf } from "./places";
+import { cellOf, FUTURE, placeOf, stateOf } from "./places";
 import type { ResultJson, Sweep } from "./result";
 import type { HeatmapState, ShownSweep } from "./state";
 import { howToRead, meanOf } from "./words";
@@ -46,6 +47,7 @@ export function PatchHeatmapView({ model, state }: ViewProps) {
   const shown = useStore(state.shown);
   const error = useTrait<Failure | null>(model, "error");
   useParams(model);
+  const status = useTrait<Status>(model, "status");
   const { value: sweep, problem } = shown;
   const methods = methodNames(useTrait<HeatmapInfo>(model, "info"));
   const current = useCurrent(model, state.rpc, sweep?.json.id, methods);
@@ -53,16 +55,10 @@ export function PatchHeatmapView({ model, state }: ViewProps) {
   const subtitle = subtitleOf(model, sweep);
   return (
     <Root name="patch-heatmap" label={title}>
-      <div class="hs-head">
-        <h2 class="hs-title">
-          {title} <small data-hs="subtitle">{subtitle}</small>
-        </h2>
+      <Head title={title} words={subtitle}>
         {sweep && <Exports model={model} state={state} sweep={sweep} subtitle={subtitle} />}
-      </div>
-      <div class="hs-controls" data-hs="controls">
-        <Menus model={model} state={state} sweep={sweep} />
-        <Running model={model} state={state} sweep={sweep} />
-      </div>
+      </Head>
+      <Controls model={model} state={state} sweep={sweep} />
       <ErrorLine
         error={problem === null ? error : { message: problem }}
         rpc={canAsk(model) ? state.rpc : null}
@@ -76,7 +72,8 @@ export function PatchHeatmapView({ model, state }: ViewProps) {
           <SweepView model={model} state={state} shown={shown} sweep={sweep} />
         </Output>
       ) : (
-        <Nothing model={model} quiet={problem !== null} />
+        problem === null &&
+        status !== "error" && <Nothing model={model} busy={"Preparing the two runs\u2026"} />
       )}
     </Root>
   );
@@ -88,20 +85,9 @@ function subtitleOf(model: ViewModel, sweep: Sweep | null): string {
   return [howToRead(direction, value, isRaw(sweep)), meanOf(sweep)].filter(Boolean).join(" · ");
 }
 
-function Nothing({ model, quiet }: { model: ViewModel; quiet: boolean }) {
-  const status = useTrait<Status>(model, "status");
-  if (quiet || status === "error") return null;
-  const busy = status === "queued" || status === "running";
-  return (
-    <p class="hs-nothing" data-hs="nothing">
-      {busy ? "Preparing the two runs\u2026" : "Not run yet."}
-    </p>
-  );
-}
-
 function Exports({ model, state, sweep, subtitle }: ViewProps & { sweep: Sweep; subtitle: string }) {
   const palette = usePalette();
-  const rising = useTrait<string>(model, "layer_zero") !== "top";
+  const rising = useRising(model);
   const code = useTrait<string | undefined>(model, "code");
   // A page may show another metric than the code's.
   const own = useTrait<ResultJson | null>(model, "result")?.params.metric === sweep.json.params.metric;
@@ -114,19 +100,7 @@ function Exports({ model, state, sweep, subtitle }: ViewProps & { sweep: Sweep; 
     savePicture(sweep, board, isRaw(sweep), palette, words);
   };
   return (
-    <span class="hs-tools">
-      {code && own && (
-        <CopyButton name="copy-code" title="Copy the Python code of what is shown" text={() => code}>
-          Copy code
-        </CopyButton>
-      )}
-      <CopyButton name="copy" title="Copy as a table" text={() => toTable(sweep, isRaw(sweep), rising)}>
-        Copy
-      </CopyButton>
-      <Button name="png" title="Save as a picture" quiet onClick={picture}>
-        PNG
-      </Button>
-    </span>
+    <Tools code={own ? code : null} table={() => toTable(sweep, isRaw(sweep), rising)} picture={picture} />
   );
 }
 
@@ -140,7 +114,7 @@ function SweepView({ model, state, shown, sweep }: ViewProps & { shown: ShownSwe
   // `shown` is a new object whenever cells have come in.
   const raw = useMemo(() => isRaw(sweep), [shown]);
   const opens = pinned === null || !asks ? null : entryOf(info, sweep.json.params)?.opens;
-  const patched = (cell: number) => ![ALONE, FUTURE].includes(stateOf(sweep, cell));
+  const patched = (cell: number) => ![NO_COUNTERPART, FUTURE].includes(stateOf(sweep, cell));
   return (
     <>
       <SweepMap
@@ -157,7 +131,7 @@ function SweepView({ model, state, shown, sweep }: ViewProps & { shown: ShownSwe
         onPick={asks ? (cells) => state.picked.set(cells.filter(patched)) : null}
       />
       <PickBar model={model} state={state} sweep={sweep} />
-      <Notes sweep={sweep} raw={raw} />
+      <Remarks sweep={sweep} raw={raw} />
       <Detail
         sweep={sweep}
         raw={raw}
@@ -177,7 +151,7 @@ function SweepView({ model, state, shown, sweep }: ViewProps & { shown: ShownSwe
   );
 }
 
-function Notes({ sweep, raw }: { sweep: Sweep; raw: boolean }) {
+function Remarks({ sweep, raw }: { sweep: Sweep; raw: boolean }) {
   const { warnings = [], executor, executor_reason } = sweep.json.provenance;
   return (
     <>
@@ -192,11 +166,7 @@ function Notes({ sweep, raw }: { sweep: Sweep; raw: boolean }) {
           shown.
         </p>
       )}
-      {warnings.map((warning) => (
-        <p key={warning} class="hs-quiet" data-hs="warning">
-          {warning}
-        </p>
-      ))}
+      <Notes notes={warnings} />
     </>
   );
 }

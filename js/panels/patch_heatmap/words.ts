@@ -1,9 +1,9 @@
 // A sweep and its cells in words.
 import { count, fixed } from "../../lib/format";
-import { ALONE, EMPTY, EQUAL, FUTURE } from "../../lib/schema";
+import { NO_COUNTERPART, NOT_COMPUTED, UNCHANGED } from "../../wire/requests";
 import { crossesZero, intervalOf } from "./cells";
 import { OTHER_RUN, type Value } from "./params";
-import { axisWords, otherRun, stateOf, unravel } from "./places";
+import { axisWords, FUTURE, otherRun, stateOf, unravel } from "./places";
 import type { Direction, Sweep } from "./result";
 
 const WHAT_IS_DONE: Record<string, string> = {
@@ -68,13 +68,13 @@ export function unpatchedWords({ unpatched }: Sweep, cell: number): string {
 /** Why a cell has no number; null where it has one. */
 export function whyNone(sweep: Sweep, cell: number): string | null {
   switch (stateOf(sweep, cell)) {
-    case EMPTY:
+    case NOT_COMPUTED:
       return "not computed yet";
-    case EQUAL:
+    case UNCHANGED:
       return (sweep.json.params.value ?? OTHER_RUN).kind === "other"
         ? "clean and corrupt are equal"
-        : "what is put in is the same";
-    case ALONE:
+        : "the value patched in is the same";
+    case NO_COUNTERPART:
       return `no token of the ${otherRun(sweep)} prompt corresponds to this token, so nothing was patched`;
     case FUTURE:
       return "a later token, at which the head can't look";

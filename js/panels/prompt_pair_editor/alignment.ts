@@ -30,7 +30,7 @@ export function cellOf(
 
 export const otherRun = (run: Run): Run => (run === "clean" ? "corrupt" : "clean");
 
-/** What joins two tokens; null where both are of one prompt. */
+/** The link between two tokens; null where both are tokens of the same prompt. */
 export function linkBetween(a: TokenAt, b: TokenAt): Link | null {
   if (a.run === b.run) return null;
   return a.run === "clean" ? [a.index, b.index] : [b.index, a.index];

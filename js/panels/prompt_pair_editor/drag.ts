@@ -1,4 +1,4 @@
-// Dragging from a token to one of the other prompt, with the link that would come of it drawn meanwhile.
+// Dragging from a token to a token of the other prompt. The link that a drop would make is drawn meanwhile.
 import { useRef, useState } from "preact/hooks";
 import type { TokenAt } from "./alignment";
 

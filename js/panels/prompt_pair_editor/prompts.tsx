@@ -1,14 +1,16 @@
 // The two prompts with their answers. Their tokens stand between them, so that what differs is seen at a glance.
 import type { ComponentChildren } from "preact";
-import { Field } from "../../lib/field";
+import { useState } from "preact/hooks";
+import { Button } from "../../lib/controls";
+import { Field, type FieldProps } from "../../lib/field";
 import { select, useSelection, useTrait, type ViewModel } from "../../lib/model";
-import { AlignBar } from "./align_bar";
-import { useAligning } from "./aligning";
-import { cellOf, placeOf } from "./alignment";
-import { AnswerField, AnswerTokens } from "./answer";
+import { Token, visibleText } from "../../lib/tokens";
+import { type Aligning, useAligning } from "./aligning";
+import { cellOf, otherRun, placeOf } from "./alignment";
+import { answerGroups, answerOf, textOf } from "./answers";
 import type { Draft } from "./draft";
 import { TokenStrip } from "./token_strip";
-import type { Pair, Run, Tokens, Warning } from "./types";
+import type { Answer, AnswerTokenList, Pair, Run, Tokens, Warning } from "./types";
 import { problemOf } from "./warnings";
 
 interface PromptsProps {
@@ -70,7 +72,7 @@ function PromptRow({ id, run, model, draft, pair, tokens, warnings, children }: 
   });
   return (
     <div class="hs-row" data-hs={`row-${run}`}>
-      <span class={`hs-run hs-run-${run}`}>{run}</span>
+      <span class={`hs-run hs-small hs-run-${run}`}>{run}</span>
       <div class="hs-prompt">
         {/* An alignment is of the tokens that were there when it was made. */}
         <Field
@@ -88,6 +90,76 @@ function PromptRow({ id, run, model, draft, pair, tokens, warnings, children }: 
         <AnswerTokens name={answer} list={tokens[answer]} />
       </div>
       <div class="hs-below">{children}</div>
+    </div>
+  );
+}
+
+interface AnswerFieldProps extends Omit<FieldProps, "value" | "onType"> {
+  value: Answer;
+  onType(value: Answer): void;
+}
+
+/** While it is written the text may hold more than the answer, such as the empty line that the next one goes into. */
+function AnswerField({ value, onType, ...field }: AnswerFieldProps) {
+  const [typed, setTyped] = useState("");
+  const text = textOf(value) === textOf(answerOf(typed)) ? typed : textOf(value);
+  return (
+    <Field
+      {...field}
+      value={text}
+      onType={(next) => {
+        setTyped(next);
+        onType(answerOf(next));
+      }}
+    />
+  );
+}
+
+function AnswerTokens({ name, list }: { name: string; list: AnswerTokenList }) {
+  return (
+    <div class="hs-tokens hs-answers" role="list" data-hs={`tokens-${name}`}>
+      {answerGroups(list).map((group) => (
+        <span key={group[0]} class="hs-answer-group" role="listitem">
+          {group.map((i) => (
+            <span key={i} class="hs-chip" title={`id ${list.ids[i]}`}>
+              <Token text={list.tokens[i] ?? ""} />
+            </span>
+          ))}
+        </span>
+      ))}
+    </div>
+  );
+}
+
+function AlignBar({ aligning, tokens }: { aligning: Aligning; tokens: Pick<Tokens, Run> }) {
+  const { on, chosen, byHand, editable } = aligning;
+  if (!editable || tokens.clean.ids.length === 0 || tokens.corrupt.ids.length === 0) return null;
+  return (
+    <div class="hs-align hs-small" role="group" aria-label="Alignment" data-hs="align-bar">
+      <Button
+        name="align"
+        title={on ? "Stop aligning" : "Align the tokens of the two prompts by hand"}
+        quiet
+        onClick={() => aligning.turn(!on)}
+      >
+        {on ? "Done" : "Align tokens"}
+      </Button>
+      {byHand && (
+        <Button
+          name="align-automatic"
+          title="Discard the links made by hand"
+          quiet
+          onClick={aligning.automatic}
+        >
+          Automatic
+        </Button>
+      )}
+      <span role="status" class="hs-align-help" data-hs="align-help">
+        {on &&
+          (chosen
+            ? `Now the ${otherRun(chosen.run)} token that corresponds to ${visibleText(tokens[chosen.run].tokens[chosen.index] ?? "")}; Delete unlinks it`
+            : "Drag or choose two tokens to link them, click a link to remove it")}
+      </span>
     </div>
   );
 }

@@ -1,26 +1,25 @@
 // The model's predictions: the likeliest next tokens after both prompts, and the metric before any patching.
-import { Button } from "../../lib/controls";
 import { DELAY_MS } from "../../lib/current";
 import { metricValue } from "../../lib/format";
-import { type Progress, type Status, useTrait, type ViewModel } from "../../lib/model";
-import type { Waiting } from "../../lib/rpc";
-import { ProgressBar, useLasting, WaitingWords } from "../../lib/status";
-import { decodeTop } from "../../lib/top_arrays";
-import { type Tone, type TopToken, TopTokens } from "../../lib/top_tokens";
+import { isBusy, type Status, useTrait, type ViewModel } from "../../lib/model";
+import type { Rpc } from "../../lib/rpc";
+import { Cancel, ProgressBar, useLasting, WaitingWords } from "../../lib/status";
+import { useStore } from "../../lib/store";
+import { decodeTop, type Tone, type TopToken, TopTokens, topTokens } from "../../lib/top_tokens";
 import { answersIn } from "./answers";
 import type { Answer, Pair, Reading, Run } from "./types";
 
 interface ReadingProps {
   model: ViewModel;
+  rpc: Rpc;
   reading: Reading | null;
   stale: boolean;
-  waiting: Waiting;
-  onCancel(): void;
 }
 
 const ROWS = 5;
 
-export function ReadingPanel({ model, reading, stale, waiting, onCancel }: ReadingProps) {
+export function ReadingPanel({ model, rpc, reading, stale }: ReadingProps) {
+  const waiting = useStore(rpc.waiting);
   const late = useLasting(stale, DELAY_MS);
   return (
     <section class="hs-reading" data-hs="reading" data-stale={stale} aria-label="What the model says now">
@@ -33,14 +32,14 @@ export function ReadingPanel({ model, reading, stale, waiting, onCancel }: Readi
             ) : (
               reading?.label
             ))}
-          <WaitingWords waiting={waiting} />
+          <WaitingWords rpc={rpc} />
         </small>
       </h3>
       <div class={stale ? "hs-runs hs-stale" : "hs-runs"}>
         <RunTop run="clean" reading={reading} />
         <RunTop run="corrupt" reading={reading} />
       </div>
-      <Busy model={model} onCancel={onCancel} />
+      <Busy model={model} rpc={rpc} />
     </section>
   );
 }
@@ -63,17 +62,14 @@ function RunTop({ run, reading }: { run: Run; reading: Reading | null }) {
 }
 
 /** Most readings take less time than it takes to read a progress bar. */
-function Busy({ model, onCancel }: { model: ViewModel; onCancel(): void }) {
+function Busy({ model, rpc }: { model: ViewModel; rpc: Rpc }) {
   const status = useTrait<Status>(model, "status");
-  const progress = useTrait<Progress>(model, "progress");
-  const lasting = useLasting((status === "running" || status === "queued") && !model.readonly, 600);
+  const lasting = useLasting(isBusy(status) && !model.readonly, 600);
   if (!lasting) return null;
   return (
-    <div class="hs-progress hs-busy">
-      <ProgressBar progress={progress} label="Reading the pair" />
-      <Button name="cancel" onClick={onCancel}>
-        Cancel
-      </Button>
+    <div class="hs-progress hs-small hs-busy">
+      <ProgressBar model={model} label="Reading the pair" />
+      <Cancel rpc={rpc} />
     </div>
   );
 }
@@ -81,17 +77,11 @@ function Busy({ model, onCancel }: { model: ViewModel; onCancel(): void }) {
 function topOf({ top_runs, tokens, pair }: Reading, run: Run): TopToken[] | null {
   const json = top_runs[run];
   if (!json) return null;
-  const { ids, logits, probs } = decodeTop(json);
-  return Array.from(ids, (id, i) => {
-    const token = tokens[id] ?? `#${id}`;
-    return {
-      id,
-      token,
-      logit: logits[i] ?? Number.NaN,
-      prob: probs[i] ?? Number.NaN,
-      tone: toneOf(pair, token),
-    };
-  });
+  return topTokens(
+    decodeTop(json),
+    (id) => tokens[id] ?? `#${id}`,
+    (token) => toneOf(pair, token),
+  );
 }
 
 function toneOf(pair: Pair, token: string): Tone | null {

@@ -1,12 +1,12 @@
 // The tokens of both prompts, one above the other, line by line, and the links between them.
 import { useLayoutEffect, useRef, useState } from "preact/hooks";
+import { keyHandler } from "../../lib/keys";
 import { usePalette } from "../../lib/theme";
 import type { Aligning } from "./aligning";
 import { linkBetween, sameToken, type TokenAt, tokenAfterKey, withLink } from "./alignment";
-import { chipAt, tokenOf, useDrag } from "./drag";
-import { DragLine, Links } from "./links";
-import { columnWidths, TokenRow } from "./token_row";
-import type { Column, Link, Run, Tokens } from "./types";
+import { chipAt, type Drag, tokenOf, useDrag } from "./drag";
+import { columnWidths, spoken, TokenRow } from "./token_row";
+import type { Column, Link, Run, TokenList, Tokens } from "./types";
 
 interface StripProps {
   tokens: Pick<Tokens, Run>;
@@ -34,13 +34,10 @@ export function TokenStrip({ tokens, columns, aligning, selected, onSelect }: St
     if (on) aligning.choose(place);
     else if (clean !== null) onSelect(clean === selected ? null : clean);
   };
-  const onKeyDown = (event: KeyboardEvent) => {
-    const place = tokenOf(event.target);
-    if (!place || event.ctrlKey || event.metaKey || event.altKey) return;
-    if (!cursor.onKey(place, event.key) && !(on && aligning.onKey(place, event.key))) return;
-    event.preventDefault();
-    event.stopPropagation();
-  };
+  const onKeyDown = keyHandler(({ target, key }) => {
+    const place = tokenOf(target);
+    return place !== null && (cursor.onKey(place, key) || (on && aligning.onKey(place, key)));
+  });
   const row = { columns, widths, lists: tokens, linked, active: cursor.active, isPressed, onPress };
   return (
     <div
@@ -95,4 +92,65 @@ function firstToken(tokens: Pick<Tokens, Run>): TokenAt | null {
 
 function givesWay(link: Link, preview: Link): boolean {
   return !withLink([link], preview).includes(link);
+}
+
+interface LinksProps {
+  columns: Column[];
+  widths: string[];
+  lists: Record<Run, TokenList>;
+  /** Whether a link would be removed by the link that is being dragged. */
+  leaving: (link: Link) => boolean;
+  /** Missing where nothing can be edited. */
+  onRemove: ((place: TokenAt) => void) | null;
+}
+
+function Links({ columns, widths, lists, leaving, onRemove }: LinksProps) {
+  return (
+    <div class="hs-tokens hs-links" data-hs="links">
+      {columns.map(({ clean, corrupt, same }, i) => (
+        <span key={`${i}`} class="hs-link-column" style={{ minWidth: widths[i] }}>
+          {clean !== null && corrupt !== null && (
+            <LinkLine
+              same={same}
+              leaving={leaving([clean, corrupt])}
+              label={`Unlink ${spoken(lists.clean.tokens[clean] ?? "")} and ${spoken(lists.corrupt.tokens[corrupt] ?? "")}`}
+              onRemove={onRemove && (() => onRemove({ run: "clean", index: clean }))}
+            />
+          )}
+        </span>
+      ))}
+    </div>
+  );
+}
+
+interface LinkLineProps {
+  same: boolean;
+  leaving: boolean;
+  label: string;
+  onRemove: (() => void) | null;
+}
+
+/** The keyboard removes links at their tokens, so Tab passes them by. */
+function LinkLine({ same, leaving, label, onRemove }: LinkLineProps) {
+  const looks = `hs-link${same ? "" : " hs-link-differs"}${leaving ? " hs-link-leaving" : ""}`;
+  if (!onRemove) return <i class={looks} data-hs="link" />;
+  return (
+    <button
+      type="button"
+      class={`hs-plain ${looks}`}
+      data-hs="link"
+      tabIndex={-1}
+      title="Remove this link"
+      aria-label={label}
+      onClick={onRemove}
+    />
+  );
+}
+
+function DragLine({ drag }: { drag: Drag }) {
+  return (
+    <svg class="hs-drag" aria-hidden="true" data-hs="drag">
+      <path d={drag.path} class={drag.over ? undefined : "hs-drag-open"} />
+    </svg>
+  );
 }

@@ -1,6 +1,6 @@
 // The editor's data, as it is exchanged with Python.
 import type { Choice } from "../../lib/controls";
-import type { TopJson } from "../../lib/top_arrays";
+import type { TopJson } from "../../lib/top_tokens";
 import type { PromptPair } from "../../wire/requests";
 
 export type Run = "clean" | "corrupt";

@@ -1,5 +1,6 @@
 // The PromptPairEditor view: two prompts with their answers and tokens, and what the model predicts after them.
 import { count } from "../../lib/format";
+import { Head } from "../../lib/head";
 import { type Failure, useTrait, type ViewModel } from "../../lib/model";
 import { Root } from "../../lib/mount";
 import type { PanelProps } from "../../lib/panel";
@@ -20,7 +21,6 @@ export function PromptPairEditorView({ model, state: draft }: PanelProps<Draft>)
   const tokens = draft.tokens();
   const reading = useTrait<Reading | null>(model, "reading");
   const error = useTrait<Failure | null>(model, "error");
-  const waiting = useStore(draft.rpc.waiting);
   const stale = reading !== null && !samePair(reading.pair, pair);
   const warnings = [...tokens.warnings, ...(stale ? [] : (reading?.warnings ?? []))];
   const id = useUniqueId();
@@ -33,12 +33,9 @@ export function PromptPairEditorView({ model, state: draft }: PanelProps<Draft>)
     <Root name="prompt-pair-editor" label="Prompt pair" onKeyDown={onKeyDown}>
       <div class="hs-editor">
         <section class="hs-prompts" aria-label="Prompts">
-          <div class="hs-head">
-            <h2 class="hs-title">
-              Prompts <small data-hs="subtitle">{subtitle(tokens, pair)}</small>
-            </h2>
+          <Head title="Prompts" words={subtitle(tokens, pair)}>
             <Tools model={model} draft={draft} />
-          </div>
+          </Head>
           <Templates model={model} draft={draft} />
           <Prompts id={id} model={model} draft={draft} pair={pair} tokens={tokens} warnings={warnings} />
           <FirstToken model={model} draft={draft} pair={pair} tokens={tokens} />
@@ -49,13 +46,7 @@ export function PromptPairEditorView({ model, state: draft }: PanelProps<Draft>)
           />
           <ErrorLine error={error} rpc={model.readonly ? null : draft.rpc} />
         </section>
-        <ReadingPanel
-          model={model}
-          reading={reading}
-          stale={stale}
-          waiting={waiting}
-          onCancel={() => draft.rpc.request("cancel", {})}
-        />
+        <ReadingPanel model={model} rpc={draft.rpc} reading={reading} stale={stale} />
       </div>
     </Root>
   );
@@ -68,13 +59,13 @@ interface FirstTokenProps {
   tokens: Tokens;
 }
 
-/** Only where an answer has more than one token is there something to choose. */
+/** Shown only where an answer has more than one token. */
 function FirstToken({ model, draft, pair, tokens }: FirstTokenProps) {
   const groups = [...answerGroups(tokens.clean_answer), ...answerGroups(tokens.corrupt_answer)];
   const several = groups.some((group) => group.length > 1);
   if (!several && !pair.score_first_token) return null;
   return (
-    <label class="hs-check">
+    <label class="hs-check hs-small">
       <input
         type="checkbox"
         data-hs="score-first-token"
@@ -99,7 +90,7 @@ function subtitle({ clean, corrupt, columns }: Tokens, { alignment }: Pair): str
   return `${lengths}, ${differ === 0 ? "none differs" : `${differ} differ${differ === 1 ? "s" : ""}`}`;
 }
 
-/** True where the key was one of undo's or redo's. */
+/** Whether the key undoes or redoes a step. */
 function undoOrRedo(event: KeyboardEvent, draft: Draft): boolean {
   if (!(event.ctrlKey || event.metaKey) || event.altKey) return false;
   const key = event.key.toLowerCase();

@@ -1,4 +1,4 @@
-// What is wrong or doubtful about the pair, each with its remedy.
+// The warnings about the pair, each with its remedy.
 import { Button } from "../../lib/controls";
 import type { FieldName, Pair, Warning } from "./types";
 

@@ -145,7 +145,7 @@ test("a cell of 500 tokens is found under the pointer though it is less than a p
     matrixCellAt(
       layout,
       layout.gutter + (source + 0.5) * layout.cell,
-      layout.height - layout.footer - layout.side + (position + 0.5) * layout.cell,
+      layout.height - layout.gutter - layout.side + (position + 0.5) * layout.cell,
     );
   for (const [d, s] of [
     [0, 0],

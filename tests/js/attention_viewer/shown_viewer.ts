@@ -1,7 +1,7 @@
 // An attention viewer on a page, taken away after each test, and what tests do with it.
 import { afterEach } from "vitest";
-import { MemoryModel } from "../../../js/lib/memory_model";
 import attentionViewer from "../../../js/panels/attention_viewer";
+import { MemoryModel } from "../../../js/report/memory_model";
 import { modelWithKernel, mountWidget, part, settled } from "../helpers";
 import { viewerTraits } from "./viewers";
 

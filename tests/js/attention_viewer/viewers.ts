@@ -1,9 +1,9 @@
 // Attention small enough to reason about, with heads of known kinds. Also drawn by hand-made pages.
 
 import type { ArrayJson } from "../../../js/lib/ndarray";
-import { SCHEMA } from "../../../js/lib/schema";
 import type { ResultJson, SideName } from "../../../js/panels/attention_viewer/result";
 import type { ScoreJson } from "../../../js/panels/attention_viewer/scores";
+import { SCHEMA_VERSION } from "../../../js/wire/requests";
 
 export const TOKENS = [
   "<bos>",
@@ -175,7 +175,7 @@ export const INFO = {
 
 export function viewerTraits(change: Record<string, unknown> = {}): Record<string, unknown> {
   return {
-    schema: SCHEMA,
+    schema: SCHEMA_VERSION,
     info: INFO,
     pair: null,
     prompt: "The capital of Norway is Oslo. The capital of Norway is",

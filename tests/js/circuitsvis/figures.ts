@@ -1,6 +1,5 @@
 // Figures small enough to reason about, one of each kind.
 
-import { SCHEMA } from "../../../js/lib/schema";
 import type {
   ColumnsFigure,
   Figure,
@@ -9,6 +8,7 @@ import type {
   TokensFigure,
   TopsFigure,
 } from "../../../js/panels/circuitsvis/figure";
+import { SCHEMA_VERSION } from "../../../js/wire/requests";
 import { arrayJson } from "../helpers";
 
 export const HOSTILE = " <img src=x onerror=alert(1)>";
@@ -117,7 +117,7 @@ export function topsFigure(change: Partial<TopsFigure> = {}): TopsFigure {
 }
 
 export const traits = (figure: Figure, change: object = {}) => ({
-  schema: SCHEMA,
+  schema: SCHEMA_VERSION,
   figure,
   chosen: {},
   selection: null,

@@ -1,10 +1,11 @@
-// Tokens on backgrounds that show a number each: the effect of patching a head there, or what the head reads from
+// Tokens on backgrounds that show a number for each token: the effect of patching a head there, or what a head reads from
 // there.
-import { divergingScale, toCss } from "../../lib/color";
-import { signed } from "../../lib/format";
-import { useReading } from "../../lib/reading";
-import { usePalette } from "../../lib/theme";
-import { Token, visibleText } from "../../lib/tokens";
+import { divergingScale, toCss } from "./color";
+import { signed } from "./format";
+import { useReading } from "./keys";
+import { largestOf } from "./range";
+import { usePalette } from "./theme";
+import { Token, visibleText } from "./tokens";
 
 interface TokenStripProps {
   name: string;
@@ -20,8 +21,7 @@ interface TokenStripProps {
 
 export function TokenStrip({ name, label, tokens, values, why, end, unit }: TokenStripProps) {
   const palette = usePalette();
-  const known = Array.from(values, (value) => (Number.isFinite(value) ? Math.abs(value) : 0));
-  const domain = end ?? (known.reduce((most, size) => Math.max(most, size), 0) || 1);
+  const domain = end ?? (largestOf(values) || 1);
   const scale = divergingScale(palette, domain);
   const { active, setActive, onKeyDown } = useReading(tokens.length);
   const numberAt = (i: number) => {
@@ -67,7 +67,7 @@ export function TokenStrip({ name, label, tokens, values, why, end, unit }: Toke
       <p class="hs-detail-words hs-strip-said" data-hs={`${name}-said`}>
         {active !== null && active < tokens.length ? (
           <>
-            <Token text={tokens[active] ?? ""} /> ({active}) <b>{numberAt(active)}</b>
+            {active} <Token text={tokens[active] ?? ""} /> <b>{numberAt(active)}</b>
           </>
         ) : (
           `colour: \u2212${domain.toFixed(2)} to +${domain.toFixed(2)} ${unit}`

@@ -1,5 +1,5 @@
 // A model without a notebook: for reports, and for tests, where `onSend` plays the kernel.
-import type { Listener, ViewModel } from "./model";
+import type { Listener, ViewModel } from "../lib/model";
 
 export class MemoryModel implements ViewModel {
   readonly readonly: boolean;
