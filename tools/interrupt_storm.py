@@ -152,7 +152,8 @@ def count_lines(call: Callable[[], Any]) -> int:
 def main(wanted: int = 2000, seed: int = 0) -> int:
     random.seed(seed)
     torch.set_num_threads(1)
-    signal.signal(signal.SIGALRM, signal.default_int_handler)
+    for number in (signal.SIGALRM, signal.SIGINT):  # a shell's background job begins with SIGINT ignored
+        signal.signal(number, signal.default_int_handler)
     model = ib.load_model()
     calls = jobs(model)
     expected = {name: call() for name, call in calls.items()}
