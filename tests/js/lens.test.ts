@@ -169,6 +169,19 @@ test("a followed token can be given up, and chosen to colour by", async () => {
   expect(sent.at(-1)?.params.targets).toEqual([" Stockholm"]);
 });
 
+test("a followed token that is chosen to colour by before its numbers are there colours once they are", async () => {
+  const { el, model } = await showLens(followed({ color: "target" }));
+  enter(part(el, "input-follow"), " Bergen");
+  await settled();
+  press(part(el, "input-follow"), "Enter");
+  await settled();
+  const chips = () => [...el.querySelectorAll<HTMLButtonElement>("[aria-pressed]")];
+  chips()[2]?.click();
+  model.set("result", makeLens({ targets: [STOCKHOLM, OSLO, { id: 9, text: " Bergen" }] }));
+  await settled();
+  expect(chips().map((chip) => chip.getAttribute("aria-pressed"))).toEqual(["false", "false", "true"]);
+});
+
 test("without a followed token, rank and target are not offered, and a grid that should show them says so", async () => {
   const { el } = await showLens(lensTraits({ color: "rank" }));
   const options = [...part<HTMLSelectElement>(el, "color").options];

@@ -110,11 +110,12 @@ function Follow({ model, state }: { model: ViewModel; state: LensState }) {
   const color = useTrait<Measure>(model, "color");
   const { value: lens } = useStore(state.shown);
   const asks = canAsk(model);
-  const chosen = useStore(state.target);
+  useStore(state.target);
   useStore(state.requested);
   const made = lens?.json.targets ?? [];
   const targets = state.choice().targets;
   const choosable = needsTarget(color) && made.length > 1;
+  const chosen = lens && made[state.targetIndex(lens)]?.text;
   return (
     <div class="hs-follow" data-hs="follow">
       {asks && (
@@ -131,15 +132,15 @@ function Follow({ model, state }: { model: ViewModel; state: LensState }) {
           }}
         />
       )}
-      {targets.map((text, i) => (
-        <span key={text} class="hs-target" data-hs="target" data-chosen={choosable && i === chosen}>
+      {targets.map((text) => (
+        <span key={text} class="hs-target" data-hs="target" data-chosen={choosable && text === chosen}>
           {choosable ? (
             <button
               type="button"
               class="hs-plain"
-              aria-pressed={i === chosen}
+              aria-pressed={text === chosen}
               title="Colour by this token"
-              onClick={() => state.target.set(i)}
+              onClick={() => state.target.set(text)}
             >
               <Token text={text} />
             </button>

@@ -33,9 +33,8 @@ export function useScaled(model: ViewModel, state: LensState, lens: Lens | null,
   const revision = useStore(state.shown);
   return useMemo(() => {
     if (!lens || !shown) return null;
-    const targets = lens.json.targets.length;
-    if (needsTarget(color) && targets === 0) return null;
-    return scaleOf(lens, shown, color, Math.min(target, Math.max(0, targets - 1)));
+    if (needsTarget(color) && lens.json.targets.length === 0) return null;
+    return scaleOf(lens, shown, color, state.targetIndex(lens));
   }, [lens, shown, color, target, revision]);
 }
 

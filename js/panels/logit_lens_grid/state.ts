@@ -26,8 +26,8 @@ export class LensState {
   readonly shown: Store<ShownLens>;
   readonly attribution: Store<Decoded<Attribution>>;
   readonly requested = new Store<Choice | null>(null);
-  /** Which of the followed tokens colours the grid. */
-  readonly target = new Store(0);
+  /** The followed token that colours the grid, by its text; where the lens does not follow it (yet), its first. */
+  readonly target = new Store("");
   readonly lines: Lines;
   readonly windows: Windows;
   #model: ViewModel;
@@ -47,6 +47,14 @@ export class LensState {
       listen(model, "change:attribution", () => this.attribution.set(readAttribution(model))),
       this.rpc.onEvent((event) => this.#onEvent(event)),
     ];
+  }
+
+  /** Which of the followed tokens colours the grid. */
+  targetIndex(lens: Lens): number {
+    return Math.max(
+      0,
+      lens.json.targets.findIndex(({ text }) => text === this.target.get()),
+    );
   }
 
   /** The side that is shown of the present result. */
@@ -103,7 +111,6 @@ export class LensState {
   #replace(): void {
     this.windows.reset();
     this.lines.clear();
-    this.target.set(0);
     this.shown.set(readResult(this.#model, "result", decodeLens));
   }
 
