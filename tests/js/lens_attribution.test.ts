@@ -184,3 +184,12 @@ test("an attribution of an unknown format is refused with a sentence", async () 
   const { el } = await showLens(shown({ attribution: makeAttribution({ schema_version: 3 }) }));
   expect(part(el, "error").textContent).toContain("format 3");
 });
+
+test("a place in a layer is no bias of that layer", () => {
+  const json = makeAttribution();
+  const biasOfLayer1 = { kinds: json.kinds.map((kind) => (kind === "bias" ? "mlp_bias" : kind)) };
+  const places = [...json.places.slice(0, -1), { layer: 1 }];
+  const attribution = new Attribution({ ...json, ...biasOfLayer1, places });
+  expect(attribution.componentOf({ layer: 1, position: 5 })).toBeNull();
+  expect(attribution.componentOf({ activation: "mlp_out", layer: 1, position: 5 })).not.toBeNull();
+});

@@ -89,6 +89,11 @@ export class Attribution {
     return this.json.kinds[this.kind[component] ?? 0] ?? "";
   }
 
+  /** Biases have a layer and no activation, as a whole layer has, but are no place. */
+  #isBias(component: number): boolean {
+    return this.kindOf(component).endsWith("bias");
+  }
+
   /** The component at a place; null where no component is there. A head is the same component for all of its
    *  activations. */
   componentOf(place: Place | null): number | null {
@@ -96,7 +101,7 @@ export class Attribution {
     const parts = head === undefined ? (["activation", "layer", "neuron"] as const) : (["layer"] as const);
     if (!place || parts.every((part) => place[part] === undefined)) return null;
     const at = this.json.places.findIndex(
-      (own) => own.head === head && parts.every((part) => own[part] === place[part]),
+      (own, i) => own.head === head && parts.every((part) => own[part] === place[part]) && !this.#isBias(i),
     );
     return at < 0 ? null : at;
   }
