@@ -1,4 +1,4 @@
-// Text to the clipboard, files to the reader.
+// Copies text to the clipboard, and offers files for download.
 
 export async function copyText(text: string): Promise<void> {
   try {

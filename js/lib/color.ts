@@ -1,4 +1,4 @@
-// Colours for canvases: clean is blue, corrupt is orange, no effect is the neutral ground.
+// Colours for canvases: clean is blue, corrupt is orange, and no effect is the neutral background.
 
 export type Rgb = readonly [number, number, number];
 
@@ -12,7 +12,7 @@ export interface Scale {
   ink(value: number): Rgb;
 }
 
-/** Values from -domain (corrupt) through 0 (zero) to domain (clean); beyond it the ends' colours stay. */
+/** A diverging scale from -domain (corrupt) through 0 (zero) to domain (clean). Values beyond the domain are clamped. */
 export function divergingScale(
   ends: { clean: Rgb; corrupt: Rgb; zero: Rgb; fg: Rgb },
   domain: number,
@@ -23,7 +23,7 @@ export function divergingScale(
   });
 }
 
-/** One blue: from the ground at `from` to its full strength at `to`, which may be the smaller of the two. */
+/** A scale of one hue: from the background at `from` to full blue at `to`, which may be less than `from`. */
 export function sequentialScale(ends: { clean: Rgb; zero: Rgb; fg: Rgb }, from: number, to: number): Scale {
   return scaleOf(ends.fg, (value) => {
     return mix(ends.zero, ends.clean, Math.min(1, Math.max(0, (value - from) / (to - from))));
@@ -34,7 +34,7 @@ function scaleOf(ink: Rgb, fill: Scale["fill"]): Scale {
   return { fill, ink: (value) => readableInk(fill(value), ink) };
 }
 
-/** The theme's own ink where it can be read, else black or white, one of which always can. */
+/** The theme's text colour if it is readable on this background; otherwise black or white, whichever is. */
 export function readableInk(ground: Rgb, preferred: Rgb): Rgb {
   if (contrast(ground, preferred) >= READABLE) return preferred;
   return contrast(ground, WHITE) >= contrast(ground, BLACK) ? WHITE : BLACK;
@@ -53,7 +53,7 @@ export function toCss(color: Rgb): string {
   return `rgb(${color.map(Math.round)})`;
 }
 
-/** A computed CSS colour as [r, g, b, alpha]; null where it is not one that browsers compute to. */
+/** A computed CSS colour as [r, g, b, alpha]; null if it is not in a form that browsers compute. */
 export function parseColor(text: string): readonly [number, number, number, number] | null {
   const hex = /^#([0-9a-f]{6})$/i.exec(text.trim());
   if (hex?.[1]) {
@@ -78,8 +78,8 @@ export function overlay(top: readonly [number, number, number, number], ground: 
   return [0, 1, 2].map((i) => (top[i] ?? 0) * alpha + (ground[i] ?? 0) * (1 - alpha)) as unknown as Rgb;
 }
 
-/** Mixes in OKLab, where equal steps look equal; in whole numbers, as it is painted, so that an ink is chosen for what
- *  is seen. */
+/** Mixes in OKLab, where equal steps look equal. The result is rounded as it will be painted, so that the text colour
+ *  is chosen for the colour that is seen. */
 function mix(a: Rgb, b: Rgb, t: number): Rgb {
   const [p, q] = [toOklab(a), toOklab(b)];
   return fromOklab([p[0] + (q[0] - p[0]) * t, p[1] + (q[1] - p[1]) * t, p[2] + (q[2] - p[2]) * t]);

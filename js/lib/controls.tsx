@@ -4,10 +4,10 @@ import { useEffect, useRef, useState } from "preact/hooks";
 import { copyText } from "./clipboard";
 
 export interface Choice {
-  /** What the closed menu shows. */
+  /** The text that the closed menu shows. */
   label: string;
   help?: string | undefined;
-  /** Why it cannot be chosen. */
+  /** Why this entry can't be chosen. */
   reason?: string | null | undefined;
 }
 
@@ -15,7 +15,7 @@ interface MenuProps {
   name: string;
   label: string;
   choices: readonly Choice[];
-  /** -1 where the present choice is none of them: `shown` then says what it is. */
+  /** -1 if the current value is not in the menu; `shown` then describes it. */
   chosen: number;
   shown: string;
   onChoose(index: number): void;
@@ -54,7 +54,7 @@ interface NameMenuProps<Name> extends Omit<MenuProps, "choices" | "chosen" | "sh
   onChoose(name: Name): void;
 }
 
-/** A menu of choices that have names. */
+/** A menu of named choices. */
 export function NameMenu<Name extends string>({ choices, value, onChoose, ...menu }: NameMenuProps<Name>) {
   return (
     <Menu
@@ -69,12 +69,12 @@ export function NameMenu<Name extends string>({ choices, value, onChoose, ...men
 
 interface ButtonProps {
   name: string;
-  /** The name of a button that shows only a sign. */
+  /** The accessible name of a button that shows only a symbol. */
   label?: string;
   title?: string;
   quiet?: boolean;
   disabled?: boolean;
-  /** Of a button that shows and hides something. */
+  /** For a button that shows and hides something: whether it is shown. */
   expanded?: boolean;
   onClick(): void;
   children: ComponentChildren;
@@ -106,7 +106,7 @@ export function Button({
   );
 }
 
-/** Copies what `text` returns, and says so for a moment. */
+/** Copies the text that `text` returns, and briefly confirms it. */
 export function CopyButton({
   name,
   title,

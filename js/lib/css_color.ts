@@ -1,9 +1,9 @@
-// Colours that a user has given, in any of the ways that CSS has for them.
+// Colours given by a user in any CSS notation.
 import { overlay, parseColor, type Rgb } from "./color";
 
 let pixel: CanvasRenderingContext2D | null | undefined;
 
-/** Any CSS colour, as the browser paints it over a ground; null where it is none. */
+/** Any CSS colour, as the browser paints it over a background; null if the text is not a CSS colour. */
 export function cssColor(text: string | null | undefined, ground: Rgb): Rgb | null {
   if (!text) return null;
   pixel ??= document.createElement("canvas").getContext("2d", { willReadFrequently: true });
@@ -11,7 +11,7 @@ export function cssColor(text: string | null | undefined, ground: Rgb): Rgb | nu
     const parsed = parseColor(text);
     return parsed && overlay(parsed, ground);
   }
-  // What is no colour leaves the one before it.
+  // Assigning an invalid colour leaves the previous one in place.
   const taken = ["#000000", "#ffffff"].map((before) => {
     if (pixel) pixel.fillStyle = before;
     if (pixel) pixel.fillStyle = text;

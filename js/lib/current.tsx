@@ -1,19 +1,19 @@
-// Whether what a view shows is what was asked for last, and what it says where that is not so.
+// Whether a view shows the result that was requested last, and the line that it shows if not.
 import type { ComponentChildren } from "preact";
 import { type Status, useTrait, type ViewModel } from "./model";
 import type { RequestName, Rpc } from "./rpc";
 import { useLasting } from "./status";
 import { useStore } from "./store";
 
-/** The call that would give what should be shown, with the id of the task that answers it. */
+/** The call whose result should be shown, and the id of the task that answers it. */
 export interface Asked {
   id: string;
   method: string;
   params: Record<string, unknown>;
 }
 
-/** Whether the result of task `id` is the newest that was asked for: by a request of one of these `methods` that has
- *  not ended, or by the call in the trait `asked`. */
+/** Whether the result of task `id` answers the newest request: an unfinished request for one of these `methods`, or
+ *  else the call in the trait `asked`. */
 export function useCurrent(
   model: ViewModel,
   rpc: Rpc,
@@ -28,18 +28,18 @@ export function useCurrent(
   return !failed && newest.every((other) => other === undefined || other === id);
 }
 
-/** As in the style sheet: an answer that comes sooner makes nothing flicker. */
+/** As in the style sheet: an answer that comes sooner causes no flicker. */
 export const DELAY_MS = 200;
 
 interface OutputProps {
   name: string;
   current: boolean;
-  /** What is shown, in words: "the last map, resid_pre of …". */
+  /** Describes what is shown: "the last map, resid_pre of …". */
   words: string;
   children: ComponentChildren;
 }
 
-/** One output of a view. While it is not current, it is faded and a line names it. */
+/** One output of a view. While it is out of date, it is faded and a line says what it is. */
 export function Output({ name, current, words, children }: OutputProps) {
   return (
     <>

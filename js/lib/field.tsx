@@ -1,8 +1,8 @@
-// Text fields that show the spaces at their ends and are as high as their text.
+// Text fields that show leading and trailing spaces and grow with their text.
 import { useEffect, useState } from "preact/hooks";
 import { Token } from "./tokens";
 
-/** Without shape: gives a last line its height though it is empty. */
+/** A zero-width character that gives an empty last line its height. */
 const EMPTY_LINE = "\u200b";
 
 export interface FieldProps {
@@ -10,7 +10,7 @@ export interface FieldProps {
   label: string;
   value: string;
   readonly?: boolean;
-  /** Id of the sentence that says what is wrong with it. */
+  /** Id of the element with the error about this field. */
   problem?: string | undefined;
   onType(value: string): void;
   onEnter(): void;
@@ -33,7 +33,7 @@ export function Field({ name, label, value, readonly, problem, onType, onEnter }
     event.preventDefault();
     event.stopPropagation();
     if (!event.shiftKey) return onEnter();
-    // By hand: JupyterLab lets no field in a cell break a line.
+    // Inserted by hand, because JupyterLab blocks line breaks in fields inside a cell.
     const field = event.currentTarget as HTMLTextAreaElement;
     field.setRangeText("\n", field.selectionStart, field.selectionEnd, "end");
     onType(field.value);
@@ -52,7 +52,7 @@ export function Field({ name, label, value, readonly, problem, onType, onEnter }
         autocomplete="off"
         autocapitalize="off"
         onScroll={({ currentTarget }) => {
-          // What lies under it goes along.
+          // The layer underneath scrolls along.
           currentTarget.previousElementSibling?.scrollTo(0, currentTarget.scrollTop);
         }}
         onInput={(event) => onType(event.currentTarget.value)}
@@ -62,7 +62,7 @@ export function Field({ name, label, value, readonly, problem, onType, onEnter }
   );
 }
 
-/** Lies under the text, gives the field its height, and shows a sign where the text has a space that could be missed. */
+/** A layer under the text that gives the field its height and marks spaces that could be missed. */
 function Ghost({ value }: { value: string }) {
   return (
     <div class="hs-ghost" aria-hidden="true">
@@ -77,7 +77,7 @@ function Ghost({ value }: { value: string }) {
 }
 
 interface InlineFieldProps extends FieldProps {
-  /** The word before the field. */
+  /** The label before the field. */
   caption: string;
   title?: string;
 }
@@ -120,12 +120,12 @@ export function AnswerFields({ label, answer, wrong, onType, onEnter }: AnswerFi
   );
 }
 
-/** A token as it was typed, where a space may be written as it is shown. */
+/** The token that was typed; a space may be typed as the symbol that shows it. */
 export function typedToken(typed: string): string {
   return typed.replaceAll("\u2423", " ");
 }
 
-/** Another prompt is shown when Enter is pressed. */
+/** A prompt field; pressing Enter submits the prompt. */
 export function Prompt({ text, onShow }: { text: string; onShow(text: string): void }) {
   const [typed, setTyped] = useState(text);
   useEffect(() => setTyped(text), [text]);

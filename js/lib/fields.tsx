@@ -1,4 +1,4 @@
-// Small fields beside menus. What is typed counts when the field is left or Enter is pressed.
+// Small fields beside menus. Input is committed when the field loses focus or Enter is pressed.
 import { useEffect, useState } from "preact/hooks";
 import { useUniqueId } from "./unique_id";
 
@@ -7,13 +7,13 @@ interface FieldProps {
   label: string;
   help?: string;
   value: string;
-  /** How many characters it has room for. */
+  /** Width in characters. */
   size: number;
-  /** Takes what was typed; what is wrong with it, as a sentence, where it can't. */
+  /** Takes the input; returns a sentence that says what is wrong if it can't. */
   take(text: string): string | null;
 }
 
-/** Shows `value` until it is typed in, and again when it changes from outside. */
+/** Shows `value` until the user types, and again when it changes from outside. */
 export function SmallField({ name, label, help, value, size, take }: FieldProps) {
   const [wrong, setWrong] = useState<string | null>(null);
   const id = useUniqueId();
@@ -37,7 +37,7 @@ export function SmallField({ name, label, help, value, size, take }: FieldProps)
           aria-invalid={wrong !== null}
           aria-describedby={wrong === null ? undefined : id}
           onChange={commit}
-          // JupyterLab takes Enter from a field before it changes anything.
+          // JupyterLab intercepts Enter before the field fires a change event.
           onKeyDown={(event) => event.key === "Enter" && commit(event)}
         />
       </label>
@@ -74,7 +74,7 @@ export function SmallCheck({ name, label, help, checked, onChange }: CheckProps)
   );
 }
 
-/** For a field of a number, written with any kind of minus. */
+/** Parses the input of a number field, written with any kind of minus sign. */
 export function takeNumber(good: (number: number) => boolean, wrong: string, use: (number: number) => void) {
   return (text: string): string | null => {
     const plain = text.trim().replace("\u2212", "-");

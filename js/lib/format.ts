@@ -1,4 +1,4 @@
-// Numbers as people read them: true minus signs, a fixed number of decimals.
+// Formats numbers for readers: true minus signs and a fixed number of decimals.
 
 const MINUS = "\u2212";
 
@@ -14,7 +14,7 @@ export function signed(value: number | null | undefined): string {
   return /^\d/.test(text) && Number(text) !== 0 ? `+${text}` : text;
 }
 
-/** A metric's raw value: a difference has a sign, a rank no decimals. */
+/** A metric's raw value: a difference gets a sign, and a rank no decimals. */
 export function metricValue(metric: string | null, value: number | null | undefined): string {
   if (metric === "logit_diff") return signed(value);
   return fixed(value, metric === "rank" ? 0 : 2);
@@ -31,7 +31,7 @@ export function count(n: number, noun: string): string {
   return `${n} ${noun}${n === 1 ? "" : "s"}`;
 }
 
-/** The shortest decimal that is this float32 and no other one. */
+/** The shortest decimal that identifies this float32. */
 export function shortest(value: number): string {
   for (let digits = 1; digits < 9; digits++) {
     const short = Number(value.toPrecision(digits));
@@ -40,5 +40,5 @@ export function shortest(value: number): string {
   return String(Number(value.toPrecision(9)));
 }
 
-/** A number's text with the minus sign that people read. */
+/** A number's text with a true minus sign. */
 export const withMinus = (text: string): string => text.replaceAll("-", MINUS);

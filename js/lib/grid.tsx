@@ -1,4 +1,5 @@
-// A grid of numbers as coloured cells: hover, pin, pick, keyboard, and words for screen readers. It knows no widget.
+// A grid of numbers as coloured cells, with hovering, pinning, picking, keyboard control and text for screen readers. It
+// depends on no widget.
 import type { ComponentChildren, RefObject } from "preact";
 import { useLayoutEffect, useMemo, useRef } from "preact/hooks";
 import { GridCells } from "./grid_cells";
@@ -13,19 +14,19 @@ import { useUniqueId } from "./unique_id";
 export interface GridProps {
   label: string;
   shape: GridShape;
-  /** How wide the grid may become before it scrolls. */
+  /** The width at which the grid begins to scroll. */
   room: number;
-  /** The column to begin with where not all can be seen. */
+  /** The first visible column when not all columns fit. */
   startColumn: number;
   paint: PaintCell;
   describe(index: number): string;
-  /** Anything that changes when cells have changed. */
+  /** Any value that changes whenever cells change. */
   revision: unknown;
   pinned: number | null;
   picked: readonly number[];
   onActive(index: number | null): void;
   onPin(index: number | null): void;
-  /** Missing where only one cell can be chosen. */
+  /** Missing if only one cell can be chosen. */
   onPick: ((cells: number[]) => void) | null;
 }
 
@@ -36,9 +37,9 @@ export function Grid(props: GridProps) {
   const scroller = useRef<HTMLDivElement>(null);
   const id = useUniqueId();
   const cursor = useCursor(props, layout, (index) => reveal(scroller.current, layout, index));
-  // The row and column whose labels stand out.
+  // The row and column whose labels are highlighted.
   const named = cursor.active ?? pinned;
-  // Thousands of words: not to be looked through again whenever the pointer moves.
+  // Thousands of nodes, so they are not diffed again whenever the pointer moves.
   const words = useMemo(() => {
     const { describe } = props;
     return <GridRows {...{ id, layout, describe, pinned, picked }} place={cursor.place} />;
@@ -67,9 +68,9 @@ interface FrameProps {
   label: string;
   layout: GridLayout;
   cursor: Cursor;
-  /** null where the cells flow and have no rows and columns. */
+  /** null if the cells flow and form no rows and columns. */
   labels: Pick<GridShape, "rows" | "columns" | "corner"> | null;
-  /** The cell whose labels stand out. */
+  /** The cell whose labels are highlighted. */
   named: number | null;
   /** Whether several cells can be chosen. */
   many?: boolean;
@@ -78,7 +79,7 @@ interface FrameProps {
   children: ComponentChildren;
 }
 
-/** What scrolls and has the focus: the cells with their labels. */
+/** The element that scrolls and takes the focus: the cells with their labels. */
 export function GridFrame(props: FrameProps) {
   const { scroller, id, layout, cursor, labels, named, children } = props;
   return (
@@ -109,14 +110,14 @@ export function GridFrame(props: FrameProps) {
   );
 }
 
-/** Marks on which side there are columns that can't be seen. */
+/** Marks the sides on which columns are scrolled out of view. */
 export function markEdges(scroller: HTMLElement): void {
   const { scrollLeft, clientWidth, scrollWidth } = scroller;
   scroller.dataset.left = String(scrollLeft > 0);
   scroller.dataset.right = String(scrollLeft + clientWidth < scrollWidth - 1);
 }
 
-/** Scrolls the grid, and nothing around it, until the cell can be seen. */
+/** Scrolls the grid, but nothing around it, until the cell is visible. */
 export function reveal(scroller: HTMLElement | null, layout: GridLayout, index: number): void {
   if (!scroller) return;
   const box = cellBox(layout, index);

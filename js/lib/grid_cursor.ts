@@ -5,13 +5,13 @@ import { type Box, cellAfterKey, cellsIn, firstCell } from "./grid_keys";
 import { cellAt, type GridLayout } from "./grid_layout";
 import { isChoosing, keyHandler } from "./keys";
 
-/** A pointer that moves less has clicked. */
+/** A press that moves less than this, in pixels, is a click. */
 const DRAG = 4;
 
-/** What a grid may do with its cells. */
+/** The actions of a grid on its cells. */
 type Choosing = Pick<GridProps, "pinned" | "picked" | "onActive" | "onPin" | "onPick">;
 
-/** `place` is where the keyboard would go on from. */
+/** `place` is where keyboard navigation continues from. */
 export function useCursor(props: Choosing, layout: GridLayout, reveal: (index: number) => void) {
   const { pinned, picked, onActive, onPin, onPick } = props;
   const [active, setActive] = useState<number | null>(null);
@@ -53,7 +53,7 @@ export function useCursor(props: Choosing, layout: GridLayout, reveal: (index: n
 
 export type Cursor = ReturnType<typeof useCursor>;
 
-/** What the pointer does over the cells: it hovers, clicks, and, with its button down, picks a rectangle. */
+/** The pointer's actions over the cells: it hovers, clicks and, by dragging, picks a rectangle. */
 export function usePointer({ picked, onPick }: Choosing, layout: GridLayout, cursor: Cursor) {
   const [brush, setBrush] = useState<Box | null>(null);
   const start = useRef<Point | null>(null);
@@ -65,7 +65,7 @@ export function usePointer({ picked, onPick }: Choosing, layout: GridLayout, cur
   const handlers = {
     onPointerDown(event: PointerEvent) {
       brushed.current = false;
-      // A finger scrolls.
+      // A touch scrolls.
       const draws = onPick && event.button === 0 && event.pointerType !== "touch";
       start.current = draws ? pointOf(event) : null;
     },
@@ -80,7 +80,7 @@ export function usePointer({ picked, onPick }: Choosing, layout: GridLayout, cur
     },
     onPointerUp(event: PointerEvent) {
       const cells = brush ? cellsIn(layout, brush) : [];
-      // Inside one cell it is a click by an unsteady hand.
+      // A drag inside one cell is a click by an unsteady hand.
       brushed.current = cells.length > 1;
       if (brushed.current) onPick?.([...new Set([...(event.shiftKey ? picked : []), ...cells])]);
       end();

@@ -1,4 +1,4 @@
-// The cell that a key leads to, and the cells inside a rectangle.
+// Keyboard navigation between cells, and the cells inside a rectangle.
 import { cellBox, drawnPanel, drawnRow, type GridLayout, panelAt, placeOf } from "./grid_layout";
 import { range } from "./range";
 
@@ -9,7 +9,7 @@ export interface Box {
   height: number;
 }
 
-/** The cell that a key leads to, or null where the key means nothing to a grid. */
+/** The cell that a key moves to, or null if the key does not navigate a grid. */
 export function cellAfterKey(layout: GridLayout, index: number, key: string): number | null {
   const row = index - (index % layout.columns);
   switch (key) {
@@ -30,7 +30,7 @@ export function cellAfterKey(layout: GridLayout, index: number, key: string): nu
   }
 }
 
-/** The cell in the left upper corner: where the keyboard enters. */
+/** The cell in the upper left corner, where keyboard navigation starts. */
 export function firstCell(layout: GridLayout): number {
   const panel = panelAt(layout, 0, 0) ?? 0;
   return (panel * layout.rows + drawnRow(layout, 0)) * layout.columns;
@@ -44,7 +44,7 @@ export function cellsIn(layout: GridLayout, box: Box): number[] {
   });
 }
 
-/** One cell on, as it is drawn: into the next panel at a panel's edge, and nowhere at the grid's. */
+/** The next cell in drawing order: in the next panel at a panel's edge, and none at the grid's edge. */
 function step(layout: GridLayout, index: number, dx: number, dy: number): number {
   const { rows, columns } = layout;
   const { panel, row, column } = placeOf(layout, index);

@@ -18,7 +18,7 @@ interface LabelsProps {
   active: number | null;
 }
 
-/** Panels that stand side by side share the labels of their rows. */
+/** Panels side by side share their row labels. */
 export function RowLabels({ layout, labels, active }: LabelsProps) {
   const place = active === null ? null : placeOf(layout, active);
   return (
@@ -44,7 +44,7 @@ export function RowLabels({ layout, labels, active }: LabelsProps) {
   );
 }
 
-/** One row of labels for each panel that stands side by side. */
+/** The column labels of the panels that are side by side. */
 export function ColumnLabels({ layout, labels, active }: LabelsProps) {
   const place = active === null ? null : placeOf(layout, active);
   const width = `${layout.cellWidth - 1}px`;
@@ -73,7 +73,7 @@ export function ColumnLabels({ layout, labels, active }: LabelsProps) {
   );
 }
 
-/** The tokens of a label one after the other. */
+/** The tokens of a label, side by side. */
 export function TokenPair({ lines }: Pick<GridLabel, "lines">) {
   return (
     <>

@@ -1,4 +1,4 @@
-// Where the cells of a grid go. A grid is one panel of rows and columns, or several such panels that flow side by
+// The layout of a grid's cells. A grid is one panel of rows and columns, or several such panels that flow side by
 // side and share their labels. Cells are numbered panel by panel, row by row.
 import { plainCell } from "./table";
 import { textWidth } from "./text_width";
@@ -6,7 +6,7 @@ import { visibleText } from "./tokens";
 import type { Tone } from "./top_tokens";
 
 export interface GridLabel {
-  /** Tokens (or numbers) shown under each other. */
+  /** Tokens (or numbers), one below the other. */
   lines: { text: string; tone: Tone | null }[];
   title: string;
 }
@@ -17,46 +17,46 @@ export const plainLabel = (text: string, title: string): GridLabel => ({
   title,
 });
 
-/** A label as the cell of a table. */
+/** The label's text in a table. */
 export const labelCell = ({ lines }: GridLabel): string =>
   plainCell(lines.map(({ text }) => visibleText(text)).join(" / "));
 
-/** What is laid out. */
+/** The grid to lay out. */
 export interface GridShape {
   rows: GridLabel[];
   columns: GridLabel[];
-  /** Titles of the panels; none where the grid is a single one. */
+  /** Titles of the panels; none if there is a single panel. */
   panels: string[];
-  /** Stands where row and column labels meet. */
+  /** The text in the corner where row and column labels meet. */
   corner: string;
   /** Draw row 0 at the bottom. */
   flip: boolean;
   /** Draw panel 0 at the bottom. */
   rise: boolean;
-  /** Cells may become too small for numbers, so that more of them are seen at once. */
+  /** Allow cells too small for numbers, so that more of them are visible at once. */
   compact: boolean;
 }
 
 export interface GridLayout {
-  /** Of one panel. */
+  /** Size of one panel. */
   rows: number;
   columns: number;
   panels: number;
-  /** How many panels stand side by side. */
+  /** How many panels are side by side. */
   across: number;
   cellWidth: number;
   cellHeight: number;
-  /** Width of the row labels, height of the column labels and of a panel's title. */
+  /** Width of the row labels, height of the column labels, and height of a panel's title. */
   gutter: number;
   footer: number;
   head: number;
-  /** How column labels stand: upright where they would not fit side by side, unseen where not even so. */
+  /** How column labels are drawn: upright if they don't fit side by side, and hidden if they don't fit upright either. */
   labels: "level" | "upright" | "unseen";
   flip: boolean;
   rise: boolean;
 }
 
-/** What is the same in all layouts of a single panel. */
+/** The values shared by all layouts of a single panel. */
 export const ONE_PANEL = { panels: 1, across: 1, head: 0, rise: false };
 
 export const LABEL_SIZE = 11;
@@ -67,14 +67,14 @@ const MIN_CELL = 38;
 const MAX_CELL = 96;
 const MAX_UPRIGHT = 72;
 const MAX_GUTTER = 128;
-/** More rows than this are drawn lower, so that a sweep over all heads stays on the screen. */
+/** With more rows than this, rows are drawn lower, so that a sweep over all heads fits on the screen. */
 const MANY_ROWS = 40;
-/** Cells of a compact grid that have no room for numbers: first as wide as an upright label, then as can be hit. */
+/** Sizes of compact cells without numbers: first as wide as an upright label, then as small as can be clicked. */
 const SMALL = [
   { least: 14, most: 26, height: 14 },
   { least: 9, most: 13, height: 14 },
 ];
-/** Compact grids take the first size of cells with which they stay below this height. */
+/** A compact grid uses the first cell size that keeps it below this height. */
 const COMFORTABLE = 600;
 
 export function layoutGrid(shape: GridShape, room: number, mono: string): GridLayout {
@@ -100,12 +100,12 @@ export function layoutGrid(shape: GridShape, room: number, mono: string): GridLa
   return { ...counts, across, cellWidth, cellHeight, gutter, footer, head, labels, flip, rise };
 }
 
-/** Narrow columns have room for one upright line. */
+/** Narrow columns have room for only one upright line. */
 export function labelLines({ labels, cellWidth }: GridLayout, { lines }: GridLabel): GridLabel["lines"] {
   return labels === "upright" && cellWidth < 2 * LINE_HEIGHT ? lines.slice(0, 1) : lines;
 }
 
-/** As many panels side by side as there is room for, in bands as even as can be. */
+/** As many panels side by side as fit, in bands that are as even as possible. */
 function fit(shape: GridShape, room: number, size: { least: number; most: number; height: number }) {
   const [columns, panels] = [shape.columns.length, Math.max(1, shape.panels.length)];
   const possible = Math.floor((room + PANEL_GAP) / (columns * size.least + PANEL_GAP));
@@ -117,7 +117,7 @@ function fit(shape: GridShape, room: number, size: { least: number; most: number
   return { across, cellWidth, cellHeight: size.height, comfortable: possible >= 1 && height <= COMFORTABLE };
 }
 
-/** Where two panels that stand side by side or above each other begin: the distance. */
+/** The distance between the origins of neighbouring panels, across and down. */
 const pitch = (layout: GridLayout) => ({
   x: layout.columns * layout.cellWidth + PANEL_GAP,
   y: layout.rows * layout.cellHeight + layout.head,
@@ -139,12 +139,12 @@ function drawnBand(layout: GridLayout, band: number): number {
   return layout.rise ? bandsOf(layout) - 1 - band : band;
 }
 
-/** Which panel this is from the left, and from the top. */
+/** The panel's column and band, from the left and from the top. */
 export function drawnPanel(layout: GridLayout, panel: number): { column: number; band: number } {
   return { column: panel % layout.across, band: drawnBand(layout, Math.floor(panel / layout.across)) };
 }
 
-/** Where the cells of a panel begin. */
+/** The origin of a panel's cells. */
 export function panelCorner(layout: GridLayout, panel: number): { left: number; top: number } {
   const { x, y } = pitch(layout);
   const { column, band } = drawnPanel(layout, panel);
@@ -178,7 +178,7 @@ export function cellAt(layout: GridLayout, x: number, y: number): number | null 
   return (panel * layout.rows + drawnRow(layout, drawn)) * layout.columns + column;
 }
 
-/** The inverse of drawnPanel; null where no panel is drawn. */
+/** The inverse of drawnPanel; null if no panel is drawn there. */
 export function panelAt(layout: GridLayout, column: number, band: number): number | null {
   if (column < 0 || column >= layout.across || band < 0 || band >= bandsOf(layout)) return null;
   const panel = drawnBand(layout, band) * layout.across + column;

@@ -6,18 +6,18 @@ import { range } from "./range";
 import { textWidth } from "./text_width";
 
 export interface CellPaint {
-  /** null leaves the ground as it is. */
+  /** null leaves the background as it is. */
   fill: Rgb | null;
   ink: Rgb;
   text: string;
-  /** A ring in the corner: read with care. A stroke across: nothing to show. */
+  /** A ring in the corner means "read with care"; a stroke across means "nothing to show". */
   mark: "ring" | "stroke" | null;
 }
-/** null leaves the ground empty. */
+/** null leaves the cell empty. */
 export type PaintCell = (index: number) => CellPaint | null;
 
 type Context = CanvasRenderingContext2D;
-/** Canvases beyond this many pixels are refused by some browsers: a long sweep is then drawn less sharply. */
+/** Some browsers refuse canvases with more pixels than this, so a long sweep is drawn at a lower resolution. */
 const MAX_PIXELS = 24e6;
 
 export function sizeCanvas(
@@ -34,7 +34,7 @@ export function sizeCanvas(
   return context;
 }
 
-/** Paints what stays as it is for long: as a bitmap, which a browser without a GPU doesn't copy for every frame. */
+/** Paints static content as a bitmap, which a browser without a GPU doesn't copy for every frame. */
 export function paintStill(
   canvas: HTMLCanvasElement,
   size: { width: number; height: number; density: number },
@@ -57,14 +57,14 @@ export function paintCells(context: Context, layout: GridLayout, paint: PaintCel
   context.textBaseline = "middle";
   const cells = range(layout.panels * layout.rows * layout.columns).map(paint);
   const room = cellBox(layout, 0).width - 4;
-  // Numbers in some cells and none in others would look as if those had none: all of them, or only single signs.
+  // If only some numbers fitted, the other cells would look empty. So draw all numbers, or only single-character marks.
   const longest = cells.reduce((widest, cell) => Math.max(widest, cell?.text.length ?? 0), 0);
   const advance = textWidth("0", LABEL_SIZE, mono);
   const allFit = longest * advance <= room;
   cells.forEach((cell, index) => {
     if (!cell) return;
     const box = cellBox(layout, index);
-    // Small cells with a sign recede, so that those with a value stand out.
+    // Small cells with a mark are fainter, so that those with a value stand out.
     if (cell.text.length === 1 && !allFit) paintDot(context, cell, box);
     else paintCell(context, cell, box, allFit);
   });
@@ -88,7 +88,7 @@ function paintDot(context: Context, { ink }: CellPaint, { left, top, width, heig
   context.globalAlpha = 1;
 }
 
-/** The ring lies under the number, where there is one. */
+/** The ring lies under the number, if there is one. */
 function paintMark(context: Context, { ink, mark }: CellPaint, box: Box, withText: boolean): void {
   const [x, y] = [box.left + box.width / 2, box.top + box.height / 2];
   context.strokeStyle = toCss(ink);

@@ -34,7 +34,7 @@ export interface Picture extends Frame {
 const EDGE = 16;
 const HEAD = 48;
 const LEGEND_ROOM = 96;
-/** Device pixels a CSS pixel. */
+/** Device pixels per CSS pixel. */
 export const DENSITY = 2;
 
 export function paintPicture(canvas: HTMLCanvasElement, picture: Picture): void {
@@ -57,7 +57,7 @@ export function paintPicture(canvas: HTMLCanvasElement, picture: Picture): void 
   paintLegend(context, picture, cells.height);
 }
 
-/** The ground and the heading of a picture. The context that is returned begins where what is shown begins. */
+/** Draws the background and the heading of a picture. The origin of the returned context is below the heading. */
 export function paintFrame(
   canvas: HTMLCanvasElement,
   frame: Frame,
@@ -92,7 +92,7 @@ function paintCorner(context: Context, { shape, palette }: Picture, bottom: numb
   context.fillText(shape.corner, -8, bottom + LINE_HEIGHT / 2 + 3);
 }
 
-/** Their titles, and the labels of the rows beside those that stand at the left. */
+/** The titles of the panels, and row labels beside the leftmost ones. */
 function paintPanels(context: Context, { shape, layout, palette }: Picture): void {
   for (let panel = 0; panel < layout.panels; panel++) {
     const { left, top } = panelCorner(layout, panel);

@@ -1,15 +1,15 @@
-// The grid's cells in words, for screen readers.
+// The grid's cells as text for screen readers.
 import type { GridLayout } from "./grid_layout";
 import { range } from "./range";
 
-/** Beyond this many cells only the row of the cursor is in the document. */
+/** With more cells than this, only the row of the cursor is in the document. */
 const ALL_CELLS = 4000;
 
 interface GridRowsProps {
   id: string;
   layout: GridLayout;
   describe(index: number): string;
-  /** Of many columns those that are in the document; all where left out. */
+  /** The columns that are in the document; all if left out. */
   near?: number[] | undefined;
   place: number | null;
   pinned: number | null;

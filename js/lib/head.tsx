@@ -1,4 +1,4 @@
-// The title of a view, how to read it, and the buttons that take its content out of the view.
+// The title of a view, how to read it, and its export buttons.
 import type { ComponentChildren } from "preact";
 import { Button, CopyButton } from "./controls";
 
@@ -21,7 +21,7 @@ export function Head({ title, words, children }: HeadProps) {
 }
 
 interface ToolsProps {
-  /** What is copied and saved; everything that is shown by default. */
+  /** Names the content that is copied and saved; by default everything shown. */
   what?: string;
   code?: string | null | undefined;
   table?: (() => string) | undefined;

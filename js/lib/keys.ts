@@ -1,7 +1,7 @@
-// What keys do in views: where arrows lead, and that a used key does nothing else.
+// Keyboard handling in views: where arrow keys move to, and that a handled key has no other effect.
 import { useState } from "preact/hooks";
 
-/** Handles keys that are pressed without Ctrl, Alt or Meta. `act` returns whether it has used the key. */
+/** Handles keys pressed without Ctrl, Alt or Meta. `act` returns whether it has handled the key. */
 export function keyHandler(act: (event: KeyboardEvent) => boolean) {
   return (event: KeyboardEvent): void => {
     if (event.ctrlKey || event.metaKey || event.altKey || !act(event)) return;
@@ -12,13 +12,13 @@ export function keyHandler(act: (event: KeyboardEvent) => boolean) {
 
 export const isChoosing = ({ key }: KeyboardEvent): boolean => key === "Enter" || key === " ";
 
-/** The index in a line of `n` that a key leads to; null for keys that lead nowhere. */
+/** The index among `n` items in a line that a key moves to; null for keys that don't move. */
 export function indexAfterKey(key: string, at: number | null, n: number): number | null {
   const next = { ArrowRight: (at ?? -1) + 1, ArrowLeft: (at ?? 1) - 1, Home: 0, End: n - 1 }[key];
   return next === undefined ? null : Math.min(n - 1, Math.max(0, next));
 }
 
-/** The cell of a table that a key leads to. */
+/** The cell of a table that a key moves to. */
 export function cellInTable(key: string, row: number, column: number, rows: number, columns: number) {
   const to = indexAfterKey(key, column, columns);
   if (to !== null) return { row, column: to };
@@ -26,7 +26,7 @@ export function cellInTable(key: string, row: number, column: number, rows: numb
   return by ? { row: Math.min(rows - 1, Math.max(0, row + by)), column } : null;
 }
 
-/** Among buttons of which one is chosen: arrows choose the next button, or the first one after the last. */
+/** In a group of buttons of which one is chosen, arrow keys choose the next button and wrap around at the ends. */
 export function keysAmong(role: "tab" | "radio", chosen: number, n: number, choose: (index: number) => void) {
   return keyHandler(({ key, currentTarget }) => {
     const by = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 }[key];

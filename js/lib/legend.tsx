@@ -1,11 +1,11 @@
-// The key of a scale: an upright gradient. Of a diverging one zero is in its middle.
+// The legend of a colour scale: a vertical gradient. On a diverging scale, zero is in the middle.
 import { type Scale, toCss } from "./color";
 import { range } from "./range";
 
 export interface LegendTick {
   value: number;
   text: string;
-  /** Left out where there is little room. */
+  /** Left out if there is little room. */
   word?: string | undefined;
 }
 
@@ -13,21 +13,21 @@ export interface LegendScale {
   scale: Scale;
   /** The value at the top. */
   domain: number;
-  /** The value at the bottom; left out where the scale is as far on both sides of zero. */
+  /** The value at the bottom; left out if the scale is symmetric about zero. */
   low?: number;
   ticks: LegendTick[];
 }
 
 interface LegendProps extends LegendScale {
   height: number;
-  /** What the ends are, in words. */
+  /** The labels of the ends. */
   help: string;
 }
 
 const STEPS = 24;
 const TICK_HEIGHT = 13;
 
-/** Where ticks stand, without those that would run into one that comes before them in the list. */
+/** The positions of the ticks, without those that would overlap an earlier tick in the list. */
 export function placedTicks(
   { ticks, domain, low = -domain }: LegendScale,
   height: number,
@@ -40,7 +40,7 @@ export function placedTicks(
   return placed;
 }
 
-/** A key's width (see grid.css) and the gap before it, beside a grid in an area of this width. */
+/** The width of a legend (see grid.css) and of the gap before it, beside a grid in an area of this width. */
 export function legendRoom(width: number): number {
   return (width > 488 ? 84 : 36) + 18 + 4;
 }

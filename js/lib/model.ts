@@ -1,4 +1,4 @@
-// What a view knows of its model: the part of anywidget's model that it uses, so that the same view also runs
+// The part of anywidget's model that views use, so that the same view also runs
 // on a MemoryModel in reports and tests.
 import { useEffect, useReducer } from "preact/hooks";
 import type { Place } from "./place";
@@ -12,7 +12,7 @@ export interface ViewModel {
   on(event: string, callback: Listener): void;
   off(event: string, callback: Listener): void;
   send(message: unknown): void;
-  /** True where no kernel can answer, as in a saved page. */
+  /** True if no kernel can answer, as in a saved page. */
   readonly readonly?: boolean;
 }
 
@@ -26,13 +26,13 @@ export interface Progress {
 }
 export interface Failure {
   message: string;
-  /** The parameter that is wrong. */
+  /** The name of the invalid parameter. */
   field?: string | null;
-  /** Where a user's own function failed. */
+  /** The traceback of a user's own function that failed. */
   traceback?: string | null;
   remedy?: Remedy | null;
 }
-/** A request that would put an error right, with the words of the button that sends it. */
+/** A request that would fix an error, and the label of the button that sends it. */
 export interface Remedy {
   label: string;
   method: string;
@@ -59,14 +59,14 @@ export function useTrait<T>(model: ViewModel, name: string): T {
   return value as T;
 }
 
-/** For the traits that a view may set by itself; others are asked for. */
+/** Sets a trait that views may set directly; other traits change only through requests. */
 export function write(model: ViewModel, name: string, value: unknown): void {
   model.set(name, value);
   model.save_changes();
 }
 
-/** Whether new results can be asked for. Without a kernel, or with a widget made from a bare result, controls that
- *  would ask for one are left out. */
+/** Whether new results can be requested. Without a kernel, or if the widget was made from a bare result, controls that
+ *  would request one are left out. */
 export function canAsk(model: ViewModel): boolean {
   return !model.readonly && trait<{ model?: unknown } | undefined>(model, "info")?.model !== null;
 }
@@ -74,7 +74,7 @@ export function canAsk(model: ViewModel): boolean {
 /** Whether layer 0 is at the bottom. */
 export const useRising = (model: ViewModel): boolean => useTrait<string>(model, "layer_zero") !== "top";
 
-/** The pinned place: every view may set it. */
+/** The pinned place, which every view may set. */
 export function select(model: ViewModel, place: Place | null): void {
   write(model, "selection", place);
 }

@@ -1,4 +1,4 @@
-// Puts a view into the element that a host gives, styles included, so that shadow roots work too.
+// Mounts a view and its styles in the host's element, so that shadow roots work too.
 import { type ComponentChildren, render } from "preact";
 import { useErrorBoundary, useRef } from "preact/hooks";
 import type { ViewModel } from "./model";
@@ -7,8 +7,8 @@ import { PaletteProvider, useRootPalette } from "./theme";
 import themeCss from "./theme.css";
 import { randomId } from "./unique_id";
 
-/** Returns what unmounts the view and leaves `el` as it was. A style sheet applies to the whole page, so each sheet is
- *  kept to the hosts of its own panel: by a `:where`, which adds no weight. */
+/** Returns a function that unmounts the view and leaves `el` as it was. A style sheet applies to the whole page, so each
+ *  sheet is limited to the hosts of its own panel by a `:where`, which adds no specificity. */
 export function mount<State>(
   el: HTMLElement,
   { name, css, View }: Pick<Panel<State, never>, "name" | "css" | "View">,
@@ -35,7 +35,7 @@ export function mount<State>(
   };
 }
 
-/** Where a view fails, its place says so, and it can be drawn again once its data has changed. */
+/** If a view throws, shows the error in its place, with a button that draws the view again. */
 function Boundary({ children }: { children: ComponentChildren }) {
   const [error, reset] = useErrorBoundary();
   if (error === undefined) return <>{children}</>;
@@ -56,8 +56,8 @@ interface RootProps {
   children: ComponentChildren;
 }
 
-/** Whatever has the focus inside gets the attribute that keeps JupyterLab's command mode from taking its keys: on an
- *  ancestor alone it would come too late for JupyterLab's `:focus:not(:read-write)`. */
+/** Gives the focused element the attribute that keeps JupyterLab's command mode from taking its keys. On an ancestor
+ *  alone it would come too late for JupyterLab's `:focus:not(:read-write)`. */
 export function Root({ name, label, onKeyDown, children }: RootProps) {
   const ref = useRef<HTMLDivElement>(null);
   const palette = useRootPalette(ref);
@@ -76,7 +76,7 @@ export function Root({ name, label, onKeyDown, children }: RootProps) {
   );
 }
 
-/** Says that a view is shown; returns what says that it is gone. Nobody waits for an answer. */
+/** Reports that a view is shown, and returns a function that reports that it is gone. Nothing waits for an answer. */
 function announce(model: ViewModel): () => void {
   if (model.readonly) return () => {};
   const view = randomId();

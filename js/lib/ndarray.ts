@@ -1,5 +1,5 @@
-// Arrays as they cross from Python: base64 of little-endian bytes beside their type and shape. Every machine that a
-// browser runs on has that order itself.
+// Arrays as Python sends them: little-endian bytes in base64, with their type and shape. Every machine that a browser
+// runs on is little-endian itself.
 
 export interface ArrayJson {
   dtype: "float32" | "int32" | "uint8";

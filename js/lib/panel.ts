@@ -1,4 +1,4 @@
-// A panel shows one kind of result, from any model that has the traits: a notebook's, or one in memory.
+// A panel shows one kind of result from any model that has its traits: a notebook's model or one in memory.
 import type { ComponentType } from "preact";
 import type { ViewModel } from "./model";
 import type { Place } from "./place";
@@ -13,10 +13,10 @@ export interface Panel<State, Cell> {
   css: string;
   /** Traits without which the view can't be drawn. */
   needs: readonly string[];
-  /** What all views of one model share. */
+  /** The state that all views of one model share. */
   state(model: ViewModel): State;
   View: ComponentType<PanelProps<State>>;
-  /** The cell that shows a place, whatever other parts the place has; null where the result does not have it. */
+  /** The cell that shows a place, whatever other parts the place has; null if the result has no such cell. */
   cellOf(state: State, place: Place | null): Cell | null;
   /** The inverse of cellOf. */
   placeOf(state: State, cell: Cell): Place | null;

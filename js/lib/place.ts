@@ -1,17 +1,17 @@
-// Where in a model something is: the words of interp_backend/place.py, which results, selections and views share.
+// Places in a model, in the vocabulary of interp_backend/place.py, which results, selections and views share.
 import type { Place } from "../wire/requests";
 
-/** A part that is missing is not said: `{layer: 3}` is all of layer 3. */
+/** A missing part is unrestricted: `{layer: 3}` is all of layer 3. */
 export type { Place };
 export type Side = NonNullable<Place["side"]>;
-/** A position is negative where it counts from the prompt's end; several positions are a named set. */
+/** A negative position counts from the prompt's end; several positions are a named set. */
 export type Positions = NonNullable<Place["position"]>;
 
-/** For each position of one prompt, its counterpart in the other prompt of the pair; null where every position
+/** For each position of one prompt, its counterpart in the other prompt of the pair; null if every position
  *  corresponds to itself. */
 export type Counterparts = readonly (number | null)[] | null;
 
-/** The same place with these parts alone: what a view that lacks the others can show. */
+/** The same place with only these parts, for a view that lacks the others. */
 export function within(place: Place, parts: readonly (keyof Place)[]): Place {
   return Object.fromEntries(Object.entries(place).filter(([part]) => parts.includes(part as keyof Place)));
 }
@@ -26,7 +26,7 @@ export function across(place: Place, side: Side | undefined, counterparts: Count
   return { ...rest, ...Object.fromEntries(moved.filter(([, at]) => at !== undefined)), side };
 }
 
-/** The counterparts of the other prompt's positions. */
+/** The counterparts of the other prompt's positions in this one. */
 export function inverse(counterparts: Counterparts): Counterparts {
   if (!counterparts) return null;
   const back: (number | null)[] = [];
@@ -34,12 +34,12 @@ export function inverse(counterparts: Counterparts): Counterparts {
   return Array.from(back, (from) => from ?? null);
 }
 
-/** Whether both say the same parts with the same values; null is no place. */
+/** Whether both places have the same parts with the same values; null is no place. */
 export function samePlace(a: Place | null, b: Place | null): boolean {
   return textOf(a) === textOf(b);
 }
 
-/** The index of a position in a prompt of `n` tokens; null where it is not one position of that prompt. */
+/** The index of a position in a prompt of `n` tokens; null if it is not a single position of that prompt. */
 export function indexIn(n: number, at: Positions | undefined): number | null {
   if (typeof at !== "number" || !Number.isInteger(at) || at < -n || at >= n) return null;
   return at < 0 ? n + at : at;

@@ -1,5 +1,5 @@
-// Requests to the kernel and the events that answer them. One Rpc belongs to one model, whatever the number of
-// its views. Python answers each request at once with "accepted", and at its end with "result", "error" or "cancelled".
+// Requests to the kernel and the events that answer them. There is one Rpc for each model, however many views it has.
+// Python answers each request at once with "accepted", and at its end with "result", "error" or "cancelled".
 // The newest request of a method wins: events of older ones are dropped.
 import type { Requests } from "../wire/requests";
 import { listen, type ViewModel } from "./model";
@@ -8,14 +8,14 @@ import { randomId } from "./unique_id";
 
 export interface KernelEvent {
   kind: "event";
-  /** The id of the request, or of the task that Python started by itself. */
+  /** The id of the request, or of a task that Python started by itself. */
   id: string;
-  /** "accepted", "result", "error" or "cancelled", or the name of what comes before the result. */
+  /** "accepted", "result", "error" or "cancelled", or the name of an event before the result. */
   event: string;
   [key: string]: unknown;
 }
 
-/** How long the kernel has not answered the oldest of the requests that wait for it. */
+/** How long the oldest unanswered request has been waiting for the kernel. */
 export type Waiting = "no" | "short" | "long";
 
 const SHORT_MS = 400;
@@ -27,18 +27,18 @@ export const isEnd = ({ event }: KernelEvent): boolean => ENDS.has(event);
 
 export type RequestName = keyof Requests;
 
-/** What is sent is not changed. */
+/** The parameters of a request; not changed after sending. */
 type Sent<T> = { readonly [Key in keyof T]: Sent<T[Key]> };
 
 export class Rpc {
   readonly waiting = new Store<Waiting>("no");
-  /** By method, the newest request that has not ended. */
+  /** The newest unfinished request of each method. */
   readonly pending = new Store<ReadonlyMap<string, string>>(new Map());
   #model: ViewModel;
   #client = randomId();
   #count = 0;
   #latest = new Map<string, string>();
-  /** Requests that the kernel has not answered with anything, oldest first. */
+  /** Requests without any answer from the kernel yet, oldest first. */
   #unanswered = new Set<string>();
   #handlers = new Set<(event: KernelEvent) => void>();
   #timers: ReturnType<typeof setTimeout>[] = [];
@@ -53,7 +53,7 @@ export class Rpc {
     return this.requestNamed(method, params);
   }
 
-  /** A request that Python has named, such as a menu's method or the remedy beside an error. */
+  /** Sends a request whose name comes from Python, such as a menu's method or the remedy for an error. */
   requestNamed(method: string, params: object): string {
     const id = `${this.#client}:${method}:${++this.#count}`;
     this.#latest.set(method, id);
@@ -63,7 +63,7 @@ export class Rpc {
       this.#model.send({ kind: "request", id, method, params });
     } catch {
       this.#stopTimers();
-      this.waiting.set("long"); // the kernel was restarted or has closed the widget: nobody will answer
+      this.waiting.set("long"); // the kernel was restarted or has closed the widget: no answer will come
     }
     return id;
   }
@@ -101,10 +101,10 @@ export class Rpc {
     ];
   }
 
-  /** Cells of a sweep that was running before say nothing: only an answer to a request ends its waiting. */
+  /** Only an answer to a request ends its waiting; cells of a sweep that was already running do not. */
   #answered(id: string): void {
     if (!this.#unanswered.has(id)) return;
-    // The kernel takes requests in their order: it has taken the older ones too.
+    // The kernel handles requests in order, so it has handled the older ones too.
     for (const other of this.#unanswered) {
       this.#unanswered.delete(other);
       if (other === id) break;

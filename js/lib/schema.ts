@@ -1,8 +1,8 @@
-// Traits and results that another version of Hookscope may have saved.
+// Checks traits and results that another version of Hookscope may have saved.
 import { SCHEMA_VERSION } from "../wire/requests";
 import { trait, type ViewModel } from "./model";
 
-/** Why a view can't show a model's state, as a sentence that says what to do; null if it can. */
+/** Why a view can't show a model's state, as a sentence with the remedy; null if it can. */
 export function savedByAnother(model: ViewModel, needs: readonly string[]): string | null {
   const schema = model.get("schema");
   if (schema === SCHEMA_VERSION && needs.every((name) => model.get(name) !== undefined)) return null;
@@ -10,7 +10,7 @@ export function savedByAnother(model: ViewModel, needs: readonly string[]): stri
   return `This was saved by ${version} Hookscope; run the cell again.`;
 }
 
-/** What every result has. */
+/** The fields that every result has. */
 export interface ResultEnvelope {
   schema_version: number;
   method: string;
@@ -18,7 +18,7 @@ export interface ResultEnvelope {
   id: string;
 }
 
-/** A decoded result, or the sentence that says why it can't be shown. */
+/** A decoded result, or a sentence that says why it can't be shown. */
 export interface Decoded<T> {
   value: T | null;
   problem: string | null;

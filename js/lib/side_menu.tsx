@@ -1,4 +1,4 @@
-// Chooses the prompt of a pair that is shown, or the difference of the two.
+// The menu for which prompt of a pair is shown, or their difference.
 import { NameMenu } from "./controls";
 import { type ViewModel, write } from "./model";
 

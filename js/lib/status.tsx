@@ -1,4 +1,4 @@
-// What the kernel is doing for this view: progress, waiting, errors.
+// The state of the kernel's work for this view: progress, waiting, errors.
 import type { ComponentChildren } from "preact";
 import { useEffect, useState } from "preact/hooks";
 import { Button } from "./controls";
@@ -63,14 +63,14 @@ interface RunStateProps {
   model: ViewModel;
   rpc: Rpc;
   status?: Status;
-  /** What runs, in a word. */
+  /** A word for the work that is running. */
   label: string;
-  /** How many seconds the result that is shown took. */
+  /** How many seconds the displayed result took. */
   took: number | null | undefined;
   onRun(): void;
 }
 
-/** How far the kernel is, with a Cancel while it runs and a Run while there is no whole result. */
+/** The progress of the run, with a Cancel button while it runs and a Run button while the result is incomplete. */
 export function RunState({ model, rpc, label, took, onRun, ...props }: RunStateProps) {
   const known = useTrait<Status>(model, "status");
   const { status = known } = props;
@@ -98,7 +98,7 @@ function summary(status: Status, { done, total }: Progress, took: number | null 
   return status === "done" && typeof took === "number" ? `took ${seconds(took)}` : "";
 }
 
-/** What went wrong. With a kernel its remedy is a button. */
+/** The last error. With a kernel, its remedy is a button. */
 export function ErrorLine({ error, rpc }: { error: Failure | null; rpc?: Rpc | null }) {
   const remedy = rpc && error?.remedy;
   return (
@@ -124,7 +124,7 @@ export function ErrorLine({ error, rpc }: { error: Failure | null; rpc?: Rpc | n
   );
 }
 
-/** Warnings, and what else is said about a result, a paragraph each. */
+/** Warnings and notes about a result, one paragraph each. */
 export function Notes({ name = "warning", notes }: { name?: string; notes: readonly string[] | undefined }) {
   return (
     <>
@@ -137,7 +137,7 @@ export function Notes({ name = "warning", notes }: { name?: string; notes: reado
   );
 }
 
-/** A sentence in the place of what can't be shown. */
+/** A sentence in place of content that can't be shown. */
 export function Absent({ name = "nothing", children }: { name?: string; children: ComponentChildren }) {
   return (
     <p class="hs-nothing" data-hs={name}>
@@ -152,13 +152,13 @@ interface NothingProps {
   idle?: string;
 }
 
-/** In the place of a result that has not come. */
+/** The placeholder for a result that has not come. */
 export function Nothing({ model, busy, idle = "Not run yet." }: NothingProps) {
   const status = useTrait<Status | undefined>(model, "status");
   return <Absent>{isBusy(status) ? busy : idle}</Absent>;
 }
 
-/** True once `flag` has been true for `ms`: what is over sooner need not be announced. */
+/** True once `flag` has been true for `ms`, so that shorter work is not announced. */
 export function useLasting(flag: boolean, ms: number): boolean {
   const [lasting, setLasting] = useState(false);
   useEffect(() => {

@@ -1,11 +1,11 @@
-// Tables for spreadsheets.
+// Exports tables for spreadsheets.
 
 /** A spreadsheet would take a token such as "=" for the start of a formula. */
 export function plainCell(text: string): string {
   return /^[=+\-@]/.test(text) ? `'${text}` : text;
 }
 
-/** A number with `digits` digits; empty where there is none. */
+/** A number with `digits` digits; empty if there is no number. */
 export function numberCell(value: number | undefined, digits = 6): string {
   return value === undefined || !Number.isFinite(value) ? "" : String(Number(value.toPrecision(digits)));
 }

@@ -1,4 +1,4 @@
-// How wide a text will be, measured without laying it out.
+// Measures the width of a text without laying it out.
 
 const GUESSED_ADVANCE = 0.62;
 let context: CanvasRenderingContext2D | null | undefined;
@@ -10,7 +10,7 @@ export function textWidth(text: string, size: number, family: string): number {
   return context.measureText(text).width;
 }
 
-/** The text, shortened with an ellipsis so that it is at most `room` wide. */
+/** The text, shortened with an ellipsis to at most `room` pixels. */
 export function shorten(text: string, room: number, size: number, family: string): string {
   if (textWidth(text, size, family) <= room) return text;
   const chars = [...text];

@@ -1,9 +1,9 @@
-// Light or dark, and the colours that canvases need, taken from what the host's style sheets resolve to.
+// The light or dark theme, and the colours for canvases, read from the host's computed styles.
 import { createContext } from "preact";
 import { useContext, useLayoutEffect, useState } from "preact/hooks";
 import { luminance, overlay, parseColor, type Rgb } from "./color";
 
-/** What is used until the root is in a page, and where a browser resolves no colours. */
+/** The palette until the root is in a page, and for browsers that resolve no colours. */
 const COLORS = {
   bg: [255, 255, 255] as Rgb,
   fg: [29, 35, 41] as Rgb,
@@ -28,7 +28,7 @@ const PaletteContext = createContext<Palette>(UNRESOLVED);
 export const PaletteProvider = PaletteContext.Provider;
 export const usePalette = (): Palette => useContext(PaletteContext);
 
-/** Keeps `data-hs-theme` of the root and its palette true while the host changes its theme. */
+/** Keeps the root's `data-hs-theme` and palette up to date when the host changes its theme. */
 export function useRootPalette(root: { current: HTMLElement | null }): Palette {
   const [palette, setPalette] = useState(UNRESOLVED);
   useLayoutEffect(() => {
@@ -45,7 +45,7 @@ export function useRootPalette(root: { current: HTMLElement | null }): Palette {
   return palette;
 }
 
-/** Calls `changed` now and whenever the host's theme may have changed; returns what ends that. */
+/** Calls `changed` now and whenever the host's theme may have changed; returns a function that stops this. */
 export function watchTheme(root: HTMLElement, changed: () => void): () => void {
   const update = () => {
     applyTheme(root);
@@ -53,7 +53,7 @@ export function watchTheme(root: HTMLElement, changed: () => void): () => void {
   };
   update();
   const observer = observeTheme(document, update);
-  // Hosts may put a view into their page only after it is drawn, and before that nothing is known of their theme.
+  // A host may attach a view to its page only after it is drawn, and its theme is unknown until then.
   new ResizeObserver((_, placed) => {
     placed.disconnect();
     update();
@@ -66,7 +66,7 @@ export function watchTheme(root: HTMLElement, changed: () => void): () => void {
   };
 }
 
-/** Calls `changed` when a page gets another theme. */
+/** Calls `changed` when the page's theme changes. */
 export function observeTheme(page: Document, changed: () => void): MutationObserver {
   const observer = new MutationObserver(changed);
   const attributeFilter = ["class", "style", "data-jp-theme-name", "data-theme"];
@@ -87,7 +87,7 @@ function applyTheme(root: HTMLElement): void {
   root.dataset.hsTheme = dark ? "dark" : "light";
 }
 
-/** The first opaque ground behind an element, through shadow roots. */
+/** The first opaque background behind an element, across shadow roots. */
 export function groundBehind(element: HTMLElement): string | null {
   const view = element.ownerDocument.defaultView ?? window;
   for (let node = parentOf(element); node; node = parentOf(node)) {

@@ -1,4 +1,4 @@
-// Tokens on backgrounds that show a number for each token: the effect of patching a head there, or what a head reads from
+// Tokens whose backgrounds show a number for each: the effect of patching a head there, or what a head reads from
 // there.
 import { divergingScale, toCss } from "./color";
 import { signed } from "./format";
@@ -11,7 +11,7 @@ interface TokenStripProps {
   name: string;
   label: string;
   tokens: readonly string[];
-  /** NaN where a token has no value: `why` says why. */
+  /** NaN if a token has no value; `why` gives the reason. */
   values: ArrayLike<number>;
   why?(position: number): string;
   /** |value| at the ends of the scale; by default the largest. */

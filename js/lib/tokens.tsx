@@ -1,13 +1,13 @@
-// A token's text, with everything made visible that a reader could miss. Always text nodes, never HTML.
+// Renders a token's text with invisible characters made visible. It always makes text nodes, never HTML.
 
 export interface TokenPart {
   text: string;
-  /** A stand-in for something that has no shape of its own. */
+  /** A stand-in for an invisible character. */
   mark: boolean;
 }
 
 const NAMED: Record<string, string> = { "\n": "\u23ce", "\t": "\u21e5" };
-/** Unicode's names of invisible characters that have an effect; the others are shown by their numbers. */
+/** Unicode's names of invisible characters that have an effect; others are shown by their code points. */
 const NAMES = new Map(
   [
     [0x200b, "ZWSP ZWNJ ZWJ LRM RLM"],
@@ -38,7 +38,7 @@ export function tokenParts(token: string): TokenPart[] {
   return parts;
 }
 
-/** The same as plain text: for canvases, tables and tooltips. */
+/** The same as plain text, for canvases, tables and tooltips. */
 export function visibleText(token: string): string {
   return tokenParts(token)
     .map((part) => part.text)

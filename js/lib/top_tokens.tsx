@@ -1,4 +1,4 @@
-// The most likely next tokens of one run: token, bar, probability and, where there is room for it, logit.
+// The most likely next tokens of one run: token, bar, probability and, if there is room, logit.
 import type { ComponentChildren } from "preact";
 import { fixed } from "./format";
 import { type ArrayJson, decodeFloats, decodeInts } from "./ndarray";
@@ -18,11 +18,11 @@ export interface TopToken {
 interface TopTokensProps {
   name: string;
   heading: ComponentChildren;
-  /** null where they are not known: faint rows keep the place. */
+  /** null if they are not known; faint rows keep the space. */
   tokens: TopToken[] | null;
   rows: number;
   logits: boolean;
-  /** Puts a control around a token's text. */
+  /** Wraps a token's text in a control. */
   around?: (token: TopToken, text: ComponentChildren) => ComponentChildren;
 }
 
@@ -46,7 +46,7 @@ export function TopTokens({ name, heading, tokens, rows, logits, around }: TopTo
   );
 }
 
-/** A cell of a table with a bar; an empty cell where the share is null. */
+/** A table cell with a bar; empty if the share is null. */
 export function MiniBar({ share, tone }: { share: number | null; tone: Tone | null }) {
   return (
     <td class="hs-mini-cell" aria-hidden="true">
@@ -103,7 +103,7 @@ export function decodeTop(json: TopJson): TopArrays {
   return { k, ids: decodeInts(json.ids), logits: decodeFloats(json.logits), probs: decodeFloats(json.probs) };
 }
 
-/** The tokens of one run, which is at `index` among those of the arrays. */
+/** The tokens of the run at `index` in the arrays. */
 export function topTokens(
   { k, ids, logits, probs }: TopArrays,
   textOf: (id: number) => string,

@@ -1,4 +1,4 @@
-// What anywidget calls: once for a model, and once for each view of it.
+// The functions that anywidget calls: once for a model, and once for each view of it.
 import type { ViewModel } from "./model";
 import { mount } from "./mount";
 import type { Panel } from "./panel";
@@ -10,7 +10,7 @@ export interface Widget {
 }
 
 /** The default export of a bundle. anywidget calls it once for each model, so the state belongs to that model and its
- *  views share it. A model whose traits the view was not written for has no state, and each view says so. */
+ *  views share it. If the traits were saved by another version, there is no state, and each view says so. */
 export function widget<State extends { dispose(): void }, Cell>(panel: Panel<State, Cell>): () => Widget {
   return () => {
     let state: State | null = null;
