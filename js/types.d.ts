@@ -4,7 +4,7 @@ declare module "*.css" {
   export default text;
 }
 
-// All views by the name of their folder; js/build.mjs makes this module from js/bundles.json.
+// All views by the name of their folder; js/build.mjs generates this module from js/bundles.json.
 declare module "hookscope:views" {
   const views: Record<string, () => import("./lib/widget").Widget>;
   export default views;

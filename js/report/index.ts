@@ -1,4 +1,4 @@
-// The script of a saved page: mounts the views that the page holds, without a kernel.
+// The script of a saved page, which mounts its views without a kernel.
 import views from "hookscope:views";
 import { fitFrame } from "../panels/circuitsvis/frame";
 import { SCHEMA_VERSION } from "../wire/requests";
@@ -36,7 +36,7 @@ function mountPage(): void {
 function mountView(main: HTMLElement, name: string, state: Record<string, unknown>): void {
   const create = Object.hasOwn(views, name) ? views[name] : undefined;
   if (!create) {
-    say(main, `This page's script knows no view "${name}".`);
+    say(main, `This page's script has no view "${name}".`);
     return;
   }
   const el = document.createElement("div");

@@ -1,4 +1,4 @@
-// A model without a notebook: for reports, and for tests, where `onSend` plays the kernel.
+// A model without a notebook, for reports and for tests, in which `onSend` plays the kernel.
 import type { Listener, ViewModel } from "../lib/model";
 
 export class MemoryModel implements ViewModel {
@@ -24,7 +24,7 @@ export class MemoryModel implements ViewModel {
     this.#emit("change", this);
   }
 
-  /** Nothing to do: there is no kernel to save to. */
+  /** Does nothing, because there is no kernel to save to. */
   save_changes(): void {}
 
   on(event: string, callback: Listener): void {

@@ -44,7 +44,7 @@ def test_pointing_at_a_token_says_where_it_looks_and_what_looks_at_it(lab: Lab, 
     most = lab.python("row = viewer.result.values[1, 2, 12]\nprint(row.argmax(), f'{row.max():.4f}')").split()
     point_at_token(viewer, 12)
     expect(part(viewer, "text-said")).to_contain_text(
-        re.compile(rf"Head 1\.2: .*is \(12\) looks at .*\({most[0]}\) {most[1]}")
+        re.compile(rf"Head 1\.2: .*is \(12\) attends to .*\({most[0]}\) {most[1]}")
     )
     expect(part(viewer, "text-said")).to_contain_text("is looked at by nothing")
     expect_exact(lab, part(opened(viewer, "0.0"), "cell-said"), "viewer.result.values[0, 0]")
@@ -155,7 +155,7 @@ def test_by_keyboard_alone(lab: Lab, viewer: Locator):
     lab.expect(there, "12 1")
     place = expect_exact(lab, part(opened(viewer, name), "cell-said"), f"viewer.result.values[{layer}, {head}]")
     assert place == (12, 1)
-    expect(part(opened(viewer, name), "said-cell")).to_contain_text(re.compile(r"\(12\) looks at .*\(1\)"))
+    expect(part(opened(viewer, name), "said-cell")).to_contain_text(re.compile(r"\(12\) attends to .*\(1\)"))
     assert lab.cells() == cells
 
 

@@ -82,7 +82,7 @@ def test_after_a_restart_attention_is_still_read(lab: Lab):
     expect_status(view, "done")
     lab.restart()
     point_at_token(view, 12)
-    expect(part(view, "text-said")).to_contain_text(re.compile(r"\(12\) looks at .*Oslo"))
+    expect(part(view, "text-said")).to_contain_text(re.compile(r"\(12\) attends to .*Oslo"))
     toggle(view, 3, 1)
     expect(opened(view, "3.1")).to_be_visible()  # its numbers are here already
     choose(view, "kind", "scores")

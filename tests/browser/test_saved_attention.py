@@ -39,10 +39,10 @@ def test_it_works_offline_and_is_text_all_through(page: Page, theme: str):
     expect(view).to_have_attribute("data-hs-theme", theme)
     assert stand_side_by_side(view, "1.2", "0.0")
     point_at_token(view, 4)
-    expect(part(view, "text-said")).to_contain_text(re.compile(r"Head 1\.2: .*\(4\) looks at"))
+    expect(part(view, "text-said")).to_contain_text(re.compile(r"Head 1\.2: .*\(4\) attends to"))
     toggle(view, 3, 3)
     expect(part(opened(view, "3.3"), "matrix")).to_be_visible()
-    expect(point_in_matrix(view, "3.3", 0.5, 0.5)).to_contain_text("looks at")
+    expect(point_in_matrix(view, "3.3", 0.5, 0.5)).to_contain_text("attends to")
     part(view, "sort").select_option("previous_token")
     expect(view.locator(".hs-thumb-caption")).to_have_count(16)
     choose(view, "scale", "log")
@@ -73,8 +73,8 @@ def test_a_page_of_many_numbers_keeps_those_of_the_opened_heads(browser: Browser
         name = part(view, "opened-head").get_attribute("data-head")
         assert name
         said = point_in_matrix(view, name, 0.3, 0.7)
-        expect(said).to_contain_text(" looks at ")
-        found = re.search(r"\((\d+)\) looks at .*\((\d+)\): (.*)", said.inner_text())
+        expect(said).to_contain_text(" attends to ")
+        found = re.search(r"\((\d+)\) attends to .*\((\d+)\): (.*)", said.inner_text())
         assert found
         assert np.float32(found[3]) == rows[7, int(found[1]), int(found[2])]
         part(view, "cells").click(position={"x": 10, "y": 40})

@@ -149,7 +149,7 @@ def read_attention(view: Locator) -> dict[tuple[int, int], tuple[str, str, np.fl
     for step, (destination, source) in zip([None, *steps], cells):
         if step:
             matrix.press(step)
-        words = re.compile(rf"^(.*) \({destination}\) looks at (.*) \({source}\): ([^ ]+)$")
+        words = re.compile(rf"^(.*) \({destination}\) attends to (.*) \({source}\): ([^ ]+)$")
         expect(said).to_have_text(words)
         read = words.match(said.inner_text())
         assert read

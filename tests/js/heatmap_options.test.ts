@@ -159,7 +159,7 @@ test("a given vector is said on a page", async () => {
 
 test("how many draws are averaged is said on a page", async () => {
   const { el } = await withoutKernel({ ...BY_HEAD, value: { kind: "resample", draws: 3, seed: 1 } });
-  expect(part(el, "controls").textContent).toContain("resample \u00b7 3 draws a cell");
+  expect(part(el, "controls").textContent).toContain("resample \u00b7 3 draws per cell");
 });
 
 test("samples have a number of draws and a seed", async () => {

@@ -107,9 +107,9 @@ test("entries of the attention pattern: nothing is where a head can't look", asy
   expect(board.rows[1]?.lines[0]?.text).toBe("The");
   const { el } = await show({ result });
   expect(cellText(el, 6 * 2 + 1)).toBe(
-    "layer 2, head 1, position 2 ' capital', looking at position 1 'The', recovers 0.13",
+    "layer 2, head 1, position 2 ' capital', attending to position 1 'The', recovers 0.13",
   );
-  expect(cellText(el, 6 * 1 + 2)).toContain("a later token, at which the head can't look");
+  expect(cellText(el, 6 * 1 + 2)).toContain("a later token, which the head can't attend to");
 });
 
 test("the copied table has a row for each head, and every neuron", () => {

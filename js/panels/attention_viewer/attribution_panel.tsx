@@ -1,4 +1,4 @@
-// What one head writes towards the answer, by source token.
+// The logit attribution of one head, by source token.
 import { useState } from "preact/hooks";
 import { Button } from "../../lib/controls";
 import { AnswerFields, typedToken } from "../../lib/field";
@@ -81,12 +81,12 @@ function Side({ name, side, quantity }: { name: string; side: AttributedJson; qu
       <p class="hs-detail-words" data-hs={`attributed-${name}`}>
         {name !== "prompt" && <span class={`hs-tone-${name}`}>{name} </span>}
         <b>{signed(side.value)}</b> of {signed(side.total)}, rank {side.rank} of {side.of} heads
-        {sources && ", by the token that it looks at:"}
+        {sources && ", by the token that it attends to:"}
       </p>
       {sources && (
         <TokenStrip
           name={`sources-${name}`}
-          label={`${name}: what the head writes, by the token that it looks at`}
+          label={`${name}: what the head writes, by the token that it attends to`}
           tokens={side.tokens.slice(0, sources.length)}
           values={sources}
           unit={quantity}

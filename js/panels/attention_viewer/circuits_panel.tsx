@@ -1,5 +1,5 @@
-// The pairs of tokens with the largest entries in a head's circuits: what it writes where it looks (OV), and what it
-// looks for (QK).
+// The pairs of tokens with the largest entries in a head's circuits: what it writes when it attends to a token (OV), and
+// which tokens it attends to (QK).
 import { useState } from "preact/hooks";
 import { Button, NameMenu } from "../../lib/controls";
 import { fixed, signed } from "../../lib/format";
@@ -10,8 +10,8 @@ import { ActionPanel, type ActionProps, type CircuitsJson, type TokenPair, useAn
 import { readInfo } from "./scene";
 
 const CIRCUITS = [
-  { name: "ov", label: "OV", help: "which token the head makes likelier when it looks at a token" },
-  { name: "qk", label: "QK", help: "which token the head looks for from a token" },
+  { name: "ov", label: "OV", help: "which token the head makes likelier when it attends to a token" },
+  { name: "qk", label: "QK", help: "which token the head attends to from a token" },
 ] as const;
 const SETS = [
   { name: "prompt", label: "tokens of the prompt" },
@@ -59,7 +59,7 @@ export function CircuitsPanel(props: ActionProps) {
 function Pairs({ answer }: { answer: CircuitsJson }) {
   const { circuit, copying } = answer;
   const largest = largestOf([...answer.pairs, ...answer.lowest].map(({ value }) => value));
-  const arrow = circuit === "ov" ? "looks at \u2192 raises" : "at \u2192 looks for";
+  const arrow = circuit === "ov" ? "attends to \u2192 raises" : "from \u2192 attends to";
   return (
     <div data-hs="circuits-result">
       <p class="hs-detail-words">

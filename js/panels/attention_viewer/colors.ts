@@ -1,4 +1,4 @@
-// The colours of codes: as pixels for canvases, as CSS for text.
+// The colours of colour codes: pixels for canvases, and CSS for text.
 import { divergingScale, type Rgb, type Scale, sequentialScale, toCss } from "../../lib/color";
 import { cssColor } from "../../lib/css_color";
 import type { Palette } from "../../lib/theme";
@@ -6,11 +6,11 @@ import type { ResultJson } from "./result";
 import { alongAt, STEPS } from "./scale";
 
 export interface Colors {
-  /** By t: -1 to 1. */
+  /** The colour at t, from -1 to 1. */
   scale: Scale;
-  /** By code, as pixels in the machine's byte order; masked cells are transparent. */
+  /** The pixel of each code, in the machine's byte order; masked cells are transparent. */
   pixels: Uint32Array;
-  /** What the hatch of a cell without a number is drawn with. */
+  /** The colour of the hatch on cells without a number. */
   hatch: number;
   fill(code: number): string;
   ink(code: number): string;

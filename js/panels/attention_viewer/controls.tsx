@@ -1,4 +1,4 @@
-// The row above the heads: the kind of values, the prompt, the scale, the order and the marks.
+// The controls above the heads: the kind of values, the prompt, the scale, the order and the marks.
 import { useState } from "preact/hooks";
 import { Button, NameMenu } from "../../lib/controls";
 import { SmallCheck, SmallField } from "../../lib/fields";
@@ -18,7 +18,7 @@ type ControlsProps = PanelProps<AttentionState> & { scene: Scene | null };
 
 export function Controls({ model, state, scene }: ControlsProps) {
   const [open, setOpen] = useState(false);
-  // Unless the result is whole, thumbnails of another side or scale come from the kernel.
+  // Unless the whole result is here, thumbnails of another side or scale come from the kernel.
   const fixed = model.readonly && scene?.attention.json.whole === false;
   return (
     <div class="hs-controls" data-hs="controls">
@@ -97,7 +97,7 @@ interface LayersProps {
   onOpen(): void;
 }
 
-/** Which layers are shown, and where layer 0 is: on demand, or where these are not the defaults. */
+/** Which layers are shown, and where layer 0 is: opened on demand, or if these are not the defaults. */
 function Layers({ model, scene, open, onOpen }: LayersProps) {
   const { attention, layers, rising } = scene;
   const known = attention.json.layers;
@@ -134,7 +134,7 @@ function Layers({ model, scene, open, onOpen }: LayersProps) {
 function Running({ model, state, scene }: ControlsProps) {
   const status = useTrait<Status | undefined>(model, "status");
   const aside = useStore(state.aside);
-  // The progress of a request about one head is shown under that head.
+  // A request about one head shows its progress under that head.
   const apart = aside?.head && aside.problem === null;
   if (!status || readInfo(model).model === null) return null;
   return (
@@ -156,7 +156,7 @@ const MEASURE = "+";
 function SortMenu({ model, state, scene }: PanelProps<AttentionState> & { scene: Scene }) {
   const { scores, score } = scene;
   const aside = useStore(state.aside);
-  const on = (what: Score["on"]) => scores.filter((one) => one.on === what);
+  const on = (what: Score["on"]) => scores.filter((score) => score.on === what);
   const measures = on("random").length === 0 && canAsk(model);
   if (scores.length === 0 && !measures) return null;
   const measuring = aside?.what === "scores" && aside.problem === null;
@@ -164,7 +164,7 @@ function SortMenu({ model, state, scene }: PanelProps<AttentionState> & { scene:
     if (name === MEASURE) state.measureHeads();
     else write(model, "sort", name);
   };
-  const unsorted = scene.attention.json.names ? "in their order" : "by layer and head";
+  const unsorted = scene.attention.json.names ? "in the given order" : "by layer and head";
   const shown = score ? `by ${score.label}` : unsorted;
   return (
     <label class="hs-select" title={score ? `Order: ${score.help}, ${ON[score.on]}` : "Order"}>

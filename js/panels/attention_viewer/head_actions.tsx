@@ -33,7 +33,7 @@ const PANELS = { patch: PatchPanel, attribute: AttributionPanel, circuits: Circu
 export function HeadActions(props: ActionProps) {
   const { model, state, scene, head } = props;
   const own = scene.attention.headAt(head);
-  // An answer that Python, another view or a saved page already has is open from the start.
+  // If Python, another view or a saved page already has an answer, its panel starts open.
   const [open, setOpen] = useState<ActionName | null>(() => answered(model, own));
   const aside = useStore(state.aside);
   const asks = canAsk(model);
@@ -77,13 +77,13 @@ interface ActionPanelProps {
   model: ViewModel;
   /** Why the request can't be made. */
   reason: string | null;
-  /** What is asked, in menus and fields, with the button that asks. */
+  /** The menus and fields of the request, with the button that sends it. */
   controls: ComponentChildren;
   hint: ComponentChildren;
   answer: ComponentChildren;
 }
 
-/** One of the requests, with its answer once that has come. */
+/** One of the requests, and its answer once that has come. */
 export function ActionPanel({ name, model, reason, controls, hint, answer }: ActionPanelProps) {
   if (reason && !answer) {
     return (
@@ -128,10 +128,10 @@ export interface PatchJson {
   scale_text: string;
   direction: string;
   tokens: string[];
-  /** By position, normalized. */
+  /** The normalized effect at each position. */
   effects: ArrayJson;
   state: ArrayJson;
-  /** The head at all positions at once. */
+  /** The effect of patching the head at all positions at once. */
   all: number | null;
   warnings?: string[];
 }

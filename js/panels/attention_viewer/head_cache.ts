@@ -1,4 +1,4 @@
-// The opened heads' values of a result that is too large to be sent as a whole. Each is asked for once.
+// Caches the values of opened heads when a result is too large to be sent whole. Each head is requested once.
 import { type ArrayJson, decodeFloats } from "../../lib/ndarray";
 import type { KernelEvent, Rpc } from "../../lib/rpc";
 import { Store } from "../../lib/store";
@@ -11,15 +11,15 @@ interface HeadsJson {
   values: ArrayJson;
 }
 
-/** The most heads that one request may name. */
+/** The largest number of heads in one request. */
 const AT_ONCE = 12;
 
 export class HeadCache {
-  /** A new object whenever heads have come. */
+  /** A new object whenever heads have arrived. */
   readonly revision = new Store<object>({});
   #rpc: Rpc;
   #values = new Map<string, Float32Array>();
-  /** All heads that were asked for, also those that could not be sent: asking again would not help. */
+  /** All heads that were requested, including those that could not be sent, since another request would not help. */
   #asked = new Set<string>();
   #request = "";
 
@@ -31,8 +31,8 @@ export class HeadCache {
     return attention.matrixOf(side, index) ?? this.#values.get(keyOf(side, attention.headAt(index))) ?? null;
   }
 
-  /** Asks for the heads that are missing. A newer request replaces an unanswered older one, so it also names the
-   *  heads of the older one. */
+  /** Requests the missing heads. A newer request replaces an unanswered older one, so it repeats the older one's
+   *  heads. */
   need(attention: Attention, side: SideName, heads: readonly number[]): void {
     if (attention.json.whole) return;
     const missing = heads.filter((index) => !this.get(attention, side, index)).slice(0, AT_ONCE);
@@ -54,7 +54,7 @@ export class HeadCache {
     this.revision.set({});
   }
 
-  /** The heads of a cancelled request may be asked for again. */
+  /** The heads of a cancelled request may be requested again. */
   over({ id, event }: KernelEvent): void {
     if (id !== this.#request || event !== "cancelled") return;
     this.#asked.clear();

@@ -1,6 +1,6 @@
-// Layers as they are typed: "0-3, 7".
+// Parses and formats lists of layers, such as "0-3, 7".
 
-/** The layers in order, each once; null for all layers; a sentence where the text can't be parsed. */
+/** The layers in order without duplicates; null for all layers; an error sentence if the text can't be parsed. */
 export function parseLayers(text: string, known: readonly number[]): number[] | null | string {
   const plain = text
     .trim()

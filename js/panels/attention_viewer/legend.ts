@@ -1,4 +1,4 @@
-// The legend: numbers where all rows share one scale, shares where each row has its own scale.
+// The legend: numbers if all rows share one scale, and shares if each row has its own.
 import { withMinus } from "../../lib/format";
 import type { LegendScale, LegendTick } from "../../lib/legend";
 import type { Scene } from "./scene";
@@ -30,7 +30,7 @@ function decades(high: number): LegendTick[] {
   return [0.75, 0.5, 0.25].map((value) => ({ value, text: brief(high * 10 ** (4 * (value - 1))) }));
 }
 
-/** With three digits. */
+/** A number with three significant digits. */
 export function brief(value: number): string {
   if (value === 0) return "0";
   const size = Math.abs(value);

@@ -1,5 +1,4 @@
-// The matrix of an opened head, and the cross hairs over it. Hovering moves the cross hairs; the matrix is not drawn
-// again.
+// The matrix of an opened head, with cross hairs over it. Hovering moves the cross hairs without redrawing the matrix.
 import type { RefObject } from "preact";
 import { useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
 import { useDensity } from "../../lib/grid_cells";
@@ -43,7 +42,7 @@ export function Matrix({ scene, head, values, room, onLock }: MatrixProps) {
   const own = locked.head === head || locked.head === null ? locked : NOWHERE;
   const drawCross = () => {
     const place = pointed.get();
-    // A position that is pointed at in the text, or in another head, is a row here.
+    // A position that is hovered over in the text, or in another head, is a row here.
     const here = place.head === head || place.head === null ? place : { ...place, source: null };
     if (cross.current) placeCross(cross.current, layout, here, own);
   };
@@ -60,7 +59,7 @@ export function Matrix({ scene, head, values, room, onLock }: MatrixProps) {
       data-hs="matrix"
       role="grid"
       tabIndex={0}
-      aria-label={`${attention.titleOf(head)}: rows look at columns; arrow keys move, Enter locks`}
+      aria-label={`${attention.titleOf(head)}: rows attend to columns; arrow keys move, Enter locks`}
       aria-rowcount={tokens.length}
       aria-colcount={tokens.length}
       aria-activedescendant={keys.cell === null ? undefined : cellId(keys.id, keys.cell)}
@@ -84,7 +83,7 @@ export function Matrix({ scene, head, values, room, onLock }: MatrixProps) {
   );
 }
 
-/** The keyboard's cell in words: of perhaps a million cells, the only cell in the document. */
+/** The keyboard cursor's cell as text. The matrix may have a million cells, so only this one is in the document. */
 function SaidCell({
   scene,
   values,
@@ -93,7 +92,7 @@ function SaidCell({
 }: Pick<MatrixProps, "scene" | "head" | "values"> & { id: string; cell: number }) {
   const { tokens, side } = scene;
   const [position, source] = [Math.floor(cell / tokens.length), cell % tokens.length];
-  const words = `${tokenWords(tokens, position)} looks at ${tokenWords(tokens, source)}`;
+  const words = `${tokenWords(tokens, position)} attends to ${tokenWords(tokens, source)}`;
   return (
     // biome-ignore lint/a11y: focus stays on the grid, which names the active cell
     <div class="hs-sr" role="row" aria-rowindex={position + 1}>
@@ -132,7 +131,7 @@ function useMatrixKeys(scene: Scene, head: number, onLock: MatrixProps["onLock"]
 
 type Cross = Pick<Cell, "position" | "source">;
 
-/** Outlines of smaller cells would not be seen. */
+/** The smallest outline that is visible. */
 const LEAST = 5;
 
 function CrossHairs({ root, labelled }: { root: RefObject<HTMLDivElement | null>; labelled: boolean }) {
@@ -183,7 +182,7 @@ function put(element: HTMLElement | undefined, box: Box | false): void {
   style.height = `${height}px`;
 }
 
-/** A token's label, over the permanent labels; where those are close together, it covers its neighbours entirely. */
+/** A token's label on top of the permanent labels. If those are close together, it covers its neighbours entirely. */
 function name(
   element: HTMLElement | undefined,
   { labels, cell, gutter, stride }: MatrixLayout,

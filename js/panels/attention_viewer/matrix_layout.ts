@@ -7,11 +7,11 @@ export interface MatrixLayout {
   tokens: number;
   /** The width of the row labels, and the height of the column labels. */
   gutter: number;
-  /** All cells, in CSS pixels. */
+  /** The size of all cells together, in CSS pixels. */
   side: number;
-  /** The side of a cell: with many tokens less than a pixel. */
+  /** The side of a cell, which is less than a pixel when there are many tokens. */
   cell: number;
-  /** How many tokens there are for each label. */
+  /** How many tokens share one label. */
   stride: number;
   labels: string[];
   /** The size of the whole picture, labels included. */
@@ -21,11 +21,11 @@ export interface MatrixLayout {
 
 const LARGEST_CELL = 26;
 const LARGEST = 520;
-/** With cells of this size a few tokens leave room for a second head. */
+/** The largest cell, so that a head with few tokens leaves room for a second head. */
 const MODEST_CELL = 16;
 const MODEST = 240;
 const MAX_LABEL = 92;
-/** The least distance between two labels. */
+/** The smallest distance between two labels. */
 export const LABEL_PITCH = 13;
 /** Room for the outlines of cells at the edge, and for the first label. */
 export const EDGE = 6;
@@ -58,13 +58,13 @@ export function layoutMatrix(
   };
 }
 
-/** Whole device pixels, unless that left much of the room empty. */
+/** Cells of whole device pixels, unless that would leave much of the space empty. */
 function cellSize(available: number, tokens: number, density: number): number {
   const whole = Math.floor((available * density) / tokens) / density;
   return whole * tokens >= 0.85 * available ? whole : available / tokens;
 }
 
-/** The cell at a point of the whole picture; null beside them. */
+/** The cell at a point of the whole picture; null outside the cells. */
 export function matrixCellAt(layout: MatrixLayout, x: number, y: number) {
   const source = Math.floor((x - layout.gutter) / layout.cell);
   const position = Math.floor((y - EDGE) / layout.cell);

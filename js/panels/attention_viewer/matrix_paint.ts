@@ -21,7 +21,7 @@ export interface MatrixScene {
   labelled: boolean;
 }
 
-/** Cells of fewer pixels stand without a gap, and their marks are dots. */
+/** Cells smaller than this have no gap between them, and their marks are dots. */
 const ROOMY = 5;
 const DASHES: Record<MarkName, number[]> = { induction: [], previous: [3, 2], duplicate: [1, 2] };
 

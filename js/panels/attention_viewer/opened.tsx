@@ -1,4 +1,4 @@
-// The opened heads, side by side: name, scores, matrix, and the requests that can be made about each head.
+// The opened heads, side by side: name, scores, matrix, and the actions on each head.
 import { useRef } from "preact/hooks";
 import { Button } from "../../lib/controls";
 import type { PanelProps } from "../../lib/panel";
@@ -21,7 +21,7 @@ interface OpenedProps extends PanelProps<AttentionState> {
   onLock(cell: Cell): void;
 }
 
-/** Two heads stand side by side where both fit with cells large enough to click, below all heads if need be. */
+/** Two heads are side by side if both fit with cells large enough to click, if necessary below the thumbnails. */
 const [LARGEST, ENOUGH, LABELS, CELL] = [620, 480, 106, 6];
 export const [LEAST, GAP] = [300, 24];
 
@@ -88,7 +88,7 @@ function OpenedHead(props: OpenedProps & { head: number; room: number }) {
   );
 }
 
-/** The scores on this prompt (in a difference, on the clean prompt); those on random tokens are shown on demand. */
+/** The scores on this prompt (in a difference, on the clean prompt); scores on random tokens are shown on demand. */
 function Scores({ scores, head, side }: { scores: Score[]; head: number; side: SideName }) {
   const [here, random] = [scoreWords(scores, "prompt", head), scoreWords(scores, "random", head)];
   return (

@@ -1,14 +1,14 @@
-// Which heads are shown, and in which order: by layer and head, or the best of a score first.
+// Which heads are shown, and their order: by layer and head, or by a score with the largest first.
 import type { Attention } from "./result";
 import type { Score } from "./scores";
 
-/** How many heads are shown at first in the order of a score: the first heads are those of interest. */
+/** How many heads are shown at first when they are sorted by a score, since the first ones are of most interest. */
 export const AT_ONCE = 96;
 
 export interface Order {
-  /** The rows of layers, from layer 0 on; null where heads flow in the order of a score. */
+  /** The rows of layers, from layer 0 on; null if heads flow in the order of a score. */
   rows: number[] | null;
-  /** The index of the head that is shown at each place. */
+  /** The index of the head at each place. */
   heads: number[];
 }
 
@@ -35,7 +35,7 @@ export function sortedBy(heads: number[], { values, descending }: Score): number
   });
 }
 
-/** All rows where the result has none of the layers that are asked for. */
+/** The rows of the chosen layers; all rows if the result has none of these layers. */
 function shownRows({ json }: Attention, layers: readonly number[] | null): number[] {
   const all = json.layers.map((_, row) => row);
   const asked = layers && all.filter((row) => layers.includes(json.layers[row] ?? -1));

@@ -1,4 +1,4 @@
-// What one head carries from one run into the other: patched at each position alone, and at all positions at once.
+// The effect of patching one head from one run into the other, at each position alone and at all positions at once.
 import { useState } from "preact/hooks";
 import { Button, NameMenu } from "../../lib/controls";
 import { fixed } from "../../lib/format";

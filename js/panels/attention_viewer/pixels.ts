@@ -1,4 +1,4 @@
-// Puts the codes of heads into the pixels of a picture. Cells get whole pixels, so that nothing is blurred.
+// Draws the colour codes of heads as pixels. Cells are aligned to whole pixels, so that nothing is blurred.
 import type { Colors } from "./colors";
 import { NOT_A_NUMBER } from "./scale";
 
@@ -8,18 +8,18 @@ export interface Picture {
   height: number;
 }
 
-/** All in device pixels. */
+/** Sizes in device pixels. */
 export interface Square {
   left: number;
   top: number;
   side: number;
-  /** What is left free at the end of each cell. */
+  /** The gap at the end of each cell. */
   gap: number;
 }
 
 const HATCH = 4;
 
-/** `cells` x `cells` codes from `start` on. */
+/** `cells` x `cells` codes, beginning at `start`. */
 export function drawCodes(
   picture: Picture,
   { left, top, side, gap }: Square,
@@ -45,7 +45,7 @@ export function drawCodes(
   }
 }
 
-/** For each pixel its cell; -1 in the gaps. */
+/** The cell of each pixel; -1 in the gaps. */
 export function cellsAlong(side: number, cells: number, gap: number): Int32Array {
   const along = new Int32Array(side);
   for (let i = 0; i < side; i++) {
@@ -56,7 +56,7 @@ export function cellsAlong(side: number, cells: number, gap: number): Int32Array
   return along;
 }
 
-/** The pixels of a canvas, and a function that puts them onto it. */
+/** The pixels of a canvas, and a function that draws them. */
 export function pixelsOf(context: CanvasRenderingContext2D): { picture: Picture; show(): void } {
   const { width, height } = context.canvas;
   const image = context.createImageData(width, height);

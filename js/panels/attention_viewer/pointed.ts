@@ -1,12 +1,12 @@
-// What the pointer or the keyboard is at, and what is locked. It changes with every move of the mouse, so it lives in
-// a store to which only those parts of the view listen that must change.
+// The cell under the pointer or the keyboard cursor, and the locked cell. They change with every mouse move, so they are
+// in a store, and only the parts of the view that depend on them listen to it.
 import { useEffect, useState } from "preact/hooks";
 import { across, indexIn, inverse, type Place, type Side } from "../../lib/place";
 import { Store } from "../../lib/store";
 import type { Attention, SideName } from "./result";
 
-/** A head by its index, the position that looks, and the position that is looked at, in the tokens of the side that is
- *  shown. */
+/** A head by its index, the position that attends (destination), and the position that it attends to (source), both
+ *  counted in the tokens of the side that is shown. */
 export interface Cell {
   head: number | null;
   position: number | null;
@@ -15,9 +15,8 @@ export interface Cell {
 
 export const NOWHERE: Cell = { head: null, position: null, source: null };
 
-/** The mouse may move several times a frame: listeners hear of it once. What is moved over a matrix hears of it in
- *  every frame; the numbers that are read out and the text take longer, and hear of it in turn, in every second
- *  frame. */
+/** The mouse may move several times in a frame, and listeners are called once. Cross hairs are updated in every frame.
+ *  The read-outs and the text take longer, so they take turns and are updated in every second frame. */
 export class Pointed extends Store<Cell> {
   readonly numbers = new Store<Cell>(NOWHERE);
   readonly text = new Store<Cell>(NOWHERE);
@@ -47,18 +46,18 @@ export function sameCell(a: Cell, b: Cell): boolean {
   return a.head === b.head && a.position === b.position && a.source === b.source;
 }
 
-/** A part of the cell that is pointed at: renders again only when that part changes. */
+/** A part of the hovered cell. The component renders again only when that part changes. */
 export function useCell<Part>(place: Store<Cell>, partOf: (place: Cell) => Part): Part {
   const [part, setPart] = useState(() => partOf(place.get()));
   useEffect(() => {
     const take = () => setPart(partOf(place.get()));
-    take(); // it may have changed between the render and this effect
+    take(); // the cell may have changed between the render and this effect
     return place.subscribe(take);
   }, [place]);
   return part;
 }
 
-/** Calls `draw` now and whenever the pointer has moved to another cell, without rendering anything again. */
+/** Calls `draw` now and whenever the pointer has moved to another cell, without rendering a component. */
 export function useDrawing(place: Store<Cell>, draw: () => void, inputs: readonly unknown[]): void {
   useEffect(() => {
     draw();
@@ -66,12 +65,12 @@ export function useDrawing(place: Store<Cell>, draw: () => void, inputs: readonl
   }, [place, ...inputs]);
 }
 
-/** The cell of a place. Parts of the place that the result does not have are null. */
+/** The cell of a place. Parts that the result does not have are null. */
 export function cellOf(attention: Attention, name: SideName, place: Place | null): Cell {
   const side = sideOf(name);
   const { counterparts } = attention.json;
-  const there = across(place ?? {}, side, side === "corrupt" ? counterparts : inverse(counterparts));
-  const { layer = -1, head = -1, position, source } = there;
+  const converted = across(place ?? {}, side, side === "corrupt" ? counterparts : inverse(counterparts));
+  const { layer = -1, head = -1, position, source } = converted;
   const index = attention.indexOf(layer, head);
   const n = attention.tokensOf(name).length;
   return { head: index < 0 ? null : index, position: indexIn(n, position), source: indexIn(n, source) };

@@ -1,4 +1,4 @@
-// What is under the pointer, in lines that keep their place. Only these lines are rendered again while the mouse moves.
+// Describes the cell under the pointer in lines that keep their place. Only these are rendered again as the mouse moves.
 import type { ComponentChildren } from "preact";
 import { Token } from "../../lib/tokens";
 import { useCell } from "./pointed";
@@ -39,14 +39,14 @@ function Lines({ name, children }: { name: string; children: ComponentChildren }
   );
 }
 
-/** Under the text: what the token looks at, and what looks at it. */
+/** Under the text: what the token attends to, and what attends to it. */
 export function TextReadout({ scene, values }: { scene: Scene; values: Float32Array | null }) {
   const { attention, tokens, locked, chief, pointed } = scene;
   const position = useCell(pointed.text, (place) => place.position) ?? locked.position;
   if (chief === null) {
     return (
       <Lines name="text-said">
-        <p class="hs-cut">Open a head to see here what each token looks at.</p>
+        <p class="hs-cut">Open a head to see what each token attends to.</p>
       </Lines>
     );
   }
@@ -56,7 +56,7 @@ export function TextReadout({ scene, values }: { scene: Scene; values: Float32Ar
       <Lines name="text-said">
         <p class="hs-cut">
           {values
-            ? `${title}: point at a token. Background: what it looks at; underline: what looks at it. A click locks the token.`
+            ? `${title}: hover over a token. Background: what it attends to; underline: what attends to it. Click to lock it.`
             : `${title}: loading its values\u2026`}
         </p>
       </Lines>
@@ -66,11 +66,11 @@ export function TextReadout({ scene, values }: { scene: Scene; values: Float32Ar
   return (
     <Lines name="text-said">
       <p class="hs-cut">
-        {title}: <At tokens={tokens} position={position} /> looks at{" "}
+        {title}: <At tokens={tokens} position={position} /> attends to{" "}
         <Entries entries={of("sources")} tokens={tokens} />
       </p>
       <p class="hs-cut">
-        and is looked at by <Entries entries={of("positions")} tokens={tokens} />
+        and is attended to by <Entries entries={of("positions")} tokens={tokens} />
       </p>
     </Lines>
   );
@@ -92,7 +92,7 @@ export function HeadReadout({ scene }: { scene: Scene }) {
     <Lines name="head-said">
       <p>
         <b>{attention.titleOf(head)}</b>
-        {shared !== undefined && `, reads key-value head ${shared}`}
+        {shared !== undefined && `, uses key-value head ${shared}`}
       </p>
       {(["prompt", "random"] as const).map((on) => {
         const words = scoreWords(scores, on, head);
@@ -102,7 +102,7 @@ export function HeadReadout({ scene }: { scene: Scene }) {
   );
 }
 
-/** Under an opened head: the cell under the pointer, or where the token of the text looks most. */
+/** Under an opened head: the cell under the pointer, or what the token in the text attends to most. */
 export function CellReadout({ scene, head, values }: { scene: Scene; head: number; values: Float32Array }) {
   const { tokens, side, pointed, locked } = scene;
   const place = useCell(pointed.numbers, (place) => place);
@@ -123,7 +123,7 @@ export function CellReadout({ scene, head, values }: { scene: Scene; head: numbe
   return (
     <Lines name="cell-said">
       <p>
-        <At tokens={tokens} position={position} /> looks {source === null ? "most at" : "at"}{" "}
+        <At tokens={tokens} position={position} /> attends {source === null ? "most to" : "to"}{" "}
         {shown === undefined ? (
           "nothing"
         ) : (

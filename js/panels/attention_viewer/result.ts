@@ -1,4 +1,4 @@
-// What each head looks at, as it comes from Python and as the view holds it. Heads have two names: the model's own
+// Attention patterns as Python sends them and as the view stores them. Heads have two names: the model's own
 // [layer, head], which Python uses, and the place in the arrays, which is called `index` here.
 import { type ArrayJson, decodeFloats } from "../../lib/ndarray";
 import type { Counterparts } from "../../lib/place";
@@ -20,9 +20,9 @@ export interface ResultJson extends ResultEnvelope {
   };
   layers: number[];
   heads: number[];
-  /** By index; without names heads are called by their numbers. */
+  /** The names of the heads, by index; without names, heads are called by their numbers. */
   names?: string[] | null;
-  /** For each head the key-value head that it reads; null where each has its own. */
+  /** The key-value head that each head uses; null if each has its own. */
   key_value_heads?: number[] | null;
   sides: Partial<Record<SideName, { text: string; ids: number[]; tokens: string[] }>>;
   /** The corrupt position of each clean position. */
@@ -59,7 +59,7 @@ export class Attention {
     return this.json.sides.prompt === undefined;
   }
 
-  /** The side that is asked for, or the only side of the result. */
+  /** The requested side, or the only side of the result. */
   sideOf(asked: SideName): SideName {
     if (!this.isPair()) return "prompt";
     return asked === "prompt" ? "clean" : asked;
@@ -70,7 +70,7 @@ export class Attention {
     return this.json.sides[side === "difference" ? "clean" : side]?.tokens ?? [];
   }
 
-  /** A difference has a sign even where the values have none. */
+  /** Whether values have a sign; a difference always does. */
   isSigned(side: SideName): boolean {
     return this.json.signed || side === "difference";
   }
@@ -80,7 +80,7 @@ export class Attention {
     return [layers[Math.floor(index / this.heads)] ?? 0, heads[index % this.heads] ?? 0];
   }
 
-  /** -1 where the result has no such head. */
+  /** The index of a head; -1 if the result does not have it. */
   indexOf(layer: number, head: number): number {
     const [row, column] = [this.json.layers.indexOf(layer), this.json.heads.indexOf(head)];
     return row < 0 || column < 0 ? -1 : row * this.heads + column;
@@ -94,7 +94,7 @@ export class Attention {
     return this.json.names ? this.nameOf(index) : `Head ${this.nameOf(index)}`;
   }
 
-  /** One head's [position, source], where it came with the result. */
+  /** One head's values [position, source], if they came with the result. */
   matrixOf(side: SideName, index: number): Float32Array | null {
     const key = keyOf(side, this.headAt(index));
     const found = this.#kept.get(key);
@@ -109,7 +109,7 @@ export class Attention {
     return this.#all(side)?.subarray(index * cells, (index + 1) * cells) ?? null;
   }
 
-  /** Decoded when it is first looked at. */
+  /** Decoded on first use. */
   #all(side: SideName): Float32Array | null {
     const known = this.#sides.get(side);
     if (known !== undefined) return known;

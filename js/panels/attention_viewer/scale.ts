@@ -1,9 +1,9 @@
-// Where a value is on the colour scale, and the thumbnail of a head. Python makes the thumbnails of heads whose
-// values it does not send in the same way: both sides exchange codes.
+// The colour scale, and the thumbnail of a head. For heads whose values it does not send, Python makes the thumbnails in
+// the same way and sends their colour codes.
 
 export type ScaleName = "linear" | "log" | "row";
 
-/** A cell's codes run from 0 to 250 along the scale; for signed values zero is at 125. */
+/** The code of a cell is 0 to 250 along the scale; for signed values, zero is at 125. */
 export const STEPS = 250;
 export const NOT_A_NUMBER = 254;
 export const MASKED = 255;
@@ -13,7 +13,7 @@ const DECADES = 4;
 export interface Ends {
   /** |value| at the end of the linear scale. */
   high: number;
-  /** The value at its negative end; without it, the scale is symmetric. */
+  /** The value at the negative end; without it, the scale is symmetric. */
   low?: number | undefined;
   signed: boolean;
 }
@@ -31,7 +31,7 @@ export class Scaling {
     this.low = low !== undefined && low < 0 ? low : -this.high;
   }
 
-  /** What each row is multiplied by, so that its largest entry is 1; null where rows share one scale. */
+  /** The factor of each row that makes its largest entry 1; null if rows share one scale. */
   rowFactors(values: Float32Array, tokens: number): Float32Array | null {
     if (this.name !== "row") return null;
     const factors = new Float32Array(tokens);
@@ -46,13 +46,13 @@ export class Scaling {
     return factors;
   }
 
-  /** A value as a share of the end of the scale, before the logarithm: values are compared by this. */
+  /** A value as a share of the end of the scale, before the logarithm; used to compare values. */
   weight(value: number, factor: number): number {
     if (this.name === "row") return value * factor;
     return value < 0 ? -value / this.low : value / this.high;
   }
 
-  /** From -1 to 1. */
+  /** The value's place on the scale, from -1 to 1. */
   along(weight: number): number {
     const size = Math.abs(weight);
     const t = this.name === "log" ? Math.max(0, 1 + Math.log10(size) / DECADES) : size;
@@ -78,7 +78,7 @@ export function alongAt(code: number, signed: boolean): number {
   return signed ? (code - ZERO) / ZERO : code / STEPS;
 }
 
-/** A head in size x size cells. Each shows the strongest of its entries, so that thin stripes survive. */
+/** A head in size x size cells. Each cell shows its strongest entry, so that thin stripes survive. */
 export function codesOf(values: Float32Array, tokens: number, size: number, scaling: Scaling): Uint8Array {
   const factors = scaling.rowFactors(values, tokens);
   const codes = new Uint8Array(size * size).fill(MASKED);
@@ -108,7 +108,7 @@ export function codesOf(values: Float32Array, tokens: number, size: number, scal
   return codes;
 }
 
-/** A thumbnail with fewer cells. */
+/** A smaller thumbnail made from a thumbnail. */
 export function fewerCodes(codes: Uint8Array, from: number, size: number, signed: boolean): Uint8Array {
   if (size >= from) return codes;
   const fewer = new Uint8Array(size * size).fill(MASKED);
@@ -127,7 +127,7 @@ export function fewerCodes(codes: Uint8Array, from: number, size: number, signed
   return fewer;
 }
 
-/** For each of n rows, which of `size` cells shows it: cell i shows the rows from floor(i n / size) on. */
+/** For each of n rows, which of `size` cells shows it. Cell i begins at row floor(i n / size). */
 export function cellsOf(n: number, size: number): Int32Array {
   const cells = new Int32Array(n);
   for (let cell = 0; cell < size; cell++) {

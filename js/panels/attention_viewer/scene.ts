@@ -1,4 +1,4 @@
-// What is shown: one side of the result on one scale, with what is opened, pinned, sorted and marked.
+// The displayed state: one side of the result on one scale, with the opened and pinned heads, the order and the marks.
 import { useMemo } from "preact/hooks";
 import { useRising, useSelection, useTrait, type ViewModel } from "../../lib/model";
 import { useStore } from "../../lib/store";
@@ -20,7 +20,7 @@ export interface Scene {
   colors: Colors;
   palette: Palette;
   scores: Score[];
-  /** What heads are sorted by; null for layer and head. */
+  /** The score by which heads are sorted; null for layer and head. */
   score: Score | null;
   layers: number[] | null;
   rising: boolean;
@@ -30,14 +30,14 @@ export interface Scene {
   locked: Cell;
   /** The pinned head. */
   chosen: number | null;
-  /** Whose attention is shown in the text: the pinned head, else the first opened one. */
+  /** The head whose attention the text shows: the pinned head, or else the first opened one. */
   chief: number | null;
   pointed: Pointed;
 }
 
 export interface Marked {
   name: MarkName;
-  /** Pairs of position and source, one after the other. */
+  /** A flat list of (position, source) pairs. */
   cells: Int32Array;
 }
 
@@ -105,7 +105,7 @@ interface Offer<Name extends string = string> {
 }
 
 interface AttentionInfo {
-  /** null where there are only arrays. */
+  /** null if the view shows bare arrays. */
   model: object | null;
   kinds: Offer<Kind>[];
   scales: Offer<ScaleName>[];

@@ -1,4 +1,4 @@
-// The scores of each head: how much it acts like an induction head, and so on.
+// The scores of each head, such as how much it behaves like an induction head.
 import { fixed } from "../../lib/format";
 import { type ArrayJson, decodeFloats } from "../../lib/ndarray";
 import type { Attention } from "./result";
@@ -14,7 +14,7 @@ export interface ScoreJson {
 }
 
 export interface Score extends Omit<ScoreJson, "values" | "spread"> {
-  /** By index of the head. */
+  /** The score of each head, by index. */
   values: Float32Array;
   spread: Float32Array | null;
 }
@@ -31,7 +31,7 @@ export function decodeScores(list: ScoreJson[] | null | undefined, attention: At
   return scores.filter(({ values }) => values.length === attention?.count);
 }
 
-/** "previous token 0.93 · induction 0.02"; empty where nothing is measured. */
+/** "previous token 0.93 · induction 0.02"; empty if nothing has been measured. */
 export function scoreWords(scores: Score[], on: Score["on"], head: number): string {
   const measured = scores.filter((score) => score.on === on);
   return measured

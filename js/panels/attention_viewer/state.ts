@@ -1,5 +1,5 @@
-// What all views of one model share: the result, the heads that came one by one, the scores, and what was asked for and
-// has not been answered.
+// The state that all views of one model share: the result, the heads that arrived one by one, the scores, and the pending
+// requests.
 import { isBusy, listen, trait, type ViewModel, write } from "../../lib/model";
 import { decodeBytes } from "../../lib/ndarray";
 import { isEnd, type KernelEvent, Rpc } from "../../lib/rpc";
@@ -14,18 +14,18 @@ import type { Kind } from "./scene";
 import { decodeScores, type Score, type ScoreJson } from "./scores";
 import type { Thumbs, ThumbsJson } from "./thumb_codes";
 
-/** A request beside the result itself: about one head, or the scores of all heads. */
+/** A request besides the result itself: about one head, or for the scores of all heads. */
 export interface Aside {
   id: string;
   what: ActionName | "scores";
   head: Head | null;
-  /** Why there is no answer. */
+  /** The error, if the request failed. */
   problem: string | null;
 }
 
 type OfHead = Pick<Requests, "patch_head" | "attribute_head" | "head_circuits">;
 
-/** The most heads that can be open: nobody looks at more large matrices. */
+/** The largest number of open heads. */
 export const MOST_OPENED = 12;
 
 export class AttentionState {
@@ -34,10 +34,10 @@ export class AttentionState {
   readonly shown: Store<Decoded<Attention>>;
   readonly thumbs: Store<Thumbs | null>;
   readonly scores: Store<Score[]>;
-  /** The kind that was asked for, until its result has come. */
+  /** The requested kind, until its result has arrived. */
   readonly kind = new Store<Kind | null>(null);
   readonly aside = new Store<Aside | null>(null);
-  /** The head that was closed because too many were open. */
+  /** The head that was closed because too many heads were open. */
   readonly putAway = new Store<Head | null>(null);
   #model: ViewModel;
   #json: ResultJson | null;
@@ -75,7 +75,7 @@ export class AttentionState {
     this.rpc.request("show", { text });
   }
 
-  /** Asks something about one head. The answer comes in a trait. */
+  /** Sends a request about one head. The answer arrives in a trait. */
   act<Method extends keyof OfHead>(
     what: ActionName,
     method: Method,
@@ -91,10 +91,10 @@ export class AttentionState {
     this.aside.set({ id, what: "scores", head: null, problem: null });
   }
 
-  /** Opens the head, or closes it if it is open. Where too many are open, the first is closed, and the view says so. */
+  /** Opens a head, or closes it if it is open. If too many are open, the first is closed, and the view says so. */
   toggle(head: Head): void {
     const opened = trait<Head[] | undefined>(this.#model, "opened") ?? [];
-    const others = opened.filter((one) => !sameHead(one, head));
+    const others = opened.filter((other) => !sameHead(other, head));
     const next = others.length < opened.length ? others : [...opened, head];
     this.putAway.set((next.length > MOST_OPENED && next.shift()) || null);
     write(this.#model, "opened", next);
@@ -105,7 +105,7 @@ export class AttentionState {
     this.rpc.dispose();
   }
 
-  /** The last result stays until the next result has come, or until it is clear that none will come. */
+  /** The last result stays until the next one has arrived, or until it is clear that none will. */
   #replace(): void {
     const json = trait<ResultJson | null | undefined>(this.#model, "result") ?? null;
     if (json === this.#json || (json === null && isBusy(trait(this.#model, "status")))) return;
@@ -132,7 +132,7 @@ export class AttentionState {
     this.heads.over(event);
     const aside = this.aside.get();
     if (!aside || event.id !== aside.id) return;
-    const problem = event.event === "error" ? String(event.message ?? "It failed.") : null;
+    const problem = event.event === "error" ? String(event.message ?? "The request failed.") : null;
     this.aside.set(problem ? { ...aside, problem } : null);
   }
 }

@@ -5,7 +5,7 @@ export interface Entry {
   value: number;
 }
 
-/** What `position` looks at, or what looks at it: the `most` entries that are farthest from zero, largest first. */
+/** What `position` attends to, or what attends to it: the `most` entries farthest from zero, largest first. */
 export function strongest(
   values: Float32Array,
   tokens: number,
@@ -15,7 +15,7 @@ export function strongest(
 ): Entry[] {
   const found: Entry[] = [];
   for (let i = 0; i < tokens; i++) {
-    // A token that looks at itself is listed once, as its own source.
+    // A token that attends to itself is listed once, as its own source.
     if (of === "positions" && i === position) continue;
     const value = values[of === "sources" ? position * tokens + i : i * tokens + position] ?? Number.NaN;
     if (!Number.isFinite(value) || value === 0) continue;

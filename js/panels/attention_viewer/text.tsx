@@ -1,6 +1,6 @@
-// The prompt as text. The background of each token says how much the token under the pointer attends to it, and its
-// underline how much it attends to the token under the pointer: in a causal model the former come before, the latter
-// after.
+// The prompt as text. Each token's background shows how much the token under the pointer attends to it, and its underline
+// how much it attends to the token under the pointer. In a causal model, the former are before that token and the latter
+// after it.
 import { useMemo, useRef, useState } from "preact/hooks";
 import { indexAfterKey, isChoosing, keyHandler } from "../../lib/keys";
 import { Token } from "../../lib/tokens";
@@ -13,7 +13,7 @@ import { useTint } from "./tint";
 
 interface TextProps {
   scene: Scene;
-  /** The attention of the head that is shown; null until it has come. */
+  /** The attention of the displayed head; null until it has arrived. */
   values: Float32Array | null;
   onLock(position: number | null): void;
 }
@@ -92,7 +92,7 @@ function tokenAt(event: Event): number | null {
   return token === undefined ? null : Number(token);
 }
 
-/** The colour of each token of the side; null where the other prompt has the same token there. */
+/** The colour of each token of the side; null if the other prompt has the same token there. */
 function tokenTones({ json }: Attention, side: SideName): (Tone | null)[] {
   const { clean, corrupt } = json.sides;
   if (!clean || !corrupt) return [];

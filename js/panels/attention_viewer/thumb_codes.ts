@@ -1,4 +1,4 @@
-// The thumbnails of all heads: made here from a whole result, else as Python sent them.
+// The thumbnails of all heads, computed here from a whole result, or else sent by Python.
 import type { ArrayJson } from "../../lib/ndarray";
 import type { Attention, SideName } from "./result";
 import { codesOf, fewerCodes, type ScaleName, type Scaling } from "./scale";
@@ -20,7 +20,7 @@ export interface Thumbs {
 }
 
 export interface ThumbSource {
-  /** How many cells a side has, at most. */
+  /** The largest number of cells along a side. */
   cells: number;
   /** Whether the thumbnails show the chosen side on the chosen scale. */
   fresh: boolean;
@@ -28,7 +28,7 @@ export interface ThumbSource {
   codes(index: number, size: number): Uint8Array;
 }
 
-/** The most cells along a side, as in Python's thumbnails: in a small picture more would not be seen. */
+/** The largest number of cells along a side, as in Python's thumbnails; more would not be visible in a small picture. */
 const MOST_CELLS = 64;
 
 export function thumbSource(

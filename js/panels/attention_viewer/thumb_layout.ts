@@ -1,20 +1,20 @@
-// Where the pictures of all heads go: a grid of layers by heads, or, in the order of a score, a flow.
+// The layout of the thumbnails: a grid of layers by heads or, when sorted by a score, a flow.
 import { cellBox, type GridLayout, ONE_PANEL, PANEL_GAP } from "../../lib/grid_layout";
 import type { Order } from "./order";
 
 export interface ThumbLayout extends GridLayout {
-  /** The side of a picture in CSS pixels; the rest of its cell is the gap to the next. */
+  /** The side of a thumbnail in CSS pixels; the rest of its cell is a gap. */
   thumb: number;
 }
 
-/** A grid of many layers stays on the screen, down to what can be hit. */
+/** A grid of many layers is shrunk to fit the screen, but not below a size that can be clicked. */
 const COMFORTABLE = 560;
 const LEAST = 14;
 const MOST = 66;
 const FLOWING = 70;
 const CAPTION = 19;
 
-/** `cells`: how many a picture has a side; pictures of few cells give each whole pixels. */
+/** `cells` is how many cells a thumbnail has along a side; if they are few, each cell gets whole pixels. */
 export function layoutThumbs(
   { rows, heads }: Order,
   columns: number,
@@ -74,6 +74,6 @@ function wholeCells(side: number, cells: number): number {
 
 export function thumbBox(layout: ThumbLayout, place: number) {
   const { left, top } = cellBox(layout, place);
-  // A pixel of the gap is before the picture: its frame is inside the canvas.
+  // One pixel of the gap is before the thumbnail, so that its frame is inside the canvas.
   return { left: left + 1, top: top + 1, width: layout.thumb, height: layout.thumb };
 }

@@ -1,4 +1,4 @@
-// All heads as thumbnails: hovering reads a head, a click opens or closes it, Shift-click pins it.
+// All heads as thumbnails: hovering shows a head's scores, a click opens or closes it, and Shift-click pins it.
 import { useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
 import { toCss } from "../../lib/color";
 import { Button } from "../../lib/controls";
@@ -76,7 +76,7 @@ function ThumbGrid({ scene, source, layout, heads, rows, onToggle, onPin }: Grid
     onPick: ([place = 0]: number[]) => onPin(headAt(place)),
   };
   const cursor = useCursor(choosing, layout, (place) => reveal(scroller.current, layout, place));
-  // The pointer draws no rectangle here.
+  // There is no rectangle selection here.
   const { handlers } = usePointer({ ...choosing, onPick: null }, layout, cursor);
   const words = useMemo(() => {
     const describe = (place: number) => headWords(attention, scores, opened, heads[place] ?? 0);
@@ -143,7 +143,7 @@ function ThumbCanvas({ scene, source, layout, heads, width, height }: CanvasProp
   const { colors, palette, tokens, marked } = scene;
   useLayoutEffect(() => {
     const whole = source.cells === tokens.length;
-    const cells = whole ? marked.map((one) => one.cells) : [];
+    const cells = whole ? marked.map((mark) => mark.cells) : [];
     const drawn = { layout, heads, source, colors, palette, marked: cells };
     const draw = (context: CanvasRenderingContext2D, scale: number) => paintThumbs(context, drawn, scale);
     if (canvas.current) paintStill(canvas.current, { width, height, density }, draw);
@@ -153,12 +153,12 @@ function ThumbCanvas({ scene, source, layout, heads, width, height }: CanvasProp
 
 interface ThumbScene {
   layout: ThumbLayout;
-  /** Index of the head in each place. */
+  /** The index of the head at each place. */
   heads: readonly number[];
   source: ThumbSource;
   colors: Colors;
   palette: Palette;
-  /** Marked cells, pairs of row and column of a picture; only where its cells are the tokens. */
+  /** Marked cells as (row, column) pairs; only if each cell of a thumbnail is one token pair. */
   marked: readonly Int32Array[];
 }
 
@@ -176,7 +176,7 @@ function paintThumbs(context: CanvasRenderingContext2D, scene: ThumbScene, densi
   for (let place = 0; place < heads.length; place++) paintOver(context, scene, place);
 }
 
-/** The frame, so that an empty corner belongs to its head, and the marks. */
+/** The marks, and a frame that shows to which head an empty corner belongs. */
 function paintOver(context: CanvasRenderingContext2D, scene: ThumbScene, place: number): void {
   const { layout, source, palette, marked } = scene;
   const { left, top, width } = thumbBox(layout, place);
@@ -184,7 +184,7 @@ function paintOver(context: CanvasRenderingContext2D, scene: ThumbScene, place: 
   context.globalAlpha = 0.14;
   context.strokeStyle = ink;
   context.lineWidth = 1;
-  // On the picture's own edge: pictures of a large model are too close for frames of their own.
+  // The frame is on the thumbnail's own edge, because thumbnails of a large model are too close together.
   if (width >= 20) context.strokeRect(left - 0.5, top - 0.5, width + 1, width + 1);
   const cell = width / source.cells;
   const dot = Math.max(1, Math.min(2, cell / 3));

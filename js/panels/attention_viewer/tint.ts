@@ -1,5 +1,5 @@
-// The backgrounds and underlines of the text's tokens. Styles are set directly, and only for tokens in sight: rendering
-// hundreds of tokens again would take longer than a frame.
+// The backgrounds and underlines of the text's tokens. Styles are set directly, and only for visible tokens, because
+// rendering hundreds of tokens again would take longer than a frame.
 import { useLayoutEffect, useMemo, useRef } from "preact/hooks";
 import { useWidth } from "../../lib/use_width";
 import { useDrawing } from "./pointed";
@@ -7,10 +7,10 @@ import { codeAt, STEPS } from "./scale";
 import type { Scene } from "./scene";
 
 const NONE = -1;
-/** Codes are rounded to steps that can't be told apart in a text, so that most tokens keep their style. */
+/** Codes are rounded to steps too small to be seen in a text, so that most tokens keep their style. */
 const LEVEL = 5;
 
-/** Returns a function that draws again, for when other tokens have come into sight. */
+/** Returns a function that draws again, for when other tokens have scrolled into view. */
 export function useTint(
   list: { current: HTMLElement | null },
   scene: Scene,
@@ -21,10 +21,10 @@ export function useTint(
   const zero = codeAt(0, scaling.signed);
   const width = useWidth(list);
   const factors = useMemo(() => (values ? scaling.rowFactors(values, n) : null), [values, scaling, n]);
-  /** What each token has now: its code as a source, its code as a position that looks. */
+  /** The current codes of each token: as a source, and as a destination. */
   const drawn = useRef(new Int16Array(0));
   const marked = useRef<Element | null>(null);
-  /** The tokens in sight. Looked up only when they may have changed, since that makes the browser lay out the page. */
+  /** The visible tokens. They are determined only when they may have changed, since that forces a layout of the page. */
   const seen = useRef<readonly [number, number] | null>(null);
   const of = useRef<{ tokens: unknown; colors: unknown } | null>(null);
   /** With other colours or another prompt, every token is drawn anew. */
@@ -37,7 +37,7 @@ export function useTint(
   const draw = () => {
     const root = list.current;
     if (!root) return;
-    begin(); // between a render and its effects, the pointer may have had tokens drawn in the colours before
+    begin(); // between a render and its effects, the pointer may have caused drawing in the old colours
     const here = pointed.text.get().position ?? locked.position;
     const code = (row: number, column: number) => {
       if (!values || here === null) return NONE;
@@ -56,7 +56,7 @@ export function useTint(
       const before = drawn.current[2 * i] ?? NONE;
       if (before !== ground) {
         style.backgroundColor = ground < 0 ? "" : colors.fill(ground);
-        // A new ink restyles everything inside the token, so it is set only where it changes.
+        // A new text colour restyles everything inside the token, so it is set only if it changes.
         if (inkOf(before) !== inkOf(ground)) {
           style.color = inkOf(ground);
           style.setProperty("--hs-ink", inkOf(ground));
@@ -84,10 +84,10 @@ export function useTint(
   return redraw;
 }
 
-/** The tokens whose lines can be seen: from the first to before the last. */
+/** The tokens on visible lines, as [start, end). */
 function seenTokens(root: HTMLElement): readonly [number, number] {
   const { scrollTop, clientHeight, children } = root;
-  // Nothing is laid out, as in a test: all of them.
+  // Without layout, as in a test, all tokens count as visible.
   if (clientHeight === 0) return [0, children.length];
   const topOf = (i: number) => (children[i] as HTMLElement).offsetTop;
   return [
@@ -98,7 +98,7 @@ function seenTokens(root: HTMLElement): readonly [number, number] {
 
 const LINE = 26;
 
-/** The first index whose value is at least `least`, of values that rise. */
+/** The first index whose value is at least `least`; values must be ascending. */
 function firstFrom(n: number, numberAt: (i: number) => number, least: number): number {
   let [low, high] = [0, n];
   while (low < high) {

@@ -1,4 +1,4 @@
-// Export: the Python code, and the pinned or first opened head as numbers or as a picture.
+// Exports the Python code, and the pinned or first opened head as numbers or as a picture.
 import { saveCsv, savePng } from "../../lib/clipboard";
 import { sizeCanvas } from "../../lib/grid_paint";
 import { DENSITY, paintFrame, paintLegend } from "../../lib/grid_picture";
@@ -47,7 +47,7 @@ interface Taken {
   values: Float32Array;
 }
 
-/** Rows look at columns; masked cells and cells without a number are empty. */
+/** Rows attend to columns; masked cells and cells without a number are empty. */
 function toRows({ scene, values }: Taken): string[][] {
   const { tokens } = scene;
   const names = tokens.map((token) => plainCell(visibleText(token)));

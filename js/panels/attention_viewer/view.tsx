@@ -23,7 +23,7 @@ import { Thumbs } from "./thumbs";
 import { HeadTools } from "./tools";
 import { subtitleOf } from "./words";
 
-/** The width of sorted heads, where there is room for opened heads beside them. */
+/** The width of the sorted heads if there is room for opened heads beside them. */
 const FLOW = 680;
 
 type ViewProps = PanelProps<AttentionState>;
@@ -36,7 +36,7 @@ export function AttentionView({ model, state }: ViewProps) {
   );
 }
 
-/** Inside the root, so that it has the root's palette. */
+/** A component inside the root, so that it gets the root's palette. */
 function Whole({ model, state }: ViewProps) {
   const pointed = usePointed();
   const scene = useScene(model, state, pointed);
@@ -45,7 +45,7 @@ function Whole({ model, state }: ViewProps) {
   const error = useTrait<Failure | null | undefined>(model, "error") ?? null;
   const status = useTrait<Status | undefined>(model, "status");
   const prompt = useTrait<string | null | undefined>(model, "prompt");
-  // An error of a request about one head is shown under that head; the result stays current.
+  // If a request about one head fails, its error is shown under that head, and the result stays current.
   const apart = aside?.head && error?.message === aside.problem;
   const failure = problem !== null ? { message: problem } : apart ? null : error;
   const newest = useCurrent(model, state.rpc, scene?.attention.json.id, ["attention_patterns", "show"]);
@@ -85,7 +85,9 @@ function textOf({ attention, side }: Scene): string {
 function Title({ model, state, scene }: ViewProps & { scene: Scene | null }) {
   const { kinds } = readInfo(model);
   const kind = kinds.find(({ name }) => name === scene?.attention.json.params.kind)?.label;
-  const words = scene ? subtitleOf(scene, kind ?? scene.attention.json.quantity) : "what each head looks at";
+  const words = scene
+    ? subtitleOf(scene, kind ?? scene.attention.json.quantity)
+    : "what each head attends to";
   return (
     <Head title="Attention" words={words}>
       <HeadTools {...{ model, state, scene }} subtitle={words} />

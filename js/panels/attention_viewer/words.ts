@@ -1,4 +1,4 @@
-// Heads, cells and numbers in words.
+// Describes heads, cells and numbers in words.
 import { count, shortest, withMinus } from "../../lib/format";
 import { visibleText } from "../../lib/tokens";
 import type { Attention, SideName } from "./result";
@@ -6,12 +6,12 @@ import type { Scaling } from "./scale";
 import type { Scene } from "./scene";
 import { ON, type Score, scoreWords } from "./scores";
 
-/** With the fewest digits that tell this float32 from all others. */
+/** A number with the fewest digits that identify this float32. */
 export function exact(value: number): string {
   return Number.isFinite(value) ? withMinus(shortest(value)) : "\u2013";
 }
 
-/** With four digits. */
+/** A number with four significant digits. */
 export function short(value: number): string {
   if (!Number.isFinite(value)) return "\u2013";
   if (value === 0) return "0";
@@ -26,7 +26,7 @@ export function tokenWords(tokens: readonly string[], position: number): string 
   return `${visibleText(tokens[position] ?? "")} (${position})`;
 }
 
-/** A cell's value, or why it has none. */
+/** A cell's value, or the reason why it has none. */
 export function valueWords(value: number | undefined, side: SideName): string {
   if (value === Number.POSITIVE_INFINITY) return "masked";
   if (value !== undefined && Number.isFinite(value)) return exact(value);
@@ -41,7 +41,7 @@ export function headWords(attention: Attention, scores: Score[], opened: number[
   return [attention.titleOf(head), ...state, ...words].filter(Boolean).join(", ");
 }
 
-/** The subtitle: what is shown, and how to read it. */
+/** The subtitle, which says what is shown and how to read it. */
 export function subtitleOf({ attention, side, scaling }: Scene, kind: string): string {
   const tokens = attention.tokensOf(side).length;
   const sides = { prompt: "", clean: "clean", corrupt: "corrupt", difference: "clean \u2212 corrupt" };
@@ -50,7 +50,7 @@ export function subtitleOf({ attention, side, scaling }: Scene, kind: string): s
     sides[side],
     count(attention.count, "head"),
     count(tokens, "token"),
-    `a row looks at its columns, ${scaleWords(scaling)}`,
+    `rows attend to columns, ${scaleWords(scaling)}`,
   ]
     .filter(Boolean)
     .join(" \u00b7 ");

@@ -1,4 +1,4 @@
-// Tokens with several values each, of which one colours them: colored_tokens_multi, visualize_model_performance.
+// Tokens with several values each, coloured by one of them: colored_tokens_multi, visualize_model_performance.
 import { useMemo, useState } from "preact/hooks";
 import { Button } from "../../lib/controls";
 import { SmallField, takeNumber } from "../../lib/fields";
@@ -15,7 +15,7 @@ import type { FigureState } from "./state";
 import { TokenText, usePlace, useReading } from "./token_text";
 import type { FigureProps } from "./view";
 
-/** A side of the scale is never nothing, as in CircuitsVis. */
+/** Neither end of the scale is zero, as in CircuitsVis. */
 const LEAST_BOUND = 1e-7;
 
 export function ColumnsView({ model, state, figure }: FigureProps<ColumnsFigure>) {
@@ -60,7 +60,8 @@ export function ColumnsView({ model, state, figure }: FigureProps<ColumnsFigure>
   );
 }
 
-/** The value that colours: hovering shows it, and it stays; once one is clicked, hovering only looks at another. */
+/** Chooses the column that colours the tokens. Hovering over a name chooses it; once a name has been clicked, hovering
+ *  over another only previews it. */
 function useColumn(state: FigureState, n: number) {
   const [hovered, setHovered] = useState<number | null>(null);
   const [last, setLast] = useState(0);
@@ -122,7 +123,7 @@ interface ColumnBounds {
   own: boolean;
 }
 
-/** Of the shown column: its extremes, or what was typed for it. */
+/** The bounds of the displayed column: its extremes, or the bounds that were typed. */
 function useBounds(state: FigureState, values: Numbers, column: number, n: number): ColumnBounds {
   const found = useMemo(() => {
     const { low, high } = extremesOf(range(values.length / n || 0).map((i) => values[i * n + column] ?? 0));

@@ -1,8 +1,8 @@
-// What the functions of hookscope.circuitsvis hand over, one kind of figure for each of them.
+// The figures that the functions of hookscope.circuitsvis send, one kind for each function.
 import { shortest, withMinus } from "../../lib/format";
 import { type ArrayJson, decodeFloats, decodeInts } from "../../lib/ndarray";
 
-/** Exact numbers: float32 as it is, float64 as pairs of int32. */
+/** Exact numbers: float32 as they are, and float64 as pairs of int32. */
 export type Numbers = Float32Array | Float64Array;
 
 export interface Colors {
@@ -34,17 +34,17 @@ export interface ColumnsFigure extends AnyFigure {
 
 export interface PredictionsFigure extends AnyFigure {
   kind: "predictions";
-  /** One more than there are predictions: the first is given. */
+  /** There is one token more than there are predictions, because the first is given. */
   tokens: string[];
   log_probs: ArrayJson;
   ranks: ArrayJson;
-  /** [token, k], and where in `strings` they are. */
+  /** [token, k] indices into `strings`. */
   top_log_probs: ArrayJson;
   top_tokens: ArrayJson;
   strings: string[];
 }
 
-/** Its parts are asked for by first and second index where they are too many. */
+/** If there are too many parts to send, they are requested by first and second index. */
 interface InParts<Part> extends AnyFigure {
   names: [string, string];
   labels: [string[] | null, string[] | null];
@@ -53,7 +53,7 @@ interface InParts<Part> extends AnyFigure {
 }
 
 export interface SamplesPart {
-  /** The values of all samples, end to end. */
+  /** The values of all samples, concatenated. */
   values: ArrayJson;
   tokens?: string[][];
 }
@@ -62,22 +62,22 @@ export interface SamplesFigure extends InParts<SamplesPart> {
   kind: "samples";
   /** In descending order. */
   ordered: boolean;
-  /** null where every part brings its own. */
+  /** null if every part has its own. */
   tokens: string[][] | null;
-  /** The extremes of all activations; null where each part has its own scale. */
+  /** The extremes of all activations; null if each part has its own scale. */
   low: number | null;
   high: number | null;
 }
 
 export interface TopsPart {
-  /** [k, column], and at which token of the sample. */
+  /** [k, column] values, and the index of each token in the sample. */
   top: ArrayJson;
   top_at: ArrayJson;
   bottom: ArrayJson;
   bottom_at: ArrayJson;
 }
 
-/** By sample and layer. `names` are of layers and columns, `labels` of samples and layers. */
+/** Parts are indexed by sample and layer. `names` are those of layers and columns, `labels` those of samples and layers. */
 export interface TopsFigure extends InParts<TopsPart> {
   kind: "tops";
   tokens: string[][];
@@ -92,13 +92,13 @@ export function decodeNumbers(json: ArrayJson): Numbers {
   return json.dtype === "int32" ? new Float64Array(decodeInts(json).buffer) : decodeFloats(json);
 }
 
-/** The shortest decimal that is this number and no other number of its type. */
+/** The shortest decimal that identifies this number among all numbers of its type. */
 export function plainNumber(values: Numbers, index: number): string {
   const value = values[index] ?? Number.NaN;
   return values instanceof Float64Array || !Number.isFinite(value) ? String(value) : shortest(value);
 }
 
-/** The same number as people write it. */
+/** The same number for readers, with a true minus sign. */
 export function exact(values: Numbers, index: number): string {
   const text = plainNumber(values, index);
   if (text === "NaN") return "no number";
@@ -115,7 +115,7 @@ export interface Extremes {
   high: number;
 }
 
-/** The extremes of the finite values; 0 and 0 where no value is finite. */
+/** The extremes of the finite values; 0 and 0 if no value is finite. */
 export function extremesOf(values: Iterable<number>): Extremes {
   let low = Number.POSITIVE_INFINITY;
   let high = Number.NEGATIVE_INFINITY;

@@ -1,7 +1,8 @@
-// Inside the frame of hookscope.circuitsvis's HTML: as high as the view in it, on the ground of the page around it.
+// Runs inside the iframe of hookscope.circuitsvis's HTML: fits its height to the view, and takes the background of the
+// page around it.
 import { groundBehind, observeTheme, pageIsDark } from "../../lib/theme";
 
-/** Does nothing on a page of its own, or where the page around it can't be looked at. */
+/** Does nothing if there is no surrounding page, or if it can't be accessed. */
 export function fitFrame(): void {
   const frame = ownFrame();
   if (!frame) return;
@@ -21,7 +22,7 @@ function ownFrame(): HTMLElement | null {
   }
 }
 
-/** Pages without a ground of their own are white, or as dark as they say. */
+/** The background of a page. Pages without one are white, or dark if their colour scheme says so. */
 function followGround(frame: HTMLElement): void {
   const page = frame.ownerDocument;
   const follow = () => {

@@ -1,4 +1,4 @@
-// Figures that are too large to be sent or shown at once: which part is shown, and which page of the part.
+// Menus for figures that are too large to be sent or shown at once: they choose the part, and the page of the part.
 import { useEffect, useMemo } from "preact/hooks";
 import { Button, Menu } from "../../lib/controls";
 import { isWhole, SmallField, takeNumber } from "../../lib/fields";
@@ -14,7 +14,7 @@ type InParts = SamplesFigure | TopsFigure;
 /** How many samples or columns are shown at once, as in CircuitsVis. */
 export const A_PAGE = 5;
 
-/** The chosen part, which is asked for where it has not come. */
+/** The chosen part, which is requested if it has not arrived. */
 export function usePart<Part>(state: FigureState, figure: InParts) {
   const chosen = state.chosen();
   useStore(state.parts);
@@ -84,12 +84,12 @@ export function PageMenus({ state, page, count, label, sizeLabel }: PageMenusPro
   );
 }
 
-/** Where there are more choices than this, an index is typed and not chosen from a menu. */
+/** If there are more choices than this, the user types an index in place of choosing from a menu. */
 const MOST_ENTRIES = 400;
 
 interface PickProps {
   name: string;
-  /** What is chosen. */
+  /** The label of the choice. */
   label: string;
   count: number;
   labels?: string[] | null;
@@ -112,7 +112,7 @@ function Pick({ name, label, count, labels = null, chosen, onChoose }: PickProps
   );
 }
 
-/** A field for an index where a menu would have too many entries. */
+/** A field for an index, used if a menu would have too many entries. */
 function IndexField({ name, label, noun, count, chosen, onChoose }: PickProps & { noun: string }) {
   const wrong = `${noun} is a whole number from 0 to ${count - 1}.`;
   const take = takeNumber((number) => isWhole(number, 0, count - 1), wrong, onChoose);
@@ -120,7 +120,7 @@ function IndexField({ name, label, noun, count, chosen, onChoose }: PickProps & 
 }
 
 interface PagesProps {
-  /** What is on a page: "Samples", "Neuron". */
+  /** The name of the items on a page: "Samples", "Neuron". */
   label: string;
   count: number;
   start: number;
@@ -177,7 +177,7 @@ function pageWords(page: number, size: number, count: number): string {
   return first === last ? String(first) : `${first}\u2013${last}`;
 }
 
-/** A menu for how many are shown at once, up to `most`; where `most` is large, it offers only some numbers. */
+/** A menu for how many items are shown at once, up to `most`; if `most` is large, it offers only a few numbers. */
 export function HowMany({
   name,
   label,
@@ -198,7 +198,7 @@ export function HowMany({
   );
 }
 
-/** The value as an index below `count`; `otherwise` where it is no whole number. */
+/** The value as an index below `count`, or `otherwise` if it is not a whole number. */
 export function within(value: number | undefined, count: number, otherwise = 0): number {
   return Number.isInteger(value) ? Math.min(count - 1, Math.max(0, value as number)) : otherwise;
 }

@@ -3,7 +3,7 @@ import { FigureState } from "./state";
 import css from "./style.css";
 import { FigureView } from "./view";
 
-/** It shows arrays of the user's own, and nothing says which places in a model their values belong to. */
+/** This panel shows arrays of the user's own, so it doesn't know which places in a model their values belong to. */
 export const panel: Panel<FigureState, never> = {
   name: "circuitsvis",
   css,

@@ -1,4 +1,4 @@
-// What the figures share: their head, the line in which a token is read and the key of the colours.
+// The parts that figures share: their heading, the read-out of a token and the colour legend.
 import type { ComponentChildren } from "preact";
 import { saveCsv } from "../../lib/clipboard";
 import { Head, Tools } from "../../lib/head";
@@ -11,7 +11,7 @@ import type { Shade } from "./shade";
 interface HeadProps {
   title: string;
   words: string;
-  /** The first row has the names. */
+  /** The first row is the header. */
   rows(): string[][];
 }
 
@@ -26,17 +26,17 @@ export function FigureHead({ title, words, rows }: HeadProps) {
 
 interface ReadOutProps {
   shade: Shade;
-  /** What the key's numbers are above those that colour. */
+  /** Names the numbers of the legend. */
   shift?: number;
-  /** The token that is read. */
+  /** The token in the read-out. */
   text: string | null | undefined;
-  /** What can be read here. */
+  /** Says what hovering shows. */
   hint: string;
-  /** What is said about the token. */
+  /** The description of the token. */
   children: ComponentChildren;
 }
 
-/** Always there and always as high, so that nothing jumps. */
+/** Always in the document with the same height, so that nothing jumps. */
 export function ReadOut({ shade, shift = 0, text, hint, children }: ReadOutProps) {
   return (
     <div class="hs-cv-line">
@@ -64,7 +64,7 @@ export function Word({ text }: { text: string }) {
 
 const STEPS = 16;
 
-/** From the least to the largest value; a side that has none is left out. */
+/** From the smallest to the largest value; a side without values is left out. */
 function Key({ shade, shift }: { shade: Shade; shift: number }) {
   const [low, high] = [Math.min(0, shade.low), Math.max(0, shade.high)];
   if (low === high) return null;

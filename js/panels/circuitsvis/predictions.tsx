@@ -1,4 +1,4 @@
-// How likely each token was, and what was likelier: token_log_probs.
+// How likely each token was, and which tokens were likelier: token_log_probs.
 import { useMemo } from "preact/hooks";
 import { count, fixed } from "../../lib/format";
 import { decodeInts } from "../../lib/ndarray";
@@ -12,7 +12,7 @@ import { useShade } from "./shade";
 import { TokenText, usePlace, useReading } from "./token_text";
 import type { FigureProps } from "./view";
 
-/** The colour is lost at this log probability, in nats; as in CircuitsVis. */
+/** The log probability, in nats, at which the colour fades out, as in CircuitsVis. */
 const FAINT = -5;
 
 interface Predictions {
@@ -27,7 +27,7 @@ export function PredictionsView({ model, figure }: FigureProps<PredictionsFigure
   const found = useMemo(() => decodePredictions(figure), [figure]);
   const tokens = useMemo(() => figure.tokens.slice(1), [figure]);
   const scale = useShade(0, -FAINT);
-  // By how far each is above FAINT.
+  // Values are shaded by how far they are above FAINT.
   const shade = useMemo(() => {
     const above = (value: number) => (Number.isNaN(value) ? value : Math.max(0, value - FAINT));
     return {
@@ -89,7 +89,7 @@ interface ExpectedProps {
   position: number | null;
 }
 
-/** The true token, then the likeliest ones; blank rows keep the place. */
+/** The true token, then the likeliest ones; blank rows keep the space. */
 function Expected({ figure, found, position }: ExpectedProps) {
   const { k, ranks, log_probs, top, tokens } = found;
   const rank = position === null ? -1 : (ranks[position] ?? -1);

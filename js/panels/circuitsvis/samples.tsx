@@ -25,12 +25,12 @@ import type { FigureProps } from "./view";
 interface Samples {
   tokens: string[][];
   values: Numbers;
-  /** Where each sample's values begin. */
+  /** The offset of each sample's values. */
   from: number[];
   extremes: Extremes;
 }
 
-/** What is shown of them. */
+/** The samples on the page. */
 interface Page {
   first: number;
   second: number;
@@ -80,7 +80,7 @@ function decodeSamples(figure: SamplesFigure, part: SamplesPart): Samples {
   return { tokens, values, from, extremes: extremesOf(values) };
 }
 
-/** One sample alone has its neuron's own scale unless told otherwise; several have one for all neurons. */
+/** By default, a single sample uses its neuron's own scale, and several samples use one scale for all neurons. */
 function ownScale(state: FigureState, figure: SamplesFigure): boolean {
   const { scale } = state.chosen();
   if (scale === "own" || scale === "all") return scale === "own";
@@ -99,7 +99,7 @@ function Controls({ state, figure, page, own }: ControlsProps) {
   const noun = figure.names[1].toLowerCase();
   return (
     <div class="hs-controls" data-hs="controls">
-      {/* Before another neuron's samples are counted, nobody knows on which page they would be. */}
+      {/* The pages of another neuron are unknown until its samples have been counted. */}
       <PartMenus {...{ state, figure, page }} names={figure.names} />
       {n > 1 && (
         <PageMenus

@@ -1,5 +1,5 @@
-// The colour of a value: blue (or the given colour) above zero, orange below, each from the ground at zero to its full
-// strength at an end of the scale.
+// The colour of a value: blue (or the given colour) above zero and orange below, from the background colour at zero to
+// full strength at an end of the scale.
 import { useMemo } from "preact/hooks";
 import { divergingScale, toCss } from "../../lib/color";
 import { cssColor } from "../../lib/css_color";
@@ -7,7 +7,7 @@ import { type Palette, usePalette } from "../../lib/theme";
 import type { Colors, Extremes } from "./figure";
 
 export interface Shade extends Extremes {
-  /** How far towards the end of its side, from -1 to 1; NaN where there is no number. */
+  /** The value's place on the scale, from -1 to 1; NaN if there is no number. */
   share(value: number): number;
   fill(value: number): string;
   ink(value: number): string;

@@ -1,10 +1,10 @@
-// What belongs to one figure whatever the number of its views: the parts that have come, and what the menus chose.
+// The state that all views of one figure share: the parts that have arrived, and the choices in the menus.
 import { trait, type ViewModel, write } from "../../lib/model";
 import { type KernelEvent, Rpc } from "../../lib/rpc";
 import { Store } from "../../lib/store";
 import type { SamplesFigure, TopsFigure } from "./figure";
 
-/** What the menus chose, under the names of token_values.py; what is left out has its default. */
+/** The choices in the menus, under the names of token_values.py; a missing choice has its default. */
 export interface Chosen {
   first?: number;
   second?: number;
@@ -23,7 +23,7 @@ const KEPT = 200;
 
 export class FigureState {
   readonly rpc: Rpc;
-  /** By "first second"; a new map whenever one has come. */
+  /** Parts by the key "first second"; a new map whenever a part has arrived. */
   readonly parts = new Store<ReadonlyMap<string, unknown>>(new Map());
   #model: ViewModel;
   #asked = "";
@@ -43,7 +43,7 @@ export class FigureState {
     write(this.#model, "chosen", Object.fromEntries(chosen));
   }
 
-  /** A part of the figure; null where it has been asked for. */
+  /** A part of the figure; null if it has been requested but has not arrived. */
   part<Part>(figure: SamplesFigure | TopsFigure, first: number, second: number): Part | null {
     if (figure.parts) return (figure.parts[first]?.[second] as Part | undefined) ?? null;
     return (this.parts.get().get(`${first} ${second}`) as Part | undefined) ?? null;

@@ -1,5 +1,5 @@
-// Tokens as text, each on the colour of its value. What is under the pointer or the keyboard's cursor is said to
-// whoever shows it, and marked here without drawing the tokens anew: there may be thousands.
+// Tokens as text, each on the colour of its value. The token under the pointer or the keyboard cursor is reported to the
+// read-out, and marked here without rendering the tokens again, since there may be thousands.
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { indexAfterKey, isChoosing, keyHandler } from "../../lib/keys";
 import { useTrait, type ViewModel, write } from "../../lib/model";
@@ -27,9 +27,9 @@ interface TokenTextProps {
   sample?: number;
   tokens: readonly string[];
   values: Numbers;
-  /** Where this sample's values begin. */
+  /** The offset of this sample's values. */
   from?: number;
-  /** From a token's value to the next one's. */
+  /** The distance from a token's value to the next token's. */
   stride?: number;
   shade: Shade;
   reading: Reading;
@@ -121,7 +121,7 @@ function tokenOf(target: EventTarget | null): number | null {
   return found ? Number(found.getAttribute("data-token")) : null;
 }
 
-/** Keeps the marks of the active and of the pinned token true; returns the active one. */
+/** Keeps the marks of the active and the pinned token up to date; returns the active token. */
 function useMarks(ref: { current: HTMLElement | null }, props: TokenTextProps): Place | null {
   const { sample = 0, tokens, values, from = 0, stride = 1, reading } = props;
   const id = useUniqueId();
@@ -162,7 +162,7 @@ function tokenAfterKey(text: HTMLElement | null, key: string, here: number | nul
   return indexAfterKey(key, here, n);
 }
 
-/** The token above or below: in the next line, the one nearest to it. */
+/** The token above or below, which is the nearest one in the neighbouring line. */
 function tokenInLine(text: HTMLElement | null, key: string, here: number, n: number): number {
   const box = chipOf(text, here)?.getBoundingClientRect();
   if (!box) return here;
@@ -181,7 +181,7 @@ function tokenInLine(text: HTMLElement | null, key: string, here: number, n: num
   return found;
 }
 
-/** `many` where there are several samples. */
+/** `many` is true if there are several samples. */
 export function useReading(model: ViewModel, many = false): Reading {
   const [active] = useState(() => new Store<Place | null>(null));
   const selection = useTrait<Partial<Place> | null>(model, "selection");
@@ -196,7 +196,7 @@ export function useReading(model: ViewModel, many = false): Reading {
   };
 }
 
-/** The place that is read, if it is in one of these samples. */
+/** The place in the read-out, if it is in one of these samples. */
 export function usePlace(
   reading: Reading,
   tokens: (sample: number) => readonly string[] | undefined,

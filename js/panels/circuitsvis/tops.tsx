@@ -1,4 +1,4 @@
-// The tokens at which neurons are most and least active, a column a neuron: topk_tokens.
+// The tokens at which neurons are most and least active, with one column for each neuron: topk_tokens.
 import { useMemo, useState } from "preact/hooks";
 import { NameMenu } from "../../lib/controls";
 import { count } from "../../lib/format";

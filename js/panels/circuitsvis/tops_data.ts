@@ -12,7 +12,7 @@ import {
   type TopsPart,
 } from "./figure";
 
-/** The top or the bottom k, from large to small. */
+/** The top k or the bottom k, in descending order. */
 export interface End {
   name: "top" | "bottom";
   k: number;
@@ -27,7 +27,7 @@ export interface Tops {
   high: number;
 }
 
-/** A line of the table: its end, and its index in that end. */
+/** A line of the table: which end it belongs to, and its index there. */
 export interface Line {
   end: End;
   index: number;
@@ -45,7 +45,7 @@ export interface Shown {
   lines: Line[];
 }
 
-/** The k largest are the first of the top, the k least the last of the bottom. */
+/** The k largest come first in the top, and the k smallest come last in the bottom. */
 export function linesOf(end: End, k: number): Line[] {
   const kept = Math.min(k, end.k);
   const from = end.name === "top" ? 0 : end.k - kept;

@@ -1,4 +1,4 @@
-// The table of top and bottom tokens: a column a neuron, with a cursor that reads one cell.
+// The table of top and bottom tokens: one column for each neuron, with a cursor that reads one cell.
 import { cellInTable, isChoosing, keyHandler } from "../../lib/keys";
 import { useTrait, type ViewModel, write } from "../../lib/model";
 import { Token, visibleText } from "../../lib/tokens";
@@ -7,7 +7,7 @@ import type { TopsFigure } from "./figure";
 import type { Shade } from "./shade";
 import { entryOf, type Line, rankWords, type Shown } from "./tops_data";
 
-/** A place in the table: which line, and the number of its column. */
+/** A cell of the table: its line, and the number of its column. */
 export interface Cell {
   row: number;
   column: number;

@@ -1,4 +1,4 @@
-// One view for all figures of tokens and values: the kind says which.
+// One view for all figures of tokens and values; the figure's kind decides what is drawn.
 import { type Failure, useTrait } from "../../lib/model";
 import { Root } from "../../lib/mount";
 import type { PanelProps } from "../../lib/panel";
@@ -40,6 +40,6 @@ function Shown({ model, state, figure }: FigureProps<Figure>) {
     case "tops":
       return <TopsView {...{ model, state, figure }} />;
     default:
-      throw new Error(`there is no figure of the kind ${JSON.stringify((figure as Figure).kind)}`);
+      throw new Error(`unknown kind of figure: ${JSON.stringify((figure as Figure).kind)}`);
   }
 }

@@ -1,4 +1,4 @@
-// Direct logit attribution as it comes from Python: what each component writes towards the answer.
+// Direct logit attribution as Python sends it: what each component writes towards the answer.
 import { type ArrayJson, decodeFloats, decodeInts } from "../../lib/ndarray";
 import type { Counterparts, Place } from "../../lib/place";
 import type { ResultEnvelope } from "../../lib/schema";
@@ -28,7 +28,7 @@ export interface AttributionJson extends ResultEnvelope {
   layer: ArrayJson;
   index: ArrayJson;
   labels: string[];
-  /** By component. */
+  /** Values by component. */
   places: Place[];
   sides: Partial<Record<SideName, SideJson>>;
   counterparts: Counterparts;
@@ -47,7 +47,7 @@ export interface SourcesJson {
 /** The attribution of one side, or clean minus corrupt. */
 export interface Attributed {
   name: ShownSide;
-  /** By component. */
+  /** Values by component. */
   values: Float32Array;
   total: number;
   text: string;
@@ -64,7 +64,7 @@ export class Attribution {
   readonly heads: number;
   #values: Partial<Record<SideName, Float32Array>> = {};
   #bySource: Partial<Record<SideName, Float32Array>> = {};
-  /** Sources that came on request, by head. */
+  /** Sources that were requested, by head. */
   #asked = new Map<string, Partial<Record<SideName, Float32Array>>>();
 
   constructor(json: AttributionJson) {
@@ -89,7 +89,7 @@ export class Attribution {
     return this.json.kinds[this.kind[component] ?? 0] ?? "";
   }
 
-  /** Biases have a layer and no activation, as a whole layer has, but are no place. */
+  /** Like a whole layer, a bias has a layer and no activation, but it is not a place. */
   #isBias(component: number): boolean {
     return this.kindOf(component).endsWith("bias");
   }
@@ -115,7 +115,7 @@ export class Attribution {
     return this.json.sides.prompt === undefined;
   }
 
-  /** The side that is asked for, or the only side of the result. */
+  /** The requested side, or the only side of the result. */
   at(name: ShownSide): Attributed | null {
     const { prompt, clean, corrupt } = this.json.sides;
     const { prompt: alone, clean: a, corrupt: b } = this.#values;
@@ -127,7 +127,7 @@ export class Attribution {
     return { ...about("difference", clean), values, total: clean.total - corrupt.total };
   }
 
-  /** By source token; null where the sources have not come. */
+  /** A head's contribution by source token; null if it has not arrived. */
   sourcesOf(layer: number, head: number, name: ShownSide = "prompt"): Float32Array | null {
     if (name === "difference") {
       const [a, b] = [this.sourcesOf(layer, head, "clean"), this.sourcesOf(layer, head, "corrupt")];

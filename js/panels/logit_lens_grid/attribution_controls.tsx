@@ -1,4 +1,4 @@
-// The row above the attribution: the answers, the position and the side.
+// The controls above the attribution: the answers, the position and the side.
 import { useEffect, useState } from "preact/hooks";
 import { Button } from "../../lib/controls";
 import { AnswerFields, type Answers, typedToken } from "../../lib/field";
@@ -20,7 +20,7 @@ interface AttributionControlsProps extends PanelProps<LensState> {
   side: ShownSide;
 }
 
-/** The last position of each prompt, also where the prompts of a pair differ in length. */
+/** The last position of each prompt, even if the prompts of a pair differ in length. */
 const LAST = -1;
 
 interface Asked extends Answers {
@@ -28,7 +28,7 @@ interface Asked extends Answers {
   position: number | null;
 }
 
-/** What was attributed last, else the pair's answers. */
+/** The answers that were attributed last, or else the pair's answers. */
 function startingWith(attribution: Attribution | null, lens: Lens | null): Asked {
   const made = attribution?.json.params;
   if (made) {
@@ -71,7 +71,7 @@ export function AttributionControls({ model, state, attribution, lens, side }: A
       <SmallField
         name="position"
         label="position"
-        help="Where the answer comes next"
+        help="The answer follows this position"
         value={String(position)}
         size={4}
         take={takeNumber(
@@ -103,7 +103,7 @@ export function AttributionControls({ model, state, attribution, lens, side }: A
   );
 }
 
-/** The same as words, where nothing can be asked for. */
+/** The same as text, if nothing can be requested. */
 function Fixed({ model, attribution, side }: Omit<AttributionControlsProps, "state" | "lens">) {
   if (!attribution) return null;
   const { answer, wrong_answer, position: asked } = attribution.json.params;

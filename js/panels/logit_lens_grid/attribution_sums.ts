@@ -22,7 +22,7 @@ export interface Step {
   value: number;
 }
 
-/** Embeddings, then each layer's attention and MLP, then the rest: biases. */
+/** Embeddings, then each layer's attention and MLP, then the biases. */
 export function stepsOf(attribution: Attribution, values: Float32Array): Step[] {
   const sums = new Map<string, number>();
   values.forEach((value, i) => {
@@ -51,7 +51,7 @@ function stepKey(attribution: Attribution, component: number): string {
 /** The columns of the table by head: the heads, or their sum, and the MLP. */
 const columnsOf = ({ heads }: Attribution): number => Math.max(1, heads) + 1;
 
-/** Where a component is in that table; null where it is outside. */
+/** A component's cell in that table; null if it is not in the table. */
 export function cellOf(attribution: Attribution, component: number): number | null {
   const kind = attribution.kindOf(component);
   const part = PARTS[kind];
@@ -62,7 +62,7 @@ export function cellOf(attribution: Attribution, component: number): number | nu
   return layer * columns + (part === "mlp" ? columns - 1 : head);
 }
 
-/** Layer by head, with the whole MLP as the last column. NaN where there is no such component. */
+/** Layer by head, with the whole MLP as the last column. NaN if there is no such component. */
 export function headTable(
   attribution: Attribution,
   values: Float32Array,

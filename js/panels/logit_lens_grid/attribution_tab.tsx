@@ -1,4 +1,4 @@
-// What the model's components write towards an answer: by layer, by head, one by one, and by source token.
+// What the model's components write towards an answer: by layer, by head, individually, and by source token.
 import type { ComponentChildren } from "preact";
 import { useEffect } from "preact/hooks";
 import { Output, useCurrent } from "../../lib/current";
@@ -128,7 +128,7 @@ function Sources({ state, attribution, shown, head, readonly }: SourcesProps) {
   return (
     <section class="hs-part" data-hs="sources" aria-label={label}>
       <h3 class="hs-title">
-        {title} <small>by the token that it looks at</small>
+        {title} <small>by the token that it attends to</small>
       </h3>
       {sources ? (
         <TokenStrip

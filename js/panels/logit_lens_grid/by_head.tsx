@@ -1,4 +1,4 @@
-// Layer by head as a heatmap, with the MLPs as one more column. A click pins a component.
+// A heatmap of layer by head, with the MLPs as an extra column. A click pins a component.
 import { useMemo, useRef, useState } from "preact/hooks";
 import { divergingScale } from "../../lib/color";
 import { fixed, signed } from "../../lib/format";
@@ -22,7 +22,7 @@ interface ByHeadProps {
   onPin(component: number | null): void;
 }
 
-/** The grid, its colours and its legend, also for the picture. */
+/** The grid, its colours and its legend, which the picture uses too. */
 export function headMap(attribution: Attribution, shown: Attributed, rising: boolean, palette: Palette) {
   const { values, columns } = headTable(attribution, shown.values);
   const domain = roundEnd(largestOf(values));
@@ -77,7 +77,7 @@ export function ByHead({ attribution, shown, rising, pinned: component, onPin }:
     return `${name}, ${signed(values[index])}`;
   };
   const pinned = component === null ? null : cellOf(attribution, component);
-  // A cell that sums several neurons has no place of its own.
+  // A cell that is a sum over neurons has no place of its own.
   const componentAt = (index: number) =>
     shown.values.findIndex((_, i) => cellOf(attribution, i) === index && attribution.kindOf(i) !== "neuron");
   const rows = Math.min(160, attribution.layers * 24 - 1);

@@ -1,4 +1,4 @@
-// Where the lines of a chart go: scales, ticks, paths, and labels at their ends that do not overlap.
+// The geometry of a line chart: scales, ticks, paths, and end labels that do not overlap.
 import { fixed } from "../../lib/format";
 import { range } from "../../lib/range";
 import type { Line, Quantity } from "./lines";
@@ -34,7 +34,7 @@ export function spanOf(lines: readonly Line[], quantity: Quantity): Span {
   return { low: Math.floor(low / step) * step, high: Math.ceil(high / step) * step || step };
 }
 
-/** 1, 2 or 5 times a power of ten, so that about four fit. */
+/** A step of 1, 2 or 5 times a power of ten that gives about four ticks. */
 function stepOf(width: number): number {
   const rough = width / 4;
   const power = 10 ** Math.floor(Math.log10(rough));
@@ -53,13 +53,13 @@ export function ticksOf(span: Span, quantity: Quantity): Tick[] {
   });
 }
 
-/** A value's place from the top, as a share of the height. */
+/** A value's distance from the top, as a share of the height. */
 export function heightOf(span: Span, quantity: Quantity, value: number): number {
   return (span.high - up(quantity, value)) / (span.high - span.low || 1);
 }
 
-/** An SVG path through the rows whose value is known; it is broken where one is not. A value without neighbours is a
- *  line of no length, which round ends make a dot. */
+/** An SVG path through the rows with known values, with gaps elsewhere. A value without neighbours is a line of zero
+ *  length, which round caps turn into a dot. */
 export function pathOf(
   values: Float32Array,
   x: (row: number) => number,
@@ -81,7 +81,7 @@ export function lastKnown(values: Float32Array): number {
   return -1;
 }
 
-/** Moves labels apart, as little as can be, and keeps them between top and bottom. */
+/** Moves labels apart as little as possible, and keeps them between top and bottom. */
 export function spread(wanted: readonly number[], gap: number, top: number, bottom: number): number[] {
   const order = wanted.map((_, i) => i).sort((a, b) => (wanted[a] ?? 0) - (wanted[b] ?? 0));
   const placed = [...wanted];

@@ -1,4 +1,4 @@
-// The row above the grid: the side, the colour, the stream, the lens, the followed tokens, and the progress of the run.
+// The controls above the grid: side, colour, stream, lens, followed tokens, and the progress of the run.
 import { useState } from "preact/hooks";
 import { Button, type Choice, NameMenu } from "../../lib/controls";
 import { InlineField, typedToken } from "../../lib/field";
@@ -56,7 +56,7 @@ export function LensControls({ model, state, shown }: ControlsProps & { shown: S
 
 function ReadMenus({ model, state }: ControlsProps) {
   const info = useTrait<LensInfo>(model, "info");
-  // Watched so that the menus follow both what was asked for here and what Python sets.
+  // Watched so that the menus follow both requests made here and changes from Python.
   useStore(state.requested);
   useTrait(model, "stream");
   useTrait(model, "lens");
@@ -112,10 +112,10 @@ function Follow({ model, state }: { model: ViewModel; state: LensState }) {
   const asks = canAsk(model);
   useStore(state.target);
   useStore(state.requested);
-  const made = lens?.json.targets ?? [];
+  const followed = lens?.json.targets ?? [];
   const targets = state.choice().targets;
-  const choosable = needsTarget(color) && made.length > 1;
-  const chosen = lens && made[state.targetIndex(lens)]?.text;
+  const choosable = needsTarget(color) && followed.length > 1;
+  const chosen = lens && followed[state.targetIndex(lens)]?.text;
   return (
     <div class="hs-follow" data-hs="follow">
       {asks && (

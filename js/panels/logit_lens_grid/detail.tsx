@@ -1,4 +1,4 @@
-// A cell in detail: its place, how certain the lens is there, the followed tokens, and the likeliest tokens.
+// The details of a cell: its place, how certain the lens is there, the followed tokens, and the likeliest tokens.
 import type { ComponentChildren } from "preact";
 import { fixed } from "../../lib/format";
 import { TokenPair } from "../../lib/grid_labels";
@@ -14,7 +14,7 @@ interface DetailProps {
   row: number;
   position: number;
   pinned: boolean;
-  /** null where nothing can be asked for. */
+  /** null if nothing can be requested. */
   onFollow: ((token: string) => void) | null;
   children: ComponentChildren;
 }

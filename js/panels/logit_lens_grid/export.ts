@@ -1,4 +1,4 @@
-// Export: a table, all numbers for a spreadsheet, and a picture file.
+// Exports a table, all numbers for a spreadsheet, and a picture file.
 import { savePng } from "../../lib/clipboard";
 import { type GridLabel, type GridShape, labelCell, layoutGrid, plainLabel } from "../../lib/grid_layout";
 import { paintPicture } from "../../lib/grid_picture";
@@ -22,7 +22,7 @@ export interface View {
   rising: boolean;
 }
 
-/** The most columns of a picture: browsers draw no canvas that is much wider. */
+/** The largest number of columns in a picture, since browsers don't draw much wider canvases. */
 const PICTURE_COLUMNS = 150;
 const CELL = 74;
 
@@ -36,7 +36,7 @@ export function toTable({ lens, shown, columns, rising }: View): string {
   return toTsv([head, ...(rising ? rows.reverse() : rows)]);
 }
 
-/** A line for each cell and side, with full precision. */
+/** One line for each cell and side, with full precision. */
 export function lensCsv({ lens, shown, columns }: View): string {
   const { targets, labels } = lens.json;
   const followed = targets.flatMap(({ text }) => [`p ${visibleText(text)}`, `rank ${visibleText(text)}`]);
@@ -150,7 +150,7 @@ function columnLabel(lens: Lens, shown: Shown, position: number): GridLabel {
   return { lines: columnTokens(lens, shown, position), title: `position ${position}` };
 }
 
-/** The likeliest token; in a difference the likeliest of both sides, where they differ. */
+/** The likeliest token; in a difference, the likeliest of both sides if they differ. */
 function topText(lens: Lens, shown: Shown, row: number, position: number): string {
   const texts = readAt(shown, position).map(({ side, position: at }) => {
     return visibleText(tokenText(lens, side.top_ids[(row * side.positions + at) * side.k] ?? -1));

@@ -1,4 +1,4 @@
-// Prepares what is painted: where each cell is on its scale, its token, and the tokens' texts cut to their cells.
+// Prepares a frame for painting: each cell's place on the scale, its token, and the tokens' texts cut to their cells.
 import { toCss } from "../../lib/color";
 import { type GridLayout, LABEL_SIZE } from "../../lib/grid_layout";
 import { range } from "../../lib/range";
@@ -15,7 +15,7 @@ const SHADES = 254;
 export interface FrameOf {
   lens: Lens;
   shown: Shown;
-  /** null where nothing can be coloured. */
+  /** null if nothing can be coloured. */
   scaled: Scaled | null;
   layout: GridLayout;
   columns: readonly [number, number];
@@ -40,7 +40,7 @@ export function frameOf({ lens, shown, scaled, layout, columns, palette }: Frame
     flip,
     shades: shadesOf(lens, shown, scaled),
     fills: shades.map((value) => toCss(colors ? colors.fill(value) : palette.zero)),
-    // Without a value there is the ground.
+    // A cell without a value shows the background.
     inks: shades.map((value, shade) => toCss(shade && colors ? colors.ink(value) : palette.fg)),
     ...tokensOf(lens, shown),
     alone,
@@ -51,7 +51,7 @@ export function frameOf({ lens, shown, scaled, layout, columns, palette }: Frame
   };
 }
 
-/** The lines under each column. Texts are cut when a column is first seen. */
+/** The labels under each column. Texts are cut when a column is first visible. */
 export function labelsOf({ lens, shown, layout, palette }: FrameOf): Axis["linesOf"] {
   const known = new Map<number, AxisLine[]>();
   return (position) => {

@@ -1,4 +1,4 @@
-// How large the cells of the lens are. Tokens must be readable in them: what does not fit scrolls.
+// The size of the lens's cells. Their tokens must be readable, so a grid that does not fit scrolls.
 import { type GridLayout, LABEL_SIZE, ONE_PANEL } from "../../lib/grid_layout";
 import { textWidth } from "../../lib/text_width";
 import { visibleText } from "../../lib/tokens";
@@ -9,7 +9,7 @@ const MAX_CELL = 88;
 const ROW = 24;
 const TALL_ROW = STACKED + 4;
 const LOW_ROW = 14;
-/** Rows become lower where they would not stay below this height together. */
+/** Rows become lower if all of them would exceed this height. */
 const COMFORTABLE = 640;
 
 export function layoutLens(

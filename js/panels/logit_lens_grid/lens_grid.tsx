@@ -1,4 +1,4 @@
-// The grid of the lens: cells and token axis on canvases, outlines over them, and words for screen readers.
+// The grid of the lens: cells and token axis on canvases, outlines over them, and text for screen readers.
 import type { RefObject } from "preact";
 import { useCallback, useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
 import { type GridProps, markEdges, reveal } from "../../lib/grid";
@@ -21,11 +21,11 @@ type Cells = Pick<GridProps, "label" | "room" | "revision" | "pinned" | "describ
 interface LensGridProps extends FrameOf, Cells {
   rowLabels: GridLabel[];
   onColumns(columns: readonly [number, number]): void;
-  /** Called for every frame, with the positions that are seen. */
+  /** Called for every frame with the visible positions. */
   onSeen(first: number, last: number): void;
 }
 
-/** Of more cells than this only those around the cursor are in the document. */
+/** With more cells than this, only those around the cursor are in the document. */
 const ALL_CELLS = 4000;
 const NEAR = 12;
 const NONE: readonly number[] = [];
@@ -36,7 +36,7 @@ export function LensGrid(props: LensGridProps) {
   const scroller = useRef<HTMLDivElement>(null);
   const id = useUniqueId();
   const choosing = { ...props, picked: NONE, onPick: null };
-  // A revealed cell stands clear of the fading edge.
+  // A revealed cell is kept clear of the fading edge.
   const clear = { ...layout, gutter: layout.gutter + 40 };
   const show = (index: number) => reveal(scroller.current, clear, index);
   const cursor = useCursor(choosing, layout, show);
@@ -56,7 +56,7 @@ export function LensGrid(props: LensGridProps) {
     const near = range(layout.columns).filter((i) => !many || Math.abs(i - at) <= NEAR);
     return <GridRows {...{ id, layout, describe, near, place, pinned }} picked={NONE} />;
   }, [id, layout, describe, pinned, cursor.place]);
-  // What was scrolled to before says nothing about other columns.
+  // The old scroll position means nothing for other columns.
   useLayoutEffect(() => {
     if (scroller.current) scroller.current.scrollLeft = 0;
   }, [start, layout.columns]);
@@ -123,7 +123,7 @@ export function LensGrid(props: LensGridProps) {
   );
 }
 
-/** A canvas that is kept as large as what is seen, and its context. */
+/** A canvas that is kept as large as the visible area, and its context. */
 interface Sheet {
   canvas: RefObject<HTMLCanvasElement>;
   context: RefObject<CanvasRenderingContext2D>;

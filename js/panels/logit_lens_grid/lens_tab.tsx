@@ -1,4 +1,4 @@
-// The lens: its grid with the legend, the hovered or pinned cell in detail, and the pinned cell's tokens through the
+// The lens: its grid with the legend, details of the hovered or pinned cell, and the pinned cell's tokens across the
 // layers.
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { plainLabel } from "../../lib/grid_layout";
@@ -26,7 +26,7 @@ interface LensTabProps extends PanelProps<LensState> {
   scaled: Scaled | null;
 }
 
-/** The measure that colours the grid; null where it needs a followed token and there is none. */
+/** The measure that colours the grid; null if it needs a followed token and there is none. */
 export function useScaled(model: ViewModel, state: LensState, lens: Lens | null, shown: Shown | null) {
   const color = useTrait<Measure>(model, "color");
   const target = useStore(state.target);
@@ -38,7 +38,7 @@ export function useScaled(model: ViewModel, state: LensState, lens: Lens | null,
   }, [lens, shown, color, target, revision]);
 }
 
-/** The columns that are shown: all columns, or the chosen columns that this prompt has. */
+/** The columns that are shown: all, or the chosen columns that this prompt has. */
 export function shownColumns(
   columns: readonly number[] | null,
   positions: number,
@@ -54,7 +54,7 @@ export function LensTab({ model, state, lens, shown, scaled }: LensTabProps) {
   const [hovered, setHovered] = useState<Cell | null>(null);
   const brushed = useTrait<readonly number[] | null>(model, "columns");
   const [start, stop] = shownColumns(brushed, shown.first.positions);
-  // While nothing is pointed at, the model's own prediction.
+  // Without a hovered or pinned cell, show the model's own prediction.
   const loaded = shown.first.loaded.subarray(0, stop).lastIndexOf(1);
   const cell = hovered ?? pinned ?? { row: lens.rows - 1, position: Math.max(start, loaded) };
   const inside = cell.row < lens.rows && cell.position < shown.first.positions;
@@ -132,7 +132,7 @@ function LensMap({ model, state, lens, shown, scaled, pinned, start, stop, onHov
 function notesOf({ model, lens, shown, scaled }: Omit<LensTabProps, "state">): string[] {
   const notes = [
     !scaled && "Follow a token to colour the grid by it.",
-    shown.second && shown.partners?.includes(null) && "Hatched: no token of the corrupt prompt corresponds.",
+    shown.second && shown.partners?.includes(null) && "Hatched: no counterpart in the corrupt prompt.",
     model.readonly && shown.first.loaded.includes(0) && "Empty columns were not loaded when this was saved.",
     ...(lens.json.warnings ?? []),
   ];

@@ -1,5 +1,5 @@
-// The pinned cell's tokens through all layers: as Python answers, and until then as far as the lists of likeliest
-// tokens have them.
+// The pinned cell's tokens across all layers: from Python's answer, and until it arrives from the lists of likeliest
+// tokens, as far as they go.
 import { type ArrayJson, decodeFloats, decodeInts } from "../../lib/ndarray";
 import { range } from "../../lib/range";
 import type { KernelEvent, Rpc } from "../../lib/rpc";
@@ -10,7 +10,7 @@ import { answerTone, readAt, type Shown, tokenText } from "./sides";
 
 export type Quantity = "probability" | "logit" | "rank";
 
-/** One token's values by row; NaN where they are not known. */
+/** One token's values by row; NaN if they are not known. */
 export interface Line {
   key: string;
   id: number;
@@ -44,12 +44,12 @@ interface TrajectoryJson {
 }
 
 const DEBOUNCE = 80;
-/** How many answers are kept, so that going back to a cell sends no request. */
+/** How many answers are cached, so that returning to a cell sends no request. */
 const KEPT = 64;
 const TOP = 3;
 
 export class Lines {
-  /** Changes whenever an answer has come. */
+  /** Changes whenever an answer arrives. */
   readonly revision = new Store(0);
   #rpc: Rpc;
   #answers = new Map<string, Answer>();
@@ -63,7 +63,7 @@ export class Lines {
     rpc.onEvent((event) => event.event === "trajectory" && this.#take(event));
   }
 
-  /** Asks for the pinned cell, once it has stayed pinned for a moment. */
+  /** Requests the pinned cell's values once it has stayed pinned for a moment. */
   want(lens: Lens, shown: Shown, row: number, position: number): void {
     clearTimeout(this.#timer);
     const ids = idsOf(lens, shown, row, position);
@@ -71,10 +71,10 @@ export class Lines {
       return { result: lens.json.id, side: side.name, position: at, ids };
     });
     const asked = this.#request !== "" && this.#asked ? keyOf(this.#asked) : "";
-    this.#queue = wanted.filter((one) => {
-      return ids.length > 0 && keyOf(one) !== asked && !this.#answers.has(keyOf(one));
+    this.#queue = wanted.filter((request) => {
+      return ids.length > 0 && keyOf(request) !== asked && !this.#answers.has(keyOf(request));
     });
-    // When the present request ends, the next one is sent.
+    // The next request is sent when the current one ends.
     if (this.#queue.length > 0 && asked === "") this.#timer = setTimeout(() => this.#next(), DEBOUNCE);
   }
 
@@ -141,7 +141,7 @@ export function linesOf(lines: Lines, lens: Lens, shown: Shown, row: number, pos
       const token = tokenText(lens, id);
       const i = answer ? answer.ids.indexOf(id) : -1;
       const values = answer && i >= 0 ? answered(answer, i, lens.rows) : known(lens, side, at, id);
-      // In a difference lines have the colours of the sides, elsewhere those of the answers.
+      // In a difference, lines have the colours of the sides; otherwise those of the answers.
       const tone = shown.second ? (side.name as Tone) : answerTone(lens.json, token);
       return { key: `${side.name} ${id}`, id, token, side: side.name, tone, values };
     });
@@ -158,10 +158,10 @@ function answered(answer: Answer, i: number, rows: number): Line["values"] {
   };
 }
 
-/** The values of a token in the result's arrays, where a row may not have it among its likeliest tokens. */
+/** A token's values in the result's arrays; a row may lack it among its likeliest tokens. */
 function known(lens: Lens, side: Side, position: number, id: number): Line["values"] {
   const { k, t } = side;
-  const target = lens.json.targets.findIndex((one) => one.id === id);
+  const target = lens.json.targets.findIndex((token) => token.id === id);
   const empty = () => new Float32Array(lens.rows).fill(Number.NaN);
   const values = { probability: empty(), logit: empty(), rank: empty() };
   for (const row of range(lens.rows)) {

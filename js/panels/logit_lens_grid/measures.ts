@@ -15,11 +15,11 @@ export interface Scaled {
   target: number;
   low: number;
   high: number;
-  /** Both sides of zero have a meaning. */
+  /** Whether the scale diverges from zero. */
   diverging: boolean;
 }
 
-/** Ranks are coloured by their logarithm: 0 for the likeliest token, 1 less for every tenfold of the rank. */
+/** Ranks are coloured by their negative log10: 0 for the likeliest token, and 1 less for each factor of ten. */
 const logRank = (rank: number): number => -Math.log10(rank + 1);
 
 export function needsTarget(measure: Measure): boolean {
@@ -41,7 +41,7 @@ export function measured(side: Side, measure: Measure, target: number, cell: num
   }
 }
 
-/** A cell's value, or clean minus corrupt; NaN where it is not known. */
+/** A cell's value, or clean minus corrupt; NaN if it is not known. */
 export function shownValue(shown: Shown, { measure, target }: Pick<Scaled, "measure" | "target">) {
   const { first, second, partners } = shown;
   return (row: number, position: number): number => {
@@ -54,7 +54,7 @@ export function shownValue(shown: Shown, { measure, target }: Pick<Scaled, "meas
   };
 }
 
-/** The scale of a measure. For nats and ranks it reaches as far as the largest value that has come. */
+/** The scale of a measure. For nats and ranks it extends to the largest value that has arrived. */
 export function scaleOf(lens: Lens, shown: Shown, measure: Measure, target: number): Scaled {
   const diverging = shown.second !== null;
   const ends = (low: number, high: number): Scaled => ({ measure, target, low, high, diverging });
@@ -72,14 +72,14 @@ export function scaleOf(lens: Lens, shown: Shown, measure: Measure, target: numb
   return measure === "rank" ? ends(-end, 0) : ends(0, end);
 }
 
-/** The next whole, half or tenth. */
+/** Rounds up to a whole number, a half or a tenth. */
 export function roundEnd(largest: number): number {
   const parts = largest > 2 ? 1 : largest > 0.5 ? 2 : 10;
   return Math.max(0.1, Math.ceil(largest * parts) / parts);
 }
 
-/** Strong colours are likely, certain, high in rank, or far from the last row. Low entropy is certain, so its scale
- *  runs backwards. */
+/** Strong colours mean likely, certain, high in rank, or far from the last row. Low entropy means certain, so its scale
+ *  is reversed. */
 export function colorsOf({ measure, low, high, diverging }: Scaled, palette: Palette): Scale {
   if (diverging) return divergingScale(palette, high);
   return measure === "entropy" ? sequentialScale(palette, high, low) : sequentialScale(palette, low, high);
@@ -151,13 +151,13 @@ export function colorWords(lens: Lens, { measure, target, diverging }: Scaled): 
     probability: "probability of the likeliest token",
     entropy: diverging ? "entropy in nats" : "entropy in nats, strong where the lens is sure",
     kl: "KL divergence from the last row in nats",
-    rank: diverging ? `rank of ${token}, by tenfolds` : `rank of ${token}, on a log scale`,
+    rank: diverging ? `rank of ${token}, in factors of ten` : `rank of ${token}, on a log scale`,
     target: `probability of ${token}`,
   }[measure];
   return diverging ? `clean \u2212 corrupt, ${words}` : words;
 }
 
-/** A cell's value in words; null where it has none. */
+/** A cell's value in words; null if it has none. */
 export function valueWords(shown: Shown, scaled: Scaled, row: number, position: number): string | null {
   if (isAlone(shown, position)) return "no counterpart";
   const value = shownValue(shown, scaled)(row, position);

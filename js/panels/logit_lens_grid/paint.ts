@@ -1,9 +1,9 @@
-// Paints one frame of the lens: the cells that can be seen, and the tokens of their columns. Called for every frame
-// while the grid scrolls, so it makes no objects and measures no text: what it needs is prepared in frame.ts.
+// Paints one frame of the lens: the visible cells and the tokens of their columns. It is called for every frame while the
+// grid scrolls, so it allocates no objects and measures no text; frame.ts prepares its data.
 import type { Box } from "../../lib/grid_keys";
 import type { Tone } from "../../lib/top_tokens";
 
-/** A token's text, cut to its cell and measured. The mark is a leading space's box, drawn fainter. */
+/** A token's text, cut to its cell and measured. The mark is the symbol of a leading space, drawn fainter. */
 export interface CellText {
   mark: string;
   text: string;
@@ -12,7 +12,7 @@ export interface CellText {
 }
 
 export interface Frame {
-  /** Of the whole grid; a cell is row * positions + position. */
+  /** The columns of the whole grid; a cell is row * positions + position. */
   rows: number;
   positions: number;
   /** The columns shown: [start, stop). */
@@ -22,16 +22,16 @@ export interface Frame {
   cellHeight: number;
   /** Row 0 at the bottom. */
   flip: boolean;
-  /** Where each cell is on the scale: 1 to 255; 0 has not come. */
+  /** Each cell's place on the scale, 1 to 255; 0 for a cell that has not arrived. */
   shades: Uint8Array;
-  /** Per shade the ground and an ink that can be read on it. */
+  /** For each shade, the background and a text colour that is readable on it. */
   fills: readonly string[];
   inks: readonly string[];
   /** The token in each cell; -1 for none. */
   ids: Int32Array;
-  /** In a difference the corrupt prompt's token where it is another; -1 where it is the same. */
+  /** In a difference, the corrupt prompt's token if it differs; -1 if it is the same. */
   otherIds: Int32Array | null;
-  /** Columns without a counterpart: 1. */
+  /** 1 for columns without a counterpart. */
   alone: Uint8Array;
   hatch: string;
   empty: string;
@@ -39,11 +39,11 @@ export interface Frame {
   textOf(id: number): CellText;
 }
 
-/** The part of the cells that is seen, in pixels from their upper left corner. */
+/** The visible part of the cells, in pixels from their upper left corner. */
 export type Viewport = Box;
 
 type Context = CanvasRenderingContext2D;
-/** Cells as high as this show two tokens under each other. */
+/** Cells at least this high show two tokens, one below the other. */
 export const STACKED = 32;
 const LINE = 13;
 const HATCH = 6;
@@ -108,7 +108,7 @@ function paintText(context: Context, label: CellText, x: number, y: number, widt
   context.fillText(label.text, at, y);
 }
 
-/** Says that there is another token, for which the cell has no room. */
+/** Marks that there is a second token for which the cell has no room. */
 function paintCorner(context: Context, right: number, top: number): void {
   context.beginPath();
   context.moveTo(right - 6, top);
@@ -147,12 +147,12 @@ export interface AxisLine {
 }
 
 export interface Axis {
-  /** By position; made when a column is first seen. */
+  /** Labels by position, created when a column is first visible. */
   linesOf(position: number): readonly AxisLine[];
   inks: Record<Tone | "muted" | "fg" | "chosen", string>;
-  /** The column whose label stands out. */
+  /** The column whose label is highlighted. */
   active: number | null;
-  /** Columns that are being chosen: [from, to). */
+  /** The columns being brushed: [from, to). */
   chosen: readonly [number, number] | null;
 }
 

@@ -6,7 +6,7 @@ import { LensState } from "./state";
 import css from "./style.css";
 import { LogitLensView } from "./view";
 
-/** Its cells are those of the lens; bars and heads of the attribution have places of their own. */
+/** The panel's cells are those of the lens; bars and heads of the attribution have places of their own. */
 export const panel: Panel<LensState, Cell> = {
   name: "logit-lens-grid",
   css: gridCss + fieldCss + css,

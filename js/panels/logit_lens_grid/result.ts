@@ -1,12 +1,12 @@
-// What the lens read, as it comes from Python and as the view holds it: decoded, and filled window by window where a
-// prompt is too long to be sent as a whole.
+// The lens's readings as Python sends them and as the view stores them: decoded, and filled window by window if a prompt
+// is too long to be sent whole.
 import { type ArrayJson, decodeFloats, decodeInts } from "../../lib/ndarray";
 import type { Counterparts, Place } from "../../lib/place";
 import type { ResultEnvelope } from "../../lib/schema";
 
 export type SideName = "prompt" | "clean" | "corrupt";
 
-/** Rows by positions, and by the k likeliest tokens or the t followed ones. */
+/** Arrays [row, position], with a further axis for the k likeliest or the t followed tokens. */
 export type ArraysJson = Record<(typeof INTS)[number] | (typeof FLOATS)[number], ArrayJson>;
 
 const INTS = ["top_ids", "target_rank"] as const;
@@ -61,7 +61,7 @@ export interface Side extends Arrays {
   /** How many of the likeliest tokens each cell has, and how many tokens are followed. */
   k: number;
   t: number;
-  /** 1 for each position whose numbers have come. */
+  /** 1 for each position whose numbers have arrived. */
   loaded: Uint8Array;
 }
 
@@ -87,7 +87,7 @@ export function decodeLens(json: ResultJson): Lens {
   return lens;
 }
 
-/** Puts the columns of a window in their places. */
+/** Writes the columns of a window into the arrays. */
 export function applyWindow(lens: Lens, { side: name, start, stop, arrays, tokens }: WindowJson): void {
   const side = lens.sides[name];
   if (!side) return;

@@ -1,4 +1,4 @@
-// Which prompts the lens shows, how their positions correspond, and which places in the model its cells are.
+// The prompts that the lens shows, how their positions correspond, and the place in the model of each cell.
 import { across, type Counterparts, indexIn, inverse, type Place } from "../../lib/place";
 import type { ShownSide } from "../../lib/side_menu";
 import type { Tone } from "../../lib/top_tokens";
@@ -8,13 +8,13 @@ import type { Lens, PairJson, ResultJson, Side } from "./result";
 export interface Shown {
   name: ShownSide;
   first: Side;
-  /** In a difference the corrupt prompt. */
+  /** The corrupt prompt in a difference. */
   second: Side | null;
   /** For each column, the corresponding position of the pair's other prompt, or null; null for a single prompt. */
   partners: Counterparts;
 }
 
-/** The side that is asked for, or the only side of the result. */
+/** The requested side, or the only side of the result. */
 export function shownSide(lens: Lens, name: ShownSide): Shown | null {
   const { prompt, clean, corrupt } = lens.sides;
   if (prompt) return { name: "prompt", first: prompt, second: null, partners: null };
@@ -37,7 +37,7 @@ export function readAt(shown: Shown, position: number): { side: Side; position: 
   return at;
 }
 
-/** The tokens of a column; where the tokens of a pair differ, each has the colour of its side. */
+/** The tokens of a column; if the tokens of a pair differ, each has the colour of its side. */
 export function columnTokens(
   lens: Lens,
   shown: Shown,
@@ -61,7 +61,7 @@ export function isLoaded(shown: Shown, position: number): boolean {
   return readAt(shown, position).every(({ side, position: at }) => side.loaded[at] === 1);
 }
 
-/** Whether, in a difference, no token of the corrupt prompt corresponds. */
+/** Whether, in a difference, the position has no counterpart in the corrupt prompt. */
 export function isAlone({ second, partners }: Shown, position: number): boolean {
   return second !== null && (partners?.[position] ?? null) === null;
 }
@@ -85,7 +85,7 @@ function isAnswer(pair: PairJson | null | undefined, side: Tone, token: string):
   return answersOf(pair, side).includes(token);
 }
 
-/** In the whole prompt, not among the columns that are shown. */
+/** A position in the whole prompt, not among the columns that are shown. */
 export interface Cell {
   row: number;
   position: number;
@@ -101,13 +101,13 @@ export function cellOf(lens: Lens, shown: Shown, place: Place | null): Cell | nu
   if (!place) return null;
   const side = sideOf(shown);
   const { counterparts } = lens.json;
-  const there = across(place, side, side === "corrupt" ? counterparts : inverse(counterparts));
-  const position = indexIn(shown.first.positions, there.position);
+  const converted = across(place, side, side === "corrupt" ? counterparts : inverse(counterparts));
+  const position = indexIn(shown.first.positions, converted.position);
   const row = rowOf(lens, place);
   return position === null || row < 0 ? null : { row, position };
 }
 
-/** The row of the place's own activation, else what the lens reads at its layer. */
+/** The row of the place's own activation, or else the row that the lens reads at its layer. */
 function rowOf({ json }: Lens, { activation, layer }: Place): number {
   const inLayer = (name: string | undefined) =>
     json.places.findIndex((row) => row.layer === layer && row.activation === name);

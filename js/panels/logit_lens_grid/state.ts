@@ -1,5 +1,5 @@
-// What all views of one lens model share: the columns as they arrive, the lines of the pinned cell, and what was asked
-// for and has not come back as traits yet.
+// The state that all views of one lens model share: the columns as they arrive, the lines of the pinned cell, and the
+// requested settings that have not come back as traits yet.
 import { listen, trait, type ViewModel } from "../../lib/model";
 import { isEnd, type KernelEvent, Rpc } from "../../lib/rpc";
 import { type Decoded, readResult } from "../../lib/schema";
@@ -12,10 +12,10 @@ import { decodeLens, type Lens } from "./result";
 import { type Shown, shownSide } from "./sides";
 import { Windows } from "./windows";
 
-/** A new object whenever columns have come; the lens inside it is filled in place. */
+/** A new object whenever columns have arrived; the lens inside it is filled in place. */
 export type ShownLens = Decoded<Lens>;
 
-/** What is chosen in the menus, as the request has it; tokens are followed by their texts. */
+/** The choices in the menus, as in the request; followed tokens are given as texts. */
 export type Choice = Required<Omit<LogitLensRequest, "targets">> & { targets: string[] };
 
 /** How many of the likeliest tokens are kept by default. */
@@ -26,7 +26,7 @@ export class LensState {
   readonly shown: Store<ShownLens>;
   readonly attribution: Store<Decoded<Attribution>>;
   readonly requested = new Store<Choice | null>(null);
-  /** The followed token that colours the grid, by its text; where the lens does not follow it (yet), its first. */
+  /** The text of the followed token that colours the grid; if the lens does not follow it (yet), its first token is used. */
   readonly target = new Store("");
   readonly lines: Lines;
   readonly windows: Windows;
@@ -57,17 +57,17 @@ export class LensState {
     );
   }
 
-  /** The side that is shown of the present result. */
+  /** The displayed side of the current result. */
   shownSide(): Shown | null {
     const { value: lens } = this.shown.get();
     return lens && shownSide(lens, trait<ShownSide>(this.#model, "side"));
   }
 
-  /** What the menus show: what was asked for last, else what Python has. */
+  /** The settings that the menus show: those requested last, or else Python's. */
   choice(): Choice {
-    const made = this.shown.get().value?.json;
-    const { top_k = TOP_K, last = null } = made?.params ?? {};
-    const targets = made?.targets.map(({ text }) => text) ?? [];
+    const json = this.shown.get().value?.json;
+    const { top_k = TOP_K, last = null } = json?.params ?? {};
+    const targets = json?.targets.map(({ text }) => text) ?? [];
     const stream = trait<Choice["stream"]>(this.#model, "stream");
     const lens = trait<Choice["lens"]>(this.#model, "lens");
     return this.requested.get() ?? { stream, lens, targets, top_k, last };
@@ -96,7 +96,7 @@ export class LensState {
     this.rpc.request("attribute", { answer, wrong_answer, position });
   }
 
-  /** Asks for a head's sources where the attribution came without them. */
+  /** Requests a head's sources if the attribution came without them. */
   needSources(attribution: Attribution, layer: number, head: number): void {
     if (!attribution.sourcesOf(layer, head)) this.rpc.request("sources", { layer, head });
   }
@@ -129,7 +129,7 @@ export class LensState {
     this.attribution.set({ ...this.attribution.get() });
   }
 
-  /** Windows may come faster than frames: views redraw once a frame. */
+  /** Windows may arrive faster than frames, so views redraw once a frame. */
   #redraw(): void {
     this.#frame ||= requestAnimationFrame(() => {
       this.#frame = 0;

@@ -1,4 +1,4 @@
-// The tokens under the columns, where a drag, or Shift with the arrow keys, chooses the columns to keep.
+// The tokens under the columns. A drag, or Shift with the arrow keys, chooses the columns to keep.
 import type { RefObject } from "preact";
 import { useRef, useState } from "preact/hooks";
 import { keyHandler } from "../../lib/keys";
@@ -9,7 +9,7 @@ type Columns = readonly [start: number, stop: number];
 interface TokenAxisProps {
   canvas: RefObject<HTMLCanvasElement>;
   canvasWidth: number;
-  /** Of all columns. */
+  /** The tokens of all columns. */
   width: string;
   tokens: string[];
   columns: Columns;
@@ -20,7 +20,7 @@ interface TokenAxisProps {
   reveal(position: number): void;
 }
 
-/** A pointer that moves less has clicked. */
+/** A press that moves less than this, in pixels, is a click. */
 const DRAG = 4;
 
 export function TokenAxis(props: TokenAxisProps) {
@@ -72,7 +72,7 @@ function usePointerRange({ columns, cellWidth, chosen, onChoose, onColumns }: To
   };
   return {
     onPointerDown(event: PointerEvent) {
-      // A finger scrolls.
+      // A touch scrolls.
       if (event.button !== 0 || event.pointerType === "touch") return;
       start.current = { x: event.clientX, position: positionOf(event) };
     },

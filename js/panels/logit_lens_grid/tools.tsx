@@ -1,4 +1,4 @@
-// Export: the Python code, a table, all numbers, a picture.
+// The export buttons: Python code, a table, all numbers, a picture.
 import { saveCsv } from "../../lib/clipboard";
 import { Tools } from "../../lib/head";
 import { useTrait, type ViewModel } from "../../lib/model";

@@ -1,4 +1,4 @@
-// The pinned cell's tokens through all layers, as lines that are named where they end.
+// The pinned cell's tokens across all layers, as lines with labels at their ends.
 import { useEffect, useRef, useState } from "preact/hooks";
 import { Menu } from "../../lib/controls";
 import { fixed } from "../../lib/format";
@@ -23,7 +23,7 @@ const QUANTITIES: { name: Quantity; label: string; help: string }[] = [
   { name: "logit", label: "logit", help: "before the softmax" },
   { name: "rank", label: "rank", help: "0 is the likeliest; log scale, likely at the top" },
 ];
-/** Lines can be told apart without their colours. */
+/** Dash patterns, so that lines can be told apart without colour. */
 const DASHES = ["", "7 3", "2 3", "9 3 2 3", "4 2", "1 2"];
 const INKS = ["fg", "muted", "muted", "fg", "muted", "fg"];
 const HEIGHT = 168;
@@ -62,7 +62,7 @@ export function Trajectories({ lines, labels, row, title }: TrajectoriesProps) {
         width={width}
         height={HEIGHT}
         role="img"
-        aria-label={`${quantity} through the layers, ${title}`}
+        aria-label={`${quantity} across the layers, ${title}`}
         onPointerMove={onMove}
         onPointerLeave={() => setHovered(null)}
       >
@@ -134,7 +134,7 @@ function nameOf(line: Line, lines: Line[], quantity: Quantity, row: number): str
   return `${valueText(quantity, value)} ${sides ? `${line.side} ` : ""}${visibleText(line.token)}`;
 }
 
-/** Scale lines, and as many row labels as there is room for. */
+/** Scale lines, and as many row labels as fit. */
 function Ground({ chart, labels, width }: { chart: Chart; labels: string[]; width: number }) {
   const widest = Math.max(...labels.map((label) => label.length)) * 7 + 8;
   const every = Math.max(1, Math.ceil(widest / Math.max(1, chart.step)));
@@ -166,7 +166,7 @@ function Ground({ chart, labels, width }: { chart: Chart; labels: string[]; widt
 interface OneLineProps {
   line: Line;
   i: number;
-  /** The index of the token among the tokens; in a difference, two lines can show the same token. */
+  /** The index of the line's token; in a difference, two lines can show the same token. */
   token: number;
   chart: Chart;
   quantity: Quantity;

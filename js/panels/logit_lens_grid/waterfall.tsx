@@ -1,4 +1,4 @@
-// How the logit difference adds up: a bar for each step, from where the sum was to where it comes.
+// How the logit difference adds up: one bar for each step, from the sum before it to the sum after it.
 import { useRef } from "preact/hooks";
 import { signed } from "../../lib/format";
 import { useReading } from "../../lib/keys";
@@ -32,7 +32,7 @@ export function Waterfall({ steps, total, quantity }: WaterfallProps) {
   const step = Math.min(40, (width - LEFT - 8) / Math.max(1, bars.length));
   const shown = active === null ? undefined : bars[active];
   const barAt = (x: number) => Math.max(0, Math.min(bars.length - 1, Math.floor((x - LEFT) / step)));
-  const words = shown ? said(shown) : `${bars.length - 1} steps, in all ${signed(total)}`;
+  const words = shown ? describe(shown) : `${bars.length - 1} steps, total ${signed(total)}`;
   return (
     <div ref={box}>
       <div
@@ -80,7 +80,7 @@ export function Waterfall({ steps, total, quantity }: WaterfallProps) {
   );
 }
 
-/** The last bar is the whole; where the parts leave a rest, such as folded constants, it shows as a gap. */
+/** The last bar is the total; if the parts leave a remainder, such as folded constants, it shows as a gap. */
 function barsOf(steps: Step[], total: number): Bar[] {
   let sum = 0;
   const bars = steps.map((step) => {
@@ -91,7 +91,7 @@ function barsOf(steps: Step[], total: number): Bar[] {
   return [...bars, { label: "total", part: "bias", layer: -1, value: total, from: 0, to: total }];
 }
 
-function said({ label, value, to }: Bar): string {
+function describe({ label, value, to }: Bar): string {
   return label === "total" ? `total ${signed(value)}` : `${label} ${signed(value)}, then ${signed(to)}`;
 }
 
@@ -118,7 +118,7 @@ function OneBar({ bar, x, width, y, active }: OneBarProps) {
   );
 }
 
-/** A layer's number under its two bars, where there is room. */
+/** A layer's number under its two bars, if there is room. */
 function StepLabels({ bars, step }: { bars: Bar[]; step: number }) {
   const every = Math.max(1, Math.ceil(18 / (2 * step)));
   const words = step > 34;

@@ -1,5 +1,5 @@
-// The columns of a prompt that is too long to be sent as a whole: asked for when they come into sight, one window at a
-// time, and kept.
+// Loads the columns of a prompt that is too long to be sent whole: they are requested one window at a time when they come
+// into view, and kept.
 import type { KernelEvent, Rpc } from "../../lib/rpc";
 import { applyWindow, type Lens, type Side, type WindowJson } from "./result";
 import type { Shown } from "./sides";
@@ -7,9 +7,9 @@ import type { Shown } from "./sides";
 export class Windows {
   #rpc: Rpc;
   #arrived: () => void;
-  /** The request that has not ended. */
+  /** The unfinished request. */
   #request = "";
-  /** The window that Python refused: it is not asked for again until another window has come. */
+  /** The window that Python refused; it is not requested again until another window has arrived. */
   #refused = "";
 
   constructor(rpc: Rpc, arrived: () => void) {
@@ -17,7 +17,7 @@ export class Windows {
     this.#arrived = arrived;
   }
 
-  /** Called for every frame: asks for the missing positions in [first, last), and for as many again on either side. */
+  /** Called for every frame: requests the missing positions in [first, last), and as many again on either side. */
   need(lens: Lens, shown: Shown, first: number, last: number): void {
     if (this.#request !== "") return;
     const { partners, second } = shown;

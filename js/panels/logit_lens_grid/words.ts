@@ -1,4 +1,4 @@
-// The cells and the sums of the lens in words.
+// Describes the lens's cells and sums in words.
 import { fixed, signed } from "../../lib/format";
 import type { Attributed, Attribution } from "./attribution";
 import { colorWords, type Scaled, valueWords } from "./measures";
@@ -13,7 +13,7 @@ export function rowWords(label: string): string {
   return /^\d/.test(label) ? `layer ${label}` : label;
 }
 
-/** A cell as a screen reader says it: "layer 2, position 5 ' is', ' Oslo' 0.98, entropy 0.10 nats". */
+/** A cell's text for screen readers: "layer 2, position 5 ' is', ' Oslo' 0.98, entropy 0.10 nats". */
 export function describeCell(
   lens: Lens,
   shown: Shown,
@@ -33,7 +33,7 @@ export function describeCell(
   return [place, ...tops, value].filter(Boolean).join(", ");
 }
 
-/** The subtitle: how to read the grid. */
+/** The subtitle, which says how to read the grid. */
 export function lensWords(lens: Lens | null, shown: Shown | null, scaled: Scaled | null): string {
   const what = "most likely next token after each layer";
   if (!lens || !shown || !scaled) return what;

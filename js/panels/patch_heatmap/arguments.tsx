@@ -1,4 +1,4 @@
-// A control for one argument, made from what the method's schema says about it.
+// A control for one argument, built from the method's schema.
 import { type Choice, Menu } from "../../lib/controls";
 import { SmallCheck, SmallField, takeNumber } from "../../lib/fields";
 
@@ -12,9 +12,9 @@ export interface Field {
   least: number | null;
   most: number | null;
   default: unknown;
-  /** The field may be left empty, which stands for null. */
+  /** Whether the field may be empty, which means null. */
   optional?: boolean;
-  /** The argument means something only where another argument has one of these values. */
+  /** The argument applies only if another argument has one of these values. */
   applies: { argument: string; values: unknown[] } | null;
 }
 
@@ -70,7 +70,7 @@ export function Argument({ name, field, value, onChange }: ArgumentProps) {
 
 function takeText(label: string, use: (text: string) => void) {
   return (text: string): string | null => {
-    if (text.trim() === "") return `The ${label} is empty: type one.`;
+    if (text.trim() === "") return `The ${label} is empty. Type a value.`;
     use(text);
     return null;
   };

@@ -1,5 +1,5 @@
-// A sweep as panels, rows and columns. Usually each cell of the grid is a cell of the sweep; of the thousands of
-// neurons in a layer, only those with the largest effects are shown.
+// Arranges a sweep as panels, rows and columns. Usually each cell of the grid is a cell of the sweep, but of the thousands
+// of neurons in a layer only those with the largest effects are shown.
 import { type GridLabel, type GridShape, plainLabel } from "../../lib/grid_layout";
 import { sizeOf } from "../../lib/ndarray";
 import { range } from "../../lib/range";
@@ -7,11 +7,11 @@ import { columnTitle, isPosition, labelOf, numberOf, tokensAt, unravel } from ".
 import type { Axis, Sweep } from "./result";
 
 export interface Board extends GridShape {
-  /** The sweep's cell at each place of the grid; null where they are the same. */
+  /** The sweep's cell for each cell of the grid; null if they are the same. */
   cells: number[] | null;
 }
 
-/** `rising`: layer 0 is at the bottom. `most`: how many neurons each row shows. */
+/** `rising` puts layer 0 at the bottom. `most` is how many neurons each row shows. */
 export function boardOf(sweep: Sweep, rising: boolean, most: number): Board {
   const { panelAxes, rowAxes, columnAxis } = splitAxes(sweep);
   const rows = rowLabels(sweep, rowAxes);
@@ -23,7 +23,7 @@ export function boardOf(sweep: Sweep, rising: boolean, most: number): Board {
   return { ...shared, columns: columnLabels(sweep, columnAxis), compact, cells: null };
 }
 
-/** The first column that differs: the cells to its left are equal in both runs. */
+/** The first column that differs between the runs; cells to its left are equal in both. */
 export function firstDiffering(columns: GridLabel[]): number {
   return Math.max(
     0,
@@ -38,7 +38,7 @@ export function flatBoard(sweep: Sweep): Pick<Board, "rows" | "columns" | "corne
   return { rows: rowLabels(sweep, rowAxes), columns, corner: cornerOf(sweep, rowAxes, columnAxis) };
 }
 
-/** The corner where row and column labels meet. Tokens need no name there, heads do. */
+/** The text in the corner where row and column labels meet. Heads are named there; tokens need no name. */
 function cornerOf(sweep: Sweep, rowAxes: Axis[], column: string): string {
   const rows = namedAxes(sweep, rowAxes).join(".");
   if (rows === "position") return column;
@@ -49,7 +49,7 @@ function columnLabels(sweep: Sweep, axis: Axis): GridLabel[] {
   return range(sizeAlong(sweep, axis)).map((index) => axisLabel(sweep, axis, index));
 }
 
-/** With three axes or more, the outer ones become panels, unless each panel would be a single row. */
+/** With three or more axes, the outer ones become panels, unless each panel would have a single row. */
 function splitAxes({ axes, shape }: Sweep): { panelAxes: Axis[]; rowAxes: Axis[]; columnAxis: Axis } {
   const columnAxis = axes.at(-1) ?? "position";
   const [outer, inner] = [axes.slice(0, -2), axes.slice(-2, -1)];
@@ -59,7 +59,7 @@ function splitAxes({ axes, shape }: Sweep): { panelAxes: Axis[]; rowAxes: Axis[]
   return { panelAxes: [], rowAxes: [...outer, ...inner], columnAxis };
 }
 
-/** Axes that tell rows apart; a head is named with its layer. */
+/** The axes that identify a row; a head is named with its layer. */
 function namedAxes(sweep: Sweep, rowAxes: Axis[]): Axis[] {
   const many = rowAxes.filter((axis) => sizeAlong(sweep, axis) > 1);
   if (many.length === 0) return rowAxes.filter((axis) => !isPosition(axis));
@@ -101,7 +101,7 @@ function sizeAlong({ axes, shape }: Sweep, axis: Axis): number {
   return shape[axes.indexOf(axis)] ?? 1;
 }
 
-/** In each row the neurons with the largest effects, whichever their sign. */
+/** For each row, the neurons with the largest effects of either sign. */
 function largest(sweep: Sweep, most: number): Pick<Board, "cells" | "columns"> {
   const neurons = sweep.shape.at(-1) ?? 0;
   const shown = Math.min(most, neurons);
@@ -117,7 +117,7 @@ function largest(sweep: Sweep, most: number): Pick<Board, "cells" | "columns"> {
   return { cells, columns };
 }
 
-/** The number of a neuron, as its cell shows it. */
+/** The number of a neuron, shown in its cell. */
 export function neuronNumber(sweep: Sweep, cell: number): string {
   return String(numberOf(sweep, "neuron", cell % (sweep.shape.at(-1) ?? 1)));
 }

@@ -1,4 +1,4 @@
-// The look of a sweep's cells: their scale, its legend, and the paint of each cell.
+// How a sweep's cells look: their colour scale, its legend, and the paint of each cell.
 import { divergingScale, type Scale } from "../../lib/color";
 import { fixed } from "../../lib/format";
 import type { CellPaint, PaintCell } from "../../lib/grid_paint";
@@ -11,7 +11,7 @@ import type { Sweep } from "./result";
 
 const WIDEST = 2;
 
-/** Whether both baselines score the same, so that there is no scale from 0 to 1. */
+/** Whether both baselines have the same score, so that there is no scale from 0 to 1. */
 export function isRaw({ state, values, normalized }: Sweep): boolean {
   let computed = false;
   for (let i = 0; i < state.length; i++) {
@@ -22,8 +22,8 @@ export function isRaw({ state, values, normalized }: Sweep): boolean {
   return computed;
 }
 
-/** The scale reaches 1, or the largest effect where that is larger, up to 2. A single neuron never has so large an
- *  effect: for neurons the scale reaches only the largest effect. */
+/** The scale extends to 1, or to the largest effect if that is larger, up to 2. Single neurons have small effects, so
+ *  for them it extends only to the largest effect. */
 export function domainOf({ normalized, axes }: Sweep): { domain: number; clipped: boolean } {
   let largest = axes.includes("neuron") ? 0 : 1;
   for (const value of normalized) if (Math.abs(value) > largest) largest = Math.abs(value);
@@ -55,7 +55,7 @@ export function intervalOf({ low, high }: Sweep, cell: number): [low: number, hi
   return [low?.[cell] ?? Number.NaN, high?.[cell] ?? Number.NaN];
 }
 
-/** Whether the interval of a mean over pairs contains zero: it may be no effect at all. */
+/** Whether the interval of a mean over pairs contains zero, so that there may be no effect at all. */
 export function crossesZero(sweep: Sweep, cell: number): boolean {
   const [low, high] = intervalOf(sweep, cell);
   return low <= 0 && high >= 0;

@@ -1,4 +1,4 @@
-// The row above the grid: what to patch, how to score it, which way, and how far the sweep is.
+// The controls above the grid: what to patch, the metric, the direction, and the progress of the sweep.
 import { Menu, NameMenu } from "../../lib/controls";
 import { canAsk, useTrait } from "../../lib/model";
 import type { PanelProps } from "../../lib/panel";
@@ -29,7 +29,7 @@ export function Controls(props: ControlsProps) {
 
 function Menus({ model, state, sweep }: ControlsProps) {
   const info = useTrait<HeatmapInfo>(model, "info");
-  // Watched so that the menus follow both what was asked for here and what Python sets.
+  // Watched so that the menus follow both requests made here and changes from Python.
   useStore(state.requested);
   useParams(model);
   const params = state.params();
@@ -83,7 +83,7 @@ function Menus({ model, state, sweep }: ControlsProps) {
   );
 }
 
-/** Where nothing can be asked for: words, and a menu of the metrics that the sweep measured. */
+/** Shown if nothing can be requested: the settings as text, and a menu of the metrics that the sweep measured. */
 function Fixed({ model, state, sweep }: ControlsProps) {
   const info = useTrait<HeatmapInfo>(model, "info");
   const params = state.params();

@@ -1,5 +1,5 @@
-// One cell in detail: its effect, and the likeliest next tokens of the clean, the patched and the corrupt run. For a
-// data set of pairs: its effect in each pair.
+// The details of one cell: its effect, and the likeliest next tokens of the clean, the patched and the corrupt run. For a
+// data set of pairs, its effect in each pair.
 import type { ComponentChildren } from "preact";
 import { metricValue } from "../../lib/format";
 import { TokenPair } from "../../lib/grid_labels";
@@ -98,7 +98,7 @@ function toneOf({ json }: Sweep, token: string): Tone | null {
 }
 
 interface CellProps {
-  /** More that can be done with cells, shown while no cell is read. */
+  /** Further hints about cells, shown while no cell is hovered over or pinned. */
   hint?: string;
   sweep: Sweep;
   raw: boolean;
@@ -149,7 +149,7 @@ function AxisPlace({ sweep, axis, index }: { sweep: Sweep; axis: Axis; index: nu
   if (!isPosition(axis)) return <>{axisWords(sweep, axis, index)}</>;
   return (
     <>
-      {axis === "source" && "looking at "}
+      {axis === "source" && "attending to "}
       <TokenPair lines={tokensAt(sweep, axis, index)} />
     </>
   );

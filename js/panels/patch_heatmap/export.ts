@@ -1,4 +1,4 @@
-// The sweep as a table for a spreadsheet and as a picture file.
+// Exports the sweep as a table for a spreadsheet and as a picture file.
 import { savePng } from "../../lib/clipboard";
 import { labelCell, layoutGrid, PANEL_GAP } from "../../lib/grid_layout";
 import { paintPicture } from "../../lib/grid_picture";
@@ -10,12 +10,12 @@ import { legendOf, painter } from "./cells";
 import { stateOf } from "./places";
 import type { Sweep } from "./result";
 
-/** Side by side in a picture of several panels, with columns as wide as their upright labels need. */
+/** The layout of a picture with several panels: side by side, with columns as wide as their upright labels. */
 const PANELS_ACROSS = 4;
 const UPRIGHT_COLUMN = 14;
 
-/** Tab-separated values: rows from top to bottom, with full precision. Equal cells are exactly 0 or, where values are
- *  raw, the value of the run that is patched. */
+/** Tab-separated values: rows from top to bottom, with full precision. Equal cells are exactly 0 or, if values are
+ *  raw, the value of the patched run. */
 export function toTable(sweep: Sweep, raw: boolean, rising: boolean): string {
   const { rows, columns, corner } = flatBoard(sweep);
   const lines = rows.map((label, row) => {

@@ -17,7 +17,7 @@ import type { Sweep } from "./result";
 import { type HeatmapState, NEURONS, type ShownSweep } from "./state";
 import { describeCell, openedTitle } from "./words";
 
-/** The props of a grid that count in cells of the sweep here. */
+/** The props of the grid that are given in cells of the sweep. */
 type InCells = Pick<GridProps, "label" | "revision" | "pinned" | "picked" | "onActive" | "onPin" | "onPick">;
 
 interface MapProps extends PanelProps<HeatmapState>, InCells {
@@ -32,7 +32,7 @@ export function SweepMap(props: MapProps) {
   const palette = usePalette();
   const rising = useRising(model);
   const most = useStore(state.neurons);
-  // Which neurons have the largest effects may change with every cell.
+  // The neurons with the largest effects may change with every cell that arrives.
   const board = useMemo(
     () => boardOf(sweep, rising, most),
     [sweep, rising, most, sweep.axes.includes("neuron") && revision],
@@ -101,7 +101,7 @@ function OpenedSweep({ model, state, shown, sweep }: OpenedProps & { shown: Show
   const inside = (cell: number | null) => (cell !== null && cell < sweep.state.length ? cell : null);
   const cell = inside(active) ?? inside(pinned);
   const title = openedTitle(sweep);
-  // The title says which cell this is, also while another cell is being opened.
+  // The title says which cell this is, even while another cell is being opened.
   const newer = useStore(state.rpc.pending).get("open");
   const fades = newer !== undefined && newer !== sweep.json.id;
   return (

@@ -1,5 +1,5 @@
-// The value that is patched in, over how many layers, where the metric is read, and the method's further arguments: shown where they
-// are not as usual, or on demand.
+// Further options: the value that is patched in, the window of layers, where the metric is read, and the method's other
+// arguments. They are shown on demand, or if they are not at their defaults.
 import { useEffect, useState } from "preact/hooks";
 import { Button, Menu } from "../../lib/controls";
 import { fixed } from "../../lib/format";
@@ -37,7 +37,7 @@ export function Options({ model, state, sweep }: OptionsProps) {
   );
 }
 
-/** The options that apply. One that is not as usual is among them even where it has no effect. */
+/** The options that apply. An option that is not at its default is included even if it has no effect. */
 function optionsOf(props: OptionProps) {
   const { info, sweep, params } = props;
   const { values = [], at = null, fields = [] } = info;
@@ -68,7 +68,7 @@ function optionsOf(props: OptionProps) {
 
 function ValueOption({ info, state, params }: OptionProps) {
   const { values = [] } = info;
-  // A prompt is asked for once it has been typed.
+  // The request is sent once a prompt has been typed.
   const [draft, setDraft] = useState<Value | null>(null);
   useEffect(() => setDraft(null), [params.value]);
   const value = draft ?? params.value;
@@ -128,7 +128,7 @@ function AtOption({ state, sweep, params }: OptionProps) {
   );
 }
 
-/** An argument of the method that the view knows from its schema alone. */
+/** An argument that the view knows only from the method's schema. */
 function FurtherOption({ state, params, field }: OptionProps & { field: Field }) {
   const { name } = field;
   return (
@@ -141,8 +141,8 @@ function FurtherOption({ state, params, field }: OptionProps & { field: Field })
   );
 }
 
-/** Where another value than Python's default is the better one to begin with: prompts of a data set may be of any
- *  length, and a factor has no default. */
+/** Initial values that are better than Python's defaults: prompts of a data set may be of any length, and a factor has
+ *  no default. */
 const FIRST: Record<string, Partial<Value>> = { mean: { by_position: false }, scale: { factor: 0.5 } };
 
 function startingValue(entry: NonNullable<HeatmapInfo["values"]>[number] | undefined): Value {
@@ -159,20 +159,20 @@ function takesWindow(params: Params, { window }: HeatmapInfo, sweep: Sweep | nul
   );
 }
 
-/** The tokens of the patched prompt; none where every pair of a data set has its own. */
+/** The tokens of the patched prompt; none if each pair of a data set has its own. */
 function positionNames(sweep: Sweep | null): string[] {
   if (!sweep || sweep.pairs) return [];
   const { tokens } = sweep.json.prompts[baseRun(sweep)];
   return tokens.map((token, position) => `${position} ${visibleText(token)}`);
 }
 
-/** The menu offers the difference of the two runs; a vector of the user's own is given in Python. */
+/** The menu offers only the difference of the two runs; users give their own vector in Python. */
 function valueLabel(value: Value, { values = [] }: HeatmapInfo): string {
   if (value.vector) return "add a given vector";
   return values.find(({ kind }) => kind === value.kind)?.label ?? value.kind;
 }
 
-/** What is not as usual, in words. */
+/** Describes the options that are not at their defaults. */
 export function unusual(
   { value, window, at, options }: Params,
   info: HeatmapInfo,
@@ -182,7 +182,7 @@ export function unusual(
   if (value.kind !== "other") {
     const factor = value.factor === undefined ? "" : ` times ${fixed(value.factor)}`;
     words.push(valueLabel(value, info) + factor + (value.by_position ? " for each position" : ""));
-    if ((value.draws ?? 1) > 1) words.push(`${value.draws} draws a cell`);
+    if ((value.draws ?? 1) > 1) words.push(`${value.draws} draws per cell`);
     if (value.text) words.push(`“${value.text}”`);
   }
   if (window > 1) words.push(`window ${window}`);

@@ -1,4 +1,4 @@
-// What is patched and how: as Python's traits have it, and as it is asked for.
+// The parameters of a sweep: as Python's traits have them, and as the view requests them.
 import type { Choice } from "../../lib/controls";
 import { trait, useTrait, type ViewModel } from "../../lib/model";
 import type { RequestName } from "../../lib/rpc";
@@ -13,7 +13,7 @@ export interface Value {
   draws?: number;
   seed?: number;
   factor?: number;
-  /** Not null where a vector of the user's own is added, in place of the difference of the two runs. */
+  /** Not null if the user's own vector is added in place of the difference of the two runs. */
   vector?: unknown;
 }
 
@@ -28,18 +28,18 @@ export interface Params {
   window: number;
   /** The position at which the metric is read; null for the last. */
   at: number | null;
-  /** By name, the method's arguments that have no control of their own. */
+  /** The method's arguments without a control of their own, by name. */
   options: Record<string, unknown>;
 }
 
 export interface HeatmapInfo {
   methods?: (Choice & { name: string; arguments: string[] })[];
-  /** `opens` says what a cell of this map can be opened into. */
+  /** `opens` names the parts that a cell of this map can be opened into. */
   activations: (Choice & { activation: string; axes: Axis[]; opens?: string | null })[];
   metrics: (Choice & { name: string })[];
   directions: (Choice & { name: Direction })[];
   values?: (Choice & { kind: string; fields: Field[] })[];
-  /** null where the method lacks the argument. */
+  /** null if the method does not have the argument. */
   window?: Field | null;
   at?: Field | null;
   /** Arguments without a control of their own, which are in `options`. */
@@ -79,23 +79,23 @@ export function takes({ methods = [] }: HeatmapInfo, { method }: Params, argumen
   return methods.find(({ name }) => name === method)?.arguments.includes(argument) ?? true;
 }
 
-/** All arguments by name, of which a request holds those that the method has. */
+/** All arguments by name; a request contains those that the method has. */
 export function argumentsOf({ method: _, options, ...own }: Params): Record<string, unknown> {
   return { ...own, ...options };
 }
 
-/** The menu's methods; one of a user's own is not among the names that are known here. */
+/** The menu's methods; a user's own method has no known name here. */
 export function methodNames({ methods = [] }: HeatmapInfo): RequestName[] {
   return methods.length > 0 ? methods.map(({ name }) => name as RequestName) : [PATCHING];
 }
 
-/** What the view is called: the method that gave the map. */
+/** The title of the view: the method that computed the map. */
 export function titleOf(method: string = PATCHING): string {
   const words = method.replaceAll("_", " ");
   return words.charAt(0).toUpperCase() + words.slice(1);
 }
 
-/** The same parameters, watched. */
+/** The same parameters as a hook that watches the traits. */
 export function useParams(model: ViewModel): Params {
   for (const name of PARAM_TRAITS) useTrait(model, name);
   return readParams(model);
@@ -114,7 +114,7 @@ export function sameParams(a: Params, b: Params): boolean {
   return PARAM_TRAITS.every((name) => canonical(a[name]) === canonical(b[name]));
 }
 
-/** The menu's entry for what a map shows. */
+/** The menu entry that a map shows. */
 export function entryOf({ activations }: HeatmapInfo, params: Pick<Params, "activation" | "axes">) {
   return activations.find(
     ({ activation, axes }) => activation === params.activation && sameAxes(axes, params.axes),
@@ -128,7 +128,7 @@ export function metricLabel(info: HeatmapInfo, { params, measures }: Measured): 
   return entry?.label ?? measures?.[params.metric]?.label ?? params.metric;
 }
 
-/** Whatever the order of the fields, without those that are null; any vector is the same. */
+/** A key that ignores the order of the fields and null fields; all vectors count as the same. */
 function canonical(value: unknown): string {
   if (value === null || typeof value !== "object" || Array.isArray(value)) return JSON.stringify(value);
   const given = Object.entries(value).filter(([, part]) => part !== null);

@@ -1,4 +1,4 @@
-// The picked cells: patching them together, and the effect of that.
+// The picked cells: the button that patches them together, and their joint effect.
 import { Button } from "../../lib/controls";
 import { fixed, metricValue } from "../../lib/format";
 import { canAsk, useTrait } from "../../lib/model";
@@ -51,7 +51,7 @@ function answerWords({ normalized, sum, value, metric }: Together): string {
   return `together ${fixed(normalized)}, sum of single effects ${fixed(sum)}`;
 }
 
-/** Whether the answer is about the cells and the metric that are shown now. */
+/** Whether the answer is about the currently picked cells and the current metric. */
 function isOf(together: Together, sweep: Sweep, picked: readonly number[]): boolean {
   if (together.metric !== sweep.json.params.metric) return false;
   const cells = new Set(together.cells.map((cell) => cellOf(sweep, cell)));

@@ -1,4 +1,4 @@
-// Which place in the model a cell is: from indices to places, tokens and words, and from places back to cells.
+// The place in the model of each cell: converts indices to places, tokens and words, and places back to cells.
 import type { GridLabel } from "../../lib/grid_layout";
 import { across, inverse, type Place, type Positions } from "../../lib/place";
 import { range } from "../../lib/range";
@@ -7,8 +7,7 @@ import { NOT_COMPUTED } from "../../wire/requests";
 import { fromOther, OTHER_RUN } from "./params";
 import type { Axis, Run, Sweep } from "./result";
 
-/** The source comes later than the position that looks. Only views have this state of a cell: Python computes no such
- *  cells. */
+/** The source is after the destination. Only views have this state, because Python computes no such cells. */
 export const FUTURE = 4;
 
 export function stateOf(sweep: Sweep, cell: number): number {
@@ -17,7 +16,7 @@ export function stateOf(sweep: Sweep, cell: number): number {
 
 const RUNS: Run[] = ["clean", "corrupt"];
 
-/** The run that is patched: a cell in which nothing changes has its values. */
+/** The run that is patched, whose values a cell has if nothing changes there. */
 export function baseRun({ json }: Sweep): Run {
   return json.params.direction === "denoise" ? "corrupt" : "clean";
 }
@@ -39,12 +38,12 @@ export function labelOf({ json }: Sweep, axis: Axis, index: number): string {
   return json.labels[axis]?.[index] ?? String(index);
 }
 
-/** What an index of an axis is in the model: a number, or the positions of a named set. */
+/** The meaning of an axis's index in the model: a number, or the positions of a named set. */
 function partOf({ json }: Sweep, axis: Axis, index: number): Positions {
   return json.places?.[axis]?.[index] ?? index;
 }
 
-/** The number in the model; for a named set of positions its index. */
+/** The number in the model; for a named set of positions, its index. */
 export function numberOf(sweep: Sweep, axis: Axis, index: number): number {
   const part = partOf(sweep, axis, index);
   return typeof part === "number" ? part : index;
@@ -75,7 +74,7 @@ export function cellOf(sweep: Sweep, place: Place | null): number | null {
   return cell;
 }
 
-/** A position that counts from the end counts from the start where the map's own positions do. */
+/** Converts a position that counts from the end to one that counts from the start, if the map's positions do. */
 function fromStart(sweep: Sweep, axis: Axis, part: Positions | undefined): Positions | undefined {
   if (!isPosition(axis) || typeof part !== "number" || part >= 0 || Number(partOf(sweep, axis, 0)) < 0)
     return part;
@@ -97,11 +96,11 @@ function isSet(sweep: Sweep, axis: Axis, index: number): boolean {
   return typeof partOf(sweep, axis, index) === "object";
 }
 
-/** The token at a position; where the prompts differ, both tokens, each in the colour of its prompt. */
+/** The token at a position; if the prompts differ, both tokens, each in the colour of its prompt. */
 export function tokensAt(sweep: Sweep, axis: PositionAxis, index: number): GridLabel["lines"] {
   const { prompts, params, counterparts } = sweep.json;
   const label = labelOf(sweep, axis, index);
-  // Every pair of a data set has tokens of its own.
+  // Each pair of a data set has its own tokens.
   if (sweep.pairs || isSet(sweep, axis, index)) return [{ text: label, tone: null }];
   const [run, other] = [baseRun(sweep), otherRun(sweep)];
   const position = numberOf(sweep, axis, index);
@@ -118,17 +117,17 @@ export function tokensAt(sweep: Sweep, axis: PositionAxis, index: number): GridL
   });
 }
 
-/** A part of a place in words: "layer 2", "position 5 ' is'". */
+/** Describes a part of a place: "layer 2", "position 5 ' is'". */
 export function axisWords(sweep: Sweep, axis: Axis, index: number): string {
   const label = labelOf(sweep, axis, index);
   if (axis === "layer" && label === "emb") return "token embeddings";
   if (!isPosition(axis) || isSet(sweep, axis, index)) return `${axis} ${label}`;
   const tokens = tokensAt(sweep, axis, index).map(({ text }) => `'${text}'`);
-  const name = axis === "source" ? "looking at position" : "position";
+  const name = axis === "source" ? "attending to position" : "position";
   return `${name} ${numberOf(sweep, axis, index)} ${tokens.join(" / ")}`;
 }
 
-/** A column's label in words: "position 4: ␣Norway (clean), ␣Sweden (corrupt)". */
+/** Describes a column: "position 4: ␣Norway (clean), ␣Sweden (corrupt)". */
 export function columnTitle(sweep: Sweep, axis: Axis, index: number): string {
   if (!isPosition(axis) || isSet(sweep, axis, index)) return `${axis} ${labelOf(sweep, axis, index)}`;
   const tokens = tokensAt(sweep, axis, index);

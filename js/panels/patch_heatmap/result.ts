@@ -1,4 +1,4 @@
-// A sweep's result as it comes from Python, and as the view holds it: decoded, and filled cell by cell.
+// A sweep's result as Python sends it, and as the view stores it: decoded, and filled cell by cell.
 import { type ArrayJson, decodeBytes, decodeFloats, decodeInts, sizeOf } from "../../lib/ndarray";
 import type { ResultEnvelope } from "../../lib/schema";
 import { decodeTop, type TopArrays, type TopJson } from "../../lib/top_tokens";
@@ -52,9 +52,9 @@ export interface ResultJson extends ResultEnvelope {
   };
   axes: Axis[];
   labels: Record<string, string[]>;
-  /** What each index of an axis is in the model: its number, or the positions of a named set. */
+  /** The meaning of each index of an axis: its number in the model, or the positions of a named set. */
   places?: Record<string, (number | number[])[]>;
-  /** For each position of the patched prompt, its counterpart in the other prompt; null where all are the same. */
+  /** For each position of the patched prompt, its counterpart in the other prompt; null if all are the same. */
   counterparts?: (number | null)[] | null;
   values: ArrayJson;
   normalized: ArrayJson;
@@ -91,7 +91,7 @@ export interface Pairs {
   labels: string[];
   done: number;
   normalized: Float32Array;
-  /** For each cell, how many pairs have its sign, and how many have such a cell. */
+  /** For each cell, how many pairs agree with its sign, and how many have such a cell. */
   agree: Int32Array;
   known: Int32Array | null;
 }
@@ -138,7 +138,7 @@ export function decodeResult(json: ResultJson): Sweep {
   };
 }
 
-/** Puts the cells of a partial event in their places. */
+/** Writes the cells of a partial event into the arrays. */
 export function applyPartial(sweep: Sweep, partial: PartialJson): void {
   const cells = decodeInts(partial.cells);
   const top = partial.top && decodeTop(partial.top);
@@ -177,7 +177,7 @@ export function measuresOf(json: ResultJson | undefined): [name: string, label: 
   return measures.filter(([, { normalized }]) => normalized).map(([name, { label }]) => [name, label]);
 }
 
-/** The result as if it had been made to show `metric`. */
+/** The result with `metric` as the displayed metric. */
 export function ofMeasure(json: ResultJson, metric: string): ResultJson {
   const { measures = {}, params, provenance } = json;
   const chosen = measures[metric];
@@ -185,6 +185,6 @@ export function ofMeasure(json: ResultJson, metric: string): ResultJson {
   const own = measures[params.metric]?.warnings ?? [];
   const others = (provenance.warnings ?? []).filter((warning) => !own.includes(warning));
   const warnings = [...others, ...(chosen.warnings ?? [])];
-  // A measure has the same fields as the result has for the metric that it shows.
+  // A measure has the same fields as the result has for its displayed metric.
   return { ...json, ...chosen, params: { ...params, metric }, provenance: { ...provenance, warnings } };
 }

@@ -1,5 +1,5 @@
-// What all views of one heatmap model share: the sweep as its cells arrive, the cells that are picked, and the choice
-// that was asked for and has not come back as traits yet.
+// The state that all views of one heatmap model share: the sweep as its cells arrive, the picked cells, and the requested
+// settings that have not come back as traits yet.
 import { listen, trait, type ViewModel } from "../../lib/model";
 import type { Place } from "../../lib/place";
 import { isEnd, type KernelEvent, Rpc } from "../../lib/rpc";
@@ -66,7 +66,7 @@ export class HeatmapState {
     ];
   }
 
-  /** What the menus show: what was asked for last, else what Python has. */
+  /** The settings that the menus show: those requested last, or else Python's. */
   params(): Params {
     return this.requested.get() ?? readParams(this.#model);
   }
@@ -79,7 +79,7 @@ export class HeatmapState {
     this.#requestId = this.rpc.requestNamed(params.method, Object.fromEntries(known));
   }
 
-  /** Without a kernel: the same sweep, by another metric that it measured. */
+  /** Shows another metric of the same sweep, without a kernel. */
   showMeasure(metric: string): void {
     this.shown.set(read(this.#model, "result", metric));
     this.opened.set(read(this.#model, "opened", metric));
@@ -144,7 +144,7 @@ export class HeatmapState {
 
   #fill(sweep: Sweep, cells: PartialJson): void {
     applyPartial(sweep, cells);
-    // Cells may come faster than frames: views redraw once a frame.
+    // Cells may arrive faster than frames, so views redraw once a frame.
     this.#frame ||= requestAnimationFrame(() => {
       this.#frame = 0;
       this.shown.set({ ...this.shown.get() });
@@ -152,7 +152,7 @@ export class HeatmapState {
   }
 }
 
-/** What two sweeps with the same cells have in common. */
+/** A key that is equal for sweeps with the same cells. */
 function placesOf({ json }: Sweep): string {
   return JSON.stringify([json.axes, json.labels, json.places]);
 }

@@ -1,4 +1,4 @@
-// One cell's effect in each pair of a data set: a dot per pair, with the mean and its interval below.
+// One cell's effect in each pair of a data set: one dot per pair, with the mean and its interval below.
 import { fixed } from "../../lib/format";
 import { useReading } from "../../lib/keys";
 import type { LegendTick } from "../../lib/legend";
@@ -24,10 +24,10 @@ interface Span {
 }
 
 const HEIGHT = 84;
-/** Dots begin above this line; mean and interval are under it. */
+/** Dots are stacked above this line; the mean and its interval are below it. */
 const GROUND = 54;
 const STEP = 8;
-/** A dot's share of the strip's width. */
+/** The width of a dot as a share of the strip's width. */
 const DOT = 0.02;
 
 export function PairStrip({ sweep, cell }: { sweep: Sweep; cell: number }) {
@@ -124,7 +124,7 @@ function effectsOf({ pairs, state }: Sweep, cell: number): Effect[] {
 
 /** Dots that would overlap are stacked. */
 function dotsOf(effects: Effect[], span: Span): Dot[] {
-  /** Where each level's last dot is. */
+  /** The position of the last dot on each level. */
   const levels: number[] = [];
   return effects.map((effect) => {
     const x = share(span, effect.value);
@@ -145,12 +145,12 @@ function ticksOf(sweep: Sweep): LegendTick[] {
   return legendTicks(sweep).filter((tick) => tick.word);
 }
 
-/** How far along the strip, with room for half a dot at its ends. */
+/** The position along the strip, with room for half a dot at each end. */
 function share({ from, to }: Span, value: number): number {
   return DOT + ((1 - 2 * DOT) * (value - from)) / (to - from);
 }
 
-/** Words at the ends of the strip stay inside it. */
+/** Keeps labels at the ends inside the strip. */
 function anchorOf(along: number): string {
   if (along > 0.9) return "end";
   return along < 0.1 ? "start" : "middle";

@@ -89,12 +89,12 @@ function Exports({ model, state, sweep, subtitle }: ViewProps & { sweep: Sweep; 
   const palette = usePalette();
   const rising = useRising(model);
   const code = useTrait<string | undefined>(model, "code");
-  // A page may show another metric than the code's.
+  // A saved page may show a different metric from the one in the code.
   const own = useTrait<ResultJson | null>(model, "result")?.params.metric === sweep.json.params.metric;
   const info = useTrait<HeatmapInfo>(model, "info");
   const picture = () => {
     const board = boardOf(sweep, rising, state.neurons.get());
-    // The menus are not in the picture, so its title says what they say.
+    // The menus are not in the picture, so its title contains their settings.
     const { activation } = sweep.json.params;
     const words = [activation, metricLabel(info, sweep.json), subtitle].join(" \u00b7 ");
     savePicture(sweep, board, isRaw(sweep), palette, words);
@@ -111,7 +111,7 @@ function SweepView({ model, state, shown, sweep }: ViewProps & { shown: ShownSwe
   const picked = useStore(state.picked);
   const [active, setActive] = useState<number | null>(null);
   const hovered = active !== null && active < sweep.state.length ? active : null;
-  // `shown` is a new object whenever cells have come in.
+  // `shown` is a new object whenever cells have arrived.
   const raw = useMemo(() => isRaw(sweep), [shown]);
   const opens = pinned === null || !asks ? null : entryOf(info, sweep.json.params)?.opens;
   const patched = (cell: number) => ![NO_COUNTERPART, FUTURE].includes(stateOf(sweep, cell));

@@ -1,4 +1,4 @@
-// A sweep and its cells in words.
+// Describes a sweep and its cells in words.
 import { count, fixed } from "../../lib/format";
 import { NO_COUNTERPART, NOT_COMPUTED, UNCHANGED } from "../../wire/requests";
 import { crossesZero, intervalOf } from "./cells";
@@ -15,7 +15,7 @@ const WHAT_IS_DONE: Record<string, string> = {
   scale: "activations scaled in",
 };
 
-/** The subtitle: how to read the map. */
+/** The subtitle, which says how to read the map. */
 export function howToRead(direction: Direction, value: Value, raw: boolean): string {
   const [from, into] = direction === "denoise" ? ["clean", "corrupt"] : ["corrupt", "clean"];
   const done = value.vector ? "a given vector added to" : (WHAT_IS_DONE[value.kind] ?? `${from} into`);
@@ -32,7 +32,7 @@ export function meanOf({ pairs }: Sweep): string {
   return pairs.done < pairs.labels.length ? `mean of ${pairs.done} of ${all} so far` : `mean of ${all}`;
 }
 
-/** A single neuron has a small effect, which needs a third decimal. */
+/** Single neurons have small effects, which need a third decimal. */
 export function effectText({ axes }: Sweep, value: number): string {
   return fixed(value, axes.includes("neuron") ? 3 : 2);
 }
@@ -48,7 +48,7 @@ export function intervalWords(sweep: Sweep, cell: number): string {
   return `95% interval ${fixed(low)} to ${fixed(high)}${crossesZero(sweep, cell) ? ", contains zero" : ""}`;
 }
 
-/** How many pairs agree with the sign of their mean, and how many pairs the mean is over, where some lack the cell. */
+/** How many pairs agree with the sign of their mean, and how many pairs the mean covers if some lack the cell. */
 export function pairWords({ pairs, normalized }: Sweep, cell: number): string[] {
   if (!pairs || !Number.isFinite(normalized[cell])) return [];
   const known = pairs.known?.[cell] ?? pairs.done;
@@ -57,7 +57,7 @@ export function pairWords({ pairs, normalized }: Sweep, cell: number): string[] 
   return known < pairs.done ? [...words, `mean of ${all}: the other pairs do not have this place`] : words;
 }
 
-/** For a cell that covers several positions: how many of them were not patched. */
+/** For a cell that covers several positions, how many of them were not patched. */
 export function unpatchedWords({ unpatched }: Sweep, cell: number): string {
   const n = unpatched?.[cell] ?? 0;
   if (n === 0) return "";
@@ -65,7 +65,7 @@ export function unpatchedWords({ unpatched }: Sweep, cell: number): string {
   return `${n} of its positions ${have} no counterpart and ${they}`;
 }
 
-/** Why a cell has no number; null where it has one. */
+/** Why a cell has no number; null if it has one. */
 export function whyNone(sweep: Sweep, cell: number): string | null {
   switch (stateOf(sweep, cell)) {
     case NOT_COMPUTED:
@@ -77,18 +77,18 @@ export function whyNone(sweep: Sweep, cell: number): string | null {
     case NO_COUNTERPART:
       return `no token of the ${otherRun(sweep)} prompt corresponds to this token, so nothing was patched`;
     case FUTURE:
-      return "a later token, at which the head can't look";
+      return "a later token, which the head can't attend to";
     default:
       return null;
   }
 }
 
-/** A cell as a screen reader says it: "layer 2, position 5 ' is', recovers 0.78". */
+/** A cell's text for screen readers: "layer 2, position 5 ' is', recovers 0.78". */
 export function describeCell(sweep: Sweep, raw: boolean, cell: number): string {
   const value = raw ? fixed(sweep.values[cell]) : effectWords(sweep, cell);
   const words = [value, intervalWords(sweep, cell), unpatchedWords(sweep, cell)];
-  const said = whyNone(sweep, cell) ?? words.filter(Boolean).join(", ");
-  return `${placeWords(sweep, cell)}, ${said}`;
+  const description = whyNone(sweep, cell) ?? words.filter(Boolean).join(", ");
+  return `${placeWords(sweep, cell)}, ${description}`;
 }
 
 export function placeWords(sweep: Sweep, cell: number): string {

@@ -1,4 +1,4 @@
-// Aligning by hand: what a drag, a click and a key do to the links. Each change is one step of the draft.
+// Manual alignment: how drags, clicks and keys change the links. Each change is one step of the draft.
 import { useState } from "preact/hooks";
 import { linkBetween, linksOf, sameToken, type TokenAt, withLink, withoutLinksOf } from "./alignment";
 import type { Draft } from "./draft";
@@ -9,7 +9,7 @@ export type Aligning = ReturnType<typeof useAligning>;
 interface Subject {
   draft: Draft;
   readonly: boolean;
-  /** Whether the tokens are those of the prompts as they are written now. */
+  /** Whether the tokens belong to the current text of the prompts. */
   current: boolean;
   tokens: Pick<Tokens, Run>;
   columns: Column[];
@@ -26,7 +26,7 @@ export function useAligning({ draft, readonly, current, tokens, columns, byHand 
     setStart(null);
     draft.replace({ ...draft.pair.get(), alignment });
   };
-  /** Positions of tokens that are about to change would link something else. */
+  /** Editing is blocked while tokens are out of date, because their positions would link other tokens. */
   const relink = (next: Link[]) => {
     if (current && JSON.stringify(next) !== JSON.stringify(links)) edit(next);
     else setStart(null);
@@ -40,7 +40,7 @@ export function useAligning({ draft, readonly, current, tokens, columns, byHand 
     setStart(null);
     setOn(next);
   };
-  /** The first token of a link, or its second. */
+  /** Chooses a token as the first or the second end of a link. */
   const choose = (place: TokenAt) => {
     if (chosen && chosen.run !== place.run) link(chosen, place);
     else setStart(sameToken(chosen, place) ? null : place);
@@ -54,7 +54,7 @@ export function useAligning({ draft, readonly, current, tokens, columns, byHand 
   };
   return {
     on: on && !readonly,
-    /** Links are shown where positions alone don't say what corresponds to what. */
+    /** Links are shown if positions alone don't determine which tokens correspond. */
     linked: on || byHand || tokens.clean.ids.length !== tokens.corrupt.ids.length,
     editable: !readonly,
     byHand,

@@ -42,7 +42,7 @@ export function linksOf(columns: Column[]): Link[] {
   );
 }
 
-/** The links with a new one; links that share an end with it or cross it are removed. */
+/** The links with a new link added; links that share an end with it or cross it are removed. */
 export function withLink(links: Link[], link: Link): Link[] {
   const [clean, corrupt] = link;
   const kept = links.filter(([a, b]) => (a < clean && b < corrupt) || (a > clean && b > corrupt));
@@ -54,7 +54,7 @@ export function withoutLinksOf(links: Link[], { run, index }: TokenAt): Link[] {
   return links.filter(([clean, corrupt]) => (run === "clean" ? clean : corrupt) !== index);
 }
 
-/** Where an arrow, Home or End leads from a token; null for other keys, and where it leads nowhere. */
+/** The token that an arrow key, Home or End moves to; null for other keys and at the ends. */
 export function tokenAfterKey(columns: Column[], { run, index }: TokenAt, key: string): TokenAt | null {
   const last = columns.filter((column) => column[run] !== null).length - 1;
   if (key === "Home") return { run, index: 0 };
@@ -65,7 +65,7 @@ export function tokenAfterKey(columns: Column[], { run, index }: TokenAt, key: s
   return null;
 }
 
-/** The counterpart of a token or, where it has none, the nearest token of the other prompt. */
+/** The counterpart of a token or, if it has none, the nearest token of the other prompt. */
 function nearestAcross(columns: Column[], { run, index }: TokenAt): TokenAt | null {
   const other = otherRun(run);
   const at = columns.findIndex((column) => column[run] === index);
@@ -76,8 +76,7 @@ function nearestAcross(columns: Column[], { run, index }: TokenAt): TokenAt | nu
   return null;
 }
 
-/** The columns of an alignment that was made by hand. The draft is ahead of Python, so the view does not wait for
- *  Python's columns. */
+/** The columns of a manual alignment. The draft is ahead of Python, so the view does not wait for Python's columns. */
 export function columnsOf(links: Link[], { clean, corrupt }: Pick<Tokens, Run>): Column[] {
   const columns: Column[] = [];
   let [a, b] = [0, 0];
@@ -86,7 +85,7 @@ export function columnsOf(links: Link[], { clean, corrupt }: Pick<Tokens, Run>):
     while (b < toB) columns.push({ clean: null, corrupt: b++, same: false });
   };
   for (const [i, j] of links) {
-    // Tokens of a text that is not tokenised yet have no column yet.
+    // Tokens of a text that has not been tokenised have no column yet.
     if (i >= clean.ids.length || j >= corrupt.ids.length) break;
     alone(i, j);
     columns.push({ clean: i, corrupt: j, same: clean.ids[i] === corrupt.ids[j] });

@@ -1,7 +1,7 @@
-// Answers as they are written: one, or a set with one answer a line.
+// Parses answers as typed: one answer, or a set with one answer per line.
 import type { Answer, AnswerTokenList } from "./types";
 
-/** Two or more lines that have something in them are a set; anything else is one answer, line ends included. */
+/** Two or more nonempty lines are a set; anything else is one answer, including its line breaks. */
 export function answerOf(text: string): Answer {
   const lines = text.split("\n").filter((line) => line !== "");
   return lines.length > 1 ? lines : text;

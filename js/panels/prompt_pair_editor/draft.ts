@@ -1,5 +1,5 @@
-// What is being written, ahead of the `pair` trait: typing leads, Python follows. All views of one model share a draft
-// and its history.
+// The pair as it is being edited, ahead of the `pair` trait: typing comes first, and Python follows. All views of one
+// model share a draft and its history.
 import { listen, trait, type ViewModel } from "../../lib/model";
 import { Rpc } from "../../lib/rpc";
 import { Store } from "../../lib/store";
@@ -21,11 +21,11 @@ const HISTORY = 200;
 export class Draft {
   readonly rpc: Rpc;
   readonly pair: Store<Pair>;
-  /** Changes with the history: whether there is something to undo or redo. */
+  /** Whether there is something to undo or redo. */
   readonly steps = new Store({ undo: false, redo: false });
   #model: ViewModel;
   #timer: ReturnType<typeof setTimeout> | null = null;
-  /** Pairs that were sent and have not come back, oldest first: when the trait becomes one of these, it is our own
+  /** Pairs that were sent and have not come back, oldest first. When the trait becomes one of these, it is our own
    *  echo. */
   #sent: Pair[] = [];
   #history: Pair[];
@@ -41,7 +41,7 @@ export class Draft {
     this.#stops = [
       listen(model, "change:pair", () => this.#follow(trait<Pair>(model, "pair"))),
       this.rpc.onEvent(({ event }) => {
-        // A pair that has not come back by now never will.
+        // An older pair that has not come back by now never will.
         if (event === "result" || event === "error") this.#sent = [];
       }),
     ];
@@ -64,7 +64,7 @@ export class Draft {
     this.#timer = setTimeout(() => this.flush(), DEBOUNCE_MS);
   }
 
-  /** A whole step at once: a template, a fix, a toggle. */
+  /** A change that is a complete step by itself: a template, a fix, a toggle. */
   replace(pair: Pair): void {
     this.#settle();
     if (samePair(pair, this.pair.get())) return;
@@ -82,7 +82,7 @@ export class Draft {
     this.#goTo(this.#at + 1);
   }
 
-  /** Sends what has been typed so far. */
+  /** Sends the text typed so far. */
   flush(): void {
     this.#settle();
     this.#send();
@@ -115,7 +115,7 @@ export class Draft {
     this.#send();
   }
 
-  /** Ends the typing and makes it a step of the history. */
+  /** Ends the typing and adds it to the history as one step. */
   #settle(): void {
     this.#stopTimer();
     this.#remember();

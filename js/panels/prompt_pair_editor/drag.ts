@@ -1,4 +1,4 @@
-// Dragging from a token to a token of the other prompt. The link that a drop would make is drawn meanwhile.
+// Dragging from a token to a token of the other prompt. Meanwhile, the link that a drop would make is drawn.
 import { useRef, useState } from "preact/hooks";
 import type { TokenAt } from "./alignment";
 
@@ -9,7 +9,7 @@ export interface Drag {
   path: string;
 }
 
-/** A press that moves less is a click. */
+/** A press that moves less than this, in pixels, is a click. */
 const SLOP = 4;
 
 export function useDrag(
@@ -29,9 +29,9 @@ export function useDrag(
   const onPointerMove = (event: PointerEvent) => {
     const from = press.current;
     if (!from || !strip.current) return;
-    if (event.buttons === 0) return end(); // it was let go outside
+    if (event.buttons === 0) return end(); // the button was released outside the page
     if (!drag && Math.hypot(event.clientX - from.x, event.clientY - from.y) < SLOP) return;
-    // From here on the strip hears of the pointer wherever it is, and no token hears a click.
+    // From here on, the strip gets all pointer events, and no token gets a click.
     if (!drag) strip.current.setPointerCapture(event.pointerId);
     setDrag(dragTo(strip.current, from.place, event));
   };
@@ -65,7 +65,7 @@ function dragTo(strip: HTMLElement, from: TokenAt, { clientX, clientY }: Pointer
   return { from, over, path: curve(edge(from), over ? edge(over) : inStrip(clientX, clientY)) };
 }
 
-/** Leaves and arrives upright, as the links stand. */
+/** A curve that starts and ends vertically, as the links do. */
 function curve([x0, y0]: readonly [number, number], [x1, y1]: readonly [number, number]): string {
   const middle = (y0 + y1) / 2;
   return `M${x0} ${y0}C${x0} ${middle} ${x1} ${middle} ${x1} ${y1}`;

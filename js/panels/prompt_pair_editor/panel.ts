@@ -6,7 +6,7 @@ import css from "./style.css";
 import stripCss from "./token_strip.css";
 import { PromptPairEditorView } from "./view";
 
-/** Its cells are the positions of the clean prompt. */
+/** The panel's cells are the positions of the clean prompt. */
 export const panel: Panel<Draft, number> = {
   name: "prompt-pair-editor",
   css: fieldCss + css + stripCss,

@@ -1,4 +1,4 @@
-// The two prompts with their answers. Their tokens stand between them, so that what differs is seen at a glance.
+// The two prompts with their answers. The tokens of both are between them, so that differences are easy to see.
 import type { ComponentChildren } from "preact";
 import { useState } from "preact/hooks";
 import { Button } from "../../lib/controls";
@@ -57,7 +57,7 @@ export function Prompts(props: PromptsProps) {
 
 interface PromptRowProps extends PromptsProps {
   run: Run;
-  /** What stands under the prompt. */
+  /** The content under the prompt. */
   children: ComponentChildren;
 }
 
@@ -74,7 +74,7 @@ function PromptRow({ id, run, model, draft, pair, tokens, warnings, children }: 
     <div class="hs-row" data-hs={`row-${run}`}>
       <span class={`hs-run hs-small hs-run-${run}`}>{run}</span>
       <div class="hs-prompt">
-        {/* An alignment is of the tokens that were there when it was made. */}
+        {/* An alignment refers to the tokens as they were when it was made. */}
         <Field
           {...field(run)}
           value={pair[run]}
@@ -99,7 +99,7 @@ interface AnswerFieldProps extends Omit<FieldProps, "value" | "onType"> {
   onType(value: Answer): void;
 }
 
-/** While it is written the text may hold more than the answer, such as the empty line that the next one goes into. */
+/** During typing, the text may contain more than the answer, such as an empty line for the next answer. */
 function AnswerField({ value, onType, ...field }: AnswerFieldProps) {
   const [typed, setTyped] = useState("");
   const text = textOf(value) === textOf(answerOf(typed)) ? typed : textOf(value);

@@ -1,7 +1,7 @@
 // The pair as Python code.
 import type { Answer, Pair } from "./types";
 
-/** What JSON leaves as it is and a reader of the code could not see. */
+/** Characters that JSON does not escape although a reader of the code can't see them. */
 const UNSEEN = /[\u007f-\u00a0\u00ad\u061c\u200b-\u200f\u2028-\u202f\u2060-\u206f\u3000\ufeff]/g;
 
 /** A Python string literal: every escape that JSON writes means the same in Python. */

@@ -22,7 +22,7 @@ export function ReadingPanel({ model, rpc, reading, stale }: ReadingProps) {
   const waiting = useStore(rpc.waiting);
   const late = useLasting(stale, DELAY_MS);
   return (
-    <section class="hs-reading" data-hs="reading" data-stale={stale} aria-label="What the model says now">
+    <section class="hs-reading" data-hs="reading" data-stale={stale} aria-label="The model's predictions">
       <h3 class="hs-title">
         What the model says now{" "}
         <small>
@@ -61,7 +61,7 @@ function RunTop({ run, reading }: { run: Run; reading: Reading | null }) {
   );
 }
 
-/** Most readings take less time than it takes to read a progress bar. */
+/** Most readings finish before anyone could read a progress bar. */
 function Busy({ model, rpc }: { model: ViewModel; rpc: Rpc }) {
   const status = useTrait<Status>(model, "status");
   const lasting = useLasting(isBusy(status) && !model.readonly, 600);

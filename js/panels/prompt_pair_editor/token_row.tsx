@@ -11,7 +11,7 @@ interface TokenRowProps {
   lists: Record<Run, TokenList>;
   /** Whether to say what each token is linked to. */
   linked: boolean;
-  /** The one token that Tab leads to. */
+  /** The token that Tab moves to. */
   active: TokenAt | null;
   isPressed(place: TokenAt, column: Column): boolean;
   isDisabled(column: Column): boolean;
@@ -35,7 +35,7 @@ export function TokenRow({ run, columns, widths, lists, linked, active, ...row }
           );
         const place = { run, index };
         return (
-          // The key is the token, so that the focus stays on it when its column changes.
+          // Keyed by token, so that the focus stays on it when its column changes.
           <button
             key={`${index}`}
             type="button"
@@ -58,7 +58,7 @@ export function TokenRow({ run, columns, widths, lists, linked, active, ...row }
   );
 }
 
-/** All rows give a column the same width, so that they break at the same places and stand under each other. */
+/** All rows give a column the same width, so that they wrap at the same places and stay aligned. */
 export function columnWidths(columns: Column[], lists: Record<Run, TokenList>, mono: string): string[] {
   const width = (run: Run, index: number | null) =>
     index === null ? 0 : textWidth(visibleText(lists[run].tokens[index] ?? ""), 12, mono);

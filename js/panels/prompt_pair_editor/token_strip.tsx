@@ -1,4 +1,4 @@
-// The tokens of both prompts, one above the other, line by line, and the links between them.
+// The tokens of both prompts, one prompt above the other, line by line, with the links between them.
 import { useLayoutEffect, useRef, useState } from "preact/hooks";
 import { keyHandler } from "../../lib/keys";
 import { usePalette } from "../../lib/theme";
@@ -69,7 +69,7 @@ export function TokenStrip({ tokens, columns, aligning, selected, onSelect }: St
   );
 }
 
-/** Arrow keys go from token to token; Tab leads to the one that had the focus last. */
+/** Arrow keys move from token to token; Tab moves to the token that had the focus last. */
 function useCursor(strip: { current: HTMLElement | null }, tokens: Pick<Tokens, Run>, columns: Column[]) {
   const [last, setLast] = useState<TokenAt>({ run: "clean", index: 0 });
   const active = last.index < tokens[last.run].ids.length ? last : firstToken(tokens);
@@ -98,9 +98,9 @@ interface LinksProps {
   columns: Column[];
   widths: string[];
   lists: Record<Run, TokenList>;
-  /** Whether a link would be removed by the link that is being dragged. */
+  /** Whether the link that is being dragged would remove this link. */
   leaving: (link: Link) => boolean;
-  /** Missing where nothing can be edited. */
+  /** Missing if nothing can be edited. */
   onRemove: ((place: TokenAt) => void) | null;
 }
 
@@ -130,7 +130,7 @@ interface LinkLineProps {
   onRemove: (() => void) | null;
 }
 
-/** The keyboard removes links at their tokens, so Tab passes them by. */
+/** The keyboard removes links at their tokens, so Tab skips them. */
 function LinkLine({ same, leaving, label, onRemove }: LinkLineProps) {
   const looks = `hs-link${same ? "" : " hs-link-differs"}${leaving ? " hs-link-leaving" : ""}`;
   if (!onRemove) return <i class={looks} data-hs="link" />;

@@ -35,7 +35,7 @@ export function Templates({ model, draft }: ToolbarProps) {
         <Button
           key={name}
           name={`template-${name}`}
-          title={help ?? "Fill in an example; again for another one"}
+          title={help ?? "Fill in an example; click again for another"}
           onClick={() => draft.replace(nextOf(pairs, draft.pair.get()))}
         >
           {label}
@@ -67,7 +67,7 @@ function Steps({ draft }: { draft: Draft }) {
   );
 }
 
-/** The pair after the present one, or the first. */
+/** The pair after the current one, or the first. */
 function nextOf(pairs: Pair[], pair: Pair): Pair {
   const at = pairs.findIndex((candidate) => samePair(candidate, pair));
   return pairs[(at + 1) % pairs.length] ?? pair;

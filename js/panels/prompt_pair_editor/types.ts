@@ -1,4 +1,4 @@
-// The editor's data, as it is exchanged with Python.
+// The editor's data as exchanged with Python.
 import type { Choice } from "../../lib/controls";
 import type { TopJson } from "../../lib/top_tokens";
 import type { PromptPair } from "../../wire/requests";
@@ -6,13 +6,13 @@ import type { PromptPair } from "../../wire/requests";
 export type Run = "clean" | "corrupt";
 export type FieldName = "clean" | "corrupt" | "clean_answer" | "corrupt_answer";
 
-/** One answer, or a set of two or more that are scored together. */
+/** One answer, or a set of two or more answers that are scored together. */
 export type Answer = string | string[];
 /** The position of a token in the clean prompt, and of its counterpart in the corrupt one. */
 export type Link = [clean: number, corrupt: number];
 
-/** The trait has every field. An alignment is strictly increasing in both positions; null (or, in older pages, nothing)
- *  where Python aligns by itself. */
+/** The trait has every field. An alignment is strictly increasing in both positions; it is null (or, in older pages,
+ *  missing) if Python aligns automatically. */
 export type Pair = Required<Omit<PromptPair, "alignment">> & Pick<PromptPair, "alignment">;
 
 export interface TokenList {
@@ -21,7 +21,7 @@ export interface TokenList {
 }
 
 export interface AnswerTokenList extends TokenList {
-  /** Where each answer begins; older pages lack it, and have one answer. */
+  /** The index at which each answer begins; missing in older pages, which have one answer. */
   starts?: number[];
 }
 
@@ -49,11 +49,11 @@ export interface Tokens extends Record<Run, TokenList> {
 
 export interface Reading {
   pair: Pair;
-  /** null where the pair lacks what the metric needs. */
+  /** null if the pair lacks an answer that the metric needs. */
   metric: string | null;
   label: string;
   baselines: Record<Run, number | null>;
-  /** A run whose prompt can't be run is missing. */
+  /** The runs, without those whose prompt can't be run. */
   top_runs: Partial<Record<Run, TopJson>>;
   tokens: Record<string, string>;
   warnings?: Warning[];

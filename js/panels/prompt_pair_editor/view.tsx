@@ -59,7 +59,7 @@ interface FirstTokenProps {
   tokens: Tokens;
 }
 
-/** Shown only where an answer has more than one token. */
+/** Shown only if an answer has more than one token. */
 function FirstToken({ model, draft, pair, tokens }: FirstTokenProps) {
   const groups = [...answerGroups(tokens.clean_answer), ...answerGroups(tokens.corrupt_answer)];
   const several = groups.some((group) => group.length > 1);
@@ -90,7 +90,7 @@ function subtitle({ clean, corrupt, columns }: Tokens, { alignment }: Pair): str
   return `${lengths}, ${differ === 0 ? "none differs" : `${differ} differ${differ === 1 ? "s" : ""}`}`;
 }
 
-/** Whether the key undoes or redoes a step. */
+/** Whether the key combination undoes or redoes a step. */
 function undoOrRedo(event: KeyboardEvent, draft: Draft): boolean {
   if (!(event.ctrlKey || event.metaKey) || event.altKey) return false;
   const key = event.key.toLowerCase();

@@ -11,7 +11,7 @@ const LEVELS = {
 interface WarningsProps {
   id: string;
   warnings: Warning[];
-  /** Missing where nothing can be edited. */
+  /** Missing if nothing can be edited. */
   onFix: ((pair: Pair) => void) | null;
 }
 

@@ -233,7 +233,7 @@ test("logit attribution takes typed answers, or none, and says value, rank and s
   answer("result");
   await settled();
   expect(part(el, "attributed-prompt").textContent).toBe(
-    "+2.60 of +9.10, rank 2 of 6 heads, by the token that it looks at:",
+    "+2.60 of +9.10, rank 2 of 6 heads, by the token that it attends to:",
   );
   expect(el.querySelectorAll('[data-hs="sources-prompt"] [data-hs="strip-token"]')).toHaveLength(3);
 });

@@ -61,7 +61,7 @@ test("hovering a head reads its scores and the key-value head that it shares", a
     viewerTraits({ result: makeAttention({}, { key_value_heads: [0, 0, 1] }) }),
   );
   await hoverAt(part(el, "cells"), ...headPoint(el, 0, 2));
-  expect(part(el, "head-said").textContent).toContain("Head 0.2, reads key-value head 1");
+  expect(part(el, "head-said").textContent).toContain("Head 0.2, uses key-value head 1");
   expect(part(el, "head-said").textContent).toContain("induction 0.30");
   expect(part(el, "active").dataset.cell).toBe("2");
 });
@@ -86,7 +86,7 @@ test("of thirteen opened heads the first one goes", async () => {
   expect(part(el, "put-away").textContent).toBe("");
 });
 
-test("a token's ground says what it looks at, its line what looks at it, and both are read out", async () => {
+test("a token's ground shows what it attends to, its underline what attends to it, and both are read out", async () => {
   const { el } = await showViewer(opened());
   await pointAtToken(el, 9); // the second capital, of an induction head
   expect(token(el, 3).style.backgroundColor).not.toBe("");
@@ -99,10 +99,10 @@ test("a token's ground says what it looks at, its line what looks at it, and bot
   expect(token(el, 3).style.getPropertyValue("--hs-ink")).not.toBe("");
   expect(token(el, 10).style.color).toBe("");
   expect(part(el, "text-said").textContent).toMatch(
-    /^Head 0\.2: \u2423capital \(9\) looks at \u2423of \(3\) 0\.\d{4} \u00b7 .*and is looked at by/,
+    /^Head 0\.2: \u2423capital \(9\) attends to \u2423of \(3\) 0\.\d{4} \u00b7 .*and is attended to by/,
   );
   expect(part(el, "cell-said").textContent).toMatch(
-    /^\u2423capital \(9\) looks most at \u2423of \(3\): 0\.\d+$/,
+    /^\u2423capital \(9\) attends most to \u2423of \(3\): 0\.\d+$/,
   );
 });
 
@@ -132,7 +132,7 @@ test("the keyboard reads and locks tokens", async () => {
     await settled();
   }
   expect(text.getAttribute("aria-activedescendant")).toBe(token(el, 11).id);
-  expect(part(el, "text-said").textContent).toContain("\u2423Norway (11) looks at");
+  expect(part(el, "text-said").textContent).toContain("\u2423Norway (11) attends to");
   press(text, "Enter");
   expect(model.get("selection")).toEqual({ position: 11 });
   expect(press(text, "a").defaultPrevented).toBe(false);
@@ -145,8 +145,10 @@ test("in a matrix arrows move, Enter locks the cell, Escape unlocks it; the head
   await settled();
   press(matrix, "ArrowRight");
   await settled();
-  expect(part(el, "said-cell").textContent).toMatch(/^\u2423of \(10\) looks at \u2423Norway \(4\): 0\.\d+$/);
-  expect(part(el, "cell-said").textContent).toContain("\u2423of (10) looks at \u2423Norway (4)");
+  expect(part(el, "said-cell").textContent).toMatch(
+    /^\u2423of \(10\) attends to \u2423Norway \(4\): 0\.\d+$/,
+  );
+  expect(part(el, "cell-said").textContent).toContain("\u2423of (10) attends to \u2423Norway (4)");
   press(matrix, "Enter");
   expect(model.get("selection")).toEqual({ layer: 0, head: 2, position: 10, source: 4 });
   await settled();
