@@ -1,4 +1,4 @@
-"""The main job once, without a notebook: where does the embedded model keep which country it was asked about?
+"""Activation patching without a notebook: where does the embedded model keep the country that it was asked about?
 
 Sweeps activation patching over every layer and position, prints the strongest cells, and writes the result
 and a picture to build/demo/. Needs no network.

@@ -1,7 +1,7 @@
 """Interventions on one prompt as edits of its run, with the values that they write.
 
-A binding has the patched run and the pair's other run, runs the other prompts that its interventions name once (third
-prompts, data sets), and keeps the activations that they need. `edits` then turns an intervention into edits.
+A binding has the patched run and the pair's other run. It runs the other prompts that its interventions name (third
+prompts, data sets) once, and keeps the activations that they need. `edits` then turns an intervention into edits.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class Binding:
     Args:
         base, other: recordings of the two runs, with the activations of `hook_names`.
         counterparts: for each position of the base prompt the corresponding position of the other prompt, or None.
-        uses: pairs of an activation and the value that is written into it.
+        uses: pairs of an activation's name and the value that is written into it.
     """
 
     def __init__(
@@ -91,7 +91,7 @@ class Binding:
         return self._now(*lowered(self.model, activation, 0)).shape[-1]
 
     def trials(self, activation: str) -> list[list[Edit]]:
-        """A few runs with edits of one activation, to test whether packed runs give this model's own numbers."""
+        """A few runs with edits of one activation, which test whether packed runs give this model's own numbers."""
         length, kind = len(self.base.tokens), ACTIVATIONS[activation]
         trials = []
         for layer, position in (
@@ -108,12 +108,12 @@ class Binding:
     def together(self, interventions: Sequence[Intervention], draw: int = 0) -> list[Edit]:
         """The edits of one run with several interventions.
 
-        If two of them change the same place, the second changes what the first one left. They come in the order in
+        If two of them change the same place, the second acts on the result of the first. They come in the order in
         which the model calls its hooks and, at the same hook, in the order given.
         """
         ordered = sorted(interventions, key=lambda one: _ORDER.get(one.activation, len(_ORDER)))
         embeds = [one for one in ordered if one.activation == "embed"]
-        made = [edit for one in ordered[len(embeds) :] for edit in self.edits(one, draw)]
+        made = [edit for intervention in ordered[len(embeds) :] for edit in self.edits(intervention, draw)]
         single = [edit for one in embeds for edit in self.edits(one, draw)]
         return [*(single if len(embeds) < 2 else self._embedded(embeds, single, draw)), *made]
 
@@ -246,7 +246,7 @@ class Binding:
         vector = torch.tensor(value.vector, dtype=now.dtype, device=now.device)
         if vector.shape != now.shape[-1:]:
             raise ValueError(
-                f"The steering vector has {len(vector)} numbers, and this activation has {now.shape[-1]}. Give as many."
+                f"The steering vector has {len(vector)} numbers, but this activation has {now.shape[-1]}. Give as many."
             )
         return vector.expand_as(now)
 
@@ -287,7 +287,7 @@ class Binding:
             if not fitting:
                 raise ValueError(
                     f"No other prompt of the data set has {len(base)} tokens, as many as the patched one, so there is "
-                    "nothing to draw from. Give prompts of that length."
+                    "nothing to draw from. Add prompts of that length."
                 )
             again = len(fitting) < value.draws
             chosen = np.random.default_rng([value.seed, *base]).choice(len(fitting), value.draws, replace=again)

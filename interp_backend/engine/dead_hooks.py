@@ -13,10 +13,10 @@ from .watch import Cancelled
 
 
 def find_dead_hooks(model: LanguageModel) -> list[str] | None:
-    """The activations whose edits never reach the logits; None if a hook of the user's makes it impossible to tell.
+    """The activations whose edits never reach the logits; None if one of the user's hooks makes it impossible to tell.
 
-    They are found by experiment, in one run of a batch of prompts of four tokens: row i has activation i disturbed in
-    every layer, and the last row has nothing disturbed. On gpt_neo, gptj and opt, for example, TransformerLens ignores
+    They are found by experiment, in one run of a batch of four-token prompts: row i has activation i perturbed in
+    every layer, and the last row is unperturbed. On gpt_neo, gptj and opt, for example, TransformerLens ignores
     edits of the attention pattern.
     """
     tested = [name for name in ACTIVATIONS if name not in model.unavailable]
@@ -47,7 +47,7 @@ def _disturbing(row: int) -> Hook:
     """A hook that changes one row of a batch."""
 
     def disturb(value: torch.Tensor, hook: Any) -> torch.Tensor:
-        # Each entry by another amount: softmax and LayerNorm undo a uniform shift.
+        # Each entry changes by a different amount, because softmax and LayerNorm undo a uniform shift.
         amount = torch.linspace(0.1, 1.0, value[row].numel(), device=value.device, dtype=value.dtype)
         value[row] += amount.view_as(value[row])
         return value

@@ -98,7 +98,7 @@ class Edits:
         for run, edits in enumerate(runs):
             for edit in edits:
                 hook = model.hook_name(edit.activation, edit.layer)
-                # Two edits of one run may change the same place: then they are made one after the other, in order.
+                # Two edits of one run may change the same place. Then they are applied one after the other, in order.
                 nth = nths[run, hook] = nths.get((run, hook), -1) + 1
                 kind = (nth, edit.operation, id(edit.payload), edit.factor, edit.head is None, edit.entries is None)
                 by_hook.setdefault(hook, {}).setdefault(kind, []).append((run, edit))
@@ -108,7 +108,7 @@ class Edits:
         }
 
     def set_layout(self, layout: Layout | FewRows) -> None:
-        """Say which rows the next block is called with."""
+        """Set the layout of the rows for the next block."""
         self._layout = layout
 
     @contextmanager
@@ -135,7 +135,7 @@ class Edits:
 
 
 class _Write:
-    """Edits of one hook that differ only in run, position, head and entries. Those are kept as index tensors."""
+    """Edits of one hook that differ only in run, position, head and entries. These indices are kept as tensors."""
 
     def __init__(self, edits: list[tuple[int, Edit]], device: torch.device):
         self.edit = edits[0][1]

@@ -28,19 +28,19 @@ from .recording import Recording
 from .turn import Turn
 from .watch import Cancelled, current
 
-# Rows in one pass. More would take more memory and not be faster: with this many, the allocator of a CPU still reuses
-# the memory of the widest tensors, instead of asking the system for it every time.
+# Rows in one pass. More rows take more memory without being faster: up to this number, a CPU's allocator reuses the
+# memory of the widest tensors instead of requesting it from the system every time.
 MOST_ROWS = {"cpu": 768}
 MOST_ROWS_ELSEWHERE = 8192
-# Rows in a pass of a sweep that streams its results: few in the first, so that the first cells appear at once, and then
-# enough that using the weights takes longer than reading them.
+# Rows in a pass of a sweep that streams its results: few in the first pass, so that the first cells appear at once, and
+# then enough that computing with the weights takes longer than reading them.
 FIRST_ROWS, LEAST_ROWS = 32, 256
 SHARE_OF_MEMORY = 0.25
 
 
 @dataclass(frozen=True, eq=False)
 class Pass:
-    """Some finished patched runs.
+    """A batch of finished patched runs.
 
     Attributes:
         runs: their indices.
@@ -81,7 +81,7 @@ def run_patched(
     Raises:
         Cancelled: the watch says that the computation is cancelled.
         MemoryError: a single run needs more memory than there is.
-        RuntimeError: somebody else changed the model's hooks during a pass.
+        RuntimeError: other code changed the model's hooks during a pass.
         ValueError: `memory` is not a number of bytes.
     """
     check_memory(memory)
@@ -90,7 +90,7 @@ def run_patched(
     pass_ = plan.run_packed if packed else plan.run_whole
     yield Pass(plan.unchanged, plan.base_logits(), ran=False)
     waiting = [i for i in range(len(runs)) if plan.starts[i] is not None]
-    # A hook of the user's may be written for the first row of a batch: then each pass has a single run.
+    # The user's hooks may be written for the first row of a batch. Then each pass has a single run.
     most = 1 if turn.users_hooks else plan.most_rows(memory, packed)
     rows = most if current().seconds is None else min(most, FIRST_ROWS)
     while waiting:
@@ -116,7 +116,7 @@ def check_memory(memory: Any) -> None:
 
 
 def _next_rows(rows: int, most: int, took: float) -> int:
-    """How many rows the next pass should have, if one of `rows` rows took so many seconds."""
+    """How many rows the next pass should have, given that a pass of `rows` rows took this many seconds."""
     seconds = current().seconds
     if seconds is None:
         return most
@@ -131,7 +131,7 @@ def _is_out_of_memory(problem: Exception) -> bool:
 
 
 def _smaller(plan: Plan, chosen: list[int], packed: bool, problem: Exception) -> int:
-    """Half the rows of a pass that did not fit into memory. What it had allocated is freed first."""
+    """Half the rows of a pass that did not fit into memory. Frees its memory first."""
     if len(chosen) == 1:
         raise MemoryError(
             "One patched run alone does not fit into memory. Shorten the prompts, use a smaller or half-precision "
@@ -164,7 +164,7 @@ class Plan:
             return known[key]
 
         starts = [first_change(run, changed) for run in self.runs]
-        # A patch to the right of every position that is read can't reach the logits there.
+        # A patch to the right of all read positions can't affect their logits.
         self.starts = [None if start and start.position > max(self.read) else start for start in starts]
         self.starts = [start and self._with_few_rows(run, start) for run, start in zip(self.runs, self.starts)]
 
@@ -178,7 +178,7 @@ class Plan:
 
     @property
     def unchanged(self) -> list[int]:
-        """The runs that change no logits that are read: theirs are the base run's."""
+        """The runs that change none of the logits that are read, so that these are the base run's."""
         return [i for i, start in enumerate(self.starts) if start is None]
 
     def rows_of(self, chosen: Iterable[int], packed: bool) -> int:
@@ -203,7 +203,7 @@ class Plan:
         return taken
 
     def most_rows(self, memory: int | None, packed: bool) -> int:
-        """How many rows a pass may have, from a rough count of the bytes that a row takes where a block is widest."""
+        """How many rows a pass may have, from a rough estimate of a row's bytes where a block is widest."""
         cfg, length = self.model.raw.cfg, len(self.base.tokens)
         width = 12 * self.model.d_model + 3 * (getattr(cfg, "d_mlp", None) or 4 * self.model.d_model)
         attention = 4 * self.model.n_heads * length
@@ -234,7 +234,7 @@ class Plan:
         return start if start is not None else Start(self.model.n_layers - 1, len(self.base.tokens) - 1)
 
     def _needed(self, i: int) -> PatchedRun:
-        """A run's edits from the layer on at which it begins to differ: those below change nothing."""
+        """A run's edits from its first differing layer on; edits below it change nothing."""
         start = self.starts[i]
         return [] if start is None else [edit for edit in self.runs[i] if edit.layer >= start.layer]
 
@@ -265,7 +265,7 @@ def run_edited(turn: Turn, tokens: Sequence[int], edits: PatchedRun) -> Tensor:
 # Whether a model can be run packed
 
 
-# By raw model, because a `LanguageModel` may be created anew for every call.
+# Keyed by raw model, because each call may create a new `LanguageModel`.
 _verdicts: weakref.WeakKeyDictionary[Any, dict[Any, str | None]] = weakref.WeakKeyDictionary()
 
 
@@ -284,7 +284,7 @@ def why_not_packed(turn: Turn, base: Recording, trials: Sequence[PatchedRun], ke
         except (RuntimeError, MemoryError) as problem:
             if not _is_out_of_memory(problem):
                 raise
-            return "there was not enough memory to call its blocks one by one"  # not a fact about the model: not kept
+            return "there was not enough memory to call its blocks one by one"  # true only for now: not cached
     return known[key]
 
 
@@ -299,7 +299,7 @@ def _try_packed(model: LanguageModel, base: Recording, trials: Sequence[PatchedR
     whole = plan.run_whole(chosen)
     try:
         worst = max(difference(plan.run_packed(chosen), whole), difference(few.run_packed(chosen), whole[..., some]))
-    except Exception as problem:  # whatever a block raises, the fallback gives the right numbers
+    except Exception as problem:  # whatever the block raises, the fallback gives the right numbers
         if isinstance(problem, Cancelled) or _is_out_of_memory(problem):
             raise
         return f"its blocks can't be called one by one ({type(problem).__name__}: {problem})"

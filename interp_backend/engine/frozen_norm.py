@@ -1,4 +1,4 @@
-"""A norm as an affine map: its scale is frozen at one input, and the map is measured, whatever kind of norm it is."""
+"""A norm as an affine map. Its scale is frozen at one input, and the map is measured, so any kind of norm works."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Frozen:
             sign[1::2] = -1
             if len(x) % 2:
                 sign[-1] = 0  # so that the mean is zero
-            large = 30 * sign  # so large that the norm's epsilon does not matter, and its square fits half precision
+            large = 30 * sign  # so large that the norm's epsilon does not matter, but its square fits half precision
             out = norm(torch.stack([large, -large, large + 15.0, x])).float()
             rms = sign.pow(2).mean().sqrt()
             bias = (out[0] + out[1]) / 2
@@ -67,6 +67,6 @@ class Frozen:
         return self.gain * (x - x.mean() if self.centres else x) / self.scale + self.bias
 
     def pulled_back(self, onto: Tensor) -> Tensor:
-        """The direction in the input that is read out by this direction in the output (the bias apart)."""
+        """The direction in the input that this direction in the output reads (without the bias)."""
         back = self.gain * onto / self.scale
         return back - back.mean() if self.centres else back

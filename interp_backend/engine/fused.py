@@ -38,7 +38,7 @@ def fused(model: LanguageModel) -> Iterator[None]:
                 function = _norm(module, module.weight, module.original_component.bias)
             elif type(module) is normalization.LayerNormPreBridge:
                 function = _norm(module, None, None)
-            if function is not None and name not in vars(module):  # somebody else's patch stays
+            if function is not None and name not in vars(module):  # leave other code's patch in place
                 patched.append(module)
                 setattr(module, name, Own(function, otherwise=getattr(module, name)))
         yield

@@ -1,7 +1,7 @@
 """The key-value cache as an argument, whatever the installed version of transformers calls it.
 
 transformers 5.24 renamed the argument `past_key_values` to `cache`. TransformerLens 4.3 looks for the old name alone,
-so its attention modules would ignore the cache that a block hands to them.
+so its attention modules would ignore the cache that a block passes to them.
 """
 
 from __future__ import annotations

@@ -33,7 +33,7 @@ def read_out(model: LanguageModel, resid: Tensor, vocabulary: Sequence[int] | No
 
 
 def read_out_checked(model: LanguageModel, resid: Tensor) -> Tensor:
-    """Logits [..., token] in float32, as `read_out`, but by TransformerLens's own function, which refuses some models.
+    """Logits [..., token] in float32, like `read_out`, but by TransformerLens's own function, which refuses some models.
 
     Raises:
         ValueError: the model can't be read through its final norm and unembedding.
@@ -98,7 +98,7 @@ def output_matrix(model: LanguageModel, layer: int, part: str) -> Rows:
             "Choose the unit component or layer, or load the model as a TransformerBridge."
         ) from None
     dtype = next(module.parameters()).dtype
-    return lambda entries: module(entries.to(dtype)[None, None]).flatten().float()  # some return fewer axes
+    return lambda entries: module(entries.to(dtype)[None, None]).flatten().float()  # some modules return fewer axes
 
 
 def token_embeddings(model: LanguageModel) -> Tensor:

@@ -1,6 +1,6 @@
-"""Functions that the engine puts on a model, marked so that they can be found again and removed.
+"""Functions that the engine attaches to a model, marked so that they can be found again and removed.
 
-An interrupt can come between any two lines, also while hooks are being added or removed. So removal does not rely on
+An interrupt can come between any two lines, even while hooks are being added or removed. So removal does not rely on
 handles that may never have been returned: it looks for the mark on every module, and can be repeated.
 """
 
@@ -17,11 +17,11 @@ PATCHED = ("forward", "_python_norm_forward")  # the methods of modules that `fu
 
 
 class Own:
-    """A hook or a method of the engine's on somebody's model. It acts in the thread that made it alone.
+    """One of the engine's hooks or methods on a user's model. It acts only in the thread that made it.
 
     Args:
-        function: what to call in that thread.
-        otherwise: what to call in other threads; None does nothing there, as a hook that changes nothing.
+        function: the function to call in that thread.
+        otherwise: the function to call in other threads; None does nothing there, like a hook without effect.
     """
 
     def __init__(self, function: Callable[..., Any], otherwise: Callable[..., Any] | None = None):
@@ -35,9 +35,9 @@ class Own:
 
 
 def remove_own(modules: Iterable[nn.Module]) -> None:
-    """Remove every hook and every patched method of the engine's from some modules."""
+    """Remove all of the engine's hooks and patched methods from these modules."""
     for module in modules:
-        own = vars(module)  # not attributes: a bridge looks for those that it lacks in several other places
+        own = vars(module)  # not getattr, because a bridge searches several other places for missing attributes
         for name in PATCHED:
             if isinstance(own.get(name), Own):
                 del own[name]
@@ -50,7 +50,7 @@ def remove_own(modules: Iterable[nn.Module]) -> None:
 
 
 def _remove(hooks: Any, *notes: Any) -> None:
-    """Remove the engine's hooks from a module's hooks by id, and what the module notes about them elsewhere."""
+    """Remove the engine's hooks from a module's hooks by id, and the module's other records of them."""
     for at, hook in list(hooks.items()):
         if _is_own(hook):
             for note in notes:
@@ -72,6 +72,6 @@ def _holds_own(cell: CellType) -> bool:
 
 def _is_dead(handle: Any, point: Any) -> bool:
     """Whether a hook point's handle is the engine's, and its hook is gone."""
-    # TransformerLens 2 does not keep the hook itself: there a handle without its hook is dropped, whosever it was.
+    # TransformerLens 2 does not keep the hook itself, so there any handle without its hook is dropped.
     own = isinstance(getattr(handle, "user_hook", None), Own) or not hasattr(handle, "user_hook")
     return own and handle.hook.id not in point._forward_hooks

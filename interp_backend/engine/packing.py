@@ -1,4 +1,4 @@
-"""Many patched runs in one pass: their rows side by side in one long sequence, each row attending to its own run.
+"""Runs many patched runs in one pass: their rows form one long sequence, and each row attends to its own run.
 
 A patch at layer l and position p changes nothing below l and nothing left of p. So a patched run consists of the rows
 from p on and starts at layer l from the base run's input there. Its rows attend to the base run's keys and values left
@@ -36,7 +36,7 @@ class Start:
         layer, position: the first layer and the first position at which it differs.
         few: if the run patches a few positions of that layer and no other position of the layer reads them (a head's
             or an MLP's output, unlike keys and values), those positions. Only their rows go through the layer, since
-            the others leave it as they do in the base run. Otherwise empty.
+            the other rows are the same as in the base run. Otherwise empty.
     """
 
     layer: int
@@ -50,7 +50,7 @@ class Start:
 
 
 class Layout:
-    """Which row of a pass is which position of which run.
+    """Maps the rows of a pass to runs and positions.
 
     Runs with the same first position are next to each other, in the order in which they start, and each run has one row
     for every queried position from its first position on.
@@ -116,13 +116,13 @@ class FewRows:
 
 
 class RowCache:
-    """The key-value cache that one block gets: the base run's keys and values, and those of a layout's rows.
+    """The key-value cache for one block: the base run's keys and values, and those of a layout's rows.
 
     `update` takes the rows' own keys and values, and returns tensors that stand for all that each row attends to.
 
     Attributes:
         queries: the layout of the rows that attend. It is that of the keys, except in the last block.
-        keys_only: stop the block as soon as it has handed in its keys and values, by raising `KeysReady`.
+        keys_only: stop the block by raising `KeysReady` as soon as it has delivered its keys and values.
     """
 
     def __init__(self, base_keys: Tensor, base_values: Tensor, layout: Layout | FewRows):
@@ -146,7 +146,7 @@ class RowCache:
         """Products [head, row, key position] of queries [head, row, d_head] with the keys that each row attends to."""
         base, own = (keys_and_values["keys"].to(queries.dtype) for keys_and_values in (self._base, self._own))
         heads, rows, d_head = queries.shape
-        folded = queries.reshape(base.shape[0], -1, d_head)  # heads that share keys, one after another
+        folded = queries.reshape(base.shape[0], -1, d_head)  # heads that share keys, concatenated
         scores = torch.bmm(folded, base.transpose(1, 2)).view(heads, rows, -1)
         for first, runs, row, width, own_row, length in self._pairs():
             asked = self._by_run(queries[:, row : row + runs * width], runs, base.shape[0])
@@ -173,7 +173,7 @@ class RowCache:
         return mixed
 
     def _pairs(self) -> list[tuple[int, int, int, int, int, int]]:
-        """For each first position: (it, number of runs, first query row, query rows a run, first key row, key rows)."""
+        """For each first position: (position, runs, first query row, query rows per run, first key row, key rows)."""
         own = {first: (row, width) for first, _, row, width in self._layout.groups}
         return [(first, runs, row, width, *own[first]) for first, runs, row, width in self.queries.groups]
 

@@ -1,4 +1,4 @@
-"""One unpatched run of a prompt, and everything that patched runs need to know about it."""
+"""An unpatched run of a prompt, and everything that patched runs need from it."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class BlockCall:
 
 @dataclass(frozen=True)
 class Recording:
-    """What is kept of one unpatched run of one prompt.
+    """The recording of one unpatched run of one prompt.
 
     Attributes:
         tokens: the token ids, [position].
@@ -58,7 +58,7 @@ def record(
     vocabulary: Sequence[int] | None = None,
     reduced: Mapping[str, Callable[[Tensor], Tensor]] | None = None,
 ) -> list[Recording]:
-    """Run some prompts without patches, those of equal length in one batch.
+    """Run prompts without patches; those of equal length run in one batch.
 
     Args:
         prompts: the token ids of each prompt.
@@ -80,7 +80,9 @@ def record(
     while waiting:
         batch = [i for i in waiting[: _batch_size(turn)] if len(prompts[i]) == len(prompts[waiting[0]])]
         if len(batch) == turn.model.n_heads:
-            batch = batch[:1]  # otherwise an argument with an axis of heads looks like one with an axis of prompts
+            batch = batch[
+                :1
+            ]  # otherwise an argument with an axis of heads could be mistaken for one with an axis of prompts
         tokens = torch.tensor([prompts[i] for i in batch], device=turn.model.device)
         positions = sorted({position for i in batch for position in read[i]})
         readout = _Readout(turn.model, positions, vocabulary, everything=bool(turn.users_hooks))
@@ -94,7 +96,7 @@ def record(
     return [recordings[i] for i in range(len(prompts))]
 
 
-# Raw models whose blocks get arguments that can't be split by prompt (bloom's alibi is one): one prompt a pass.
+# Raw models whose blocks get arguments that can't be split by prompt (such as bloom's alibi) run one prompt per pass.
 _inseparable: weakref.WeakSet[Any] = weakref.WeakSet()
 
 
@@ -104,12 +106,12 @@ class _Inseparable(Exception):
 
 def _batch_size(turn: Turn) -> int:
     """How many prompts may be run in one batch."""
-    # A hook of the user's may be written for the first row of a batch: it must see what it sees in the user's own loop.
+    # The user's hooks may be written for the first row of a batch, and must see what they see in the user's own loop.
     return 1 if turn.users_hooks or turn.model.raw in _inseparable else MOST_PROMPTS
 
 
 def _copy(value: Tensor) -> Tensor:
-    return value.detach().clone()  # without the copy, a later edit in place would change what is kept
+    return value.detach().clone()  # without the copy, a later edit in place would change the recording
 
 
 def _record(
@@ -169,7 +171,7 @@ class _RecordedRun:
         from transformers import DynamicCache
 
         pass_cache_by_old_name(self.model)
-        self.cache = DynamicCache()  # without a config it keeps all positions, also where attention has a window
+        self.cache = DynamicCache()  # without a config it keeps all positions, even if attention has a window
         return original(tokens, use_cache=True, **{cache_argument(original.forward): self.cache}).logits
 
     def _called(self, module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
@@ -215,7 +217,7 @@ class _Readout:
 
     Args:
         positions, vocabulary: the positions and tokens whose logits are kept; None is all tokens.
-        everything: compute all logits anyway, because a hook of the user's may look at them.
+        everything: compute all logits anyway, because the user's hooks may read them.
     """
 
     def __init__(self, model: LanguageModel, positions: list[int], vocabulary: Sequence[int] | None, everything: bool):
@@ -224,7 +226,7 @@ class _Readout:
         self._normed: Tensor | None = None  # the final norm's output at these positions
 
     def add_hook(self) -> None:
-        """Until the end of this pass, unembed these positions alone; and nothing if `of` unembeds the few tokens."""
+        """Until the end of this pass, unembed only these positions, or none if `of` unembeds the few tokens."""
 
         def narrow(module: Any, args: tuple[Any, ...]) -> Any:
             if self.everything:
@@ -246,7 +248,7 @@ class _Readout:
 
 
 def _refuse_nan(model: LanguageModel, logits: Tensor, tokens: Tensor) -> None:
-    """Raise ValueError if logits are not numbers, and name the layer in which that begins."""
+    """Raise ValueError if logits are not numbers. The message names the first layer in which that is so."""
     if not torch.isnan(logits).any():
         return
     first: list[int] = []

@@ -1,9 +1,9 @@
-"""A turn on a model: the right to run it, although the user's own cells may run it at the same time.
+"""A turn on a model: exclusive use of it, although the user's own cells may run it at the same time.
 
 Hooks are global state of a model, and a widget patches on its own thread while the next cell already runs. A turn keeps
 the two apart in three ways. The engine's hooks do nothing in other threads. A run that another thread begins waits
-until the engine's pass is over, so that its hooks see its own activations last. A pass during which somebody else's
-hooks were added or removed is discarded and run again.
+until the engine's pass is over, so that the last activations that its hooks see are its own. A pass during which other
+code's hooks were added or removed is discarded and run again.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class Turn:
             next(self._hold)
             self._begin()
             return self
-        except BaseException:  # an interrupt, too: a model that stays locked blocks every widget
+        except BaseException:  # also on an interrupt, because a model that stays locked blocks every widget
             self._hold.close()
             raise
 
@@ -55,8 +55,8 @@ class Turn:
 
     def _begin(self) -> None:
         raw = self.model.raw
-        self._modules, self._points = [*raw.modules()], [*raw.hook_dict.values()]  # quicker than to ask each time
-        remove_own(self._modules)  # what an interrupted turn left
+        self._modules, self._points = [*raw.modules()], [*raw.hook_dict.values()]  # faster than looking it up each time
+        remove_own(self._modules)  # left behind by an interrupted turn
         give_up = time.monotonic() + SETTLING
         while self.model.hook_handles(temporary=True) and time.monotonic() < give_up:
             time.sleep(0.005)  # perhaps another thread's run with hooks, which is over soon
@@ -71,8 +71,8 @@ class Turn:
         """Run one pass while no other thread's hooks act on the model, and again if some did.
 
         Raises:
-            Cancelled: the driver asked to stop; this is seen before each block of the model.
-            RuntimeError: hooks of the user's were added and stayed, or were removed, since the turn began.
+            Cancelled: the driver asked to stop; this is checked before each block of the model.
+            RuntimeError: since the turn began, user hooks were removed, or were added and stayed.
         """
         give_up = time.monotonic() + PATIENCE
         while time.monotonic() < give_up:
@@ -81,14 +81,14 @@ class Turn:
                 return outcome[0]
             if not self._hooks <= self._hooks_now():
                 break
-            time.sleep(0.005)  # another thread's run with hooks is under way; its hooks go when it is over
+            time.sleep(0.005)  # another thread's run with hooks is under way, and its hooks are removed when it is over
         raise RuntimeError(
             "Hooks were added to the model, or removed from it, while it was being run. Run this again now."
         )
 
     def _attempt(self, pass_: Callable[[], T]) -> tuple[T] | None:
         """The result of one pass, or None if another thread's hooks were on the model at its beginning or end."""
-        # A lock in C, because Ctrl-C inside threading.Event would leave the event's own lock held for ever.
+        # A lock in C, because Ctrl-C inside threading.Event would leave the event's own lock held forever.
         passing = threading.RLock()
         passing.acquire()
         grad, modes = torch.is_grad_enabled(), torch._C._len_torch_function_stack()
@@ -130,15 +130,15 @@ class Turn:
         torch.set_grad_enabled(grad)
         while torch._C._len_torch_function_stack() > modes:
             _pop_mode()
-        with suppress(RuntimeError):  # it was released by the first call
+        with suppress(RuntimeError):  # the first call has released it
             passing.release()
 
 
 def _holding(lock: Any) -> Generator[None, None, None]:
-    """Hold a lock until this generator is closed or nobody refers to it any more.
+    """Hold a lock until this generator is closed or no longer referenced.
 
-    So an interrupt can't make a turn forget the lock, and releasing it twice does no harm. The inner context is there
-    for an interrupt on the way out: it is raised inside the outer one, which still releases the lock.
+    So an interrupt can't make a turn forget the lock, and releasing it twice does no harm. The inner context
+    handles an interrupt on exit: it is raised inside the outer context, which still releases the lock.
     """
     with lock, suppress(GeneratorExit):
         yield

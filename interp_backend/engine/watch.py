@@ -1,4 +1,4 @@
-"""What the driver of a computation wants of it: how often it yields results, and whether it should stop.
+"""The driver's instructions to a computation: how often to yield results, and whether to stop.
 
 The driver sets a watch around each step, and the engine reads it, so that no method has to pass it on as a parameter.
 """
@@ -23,11 +23,11 @@ def _never() -> bool:
 
 @dataclass(frozen=True)
 class Watch:
-    """What the driver of a computation wants of it.
+    """The driver's instructions to a computation.
 
     Attributes:
         seconds: how long a pass should take, so that results stream; None makes passes as large as memory allows.
-        cancelled: whether to stop. It is called before every block of the model, so it has to be quick.
+        cancelled: whether to stop. It is called before every block of the model, so it must be fast.
     """
 
     seconds: float | None = 0.1
@@ -51,12 +51,12 @@ def check() -> None:
 def run_watched(
     function: Callable[[], T], *, seconds: float | None = 0.1, cancelled: Callable[[], bool] | None = None
 ) -> T:
-    """Call a function under a watch. It runs in a context of its own, so that the watch ends with the call whatever
-    ends the call: undoing a `set` here could itself be interrupted by Ctrl-C.
+    """Call a function under a watch. It runs in its own context, so that the watch always ends with the call; resetting
+    a variable here could itself be interrupted by Ctrl-C.
 
     Args:
         seconds: as in `Watch`.
-        cancelled: as in `Watch`; None keeps what the surrounding watch has.
+        cancelled: as in `Watch`; None keeps the surrounding watch's.
     """
 
     def call() -> T:

@@ -1,1 +1,1 @@
-"""Models and what is run on them: prompts, pairs, metrics, interventions, lenses."""
+"""Models, and the objects that are used with them: prompts, pairs, metrics, interventions, lenses."""

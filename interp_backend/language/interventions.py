@@ -1,7 +1,7 @@
 """Interventions: which activation of a run is changed, where, and to which value.
 
 `Intervention("z", layer=2, head=1, value=Zero())` ablates a head. Methods that change runs take interventions or their
-parts, and a result describes by the same names what was changed.
+parts, and results use the same names to describe the change.
 """
 
 from __future__ import annotations
@@ -56,7 +56,8 @@ class FromPrompt(_Value):
 
 
 class Zero(_Value):
-    """Zeros: what is left without this part. Far from anything the model has seen; prefer `Mean` for conclusions."""
+    """Zeros, which show what is left without this part. They are far from anything that the model has seen, so prefer
+    `Mean` for conclusions."""
 
     model_config = ConfigDict(title="zero")
     kind: Literal["zero"] = "zero"
@@ -126,7 +127,7 @@ Value = Annotated[
 
 
 def _asked(value: type[_Value]) -> type[BaseModel]:
-    """The model of a value in a request: a field that stays in Python becomes True or None, for whether to use it."""
+    """The pydantic model of a value in a request. A field that stays in Python becomes True (use it) or None."""
     kept: dict[str, Any] = {
         name: (Literal[True] | None, True if value.model_fields[name].is_required() else None) for name in value.kept()
     }
@@ -199,7 +200,7 @@ class Intervention(BaseModel):
 
 
 def as_value(value: Any) -> Value:
-    """A value of an intervention from a value, a dictionary of its fields, or the name of its kind.
+    """Convert a value, a dictionary of its fields, or the name of its kind to a value of an intervention.
 
     Raises:
         ValueError: the argument is none of these.
@@ -240,13 +241,13 @@ def in_range(name: str, index: Any, size: int, *, negative: bool = False) -> int
         raise ValueError(f"A {name} is a whole number, not {index!r}.")
     lowest = -size if negative else 0
     if not lowest <= index < size:
-        known = f"there are {size}, so give {lowest} to {size - 1}" if size > 1 else "there is one, so give 0"
+        known = f"there are {size}, so give {lowest} to {size - 1}" if size > 1 else "there is only one, so give 0"
         raise ValueError(f"There is no {name} {index}: {known}.")
     return int(index) % size
 
 
 def as_heads(heads: Any, n_layers: int, n_heads: int) -> list[tuple[int, int]]:
-    """Heads from a list of (layer, head).
+    """Check a list of heads (layer, head).
 
     Raises:
         ValueError: the argument is something else, or the model has no such head.

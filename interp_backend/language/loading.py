@@ -1,6 +1,6 @@
 """Load or wrap a language model with `load_model`.
 
-A model that a user hands in is never changed: no weights are folded, no flag is set, and no hook is left behind.
+A user's own model is never changed: no weights are folded, no flag is set, and no hook is left behind.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def load_model(source: Any = None, *, device: str | None = None, allow_pickle: b
     if source is None and device is None:
         with _wrapping:
             if _embedded is None:
-                with _no_progress_bar():  # loading is too quick for a progress bar
+                with _no_progress_bar():  # loading is too fast for a progress bar
                     _embedded = _wrap(_boot(str(PRETRAINED), "cpu"), "hookscope-tiny", "ib.load_model()")
             return _embedded
     arguments = [repr(str(source))] if source is not None else []
@@ -72,7 +72,7 @@ def load_model(source: Any = None, *, device: str | None = None, allow_pickle: b
 
 
 def _is_path(source: str | Path) -> bool:
-    """Whether this can be no name on the model hub, which is `model` or `owner/model`."""
+    """Whether this can't be a name on the model hub, where names are `model` or `owner/model`."""
     return isinstance(source, Path) or source.startswith(("/", ".", "~")) or "\\" in source or source.count("/") > 1
 
 
@@ -84,7 +84,7 @@ def _boot(source: str, device: str | None) -> Any:
     except ImportError:
         raise ImportError(
             "Loading a model needs TransformerLens 3 or newer. With an older one, load a HookedTransformer yourself "
-            "and hand it to load_model."
+            "and pass it to load_model."
         ) from None
     try:
         return TransformerBridge.boot_transformers(source, device=device)
@@ -116,7 +116,7 @@ def _refuse_pickles(directory: Path, allow_pickle: bool) -> None:
     try:
         shards = set(json.loads(index.read_text("utf-8"))["weight_map"].values()) if index.is_file() else set()
     except (ValueError, KeyError, TypeError, AttributeError):
-        raise ValueError(f"{index} is damaged: it does not say which file holds which weight.") from None
+        raise ValueError(f"{index} is damaged: it does not say which file contains which weight.") from None
     if not shards or not all(str(shard).endswith(".safetensors") for shard in shards):
         raise ValueError(
             f"{directory} has no weights in safetensors. Pickled ones are not read, since unpickling can run code: "
@@ -134,7 +134,7 @@ def _wrap(raw: Any, name: str, code: str | None) -> LanguageModel:
     if not hasattr(raw, "blocks") or getattr(raw.cfg, "attention_dir", "causal") != "causal":
         raise ValueError(
             "This is an encoder or an encoder-decoder. Hookscope works on decoder-only language models, "
-            "which predict the next token: gpt2, llama, qwen, gemma and their like."
+            "which predict the next token, such as gpt2, llama, qwen and gemma."
         )
     if getattr(raw, "tokenizer", None) is None:
         raise ValueError("The model has no tokenizer, and prompts are text. Set model.tokenizer first.")

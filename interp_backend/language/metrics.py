@@ -1,6 +1,6 @@
-"""What a run is judged by: numbers read off the logits at one position.
+"""Metrics: numbers computed from the logits of a run at one position.
 
-A metric is a function of logits [run, d_vocab]; it gives one number a run. All of them are computed in
+A metric is a function of logits [run, d_vocab] that gives one number for each run. All of them are computed in
 float32, whatever the model's own precision. With several answers on a side, their logits are averaged and their
 probabilities added; the rank is that of the likeliest.
 """
@@ -18,13 +18,13 @@ from pydantic import Field
 from torch import Tensor
 
 MetricFunction = Callable[[Tensor], Tensor]
-# A name of METRICS or a function of logits [run, d_vocab]; with a position of the patched prompt, read there.
+# A name of METRICS or a function of logits [run, d_vocab]. With a position of the patched prompt, it is read there.
 MetricLike = str | MetricFunction | tuple[str | MetricFunction, int]
 
 
 @dataclass(frozen=True)
 class Reference:
-    """What a metric may compare with.
+    """The reference data that a metric may compare with.
 
     Attributes:
         clean_answer, corrupt_answer: token ids; none without an answer.
@@ -42,10 +42,10 @@ class Metric:
     """One metric.
 
     Attributes:
-        name, label, help: how code, a legend and a tooltip call it.
+        name, label, help: its name in code, in a legend, and its description in a tooltip.
         needs: the answers of a pair that it reads.
         higher_is_better: whether the clean run should have the larger value.
-        all_tokens: whether it needs the logits of the whole vocabulary, or those of the answers alone.
+        all_tokens: whether it needs the logits of the whole vocabulary, and not only those of the answers.
         function: of logits [run, d_vocab].
     """
 
@@ -159,7 +159,7 @@ class Measure:
 
     @property
     def needs(self) -> tuple[str, ...]:
-        """Which answers of a pair it reads; a user's function may read any token it likes, but none of these."""
+        """The answers of a pair that it needs. A user's function needs none of these and may read any token."""
         return METRICS[self.metric].needs if isinstance(self.metric, str) else ()
 
     @property
@@ -167,13 +167,13 @@ class Measure:
         return METRICS[self.metric].all_tokens if isinstance(self.metric, str) else True
 
     def of(self, logits: Tensor, reference: Reference, columns: dict[int, int] | None = None) -> Tensor:
-        """The metric of logits [run, token], one number a run.
+        """The metric of logits [run, token], one number for each run.
 
         Args:
-            columns: which column of the logits is which token, where they are not the whole vocabulary.
+            columns: the column of each token in the logits, if they are not the whole vocabulary.
 
         Raises:
-            ValueError: an answer that it needs and the pair lacks; a function that fails or gives another shape.
+            ValueError: the pair lacks an answer that it needs, or a function fails or gives another shape.
         """
         if not isinstance(self.metric, str):
             return _measured(self.metric, self.name, logits)
@@ -191,10 +191,10 @@ class Measure:
 
 
 def as_measures(metric: MetricLike | Sequence[MetricLike]) -> list[Measure]:
-    """One or several metrics, each perhaps with a position, as measures of different names.
+    """Convert one or several metrics, each perhaps with a position, to measures with distinct names.
 
     Raises:
-        ValueError: an unknown name, a position that is no whole number, or the same metric twice.
+        ValueError: a name is unknown, a position is not a whole number, or a metric is given twice.
     """
     several = metric if isinstance(metric, (list, tuple)) and not _has_position(metric) else [metric]
     measures = [_measure(one) for one in several]
@@ -205,7 +205,7 @@ def as_measures(metric: MetricLike | Sequence[MetricLike]) -> list[Measure]:
 
 
 def metric_to_json(metric: MetricLike | Sequence[MetricLike]) -> str | list[str]:
-    """One metric or several by their names, known or not; a position follows an at sign."""
+    """The names of one or several metrics, known or not; a position follows an at sign."""
     several = isinstance(metric, (list, tuple)) and not _has_position(metric)
     given: list[Any] = [*metric] if several else [metric]  # pyright: ignore[reportGeneralTypeIssues]
     names = [one if isinstance(one, str) else _measure(one).name for one in given]
@@ -237,7 +237,7 @@ def _measure(given: Any) -> Measure:
     name = name_of(metric)
     if callable(metric) and name in METRICS:
         raise ValueError(
-            f"Your function is called {name}, which is the name of a metric here. Give the function another name."
+            f"Your function is called {name}, which is the name of a built-in metric. Rename the function."
         )
     label = METRICS[name].label if isinstance(metric, str) else name
     chosen: Any = metric
@@ -250,7 +250,7 @@ def name_of(metric: Any) -> str:
 
 
 def baseline_warnings(name: str, label: str, clean: float | None, corrupt: float | None) -> list[str]:
-    """What is wrong with using two runs' values as the ends of a scale, in sentences; none if nothing is."""
+    """Sentences about problems with two runs' values as the ends of a scale; none if there are no problems."""
     if clean is None or corrupt is None:
         return [f"The {label} of the clean or the corrupt run is not a finite number, so there is no scale."]
     values = f"the clean run's {label} ({number(clean)}) and the corrupt run's ({number(corrupt)})"
@@ -258,8 +258,8 @@ def baseline_warnings(name: str, label: str, clean: float | None, corrupt: float
     higher_is_better = metric is None or metric.higher_is_better
     if abs(clean - corrupt) <= 1e-6 * max(abs(clean), abs(corrupt)):
         return [
-            f"The clean and the corrupt run have the same {label} ({number(clean)}), so there is no scale: nothing in "
-            "which they differ has come as far as the position that is read, or the metric does not see it. Read at a "
+            f"The clean and the corrupt run have the same {label} ({number(clean)}), so there is no scale: their "
+            "difference has not reached the position that is read, or the metric does not depend on it. Read at a "
             "later position, or choose another metric or other prompts."
         ]
     if not (clean > corrupt if higher_is_better else clean < corrupt):
@@ -281,7 +281,7 @@ def number(value: float) -> str:
 
 
 class MetricFailed(ValueError):
-    """A user's own metric raised; `traceback` is that of the user's code, as text."""
+    """A user's own metric raised an exception; `traceback` is the user's part of its traceback, as text."""
 
     def __init__(self, message: str, traceback: str):
         super().__init__(message)
@@ -301,6 +301,6 @@ def _measured(function: MetricFunction, name: str, logits: Tensor) -> Tensor:
     if values.shape != logits.shape[:1]:
         raise ValueError(
             f"The metric {name} gave shape {tuple(values.shape)} for logits of shape {tuple(logits.shape)}. "
-            "It gets logits [run, d_vocab] at one position and has to give one number a run: [run]."
+            "It gets logits [run, d_vocab] at one position and must return one number for each run: [run]."
         )
     return values.detach().float()

@@ -1,4 +1,4 @@
-"""A language model as the methods see it: its names, tokens, layers, weights and working hooks."""
+"""The language model that methods work with: its names, tokens, layers, weights and working hooks."""
 
 from __future__ import annotations
 
@@ -47,7 +47,11 @@ ACTIVATIONS: dict[str, Activation] = {
     "k": Activation("attn.hook_k", "each head's keys: what it is found by", per_head=True),
     "v": Activation("attn.hook_v", "each head's values: what it carries", per_head=True),
     "pattern": Activation(
-        "attn.hook_pattern", "attention: where each position of a head looks", per_head=True, entries=True, pattern=True
+        "attn.hook_pattern",
+        "attention: where each position of a head attends",
+        per_head=True,
+        entries=True,
+        pattern=True,
     ),
 }
 
@@ -58,7 +62,7 @@ class LanguageModel:
     Attributes:
         raw: the TransformerBridge or HookedTransformer itself.
         name: its name in results and views.
-        code: a Python expression that loads it again; None for an object of the user's own.
+        code: a Python expression that loads it again; None for a user's own object.
         lock: held while a method runs, because hooks are global state of a model. A raw model has one lock, however
             often it is wrapped; the lock is re-entrant within a thread.
     """
@@ -70,8 +74,8 @@ class LanguageModel:
         self.lock = threading.RLock()
         self._token_texts: dict[int, str] = {}
         self._tokenizer_lock = threading.Lock()  # fast tokenizers raise "already borrowed" across threads
-        # Every `with` of the lock has a second context that does nothing: an interrupt on the way out is then raised
-        # inside the first one, which releases the lock.
+        # Every `with` of the lock has a second context that does nothing, so that an interrupt on exit is raised inside
+        # the first one, which releases the lock.
 
     def __repr__(self) -> str:
         return (
@@ -115,7 +119,7 @@ class LanguageModel:
     def weights(self) -> str:
         """ "folded" where LayerNorm is folded into the weights (they are then also centred), else "as trained"."""
         processed = getattr(self.raw, "_weights_processed", None)  # TransformerBridge
-        if processed is None:  # HookedTransformer says it in the name of its norm
+        if processed is None:  # in HookedTransformer, the name of the norm shows it
             processed = str(getattr(self.raw.cfg, "normalization_type", "")).endswith("Pre")
         return "folded" if processed else "as trained"
 
@@ -144,7 +148,7 @@ class LanguageModel:
     def refuse_dtype(self) -> None:
         """Raise ValueError if the device can't compute in the weights' precision (8 bits on a CPU, for example)."""
         weight = next(self.raw.parameters())
-        if not weight.is_floating_point():  # quantized weights are converted to another type for computing
+        if not weight.is_floating_point():  # quantised weights are converted to another type for computing
             return
         try:
             one = torch.ones((1, 1), device=weight.device).to(weight.dtype)
@@ -175,7 +179,7 @@ class LanguageModel:
             return [int(i) for i in self.raw.tokenizer(answer, add_special_tokens=False)["input_ids"]]
 
     def one_token(self, token: Any, after: str = "") -> int:
-        """The id of a token that is given by its text, as it continues a prompt, or by its id.
+        """The id of a token, which is given by its id or by its text as a continuation of a prompt.
 
         Raises:
             ValueError: the text is not exactly one token, or the vocabulary has no such id.
@@ -183,7 +187,7 @@ class LanguageModel:
         size = int(self.raw.cfg.d_vocab)
         if not isinstance(token, str):
             if isinstance(token, bool) or not hasattr(token, "__index__"):
-                raise ValueError(f"A token is given as its text or its number, not as {token!r}.")
+                raise ValueError(f"A token is given as its text or its id, not as {token!r}.")
             if not 0 <= token < size:
                 raise ValueError(f"There is no token {token}: the vocabulary has {size}, from 0.")
             return int(token)
@@ -191,7 +195,7 @@ class LanguageModel:
         if len(ids) != 1:
             parts = " + ".join(f"“{text}”" for text in self.token_texts(ids)) or "none"
             raise ValueError(
-                f"“{token}” is {len(ids)} tokens ({parts}), and this is about one. Give one of them; most words need "
+                f"“{token}” is {len(ids)} tokens ({parts}), but must be one. Give one of them; most words need "
                 "their leading space to be one token."
             )
         return ids[0]
@@ -265,7 +269,7 @@ class LanguageModel:
         if activation in self.dead_hooks:
             return (
                 f"Edits of {activation} never reach the output of this model ({self.architecture or self.name}): "
-                "TransformerLens computes attention there from values that it has already read (so on gpt_neo, gptj "
+                "TransformerLens computes attention there from values that it has already read (on gpt_neo, gptj "
                 "and opt). Patch z, q, k or v instead."
             )
         return None
@@ -295,7 +299,7 @@ def _is_users(hook: Any) -> bool:
 
 def _token_text(tokenizer: Any, token: int) -> str:
     piece = tokenizer.convert_ids_to_tokens(token)
-    if piece is None:  # a row of the unembedding without a token
+    if piece is None:  # this row of the unembedding has no token
         return f"<{token}>"
     if token in tokenizer.all_special_ids:
         return str(piece)

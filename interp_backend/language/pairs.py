@@ -1,4 +1,4 @@
-"""Data sets of prompt pairs: from Python, a table, a file, a template, or the built-in tasks."""
+"""Data sets of prompt pairs, made from Python objects, a table, a file, a template, or the built-in tasks."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class PromptPairs:
         pairs: `PromptPair`s, or dictionaries of their fields.
 
     Raises:
-        ValueError: the list is empty, or a dictionary has other fields than a pair.
+        ValueError: the list is empty, or a dictionary has fields that a pair does not have.
     """
 
     def __init__(self, pairs: Sequence[PromptPair | Mapping[str, Any]]):
@@ -90,8 +90,8 @@ class PromptPairs:
         for i, row in enumerate(rows):
             if len(row) != len(header):
                 raise ValueError(
-                    f"Row {i} of {path} has {len(row)} fields and the header {len(header)}. Put a text that has commas "
-                    "between double quotes."
+                    f"Row {i} of {path} has {len(row)} fields and the header {len(header)}. Put texts with commas "
+                    "in double quotes."
                 )
         return cls.from_dataframe(pandas.DataFrame(rows, columns=header))
 
@@ -121,7 +121,7 @@ class PromptPairs:
         """
         rows = list(rows)
         if corrupt_template is None and len(rows) < 2:
-            raise ValueError("Give two rows or more: each is set against the next, unless there is a corrupt_template.")
+            raise ValueError("Give two rows or more: each is paired with the next, unless there is a corrupt_template.")
         pairs = []
         for i, row in enumerate(rows):
             other = row if corrupt_template is not None else rows[(i + 1) % len(rows)]
@@ -164,7 +164,7 @@ def _missing(value: Any) -> bool:
 def _cell(name: str, value: Any) -> Any:
     if name != "score_first_token":
         if isinstance(value, float) and value.is_integer():
-            value = int(value)  # pandas makes floats of a column of whole numbers with gaps
+            value = int(value)  # pandas turns a column of whole numbers with gaps into floats
         return value if isinstance(value, (list, tuple)) else str(value)
     return str(value).strip().lower() in ("true", "1", "yes")
 

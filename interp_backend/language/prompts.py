@@ -1,4 +1,4 @@
-"""Prompt pairs: their texts, their tokens and alignment, and warnings about them."""
+"""Prompt pairs: their texts, tokens and alignment, and warnings about them."""
 
 from __future__ import annotations
 
@@ -149,7 +149,7 @@ def as_pair(pair: Any) -> PromptPair:
     """A PromptPair from a PromptPair or from a dictionary of its fields.
 
     Raises:
-        ValueError: the dictionary has other fields than a pair.
+        ValueError: the dictionary has fields that a pair does not have.
         TypeError: the argument is neither a pair nor a dictionary.
     """
     if isinstance(pair, PromptPair):
@@ -233,7 +233,7 @@ def _problem_of_alignment(pair: PromptPair, ids: dict[str, list[int]]) -> PairWa
     )
 
 
-# The checks. Each yields warnings about one problem, the most severe first.
+# Checks. Each yields warnings about one problem, the most severe first.
 
 
 def _check(model: LanguageModel, pair: PromptPair, ids: dict[str, list[int]]):
@@ -253,7 +253,7 @@ def _check_prompt(model: LanguageModel, pair: PromptPair, side: Side, ids: list[
     text = getattr(pair, side)
     if not text:
         yield PairWarning(
-            code="empty_prompt", level="error", field=side, message=f"The {side} prompt is empty. Type it."
+            code="empty_prompt", level="error", field=side, message=f"The {side} prompt is empty. Type a prompt."
         )
         return
     if len(ids) > model.n_ctx:
@@ -261,7 +261,7 @@ def _check_prompt(model: LanguageModel, pair: PromptPair, side: Side, ids: list[
             code="too_long",
             level="error",
             field=side,
-            message=f"The {side} prompt has {len(ids)} tokens and the model reads at most {model.n_ctx}. "
+            message=f"The {side} prompt has {len(ids)} tokens and the model can read at most {model.n_ctx}. "
             f"Shorten it by {len(ids) - model.n_ctx}.",
         )
     if model.bos is not None and ids[:2] == [model.bos[0]] * 2:
@@ -348,7 +348,7 @@ def _check_answer(model: LanguageModel, pair: PromptPair, side: Side, answer: st
 
 
 def _check_same_token(model: LanguageModel, pair: PromptPair, side: Side):
-    """Two answers of one side that are scored by one token: it counts once."""
+    """Warn if two answers of one side are scored by the same token, which counts once."""
     by_token: dict[int, list[str]] = {}
     for answer in pair.answers(side):
         for token in model.answer_ids(answer, getattr(pair, side))[:1]:
@@ -390,7 +390,7 @@ def _check_answers_differ(model: LanguageModel, pair: PromptPair):
             code="shared_answers",
             level="warning",
             field="corrupt_answer",
-            message=f"“{token}” is among the answers of both sides, where it tells nothing apart. Remove it from one.",
+            message=f"“{token}” is an answer on both sides, so it can't tell them apart. Remove it from one side.",
         )
     elif pair.clean_answer == pair.corrupt_answer:
         yield PairWarning(

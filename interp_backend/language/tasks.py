@@ -1,4 +1,4 @@
-"""Built-in prompt pairs, grouped by the behaviour that they elicit, for a user to start from.
+"""Built-in prompt pairs to start from, grouped by the behaviour that they elicit.
 
 Indirect objects: Wang et al. 2022 (arXiv:2211.00593). Induction: Olsson et al. 2022 (arXiv:2209.11895). Later
 years: Hanna et al. 2023 (arXiv:2305.00586). Agreement: Linzen et al. 2016 (arXiv:1611.01368).
@@ -89,7 +89,7 @@ _WORDS = (
 
 
 def _induction(model: LanguageModel) -> list[PromptPair]:
-    """A sequence and the beginning of its repetition; the answer is the word that came next the first time."""
+    """A sequence and the beginning of its repetition. The answer is the word that came next the first time."""
     words = [word for word in _WORDS.split() if len(model.answer_ids(f" {word}")) == 1]
     pairs = []
     for start in range(0, max(1, len(words) - 6), 6):

@@ -1,4 +1,4 @@
-"""The tuned lens: for each layer, a learnt affine map from its residual stream into the last layer's basis.
+"""The tuned lens: for each layer, a learned affine map from its residual stream into the last layer's basis.
 
 Belrose et al. 2023 (arXiv:2303.08112). A lens is a directory in the format of the authors' `tuned-lens` package:
 `config.json`, and `params.pt` with `i.weight` [d_model, d_model] and `i.bias` [d_model] for layer i. They are applied
@@ -53,11 +53,11 @@ class TunedLens:
             config = json.loads((directory / "config.json").read_text("utf-8"))
             state = torch.load(directory / "params.pt", map_location="cpu", weights_only=True)
         except FileNotFoundError as problem:
-            raise ValueError(f"{directory} is no tuned lens: there is no {Path(problem.filename).name}.") from None
+            raise ValueError(f"{directory} is not a tuned lens: there is no {Path(problem.filename).name}.") from None
         except Exception as problem:  # a damaged file can make its reader raise any error
             raise ValueError(f"The tuned lens in {directory} can't be read: {_first_line(problem)}") from None
         if not isinstance(config, dict) or config.get("lens_type", LENS_TYPE) != LENS_TYPE:
-            raise ValueError(f"{directory} is no lens of the type {LENS_TYPE}; others are not known here.")
+            raise ValueError(f"{directory} is not a lens of the type {LENS_TYPE}, the only supported type.")
         sizes = [config.get(key) for key in ("num_hidden_layers", "d_model")]
         n_layers, d_model = (size if isinstance(size, int) else 0 for size in sizes)
         plausible = n_layers if isinstance(state, dict) and n_layers <= len(state) else 0
@@ -65,7 +65,7 @@ class TunedLens:
         if not expected or not isinstance(state, dict) or set(state) != expected:
             raise ValueError(
                 f"The tuned lens in {directory} is damaged: params.pt does not have a weight and a bias for each of "
-                f"the {n_layers} layers that config.json speaks of."
+                f"the {n_layers} layers that config.json names."
             )
         for name, value in state.items():
             shape = (d_model,) * _SHAPES[name.partition(".")[2]]
@@ -101,11 +101,11 @@ class TunedLens:
         """Raise ValueError if this lens was not trained for the model, or can't read the stream."""
         n_layers, d_model = self.biases.shape
         if stream not in ("resid_pre", "resid_post"):
-            raise ValueError(f"The tuned lens reads resid_pre or resid_post, what it was trained on, not {stream}.")
+            raise ValueError(f"The tuned lens reads resid_pre or resid_post, on which it was trained, not {stream}.")
         if model.weights != "as trained":
             raise ValueError(
                 "The tuned lens was trained on the model as it is, and this one's LayerNorm is folded into its weights "
-                "(and they are centred), so its residual stream is another. Load the model without folding."
+                "(and they are centred), so its residual stream differs. Load the model without folding."
             )
         if d_model != model.d_model or n_layers != model.n_layers:
             raise ValueError(
@@ -144,7 +144,7 @@ def embedded_lens(model: Any) -> TunedLens | None:
 
 
 def unembed_hash(model: LanguageModel) -> str:
-    """The tuned-lens package's hash of an unembedding, over its first and last entries to one digit."""
+    """The tuned-lens package's hash of an unembedding, from its first and last entries rounded to one digit."""
     weight = model.raw.W_U.detach().T.float().cpu().numpy()
     with np.printoptions(
         edgeitems=3, threshold=1000, linewidth=75, suppress=False, floatmode="maxprec", sign="-", legacy=False

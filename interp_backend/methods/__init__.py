@@ -1,1 +1,1 @@
-"""One file a method, each one public function over the executor."""
+"""One file for each method, with one public function on top of the executor."""

@@ -67,7 +67,7 @@ def activation_patching(
     Equal to the functions of `transformer_lens.patching` (for example `get_act_patch_resid_pre`), cell by cell.
 
     Args:
-        model: what `load_model` gives or takes.
+        model: a model that `load_model` returns or accepts.
         pair: a clean and a corrupt prompt, or `PromptPairs`, for which the result is the mean, with every pair's own
             values and an interval. Prompts of different lengths are aligned (`PromptPair.alignment`); a token without
             a counterpart is not patched.

@@ -27,10 +27,10 @@ from ..results.attention import QUANTITIES, AttentionPatterns, AttentionSide, Ki
 from ..results.step import Step
 from .logit_lens import counterparts_of, ids_of, texts_of_prompt
 
-MOST_BYTES = 4 << 30  # the largest size of the values of a result
+MOST_BYTES = 4 << 30  # the largest size of a result's values
 SCORES_HOOK = "attn.hook_attn_scores"
 _HELP = {
-    "pattern": "the attention weights: where a head looks",
+    "pattern": "the attention weights: where a head attends",
     "value_weighted": "the weights times the length of the value that is moved from there",
     "scores": "before the softmax",
     "output_norm": "what each position adds to the length of the head's output",
@@ -51,7 +51,7 @@ def attention_patterns(
     """Where every head attends: the attention from each position (the destination) to each position (the source).
 
     Args:
-        model: what `load_model` gives or takes; not one in training mode.
+        model: a model that `load_model` returns or accepts; not in training mode.
         prompt: a text, or a pair, whose prompts are both run.
         kind: the meaning of the value for one head, destination d and source s:
             "pattern": the attention weight A[d, s], which sums to one over the sources;
@@ -249,8 +249,8 @@ def _ahead(square: Tensor) -> Tensor:
 def _seen_by_none(pattern: Tensor) -> Tensor:
     """The mask of a layer from its pattern [head, destination, source], for models without scores.
 
-    Masked are later sources, and sources further away than the furthest source that any head attends to. A single zero
-    entry may be an underflow, so it does not count as masked.
+    Later sources are masked, and so are sources further away than the furthest source that any head attends to. A
+    single zero entry may be an underflow, so it does not count as masked.
     """
     ahead = _ahead(pattern[0])
     if (pattern[:, ahead] != 0).any():
@@ -273,7 +273,8 @@ def _odd_rows(model: LanguageModel, pattern: Tensor, layer: int) -> list[str]:
     ]
 
 
-# Kinds. Each: model, run, layer, chosen heads, pattern [head, destination, source], mask -> values of the same shape.
+# Kinds, as functions of model, run, layer, chosen heads, pattern [head, destination, source] and mask. They return
+# values with the pattern's shape.
 
 
 def _pattern(*asked: Any) -> Tensor:
@@ -334,7 +335,7 @@ def _brought(model: LanguageModel, run: Recording, layer: int, chosen: _Heads, p
     allowed = 3e-2 if model.dtype in ("bfloat16", "float16") else 1e-3
     if not torch.allclose(mixed, z, rtol=0, atol=allowed * float(torch.maximum(z.abs().max(), mixed.abs().max()))):
         raise ValueError(
-            f"The pattern of layer {layer} times its values is not what its heads put out in this model, so there is "
-            "no telling what they bring from where. Choose the kind pattern."
+            f"The pattern of layer {layer} times its values is not the output of its heads in this model, so there is "
+            "no telling what they move from where. Choose the kind pattern."
         )
     return torch.einsum("she,hem->hsm", values, model.raw.blocks[layer].attn.W_O[chosen.heads].detach().float())

@@ -57,7 +57,7 @@ def direct_logit_attribution(
     """What each component of the model adds to a logit difference, or to one logit.
 
     Args:
-        model: what `load_model` gives or takes.
+        model: a model that `load_model` returns or accepts.
         prompt: a text, or a pair, whose prompts are both decomposed.
         answer: the token whose logit is decomposed, as a text of one token or as an id; several answers are averaged.
             The default is the clean answers of a pair.
@@ -236,8 +236,8 @@ class _Apart:
         allowed = _tolerance(self.model) * max(1.0, float(logits.abs().max()))
         if not abs(total - self.total) <= allowed:
             raise ValueError(
-                f"This model does not come apart: the components sum to {total:.4g} and the model's own value is "
-                f"{self.total:.4g}. Its final norm or unembedding is of a kind that is not known here."
+                f"This model can't be decomposed: the components sum to {total:.4g} and the model's own value is "
+                f"{self.total:.4g}. Its final norm or unembedding is of an unsupported kind."
             )
 
     # Parts
@@ -327,7 +327,7 @@ class _Apart:
         mixed = torch.einsum("hs,shd->hd", pattern, values)
         if not torch.allclose(mixed, z, rtol=0, atol=10 * _tolerance(self.model) * float(z.abs().max() + 1)):
             raise ValueError(
-                f"The pattern of layer {layer} times its values is not what its heads put out in this model, so they "
+                f"The pattern of layer {layer} times its values is not the output of its heads in this model, so they "
                 "can't be split over source positions. Leave out by_source."
             )
         return torch.einsum("hs,shd,hd->hs", pattern, values, weight).cpu().numpy()
@@ -345,7 +345,7 @@ def _direction(model: LanguageModel, right: list[int], wrong: list[int]) -> tupl
 
 
 def _gradient(function: Callable[[Tensor], Tensor], at: Tensor, onto: Tensor) -> Tensor:
-    """The contribution of a unit of each entry in a direction, for a linear function."""
+    """For a linear function, the contribution of a unit of each input entry to a direction of the output."""
     with torch.inference_mode(False), torch.enable_grad():  # also if the caller is in inference mode
         entries = at.detach().clone().requires_grad_()
         [gradient] = torch.autograd.grad(function(entries) @ onto.clone(), entries)

@@ -31,8 +31,8 @@ from ..results.step import Step
 from .logit_lens import ids_of
 
 CIRCUITS = {
-    "ov": ("OV", "what a head writes when it looks at a token: the tokens whose logits it raises"),
-    "qk": ("QK", "which tokens a head looks for"),
+    "ov": ("OV", "what a head writes when it attends to a token: the tokens whose logits it raises"),
+    "qk": ("QK", "which tokens a head attends to"),
 }
 NUMBERS_AT_ONCE = 16 << 20  # entries of the matrix of all pairs that are computed at a time
 
@@ -51,7 +51,7 @@ def head_circuits(
     """The pairs of tokens that a head connects most strongly, by its weights alone.
 
     Args:
-        model: what `load_model` gives or takes.
+        model: a model that `load_model` returns or accepts.
         layer, head: the head.
         circuit: "ov": from a source token that the head attends to, to the token whose logit this raises; "qk": from a
             destination token to the source token that it attends to.
@@ -146,7 +146,7 @@ class Circuits:
             raise ValueError(f"This model's weights do not give its heads' circuits ({problem}).") from None
         if embedded.shape[1] != model.d_model or unembed.shape[0] != model.d_model or any(len(s) != 3 for s in shapes):
             raise ValueError("This model's embedding or heads are not of the model's width: it has no plain circuits.")
-        known = min(len(embedded), len(raw.tokenizer))  # the rows beyond have no token
+        known = min(len(embedded), len(raw.tokenizer))  # further rows have no token
         self.embedded, unembed = token_embeddings(model)[:known], unembed[:, :known]
         # A softmax ignores what raises all logits equally.
         self.unembed = unembed - unembed.mean(1, keepdim=True)
@@ -182,13 +182,13 @@ class Circuits:
         if any(getattr(attention, name, None) is not None for name in ("q_norm", "k_norm")):
             raise ValueError(
                 "This model's queries and keys pass a norm of their own, so its weights alone do not say what a head "
-                "looks for. Choose the circuit ov."
+                "attends to. Choose the circuit ov."
             )
         queries, keys = self.embedded @ self._read(layer, "W_Q")[head], self.embedded @ self._read(layer, "W_K")[head]
         return queries / queries.shape[1] ** 0.5, keys.T
 
     def note(self, circuit: str) -> str:
-        """A sentence that says what the numbers leave out."""
+        """A sentence about the terms that the numbers leave out."""
         common = "From the token embeddings alone: biases, the norms' scales and what lower layers add are left out"
         return f"{common}." if circuit == "ov" else f"{common}, and positions too. Divided by \u221ad_head."
 

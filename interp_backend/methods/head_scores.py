@@ -53,8 +53,8 @@ def head_scores(
         repeat, the attention to the tokens that followed it in earlier repeats is summed, so that a head which does
         nothing else scores 1. Bansal et al. (2023, arXiv:2212.09095) compute the same; the appendix describes the
         average of these entries, which is half of it.
-    copy: after the same appendix: does a head raise the logit of the token that it attends to? The value of each of the
-        25 tokens goes through the output matrix and the unembedding; its logits for the 25 tokens are centred, and
+    copy: after the same appendix: whether a head raises the logit of the token that it attends to. The value of each of
+        the 25 tokens goes through the output matrix and the unembedding; its logits for the 25 tokens are centred, and
         negative logits are dropped. The share of the rest that falls on the token itself, weighted by the attention to
         it, is rescaled from 0..1 to -1..1. NaN for a head that writes nothing.
         Both scores leave out the most and the least common tokens as Bansal et al. do: 4% of the vocabulary at each
@@ -65,7 +65,7 @@ def head_scores(
         scales and all biases are left out.
 
     Args:
-        model: what `load_model` gives or takes.
+        model: a model that `load_model` returns or accepts.
         prompt: a text whose patterns are scored.
         length: how many random tokens are repeated; fewer if the context is shorter.
         seeds: how many random sequences are drawn.
@@ -125,7 +125,9 @@ ABOUT: dict[str, Score] = {
         label="prefix matching",
         help="attention to what followed the token in earlier repeats of 25 random tokens, summed over the repeats",
     ),
-    "copy": Score(label="copy", help="share of what it raises that falls on the token it looks at, from \u22121 to 1"),
+    "copy": Score(
+        label="copy", help="share of what it raises that falls on the token it attends to, from \u22121 to 1"
+    ),
     "copying": Score(label="copying (OV)", help="eigenvalues of its OV circuit: above 0, tokens raise themselves"),
 }
 
@@ -194,7 +196,7 @@ def _copy(turn: Turn, circuits: Circuits, tokens: list[int]) -> np.ndarray:
         raised = (logits - logits.mean(-1, keepdim=True)).clamp(min=0)
         total = raised.sum(-1)  # [head, source]
         itself = raised.diagonal(dim1=1, dim2=2) / total.clamp(min=1e-30)
-        # A source whose value is nothing raises nothing.
+        # A source whose value is zero raises nothing.
         looked = pattern[:, begin:, begin:].sum(1) * (total > 0)
         share = (looked * itself).sum(-1) / looked.sum(-1)  # NaN for a head that raises nothing at all
         made.append((2 * share - 1).cpu().numpy())
@@ -217,7 +219,7 @@ def induction_heads(
     output (Olsson et al. 2022, arXiv:2209.11895).
 
     Args:
-        model: what `load_model` gives or takes.
+        model: a model that `load_model` returns or accepts.
         length: the largest number of repeated tokens; fewer if the context is shorter.
         seeds: how many sequences are drawn, 2 or more.
 

@@ -1,7 +1,7 @@
 """The logit lens: what the model would predict if it stopped after this layer.
 
 The residual stream after each layer is read through the model's own final norm and unembedding (nostalgebraist 2020,
-"interpreting GPT: the logit lens"). The tuned lens puts a learnt affine map before them (Belrose et al. 2023,
+"interpreting GPT: the logit lens"). The tuned lens puts a learned affine map before them (Belrose et al. 2023,
 arXiv:2303.08112).
 """
 
@@ -41,7 +41,7 @@ STREAMS = {
 }
 LENSES = {
     "logit": ("logit lens", "the model's own final norm and unembedding"),
-    "tuned": ("tuned lens", "a learnt affine map for each layer before the final norm and the unembedding"),
+    "tuned": ("tuned lens", "a learned affine map for each layer before the final norm and the unembedding"),
 }
 
 
@@ -49,7 +49,7 @@ def _lens_to_json(lens: Any) -> Any:
     return {"own": "lens"} if isinstance(lens, TunedLens) else lens or "logit"
 
 
-BYTES_AT_ONCE = 30 << 20  # of logits; a few tensors of this size are alive at a time
+BYTES_AT_ONCE = 30 << 20  # bytes of logits; a few tensors of this size are alive at a time
 
 
 @method
@@ -66,7 +66,7 @@ def logit_lens(
     """What the model would predict next after each layer, at every position.
 
     Args:
-        model: what `load_model` gives or takes; not one in training mode.
+        model: a model that `load_model` returns or accepts; not in training mode.
         prompt: a text, or a pair, whose prompts are both read.
         stream: "resid_post", "resid_mid" or "resid_pre" read the residual stream there; "attn_out" and "mlp_out" read
             only what a layer adds. The first row is always the embedding, and the last the model's own output.
@@ -172,10 +172,10 @@ def ids_of(model: LanguageModel, side: str, text: str, last: int | None = None) 
     if not isinstance(text, str):
         raise ValueError(f"The {name} is a text, not {text!r}.")
     if not text:
-        raise ValueError(f"The {name} is empty. Type it.")
+        raise ValueError(f"The {name} is empty. Type a text.")
     ids = model.to_ids(text)
     if not ids:
-        raise ValueError(f"The {name} has no token in this model. Type another.")
+        raise ValueError(f"The {name} has no tokens in this model. Type another text.")
     kept = _kept(model, ids, last)
     begins = kept[:1] == [0] and model.bos is not None and ids[0] == model.bos[0]
     ids = [ids[at] for at in kept]

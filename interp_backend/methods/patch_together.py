@@ -1,4 +1,4 @@
-"""Make several interventions in one run, and each alone: do their effects add up?"""
+"""Make several interventions in one run and each alone, to see whether their effects add up."""
 
 from __future__ import annotations
 

@@ -39,7 +39,7 @@ class PairReading(BaseModel):
         baselines: the metric of the clean and of the corrupt run; empty without a metric.
         top_runs: the likeliest next tokens of the clean and the corrupt run, [k].
         tokens: the text of every token id in `top_runs`.
-        warnings: warnings about the predictions; `TokenizedPair` has those about the texts.
+        warnings: warnings about the predictions; `TokenizedPair` has the warnings about the texts.
     """
 
     pair: PromptPair
@@ -64,7 +64,7 @@ def read_pair(
     The prompts may have different lengths. A prompt that can't be run because it is empty or too long is left out.
 
     Args:
-        model: what `load_model` gives or takes.
+        model: a model that `load_model` returns or accepts.
         pair: the pair.
         metric: as in `activation_patching`; left out of the reading if the pair lacks an answer that it needs.
         top_k: how many likely tokens to list for each prompt.

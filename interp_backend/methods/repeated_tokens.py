@@ -38,7 +38,7 @@ def random_tokens(model: LanguageModel, count: int, rng: np.random.Generator, *,
     special = {int(token) for token in tokenizer.all_special_ids}
     ordinary = [token for token in range(min(len(tokenizer), int(model.raw.cfg.d_vocab))) if token not in special]
     if len(ordinary) < count:
-        raise ValueError(f"This vocabulary has {len(ordinary)} ordinary tokens, and {count} different ones are drawn.")
+        raise ValueError(f"This vocabulary has {len(ordinary)} ordinary tokens, but {count} different ones are needed.")
     out = min(round(tails * len(ordinary)), (len(ordinary) - count) // 2)
     ordinary = ordinary[out : len(ordinary) - out]
     return [ordinary[i] for i in rng.choice(len(ordinary), count, replace=False)]
@@ -51,7 +51,7 @@ def sequence(model: LanguageModel, *parts: list[int]) -> list[int]:
 
 
 def fitting_length(model: LanguageModel, length: int, times: int = 2) -> int:
-    """How many tokens are repeated: `length`, or as many as fit into the model's context that many times.
+    """How many tokens are repeated: `length`, or as many as fit into the model's context with all their repeats.
 
     Raises:
         ValueError: the context is too short.
@@ -66,20 +66,20 @@ def fitting_length(model: LanguageModel, length: int, times: int = 2) -> int:
 def repeated_token_loss(
     model: Any, ablate: Sequence[tuple[int, int]] = (), *, length: Length = 50, seeds: Seeds = 5
 ) -> Iterator[Step[pandas.DataFrame]]:
-    """The loss on random tokens the first time and the second time that they occur, with some heads ablated.
+    """The loss on random tokens at their first and second occurrence, with heads ablated.
 
     Nothing can predict the tokens the first time. The second time, a model that attends to the first time can (Olsson
     et al. 2022, arXiv:2209.11895). The tokens are the same for every choice of heads.
 
     Args:
-        model: what `load_model` gives or takes.
+        model: a model that `load_model` returns or accepts.
         ablate: heads (layer, head) whose output, z, is set to zero at all positions.
         length: how many tokens are repeated; fewer if the context is shorter.
         seeds: how many sequences are drawn.
 
     Returns:
         One row for each seed: `first` and `second` are the mean losses, in nats, of the tokens' first and second
-        occurrence. The first token of the second half is not counted, because nothing announces the repetition. In a
+        occurrence. The first token of the second half is not counted, because nothing signals the repetition. In a
         model without a token that begins a text, the very first token is not counted either.
 
     Raises:

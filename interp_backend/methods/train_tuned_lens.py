@@ -40,14 +40,14 @@ def train_tuned_lens(
     Each translator starts as the logit lens (all zeros) and minimises KL(final || lens) with Adam.
 
     Args:
-        model: what `load_model` gives or takes; its weights must not be folded.
+        model: a model that `load_model` returns or accepts; its weights must not be folded.
         texts: texts like those that the lens will be used on; texts longer than the model's context are truncated.
         steps: how many steps to train; each step sees about 512 positions.
         seed: the seed for the order of the texts.
         progress: show a progress bar. An interrupt ends the training early and keeps the lens so far.
 
     Returns:
-        A `TunedLens`. Every step of `.steps` has the lens that has been trained so far.
+        A `TunedLens`. Every step of `.steps` has the lens as trained so far.
 
     Raises:
         ValueError: there are no texts, or the model is folded or too large.
@@ -55,7 +55,7 @@ def train_tuned_lens(
     model = load_model(model)
     training = _Training(model, _prompts(model, texts), steps, seed)
     began = time.perf_counter()
-    streams = current().seconds is not None  # then the caller shows the progress, and an interrupt is the caller's too
+    streams = current().seconds is not None  # then the caller shows the progress and handles interrupts
     with Turn(model) as turn, tqdm(total=steps, desc="tuned lens", unit="step", disable=streams or not progress) as bar:
         for done in range(1, steps + 1):
             try:
@@ -77,7 +77,7 @@ class _Training:
             raise ValueError("A tuned lens is trained on a model with its weights as trained; this one's are folded.")
         if model.n_layers * model.d_model**2 > MOST_PARAMETERS:
             raise ValueError(
-                f"A lens for {model.n_layers} layers, {model.d_model} wide, is too large to be trained here. Train it "
+                f"A lens for {model.n_layers} layers, {model.d_model} wide, is too large to train here. Train it "
                 "with the tuned-lens package on a GPU, and load it."
             )
         self.model, self.prompts, self.steps, self.done = model, prompts, steps, 0
@@ -109,7 +109,7 @@ def _prompts(model: LanguageModel, texts: Any) -> list[list[int]]:
     prompts = [model.to_ids(text)[: model.n_ctx] for text in texts if text]
     prompts = [ids for ids in prompts if len(ids) > 1]
     if not prompts:
-        raise ValueError("There is nothing to train on: give one text or more, of two tokens at least.")
+        raise ValueError("There is nothing to train on: give one or more texts of at least two tokens.")
     return prompts
 
 

@@ -58,7 +58,7 @@ test("the title says what the components sum to, and which side is shown", async
 test("the waterfall is read with the arrow keys", async () => {
   const { el } = await showLens(shown());
   const waterfall = part(el, "waterfall");
-  expect(part(el, "step").textContent).toBe("6 steps, in all +5.00");
+  expect(part(el, "step").textContent).toBe("6 steps, total +5.00");
   press(waterfall, "Home");
   await settled();
   press(waterfall, "ArrowRight");

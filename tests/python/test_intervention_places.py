@@ -109,7 +109,7 @@ def test_the_neurons_with_the_largest_effects():
         ({"layers": [-1]}, "There is no layer -1: there are 3, so give 0 to 2"),
         ({"window": "two"}, "window is a whole number, not 'two'"),
         ({"heads": [0]}, "heads= chooses among the heads"),
-        ({"activation": "embed", "layers": [1]}, "There is no layer 1: there is one, so give 0"),
+        ({"activation": "embed", "layers": [1]}, "There is no layer 1: there is only one, so give 0"),
         ({"activation": "embed", "window": 2}, "embeddings are no layer"),
         ({"activation": ["z"]}, "no activation"),
         ({"at": "last"}, "at is the position"),

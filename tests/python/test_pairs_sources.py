@@ -115,7 +115,7 @@ def test_a_table_with_a_column_twice_is_refused():
         (b"clean,corrupt\n", "data set is empty"),
         (b"clean,corrupt\nx,\n", "'corrupt' is empty in row 0"),
         (b"clean,corrupt\nx\n", "Row 0 of .* has 1 fields and the header 2"),
-        (b"clean,corrupt\nHello, there,Hello, here\n", "Row 0 of .* has 4 fields .* between double quotes"),
+        (b"clean,corrupt\nHello, there,Hello, here\n", "Row 0 of .* has 4 fields .* in double quotes"),
         (b'clean,corrupt\n"x,y\n', "Can't read .*bad.csv as a table"),
         (b"clean,corrupt\n\xff\xfe,x\n", "Can't read .*bad.csv as a table"),
     ],

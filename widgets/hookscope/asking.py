@@ -1,7 +1,7 @@
-"""Asks a model for what a panel should show.
+"""Requests the results that a panel should show from a model.
 
-The asker is level-triggered: after any change it asks the panel which calls give what should be shown now, and makes a
-task only for a call that differs from the call that was asked last."""
+The asker is level-triggered: after any change it gets from the panel the calls whose results should be shown now, and
+makes a task only for a call that differs from the last one."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ from interp_backend.service.tasks import Task, worker_of
 
 from .panel import Panel, progress, sentence
 
-SECONDS_BETWEEN = 0.04  # between two progress updates: a view draws no faster, and a slow host falls behind
-KEPT_RESULTS = 8  # finished results that a panel keeps, so that returning to their settings is instant
+SECONDS_BETWEEN = 0.04  # seconds between two progress updates: a view draws no faster, and a slow host falls behind
+KEPT_RESULTS = 8  # how many finished results a panel keeps, so that returning to their settings is instant
 
 
 @dataclass
 class Want:
-    """Something that should be shown, and the call that gives it.
+    """An output that should be shown, and the call that computes it.
 
     Attributes:
-        call: compared with the one that was asked last; `steps()` runs it.
-        show: takes each step that has a result, with the id of its task; for a result that was kept, its last step.
-        end: is told how the task ended: done, cancelled or error.
+        call: compared with the last call; `steps()` runs it.
+        show: takes each step that has a result, with the id of its task; for a cached result, its last step.
+        end: called with the way the task ended: done, cancelled or error.
         priority: of the task; see `Task`.
         keep: keep the result, so that returning to its settings is instant.
         aside: the work is too small to change the panel's status.
@@ -57,7 +57,7 @@ class Once:
 
 @dataclass(eq=False)
 class _Asked:
-    """The call that was asked last for one output. `task` is None for a kept result."""
+    """The last call for one output. `task` is None for a cached result."""
 
     want: Want
     id: str
@@ -113,11 +113,11 @@ class Asker:
     def refresh(
         self, id: str | None = None, *, again: Sequence[str] = (), unseen: bool = False, of: str = ""
     ) -> Task | None:
-        """Ask for what should be shown now and is not what was last asked. Returns the new task, if there is one.
+        """Request each output whose call has changed. Returns the new task, if there is one.
 
         Args:
-            id: of the request that brought the change; by default a new one. A request also asks again if what it is
-                about was cancelled or failed.
+            id: the id of the request that caused the change; by default a new id. A request also asks again if its
+                output was cancelled or failed.
             again: outputs to ask for although nothing changed.
             unseen: ask although no page shows the panel.
             of: the output that the request is about, and whose task is returned; by default the main one.
@@ -145,17 +145,17 @@ class Asker:
                 old += [asked] if asked is not None else []
                 new.append(self._ask(name, want, id or self.new_id(), again=name in again))
         if id is not None:
-            panel.error = None  # a request that can be met puts away what was wrong with the last one
+            panel.error = None  # a valid request clears the error of the last one
         self._start(panel, old, new)
         asked = self._asked.get(of or self.main)
         return asked.task if asked is not None and asked in new else None
 
     def again(self, *names: str, id: str | None = None) -> Task | None:
-        """Ask for these outputs although nothing has changed, and although no page may show the panel."""
+        """Request these outputs even if nothing has changed and no page shows the panel."""
         return self.refresh(id, again=names, unseen=True, of=names[0])
 
     def detail(self, name: str, id: str, call: Any, show: Callable[[Any], None], **options: Any) -> Task | None:
-        """Ask for a detail of the result that is shown. It is wanted until it is dropped or replaced.
+        """Request a detail of the displayed result. It stays requested until it is dropped or replaced.
 
         Args:
             call, options: as in `Want`.
@@ -165,7 +165,7 @@ class Asker:
         return self.again(name, id=id)
 
     def adopt(self, want: Want, id: str) -> None:
-        """Accept the result that is shown already as the answer to the current call."""
+        """Accept the displayed result as the answer to the current call."""
         with self._lock:
             old = self._asked.get(self.main)
             self._asked[self.main] = _Asked(want, id, None)
@@ -185,7 +185,7 @@ class Asker:
             asked.cancel()
 
     def leave(self) -> None:
-        """Treat what is wanted now as asked already, so that traits that are reset after a failure ask for nothing."""
+        """Treat the current calls as requested already, so that resetting traits after a failure requests nothing."""
         panel = self._panel()
         with self._lock:
             asked = self._asked.get(self.main)
@@ -193,7 +193,7 @@ class Asker:
                 asked.want = panel.wants()[self.main]
 
     def new_id(self) -> str:
-        """A new id for work that Python, and not a view, asks for."""
+        """A new id for work that Python requests, and not a view."""
         return f"py-{next(self._counter)}"
 
     @contextmanager
@@ -207,7 +207,7 @@ class Asker:
             self._deferring.on = outer
 
     def wait(self, timeout: float | None = None) -> bool:
-        """Wait until every call that is asked for is answered; False after `timeout` seconds."""
+        """Wait until every requested call is answered; False after `timeout` seconds."""
         give_up = None if timeout is None else time.monotonic() + timeout
         self.refresh(unseen=True)
         try:
@@ -237,7 +237,7 @@ class Asker:
 
     def _ask(self, name: str, want: Want, id: str, *, again: bool = False) -> _Asked:
         if again and name == self.main:
-            self._kept.clear()  # whoever runs again what is shown has changed something that no call names
+            self._kept.clear()  # a user who runs the same call again has changed something outside it
         kept = None if again else next((one for one in self._kept if one[0] == want.call), None)
         if want.keep and kept is not None:
             asked = _Asked(want, kept[1], None, kept[2])

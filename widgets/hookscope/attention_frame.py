@@ -1,4 +1,4 @@
-"""Attention for a view: all heads as thumbnails, and the numbers of the heads that are shown large."""
+"""Converts attention for a view: all heads as thumbnails, and the numbers of the opened heads."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from interp_backend.results.codec import encode_array
 from interp_backend.results.head_table import HeadScores, Score
 from interp_backend.results.thumbnails import Scale, size_for, thumbnails
 
-MOST_SENT = 300_000  # numbers: more are sent head by head, as they are opened
-MOST_SAVED = 3_000_000  # in a page; of more, those of the opened heads alone
+MOST_SENT = 300_000  # numbers in one message; larger results are sent head by head, as heads are opened
+MOST_SAVED = 3_000_000  # numbers in a page; larger results have only those of the opened heads
 
 
 @dataclass
 class Look:
-    """How a result is drawn, where that does not follow from the result itself.
+    """How a result is drawn, if that does not follow from the result itself.
 
     Attributes:
         ends: the high and the low end of the colour scale; None finds them.
@@ -48,7 +48,7 @@ class Frame:
     def __init__(self, result: AttentionPatterns, look: Look):
         self.result, self.look = result, look
         self.sides = ["clean", "corrupt", "difference"] if "clean" in result.sides else ["prompt"]
-        self._highs: dict[str, float] = {}  # the ends of scales, which take a while to find
+        self._highs: dict[str, float] = {}  # cached ends of scales, which are slow to compute
 
     def ends(self, side: str) -> tuple[float, float]:
         """The high and the low end of a side's colour scale."""

@@ -1,4 +1,4 @@
-"""The attention viewer: where every head looks, and what it does there."""
+"""The attention viewer: where every head attends, and what it does there."""
 
 from __future__ import annotations
 
@@ -44,40 +44,40 @@ SCALES = {
     "row": ("per row", "each destination by its own largest value"),
 }
 MARKS = {
-    "induction": ("induction stripe", "where a head would look that continues what came after the same token"),
+    "induction": ("induction stripe", "where a head would attend that continues what came after the same token"),
     "previous": ("previous token", "the position before"),
     "duplicate": ("duplicate token", "earlier occurrences of the same token"),
 }
-PATCHED = {"z": ("z", "what the head writes"), "pattern": ("pattern", "where the head looks")}
+PATCHED = {"z": ("z", "what the head writes"), "pattern": ("pattern", "where the head attends")}
 NEEDS_PAIR = "Patching needs two prompts: AttentionViewer(model, hs.PromptPair(...))."
 NEEDS_ANSWERS = "Patching is measured by the answers: give the pair a clean and a corrupt answer."
 NO_SCORES = "TransformerLens does not give this model's attention scores."
 
 
 class AttentionViewer(OfPrompt):
-    """Where every head looks: all of them small, some of them large, and the text they look at.
+    """Where every head attends: all heads as thumbnails, opened heads large, and the prompt as text.
 
     Args:
-        model: what `load_model` gives or takes.
+        model: a model that `load_model` returns or accepts.
         prompt: a text, a PromptPair, or a PromptPairEditor whose pair is then followed.
         kind, layers, heads, last: as in `interp_backend.attention_patterns`.
         side: of a pair, "clean", "corrupt" or "difference".
         scale: "linear", "log" or "row" (each destination by its own largest value).
         sort: "layer", or the name of a score.
-        shown_layers: show these layers alone, of those that were read.
+        shown_layers: show only these of the layers that were read.
         marks: lines to draw: "induction", "previous", "duplicate".
-        opened: heads to show large, [(layer, head), ...]; by default the one that most looks back.
+        opened: heads to show large, [(layer, head), ...]; by default the head with the strongest induction score.
         layer_zero: "bottom" or "top".
-        result: an `AttentionPatterns` to show, in place of a model and a prompt.
-        look: how the result is drawn, where that does not follow from the result itself.
+        result: an `AttentionPatterns` to show, instead of a model and a prompt.
+        look: how the result is drawn, if that does not follow from the result itself.
 
     Attributes:
         result: the `AttentionPatterns`, or None while the model still runs.
-        selection: the pinned place: a head ("layer" and "head"), a "position" that looks, a "source", or several.
-        head_scores: the `HeadScores` on repeated random tokens, or None before they are asked for.
+        selection: the pinned place: a head ("layer" and "head"), a "position" (destination), a "source", or several.
+        head_scores: the `HeadScores` on repeated random tokens, or None before they are requested.
         patch_result, attribution, pairs: the `EffectMap`, `Attribution` and `HeadPairs` of the last actions, or None.
-        code: Python code of what is shown.
-        status, progress, error: how the run is doing.
+        code: Python code that computes the displayed result.
+        status, progress, error: the state of the run.
     """
 
     bundle = "attention_viewer"
@@ -98,7 +98,7 @@ class AttentionViewer(OfPrompt):
     marks = traitlets.List(traitlets.Enum(list(MARKS)), help="Which lines are drawn.").tag(sync=True, set_by_view=True)
     opened = traitlets.List(traitlets.List(traitlets.Int()), help="Heads shown large.").tag(sync=True, set_by_view=True)
     result: traitlets.Instance[AttentionPatterns | None] = traitlets.Instance(
-        AttentionPatterns, allow_none=True, help="Where the heads look."
+        AttentionPatterns, allow_none=True, help="Where the heads attend."
     ).tag(sync=True, to_json=lambda result, widget: result and widget._result_to_wire(result))
     thumbs = traitlets.Instance(dict, allow_none=True, help="All heads at the size of a thumbnail.").tag(sync=True)
     scores = traitlets.List(traitlets.Dict(), help="What kind of head each is, by several scores.").tag(sync=True)
@@ -127,10 +127,10 @@ class AttentionViewer(OfPrompt):
     ) -> None:
         known = model_to_ask(model, prompt, result, "a prompt to read")
         self._layers, self._heads, self._last = layers, heads, last
-        self._own_last = last  # for every prompt; a view may ask for another number for one prompt
+        self._own_last = last  # for every prompt; a view may request another number for one prompt
         self._look = look or Look()
-        self._showing = threading.RLock()  # a result may come while another side of the last one is drawn
-        self._scored = False  # whether the scores on random tokens were asked for
+        self._showing = threading.RLock()  # a result may arrive while another side of the last one is drawn
+        self._scored = False  # whether the scores on random tokens were requested
         sizes = (1 << 20, 1 << 20) if known is None else (known.n_layers, known.n_heads)
         super().__init__(
             **subject_traits(prompt, result),
@@ -149,7 +149,7 @@ class AttentionViewer(OfPrompt):
         elif result is not None:
             self._show(result)
             self.status = "done"
-            if result.provenance.get("model"):  # arrays of the user's own have no call that gives them
+            if result.provenance.get("model"):  # a user's own arrays have no call that computes them
                 self.code = self._code_of(result)
 
     def _menus(self, model: LanguageModel | None) -> dict[str, Any]:
@@ -169,14 +169,14 @@ class AttentionViewer(OfPrompt):
             **menus,
         }
 
-    # What users call
+    # For users
 
     def measure(self) -> None:
         """Score all heads on repeated random tokens; `head_scores` has them after `wait()`, and `sort` knows them."""
         self._on_head_scores(self._asking().new_id())
 
     def page_state(self) -> dict[str, Any]:
-        with self._showing:  # what live views get while a result comes is not for a page
+        with self._showing:  # a page does not need the updates for live views
             self._saving = True
             try:
                 return super().page_state()
@@ -184,17 +184,18 @@ class AttentionViewer(OfPrompt):
                 self._saving = False
 
     def to_circuitsvis(self, heads: Any = None) -> Any:
-        """What is shown, as CircuitsVis shows it: the object that its `attention_heads` returns.
+        """The displayed attention in CircuitsVis, as the object that its `attention_heads` returns.
 
-        It is rendered from CircuitsVis's own script, which comes with the package: nothing is loaded from the network.
-        Its numbers are text in the page: 144 heads at 200 tokens are 117 MB. It knows no masked entries but those after
-        the diagonal: others become zeros, and a warning says so.
+        It is rendered by CircuitsVis's own script, which comes with the package, so nothing is loaded from the network.
+        Its numbers are text in the page: 144 heads at 200 tokens are 117 MB. It masks only entries above the diagonal;
+        other masked entries become zeros, with a warning.
 
         Args:
-            heads: (layer, head) of each head to hand over; None is all that are shown.
+            heads: (layer, head) of each head to export; None means all that are shown.
 
         Raises:
-            ValueError: there is no result yet, a head that it does not have, or more numbers than a page can hold.
+            ValueError: there is no result yet, it does not have one of the heads, or there are more numbers than a page
+                can hold.
         """
         from .circuitsvis.handover import hand_over
 
@@ -231,7 +232,7 @@ class AttentionViewer(OfPrompt):
             asker.leave()
 
     def _show(self, result: AttentionPatterns) -> None:
-        """Show a result, and drop what was pinned, opened or chosen and is not in it."""
+        """Show a result, and drop pinned, opened or chosen items that are not in it."""
         known = {(layer, head) for layer in result.layers for head in result.heads}
         frame = Frame(result, self._look)
         with self._showing, self.hold_sync():
@@ -302,7 +303,7 @@ class AttentionViewer(OfPrompt):
         return proposal["value"]
 
     def _sorts(self) -> list[str]:
-        """What heads can be sorted by. Sorting by a score on random tokens measures these scores."""
+        """The names by which heads can be sorted. Sorting by a score on random tokens measures these scores."""
         shown = MEASURES if self.result is None else [score["name"] for score in self.scores]
         measured = self.head_scores is not None or (self._asker is None and self.result is not None)
         random = [] if measured else [f"random:{name}" for name in ABOUT]

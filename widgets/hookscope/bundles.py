@@ -10,7 +10,7 @@ from pathlib import Path
 STATIC = Path(__file__).parent / "static"
 
 # A notebook stores the code of every widget that it shows. Compressed code takes half the space, and unpacks itself
-# without another widget, the network or a kernel.
+# without another widget, a network or a kernel.
 _UNPACKS_ITSELF = """// Hookscope's {name}.js, compressed: see js/{name}/ in its repository for the source.
 const packed = "{packed}";
 export default async () => {{
@@ -37,7 +37,7 @@ def script(name: str) -> str:
 
 
 def bundle(name: str) -> str | Path:
-    """A view's bundle for `_esm`. It is text: anywidget keeps every widget whose `_esm` is a file alive for good.
+    """A view's bundle for `_esm`. It is text: anywidget keeps every widget whose `_esm` is a file alive forever.
 
     With ANYWIDGET_HMR=1 it is the file, so that developers see a new build without a restart.
     """

@@ -27,7 +27,7 @@ from .prompt_pair_editor import PromptPairEditor
 from .subject import OfPrompt, model_to_ask, subject_traits
 from .traits import Argument
 
-# Numbers: more are sent column by column, or head by head, as they are looked at.
+# Numbers in one message. Larger results are sent column by column, or head by head, as they are viewed.
 MOST_SENT = 300_000
 COLORS = {
     "probability": ("probability", "of the likeliest token"),
@@ -43,21 +43,21 @@ class LogitLensGrid(OfPrompt):
     """The model's prediction after each layer; and, in a second tab, which component wrote the answer.
 
     Args:
-        model: what `load_model` gives or takes.
+        model: a model that `load_model` returns or accepts.
         prompt: a text, a PromptPair, or a PromptPairEditor whose pair is then followed.
         stream, targets, top_k, last: as in `interp_backend.logit_lens`.
         lens: "logit", "tuned" (for the embedded model's own), or a `TunedLens`.
         color: what colours the cells: "probability", "target", "rank", "entropy" or "kl".
         layer_zero: "bottom" or "top".
-        result: a `LogitLens` to show, in place of a model and a prompt.
+        result: a `LogitLens` to show, instead of a model and a prompt.
 
     Attributes:
         result: the `LogitLens`, or None while the model still runs.
         attribution: the `Attribution` of the second tab, or None before it is asked for.
         selection: the pinned place, `{"layer": 3, "position": 5}`, or None.
         columns: the brushed columns, `[start, stop]`, or None for all.
-        code, attribution_code: Python code of what is shown.
-        status, progress, error: how the run is doing.
+        code, attribution_code: Python code that computes what is shown.
+        status, progress, error: the state of the run.
     """
 
     bundle = "logit_lens_grid"
@@ -97,8 +97,8 @@ class LogitLensGrid(OfPrompt):
             stream, lens = result.params.get("stream", stream), result.params.get("lens", "logit")
         self._own_lens = lens if isinstance(lens, TunedLens) else None
         self._targets, self._top_k, self._last = targets, top_k, last
-        self._answers: tuple[Any, Any, int] | None = None  # what the attribution was asked for; None is the pair's own
-        self._whole = False  # send a result with all its arrays, however large: for a page
+        self._answers: tuple[Any, Any, int] | None = None  # the requested answers; None means the pair's own
+        self._whole = False  # send a result with all its arrays, however large, for a page
         has_tuned = self._own_lens is not None or (known is not None and embedded_lens(known) is not None)
         super().__init__(
             **subject_traits(prompt, result),
@@ -118,7 +118,7 @@ class LogitLensGrid(OfPrompt):
         elif result is not None:
             self.result, self.status, self.code = result, "done", self._code_of(result)
 
-    # What users call
+    # For users
 
     def run(self) -> None:
         """Read the prompts again, in both tabs."""
@@ -191,13 +191,13 @@ class LogitLensGrid(OfPrompt):
     # Traits
 
     def _lens_to_wire(self, result: LogitLens) -> dict[str, Any]:
-        """The result for a view: whole, or a frame whose columns it asks for as they are looked at."""
+        """The result for a view: whole, or a frame whose columns the view requests as they are viewed."""
         cells = sum(len(side.ids) for side in result.sides.values()) * len(result.labels)
         numbers = cells * (3 * result.params["top_k"] + 2 + 3 * len(result.targets))
         return {**result.to_wire(arrays=self._whole or numbers <= MOST_SENT), "complete": True}
 
     def _attribution_to_wire(self, found: Attribution) -> dict[str, Any]:
-        """The attribution for a view; a large one without the heads' sources, which it asks for head by head."""
+        """The attribution for a view; a large one without the heads' sources, which the view requests head by head."""
         sources = [side.by_source for side in found.sides.values() if side.by_source is not None]
         wire = found.to_wire(by_source=self._whole or sum(part.size for part in sources) <= MOST_SENT)
         # The view's fields hold one answer each.
@@ -223,7 +223,7 @@ class LogitLensGrid(OfPrompt):
     def _on_logit_lens(
         self, id: str, stream: str, lens: str, targets: Sequence[str | int] | None, top_k: int, last: int | None
     ) -> Task | None:
-        """Read the prompts by another lens, or follow other tokens."""
+        """Read the prompts with another lens, or follow other tokens."""
         model = self._asking().model
         after = self.subject if isinstance(self.subject, str) else self.subject.clean
         known: dict[Any, int] = {} if self.result is None else {token.text: token.id for token in self.result.targets}

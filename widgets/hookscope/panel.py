@@ -1,4 +1,4 @@
-"""The base class of all widgets: a panel shows one result, validates its views' requests, and holds a place."""
+"""The base class of all widgets: a panel shows one result, validates requests from its views, and can pin a place."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ from . import bundles
 # The version of the traits of every widget; the same as SCHEMA in js/lib/schema.ts. A view that finds another one in a
 # saved notebook asks the reader to run the cell again.
 SCHEMA = 1
-# Traits of the kernel's side that a saved page does not need.
+# Kernel-side traits that a saved page does not need.
 _NOT_ON_A_PAGE = {"layout", "tabbable", "tooltip", "comm"}
 if TYPE_CHECKING:
     from interp_backend.language.model import LanguageModel
 
     from .asking import Asker, Want
 
-# What requests hold.
+# The fields of requests.
 Index = Annotated[int, Field(ge=0)]
 Side = Annotated[str, Field(max_length=10)]
 Word = Annotated[str, Field(min_length=1, max_length=1000)]
@@ -55,13 +55,13 @@ class Panel(anywidget.AnyWidget):
     """Shows one result, and needs no model for that. With an `Asker`, it also asks a model for results."""
 
     bundle = ""  # the name of the script that draws the panel, in a notebook and on a saved page
-    title = ""  # what readers call the panel, if that is not the name of its class
+    title = ""  # the panel's name for readers, if that is not the name of its class
     _parts: Sequence[str] = ()  # the parts of a place that the panel shows
     _closed = False
     _asker: Asker | None = None
 
     schema = traitlets.Int(SCHEMA, read_only=True, help="The version of these traits.").tag(sync=True)
-    info = traitlets.Dict(help="What the menus offer.").tag(sync=True)
+    info = traitlets.Dict(help="The entries of the menus.").tag(sync=True)
     error = traitlets.Instance(
         dict, allow_none=True, help="The last error: `message`, and perhaps `field`, `traceback` and `remedy`."
     ).tag(sync=True)
@@ -69,7 +69,7 @@ class Panel(anywidget.AnyWidget):
         sync=True, set_by_view=True
     )
     asked = traitlets.Instance(
-        dict, allow_none=True, help="The call that gives what is to be shown, and the id of the task that answers it."
+        dict, allow_none=True, help="The call whose result should be shown, and the id of the task that answers it."
     ).tag(sync=True)
     status = traitlets.Unicode("idle", help="idle, queued, running, done, cancelled or error.").tag(sync=True)
     progress = traitlets.Dict(help="`done` of `total`, and `seconds_left` or None.").tag(sync=True)
@@ -156,7 +156,7 @@ class Panel(anywidget.AnyWidget):
     # Messages from views
 
     def set_state(self, sync_data: Any) -> None:
-        """Set the traits that a view has changed. A view may set only traits that are tagged so, to valid values."""
+        """Set the traits that a view has changed. A view may set only traits with the tag, to valid values."""
         if not isinstance(sync_data, dict):
             return self.fail("A view's state is an object.", "state")
         for name, value in sync_data.items():
@@ -172,7 +172,7 @@ class Panel(anywidget.AnyWidget):
 
     @classmethod
     def actions(cls) -> dict[str, Callable[..., Task | None]]:
-        """The methods that a view may ask for, by the names it uses."""
+        """The methods that a view may request, by the names that it uses."""
         parts = [part for base in reversed(cls.__mro__) for part in vars(base).values()]
         return {part.request_name: part for part in parts if hasattr(part, "request_name")}
 
@@ -181,7 +181,7 @@ class Panel(anywidget.AnyWidget):
         return {name: vars(function)["request"] for name, function in self.actions().items()}
 
     def take_message(self, message: Any) -> None:
-        """Answer a request from a view, or send an error that says what is wrong with it."""
+        """Answer a request from a view, or send an error that describes the problem."""
         id = ""
         try:
             request = protocol.parse(message, self._methods())
@@ -276,7 +276,7 @@ class Panel(anywidget.AnyWidget):
         if result is None:
             raise ValueError("Nothing can be pinned before there is a result. Call .wait() first.")
         if place.within(*self._parts) != Place() and result.find(place) is None:
-            raise ValueError(f"There is no {place.to_json()} in what is shown.")
+            raise ValueError(f"The displayed result has no place {place.to_json()}.")
         return place
 
     def _unpin_what_is_gone(self) -> None:
@@ -309,5 +309,5 @@ def sentence(problem: BaseException | None) -> str:
 
 
 def whole_characters(text: str) -> str:
-    """The text with question marks in place of half characters (lone surrogates), which no message can carry."""
+    """The text with question marks in place of lone surrogates, which no message can carry."""
     return text.encode("utf-8", "replace").decode("utf-8")

@@ -35,7 +35,7 @@ from .traits import Argument, PairTrait, ValueTrait, checked
 
 WHERE = ("layers", "heads", "positions", "sources", "neurons")
 TOP_K = 10
-SECONDS_BETWEEN_PARTIALS = 0.04  # a view draws no faster, and a slow host chokes on more
+SECONDS_BETWEEN_PARTIALS = 0.04  # a view draws no faster, and a slow host can't handle more
 SECONDS_BETWEEN_MEANS = 0.25  # a mean over pairs goes to the view as a whole
 
 
@@ -48,20 +48,20 @@ class MapTrait(traitlets.Instance):
 
 
 class PatchHeatmap(ResultPanel):
-    """A map of what each place in the model does to the answer, by activation patching.
+    """A map of the effect of each place in the model on the answer, by activation patching.
 
     It starts its first sweep at once, and another one whenever a choice or the pair changes, from Python or in the
-    view. Without a model it shows a result, and asks for nothing.
+    view. Without a model it shows a result and requests nothing.
 
     Args:
-        model: what `load_model` gives or takes.
+        model: a model that `load_model` returns or accepts.
         pair: a PromptPair; a PromptPairEditor whose pair is then followed; or PromptPairs, for their mean.
-        method: the method that gives the map, by name.
+        method: the name of the method that computes the map.
         activation, axes, metric, direction, value, at, window: as in `interp_backend.activation_patching`.
-        layers, heads, positions, sources, neurons: sweep these alone, where the map has that axis.
+        layers, heads, positions, sources, neurons: restrict the sweep to these, if the map has that axis.
         dataset: prompts (or PromptPairs) from which means and samples are taken; those of `pair` if it has several.
         layer_zero: "bottom" or "top".
-        result: an `EffectMap` to show, in place of a model and a pair.
+        result: an `EffectMap` to show, instead of a model and a pair.
         options: further arguments of the method.
 
     Attributes:
@@ -70,21 +70,21 @@ class PatchHeatmap(ResultPanel):
         together: the joint effect of several cells that were patched in one run, after `patch_together`.
         opened: the `EffectMap` of the parts of one cell, after `open_cell`.
         code: Python code that computes exactly what is shown.
-        status, progress, error: how the sweep is doing.
+        status, progress, error: the state of the sweep.
     """
 
     bundle = "patch_heatmap"
-    _draft = False  # whether the result that is put into its trait is still being filled
-    _shown_as_draft = False  # whether the result that is shown was put there so
+    _draft = False  # whether the result being put into the trait is still filling
+    _shown_as_draft = False  # whether the displayed result was set while it was filling
 
-    method = traitlets.Unicode("activation_patching", help="The method that gives the map.").tag(sync=True)
+    method = traitlets.Unicode("activation_patching", help="The method that computes the map.").tag(sync=True)
     activation = Argument(activation_patching, "activation", lambda w, value: w._checked_activation(value))
     axes = Argument(activation_patching, "axes", lambda w, value: w._checked_axes(value))
     metric = traitlets.Union(
         [traitlets.Unicode(), traitlets.Callable()], help="A metric's name, or a function of logits."
     ).tag(sync=True, to_json=lambda metric, _: name_of(metric))
     direction = Argument(activation_patching, "direction")
-    value = ValueTrait(help="What is patched in.")
+    value = ValueTrait(help="The value that is patched in.")
     window = Argument(activation_patching, "window")
     at = Argument(activation_patching, "at")
     options = traitlets.Dict(help="Further arguments of the method.").tag(sync=True)
@@ -120,7 +120,7 @@ class PatchHeatmap(ResultPanel):
         self._own_metric = metric if callable(metric) else None
         self._where = {name: some for name, some in zip(WHERE, (layers, heads, positions, sources, neurons))}
         self._dataset = prompts_of(dataset if dataset is not None else pair)
-        self._sweep: EffectMap | None = None  # the one that fills, with all its metrics
+        self._sweep: EffectMap | None = None  # the result that is filling, with all its metrics
         self._shown_by_us: EffectMap | None = None
         self._unsent: list[int] = []
         self._last_sent = 0.0
@@ -143,7 +143,7 @@ class PatchHeatmap(ResultPanel):
         else:
             self.result = result
 
-    # What users call
+    # For users
 
     def patch_together(self, cells: Sequence[dict[str, int]]) -> None:
         """Patch several cells of the map in one run, and each alone; `together` has the effects after `wait()`.
@@ -179,14 +179,14 @@ class PatchHeatmap(ResultPanel):
         return _Measured(method.call(self._model, self.pair, **known))
 
     def _fitting_axes(self) -> list[str]:
-        """The chosen axes, or the activation's own where the choice is another activation's."""
+        """The chosen axes, or the activation's default if the chosen axes belong to another activation."""
         try:
             return list(choose_axes(self._model, self.activation, self.axes))
         except ValueError:
             return list(choose_axes(self._model, self.activation, None))
 
     def _metrics(self) -> list[Any]:
-        """The chosen metric, and all others that the pair has answers for: they cost no run."""
+        """The chosen metric, and all others that the pair has answers for, since they need no further runs."""
         pairs: list[Any] = list(self.pair) if isinstance(self.pair, PromptPairs) else [self.pair]
         answered = {f"{side}_answer" for side in ("clean", "corrupt") if all(pair.answers(side) for pair in pairs)}
         others = [name for name, metric in METRICS.items() if answered.issuperset(metric.needs)]
@@ -221,11 +221,11 @@ class PatchHeatmap(ResultPanel):
             self._show()
 
     def _show(self, draft: bool = False) -> None:
-        """Show the sweep by the chosen metric; as a draft, while it fills, without what takes long to derive."""
+        """Show the sweep by the chosen metric. While it fills, the values that are slow to derive are left out."""
         sweep, name = self._sweep, name_of(self.metric)
         if sweep is None:
             return
-        # Another object, so that the view gets all of it.
+        # A new object, so that the whole result is sent to the view.
         shown = sweep.by_metric(name) if name in sweep.measures else sweep.model_copy()
         self._shown_by_us, self._draft, self._shown_as_draft = shown, draft, draft
         try:
@@ -253,7 +253,7 @@ class PatchHeatmap(ResultPanel):
             self._ask()
 
     def _ask(self, id: str | None = None) -> Task | None:
-        """Ask for what the traits describe now, and show at once what is there already."""
+        """Request the result that the traits describe, and show the part that exists at once."""
         assert self._asker is not None
         before = self._sweep
         task = self._asker.refresh(id)
@@ -293,7 +293,7 @@ class PatchHeatmap(ResultPanel):
         params = result.params
         self._put_away()
         adopt = self._asker
-        self._asker = None  # what is set now describes the result, and asks for nothing
+        self._asker = None  # these settings describe the given result, so they must not start a sweep
         try:
             self.selection = None
             for name in ("method", *SHARED):
@@ -319,7 +319,7 @@ class PatchHeatmap(ResultPanel):
         method = METHODS.get(result.method)
         if method is None or method.result_type is not EffectMap:
             raise traitlets.TraitError(
-                f"This result comes from {result.method or 'no method'}, which gives no effect map."
+                f"This result comes from {result.method or 'no method'}, which does not return an effect map."
             )
         if result.params.get("direction") not in ("denoise", "noise") or "metric" not in result.params:
             raise traitlets.TraitError("This result does not name its direction and its metric.")
@@ -339,9 +339,9 @@ class PatchHeatmap(ResultPanel):
     def _valid_metric(self, proposal: Any) -> Any:
         metric = proposal["value"]
         if self._own_metric is not None and metric == name_of(self._own_metric):
-            return self._own_metric  # a view knows it by its name alone
+            return self._own_metric  # a view knows the function only by its name
         if self.result is not None and metric == self.result.params.get("metric"):
-            return metric  # that of the result that is shown, perhaps a function from another day
+            return metric  # the metric of the displayed result, perhaps a function that no longer exists
         if not callable(metric) and metric not in METRICS:
             raise traitlets.TraitError(f"There is no metric {metric!r}. Choose one of {', '.join(METRICS)}.")
         return metric
@@ -438,7 +438,7 @@ def _as_in(shown: EffectMap) -> dict[str, Any]:
 
 
 class _Measured(Call):
-    """A sweep's call. It measures every metric that the pair has answers for, so the order says only which is shown."""
+    """A sweep's call. It measures every metric that the pair has answers for; the first metric is the one that is shown."""
 
     def __init__(self, call: Call):
         super().__init__(call.method, call.model, call.arguments)
@@ -453,7 +453,7 @@ class _Measured(Call):
     __hash__ = Call.__hash__
 
     def to_json(self) -> dict[str, Any]:
-        """Without what is too large for a view, and what a view knows."""
+        """The result's JSON without fields that are too large for a view or that it has already."""
         asked = super().to_json()
         params = {name: part for name, part in asked["params"].items() if name not in ("pair", "pairs", "top_k")}
         if "metric" in params:

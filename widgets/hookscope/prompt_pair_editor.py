@@ -1,4 +1,4 @@
-"""The prompt pair editor: type two prompts, and see at once what the model makes of them."""
+"""The prompt pair editor: type two prompts, and see at once what the model predicts after them."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ class PromptPairEditor(Panel):
     """Two prompts and their answers, as text and as tokens, with the model's predictions for both.
 
     Args:
-        model: what `load_model` gives or takes.
-        pair: the pair to begin with; by default the first of the model's templates.
+        model: a model that `load_model` returns or accepts.
+        pair: the initial pair; by default the first of the model's templates.
         metric: the metric whose baselines are shown: a name, or a function of logits.
 
     Attributes:
-        pair: the live `PromptPair`. Set it to change what is shown; observe it to follow what is typed.
+        pair: the live `PromptPair`. Set it to change the view; observe it to follow the typing.
         result: the `PairReading` of the pair, or None while the model still runs.
         selection: the token that is pinned, as `{"position": 4}`, or None.
-        status, progress, error: how the reading is doing.
+        status, progress, error: the state of the run.
     """
 
     bundle = "prompt_pair_editor"
@@ -43,7 +43,7 @@ class PromptPairEditor(Panel):
     metric = traitlets.Union(
         [traitlets.Enum(list(METRICS)), traitlets.Callable()], help="A metric's name, or a function of logits."
     ).tag(sync=True, to_json=lambda metric, _: name_of(metric))
-    tokens = traitlets.Dict(help="The pair as the tokenizer has it, aligned and checked.").tag(sync=True)
+    tokens = traitlets.Dict(help="The tokenised pair, aligned and checked.").tag(sync=True)
     reading: traitlets.Instance[PairReading | None] = traitlets.Instance(
         PairReading, allow_none=True, help="The model's predictions for the pair."
     ).tag(
@@ -94,7 +94,7 @@ class PromptPairEditor(Panel):
 
     @traitlets.observe("pair", "metric")
     def _on_change(self, change: Any = None) -> Task | None:
-        """Tokens at once; the model's predictions as soon as its worker is free."""
+        """Show the tokens at once, and the model's predictions as soon as its worker is free."""
         asker = self._asker
         if asker is None:
             return None
@@ -107,7 +107,7 @@ class PromptPairEditor(Panel):
 
     @action("edit")
     def _on_edit(self, id: str, pair: PromptPair) -> Task | None:
-        """Another pair."""
+        """Set another pair."""
         with self._asking().defer():
             self.pair = pair
         return self._asking().refresh(id)

@@ -32,7 +32,7 @@ _PAGE = """<!doctype html>
 
 
 def write_page(path: str | Path, views: list[tuple[Panel, str]], title: str) -> Path:
-    """Write some panels in their current state into one page, each below a caption in plain text. Returns the path."""
+    """Write panels in their current state into one page, each below a caption in plain text. Returns the path."""
     path = Path(path)
     title = _visible(title)
     text = page([(panel, _visible(caption)) for panel, caption in views], title, heading=title)
@@ -45,7 +45,7 @@ def write_page(path: str | Path, views: list[tuple[Panel, str]], title: str) -> 
 
 
 def page(views: list[tuple[Panel, str]], title: str, *, heading: str = "", style: str = "") -> str:
-    """The HTML of one page with some panels in their current state, and their captions.
+    """The HTML of one page with panels in their current state, and their captions.
 
     The script is inlined and allowed by its hash, and nothing else may load or connect. The data is inert JSON that
     can't close its tag.

@@ -18,7 +18,7 @@ def is_cell(result: EffectMap, place: Place) -> bool:
 
 
 def refuse_overlap(parts: list[list[Intervention]]) -> None:
-    """Raise ValueError if cells share a place that is added to or scaled: one run would do that twice."""
+    """Raise ValueError if cells share a place that is added to or scaled: one run would apply the change twice."""
     seen: set[tuple[Any, ...]] = set()
     for part in parts:
         places = {

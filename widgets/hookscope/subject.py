@@ -1,4 +1,4 @@
-"""The base classes of panels that show a result of prompts."""
+"""The base classes of panels that show results for prompts."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ class ResultPanel(Panel):
     layer_zero = traitlets.Enum(["bottom", "top"], "bottom", help="Where layer 0 is drawn.").tag(
         sync=True, set_by_view=True
     )
-    code = traitlets.Unicode(help="Python code of what is shown.").tag(sync=True)
+    code = traitlets.Unicode(help="Python code that computes what is shown.").tag(sync=True)
 
     def save(self, path: str | Path) -> Path:
-        """Write what is shown as one self-contained HTML page that opens offline and still hovers and pins.
+        """Write what is shown as one self-contained HTML page that opens offline, with hovering and pinning.
 
         A page of large attention patterns has all heads as thumbnails, and the numbers of the opened heads.
 
@@ -67,10 +67,10 @@ class ResultPanel(Panel):
 class OfPrompt(ResultPanel):
     """A panel of one prompt or of one pair: setting `prompt` clears `pair`, and the reverse."""
 
-    quantity = ""  # what the panel shows, for the title of a saved page
+    quantity = ""  # the quantity that the panel shows, for the title of a saved page
     pair = PairTrait(allow_none=True, help="The two prompts, or None.")
     prompt = traitlets.Unicode(None, allow_none=True, help="The one prompt, or None for a pair.").tag(sync=True)
-    side = traitlets.Unicode("prompt", help="prompt; or clean, corrupt or difference.").tag(sync=True, set_by_view=True)
+    side = traitlets.Unicode("prompt", help="prompt, clean, corrupt or difference.").tag(sync=True, set_by_view=True)
 
     @property
     def subject(self) -> str | PromptPair:
@@ -119,7 +119,7 @@ def model_to_ask(model: Any, subject: Any, result: Any, needed: str) -> Language
     """The model that a panel asks; None for a panel that shows a given result.
 
     Raises:
-        ValueError: neither a model and a subject nor a result are given, or all of them.
+        ValueError: neither a model with a subject nor a result is given, or all of them are.
     """
     if (model is None) != (subject is None) or (model is None) == (result is None):
         raise ValueError(f"Give a model and {needed}, or a result=... to show.")
@@ -138,7 +138,7 @@ def subject_traits(subject: Any, result: Any) -> dict[str, Any]:
 
 
 def model_words(result: Any) -> list[str]:
-    """The model's name and the state of its weights, where a result names them."""
+    """The model's name and the state of its weights, if the result names them."""
     model = result.provenance.get("model", {})
     weights = model.get("weights")
     return [str(part) for part in (model.get("name"), weights and f"weights {weights}") if part]

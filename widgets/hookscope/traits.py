@@ -1,4 +1,4 @@
-"""Traits that hold the backend's objects and cross to a view as JSON."""
+"""Traits that hold the backend's objects and are sent to views as JSON."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class Argument(traitlets.TraitType):
             value = checked(lambda: one_of.check(value))
         elif self._type is not None:
             if isinstance(value, Integral) and not isinstance(value, bool):
-                value = int(value)  # NumPy's, for example
+                value = int(value)  # such as NumPy's scalars
             try:
                 value = self._type.validate_python(value, strict=True)
             except ValidationError as problem:

@@ -28,7 +28,7 @@ export interface AttributionJson extends ResultEnvelope {
   layer: ArrayJson;
   index: ArrayJson;
   labels: string[];
-  /** Values by component. */
+  /** The place of each component. */
   places: Place[];
   sides: Partial<Record<SideName, SideJson>>;
   counterparts: Counterparts;
@@ -94,7 +94,7 @@ export class Attribution {
     return this.kindOf(component).endsWith("bias");
   }
 
-  /** The component at a place; null where no component is there. A head is the same component for all of its
+  /** The component at a place; null if there is none. A head is the same component for all of its
    *  activations. */
   componentOf(place: Place | null): number | null {
     const { head } = place ?? {};

@@ -2,7 +2,7 @@
 
     import hookscope.circuitsvis as cv      # in place of: import circuitsvis as cv
 
-Every function takes what CircuitsVis's takes, in the same order, and returns a widget that is also HTML
+Every function takes the same arguments as CircuitsVis's, in the same order, and returns a widget that is also HTML
 (`str(figure)`, `figure._repr_html_()`), needs no network, and shows tokens as text and never as HTML.
 """
 

@@ -75,7 +75,7 @@ def _samples(tokens: Any) -> list[list[str]]:
 
 
 def _activations(activations: Any) -> list[np.ndarray]:
-    """Of each sample [token, layer, neuron]."""
+    """The activations of each sample, [token, layer, neuron]."""
     if _depth(activations) <= len(_AXES):
         return [numbers(activations, "activations", _AXES)]
     given = parts(activations, "activations")
@@ -83,7 +83,7 @@ def _activations(activations: Any) -> list[np.ndarray]:
 
 
 def _depth(value: Any) -> int:
-    """How many axes it has, by its first entries."""
+    """The number of axes of nested lists, judged by their first entries."""
     if is_tensor(value) or isinstance(value, np.ndarray):
         return value.ndim
     if isinstance(value, (list, tuple)):

@@ -14,7 +14,7 @@ from ..attention_viewer import AttentionViewer
 from .inputs import color, number, numbers, same_count, texts
 from .rendered import RenderedHTML
 
-MOST_NUMBERS = 1 << 30  # 4 GB of them
+MOST_NUMBERS = 1 << 30  # 4 GB
 _AXES = ("head", "destination", "source")
 
 
@@ -46,7 +46,7 @@ class AttentionFigure(RenderedHTML, AttentionViewer):
             max_value, min_value: the ends of the colour scale; by default the largest size of a value, and its
                 negative.
             positive_color, negative_color: CSS colours; by default those of the theme.
-            causal: whether what is above the diagonal is masked.
+            causal: whether entries above the diagonal are masked.
             axis_labels: whether the large matrices have the tokens beside them.
             marks: as in `AttentionViewer`.
         """
@@ -158,7 +158,7 @@ def attention_pattern(
 
 
 def _refuse(attention: np.ndarray, tokens: list[str], names: list[str]) -> None:
-    """Raise ValueError for what does not fit together, or is too large."""
+    """Raise ValueError if the arguments don't fit together or are too large."""
     same_count(tokens, attention.shape[1], "rows of attention")
     same_count(tokens, attention.shape[2], "columns of attention")
     if not attention.size:

@@ -1,4 +1,4 @@
-"""What an attention viewer shows, handed over to CircuitsVis itself."""
+"""Exports the contents of an attention viewer to CircuitsVis itself."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from interp_backend.language.interventions import as_heads
 from ..attention_frame import Frame
 from .offline import offline
 
-MOST_HANDED_OVER = 8_000_000  # numbers: some 160 MB of text
+MOST_HANDED_OVER = 8_000_000  # numbers, which are about 160 MB of text
 
 
 def hand_over(frame: Frame, side: str, shown_layers: Sequence[int] | None, heads: Any) -> Any:
@@ -30,16 +30,14 @@ def hand_over(frame: Frame, side: str, shown_layers: Sequence[int] | None, heads
     numbers = len(places) * masked[0].size
     if not places or numbers > MOST_HANDED_OVER:
         raise ValueError(
-            f"CircuitsVis would get {len(places)} heads, {numbers / 1e6:.1f} million numbers as text; hand over one "
+            f"CircuitsVis would get {len(places)} heads, {numbers / 1e6:.1f} million numbers as text; export one "
             f"head or more, and at most {MOST_HANDED_OVER / 1e6:.0f} million: heads=[(layer, head), ...]."
         )
     values = np.stack([result.values_at(side, [i], [j])[0, 0] for i, j in places])
     causal = bool(masked.any())
     lost = int(np.isnan(np.tril(values) if causal else values).sum())
     if lost:
-        warnings.warn(
-            f"{lost} entries that are masked or have no number are zeros in what CircuitsVis shows.", stacklevel=3
-        )
+        warnings.warn(f"{lost} entries that are masked or have no number become zeros in CircuitsVis.", stacklevel=3)
     names, (high, low) = frame.look.names, frame.ends(side)
     drawn = circuitsvis.attention.attention_heads(
         attention=np.nan_to_num(values, nan=0.0),

@@ -11,7 +11,7 @@ import numpy as np
 
 from interp_backend.results.codec import encode_array
 
-_LONE_SURROGATE = re.compile("[\ud800-\udfff]")  # no text: it would break the message that carries it
+_LONE_SURROGATE = re.compile("[\ud800-\udfff]")  # lone surrogates are not text and would break the message
 _HINT = "give texts, such as model.to_str_tokens(prompt)"
 
 
@@ -44,7 +44,7 @@ def _array(value: Any, name: str, wanted: str) -> np.ndarray:
         raise TypeError(f"{name} is {_kind(value)}; {wanted}: a list, a numpy array or a tensor.")
     if is_tensor(value) and value.is_complex():
         raise TypeError(f"{name} is complex; give its real part or its size.")
-    for thorough in (False, True):  # the second try is slow
+    for thorough in (False, True):  # the second attempt is slow
         with suppress(ValueError, TypeError, RuntimeError):
             return np.asarray(_without_tensors(value, thorough))
     raise ValueError(f"{name} is ragged: its parts are not equally long; {wanted}.")
@@ -63,13 +63,13 @@ def _without_tensors(value: Any, thorough: bool) -> Any:
     if not is_tensor(value):
         return value
     here = value.detach().cpu()
-    # bfloat16 and half precision are unknown to numpy, or to arithmetic; whole numbers stay exact as doubles.
+    # numpy lacks bfloat16, and half precision is too coarse to compute with; whole numbers stay exact as doubles.
     exact = str(here.dtype) in ("torch.float64", "torch.int64", "torch.int32")
     return (here.double() if exact else here.float()).numpy()
 
 
 def _holds_tensors(value: Any) -> bool:
-    """Whether the first number is a tensor or masked: lists are searched only where they must be."""
+    """Whether the first number is a tensor or masked: lists are searched only if necessary."""
     while isinstance(value, (list, tuple)):
         if len(value) == 0:
             return False
@@ -148,7 +148,7 @@ def token_ids(value: Any, name: str, vocabulary: int) -> np.ndarray:
     """
     found = numbers(value, name, ("token",))
     if not np.array_equal(found, np.round(found)):
-        raise ValueError(f"{name} holds something that is no whole number; give token ids.")
+        raise ValueError(f"{name} holds something that is not a whole number; give token ids.")
     if found.size and not (found.min() >= 0 and found.max() < vocabulary):
         raise ValueError(
             f"{name} goes from {found.min():.0f} to {found.max():.0f}, and the vocabulary has {vocabulary}."
@@ -187,7 +187,7 @@ def color(value: Any, name: str) -> str | None:
 
 def wire(array: np.ndarray) -> dict[str, Any]:
     """Numbers for a view, exactly: as float32 where that loses nothing, else the bytes of float64 as pairs of int32."""
-    with np.errstate(over="ignore"):  # what is too large for float32 is found out next
+    with np.errstate(over="ignore"):  # the next line detects values that are too large for float32
         single = array.astype(np.float32)
     if np.array_equal(single.astype(np.float64), array, equal_nan=True):
         return encode_array(single)

@@ -1,4 +1,4 @@
-"""What a model expected at each token: `circuitsvis.logits`."""
+"""A model's predictions at each token: `circuitsvis.logits`."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _ABOVE_ONE = 1e-3  # above this, rounding can't explain a log probability
 def token_log_probs(
     token_indices: Any, log_probs: Any, to_string: Callable[[int], str], top_k: int = 10
 ) -> TokenValues:
-    """Show how likely each token was, and what was likelier: the counterpart of `circuitsvis.logits.token_log_probs`.
+    """Show how likely each token was, and which were likelier: the counterpart of `circuitsvis.logits.token_log_probs`.
 
     Args:
         token_indices: token ids [token] or [1, token]; the first is the beginning of the sequence.
@@ -36,7 +36,7 @@ def token_log_probs(
     same_count(ids, len(said), "rows of log_probs")
     if top_k < 0:
         raise ValueError(f"top_k is {top_k}; give how many of the likeliest tokens are shown.")
-    said, after = said[:-1], ids[1:]  # the token after the last one is not known
+    said, after = said[:-1], ids[1:]  # the token after the last one is unknown
     text = cache(lambda id: texts([to_string(id)], "to_string's answer")[0])
     top = _top(said, min(int(top_k), said.shape[1]))
     shown = {id: number for number, id in enumerate(np.unique(top).tolist())}
@@ -57,7 +57,7 @@ def token_log_probs(
 
 
 def _top(said: np.ndarray, k: int) -> np.ndarray:
-    """Ids of the likeliest tokens [token, k], likeliest first; of equals the smaller id."""
+    """Ids of the likeliest tokens [token, k], likeliest first; ties are broken by the smaller id."""
     found = np.zeros((len(said), k), np.int64)
     for position, row in enumerate(said):
         some = np.argpartition(-row, k - 1)[:k] if 0 < k < len(row) else np.arange(len(row))[:k]
@@ -73,5 +73,5 @@ def _ranks(said: np.ndarray, likely: np.ndarray) -> np.ndarray:
 
 def _warnings(said: np.ndarray) -> list[str]:
     if said.size and np.nanmax(said) > _ABOVE_ONE:
-        return ["Some are above 0, so these are no log probabilities: give logits.log_softmax(-1)."]
+        return ["Some values are above 0, so these are not log probabilities; give logits.log_softmax(-1)."]
     return []

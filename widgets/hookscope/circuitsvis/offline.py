@@ -19,34 +19,36 @@ def offline(rendered: Any) -> Any:
     """A `RenderedHTML` of CircuitsVis that shows its own script, whether there is a network or not.
 
     Args:
-        rendered: what a function of CircuitsVis returned.
+        rendered: the object that a function of CircuitsVis returned.
 
     Returns:
         A `circuitsvis.utils.render.RenderedHTML` that is otherwise equal. A token that holds a closing script tag
-        no longer ends the script; CircuitsVis still shows tokens as HTML, so give it none from strangers.
+        no longer ends the script; CircuitsVis still shows tokens as HTML, so give it only tokens that you trust.
 
     Raises:
         TypeError: the object is not a `RenderedHTML`.
     """
     source = getattr(rendered, "local_src", None)
     if not isinstance(source, str):
-        raise TypeError(f"This is of type {type(rendered).__name__}; give what a function of CircuitsVis returned.")
+        raise TypeError(
+            f"This is of type {type(rendered).__name__}; give the object that a function of CircuitsVis returned."
+        )
     return _offline_class()(_guarded(source), rendered.cdn_src)
 
 
 def call_offline(function: Callable[..., Any], *args: Any, **options: Any) -> Any:
-    """What a function of CircuitsVis returns, shown without the network: `offline(function(...))`.
+    """Call a function of CircuitsVis, and show its result without the network: `offline(function(...))`.
 
     Args:
-        function: such as `circuitsvis.tokens.colored_tokens`.
-        args, options: what it takes.
+        function: a function such as `circuitsvis.tokens.colored_tokens`.
+        args, options: its arguments.
     """
     return offline(function(*args, **options))
 
 
 @cache
 def _offline_class() -> type:
-    from circuitsvis.utils.render import RenderedHTML  # slow: it brings torch
+    from circuitsvis.utils.render import RenderedHTML  # slow, because it imports torch
 
     class OfflineHTML(RenderedHTML):
         """CircuitsVis's HTML, with its script in it."""

@@ -1,4 +1,4 @@
-"""Widgets as HTML that needs nothing else: what CircuitsVis's `RenderedHTML` offers, also without a notebook.
+"""Widgets as self-contained HTML, with the interface of CircuitsVis's `RenderedHTML`, even without a notebook.
 
 The HTML is one frame that holds a whole page (`srcdoc`): the data as inert JSON and our script, allowed by its hash
 alone. A frame, because it also works where HTML is put in by `innerHTML`, which starts no script of its own; because
@@ -29,16 +29,16 @@ class RenderedHTML(Panel):
         """The HTML, with all of the data in it."""
         whole = page([(self, "")], self.title, style=_STYLE)
         frame = _FRAME.format(title=html.escape(self.title), page=html.escape(whole))
-        # A file that doesn't say how it is encoded must not change the script under its hash.
+        # ASCII only, so that a file without a declared encoding can't change the script under its hash.
         return frame.encode("ascii", "xmlcharrefreplace").decode("ascii")
 
-    # The same under other names, for tools and for CircuitsVis's users, whose `show_code` and `cdn_src` load a script
-    # from the network. Nothing here does.
+    # The same under other names, for tools and for CircuitsVis's users. In CircuitsVis, `show_code` and `cdn_src` load
+    # a script from the network; here nothing does.
     __html__ = __str__ = show_code = _repr_html_
     local_src = cdn_src = property(_repr_html_)
 
     def _ipython_display_(self) -> None:
-        # IPython would put the HTML into the notebook beside the widget: a second copy, of some 300 KB.
+        # IPython would put the HTML into the notebook beside the widget: a second copy of about 300 KB.
         from IPython.display import display
 
         data, metadata = self._repr_mimebundle_() or ({"text/plain": repr(self)}, {})

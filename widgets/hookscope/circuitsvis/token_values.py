@@ -12,16 +12,16 @@ from interp_backend.service import protocol
 from ..panel import Index, action
 from .rendered import RenderedHTML
 
-# Of numbers and of parts: of more, a view asks for the parts that it shows.
+# The most numbers and parts that are sent at once. Otherwise a view requests the parts that it shows.
 MOST_NUMBERS = 1_000_000
 MOST_PARTS = 20_000
 
-# What a view can be set to; what does not apply to a figure means nothing there.
+# The choices that a view can make; those that don't apply to a figure have no effect there.
 CHOICES: dict[str, tuple[type, ...]] = {
-    "first": (int,),  # the layer, or what the first menu calls so
+    "first": (int,),  # the layer, or the entry of the first menu
     "second": (int,),  # the neuron
     "start": (int,),  # the first sample, or the first column, that is shown
-    "count": (int,),  # how many of them
+    "count": (int,),  # how many are shown
     "k": (int,),
     "filter": (str,),
     "scale": (str,),
@@ -32,12 +32,12 @@ CHOICES: dict[str, tuple[type, ...]] = {
 
 
 class Parts:
-    """The parts of a figure, by two indices: made one by one, as a view or a page needs them.
+    """The parts of a figure, by two indices, which are made one at a time when a view or a page needs them.
 
     Args:
         shape: how many there are, by first and by second index.
-        size: how many numbers are in all of them.
-        make: makes one, as JSON.
+        size: how many numbers all parts have together.
+        make: makes one part as JSON.
     """
 
     def __init__(self, shape: tuple[int, int], size: int, make: Callable[[int, int], dict[str, Any]]) -> None:
@@ -57,8 +57,8 @@ class TokenValues(RenderedHTML):
     """Tokens and their values: what the functions of this package return, except those of attention.
 
     Attributes:
-        figure: what is shown, as JSON.
-        chosen: what the menus are set to, such as `{"first": 3, "second": 12}`; a menu that is not named
+        figure: the displayed figure as JSON.
+        chosen: the choices in the menus, such as `{"first": 3, "second": 12}`; a menu that is not named
             keeps its first setting.
         selection: the token that was clicked, such as `{"token": 4}` or `{"sample": 1, "token": 4}`, or None.
     """
@@ -83,13 +83,13 @@ class TokenValues(RenderedHTML):
         return {
             **state,
             "figure": {**state["figure"], "parts": self._figure_parts.all()},
-        }  # where no kernel can be asked
+        }  # if there is no kernel to ask
 
     @action("figure_part")
     def _on_figure_part(self, id: str, first: Index, second: Index) -> None:
         """A part of a large figure: of one layer and neuron, say."""
         if self._figure_parts is None:
-            raise ValueError("This figure has no parts: all of it is shown.")
+            raise ValueError("This figure has no parts; all of it is shown.")
         part = self._figure_parts.one(first, second)
         self.send(protocol.event(id, "figure_part", first=first, second=second, part=part))
 

@@ -28,7 +28,7 @@ def topk_tokens(
         tokens: texts [sample][token].
         activations: of each sample, numbers [layer, token, neuron]; samples may have different neurons.
         max_k: how many of the top, and how many of the bottom tokens can be shown.
-        first_dimension_name, third_dimension_name: what layers and neurons are called.
+        first_dimension_name, third_dimension_name: the names for layers and neurons.
         sample_labels, first_dimension_labels: what samples and layers are called; by default numbers.
 
     Raises:
@@ -77,7 +77,7 @@ def _check(samples: list[list[str]], found: list[np.ndarray], max_k: int) -> Non
 
 
 def _ends(values: np.ndarray, k: int) -> dict[str, Any]:
-    """The k largest and the k least of each column of [token, neuron], both from large to small; NaN is neither."""
+    """The k largest and the k smallest of each column of [token, neuron], both from large to small; NaN is neither."""
     top = np.argsort(-values, axis=0, kind="stable")[:k]
     bottom = np.argsort(values, axis=0, kind="stable")[:k][::-1]
     return {
