@@ -33,7 +33,7 @@ def read_out(model: LanguageModel, resid: Tensor, vocabulary: Sequence[int] | No
 
 
 def read_out_checked(model: LanguageModel, resid: Tensor) -> Tensor:
-    """Logits [..., token] in float32, like `read_out`, but by TransformerLens's own function, which refuses some models.
+    """Logits [..., token] in float32, as `read_out`, by TransformerLens's own function, which refuses some models.
 
     Raises:
         ValueError: the model can't be read through its final norm and unembedding.

@@ -261,7 +261,7 @@ def _check_prompt(model: LanguageModel, pair: PromptPair, side: Side, ids: list[
             code="too_long",
             level="error",
             field=side,
-            message=f"The {side} prompt has {len(ids)} tokens and the model can read at most {model.n_ctx}. "
+            message=f"The {side} prompt has {len(ids)} tokens and the model reads at most {model.n_ctx}. "
             f"Shorten it by {len(ids) - model.n_ctx}.",
         )
     if model.bos is not None and ids[:2] == [model.bos[0]] * 2:

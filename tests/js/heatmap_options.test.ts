@@ -73,7 +73,7 @@ test("a third prompt is asked for once it is typed", async () => {
   expect(sent).toHaveLength(0);
   enter(el, "value-text", "  ");
   await settled();
-  expect(part(el, "complaint").textContent).toBe("The prompt is empty: type one.");
+  expect(part(el, "complaint").textContent).toBe("The prompt is empty. Type a value.");
   enter(el, "value-text", "The capital of Peru is");
   expect(sent.at(-1)?.params.value).toEqual({ kind: "prompt", text: "The capital of Peru is" });
 });

@@ -344,7 +344,7 @@ def test_a_head_that_puts_out_something_else_has_no_value_weights():
     raw = boot(random_model("gpt2"), "edited")
     raw.add_perma_hook("blocks.2.attn.hook_z", lambda value, hook: value + 1)
     for kind in ("value_weighted", "output_norm"):
-        with pytest.raises(ValueError, match="layer 2 times its values is not what its heads put out"):
+        with pytest.raises(ValueError, match="layer 2 times its values is not the output of its heads"):
             ib.attention_patterns(raw, TEXT, kind)
         ib.attention_patterns(raw, TEXT, kind, layers=[0, 1])
     ib.attention_patterns(raw, TEXT)

@@ -398,7 +398,7 @@ def test_random_tokens_are_ordinary_and_different():
     model = ib.load_model(bridge("gpt2"))
     drawn = random_tokens(model, 256, np.random.default_rng(1))
     assert sorted(drawn) == list(range(256))
-    with pytest.raises(ValueError, match="256 ordinary tokens, and 257"):
+    with pytest.raises(ValueError, match="256 ordinary tokens, but 257"):
         random_tokens(model, 257, np.random.default_rng(1))
 
 

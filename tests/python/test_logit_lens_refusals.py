@@ -25,8 +25,8 @@ from tiny_models import (
 @pytest.mark.parametrize(
     "prompt, options, sentence",
     [
-        ("", {}, "prompt is empty. Type it"),
-        (PAIR.model_copy(update={"corrupt": ""}), {}, "corrupt prompt is empty. Type it"),
+        ("", {}, "prompt is empty. Type a text"),
+        (PAIR.model_copy(update={"corrupt": ""}), {}, "corrupt prompt is empty. Type a text"),
         ("x" * 64, {}, r"65 tokens and the model reads at most 64\. Shorten it, .*last=63"),
         ("x" * 99, {"last": 64}, r"65 tokens .*last=63"),
         ("x", {"last": 0}, "last is how many tokens"),
@@ -38,8 +38,8 @@ from tiny_models import (
         ("x", {"targets": "a"}, r"targets is a list of tokens to follow, such as \['a'\]"),
         ("x", {"targets": [257]}, "There is no token 257: the vocabulary has 257"),
         ("x", {"targets": [-1]}, "There is no token -1"),
-        ("x", {"targets": [1.0]}, "as its text or its number"),
-        ("x", {"targets": [True]}, "as its text or its number"),
+        ("x", {"targets": [1.0]}, "as its text or its id"),
+        ("x", {"targets": [True]}, "as its text or its id"),
         ("x", {"stream": "resid"}, "no stream 'resid'. Choose one of resid_pre, resid_mid"),
         ("x", {"top_k": 0}, "1 to 1000, not 0"),
         ("x", {"top_k": True}, "1 to 1000, not True"),

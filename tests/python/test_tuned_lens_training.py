@@ -178,7 +178,7 @@ def test_it_trains_a_model_in_half_precision():
 @pytest.mark.parametrize(
     "texts, options, sentence",
     [
-        ([], {}, "nothing to train on: give one text or more"),
+        ([], {}, "nothing to train on: give one or more texts"),
         ([""], {}, "nothing to train on"),
         ("one text", {}, "a list of texts"),
         ([1, 2], {}, "a list of texts"),

@@ -170,7 +170,7 @@ def test_scores_follow_the_side(embedded):
         ("opened", [[0, 0]] * 13, "at most 12 heads"),
         ("opened", [["a", "b"]], "opened"),
         ("layer_zero", "<b>", "layer_zero"),
-        ("selection", {"position": 99}, "There is no {'position': 99} in what is shown"),
+        ("selection", {"position": 99}, "The displayed result has no place {'position': 99}"),
         ("selection", {"position": True}, "The position of a place can't be True"),
         ("selection", {"position": 1.0}, "The position of a place can't be 1.0"),
         ("selection", {"layer": 0, "head": 7}, "There is no"),

@@ -196,7 +196,7 @@ def test_what_circuitsvis_can_not_show_is_said(monkeypatch):
         widget.to_circuitsvis([(0, 0)])
     monkeypatch.setattr(handover, "MOST_HANDED_OVER", 200)
     for heads in ([], None):
-        with pytest.raises(ValueError, match=r"hand over one head or more, and at most"):
+        with pytest.raises(ValueError, match=r"export one head or more, and at most"):
             widget.to_circuitsvis(heads)
     for heads in (3, [3], "0.1", [(0, 1, 2)]):
         with pytest.raises(ValueError, match=r"a list of \(layer, head\)"):

@@ -143,7 +143,7 @@ def test_the_tuned_lens_of_another_model_is_neither_offered_nor_taken():
         ("color", "javascript:", "color"),
         ("tab", 5, "tab"),
         ("layer_zero", "<b>", "layer_zero"),
-        ("selection", {"layer": 99, "position": 0}, "There is no {'layer': 99, 'position': 0}"),
+        ("selection", {"layer": 99, "position": 0}, "The displayed result has no place {'layer': 99, 'position': 0}"),
         ("selection", {"layer": 0, "position": True}, "can't be True"),
         ("selection", {"row": 0, "position": 0}, "A place has no row"),
         ("result", None, "can't be set from a view"),

@@ -120,8 +120,8 @@ def test_a_view_may_set_the_selection_and_nothing_else(heatmap):
 @pytest.mark.parametrize(
     "selection, sentence",
     [
-        ({"layer": 4, "position": 0}, "There is no {'layer': 4, 'position': 0} in what is shown"),
-        ({"layer": -1, "position": 0}, "There is no {'layer': -1, 'position': 0} in what is shown"),
+        ({"layer": 4, "position": 0}, "The displayed result has no place {'layer': 4, 'position': 0}"),
+        ({"layer": -1, "position": 0}, "The displayed result has no place {'layer': -1, 'position': 0}"),
         ({"layer": True, "position": 0}, "The layer of a place can't be True"),
         ({"row": 0}, "A place has no row. Its parts are activation, layer"),
     ],

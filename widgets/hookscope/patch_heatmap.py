@@ -438,7 +438,7 @@ def _as_in(shown: EffectMap) -> dict[str, Any]:
 
 
 class _Measured(Call):
-    """A sweep's call. It measures every metric that the pair has answers for; the first metric is the one that is shown."""
+    """A sweep's call. It measures every metric that the pair has answers for, and shows the first metric."""
 
     def __init__(self, call: Call):
         super().__init__(call.method, call.model, call.arguments)

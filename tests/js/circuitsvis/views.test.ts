@@ -372,5 +372,5 @@ test("what is shown can be taken away as a table", async () => {
 
 test("an unknown kind is said, not drawn", async () => {
   const { el } = await open({ ...tokensFigure(), kind: "hello" } as unknown as Figure);
-  expect(el.textContent).toContain('no figure of the kind "hello"');
+  expect(el.textContent).toContain('unknown kind of figure: "hello"');
 });
