@@ -176,7 +176,7 @@ REFUSED = [
     (tokens(["a"], [1], positive_color=3), TypeError, "CSS colour"),
     (lambda: cv.tokens.colored_tokens_multi(["a"], [[1, 2]], ["x"]), ValueError, "1 labels for 2 values"),
     (lambda: cv.tokens.colored_tokens_multi(["a"], [[1], [2]]), ValueError, "1 tokens and 2 rows"),
-    (lambda: cv.tokens.visualize_model_performance([1.5], ["a"], LP[:1]), ValueError, "no whole number"),
+    (lambda: cv.tokens.visualize_model_performance([1.5], ["a"], LP[:1]), ValueError, "not a whole number"),
     (lambda: cv.logits.token_log_probs([0, 1, 4], LP, str), ValueError, "vocabulary has 4"),
     (lambda: cv.logits.token_log_probs([0, 1], LP, str), ValueError, "2 tokens and 3 rows"),
     (lambda: cv.logits.token_log_probs([0, 1, 2], LP, lambda id: id), TypeError, "to_string's answer"),

@@ -173,7 +173,7 @@ def test_scores_follow_the_side(embedded):
         ("selection", {"position": 99}, "The displayed result has no place {'position': 99}"),
         ("selection", {"position": True}, "The position of a place can't be True"),
         ("selection", {"position": 1.0}, "The position of a place can't be 1.0"),
-        ("selection", {"layer": 0, "head": 7}, "There is no"),
+        ("selection", {"layer": 0, "head": 7}, "The displayed result has no place"),
         ("selection", {"row": 0}, "A place has no row"),
         ("result", None, "can't be set from a view"),
         ("thumbs", None, "can't be set from a view"),
