@@ -192,7 +192,7 @@ def test_arrays_become_a_page_and_circuitsvis_again(tmp_path):
 
 def test_what_circuitsvis_can_not_show_is_said(monkeypatch):
     widget = Watched(hs.AttentionViewer, bridge("mistral"), "hello there")  # its window is four tokens
-    with pytest.warns(UserWarning, match=r"36 entries that are masked .* are zeros"):
+    with pytest.warns(UserWarning, match=r"36 entries that are masked .* become zeros"):
         widget.to_circuitsvis([(0, 0)])
     monkeypatch.setattr(handover, "MOST_HANDED_OVER", 200)
     for heads in ([], None):
