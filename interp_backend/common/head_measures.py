@@ -16,14 +16,16 @@ MEASURES = {
     "induction": Score(
         label="induction", help="attention to what came right after earlier occurrences of the same token"
     ),
-    "first_token": Score(label="first token", help="attention to the first position: heads rest there"),
+    "first_token": Score(label="first token", help="attention to the first position, where heads rest"),
     "entropy": Score(
         label="entropy",
-        help="of the attention, in nats, mean over destinations: 0 looks at one place",
+        help="in nats, mean over destinations; 0 where all attention is on one position",
         descending=False,
         unit="nats",
     ),
-    "distance": Score(label="distance", help="how many tokens back it looks, mean over destinations", unit="tokens"),
+    "distance": Score(
+        label="distance", help="how many tokens back the head attends, mean over destinations", unit="tokens"
+    ),
 }
 
 
