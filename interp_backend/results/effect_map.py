@@ -224,7 +224,14 @@ class EffectMap(BaseResult):
             return None
         other = self.prompts["clean" if self.patched_side == "corrupt" else "corrupt"]
         here = across(place, self.patched_side, self.patched_side, self.counterparts, len(other.ids))
-        return here and indices(here, **{axis: self._numbers(axis) for axis in self.axes})
+        if here is None:
+            return None
+        numbers = {axis: self._numbers(axis) for axis in self.axes}
+        length = len(self.prompts[self.patched_side].ids)
+        counted = {part: getattr(here, part) for part in ("position", "source")}
+        from_start = {part: at + length for part, at in counted.items() if isinstance(at, int) and at < 0}
+        # An axis of prompts of different lengths counts from the end itself.
+        return indices(here, **numbers) or indices(here.model_copy(update=from_start), **numbers)
 
     def _numbers(self, axis: str) -> Sequence[int | list[int]]:
         """What each index of an axis is in the model."""

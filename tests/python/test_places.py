@@ -193,3 +193,9 @@ def test_every_head_of_a_table_is_a_place():
     assert table.place_of(2, 3) == Place(layer=2, head=3)
     assert table.find(Place(activation="z", layer=2, head=3, position=4)) == (2, 3)
     assert table.find(Place(layer=7, head=0)) is None and table.find(Place(position=1)) is None
+
+
+def test_a_position_that_counts_from_the_end_is_found(embedded, capitals):
+    result = ib.activation_patching(embedded, capitals)
+    assert result.find(Place(layer=2, position=-1)) == (2, result.values.shape[1] - 1)
+    assert result.find(Place(layer=2, position=-99)) is None

@@ -98,6 +98,27 @@ def test_a_pair_that_another_thread_sets_while_a_result_arrives_is_shown(widget,
     assert widget.pair == FRANCE and clean_of(widget.result) == FRANCE.clean and widget.status == "done"
 
 
+def test_a_thread_that_is_late_does_not_ask_for_an_older_pair(widget, monkeypatch):
+    real, computed, released = widget.wants, threading.Event(), threading.Event()
+
+    def wants():
+        found = real()
+        if threading.current_thread() is late and not computed.is_set():
+            computed.set()
+            assert released.wait(20)
+        return found
+
+    monkeypatch.setattr(widget, "wants", wants)
+    spain = widget.pair.model_copy(update={"clean": "The capital of Spain is", "clean_answer": " Madrid"})
+    late = threading.Thread(target=lambda: setattr(widget, "pair", FRANCE))
+    late.start()
+    assert computed.wait(20)
+    widget.pair = spain
+    released.set()
+    late.join(20)
+    assert widget.wait(60) and widget.pair == spain and clean_of(widget.result) == spain.clean
+
+
 def test_status_says_done_only_when_what_was_asked_for_is_shown(viewer):
     seen, running = [], threading.Event()
 

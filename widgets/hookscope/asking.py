@@ -104,6 +104,7 @@ class Asker:
         self._panel = weakref.ref(self.panel)
         del self.panel
         self._lock = threading.RLock()
+        self._refreshes = 0  # how many times wants were computed, to notice that others are newer
         self._counter = itertools.count(1)
         self._last_told = 0.0
         self._deferring = threading.local()  # by thread: whether `refresh` waits until several traits have changed
@@ -127,23 +128,29 @@ class Asker:
             return None
         if not (unseen or panel.on_a_page):
             return None  # `refresh` is called again once a page shows the panel
-        try:
-            wants = {**panel.wants(), **self._details}
-        except (ValueError, traitlets.TraitError) as problem:
-            panel.fail(sentence(problem), getattr(problem, "field", None), id or "")
-            return None
-        with self._lock:
-            dropped = [name for name in self._asked if name not in wants]
-            old = [self._asked.pop(name) for name in dropped]
-            new: list[_Asked] = []
-            for name, want in wants.items():
-                asked = self._asked.get(name)
-                stopped = id is not None and name == (of or self.main) and asked is not None and asked.stopped
-                if asked is not None and name not in again and not stopped and asked.want.call == want.call:
-                    asked.want = want
+        while True:
+            with self._lock:
+                self._refreshes = latest = self._refreshes + 1
+            try:
+                wants = {**panel.wants(), **self._details}
+            except (ValueError, traitlets.TraitError) as problem:
+                panel.fail(sentence(problem), getattr(problem, "field", None), id or "")
+                return None
+            with self._lock:
+                if latest != self._refreshes:  # a change in another thread may be missing from these wants
                     continue
-                old += [asked] if asked is not None else []
-                new.append(self._ask(name, want, id or self.new_id(), again=name in again))
+                dropped = [name for name in self._asked if name not in wants]
+                old = [self._asked.pop(name) for name in dropped]
+                new: list[_Asked] = []
+                for name, want in wants.items():
+                    asked = self._asked.get(name)
+                    stopped = id is not None and name == (of or self.main) and asked is not None and asked.stopped
+                    if asked is not None and name not in again and not stopped and asked.want.call == want.call:
+                        asked.want = want
+                        continue
+                    old += [asked] if asked is not None else []
+                    new.append(self._ask(name, want, id or self.new_id(), again=name in again))
+            break
         if id is not None:
             panel.error = None  # a valid request clears the error of the last one
         self._start(panel, old, new)
