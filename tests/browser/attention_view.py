@@ -15,7 +15,7 @@ HOSTILE = "</script><img src=x onerror=alert(1)> \u202e \u05e9 The capital of No
 
 # 0.5888 or −1.2e-7: as a view writes a number.
 NUMBER = r"[\u2212\d][\d.e\u2212+-]*"
-CELL = re.compile(rf"\((\d+)\) looks (?:most )?at .*\((\d+)\): ({NUMBER})")
+CELL = re.compile(rf"\((\d+)\) attends (?:most )?to .*\((\d+)\): ({NUMBER})")
 
 
 def opened(view: Locator, name: str) -> Locator:

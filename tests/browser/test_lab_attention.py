@@ -46,7 +46,7 @@ def test_pointing_at_a_token_says_where_it_looks_and_what_looks_at_it(lab: Lab, 
     expect(part(viewer, "text-said")).to_contain_text(
         re.compile(rf"Head 1\.2: .*is \(12\) attends to .*\({most[0]}\) {most[1]}")
     )
-    expect(part(viewer, "text-said")).to_contain_text("is looked at by nothing")
+    expect(part(viewer, "text-said")).to_contain_text("is attended to by nothing")
     expect_exact(lab, part(opened(viewer, "0.0"), "cell-said"), "viewer.result.values[0, 0]")
     token.click()
     expect(token).to_have_attribute("aria-selected", "true")

@@ -178,7 +178,7 @@ def test_a_function_of_the_users_own_is_a_metric(embedded, capitals):
 
 
 def test_a_metric_of_the_wrong_shape_is_refused(embedded, capitals):
-    with pytest.raises(ValueError, match=r"one number a run"):
+    with pytest.raises(ValueError, match=r"one number for each run"):
         ib.activation_patching(embedded, capitals, metric=lambda logits: logits)
 
 

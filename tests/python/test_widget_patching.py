@@ -331,7 +331,7 @@ def test_a_metric_function_may_not_be_called_as_a_metric(embedded, capitals):
     def rank(logits):
         return logits[:, 0]
 
-    with pytest.raises(ValueError, match=r"Your function is called rank.*another name"):
+    with pytest.raises(ValueError, match=r"Your function is called rank.*Rename the function"):
         ib.activation_patching(embedded, capitals, metric=rank)
 
 
