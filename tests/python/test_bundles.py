@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 
 import hookscope as hs
-from hookscope import bundles, panel
+from hookscope import bundles
 from hookscope.circuitsvis.token_values import TokenValues
+from interp_backend.results.envelope import SCHEMA_VERSION
 
 ROOT = Path(__file__).parents[2]
 VIEWS = {
@@ -45,7 +46,7 @@ def test_a_widget_syncs_what_its_view_needs(name):
 
 def test_the_version_of_the_traits_is_the_same_on_both_sides():
     read = re.search(r"^export const SCHEMA_VERSION = (\d+);$", (ROOT / "js/wire/requests.ts").read_text("utf-8"), re.M)
-    assert read and int(read[1]) == panel.SCHEMA == TokenValues.class_traits()["schema"].default_value
+    assert read and int(read[1]) == SCHEMA_VERSION == TokenValues.class_traits()["schema"].default_value
 
 
 def test_a_developer_gets_the_file_itself_which_anywidget_watches(monkeypatch):

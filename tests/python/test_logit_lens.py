@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import threading
 from functools import cache
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from test_model import hooks_on
 from transformer_lens.tools import analysis
 
 import interp_backend as ib
+from executor_cases import is_free
 from interp_backend.methods import logit_lens as lens_module
 from interp_backend.methods.logit_lens import STREAMS, logit_lens, trajectory
 from plain_loop import Plain
@@ -341,16 +341,7 @@ def test_nothing_of_the_model_is_changed():
     assert before.keys() == after.keys() and all(torch.equal(before[name], after[name]) for name in before)
     assert hooks_on(raw) == hooks and dict(vars(raw.cfg)) == flags
     assert all(parameter.grad is None for parameter in raw.parameters()) and torch.is_grad_enabled()
-    free = []
-
-    def try_lock():
-        with model.lock:
-            free.append(True)
-
-    thread = threading.Thread(target=try_lock, daemon=True)
-    thread.start()
-    thread.join(20)
-    assert free == [True]
+    assert is_free(model)
 
 
 def test_a_users_own_hook_acts_and_is_mentioned():

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import threading
-
 import pytest
 import torch
 from test_model import hooks_on
 from test_tuned_lens import N_LAYERS, TEXT, TEXTS, hash_of, zeros
 
 import interp_backend as ib
+from executor_cases import is_free
 from interp_backend.methods import train_tuned_lens as training
 from interp_backend.methods.train_tuned_lens import train_tuned_lens
 from plain_loop import Plain
@@ -108,16 +107,7 @@ def test_training_leaves_the_model_as_it_was(ending, monkeypatch):
     assert state_of(raw) == before
     after = raw.original_model.state_dict()
     assert all(torch.equal(after[name], weights[name]) for name in weights)
-    free = []
-
-    def try_lock():
-        with model.lock:
-            free.append(True)
-
-    thread = threading.Thread(target=try_lock, daemon=True)
-    thread.start()
-    thread.join(20)
-    assert free == [True]
+    assert is_free(model)
     if lens is not None:
         assert lens.weights.abs().max() > 0 and ib.logit_lens(raw, TEXT, lens=lens).labels
 

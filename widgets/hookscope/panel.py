@@ -13,15 +13,13 @@ from pydantic import BaseModel, Field
 from interp_backend.common.signatures import request_model
 from interp_backend.place import Place, as_place
 from interp_backend.refusal import Refused
+from interp_backend.results.envelope import SCHEMA_VERSION
 from interp_backend.service import protocol
 from interp_backend.service.protocol import BadRequest, Request
 from interp_backend.service.tasks import Task
 
 from . import bundles
 
-# The version of the traits of every widget; the same as SCHEMA in js/lib/schema.ts. A view that finds another one in a
-# saved notebook asks the reader to run the cell again.
-SCHEMA = 1
 # Kernel-side traits that a saved page does not need.
 _NOT_ON_A_PAGE = {"layout", "tabbable", "tooltip", "comm"}
 if TYPE_CHECKING:
@@ -60,7 +58,8 @@ class Panel(anywidget.AnyWidget):
     _closed = False
     _asker: Asker | None = None
 
-    schema = traitlets.Int(SCHEMA, read_only=True, help="The version of these traits.").tag(sync=True)
+    # A view that finds another version in a saved notebook asks the reader to run the cell again.
+    schema = traitlets.Int(SCHEMA_VERSION, read_only=True, help="The version of these traits.").tag(sync=True)
     info = traitlets.Dict(help="The entries of the menus.").tag(sync=True)
     error = traitlets.Instance(
         dict, allow_none=True, help="The last error: `message`, and perhaps `field`, `traceback` and `remedy`."

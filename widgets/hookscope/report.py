@@ -9,6 +9,8 @@ import json
 import os
 from pathlib import Path
 
+from interp_backend.results.envelope import SCHEMA_VERSION
+
 from .bundles import script as bundled_script
 from .panel import Panel
 
@@ -55,7 +57,7 @@ def page(views: list[tuple[Panel, str]], title: str, *, heading: str = "", style
         raise ValueError("The bundle report.js can't be inlined: it holds a closing script tag.")
     digest = base64.b64encode(hashlib.sha256(script.encode("utf-8")).digest()).decode("ascii")
     content = {
-        "schema_version": 1,
+        "schema_version": SCHEMA_VERSION,
         "title": heading,
         "views": [
             {"widget": panel.bundle, "caption": caption, "state": panel.page_state()} for panel, caption in views
