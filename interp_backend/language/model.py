@@ -63,14 +63,16 @@ class LanguageModel:
         raw: the TransformerBridge or HookedTransformer itself.
         name: its name in results and views.
         code: a Python expression that loads it again; None for a user's own object.
+        origin: for a model from a GGUF file, the file's name, hash and quantisation.
         lock: held while a method runs, because hooks are global state of a model. A raw model has one lock, however
             often it is wrapped; the lock is re-entrant within a thread.
     """
 
-    def __init__(self, raw: Any, name: str, code: str | None = None):
+    def __init__(self, raw: Any, name: str, code: str | None = None, origin: dict[str, Any] | None = None):
         self.raw = raw
         self.name = name
         self.code = code
+        self.origin = origin
         self.lock = threading.RLock()
         self._token_texts: dict[int, str] = {}
         self._tokenizer_lock = threading.Lock()  # fast tokenizers raise "already borrowed" across threads
@@ -135,6 +137,7 @@ class LanguageModel:
             "device": str(self.device),
             "dtype": self.dtype,
             "weights": self.weights,
+            **({"origin": self.origin} if self.origin else {}),
         }
 
     def refuse_training_mode(self) -> None:
