@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 import weakref
 from collections.abc import Callable
@@ -74,6 +75,7 @@ class LanguageModel:
         self.code = code
         self.origin = origin
         self.lock = threading.RLock()
+        self._texts_of: Any = None  # the tokenizer whose texts of tokens are kept
         self._token_texts: dict[int, str] = {}
         self._tokenizer_lock = threading.Lock()  # fast tokenizers raise "already borrowed" across threads
         # Every `with` of the lock has a second context that does nothing, so that an interrupt on exit is raised inside
@@ -141,12 +143,13 @@ class LanguageModel:
         }
 
     def refuse_training_mode(self) -> None:
-        """Raise ValueError while dropout is active, because two runs of one prompt would differ."""
-        if getattr(self.raw, "original_model", self.raw).training:
-            raise ValueError(
-                "The model is in training mode, so dropout makes every run different. "
-                "Put it in evaluation mode first: model.eval()."
-            )
+        """Raise ValueError while dropout is active in any module, because two runs of one prompt would differ."""
+        for name, module in getattr(self.raw, "original_model", self.raw).named_modules():
+            if module.training and _is_random_in_training(module):
+                raise ValueError(
+                    f"{f'The module {name}' if name else 'The model'} is in training mode, so dropout makes every run "
+                    "different. Put the whole model in evaluation mode first: model.eval()."
+                )
 
     def refuse_dtype(self) -> None:
         """Raise ValueError if the device can't compute in the weights' precision (8 bits on a CPU, for example)."""
@@ -163,10 +166,27 @@ class LanguageModel:
 
     # Tokens
 
-    def to_ids(self, prompt: str) -> list[int]:
-        """Token ids of a prompt, with the beginning-of-text token where the model expects one, never truncated."""
+    def to_ids(self, prompt: str, prepend_bos: bool | None = None) -> list[int]:
+        """Token ids of a prompt, never truncated.
+
+        Args:
+            prompt: the text.
+            prepend_bos: whether it begins with the beginning-of-text token; None does what TransformerLens does with
+                this model.
+
+        Raises:
+            ValueError: the text has half a character, or a token that the model has no embedding for.
+        """
+        _refuse_half_characters(prompt)
         with self._tokenizer_lock, nullcontext():
-            return [int(i) for i in self.raw.to_tokens(prompt, truncate=False)[0]]
+            tokens = self.raw.to_tokens(prompt, prepend_bos=prepend_bos, truncate=False)[0]
+        return self._embedded(tokens.tolist())
+
+    def prefix(self, prepend_bos: bool | None = None) -> list[int]:
+        """The tokens that `to_ids` puts in front of every prompt."""
+        whole, bare = self.to_ids(_SAMPLE, prepend_bos), self._bare_ids(_SAMPLE)
+        starts = (start for start in range(len(whole)) if whole[start : start + len(bare)] == bare)
+        return whole[: next(starts, 0)]
 
     def answer_ids(self, answer: str, after: str = "") -> list[int]:
         """Token ids of text that continues a prompt: no special tokens are added.
@@ -178,8 +198,22 @@ class LanguageModel:
             prompt, whole = self.to_ids(after), self.to_ids(after + answer)
             if len(whole) > len(prompt) and whole[: len(prompt)] == prompt:
                 return whole[len(prompt) :]
+        return self._bare_ids(answer)
+
+    def _bare_ids(self, text: str) -> list[int]:
+        _refuse_half_characters(text)
         with self._tokenizer_lock, nullcontext():
-            return [int(i) for i in self.raw.tokenizer(answer, add_special_tokens=False)["input_ids"]]
+            return self._embedded(self.raw.tokenizer(text, add_special_tokens=False)["input_ids"])
+
+    def _embedded(self, ids: list[int]) -> list[int]:
+        size = int(self.raw.cfg.d_vocab)
+        unknown = next((token for token in ids if not 0 <= token < size), None)
+        if unknown is not None:
+            raise ValueError(
+                f"The tokenizer makes token {unknown} (“{self.token_text(unknown)}”) of this text, but the model has "
+                f"embeddings for {size} tokens only. Use the tokenizer that belongs to the model, or another text."
+            )
+        return ids
 
     def one_token(self, token: Any, after: str = "") -> int:
         """The id of a token, which is given by its id or by its text as a continuation of a prompt.
@@ -205,10 +239,13 @@ class LanguageModel:
 
     def token_text(self, token: int) -> str:
         """The text of one token, with its leading space; bytes of an incomplete character are shown as `\\xe2`."""
-        if token not in self._token_texts:
-            with self._tokenizer_lock, nullcontext():
-                self._token_texts[token] = _token_text(self.raw.tokenizer, token)
-        return self._token_texts[token]
+        with self._tokenizer_lock, nullcontext():
+            tokenizer = self.raw.tokenizer
+            if tokenizer is not self._texts_of:  # the user may exchange it
+                self._texts_of, self._token_texts = tokenizer, {}
+            if token not in self._token_texts:
+                self._token_texts[token] = _token_text(tokenizer, token)
+            return self._token_texts[token]
 
     def token_texts(self, tokens: list[int]) -> list[str]:
         return [self.token_text(token) for token in tokens]
@@ -300,12 +337,35 @@ def _is_users(hook: Any) -> bool:
     return module.split(".")[0] not in ("transformer_lens", "transformers", "accelerate", "torch", "interp_backend")
 
 
+_SAMPLE = "a"  # any text will do that has a token
+
+
+def _is_random_in_training(module: Any) -> bool:
+    """Whether a module has dropout or noise, by itself, in an attribute, or in the config that it reads."""
+    values = {**vars(getattr(module, "config", None) or object), **vars(module)}
+    if isinstance(module, torch.nn.modules.dropout._DropoutNd):
+        values["dropout"] = module.p
+    return any(
+        ("drop" in name or "jitter" in name) and isinstance(value, (int, float)) and value > 0
+        for name, value in values.items()
+    )
+
+
+def _refuse_half_characters(text: str) -> None:
+    if any("\ud800" <= character <= "\udfff" for character in text):
+        raise ValueError(
+            f"The text {text[:40]!a} has half a character (a lone surrogate), which no tokenizer reads. Delete it."
+        )
+
+
 def _token_text(tokenizer: Any, token: int) -> str:
     piece = tokenizer.convert_ids_to_tokens(token)
     if piece is None:  # this row of the unembedding has no token
         return f"<{token}>"
-    if token in tokenizer.all_special_ids:
+    if token in tokenizer.all_special_ids or piece in tokenizer.get_added_vocab():
         return str(piece)
+    if byte := _BYTE_PIECE.fullmatch(piece):  # how SentencePiece writes what its vocabulary lacks
+        return bytes([int(byte[1], 16)]).decode("utf-8", "backslashreplace")
     if "ByteLevel" in str(getattr(getattr(tokenizer, "backend_tokenizer", None), "decoder", "")):
         known = all(character in _BYTE_OF for character in piece)
         if known:
@@ -313,6 +373,9 @@ def _token_text(tokenizer: Any, token: int) -> str:
     if "\u2581" in piece:  # sentencepiece's space, which it drops when it decodes a single token
         return str(piece).replace("\u2581", " ")
     return str(tokenizer.decode([token]))
+
+
+_BYTE_PIECE = re.compile("<0x([0-9A-Fa-f]{2})>")
 
 
 def _byte_table() -> dict[str, int]:

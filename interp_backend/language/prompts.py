@@ -29,6 +29,8 @@ class PromptPair(BaseModel):
             Several answers count as one: their logits are averaged, and their probabilities are added.
         corrupt_answer: the answer that should follow the corrupt prompt; the logit difference is clean minus corrupt.
         score_first_token: whether an answer of several tokens is scored by its first token, or refused.
+        prepend_bos: whether both prompts begin with the model's beginning-of-text token; None does what TransformerLens
+            does with the model, which may differ from what the model's own tokenizer does.
         alignment: pairs of corresponding positions (clean, corrupt), which increase in both prompts; None aligns
             prompts of equal length position by position, and others by the tokens that they share.
     """
@@ -40,6 +42,7 @@ class PromptPair(BaseModel):
     clean_answer: Answer = ""
     corrupt_answer: Answer = ""
     score_first_token: bool = False
+    prepend_bos: bool | None = None
     alignment: tuple[tuple[int, int], ...] | None = Field(default=None, max_length=100_000)
 
     if not TYPE_CHECKING:  # type checkers know from the fields that all arguments are named
@@ -168,7 +171,9 @@ def as_pair(pair: Any) -> PromptPair:
 
 def tokenize(model: LanguageModel, pair: PromptPair) -> TokenizedPair:
     """Tokenise a pair with the model's own tokenizer, align the two prompts and check them."""
-    ids: dict[str, list[int]] = {side: model.to_ids(text) if (text := getattr(pair, side)) else [] for side in SIDES}
+    ids: dict[str, list[int]] = {
+        side: model.to_ids(text, pair.prepend_bos) if (text := getattr(pair, side)) else [] for side in SIDES
+    }
     starts: dict[str, list[int]] = {}
     for side in SIDES:
         field, after = f"{side}_answer", getattr(pair, side)
@@ -296,6 +301,14 @@ def _check_lengths(pair: PromptPair, ids: dict[str, list[int]]):
             message="The two prompts are the same, so patching can change nothing. Change the word in the "
             "corrupt one whose effect you want to see.",
         )
+    elif ids["clean"] == ids["corrupt"]:
+        yield PairWarning(
+            code="equal_tokens",
+            level="error",
+            field="corrupt",
+            message="The two prompts are different texts, but this model's tokenizer makes the same tokens of them, so "
+            "patching can change nothing. It may ignore case or accents, or know neither word. Change another word.",
+        )
     elif clean != corrupt:
         yield PairWarning(
             code="unequal_lengths",
@@ -371,10 +384,17 @@ def _with_space(field: str | tuple[str, ...], answer: str) -> str | tuple[str, .
 
 
 def _misses_space(model: LanguageModel, prompt: str, answer: str) -> bool:
-    """Whether an answer looks like a word of its own but would continue the prompt's last word."""
+    """Whether an answer looks like a word of its own but would continue the prompt's last word.
+
+    Only a tokenizer that makes one token of a space and the letters after it expects a space there: in Chinese, for
+    example, it does not.
+    """
     starts_word = (answer[0].isalpha() and prompt[-1:].isalnum()) or prompt[-1:] in tuple('.,;:!?”")')
+    if not (answer[0].isalnum() and starts_word):
+        return False
     spaced = model.answer_ids(f" {answer}", prompt)
-    return answer[0].isalnum() and starts_word and spaced != model.answer_ids(answer, prompt)
+    first = model.token_text(spaced[0]) if spaced else ""
+    return first.startswith(f" {answer[0]}") and spaced != model.answer_ids(answer, prompt)
 
 
 def _check_answers_differ(model: LanguageModel, pair: PromptPair):

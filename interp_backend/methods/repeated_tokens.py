@@ -45,9 +45,8 @@ def random_tokens(model: LanguageModel, count: int, rng: np.random.Generator, *,
 
 
 def sequence(model: LanguageModel, *parts: list[int]) -> list[int]:
-    """The parts one after another, after the token that begins every text if the model has such a token."""
-    begin = [] if model.bos is None else [model.bos[0]]
-    return [*begin, *(token for part in parts for token in part)]
+    """The parts one after another, after the tokens that the model puts in front of every prompt."""
+    return [*model.prefix(), *(token for part in parts for token in part)]
 
 
 def fitting_length(model: LanguageModel, length: int, times: int = 2) -> int:

@@ -162,7 +162,8 @@ def plain_on(architecture, ids):
 
 
 def text_of(architecture, *parts):
-    return (256, *(token for part in parts for token in part))  # the token that begins a text
+    begin = () if architecture in ("gpt_neox", "bloom") else (256,)  # as TransformerLens begins a prompt
+    return (*begin, *(token for part in parts for token in part))
 
 
 def over_seeds(values):
@@ -202,12 +203,13 @@ def test_prefix_matching_is_attention_to_what_followed_in_earlier_repeats(archit
     result, drawn = scored(architecture)
     for layer, head in [(0, 1), (1, 3), (2, 0)]:
         by_seed = []
+        begin = len(text_of(architecture))
         for _, paper in drawn:
             ids = text_of(architecture, *[paper] * 4)
             pattern = plain_on(architecture, ids).patterns[layer][head]
             rows = []
-            for d in range(1 + len(paper), len(ids)):
-                rows.append(sum(float(pattern[d, s]) for s in range(2, d) if ids[s - 1] == ids[d]))
+            for d in range(begin + len(paper), len(ids)):
+                rows.append(sum(float(pattern[d, s]) for s in range(1 + begin, d) if ids[s - 1] == ids[d]))
                 # the last token of a repeat is followed by the next repeat's first: also at d + 1 - d = itself never
                 assert ids[d] in ids[:d]
             by_seed.append(sum(rows) / len(rows))
@@ -215,7 +217,9 @@ def test_prefix_matching_is_attention_to_what_followed_in_earlier_repeats(archit
         assert result.scores["prefix_matching"][layer, head] == pytest.approx(mean, abs=1e-5, rel=1e-5)
         # As the paper has it, the mean of all those entries: of 1, 2 and 3 of each token.
         entries = [
-            np.mean([float(pattern[d, s]) for d in range(len(ids)) for s in range(2, d) if ids[s - 1] == ids[d]])
+            np.mean(
+                [float(pattern[d, s]) for d in range(len(ids)) for s in range(1 + begin, d) if ids[s - 1] == ids[d]]
+            )
             for ids in [text_of(architecture, *[paper] * 4) for _, paper in drawn]
             for pattern in [plain_on(architecture, ids).patterns[layer][head]]
         ]
@@ -232,12 +236,11 @@ def test_copy_is_the_share_of_what_is_raised_that_is_the_token_itself(architectu
         for _, paper in drawn:
             plain = plain_on(architecture, text_of(architecture, paper))
             above = below = 0.0
-            for source, token in enumerate(paper, start=1):
+            for source, token in enumerate(paper, start=len(text_of(architecture))):
                 logits = circuits.written(layer, head, plain.v[layer][source, head])[list(paper)]
                 raised = (logits - logits.mean()).clamp(min=0)
-                share = float(raised[source - 1] / raised.sum())
-                assert paper[source - 1] == token
-                for destination in range(1, len(paper) + 1):
+                share = float(raised[paper.index(token)] / raised.sum())
+                for destination in range(len(text_of(architecture)), len(text_of(architecture, paper))):
                     weight = float(plain.patterns[layer][head][destination, source])
                     above, below = above + weight * share, below + weight
             by_seed.append(2 * above / below - 1)
@@ -382,11 +385,10 @@ def test_the_loss_is_that_of_a_model_whose_heads_write_nothing(architecture, mon
 
 def test_without_a_token_that_begins_a_text_the_very_first_is_not_counted():
     raw = boot(random_model("gpt2"), "no bos")
-    raw.tokenizer.bos_token = None
-    model = ib.load_model(raw)
-    assert model.bos is None
+    raw.cfg.default_prepend_bos = False
+    assert ib.load_model(raw).prefix() == []
     [row] = ib.repeated_token_loss(raw, length=5, seeds=1).itertuples()
-    tokens = random_tokens(model, 5, np.random.default_rng(0))
+    tokens = random_tokens(ib.load_model(raw), 5, np.random.default_rng(0))
     with torch.no_grad():
         log_probs = random_model("gpt2").eval()(torch.tensor([[*tokens, *tokens]])).logits[0].log_softmax(-1)
     losses = [-float(log_probs[at, (tokens + tokens)[at + 1]]) for at in range(9)]

@@ -217,12 +217,13 @@ def test_a_tokenizer_that_puts_a_space_before_every_text_scores_the_right_token(
     tokenizer = Tokenizer(models.WordLevel({piece: i for i, piece in enumerate(pieces)}, unk_token="<unk>"))
     tokenizer.normalizer = normalizers.Sequence([normalizers.Prepend("\u2581"), normalizers.Replace(" ", "\u2581")])
     tokenizer.pre_tokenizer = pre_tokenizers.Split("\u2581", "merged_with_next")
-    # without a beginning-of-text token, which is not what this is about
     raw.tokenizer = transformers.PreTrainedTokenizerFast(tokenizer_object=tokenizer, unk_token="<unk>")
     model = ib.load_model(raw)
     assert model.token_texts(model.answer_ids(" Oslo")) == [" ", " Oslo"]  # by itself
     assert model.token_texts(model.answer_ids(" Oslo", "Rome is")) == [" Oslo"]  # where it stands
-    pair = ib.PromptPair(clean="Rome is", corrupt="Oslo is", clean_answer=" Rome", corrupt_answer=" Oslo")
+    pair = ib.PromptPair(
+        clean="Rome is", corrupt="Oslo is", clean_answer=" Rome", corrupt_answer=" Oslo", prepend_bos=False
+    )
     assert ib.tokenize(model, pair).warnings == []
 
 
