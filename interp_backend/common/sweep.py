@@ -157,7 +157,8 @@ class BaseRuns:
                 self._record([i])  # another pair may have failed, which is reported when it is bound
         side = self.readings[i].side
         base, other = self._ready.pop(i)
-        return Binding(self.turn, base, other, self.tokenized[i].counterparts(side), self.uses)
+        pair = self.tokenized[i]
+        return Binding(self.turn, base, other, pair.counterparts(side), self.uses, pair.pair.prepend_bos)
 
     def _like(self, i: int) -> list[int]:
         """This pair, and later pairs of the same lengths, up to `TOKENS_AHEAD` tokens."""

@@ -45,6 +45,7 @@ class Binding:
         base, other: recordings of the two runs, with the activations of `hook_names`.
         counterparts: for each position of the base prompt the corresponding position of the other prompt, or None.
         uses: pairs of an activation's name and the value that is written into it.
+        prepend_bos: how the pair's prompts begin, and with them the prompts that values come from.
     """
 
     def __init__(
@@ -54,8 +55,10 @@ class Binding:
         other: Recording,
         counterparts: Sequence[int | None],
         uses: Sequence[tuple[str, Value]],
+        prepend_bos: bool | None = None,
     ):
         self.turn, self.model = turn, turn.model
+        self._prepend_bos = prepend_bos
         self.counterparts = list(counterparts)
         self._uses = uses
         draws = {value.draws for _, value in uses if isinstance(value, Resample)} or {1}
@@ -308,14 +311,15 @@ class Binding:
         return self._others[texts]
 
     def _ids(self, text: str) -> list[int]:
-        memo = self.turn.memo
-        if ("ids", text) not in memo:
-            memo["ids", text] = self.model.to_ids(text)
-        return memo["ids", text]
+        memo, key = self.turn.memo, ("ids", text, self._prepend_bos)
+        if key not in memo:
+            memo[key] = self.model.to_ids(text, self._prepend_bos)
+        return memo[key]
 
     def _mean(self, value: Mean, hook: str) -> Tensor:
         """The mean of an activation over prompts: [position, ...], or [1, ...] over all positions."""
-        key = ("mean", value, tuple(self.base.activations), len(self.base.tokens) if value.by_position else None)
+        length = len(self.base.tokens) if value.by_position else None
+        key = ("mean", value, tuple(self.base.activations), length, self._prepend_bos)
         if key not in self.turn.memo:
             ids = [self._ids(text) for text in value.prompts]
             lengths = {len(prompt) for prompt in ids}

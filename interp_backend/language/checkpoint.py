@@ -15,10 +15,12 @@ class WholeModel:
 
     @staticmethod
     def from_pretrained(source: str, *, config: Any, **arguments: Any) -> Any:
-        from transformer_lens.model_bridge.sources._hf_format import determine_architecture_from_hf_config
-        from transformer_lens.model_bridge.sources.transformers import get_hf_model_class_for_architecture
+        from transformer_lens.model_bridge.sources.transformers import (
+            determine_architecture_from_hf_config,
+            get_hf_model_class_for_architecture,
+        )
 
-        auto_class = get_hf_model_class_for_architecture(determine_architecture_from_hf_config(config))
+        auto_class: Any = get_hf_model_class_for_architecture(determine_architecture_from_hf_config(config))
         # Tensors of other sizes are reported along with the missing ones, instead of ending in a traceback.
         raw, found = auto_class.from_pretrained(
             source, config=config, output_loading_info=True, ignore_mismatched_sizes=True, **arguments

@@ -69,14 +69,15 @@ def read_gguf(path: Path, dtype: torch.dtype, device: str | None) -> tuple[Any, 
     _refuse_without_tokenizer(reader, path)
     _refuse_too_large(reader, path, dtype)
     where, file = str(path.parent), path.name
+    auto_class: Any = AutoModelForCausalLM
     with _read_once(reader, path):
         tokenizer = AutoTokenizer.from_pretrained(where, gguf_file=file)
-        raw, found = AutoModelForCausalLM.from_pretrained(
+        loaded, found = auto_class.from_pretrained(
             where, gguf_file=file, dtype=dtype, attn_implementation="eager", output_loading_info=True
         )
-    refuse_incomplete(raw, found)
+    refuse_incomplete(loaded, found)
     origin = {"file": file, "sha256": _sha256(path), "quantisation": _quantisation(reader), "dequantised": True}
-    return raw if device is None else raw.to(device), tokenizer, origin
+    return loaded if device is None else loaded.to(device), tokenizer, origin
 
 
 @contextmanager

@@ -18,6 +18,7 @@ from pathlib import Path
 import nbformat
 from checks import complaints_of
 from playwright.sync_api import Browser, Locator, Page
+from playwright.sync_api import TimeoutError as WaitedTooLong
 
 STARTING_SECONDS = 180
 KERNEL_SECONDS = 180
@@ -202,6 +203,7 @@ class Lab(Notebook):
         kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
         nbformat.write(nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(setup)], metadata=kernel), path)
         self.page = browser.new_page(viewport={"width": 1360, "height": 1000}, device_scale_factor=density)
+        self.page.set_default_timeout(KERNEL_SECONDS * 1000)
         self.complaints = complaints_of(self.page)
         self._shown = 0
         self.page.goto(f"{server.url}/lab/tree/{path.name}?reset&token={server.token}")
@@ -224,8 +226,12 @@ class Lab(Notebook):
 
     def show(self, code: str) -> Locator:
         """Run code in a new cell at the end; returns the widget that it shows there."""
-        widget = self.run(code).locator(".hs-root")
-        widget.wait_for()
+        cell = self.run(code)
+        widget = cell.locator(".hs-root")
+        try:
+            widget.wait_for()
+        except WaitedTooLong:
+            raise AssertionError(f"No widget, but: {cell.inner_text()}") from None
         return widget
 
     def clear(self) -> None:

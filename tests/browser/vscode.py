@@ -92,6 +92,7 @@ class Webview(Notebook):
 
     def __init__(self, browser: Browser, origin: str, server: JupyterServer, setup: str) -> None:
         self.page = browser.new_page(viewport={"width": 1100, "height": 1400}, device_scale_factor=2)
+        self.page.set_default_timeout(KERNEL_SECONDS * 1000)
         self.complaints = complaints_of(self.page)
         self._shown = 0
         self.page.goto(origin)
