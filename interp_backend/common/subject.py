@@ -51,8 +51,8 @@ def subject_code(subject: Subject) -> tuple[str, list[str]]:
 
 
 def _pair(pair: PromptPair) -> str:
-    fields = {name: getattr(pair, name) for name in PromptPair.model_fields}
-    arguments = [f"    {name}={value!r}," for name, value in fields.items() if value not in ("", False, None)]
+    defaults = {name: field.default for name, field in PromptPair.model_fields.items()}
+    arguments = [f"    {name}={value!r}," for name, value in pair if value != defaults[name]]
     return "\n".join(["ib.PromptPair(", *arguments, ")"])
 
 

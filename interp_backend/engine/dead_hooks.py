@@ -20,7 +20,7 @@ def find_dead_hooks(model: LanguageModel) -> list[str] | None:
     edits of the attention pattern.
     """
     tested = [name for name in ACTIVATIONS if name not in model.unavailable]
-    tokens = (torch.arange(4, device=model.device) % int(model.raw.cfg.d_vocab)).repeat(len(tested) + 1, 1)
+    tokens = (torch.arange(4, device=model.device) % model.d_vocab).repeat(len(tested) + 1, 1)
     hooks = [
         (hook_name, hook)
         for hook, name in ((_disturbing(row), name) for row, name in enumerate(tested))

@@ -292,7 +292,7 @@ def _try_packed(model: LanguageModel, base: Recording, trials: Sequence[PatchedR
     if not base.blocks:
         return "the model does not call its blocks one after another with a key-value cache"
     last = len(base.tokens) - 1
-    some = list(range(0, int(model.raw.cfg.d_vocab), max(1, int(model.raw.cfg.d_vocab) // 8)))
+    some = list(range(0, model.d_vocab, max(1, model.d_vocab // 8)))
     plan = Plan(model, base, trials, [last], None)
     few = Plan(model, base, trials, [last], some)
     chosen = list(range(len(trials)))

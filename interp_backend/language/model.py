@@ -107,6 +107,11 @@ class LanguageModel:
         return int(self.raw.cfg.n_ctx)
 
     @property
+    def d_vocab(self) -> int:
+        """How many tokens the model has embeddings for. TransformerLens's config follows the tokenizer instead."""
+        return int(self.raw.W_E.shape[0])
+
+    @property
     def device(self) -> torch.device:
         return next(self.raw.parameters()).device
 
@@ -143,9 +148,9 @@ class LanguageModel:
         }
 
     def refuse_training_mode(self) -> None:
-        """Raise ValueError while dropout is active in any module, because two runs of one prompt would differ."""
+        """Raise ValueError while any module is in training mode: with dropout, two runs of one prompt differ."""
         for name, module in getattr(self.raw, "original_model", self.raw).named_modules():
-            if module.training and _is_random_in_training(module):
+            if module.training:
                 raise ValueError(
                     f"{f'The module {name}' if name else 'The model'} is in training mode, so dropout makes every run "
                     "different. Put the whole model in evaluation mode first: model.eval()."
@@ -177,7 +182,7 @@ class LanguageModel:
         Raises:
             ValueError: the text has half a character, or a token that the model has no embedding for.
         """
-        _refuse_half_characters(prompt)
+        refuse_half_characters(prompt)
         with self._tokenizer_lock, nullcontext():
             tokens = self.raw.to_tokens(prompt, prepend_bos=prepend_bos, truncate=False)[0]
         return self._embedded(tokens.tolist())
@@ -201,12 +206,12 @@ class LanguageModel:
         return self._bare_ids(answer)
 
     def _bare_ids(self, text: str) -> list[int]:
-        _refuse_half_characters(text)
+        refuse_half_characters(text)
         with self._tokenizer_lock, nullcontext():
             return self._embedded(self.raw.tokenizer(text, add_special_tokens=False)["input_ids"])
 
     def _embedded(self, ids: list[int]) -> list[int]:
-        size = int(self.raw.cfg.d_vocab)
+        size = self.d_vocab
         unknown = next((token for token in ids if not 0 <= token < size), None)
         if unknown is not None:
             raise ValueError(
@@ -221,7 +226,7 @@ class LanguageModel:
         Raises:
             ValueError: the text is not exactly one token, or the vocabulary has no such id.
         """
-        size = int(self.raw.cfg.d_vocab)
+        size = self.d_vocab
         if not isinstance(token, str):
             if isinstance(token, bool) or not hasattr(token, "__index__"):
                 raise ValueError(f"A token is given as its text or its id, not as {token!r}.")
@@ -340,18 +345,7 @@ def _is_users(hook: Any) -> bool:
 _SAMPLE = "a"  # any text will do that has a token
 
 
-def _is_random_in_training(module: Any) -> bool:
-    """Whether a module has dropout or noise, by itself, in an attribute, or in the config that it reads."""
-    values = {**vars(getattr(module, "config", None) or object), **vars(module)}
-    if isinstance(module, torch.nn.modules.dropout._DropoutNd):
-        values["dropout"] = module.p
-    return any(
-        ("drop" in name or "jitter" in name) and isinstance(value, (int, float)) and value > 0
-        for name, value in values.items()
-    )
-
-
-def _refuse_half_characters(text: str) -> None:
+def refuse_half_characters(text: str) -> None:
     if any("\ud800" <= character <= "\udfff" for character in text):
         raise ValueError(
             f"The text {text[:40]!a} has half a character (a lone surrogate), which no tokenizer reads. Delete it."

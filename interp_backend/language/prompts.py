@@ -8,9 +8,9 @@ from difflib import SequenceMatcher
 from itertools import pairwise
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from .model import LanguageModel
+from .model import LanguageModel, refuse_half_characters
 
 Side = Literal["clean", "corrupt"]
 SIDES: tuple[Side, Side] = ("clean", "corrupt")
@@ -44,6 +44,14 @@ class PromptPair(BaseModel):
     score_first_token: bool = False
     prepend_bos: bool | None = None
     alignment: tuple[tuple[int, int], ...] | None = Field(default=None, max_length=100_000)
+
+    @field_validator("clean", "corrupt", "clean_answer", "corrupt_answer", mode="before")
+    @classmethod
+    def _is_text(cls, value: Any) -> Any:
+        for text in (value,) if isinstance(value, str) else value if isinstance(value, (list, tuple)) else ():
+            if isinstance(text, str):
+                refuse_half_characters(text)
+        return value
 
     if not TYPE_CHECKING:  # type checkers know from the fields that all arguments are named
 

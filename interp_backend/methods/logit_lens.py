@@ -87,7 +87,7 @@ def logit_lens(
     model = load_model(model)
     texts, pair = texts_of_prompt(prompt)
     followed = targets_of(model, targets, pair, next(iter(texts.values())))
-    top_k = min(top_k, int(model.raw.cfg.d_vocab))
+    top_k = min(top_k, model.d_vocab)
     labels, hooks = rows_of(model, stream)
     lens = checked_lens(model, lens, stream)
     ids = {side: ids_of(model, side, text, last) for side, text in texts.items()}
@@ -295,7 +295,7 @@ class Reader:
         self.turn, self.model, self.stack, self.targets, self.top_k = turn, turn.model, stack, list(targets), top_k
         self._lens = lens
         n_rows, self.length, _ = stack.shape
-        vocabulary = int(self.model.raw.cfg.d_vocab)
+        vocabulary = self.model.d_vocab
         self._rows = max(1, BYTES_AT_ONCE // (4 * vocabulary))  # the number of vectors that are unembedded at a time
         self._columns = max(1, min(self.length, self._rows))
         self._next = 0

@@ -36,7 +36,7 @@ def random_tokens(model: LanguageModel, count: int, rng: np.random.Generator, *,
     """
     tokenizer = model.raw.tokenizer
     special = {int(token) for token in tokenizer.all_special_ids}
-    ordinary = [token for token in range(min(len(tokenizer), int(model.raw.cfg.d_vocab))) if token not in special]
+    ordinary = [token for token in range(min(len(tokenizer), model.d_vocab)) if token not in special]
     if len(ordinary) < count:
         raise ValueError(f"This vocabulary has {len(ordinary)} ordinary tokens, but {count} different ones are needed.")
     out = min(round(tails * len(ordinary)), (len(ordinary) - count) // 2)
