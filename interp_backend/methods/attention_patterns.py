@@ -13,8 +13,9 @@ from torch import Tensor
 
 from ..common.head_measures import head_measures
 from ..common.method import method
+from ..common.prompts import Last, read_prompts
 from ..common.provenance import provenance
-from ..common.signatures import Count, OneOf
+from ..common.signatures import OneOf
 from ..engine.recording import Recording, record
 from ..engine.turn import Turn
 from ..engine.watch import check
@@ -25,7 +26,6 @@ from ..language.prompts import PromptPair
 from ..refusal import Refused
 from ..results.attention import QUANTITIES, AttentionPatterns, AttentionSide, Kind
 from ..results.step import Step
-from .logit_lens import counterparts_of, ids_of, texts_of_prompt
 
 MOST_BYTES = 4 << 30  # the largest size of a result's values
 SCORES_HOOK = "attn.hook_attn_scores"
@@ -46,7 +46,8 @@ def attention_patterns(
     *,
     layers: int | Sequence[int] | None = None,
     heads: int | Sequence[int] | None = None,
-    last: Annotated[int | None, Count("how many tokens of the prompt to read")] = None,
+    last: Last = None,
+    prepend_bos: bool | None = None,
 ) -> Iterator[Step[AttentionPatterns]]:
     """Where every head attends: the attention from each position (the destination) to each position (the source).
 
@@ -64,6 +65,7 @@ def attention_patterns(
             Biases, and any norm between the heads and the residual stream (gemma2 has one), are left out.
         layers, heads: the indices of layers and heads; None means all.
         last: read only this many tokens from the end of the prompt, after the token that begins the text.
+        prepend_bos: whether the prompt begins with the beginning-of-text token, as in `PromptPair`.
 
     Returns:
         An `AttentionPatterns`: `values` [layer, head, destination, source], NaN where `masked`. With grouped-query
@@ -74,30 +76,29 @@ def attention_patterns(
             values are not numbers, or TransformerLens does not give this kind (such as scores) for the model.
     """
     model = load_model(model)
-    texts, pair = texts_of_prompt(prompt)
-    ids = {side: ids_of(model, side, text, last) for side, text in texts.items()}
+    prompts = read_prompts(model, prompt, last, prepend_bos)
     chosen = _Heads(
         layers=sorted({in_range("layer", layer, model.n_layers) for layer in as_tuple(layers, model.n_layers)}),
         heads=sorted({in_range("head", head, model.n_heads) for head in as_tuple(heads, model.n_heads)}),
     )
-    _refuse_too_many(chosen, [len(tokens) for tokens in ids.values()])
+    _refuse_too_many(chosen, [len(tokens) for tokens in prompts.ids.values()])
     began = time.perf_counter()
     sides: dict[str, AttentionSide] = {}
     with Turn(model) as turn:
         warnings = _warnings(model)
-        for side, tokens in ids.items():
+        for side, tokens in prompts.ids.items():
             values, masked, scores, found = _read(turn, tokens, kind, chosen)
             sides[side] = AttentionSide(
-                text=texts[side],
+                text=prompts.texts[side],
                 ids=tokens,
-                tokens=model.token_texts(tokens),
+                tokens=prompts.tokens[side],
                 values=values,
                 masked=masked,
                 scores=scores,
             )
-            warnings += [f"{side.capitalize()}: {warning}" if pair else warning for warning in found]
-            left = (time.perf_counter() - began) / len(sides) * (len(ids) - len(sides))
-            yield Step(len(sides), len(ids), left)
+            warnings += [f"{side.capitalize()}: {warning}" if prompts.pair else warning for warning in found]
+            left = (time.perf_counter() - began) / len(sides) * (len(prompts.ids) - len(sides))
+            yield Step(len(sides), len(prompts.ids), left)
         origin = provenance(turn)
     result = AttentionPatterns(
         kind=kind,
@@ -106,11 +107,11 @@ def attention_patterns(
         heads=chosen.heads,
         key_value_heads=_key_value_heads(model, chosen.heads),
         sides=sides,
-        counterparts=counterparts_of(model, pair, last),
-        warnings=origin.pop("warnings") + warnings,
+        counterparts=prompts.counterparts,
+        warnings=origin.pop("warnings") + prompts.warnings + warnings,
         provenance={**origin, "seconds": time.perf_counter() - began},
     )
-    yield Step(len(ids), len(ids), 0.0, result)
+    yield Step(len(prompts.ids), len(prompts.ids), 0.0, result)
 
 
 @dataclass(frozen=True)

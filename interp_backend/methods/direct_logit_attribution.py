@@ -18,8 +18,9 @@ import torch
 from torch import Tensor
 
 from ..common.method import method
+from ..common.prompts import Last, ReadPrompts, read_prompts
 from ..common.provenance import provenance
-from ..common.signatures import Count, OneOf
+from ..common.signatures import OneOf
 from ..engine.frozen_norm import Frozen
 from ..engine.modules import norm_of, output_matrix
 from ..engine.recording import record
@@ -27,10 +28,9 @@ from ..engine.turn import Turn
 from ..language.interventions import in_range
 from ..language.loading import load_model
 from ..language.model import LanguageModel
-from ..language.prompts import PromptPair, tokenize
+from ..language.prompts import PromptPair
 from ..results.attribution import Attribution, AttributionSide
 from ..results.step import Step
-from .logit_lens import counterparts_of, ids_of, texts_of_prompt
 
 UNITS = {
     "layer": ("layer", "what each layer adds"),
@@ -52,7 +52,8 @@ def direct_logit_attribution(
     unit: Annotated[str, OneOf(UNITS, "unit")] = "component",
     position: int = -1,
     by_source: bool = False,
-    last: Annotated[int | None, Count("how many tokens of the prompt to read")] = None,
+    last: Last = None,
+    prepend_bos: bool | None = None,
 ) -> Iterator[Step[Attribution]]:
     """What each component of the model adds to a logit difference, or to one logit.
 
@@ -67,6 +68,7 @@ def direct_logit_attribution(
         position: the position that predicts the answer, negative if counted from the end; the same index in both
             prompts of a pair.
         last: read only this many tokens from the end of the prompt, after the token that begins the text.
+        prepend_bos: whether the prompt begins with the beginning-of-text token, as in `PromptPair`.
         by_source: whether to split each head's contribution over source positions, as its pattern times its values
             through its output matrix.
 
@@ -80,19 +82,17 @@ def direct_logit_attribution(
             model's residual stream or final norm can't be decomposed exactly.
     """
     model = load_model(model)
-    texts, pair = texts_of_prompt(prompt)
-    right, wrong = answers_of(model, pair, next(iter(texts.values())), answer, wrong_answer)
-    ids = {side: ids_of(model, side, text, last) for side, text in texts.items()}
+    prompts = read_prompts(model, prompt, last, prepend_bos)
+    right, wrong = answers_of(model, prompts, answer, wrong_answer)
     began = time.perf_counter()
     taken: dict[str, _Apart] = {}
     with Turn(model) as turn:
-        for side, tokens in ids.items():
+        for side, tokens in prompts.ids.items():
             taken[side] = _Apart(turn, tokens, position, right, wrong, unit, by_source)
-            left = (time.perf_counter() - began) / len(taken) * (len(ids) - len(taken))
-            yield Step(len(taken), len(ids), left)
+            left = (time.perf_counter() - began) / len(taken) * (len(prompts.ids) - len(taken))
+            yield Step(len(taken), len(prompts.ids), left)
         origin = provenance(turn)
     first = next(iter(taken.values()))
-    warnings = origin.pop("warnings")
     result = Attribution(
         params={
             "answer": model.token_texts(right),
@@ -108,9 +108,9 @@ def direct_logit_attribution(
         index=np.array([part.index for part in first.parts], np.int32),
         sides={
             side: AttributionSide(
-                text=texts[side],
-                ids=ids[side],
-                tokens=model.token_texts(ids[side]),
+                text=prompts.texts[side],
+                ids=prompts.ids[side],
+                tokens=prompts.tokens[side],
                 position=one.position,
                 values=one.values,
                 total=one.total,
@@ -118,24 +118,24 @@ def direct_logit_attribution(
             )
             for side, one in taken.items()
         },
-        counterparts=counterparts_of(model, pair, last),
-        warnings=warnings,
+        counterparts=prompts.counterparts,
+        warnings=origin.pop("warnings") + prompts.warnings,
         provenance={**origin, "seconds": time.perf_counter() - began},
     )
-    yield Step(len(ids), len(ids), 0.0, result)
+    yield Step(len(prompts.ids), len(prompts.ids), 0.0, result)
 
 
 def answers_of(
-    model: LanguageModel, pair: PromptPair | None, prompt: str, answer: Answer | None, wrong: Answer | None
+    model: LanguageModel, prompts: ReadPrompts, answer: Answer | None, wrong: Answer | None
 ) -> tuple[list[int], list[int]]:
     """The token ids of the answers whose logit is decomposed, and of the answers that are subtracted.
 
     Raises:
         ValueError: there is no answer, or an answer has several tokens.
     """
-    if answer is None and pair is not None:
-        tokenized = tokenize(model, pair)
-        if not pair.answers("clean"):
+    tokenized, prompt = prompts.pair, prompts.first_text
+    if answer is None and tokenized is not None:
+        if not tokenized.pair.answers("clean"):
             raise ValueError("The pair has no clean answer. Give it one, or say which answer is meant: answer=...")
         tokenized.refuse(["clean_answer", "corrupt_answer"] if wrong is None else ["clean_answer"])
         right = list(tokenized.answer_ids("clean"))

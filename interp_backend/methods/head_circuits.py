@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from ..common.method import method
+from ..common.prompts import Last, read_text
 from ..common.signatures import Count, OneOf
 from ..engine.frozen_norm import Frozen
 from ..engine.modules import module_dtype, norm_of, token_embeddings
@@ -28,7 +29,6 @@ from ..language.loading import load_model
 from ..language.model import LanguageModel
 from ..results.head_table import HeadPairs, TokenPair
 from ..results.step import Step
-from .logit_lens import ids_of
 
 CIRCUITS = {
     "ov": ("OV", "what a head writes when it attends to a token: the tokens whose logits it raises"),
@@ -45,7 +45,7 @@ def head_circuits(
     circuit: Annotated[str, OneOf(CIRCUITS, "circuit")] = "ov",
     *,
     prompt: str | None = None,
-    last: Annotated[int | None, Count("how many tokens of the prompt to read")] = None,
+    last: Last = None,
     top_k: Annotated[int, Count("how many pairs to keep", 1, 1000)] = 10,
 ) -> Iterator[Step[HeadPairs]]:
     """The pairs of tokens that a head connects most strongly, by its weights alone.
@@ -68,7 +68,7 @@ def head_circuits(
     """
     model = load_model(model)
     layer, head = in_range("layer", layer, model.n_layers), in_range("head", head, model.n_heads)
-    in_prompt = None if prompt is None else sorted(set(ids_of(model, "prompt", prompt, last)))
+    in_prompt = None if prompt is None else sorted(set(read_text(model, prompt, last)))
     with Turn(model), torch.no_grad():
         circuits = Circuits(model)
         vocabulary = len(circuits.embedded)

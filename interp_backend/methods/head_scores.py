@@ -12,6 +12,7 @@ import torch
 
 from ..common.head_measures import MEASURES, head_measures
 from ..common.method import method
+from ..common.prompts import read_text
 from ..common.provenance import provenance
 from ..common.signatures import Count
 from ..engine.recording import record
@@ -22,7 +23,6 @@ from ..results.head_table import HeadScores, Score
 from ..results.step import Step, remaining
 from .attention_patterns import refuse_missing, refuse_no_numbers
 from .head_circuits import Circuits
-from .logit_lens import ids_of
 from .repeated_tokens import DRAWN, Length, Seeds, fitting_length, random_tokens, sequence
 
 PAPER_TOKENS, PAPER_REPEATS = 25, 4
@@ -80,7 +80,7 @@ def head_scores(
     model = load_model(model)
     refuse_missing(model)
     length = fitting_length(model, length)
-    ids = None if prompt is None else ids_of(model, "prompt", prompt)
+    ids = None if prompt is None else read_text(model, prompt)
     began = time.perf_counter()
     measured: list[dict[str, np.ndarray]] = []
     weights: dict[str, np.ndarray] = {}

@@ -17,6 +17,7 @@ from pydantic import Field
 from torch import Tensor
 
 from ..common.method import method
+from ..common.prompts import Last, ReadPrompts, read_prompts
 from ..common.provenance import provenance
 from ..common.signatures import AskedAs, Count, OneOf
 from ..common.top_tokens import texts_of
@@ -26,9 +27,8 @@ from ..engine.turn import Turn
 from ..engine.watch import check
 from ..language.loading import load_model
 from ..language.model import LanguageModel
-from ..language.prompts import PromptPair, as_pair, tokenize
+from ..language.prompts import SIDES, PromptPair
 from ..language.tuned_lens import TunedLens, embedded_lens
-from ..refusal import Refused
 from ..results.lens import LensArrays, LensSide, LogitLens, Token
 from ..results.step import Step
 
@@ -61,7 +61,8 @@ def logit_lens(
     targets: Annotated[Sequence[str | int] | None, Field(max_length=50)] = None,
     top_k: Annotated[int, Count("how many of the likeliest tokens to keep", 1, 1000)] = 10,
     lens: Annotated[Any, OneOf(LENSES, "lens"), AskedAs(None, _lens_to_json)] = "logit",
-    last: Annotated[int | None, Count("how many tokens of the prompt to read")] = None,
+    last: Last = None,
+    prepend_bos: bool | None = None,
 ) -> Iterator[Step[LogitLens]]:
     """What the model would predict next after each layer, at every position.
 
@@ -75,6 +76,7 @@ def logit_lens(
         lens: "logit" for the logit lens; your own `TunedLens`; or "tuned" for the tuned lens that comes with the
             embedded model.
         last: read only this many tokens from the end of the prompt, after the token that begins the text.
+        prepend_bos: whether the prompt begins with the beginning-of-text token, as in `PromptPair`.
 
     Returns:
         A `LogitLens`; `top_ids`, `top_logits` and `top_probs` [row, position, k], `entropy` and `kl_to_final` (nats)
@@ -85,18 +87,17 @@ def logit_lens(
             unembedding, activations are not numbers, or the lens belongs to another model.
     """
     model = load_model(model)
-    texts, pair = texts_of_prompt(prompt)
-    followed = targets_of(model, targets, pair, next(iter(texts.values())))
+    prompts = read_prompts(model, prompt, last, prepend_bos)
+    followed = targets_of(model, targets, prompts)
     top_k = min(top_k, model.d_vocab)
     labels, hooks = rows_of(model, stream)
     lens = checked_lens(model, lens, stream)
-    ids = {side: ids_of(model, side, text, last) for side, text in texts.items()}
     with Turn(model) as turn:
         began = time.perf_counter()
         arrays: dict[str, LensArrays] = {}
-        done, total = 0, len(labels) * sum(map(len, ids.values()))
+        done, total = 0, len(labels) * sum(map(len, prompts.ids.values()))
         yield Step(done, total)
-        for side, tokens in ids.items():
+        for side, tokens in prompts.ids.items():
             stack = stack_of(turn, tokens, hooks)
             yield Step(done, total)
             reader = Reader(turn, stack, [token.id for token in followed], top_k, lens)
@@ -112,17 +113,19 @@ def logit_lens(
             params={} if targets is None else {"targets_ids": [token.id for token in followed]},
             labels=labels,
             sides={
-                side: LensSide(text=texts[side], ids=ids[side], tokens=model.token_texts(ids[side]), arrays=part)
+                side: LensSide(
+                    text=prompts.texts[side], ids=prompts.ids[side], tokens=prompts.tokens[side], arrays=part
+                )
                 for side, part in arrays.items()
             },
-            counterparts=counterparts_of(model, pair, last),
+            counterparts=prompts.counterparts,
             targets=followed,
             tokens={**texts_of(model, *shown), **{token.id: token.text for token in followed}},
             provenance={**provenance(turn), "seconds": time.perf_counter() - began},
         )
-        result.warnings += result.provenance.pop("warnings")
-        if targets is None and pair is not None:
-            result.warnings += _first_tokens(model, pair)
+        result.warnings += result.provenance.pop("warnings") + prompts.warnings
+        if targets is None and prompts.pair is not None:
+            result.warnings += _first_tokens(model, prompts.pair.pair)
     yield Step(total, total, 0.0, result)
 
 
@@ -150,61 +153,18 @@ def checked_lens(model: LanguageModel, lens: Any, stream: str) -> TunedLens | No
     return lens
 
 
-def texts_of_prompt(prompt: Any) -> tuple[dict[str, str], PromptPair | None]:
-    """The texts by side, and the pair if the prompt is a pair.
-
-    Raises:
-        ValueError, TypeError: the argument is neither a text nor a pair.
-    """
-    if isinstance(prompt, str):
-        return {"prompt": prompt}, None
-    pair = as_pair(prompt)
-    return {"clean": pair.clean, "corrupt": pair.corrupt}, pair
-
-
-def ids_of(model: LanguageModel, side: str, text: str, last: int | None = None) -> list[int]:
-    """The token ids of a prompt; with `last`, only those of its last tokens, after the token that begins the text.
-
-    Raises:
-        ValueError: the prompt is empty, or longer than the model's context.
-    """
-    name = "prompt" if side == "prompt" else f"{side} prompt"
-    if not isinstance(text, str):
-        raise ValueError(f"The {name} is a text, not {text!r}.")
-    if not text:
-        raise ValueError(f"The {name} is empty. Type a text.")
-    ids = model.to_ids(text)
-    if not ids:
-        raise ValueError(f"The {name} has no tokens in this model. Type another text.")
-    kept = _kept(model, ids, last)
-    begins = kept[:1] == [0] and model.bos is not None and ids[0] == model.bos[0]
-    ids = [ids[at] for at in kept]
-    if len(ids) > model.n_ctx:
-        most = model.n_ctx - begins
-        raise Refused(
-            f"The {name} has {len(ids)} tokens and the model reads at most {model.n_ctx}. Shorten it, or read its last "
-            f"{most} tokens: last={most}.",
-            f"Read the last {most} tokens",
-            last=most,
-        )
-    return ids
-
-
-def targets_of(
-    model: LanguageModel, targets: Sequence[str | int] | None, pair: PromptPair | None, prompt: str
-) -> list[Token]:
+def targets_of(model: LanguageModel, targets: Sequence[str | int] | None, prompts: ReadPrompts) -> list[Token]:
     """The followed tokens without duplicates; by default the answers of a pair.
 
     Raises:
         ValueError: a text is not exactly one token, or the vocabulary has no such id.
     """
-    if targets is None and pair is not None:
-        tokenized = tokenize(model, pair)
-        ids = [token for side in ("clean", "corrupt") for token in tokenized.answer_ids(side)]
+    if targets is None and prompts.pair is not None:
+        ids = [token for side in SIDES for token in prompts.pair.answer_ids(side)]
     elif isinstance(targets, (str, int)):
         raise ValueError(f"targets is a list of tokens to follow, such as [{targets!r}], not {targets!r}.")
     else:
-        ids = [model.one_token(target, prompt) for target in targets or ()]
+        ids = [model.one_token(target, prompts.first_text) for target in targets or ()]
     return [Token(id=token, text=model.token_text(token)) for token in dict.fromkeys(ids)]
 
 
@@ -239,31 +199,6 @@ def stack_of(turn: Turn, ids: list[int], hooks: list[str]) -> Tensor:
             "prompt. Load the model in float32: some models overflow in half precision."
         )
     return stack
-
-
-def counterparts_of(model: LanguageModel, pair: PromptPair | None, last: int | None = None) -> list[int | None] | None:
-    """For each position of the clean prompt, its counterpart in the corrupt prompt, or None.
-
-    The whole list is None for a single prompt, or if every position corresponds to itself.
-
-    Args:
-        last: as in `logit_lens`; positions are then counted among the tokens that are read.
-    """
-    if pair is None:
-        return None
-    tokenized = tokenize(model, pair)
-    if last is None:
-        return None if tokenized.aligned_one_to_one else tokenized.counterparts("clean")
-    clean, corrupt = (_kept(model, tokenized.ids[side], last) for side in ("clean", "corrupt"))
-    there = [tokenized.counterparts("clean")[at] for at in clean]
-    counterparts = [corrupt.index(at) if at in corrupt else None for at in there]
-    return None if counterparts == list(range(len(corrupt))) else counterparts
-
-
-def _kept(model: LanguageModel, ids: list[int], last: int | None) -> list[int]:
-    """The positions that are read: all, or the last ones and the first if its token begins every text."""
-    begins = 1 if model.bos is not None and ids[:1] == [model.bos[0]] else 0
-    return list(range(len(ids))) if last is None else [*range(begins), *range(begins, len(ids))[-last:]]
 
 
 def _first_tokens(model: LanguageModel, pair: PromptPair) -> list[str]:

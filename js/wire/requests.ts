@@ -95,6 +95,7 @@ export interface AttentionPatternsRequest {
   layers?: number | number[] | null;
   heads?: number | number[] | null;
   last?: number | null;
+  prepend_bos?: boolean | null;
 }
 export interface OnAttributeRequest {
   answer: string;
@@ -116,6 +117,7 @@ export interface DirectLogitAttributionRequest {
   position?: number;
   by_source?: boolean;
   last?: number | null;
+  prepend_bos?: boolean | null;
 }
 export interface OnEditRequest {
   pair: PromptPair;
@@ -126,6 +128,7 @@ export interface PromptPair {
   clean_answer?: string | string[];
   corrupt_answer?: string | string[];
   score_first_token?: boolean;
+  prepend_bos?: boolean | null;
   alignment?: [number, number][] | null;
 }
 export interface OnFigurePartRequest {
@@ -163,6 +166,7 @@ export interface LogitLensRequest {
   top_k?: number;
   lens?: "logit" | "tuned";
   last?: number | null;
+  prepend_bos?: boolean | null;
 }
 export interface OnOpenRequest {
   cell: Place;

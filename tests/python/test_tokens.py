@@ -68,6 +68,33 @@ def test_values_from_other_prompts_begin_as_the_pair_does():
     assert ib.activation_patching(bridge("gpt2"), pair, value=mean).complete
 
 
+def test_a_prompt_and_a_pair_are_read_without_the_token_in_front_by_every_method():
+    raw, text = bridge("gpt2"), "hello there"
+    pair = ib.PromptPair(clean=text, corrupt="hellu theru", clean_answer="a", corrupt_answer="b", prepend_bos=False)
+    for method, arguments in (
+        (ib.logit_lens, {"targets": ["a"]}),
+        (ib.direct_logit_attribution, {"answer": "a"}),
+        (ib.attention_patterns, {}),
+    ):
+        bare = method(raw, text, prepend_bos=False, **arguments)
+        assert bare.sides["prompt"].ids == method(raw, pair, **arguments).sides["clean"].ids
+        assert bare.sides["prompt"].ids == method(raw, text, **arguments).sides["prompt"].ids[1:]
+        assert method(raw, pair, prepend_bos=True, **arguments).sides["clean"].ids[0] == 256
+        assert "prepend_bos=False" in method.code(bare.params)
+
+
+def test_a_doubled_bos_is_warned_of_by_every_method():
+    raw, text = bridge("gpt2"), "<bos>hello there"
+    for method, arguments in (
+        (ib.logit_lens, {}),
+        (ib.direct_logit_attribution, {"answer": "a"}),
+        (ib.attention_patterns, {}),
+    ):
+        result = method(raw, text, **arguments)
+        assert result.sides["prompt"].ids[:2] == [256, 256]
+        assert [warning for warning in result.warnings if "<bos>" in warning and "twice" in warning]
+
+
 @given(st.text(min_size=1, max_size=12))
 def test_the_texts_of_a_texts_tokens_are_its_bytes(text):
     model = ib.load_model(bridge("gpt2"))

@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
+from interp_backend.common.prompts import read_prompts
 from interp_backend.common.top_tokens import likeliest_next
 from interp_backend.language.prompts import PromptPair
 from interp_backend.methods.activation_patching import activation_patching
 from interp_backend.methods.direct_logit_attribution import direct_logit_attribution
-from interp_backend.methods.logit_lens import ids_of
 from interp_backend.results.attribution import Attribution
 from interp_backend.results.codec import encode_array, finite_or_none
 from interp_backend.results.effect_map import EffectMap
@@ -56,8 +56,8 @@ class HeadAttribution:
     def steps(self) -> Iterator[Step[Attribution]]:
         answer: Any = self.answer
         if answer is None and not (isinstance(self.prompt, PromptPair) and self.prompt.answers("clean")):
-            text = self.prompt if isinstance(self.prompt, str) else self.prompt.clean
-            answer = likeliest_next(self.model, ids_of(self.model, "prompt", text, self.last))
+            ids = read_prompts(self.model, self.prompt, self.last).ids
+            answer = likeliest_next(self.model, next(iter(ids.values())))
         yield from direct_logit_attribution.steps(
             self.model, self.prompt, answer, self.wrong_answer, unit="head", by_source=True, last=self.last
         )
