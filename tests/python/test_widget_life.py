@@ -213,6 +213,15 @@ def test_coming_back_to_an_earlier_choice_is_instant(heatmap, submitted):
     assert heatmap.wait(60) and len(submitted) == 5
 
 
+def test_a_change_while_a_widget_closes_asks_for_nothing(heatmap, submitted):
+    model = heatmap.model
+    with model.lock:  # nothing can run
+        heatmap.direction = "noise"
+        heatmap.observe(lambda change: setattr(heatmap, "activation", "z"), "status")
+        heatmap.close()
+    assert heatmap.activation == "z" and len(submitted) == 1 and submitted[0].is_cancelled()
+
+
 def test_another_prompt_and_back_is_instant_in_every_view(widget, submitted):
     own = widget.pair
     widget.pair = FRANCE

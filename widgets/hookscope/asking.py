@@ -137,6 +137,8 @@ class Asker:
                 panel.fail(sentence(problem), getattr(problem, "field", None), id or "")
                 return None
             with self._lock:
+                if panel._closed:
+                    return None
                 if latest != self._refreshes:  # a change in another thread may be missing from these wants
                     continue
                 dropped = [name for name in self._asked if name not in wants]
