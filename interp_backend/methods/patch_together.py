@@ -72,8 +72,7 @@ def patch_together(
         tokens = [one.texts[side] for one in tokenized]
         longest = max(map(len, tokens))
         sweeps = [
-            _TogetherSweep(runs, i, _fitting(parts, len(own), longest), top_k, memory)
-            for i, own in enumerate(tokens)
+            _TogetherSweep(runs, i, _fitting(parts, len(own), longest), top_k, memory) for i, own in enumerate(tokens)
         ]
         if many:
             yield from steps_over_pairs(sweeps, tokens, [one.pair for one in tokenized])
