@@ -102,7 +102,7 @@ def test_a_message_that_is_no_request_becomes_an_error(heatmap, message):
 
 
 def test_what_goes_wrong_while_a_request_is_answered_becomes_an_error(editor, monkeypatch):
-    def broken(prompt):
+    def broken(*_):
         raise RuntimeError("Already borrowed")
 
     monkeypatch.setattr(editor.model, "to_ids", broken)
