@@ -306,7 +306,7 @@ class Sweep:
         measures = self._empty_measures(shape)
         name, shown = next(iter(measures.items()))
         result = EffectMap(
-            params={**resolved, "metric": name},
+            params={**resolved, "direction": "noise" if readings.side == "clean" else "denoise", "metric": name},
             axes=cells.axes,
             labels=cells.labels,
             places=cells.places,

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import threading
 import time
+import weakref
 from collections.abc import Callable, Generator
 from contextlib import suppress
 from typing import Any, TypeVar
@@ -27,7 +28,8 @@ T = TypeVar("T")
 
 
 class Turn:
-    """`with Turn(model) as turn:` holds the model's lock; `turn.run(pass_)` runs one pass.
+    """`with Turn(model) as turn:` holds the model's lock; `turn.run(pass_)` runs one pass. A thread may begin one turn
+    inside another.
 
     Attributes:
         model: the model that is run.
@@ -41,17 +43,24 @@ class Turn:
         self.memo: dict[Any, Any] = {}
 
     def __enter__(self) -> Turn:
-        self._hold = _holding(self.model.lock)
         try:
-            next(self._hold)
+            self._hold = _held_here(self.model)
+            if self._hold is None:
+                self._hold = _holding(self.model.lock)
+                next(self._hold)
+            self._claim()
             self._begin()
             return self
         except BaseException:  # also on an interrupt, because a model that stays locked blocks every widget
-            self._hold.close()
+            self._hold = None
             raise
 
     def __exit__(self, *_: object) -> None:
-        self._hold.close()
+        self._hold = None
+
+    def _claim(self) -> None:
+        """Let further turns of this thread share the lock."""
+        self.model.held = weakref.ref(self._hold), threading.current_thread()
 
     def _begin(self) -> None:
         raw = self.model.raw
@@ -74,6 +83,7 @@ class Turn:
             Cancelled: the driver asked to stop; this is checked before each block of the model.
             RuntimeError: since the turn began, user hooks were removed, or were added and stayed.
         """
+        self._claim()  # the steps may have moved to another thread
         give_up = time.monotonic() + PATIENCE
         while time.monotonic() < give_up:
             outcome = self._attempt(pass_)
@@ -135,10 +145,16 @@ class Turn:
 
 
 def _holding(lock: Any) -> Generator[None, None, None]:
-    """Hold a lock until this generator is closed or no longer referenced.
+    """Hold a lock from the first `next` until nothing refers to this generator.
 
-    So an interrupt can't make a turn forget the lock, and releasing it twice does no harm. The inner context
-    handles an interrupt on exit: it is raised inside the outer context, which still releases the lock.
+    The turns of a thread, of which one may begin inside another, refer to the same generator. So the last one releases
+    the lock, in whatever order and on whatever thread they end: steps that were given up half way are collected
+    anywhere. All this on one line can't be interrupted.
     """
-    with lock, suppress(GeneratorExit):
-        yield
+    with lock: yield  # noqa: E701  # fmt: skip
+
+
+def _held_here(model: LanguageModel) -> Generator[None, None, None] | None:
+    """What holds the model's lock for this thread."""
+    hold, thread = model.held
+    return hold() if thread is threading.current_thread() else None

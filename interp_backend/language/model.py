@@ -66,7 +66,8 @@ class LanguageModel:
         code: a Python expression that loads it again; None for a user's own object.
         origin: for a model from a GGUF file, the file's name, hash and quantisation.
         lock: held while a method runs, because hooks are global state of a model. A raw model has one lock, however
-            often it is wrapped; the lock is re-entrant within a thread.
+            often it is wrapped. Methods that run inside another one, on its thread, share its lock.
+        held: what holds the lock (a weak reference), and for which thread; see `engine/turn.py`.
     """
 
     def __init__(self, raw: Any, name: str, code: str | None = None, origin: dict[str, Any] | None = None):
@@ -74,7 +75,8 @@ class LanguageModel:
         self.name = name
         self.code = code
         self.origin = origin
-        self.lock = threading.RLock()
+        self.lock = threading.Lock()
+        self.held: tuple[Callable[[], Any], threading.Thread | None] = (lambda: None), None
         self._texts_of: Any = None  # the tokenizer whose texts of tokens are kept
         self._token_texts: dict[int, str] = {}
         self._tokenizer_lock = threading.Lock()  # fast tokenizers raise "already borrowed" across threads

@@ -147,7 +147,7 @@ class Choices:
     def resolved(self) -> dict[str, Any]:
         """The parameters with their defaults resolved, as plain JSON values."""
         where = self.where.model_dump(mode="json", exclude_none=True)
-        return {"axes": list(self.axes), "direction": self.direction, **where}
+        return {"axes": list(self.axes), **where}
 
 
 def where_of(

@@ -72,8 +72,7 @@ def patch_together(
         tokens = [one.texts[side] for one in tokenized]
         longest = max(map(len, tokens))
         sweeps = [
-            _TogetherSweep(runs, i, _fitting(parts, len(own), longest), direction, top_k, memory)
-            for i, own in enumerate(tokens)
+            _TogetherSweep(runs, i, _fitting(parts, len(own), longest), top_k, memory) for i, own in enumerate(tokens)
         ]
         if many:
             yield from steps_over_pairs(sweeps, tokens, [one.pair for one in tokenized])
@@ -121,7 +120,6 @@ class _TogetherSweep:
     runs: BaseRuns
     pair: int
     parts: list[list[Intervention]]
-    direction: str
     top_k: int
     memory: int | None
 
@@ -129,8 +127,7 @@ class _TogetherSweep:
         sweep = Sweep(self.runs, self.pair, self.top_k, self.memory, time.perf_counter())
         activations = sorted({activation for activation, _ in self.runs.uses})
         trials = [trial for activation in activations for trial in sweep.binding.trials(activation)]
-        resolved = {"direction": self.direction}
-        yield from sweep.steps(resolved, _Runs(self.parts), trials, tuple(activations))
+        yield from sweep.steps({}, _Runs(self.parts), trials, tuple(activations))
 
 
 @dataclass

@@ -15,7 +15,7 @@ from ..place import Place, Side, as_place
 from .codec import Bytes, Floats, Ints, encode_array
 from .envelope import BaseResult, Record, shape_words
 from .metric_values import MetricValues, PairValues, normalize, scale_text
-from .sides import AnsweredPrompt, across, indices
+from .sides import AnsweredPrompt, across, indices, refuse_odd_counterparts
 
 if TYPE_CHECKING:
     import pandas
@@ -115,6 +115,7 @@ class EffectMap(BaseResult):
             raise ValueError(f"an effect map has labels for each of its axes, {', '.join(self.axes)}")
         if set(self.prompts) != {"clean", "corrupt"} or set(self.baselines) != {"clean", "corrupt"}:
             raise ValueError("prompts and baselines have to be those of the clean and the corrupt run")
+        refuse_odd_counterparts(self.counterparts, self.prompts, self.patched_side)
         if not all(math.isfinite(value) for value in self.baselines.values() if value is not None):
             raise ValueError("a baseline is a finite number or null")
         if self.state.max(initial=0) > max(CellState):

@@ -7,7 +7,7 @@ from typing import Any, Generic, TypeVar
 
 from pydantic import Field, model_validator
 
-from ..place import Place
+from ..place import Place, Side
 from .envelope import BaseResult, Record, shortened
 
 
@@ -57,7 +57,7 @@ class SidedResult(BaseResult, Generic[SideT]):
     def _one_prompt_or_a_pair(self) -> SidedResult[SideT]:
         if set(self.sides) not in ({"prompt"}, {"clean", "corrupt"}):
             raise ValueError('the sides of a result are "prompt", or "clean" and "corrupt"')
-        refuse_odd_counterparts(self.counterparts, self.sides)
+        refuse_odd_counterparts(self.counterparts, self.sides, "clean")
         return self
 
     @property
@@ -83,13 +83,20 @@ class SidedResult(BaseResult, Generic[SideT]):
         return " against ".join(f"“{shortened(side.text, 40)}”" for side in self.sides.values())
 
 
-def refuse_odd_counterparts(counterparts: list[int | None] | None, sides: Mapping[str, Prompt]) -> None:
-    """Raise ValueError for counterparts that are not positions of the two prompts."""
+def refuse_odd_counterparts(
+    counterparts: list[int | None] | None, prompts: Mapping[str, Prompt], counted: Side
+) -> None:
+    """Raise ValueError for counterparts that are not positions of the two prompts.
+
+    Args:
+        counted: the side whose positions `counterparts` lists.
+    """
     if counterparts is None:
         return
-    clean, corrupt = (len(sides[side].ids) if side in sides else 0 for side in ("clean", "corrupt"))
-    if len(counterparts) != clean or not all(at is None or 0 <= at < corrupt for at in counterparts):
-        raise ValueError("counterparts are, for each clean token, a position of the corrupt prompt or null")
+    other: Side = "clean" if counted == "corrupt" else "corrupt"
+    here, there = (len(prompts[side].ids) if side in prompts else 0 for side in (counted, other))
+    if len(counterparts) != here or not all(at is None or 0 <= at < there for at in counterparts):
+        raise ValueError(f"counterparts are, for each {counted} token, a position of the {other} prompt or null")
 
 
 def across(place: Place, side: Any, counted: str, counterparts: list[int | None] | None, length: int) -> Place | None:

@@ -14,6 +14,7 @@ import logging
 import threading
 import weakref
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext, suppress
 from typing import Any, Literal
 
 from ..engine.watch import Cancelled, run_watched
@@ -47,8 +48,11 @@ class Task:
         self.error: BaseException | None = None
         self.worker: Worker | None = None
         self._listener: Listener | None = listener
-        self._cancelled = threading.Event()
-        self._ended = threading.Event()
+        self._cancelled = False
+        self._over = False
+        # A lock in C, because Ctrl-C inside threading.Event would leave the event's own lock held forever.
+        self._gate = threading.Lock()
+        self._gate.acquire()
 
     @property
     def result(self) -> Any:
@@ -56,16 +60,16 @@ class Task:
 
     @property
     def over(self) -> bool:
-        return self._ended.is_set()
+        return self._over
 
     def cancel(self) -> None:
         """Ask the task to stop. A queued task ends at once, and a running task at the end of the current block."""
-        self._cancelled.set()
+        self._cancelled = True
         if self.worker is not None:
             self.worker.drop(self)
 
     def is_cancelled(self) -> bool:
-        return self._cancelled.is_set()
+        return self._cancelled
 
     def wait(self, timeout: float | None = None) -> bool:
         """Wait until the task is over and its listener has been told; False after `timeout` seconds.
@@ -78,7 +82,12 @@ class Task:
                 "wait() was called from code that runs as part of this model's work (an observer or a metric), and "
                 "would wait for itself. Call it from a cell, or use the result that the observer was given."
             )
-        return self._ended.wait(timeout)
+        try:
+            if not self.over:
+                self._gate.acquire(timeout=-1 if timeout is None else max(0.0, timeout))
+        finally:
+            self._open_gate()  # for others who wait
+        return self.over
 
     def run(self) -> None:
         """Run to the end, on the worker's thread. An error of the call or of the listener ends only this task."""
@@ -111,14 +120,27 @@ class Task:
     def finish(self, status: Status) -> None:
         """End the task, and tell its listener."""
         try:
-            self.status = status
-            self._tell(None)
-        except BaseException as problem:
-            self.status, self.error = "error", self.error or problem
-            logger.exception("A listener failed when its task ended.")
+            try:
+                self.status = status
+                self._tell(None)
+            except BaseException as problem:
+                self.status, self.error = "error", self.error or problem
+                logger.exception("A listener failed when its task ended.")
+            finally:
+                self._end()
         finally:
-            self._listener = None  # so that the task does not keep the view alive
-            self._ended.set()
+            self._end()  # an interrupt may have cut the first call short
+
+    def _end(self) -> None:
+        """Let everybody go on who waits. It may be called again at any time."""
+        self._listener = None  # so that the task does not keep the view alive
+        self._over = True
+        self._open_gate()
+
+    def _open_gate(self) -> None:
+        if self._over:
+            with suppress(RuntimeError):  # it is open
+                self._gate.release()
 
     def _tell(self, step: Step[Any] | None) -> None:
         if self._listener is not None:
@@ -134,20 +156,25 @@ class Worker:
     def __init__(self) -> None:
         self._waiting: list[tuple[int, int, Task]] = []
         self._order = itertools.count()
-        self._changed = threading.Condition()
+        self._lock = threading.RLock()
+        self._changed = threading.Condition(self._lock)  # entered by the worker alone: Ctrl-C could leave it locked
         self._thread: threading.Thread | None = None
         self._running: Task | None = None
         self._closed = False
 
     def submit(self, task: Task) -> Task:
-        """Queue a task."""
-        task.worker = self
-        with self._changed:
-            heapq.heappush(self._waiting, (task.priority, -next(self._order), task))
-            if self._thread is None:
-                self._thread = threading.Thread(target=_work, args=(self,), name="hookscope worker", daemon=True)
-                self._thread.start()
-            self._changed.notify()
+        """Queue a task. Once the worker was stopped, the task ends at once with an error."""
+        with self._lock, nullcontext():  # as for the locks of `LanguageModel`
+            task.worker = self
+            if not self._closed:
+                heapq.heappush(self._waiting, (task.priority, -next(self._order), task))
+                if self._thread is None:
+                    self._thread = threading.Thread(target=_work, args=(self,), name="hookscope worker", daemon=True)
+                    self._thread.start()
+                self._changed.notify()
+                return task
+        task.error = RuntimeError("This was not run, because Python is exiting and has stopped the model's worker.")
+        task.finish("error")
         return task
 
     def is_this_thread(self) -> bool:
@@ -155,17 +182,16 @@ class Worker:
 
     def drop(self, task: Task) -> None:
         """End a task that is still queued; a running task is not affected."""
-        with self._changed:
-            found = [entry for entry in self._waiting if entry[2] is task]
-            if not found:
+        with self._lock, nullcontext():
+            if task is self._running or task.over:
                 return
-            self._waiting.remove(found[0])
+            self._waiting = [entry for entry in self._waiting if entry[2] is not task]
             heapq.heapify(self._waiting)
         task.finish("cancelled")
 
     def stop(self) -> None:
         """Cancel all tasks, and wait until the running pass is over."""
-        with self._changed:
+        with self._lock, nullcontext():
             self._closed = True
             tasks = [task for *_, task in self._waiting] + ([self._running] if self._running else [])
             thread = self._thread

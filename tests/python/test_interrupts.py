@@ -28,14 +28,15 @@ PAIR = ib.PromptPair(clean="hollo", corrupt="hexlq", clean_answer="a", corrupt_a
 class Interrupter:
     """Runs a call, and raises KeyboardInterrupt when one given line follows another given line of the same frame."""
 
-    def __init__(self):
+    def __init__(self, traced=TRACED):
+        self.traced = traced
         self.seen: dict[tuple[str, int, int], None] = {}
 
     def run(self, call, at=None):
         before: dict[int, int] = {}
 
         def trace(frame, event, arg):
-            if frame.f_code.co_filename not in TRACED:
+            if frame.f_code.co_filename not in self.traced:
                 return None
             if event == "line":
                 key = (frame.f_code.co_filename, before.get(id(frame), 0), frame.f_lineno)

@@ -78,6 +78,17 @@ def test_a_result_survives_json(result):
     assert again.labels == result.labels and again.tokens == result.tokens
 
 
+@pytest.mark.parametrize("direction", ["denoise", "noise"])
+def test_counterparts_are_positions_of_the_prompt_that_is_not_patched(embedded, direction):
+    pair = ib.PromptPair(clean="The capital of Norway is", corrupt="The big capital of Sweden is")
+    result = ib.activation_patching(embedded, pair, metric="kl", direction=direction)
+    wire = json.loads(result.to_json())
+    assert EffectMap.from_wire(wire).counterparts == result.counterparts
+    swapped = {"noise": "denoise", "denoise": "noise"}[direction]
+    with pytest.raises(ValueError, match="counterparts are, for each"):
+        EffectMap.from_wire(wire | {"params": wire["params"] | {"direction": swapped}})
+
+
 def test_nan_and_infinity_never_reach_json(result):
     result.values[0, 0], result.values[0, 1] = np.nan, np.inf
     wire = strict_json(result.to_json())
@@ -121,6 +132,9 @@ def test_arrays_that_do_not_fit_the_labels_are_refused(result):
         {"provenance": {"model": "a text"}},
         {"state": encode_array(np.full((4, 6), 7, np.uint8))},
         {"state": encode_array(np.zeros((4, 6), np.float32))},
+        {"counterparts": [0]},
+        {"counterparts": [0, 1, 2, 3, 4, 6]},
+        {"counterparts": [0, 1, 2, 3, 4, -1]},
     ],
 )
 def test_results_that_make_no_sense_are_refused(result, change):

@@ -7,10 +7,12 @@ import subprocess
 import sys
 import threading
 import weakref
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 import pytest
+from test_interrupts import Interrupter, is_free
 
 import interp_backend as ib
 from hookscope.asking import Once
@@ -179,6 +181,37 @@ def test_a_worker_that_is_stopped_ends_what_waits_and_what_runs():
     held.go.set()
     stopping.join(20)
     assert not stopping.is_alive() and (running.status, waiting.status) == ("cancelled", "cancelled")
+
+
+def test_a_task_for_a_worker_that_was_stopped_ends_with_an_error():
+    worker, hear = Worker(), Recorder()
+    worker.stop()
+    late = worker.submit(task("x", hear))
+    assert late.over and late.status == "error" and hear.heard == ["error"]
+    assert "Python is exiting" in str(late.error)
+
+
+def test_an_interrupt_of_a_cancel_or_a_wait_leaves_a_worker_that_goes_on():
+    """At any line; a second cancel then ends the task."""
+    worker, held, interrupter = Worker(), Held(), Interrupter({tasks.__file__, threading.__file__})
+    running = worker.submit(Task("held", held, lambda *_: None))
+    assert held.entered.wait(20)
+
+    def cancel(waiting):
+        worker.submit(waiting).wait(0)
+        waiting.cancel()
+        waiting.wait()
+
+    interrupter.run(lambda: cancel(task()))
+    for place in list(interrupter.seen):
+        waiting = task()
+        with suppress(KeyboardInterrupt):
+            interrupter.run(lambda one=waiting: cancel(one), at=place)
+        assert is_free(worker._lock), place
+        waiting.cancel()
+        assert waiting.worker is None or waiting.wait(20), place
+    held.go.set()
+    assert running.wait(20) and running.status == "done"
 
 
 IN_A_SCRIPT = """

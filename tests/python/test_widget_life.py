@@ -137,6 +137,69 @@ def test_status_says_done_only_when_what_was_asked_for_is_shown(viewer):
     assert {kind for status, kind in seen if status == "done"} == {"scores"}
 
 
+@pytest.fixture
+def given(embedded, capitals):
+    """A result that a user has."""
+    return ib.activation_patching(embedded, capitals, activation="z", metric="prob")
+
+
+def elsewhere(call):
+    """What a call gives on another thread."""
+    found = []
+    thread = threading.Thread(target=lambda: found.append(call()))
+    thread.start()
+    thread.join(20)
+    return found[0]
+
+
+def assert_shown(heatmap, given):
+    for _ in range(2):
+        assert heatmap.result is given and heatmap.code == heatmap._code_of(given)
+        assert (heatmap.activation, heatmap.metric, heatmap.status) == ("z", "prob", "done")
+        assert heatmap.asked["id"] == given.id and heatmap.wait(60)
+
+
+def test_a_result_that_is_set_while_a_sweep_runs_stays(heatmap, given, submitted):
+    waited = []
+
+    def let_the_sweep_end(change):
+        heatmap.model.lock.release()
+        assert submitted[0].wait(20)
+        waited.append(elsewhere(lambda: heatmap.wait(0)))
+
+    heatmap.model.lock.acquire()
+    heatmap.activation = "mlp_out"
+    heatmap.observe(let_the_sweep_end, "activation")
+    heatmap.result = given
+    assert submitted[0].status == "cancelled" and len(submitted) == 1
+    assert waited == [False]  # what is shown is not described yet
+    assert_shown(heatmap, given)
+
+
+@pytest.mark.parametrize("moment", ["result", "code", "progress"])
+def test_a_result_that_another_thread_sets_while_a_step_is_shown_stays(heatmap, given, submitted, moment):
+    def give(change):
+        heatmap.unobserve(give, moment)
+        elsewhere(lambda: setattr(heatmap, "result", given))
+
+    heatmap.model.lock.acquire()
+    heatmap.activation = "mlp_out"
+    heatmap.observe(give, moment)
+    heatmap.model.lock.release()
+    assert submitted[0].wait(20) and submitted[0].status == "cancelled"
+    assert_shown(heatmap, given)
+
+
+def test_wait_is_false_if_the_traits_describe_no_call(heatmap, monkeypatch):
+    def refused():
+        raise ValueError("There is no such call.")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(heatmap, "wants", refused)
+        assert heatmap.wait(60) is False and heatmap.error["message"] == "There is no such call."
+    assert heatmap.wait(60)
+
+
 def test_what_a_widget_synced_is_read_as_the_result_that_it_shows(embedded, capitals):
     heatmap, grid, viewer = (Watched(kind, embedded, capitals) for kind in KINDS)
     grid.attribute()
@@ -211,6 +274,15 @@ def test_coming_back_to_an_earlier_choice_is_instant(heatmap, submitted):
     assert heatmap.wait(60) and len(submitted) == 4
     heatmap.direction = "noise"
     assert heatmap.wait(60) and len(submitted) == 5
+
+
+def test_a_change_while_a_widget_closes_asks_for_nothing(heatmap, submitted):
+    model = heatmap.model
+    with model.lock:  # nothing can run
+        heatmap.direction = "noise"
+        heatmap.observe(lambda change: setattr(heatmap, "activation", "z"), "status")
+        heatmap.close()
+    assert heatmap.activation == "z" and len(submitted) == 1 and submitted[0].is_cancelled()
 
 
 def test_another_prompt_and_back_is_instant_in_every_view(widget, submitted):

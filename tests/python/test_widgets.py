@@ -102,7 +102,7 @@ def test_a_message_that_is_no_request_becomes_an_error(heatmap, message):
 
 
 def test_what_goes_wrong_while_a_request_is_answered_becomes_an_error(editor, monkeypatch):
-    def broken(prompt):
+    def broken(*_):
         raise RuntimeError("Already borrowed")
 
     monkeypatch.setattr(editor.model, "to_ids", broken)
@@ -124,6 +124,8 @@ def test_a_view_may_set_the_selection_and_nothing_else(heatmap):
         ({"layer": -1, "position": 0}, "The displayed result has no place {'layer': -1, 'position': 0}"),
         ({"layer": True, "position": 0}, "The layer of a place can't be True"),
         ({"row": 0}, "A place has no row. Its parts are activation, layer"),
+        ({"activation": "zzz"}, "There is no activation 'zzz'. Choose one of embed, resid_pre"),
+        ({"activation": "zzz", "layer": 0}, "There is no activation 'zzz'"),
     ],
 )
 def test_a_selection_that_names_no_place_is_refused(heatmap, selection, sentence, monkeypatch):

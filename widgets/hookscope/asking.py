@@ -105,6 +105,8 @@ class Asker:
         del self.panel
         self._lock = threading.RLock()
         self._refreshes = 0  # how many times wants were computed, to notice that others are newer
+        self._adopting: Task | None = None  # ends when the panel's traits describe the result that it was given
+        self._refused = False  # whether the panel's traits describe no call that could be made
         self._counter = itertools.count(1)
         self._last_told = 0.0
         self._deferring = threading.local()  # by thread: whether `refresh` waits until several traits have changed
@@ -128,20 +130,26 @@ class Asker:
             return None
         if not (unseen or panel.on_a_page):
             return None  # `refresh` is called again once a page shows the panel
+        old: list[_Asked] = []
+        new: list[_Asked] = []
         while True:
             with self._lock:
                 self._refreshes = latest = self._refreshes + 1
+            wants, refused = {}, None
             try:
                 wants = {**panel.wants(), **self._details}
             except (ValueError, traitlets.TraitError) as problem:
-                panel.fail(sentence(problem), getattr(problem, "field", None), id or "")
-                return None
+                refused = problem
             with self._lock:
+                if panel._closed or self._adopting:
+                    return None
                 if latest != self._refreshes:  # a change in another thread may be missing from these wants
                     continue
+                self._refused = refused is not None
+                if refused is not None:
+                    break
                 dropped = [name for name in self._asked if name not in wants]
-                old = [self._asked.pop(name) for name in dropped]
-                new: list[_Asked] = []
+                old += [self._asked.pop(name) for name in dropped]
                 for name, want in wants.items():
                     asked = self._asked.get(name)
                     stopped = id is not None and name == (of or self.main) and asked is not None and asked.stopped
@@ -151,6 +159,9 @@ class Asker:
                     old += [asked] if asked is not None else []
                     new.append(self._ask(name, want, id or self.new_id(), again=name in again))
             break
+        if refused is not None:
+            panel.fail(sentence(refused), getattr(refused, "field", None), id or "")
+            return None
         if id is not None:
             panel.error = None  # a valid request clears the error of the last one
         self._start(panel, old, new)
@@ -171,17 +182,43 @@ class Asker:
         self._details[name] = Want(call, lambda _, step: show(step.result), **{"priority": 2, **options})
         return self.again(name, id=id)
 
-    def adopt(self, want: Want, id: str) -> None:
-        """Accept the displayed result as the answer to the current call."""
-        with self._lock:
-            old = self._asked.get(self.main)
-            self._asked[self.main] = _Asked(want, id, None)
-        if old is not None:
-            old.cancel()
+    @contextmanager
+    def adopt(self, given: Want, id: str, result: Any) -> Iterator[None]:
+        """Accept a result that the panel was given, and show it in place of what was asked for before.
+
+        The block sets the traits to those that describe the result. The work on the last call is cancelled first, so
+        that none of its steps can replace the result, and nothing is asked for until the block ends. Until then,
+        `wait()` on other threads waits.
+
+        Args:
+            given: shows the result; its call is the one that the traits describe in the end.
+        """
         panel = self._panel()
-        if panel is not None:
-            panel.asked = {"id": id, **want.call.to_json()}
-            self._settle(panel)
+        assert panel is not None
+        ours, adopting = _Asked(given, id, None, Step(1, 1, result=result)), Task(id, None, lambda *_: None)
+        with self._lock:
+            old, outer = self._asked.get(self.main), self._adopting
+            self._asked[self.main], self._adopting = ours, adopting
+        try:
+            if old is not None:
+                old.cancel()
+            with self.defer():
+                ours.show()
+                yield
+                ours.show()  # a step of the old work may have been on its way
+                given.call = panel.wants()[self.main].call
+            panel.asked = {"id": id, **given.call.to_json()}
+        finally:
+            with self._lock:
+                self._adopting = outer
+                self._refused = False
+            adopting.finish("done")
+        self._settle(panel)
+
+    @property
+    def adopting(self) -> bool:
+        """Whether the panel's traits are being set to those of a result that it was given."""
+        return self._adopting is not None
 
     def drop(self, *names: str) -> None:
         """Stop the work on these details, by default on all, and forget them."""
@@ -214,7 +251,7 @@ class Asker:
             self._deferring.on = outer
 
     def wait(self, timeout: float | None = None) -> bool:
-        """Wait until every requested call is answered; False after `timeout` seconds."""
+        """Wait until every requested call is answered; False as in `Panel.wait`."""
         give_up = None if timeout is None else time.monotonic() + timeout
         self.refresh(unseen=True)
         try:
@@ -224,7 +261,7 @@ class Asker:
         except KeyboardInterrupt:
             self.cancel()
             raise
-        return True
+        return not self._refused
 
     def cancel(self) -> None:
         """Cancel all running and queued work; cells that have been computed are kept."""
@@ -238,6 +275,8 @@ class Asker:
 
     def _unfinished(self) -> Task | None:
         with self._lock:
+            if self._adopting is not None and not getattr(self._deferring, "on", False):
+                return self._adopting
             return next((asked.task for asked in self._asked.values() if asked.task and not asked.over), None)
 
     # Tasks

@@ -11,6 +11,7 @@ import traitlets
 from pydantic import BaseModel, Field
 
 from interp_backend.common.signatures import request_model
+from interp_backend.language.interventions import check_activation
 from interp_backend.place import Place, as_place
 from interp_backend.refusal import Refused
 from interp_backend.results.envelope import SCHEMA_VERSION
@@ -101,7 +102,8 @@ class Panel(anywidget.AnyWidget):
         self._asking().again(self._asking().main)
 
     def wait(self, timeout: float | None = None) -> bool:
-        """Wait until the panel shows what its traits describe; False after `timeout` seconds.
+        """Wait until the panel shows what its traits describe; False after `timeout` seconds, or if they describe nothing
+        that can be asked for, and then `error` says why.
 
         Interrupting the wait cancels the work.
 
@@ -122,8 +124,8 @@ class Panel(anywidget.AnyWidget):
 
     def close(self) -> None:
         """Close the widget, and cancel its work."""
+        self._closed = True  # first, so that what changes from now on asks for nothing
         self.cancel()
-        self._closed = True
         super().close()
         self.unobserve_all()
         self._asker = None
@@ -261,7 +263,11 @@ class Panel(anywidget.AnyWidget):
     def _valid_selection(self, proposal: Any) -> dict[str, Any] | None:
         try:
             place = as_place(proposal["value"])
-            return None if place is None or place == Place() else self._placed(place).to_json()
+            if place is None or place == Place():
+                return None
+            if place.activation is not None:
+                check_activation(None, place.activation)
+            return self._placed(place).to_json()
         except ValueError as problem:
             raise traitlets.TraitError(str(problem)) from None
 

@@ -249,7 +249,7 @@ class PatchHeatmap(ResultPanel):
             self.window = 1  # the embedding is no layer
         if change["name"] == "metric" and callable(self.metric):
             self._own_metric = self.metric
-        if self._asker is not None:
+        if self._asker is not None and not self._asker.adopting:
             self._ask()
 
     def _ask(self, id: str | None = None) -> Task | None:
@@ -289,27 +289,32 @@ class PatchHeatmap(ResultPanel):
         result = change["new"]
         if result is None or result is self._shown_by_us:
             return
-        self._sweep, self._shown_as_draft = result, False
-        params = result.params
-        self._put_away()
-        adopt = self._asker
-        self._asker = None  # these settings describe the given result, so they must not start a sweep
-        try:
-            self.selection = None
-            for name in ("method", *SHARED):
-                wanted = result.method if name == "method" else params.get(name)
-                if wanted is not None or name in ("at", "axes"):
-                    setattr(self, name, wanted)
-            self.pair = subject_of(params) or _pair_of(result)
-            self.info = {**dict(self.info), "metrics": metric_menu(self.metric)}
-        finally:
-            self._asker = adopt
-        self.error = None
-        self.code = self._code_of(result)
-        if adopt is not None:
-            adopt.adopt(Want(self._call(), self._take, self._end, keep=True), result.id)
-        else:
+
+        def show(*_: Any) -> None:
+            self._sweep = self._shown_by_us = result
+            self._shown_as_draft = False
+            self.result = result
+            self.code = self._code_of(result)
+
+        if self._asker is None:
+            show()
+            self._describe(result)
             self.status = "done"
+        else:
+            with self._asker.adopt(Want(None, show, keep=True), result.id, result):
+                self._describe(result)
+        self.error = None
+
+    def _describe(self, result: EffectMap) -> None:
+        """Set the choices to those that gave a result."""
+        self._put_away()
+        self.selection = None
+        for name in ("method", *SHARED):
+            wanted = result.method if name == "method" else result.params.get(name)
+            if wanted is not None or name in ("at", "axes"):
+                setattr(self, name, wanted)
+        self.pair = subject_of(result.params) or _pair_of(result)
+        self.info = {**dict(self.info), "metrics": metric_menu(self.metric)}
 
     @traitlets.validate("result")
     def _valid_result(self, proposal: Any) -> EffectMap | None:
