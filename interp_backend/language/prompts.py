@@ -264,13 +264,13 @@ def _check_prompt(model: LanguageModel, pair: PromptPair, side: Side, ids: list[
             message=f"The {side} prompt has {len(ids)} tokens and the model reads at most {model.n_ctx}. "
             f"Shorten it by {len(ids) - model.n_ctx}.",
         )
-    if model.bos is not None and ids[:2] == [model.bos[0]] * 2:
+    if message := doubled_bos(model, side, ids):
+        assert model.bos is not None
         yield PairWarning(
             code="doubled_bos",
             level="warning",
             field=side,
-            message=f"The {side} prompt begins with {model.bos[1]}, which is put before every prompt anyway, "
-            "so it is there twice. Remove it from the text.",
+            message=message,
             fix=_fix(pair, f"Remove {model.bos[1]}", side, text.removeprefix(model.bos[1])),
         )
     if text != text.rstrip(" ") and text.strip():
@@ -282,6 +282,17 @@ def _check_prompt(model: LanguageModel, pair: PromptPair, side: Side, ids: list[
             "space at the start of the next word. Remove it, and begin the answer with it.",
             fix=_fix(pair, "Remove the space", side, text.rstrip(" ")),
         )
+
+
+def doubled_bos(model: LanguageModel, side: str, ids: list[int]) -> str | None:
+    """A warning if a prompt has the token that begins every prompt twice; `side` is "prompt", "clean" or "corrupt"."""
+    if model.bos is None or ids[:2] != [model.bos[0]] * 2:
+        return None
+    name = "prompt" if side == "prompt" else f"{side} prompt"
+    return (
+        f"The {name} begins with {model.bos[1]}, which is put before every prompt anyway, so it is there twice. Remove "
+        "it from the text."
+    )
 
 
 def _check_lengths(pair: PromptPair, ids: dict[str, list[int]]):

@@ -25,7 +25,7 @@ from ..language.prompts import PromptPair
 from ..refusal import Refused
 from ..results.attention import QUANTITIES, AttentionPatterns, AttentionSide, Kind
 from ..results.step import Step
-from .logit_lens import counterparts_of, ids_of, texts_of_prompt
+from .logit_lens import counterparts_of, ids_of, texts_of_prompt, warnings_about
 
 MOST_BYTES = 4 << 30  # the largest size of a result's values
 SCORES_HOOK = "attn.hook_attn_scores"
@@ -84,7 +84,7 @@ def attention_patterns(
     began = time.perf_counter()
     sides: dict[str, AttentionSide] = {}
     with Turn(model) as turn:
-        warnings = _warnings(model)
+        warnings = warnings_about(model, ids) + _warnings(model)
         for side, tokens in ids.items():
             values, masked, scores, found = _read(turn, tokens, kind, chosen)
             sides[side] = AttentionSide(

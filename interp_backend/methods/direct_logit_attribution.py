@@ -30,7 +30,7 @@ from ..language.model import LanguageModel
 from ..language.prompts import PromptPair, tokenize
 from ..results.attribution import Attribution, AttributionSide
 from ..results.step import Step
-from .logit_lens import counterparts_of, ids_of, texts_of_prompt
+from .logit_lens import counterparts_of, ids_of, texts_of_prompt, warnings_about
 
 UNITS = {
     "layer": ("layer", "what each layer adds"),
@@ -92,7 +92,7 @@ def direct_logit_attribution(
             yield Step(len(taken), len(ids), left)
         origin = provenance(turn)
     first = next(iter(taken.values()))
-    warnings = origin.pop("warnings")
+    warnings = origin.pop("warnings") + warnings_about(model, ids)
     result = Attribution(
         params={
             "answer": model.token_texts(right),

@@ -26,7 +26,7 @@ from ..engine.turn import Turn
 from ..engine.watch import check
 from ..language.loading import load_model
 from ..language.model import LanguageModel
-from ..language.prompts import PromptPair, as_pair, tokenize
+from ..language.prompts import PromptPair, as_pair, doubled_bos, tokenize
 from ..language.tuned_lens import TunedLens, embedded_lens
 from ..refusal import Refused
 from ..results.lens import LensArrays, LensSide, LogitLens, Token
@@ -120,7 +120,7 @@ def logit_lens(
             tokens={**texts_of(model, *shown), **{token.id: token.text for token in followed}},
             provenance={**provenance(turn), "seconds": time.perf_counter() - began},
         )
-        result.warnings += result.provenance.pop("warnings")
+        result.warnings += result.provenance.pop("warnings") + warnings_about(model, ids)
         if targets is None and pair is not None:
             result.warnings += _first_tokens(model, pair)
     yield Step(total, total, 0.0, result)
@@ -188,6 +188,11 @@ def ids_of(model: LanguageModel, side: str, text: str, last: int | None = None) 
             last=most,
         )
     return ids
+
+
+def warnings_about(model: LanguageModel, ids: dict[str, list[int]]) -> list[str]:
+    """Warnings about the tokens of each side as they are run."""
+    return [warning for side in ids if (warning := doubled_bos(model, side, ids[side]))]
 
 
 def targets_of(
