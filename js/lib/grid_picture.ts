@@ -45,6 +45,7 @@ export function paintPicture(canvas: HTMLCanvasElement, picture: Picture): void 
   if (!context) return;
   context.translate(layout.gutter, 0);
   paintCells(context, layout, picture.paint, palette.mono);
+  paintFolded(context, picture, cells.height);
   paintCorner(context, picture, cells.height);
   paintPanels(context, picture);
   for (let panel = 0; panel < layout.across; panel++) {
@@ -86,10 +87,24 @@ function paintHeading(context: Context, { title, subtitle, palette }: Frame): vo
   context.fillText(subtitle, EDGE, EDGE + 30);
 }
 
-function paintCorner(context: Context, { shape, palette }: Picture, bottom: number): void {
+function paintFolded(context: Context, { shape, layout, palette }: Picture, bottom: number): void {
+  if (!shape.folded) return;
+  const [width, height] = [(layout.strip ?? 0) - 3, bottom - layout.head - 1];
+  context.fillStyle = toCss(palette.soft);
+  context.fillRect(-width - 1, layout.head, width, height);
+  context.save();
+  context.translate(-width / 2 - 1, layout.head + height / 2);
+  context.rotate(-Math.PI / 2);
+  context.textAlign = "center";
+  context.fillStyle = toCss(palette.muted);
+  context.fillText(shorten(shape.folded.text, height, LABEL_SIZE, palette.mono), 0, 0);
+  context.restore();
+}
+
+function paintCorner(context: Context, { shape, layout, palette }: Picture, bottom: number): void {
   context.textAlign = "right";
   context.fillStyle = toCss(palette.muted);
-  context.fillText(shape.corner, -8, bottom + LINE_HEIGHT / 2 + 3);
+  context.fillText(shape.corner, -8 - (layout.strip ?? 0), bottom + LINE_HEIGHT / 2 + 3);
 }
 
 /** The titles of the panels, and row labels beside the leftmost ones. */
@@ -100,8 +115,13 @@ function paintPanels(context: Context, { shape, layout, palette }: Picture): voi
     context.fillText(shape.panels[panel] ?? "", left, top - LINE_HEIGHT / 2 - 2);
     context.textAlign = "right";
     for (const [row, { lines }] of left === 0 ? shape.rows.entries() : []) {
-      const text = shorten(visibleText(lines[0]?.text ?? ""), layout.gutter - 12, LABEL_SIZE, palette.mono);
-      context.fillText(text, -8, top + (drawnRow(layout, row) + 0.5) * layout.cellHeight);
+      const room = layout.gutter - (layout.strip ?? 0) - 12;
+      const text = shorten(visibleText(lines[0]?.text ?? ""), room, LABEL_SIZE, palette.mono);
+      context.fillText(
+        text,
+        -8 - (layout.strip ?? 0),
+        top + (drawnRow(layout, row) + 0.5) * layout.cellHeight,
+      );
     }
   }
 }

@@ -64,11 +64,11 @@ export function crossesZero(sweep: Sweep, cell: number): boolean {
 /** Paints the cells of the grid. A neuron's cell shows its number, and its effect by colour alone. */
 export function painter(sweep: Sweep, { cells }: Board, palette: Palette, raw: boolean): PaintCell {
   const { scale } = legendOf(sweep, palette);
-  if (!cells) return (index) => paintCell(sweep, palette, scale, raw, index);
+  const neurons = sweep.axes.at(-1) === "neuron";
   return (index) => {
-    const cell = cells[index] ?? 0;
+    const cell = cells ? (cells[index] ?? 0) : index;
     const paint = paintCell(sweep, palette, scale, raw, cell);
-    return paint && { ...paint, text: neuronNumber(sweep, cell) };
+    return paint && neurons ? { ...paint, text: neuronNumber(sweep, cell) } : paint;
   };
 }
 

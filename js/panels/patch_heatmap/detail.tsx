@@ -11,7 +11,8 @@ import { PairStrip } from "./strip";
 import { effectWords, intervalWords, pairWords, unpatchedWords, whyNone } from "./words";
 
 interface DetailProps extends CellProps {
-  pinned: boolean;
+  /** Whether to show many likely tokens. */
+  long: boolean;
   /** The buttons for the pinned cell. */
   children: ComponentChildren;
 }
@@ -19,8 +20,8 @@ interface DetailProps extends CellProps {
 const FEW = 3;
 const MANY = 10;
 
-export function Detail({ sweep, raw, metric, cell, hint, pinned, children }: DetailProps) {
-  const rows = pinned ? MANY : FEW;
+export function Detail({ sweep, raw, metric, cell, hint, long, children }: DetailProps) {
+  const rows = long ? MANY : FEW;
   const baselines = sweep.json.baselines;
   const top = (name: Run | "patched", value: number | null, tokens: ReturnType<typeof topOfRun>) => (
     <TopTokens

@@ -9,7 +9,7 @@ import { ErrorLine } from "../../lib/status";
 import { useStore } from "../../lib/store";
 import { usePalette } from "../../lib/theme";
 import { useWidth } from "../../lib/use_width";
-import { boardOf, firstDiffering } from "./board";
+import { type Board, boardOf, firstDiffering, foldable } from "./board";
 import { isRaw, legendOf, painter } from "./cells";
 import { Cell } from "./detail";
 import { type HeatmapInfo, metricLabel } from "./params";
@@ -20,23 +20,36 @@ import { describeCell, openedTitle } from "./words";
 /** The props of the grid that are given in cells of the sweep. */
 type InCells = Pick<GridProps, "label" | "revision" | "pinned" | "picked" | "onActive" | "onPin" | "onPick">;
 
-interface MapProps extends PanelProps<HeatmapState>, InCells {
+interface MapProps extends InCells {
+  state: HeatmapState;
   sweep: Sweep;
+  board: Board;
+  /** How many columns are or could be folded. */
+  equal: number;
   raw: boolean;
+  /** The width for the map with its legend. */
+  width: number;
+}
+
+/** The arrangement of a sweep that the view's choices ask for. */
+export function useBoard({ model, state }: PanelProps<HeatmapState>, sweep: Sweep, revision: unknown) {
+  const rising = useRising(model);
+  const most = useStore(state.neurons);
+  const unfolded = useStore(state.unfolded);
+  const equal = useMemo(() => foldable(sweep), [sweep, revision]);
+  const hidden = unfolded ? 0 : equal;
+  // The neurons with the largest effects may change with every cell that arrives.
+  const board = useMemo(
+    () => boardOf(sweep, rising, most, hidden),
+    [sweep, rising, most, hidden, sweep.axes.includes("neuron") && revision],
+  );
+  return { board, equal };
 }
 
 export function SweepMap(props: MapProps) {
-  const { model, state, label, sweep, raw, revision, onPick } = props;
-  const area = useRef<HTMLDivElement>(null);
-  const width = useWidth(area);
+  const { state, label, sweep, board, equal, raw, width, revision, onPick } = props;
+  const { hidden } = board;
   const palette = usePalette();
-  const rising = useRising(model);
-  const most = useStore(state.neurons);
-  // The neurons with the largest effects may change with every cell that arrives.
-  const board = useMemo(
-    () => boardOf(sweep, rising, most),
-    [sweep, rising, most, sweep.axes.includes("neuron") && revision],
-  );
   const cellOf = (index: number) => board.cells?.[index] ?? index;
   const indexOf = (cell: number) => (board.cells ? board.cells.indexOf(cell) : cell);
   const pinned = props.pinned === null ? -1 : indexOf(props.pinned);
@@ -45,8 +58,8 @@ export function SweepMap(props: MapProps) {
   const legend = useMemo(() => legendOf(sweep, palette), [sweep, revision, palette]);
   const height = Math.min(160, Math.max(1, board.panels.length) * board.rows.length * 24 - 1);
   return (
-    <>
-      <div class="hs-grid-area" ref={area}>
+    <div class="hs-map">
+      <div class="hs-grid-area">
         <Grid
           label={label}
           shape={board}
@@ -60,15 +73,38 @@ export function SweepMap(props: MapProps) {
           onActive={(index) => props.onActive(index === null ? null : cellOf(index))}
           onPin={(index) => props.onPin(index === null ? null : cellOf(index))}
           onPick={onPick && ((indices) => onPick(indices.map(cellOf)))}
+          onUnfold={() => state.unfolded.set(true)}
+          pinFolded={props.pinned !== null && pinned < 0 && props.pinned % (sweep.shape.at(-1) ?? 1) < hidden}
         />
         {!raw && <Legend {...legend} height={Math.max(72, height)} help={sweep.json.scale_text ?? ""} />}
       </div>
-      {board.cells && <NeuronChoice state={state} most={most} all={sweep.shape.at(-1) ?? 0} />}
-    </>
+      {equal > 0 && <Fold state={state} equal={equal} unfolded={hidden === 0} />}
+      {sweep.axes.includes("neuron") && <NeuronChoice state={state} all={sweep.shape.at(-1) ?? 0} />}
+    </div>
   );
 }
 
-function NeuronChoice({ state, most, all }: { state: HeatmapState; most: number; all: number }) {
+interface FoldProps {
+  state: HeatmapState;
+  equal: number;
+  unfolded: boolean;
+}
+
+function Fold({ state, equal, unfolded }: FoldProps) {
+  return (
+    <p class="hs-quiet" data-hs="fold-line">
+      {unfolded
+        ? `In the first ${equal} columns, clean and corrupt are equal.`
+        : `${equal} columns are folded: there clean and corrupt are equal, so patching changes nothing.`}{" "}
+      <Button name="fold" quiet expanded={unfolded} onClick={() => state.unfolded.set(!unfolded)}>
+        {unfolded ? "Fold them" : "Show them"}
+      </Button>
+    </p>
+  );
+}
+
+function NeuronChoice({ state, all }: { state: HeatmapState; all: number }) {
+  const most = useStore(state.neurons);
   return (
     <p class="hs-quiet hs-neurons" data-hs="neurons-line">
       <Menu
@@ -96,6 +132,9 @@ export function Opened({ model, state }: OpenedProps) {
 function OpenedSweep({ model, state, shown, sweep }: OpenedProps & { shown: ShownSweep; sweep: Sweep }) {
   const [active, setActive] = useState<number | null>(null);
   const [pinned, setPinned] = useState<number | null>(null);
+  const area = useRef<HTMLElement>(null);
+  const width = useWidth(area);
+  const { board, equal } = useBoard({ model, state }, sweep, shown);
   const raw = useMemo(() => isRaw(sweep), [sweep]);
   const metric = metricLabel(useTrait<HeatmapInfo>(model, "info"), sweep.json);
   const inside = (cell: number | null) => (cell !== null && cell < sweep.state.length ? cell : null);
@@ -105,7 +144,7 @@ function OpenedSweep({ model, state, shown, sweep }: OpenedProps & { shown: Show
   const newer = useStore(state.rpc.pending).get("open");
   const fades = newer !== undefined && newer !== sweep.json.id;
   return (
-    <section class={fades ? "hs-part hs-stale" : "hs-part"} data-hs="opened" aria-label={title}>
+    <section ref={area} class={fades ? "hs-part hs-stale" : "hs-part"} data-hs="opened" aria-label={title}>
       <div class="hs-head">
         <h3 class="hs-title">{title}</h3>
         {canAsk(model) && (
@@ -117,11 +156,13 @@ function OpenedSweep({ model, state, shown, sweep }: OpenedProps & { shown: Show
         )}
       </div>
       <SweepMap
-        model={model}
         state={state}
         label={title}
         sweep={sweep}
+        board={board}
+        equal={equal}
         raw={raw}
+        width={width}
         revision={shown}
         pinned={inside(pinned)}
         picked={NONE}

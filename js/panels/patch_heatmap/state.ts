@@ -45,6 +45,8 @@ export class HeatmapState {
   readonly picked: Store<readonly number[]>;
   /** How many neurons each layer shows. */
   readonly neurons = new Store(20);
+  /** Whether the equal columns before the first difference are shown. */
+  readonly unfolded = new Store(false);
   readonly requested = new Store<Params | null>(null);
   #model: ViewModel;
   #requestId = "";

@@ -1,5 +1,5 @@
 // The PatchHeatmap view: the controls, the grid with its legend, and the pinned or hovered cell in detail.
-import { useMemo, useState } from "preact/hooks";
+import { useMemo, useRef, useState } from "preact/hooks";
 import { Button } from "../../lib/controls";
 import { Output, useCurrent } from "../../lib/current";
 import { Head, Tools } from "../../lib/head";
@@ -18,13 +18,14 @@ import type { PanelProps } from "../../lib/panel";
 import { ErrorLine, Notes, Nothing } from "../../lib/status";
 import { useStore } from "../../lib/store";
 import { usePalette } from "../../lib/theme";
+import { useWidth } from "../../lib/use_width";
 import { NO_COUNTERPART } from "../../wire/requests";
-import { boardOf } from "./board";
+import { type Board, boardOf, foldable } from "./board";
 import { isRaw } from "./cells";
 import { Controls } from "./controls";
 import { Detail } from "./detail";
 import { savePicture, toTable } from "./export";
-import { Opened, SweepMap } from "./map";
+import { Opened, SweepMap, useBoard } from "./map";
 import {
   entryOf,
   type HeatmapInfo,
@@ -93,7 +94,8 @@ function Exports({ model, state, sweep, subtitle }: ViewProps & { sweep: Sweep; 
   const own = useTrait<ResultJson | null>(model, "result")?.params.metric === sweep.json.params.metric;
   const info = useTrait<HeatmapInfo>(model, "info");
   const picture = () => {
-    const board = boardOf(sweep, rising, state.neurons.get());
+    const hidden = state.unfolded.get() ? 0 : foldable(sweep);
+    const board = boardOf(sweep, rising, state.neurons.get(), hidden);
     // The menus are not in the picture, so its title contains their settings.
     const { activation } = sweep.json.params;
     const words = [activation, metricLabel(info, sweep.json), subtitle].join(" \u00b7 ");
@@ -115,14 +117,20 @@ function SweepView({ model, state, shown, sweep }: ViewProps & { shown: ShownSwe
   const raw = useMemo(() => isRaw(sweep), [shown]);
   const opens = pinned === null || !asks ? null : entryOf(info, sweep.json.params)?.opens;
   const patched = (cell: number) => ![NO_COUNTERPART, FUTURE].includes(stateOf(sweep, cell));
-  return (
-    <>
+  const area = useRef<HTMLDivElement>(null);
+  const width = useWidth(area);
+  const { board, equal } = useBoard({ model, state }, sweep, shown);
+  const beside = fitsBeside(board, width);
+  const map = (
+    <div>
       <SweepMap
-        model={model}
         state={state}
         label={titleOf(sweep.json.method)}
         sweep={sweep}
+        board={board}
+        equal={equal}
         raw={raw}
+        width={beside ? width - DETAIL : width}
         revision={shown}
         pinned={pinned}
         picked={picked}
@@ -132,23 +140,41 @@ function SweepView({ model, state, shown, sweep }: ViewProps & { shown: ShownSwe
       />
       <PickBar model={model} state={state} sweep={sweep} />
       <Remarks sweep={sweep} raw={raw} />
-      <Detail
-        sweep={sweep}
-        raw={raw}
-        metric={metricLabel(info, sweep.json)}
-        cell={hovered ?? pinned}
-        hint={asks ? ", Shift-click or drag to pick several" : ""}
-        pinned={pinned !== null}
-      >
-        {opens && pinned !== null && patched(pinned) && (
-          <Button name="open" onClick={() => state.open(pinned)}>
-            Show {opens}
-          </Button>
-        )}
-      </Detail>
+    </div>
+  );
+  return (
+    <>
+      <div ref={area} class="hs-map-and-detail" data-hs="map-and-detail" data-beside={beside}>
+        {map}
+        <Detail
+          sweep={sweep}
+          raw={raw}
+          metric={metricLabel(info, sweep.json)}
+          cell={hovered ?? pinned}
+          hint={asks ? ", Shift-click or drag to pick several" : ""}
+          long={pinned !== null || beside}
+        >
+          {opens && pinned !== null && patched(pinned) && (
+            <Button name="open" onClick={() => state.open(pinned)}>
+              Show {opens}
+            </Button>
+          )}
+        </Detail>
+      </div>
       <Opened model={model} state={state} />
     </>
   );
+}
+
+/** The room for the details beside a map, and the height from which a map has them there, so that both fit on a screen. */
+const DETAIL = 420;
+const TALL_ROWS = 16;
+const LABELS_AND_LEGEND = 160;
+const COLUMN = 38;
+
+function fitsBeside({ rows, columns, panels }: Board, width: number): boolean {
+  const room = width - DETAIL - LABELS_AND_LEGEND;
+  return panels.length === 0 && rows.length >= TALL_ROWS && columns.length * COLUMN <= room;
 }
 
 function Remarks({ sweep, raw }: { sweep: Sweep; raw: boolean }) {
