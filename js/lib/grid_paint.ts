@@ -10,8 +10,8 @@ export interface CellPaint {
   fill: Rgb | null;
   ink: Rgb;
   text: string;
-  /** A ring in the corner means "read with care"; a stroke across means "nothing to show". */
-  mark: "ring" | "stroke" | null;
+  /** A stroke across means "nothing to show". */
+  mark: "stroke" | null;
 }
 /** null leaves the cell empty. */
 export type PaintCell = (index: number) => CellPaint | null;
@@ -83,7 +83,7 @@ function paintCell(context: Context, cell: CellPaint, box: Box, withText: boolea
     context.fillStyle = toCss(cell.fill);
     context.fillRect(box.left, box.top, box.width, box.height);
   }
-  if (cell.mark) paintMark(context, cell, box, withText);
+  if (cell.mark) paintStroke(context, cell, box);
   if (!withText) return;
   context.fillStyle = toCss(cell.ink);
   context.fillText(cell.text, box.left + box.width / 2, box.top + box.height / 2 + 0.5);
@@ -96,17 +96,13 @@ function paintDot(context: Context, { ink }: CellPaint, { left, top, width, heig
   context.globalAlpha = 1;
 }
 
-/** The ring lies under the number, if there is one. */
-function paintMark(context: Context, { ink, mark }: CellPaint, box: Box, withText: boolean): void {
+function paintStroke(context: Context, { ink }: CellPaint, box: Box): void {
   const [x, y] = [box.left + box.width / 2, box.top + box.height / 2];
+  const reach = Math.min(box.width, box.height) / 4;
   context.strokeStyle = toCss(ink);
   context.lineWidth = 1;
   context.beginPath();
-  if (mark === "ring") context.arc(x, withText ? box.top + box.height - 3.5 : y, 1.5, 0, 2 * Math.PI);
-  else {
-    const reach = Math.min(box.width, box.height) / 4;
-    context.moveTo(x - reach, y + reach);
-    context.lineTo(x + reach, y - reach);
-  }
+  context.moveTo(x - reach, y + reach);
+  context.lineTo(x + reach, y - reach);
   context.stroke();
 }

@@ -392,3 +392,14 @@ def test_a_pinned_set_of_positions_stays_pinned_under_another_metric(embedded, c
     assert widget.wait(60) and widget.result.params["metric"] == "prob"
     assert widget.selection == {"layer": 1, "position": [4, 5]}
     widget.close()
+
+
+def test_the_numbers_and_colours_of_maps_can_be_chosen_and_shared(embedded, capitals):
+    a, b = (hs.PatchHeatmap(embedded, capitals, units="raw", color_limit=0.5) for _ in range(2))
+    link = traitlets.link((a, "color_limit"), (b, "color_limit"))
+    a.set_state({"color_limit": 0.25, "units": "normalized"})
+    assert (b.color_limit, a.units, b.units) == (0.25, "normalized", "raw")
+    for wrong in (0, -1, float("nan"), float("inf")):
+        with pytest.raises(traitlets.TraitError, match="above 0"):
+            a.color_limit = wrong
+    link.unlink()

@@ -61,6 +61,9 @@ class PatchHeatmap(ResultPanel):
         layers, heads, positions, sources, neurons: restrict the sweep to these, if the map has that axis.
         dataset: prompts (or PromptPairs) from which means and samples are taken; those of `pair` if it has several.
         layer_zero: "bottom" or "top".
+        units: "normalized" for effects, or "raw" for the metric's own values.
+        color_limit: the effect at the ends of the colour scale; None follows the effects. Maps with the same number
+            can be compared, and `traitlets.link((a, "color_limit"), (b, "color_limit"))` keeps two maps together.
         result: an `EffectMap` to show, instead of a model and a pair.
         options: further arguments of the method.
 
@@ -88,6 +91,12 @@ class PatchHeatmap(ResultPanel):
     window = Argument(activation_patching, "window")
     at = Argument(activation_patching, "at")
     options = traitlets.Dict(help="Further arguments of the method.").tag(sync=True)
+    units = traitlets.Enum(
+        ["normalized", "raw"], "normalized", help="What the cells show: effects, or the metric's own values."
+    ).tag(sync=True, set_by_view=True)
+    color_limit = traitlets.Float(
+        None, allow_none=True, help="The effect at the ends of the colour scale; None follows the effects."
+    ).tag(sync=True, set_by_view=True)
     pair = PairTrait(many=True, allow_none=True, help="The two prompts, or many pairs of them.")
     result = MapTrait(help="The map that is shown.")
     together = traitlets.Instance(dict, allow_none=True, help="The joint effect of several cells.").tag(sync=True)
@@ -113,6 +122,8 @@ class PatchHeatmap(ResultPanel):
         neurons: Sequence[int] | None = None,
         dataset: Sequence[str] | PromptPairs | None = None,
         layer_zero: str = "bottom",
+        units: str = "normalized",
+        color_limit: float | None = None,
         result: EffectMap | None = None,
         **options: Any,
     ) -> None:
@@ -134,6 +145,8 @@ class PatchHeatmap(ResultPanel):
             window=window,
             at=at,
             layer_zero=layer_zero,
+            units=units,
+            color_limit=color_limit,
             options=self._checked_options(method, options),
         )
         self.axes = list(choose_axes(self._model, activation, axes))
@@ -327,6 +340,13 @@ class PatchHeatmap(ResultPanel):
         checked(lambda: self._code_of(result))
         result.params.update(axes=list(result.axes))
         return result
+
+    @traitlets.validate("color_limit")
+    def _valid_color_limit(self, proposal: Any) -> float | None:
+        limit = proposal["value"]
+        if limit is not None and not 0 < limit < float("inf"):
+            raise traitlets.TraitError(f"color_limit is a number above 0, or None, not {limit!r}.")
+        return limit
 
     @traitlets.validate("method")
     def _valid_method(self, proposal: Any) -> str:

@@ -20,7 +20,7 @@ interface DetailProps extends CellProps {
 const FEW = 3;
 const MANY = 10;
 
-export function Detail({ sweep, raw, metric, cell, hint, long, children }: DetailProps) {
+export function Detail({ sweep, scaled, metric, cell, hint, long, children }: DetailProps) {
   const rows = long ? MANY : FEW;
   const baselines = sweep.json.baselines;
   const top = (name: Run | "patched", value: number | null, tokens: ReturnType<typeof topOfRun>) => (
@@ -35,7 +35,7 @@ export function Detail({ sweep, raw, metric, cell, hint, long, children }: Detai
   return (
     <div class="hs-detail hs-part" data-hs="detail" data-rows={rows}>
       <div class="hs-detail-cell" data-hs="detail-cell">
-        <Cell sweep={sweep} raw={raw} metric={metric} cell={cell} hint={hint} />
+        <Cell sweep={sweep} scaled={scaled} metric={metric} cell={cell} hint={hint} />
         {children}
       </div>
       {sweep.pairs ? (
@@ -102,7 +102,8 @@ interface CellProps {
   /** Further hints about cells, shown while no cell is hovered over or pinned. */
   hint?: string;
   sweep: Sweep;
-  raw: boolean;
+  /** Whether effects have a scale from 0 to 1. */
+  scaled: boolean;
   /** The metric's name. */
   metric: string;
   cell: number | null;
@@ -123,13 +124,13 @@ export function Cell({ cell, hint = "", ...props }: CellProps) {
   );
 }
 
-function Words({ sweep, raw, metric, cell }: CellProps & { cell: number }) {
+function Words({ sweep, scaled, metric, cell }: CellProps & { cell: number }) {
   const none = whyNone(sweep, cell);
   if (none)
     return <>{sweep.state[cell] === UNCHANGED ? `${none} here, so patching changes nothing` : none}</>;
   const value = `${metric} ${metricValue(sweep.json.params.metric, sweep.values[cell])}`;
   const lines: ComponentChildren[] = [
-    !raw && <b>{effectWords(sweep, cell)}</b>,
+    scaled && <b>{effectWords(sweep, cell)}</b>,
     intervalWords(sweep, cell),
     ...pairWords(sweep, cell),
     unpatchedWords(sweep, cell),

@@ -6,7 +6,7 @@ import { numberCell, toTsv } from "../../lib/table";
 import type { Palette } from "../../lib/theme";
 import { COMPUTED, UNCHANGED } from "../../wire/requests";
 import { type Board, flatBoard } from "./board";
-import { legendOf, painter } from "./cells";
+import { type Look, legendOf, painter } from "./cells";
 import { stateOf } from "./places";
 import type { Sweep } from "./result";
 
@@ -29,7 +29,7 @@ export function toTable(sweep: Sweep, raw: boolean, rising: boolean): string {
 export function savePicture(
   sweep: Sweep,
   board: Board,
-  raw: boolean,
+  look: Look,
   palette: Palette,
   subtitle: string,
 ): void {
@@ -41,8 +41,8 @@ export function savePicture(
     subtitle,
     shape: board,
     layout: layoutGrid(board, room, palette.mono),
-    paint: painter(sweep, board, palette, raw),
-    legend: raw ? null : legendOf(sweep, palette),
+    paint: painter(sweep, board, palette, look),
+    legend: look.scaled ? legendOf(sweep, palette, look) : null,
     palette,
   });
   savePng(canvas, `patching-${sweep.json.params.activation}-${sweep.json.params.direction}`);

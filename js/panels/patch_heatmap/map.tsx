@@ -1,5 +1,5 @@
 // A sweep as a grid with its legend: the map itself, and the map of an opened cell.
-import { useMemo, useRef, useState } from "preact/hooks";
+import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { Button, Menu } from "../../lib/controls";
 import { Grid, type GridProps } from "../../lib/grid";
 import { Legend, legendRoom } from "../../lib/legend";
@@ -10,8 +10,9 @@ import { useStore } from "../../lib/store";
 import { usePalette } from "../../lib/theme";
 import { useWidth } from "../../lib/use_width";
 import { type Board, boardOf, firstDiffering, foldable } from "./board";
-import { isRaw, legendOf, painter } from "./cells";
+import { type Look, legendOf, painter } from "./cells";
 import { Cell } from "./detail";
+import { useLook } from "./look";
 import { type HeatmapInfo, metricLabel } from "./params";
 import type { Sweep } from "./result";
 import { type HeatmapState, NEURONS, type ShownSweep } from "./state";
@@ -26,7 +27,7 @@ interface MapProps extends InCells {
   board: Board;
   /** How many columns are or could be folded. */
   equal: number;
-  raw: boolean;
+  look: Look;
   /** The width for the map with its legend. */
   width: number;
 }
@@ -47,15 +48,16 @@ export function useBoard({ model, state }: PanelProps<HeatmapState>, sweep: Swee
 }
 
 export function SweepMap(props: MapProps) {
-  const { state, label, sweep, board, equal, raw, width, revision, onPick } = props;
+  const { state, label, sweep, board, equal, look, width, revision, onPick } = props;
   const { hidden } = board;
+  const shown = useMemo(() => ({}), [revision, look]);
   const palette = usePalette();
   const cellOf = (index: number) => board.cells?.[index] ?? index;
   const indexOf = (cell: number) => (board.cells ? board.cells.indexOf(cell) : cell);
   const pinned = props.pinned === null ? -1 : indexOf(props.pinned);
   const picked = useMemo(() => props.picked.map(indexOf).filter((i) => i >= 0), [props.picked, board]);
-  const paint = useMemo(() => painter(sweep, board, palette, raw), [sweep, revision, palette, board, raw]);
-  const legend = useMemo(() => legendOf(sweep, palette), [sweep, revision, palette]);
+  const paint = useMemo(() => painter(sweep, board, palette, look), [sweep, revision, palette, board, look]);
+  const legend = useMemo(() => legendOf(sweep, palette, look), [sweep, revision, palette, look]);
   const height = Math.min(160, Math.max(1, board.panels.length) * board.rows.length * 24 - 1);
   return (
     <div class="hs-map">
@@ -63,11 +65,11 @@ export function SweepMap(props: MapProps) {
         <Grid
           label={label}
           shape={board}
-          room={width - (raw ? 0 : legendRoom(width))}
+          room={width - (look.scaled ? legendRoom(width) : 0)}
           startColumn={firstDiffering(board.columns)}
           paint={paint}
-          describe={(index) => describeCell(sweep, raw, cellOf(index))}
-          revision={revision}
+          describe={(index) => describeCell(sweep, look.raw, cellOf(index))}
+          revision={shown}
           pinned={pinned < 0 ? null : pinned}
           picked={picked}
           onActive={(index) => props.onActive(index === null ? null : cellOf(index))}
@@ -76,7 +78,9 @@ export function SweepMap(props: MapProps) {
           onUnfold={() => state.unfolded.set(true)}
           pinFolded={props.pinned !== null && pinned < 0 && props.pinned % (sweep.shape.at(-1) ?? 1) < hidden}
         />
-        {!raw && <Legend {...legend} height={Math.max(72, height)} help={sweep.json.scale_text ?? ""} />}
+        {look.scaled && (
+          <Legend {...legend} height={Math.max(72, height)} help={sweep.json.scale_text ?? ""} />
+        )}
       </div>
       {equal > 0 && <Fold state={state} equal={equal} unfolded={hidden === 0} />}
       {sweep.axes.includes("neuron") && <NeuronChoice state={state} all={sweep.shape.at(-1) ?? 0} />}
@@ -120,33 +124,49 @@ function NeuronChoice({ state, all }: { state: HeatmapState; all: number }) {
   );
 }
 
-type OpenedProps = PanelProps<HeatmapState>;
+interface OpenedProps extends PanelProps<HeatmapState> {
+  /** Whether the user has asked this view for the parts, which are then brought into view when they come. */
+  asked: { current: boolean };
+}
 
-export function Opened({ model, state }: OpenedProps) {
+export function Opened({ model, state, asked }: OpenedProps) {
   const shown = useStore(state.opened);
   if (shown.problem) return <ErrorLine error={{ message: shown.problem }} />;
   if (!shown.value) return null;
-  return <OpenedSweep model={model} state={state} shown={shown} sweep={shown.value} />;
+  return <OpenedSweep model={model} state={state} asked={asked} shown={shown} sweep={shown.value} />;
 }
 
-function OpenedSweep({ model, state, shown, sweep }: OpenedProps & { shown: ShownSweep; sweep: Sweep }) {
+function OpenedSweep({
+  model,
+  state,
+  asked,
+  shown,
+  sweep,
+}: OpenedProps & { shown: ShownSweep; sweep: Sweep }) {
   const [active, setActive] = useState<number | null>(null);
   const [pinned, setPinned] = useState<number | null>(null);
   const area = useRef<HTMLElement>(null);
   const width = useWidth(area);
   const { board, equal } = useBoard({ model, state }, sweep, shown);
-  const raw = useMemo(() => isRaw(sweep), [sweep]);
+  const look = useLook(model, sweep, shown);
   const metric = metricLabel(useTrait<HeatmapInfo>(model, "info"), sweep.json);
   const inside = (cell: number | null) => (cell !== null && cell < sweep.state.length ? cell : null);
   const cell = inside(active) ?? inside(pinned);
   const title = openedTitle(sweep);
+  useEffect(() => {
+    if (!asked.current) return;
+    asked.current = false;
+    area.current?.scrollIntoView({ block: "nearest" });
+  }, [sweep]);
   // The title says which cell this is, even while another cell is being opened.
   const newer = useStore(state.rpc.pending).get("open");
   const fades = newer !== undefined && newer !== sweep.json.id;
   return (
     <section ref={area} class={fades ? "hs-part hs-stale" : "hs-part"} data-hs="opened" aria-label={title}>
       <div class="hs-head">
-        <h3 class="hs-title">{title}</h3>
+        <h3 class="hs-title" role="status">
+          {title}
+        </h3>
         {canAsk(model) && (
           <span class="hs-tools">
             <Button name="close-opened" label={`Close ${title}`} quiet onClick={() => state.close()}>
@@ -161,7 +181,7 @@ function OpenedSweep({ model, state, shown, sweep }: OpenedProps & { shown: Show
         sweep={sweep}
         board={board}
         equal={equal}
-        raw={raw}
+        look={look}
         width={width}
         revision={shown}
         pinned={inside(pinned)}
@@ -171,7 +191,7 @@ function OpenedSweep({ model, state, shown, sweep }: OpenedProps & { shown: Show
         onPick={null}
       />
       <div class="hs-opened-cell" data-hs="opened-cell">
-        <Cell sweep={sweep} raw={raw} metric={metric} cell={cell} />
+        <Cell sweep={sweep} scaled={look.scaled} metric={metric} cell={cell} />
       </div>
     </section>
   );

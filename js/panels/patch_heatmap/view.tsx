@@ -1,7 +1,8 @@
 // The PatchHeatmap view: the controls, the grid with its legend, and the pinned or hovered cell in detail.
-import { useMemo, useRef, useState } from "preact/hooks";
+import { useRef, useState } from "preact/hooks";
 import { Button } from "../../lib/controls";
 import { Output, useCurrent } from "../../lib/current";
+import { count } from "../../lib/format";
 import { Head, Tools } from "../../lib/head";
 import {
   canAsk,
@@ -21,10 +22,11 @@ import { usePalette } from "../../lib/theme";
 import { useWidth } from "../../lib/use_width";
 import { NO_COUNTERPART } from "../../wire/requests";
 import { type Board, boardOf, foldable } from "./board";
-import { isRaw } from "./cells";
+import { countFaded, type Look, lookOf } from "./cells";
 import { Controls } from "./controls";
 import { Detail } from "./detail";
 import { savePicture, toTable } from "./export";
+import { limitOf, unitsOf, useLook } from "./look";
 import { Opened, SweepMap, useBoard } from "./map";
 import {
   entryOf,
@@ -83,7 +85,7 @@ export function PatchHeatmapView({ model, state }: ViewProps) {
 function subtitleOf(model: ViewModel, sweep: Sweep | null): string {
   const { direction, value = OTHER_RUN } = sweep?.json.params ?? readParams(model);
   if (!sweep) return howToRead(direction, value, false);
-  return [howToRead(direction, value, isRaw(sweep)), meanOf(sweep)].filter(Boolean).join(" · ");
+  return [howToRead(direction, value, lookOf(sweep).raw), meanOf(sweep)].filter(Boolean).join(" · ");
 }
 
 function Exports({ model, state, sweep, subtitle }: ViewProps & { sweep: Sweep; subtitle: string }) {
@@ -93,17 +95,16 @@ function Exports({ model, state, sweep, subtitle }: ViewProps & { sweep: Sweep; 
   // A saved page may show a different metric from the one in the code.
   const own = useTrait<ResultJson | null>(model, "result")?.params.metric === sweep.json.params.metric;
   const info = useTrait<HeatmapInfo>(model, "info");
+  const look = lookOf(sweep, unitsOf(model), limitOf(model));
   const picture = () => {
     const hidden = state.unfolded.get() ? 0 : foldable(sweep);
     const board = boardOf(sweep, rising, state.neurons.get(), hidden);
     // The menus are not in the picture, so its title contains their settings.
     const { activation } = sweep.json.params;
     const words = [activation, metricLabel(info, sweep.json), subtitle].join(" \u00b7 ");
-    savePicture(sweep, board, isRaw(sweep), palette, words);
+    savePicture(sweep, board, look, palette, words);
   };
-  return (
-    <Tools code={own ? code : null} table={() => toTable(sweep, isRaw(sweep), rising)} picture={picture} />
-  );
+  return <Tools code={own ? code : null} table={() => toTable(sweep, look.raw, rising)} picture={picture} />;
 }
 
 function SweepView({ model, state, shown, sweep }: ViewProps & { shown: ShownSweep; sweep: Sweep }) {
@@ -114,12 +115,14 @@ function SweepView({ model, state, shown, sweep }: ViewProps & { shown: ShownSwe
   const [active, setActive] = useState<number | null>(null);
   const hovered = active !== null && active < sweep.state.length ? active : null;
   // `shown` is a new object whenever cells have arrived.
-  const raw = useMemo(() => isRaw(sweep), [shown]);
+  const look = useLook(model, sweep, shown);
   const opens = pinned === null || !asks ? null : entryOf(info, sweep.json.params)?.opens;
   const patched = (cell: number) => ![NO_COUNTERPART, FUTURE].includes(stateOf(sweep, cell));
   const area = useRef<HTMLDivElement>(null);
   const width = useWidth(area);
   const { board, equal } = useBoard({ model, state }, sweep, shown);
+  const opening = useRef(false);
+  const pending = useStore(state.rpc.pending);
   const beside = fitsBeside(board, width);
   const map = (
     <div>
@@ -129,7 +132,7 @@ function SweepView({ model, state, shown, sweep }: ViewProps & { shown: ShownSwe
         sweep={sweep}
         board={board}
         equal={equal}
-        raw={raw}
+        look={look}
         width={beside ? width - DETAIL : width}
         revision={shown}
         pinned={pinned}
@@ -139,7 +142,7 @@ function SweepView({ model, state, shown, sweep }: ViewProps & { shown: ShownSwe
         onPick={asks ? (cells) => state.picked.set(cells.filter(patched)) : null}
       />
       <PickBar model={model} state={state} sweep={sweep} />
-      <Remarks sweep={sweep} raw={raw} />
+      <Remarks sweep={sweep} look={look} />
     </div>
   );
   return (
@@ -148,20 +151,26 @@ function SweepView({ model, state, shown, sweep }: ViewProps & { shown: ShownSwe
         {map}
         <Detail
           sweep={sweep}
-          raw={raw}
+          scaled={look.scaled}
           metric={metricLabel(info, sweep.json)}
           cell={hovered ?? pinned}
           hint={asks ? ", Shift-click or drag to pick several" : ""}
           long={pinned !== null || beside}
         >
           {opens && pinned !== null && patched(pinned) && (
-            <Button name="open" onClick={() => state.open(pinned)}>
-              Show {opens}
+            <Button
+              name="open"
+              onClick={() => {
+                opening.current = true;
+                state.open(pinned);
+              }}
+            >
+              {pending.has("open") ? `Patching ${opens}\u2026` : `Show ${opens}`}
             </Button>
           )}
         </Detail>
       </div>
-      <Opened model={model} state={state} />
+      <Opened model={model} state={state} asked={opening} />
     </>
   );
 }
@@ -177,7 +186,8 @@ function fitsBeside({ rows, columns, panels }: Board, width: number): boolean {
   return panels.length === 0 && rows.length >= TALL_ROWS && columns.length * COLUMN <= room;
 }
 
-function Remarks({ sweep, raw }: { sweep: Sweep; raw: boolean }) {
+function Remarks({ sweep, look }: { sweep: Sweep; look: Look }) {
+  const faded = sweep.pairs && look.scaled ? countFaded(sweep) : 0;
   const { warnings = [], executor, executor_reason } = sweep.json.provenance;
   return (
     <>
@@ -186,7 +196,12 @@ function Remarks({ sweep, raw }: { sweep: Sweep; raw: boolean }) {
           Run with hooks, which is slower: {executor_reason?.replace(/\.$/, "")}.
         </p>
       )}
-      {raw && (
+      {faded > 0 && (
+        <p class="hs-quiet" data-hs="faded-cells">
+          {count(faded, "cell")} of {sweep.state.length} faded: the 95% interval of the mean contains zero.
+        </p>
+      )}
+      {!look.scaled && (
         <p class="hs-quiet" data-hs="raw">
           The clean and the corrupt run score the same, so there is no scale from 0 to 1; raw values are
           shown.
