@@ -164,9 +164,7 @@ function OpenedSweep({
   return (
     <section ref={area} class={fades ? "hs-part hs-stale" : "hs-part"} data-hs="opened" aria-label={title}>
       <div class="hs-head">
-        <h3 class="hs-title" role="status">
-          {title}
-        </h3>
+        <h3 class="hs-title">{title}</h3>
         {canAsk(model) && (
           <span class="hs-tools">
             <Button name="close-opened" label={`Close ${title}`} quiet onClick={() => state.close()}>
