@@ -40,7 +40,8 @@ export function seconds(value: number): string {
   if (value < 0.05) return "under 0.1 s";
   if (value < 10) return `${value.toFixed(1)} s`;
   if (value < 90) return `${Math.round(value)} s`;
-  return `${Math.round(value / 60)} min`;
+  if (value < 5400) return `${Math.round(value / 60)} min`;
+  return `${(value / 3600).toFixed(1)} h`;
 }
 
 export function count(n: number, noun: string): string {
