@@ -12,7 +12,7 @@ import {
 } from "./grid_layout";
 import { type PaintCell, paintCells, sizeCanvas } from "./grid_paint";
 import { type LegendScale, placedTicks } from "./legend";
-import { shorten, textWidth } from "./text_width";
+import { shorten, shortenStart, textWidth } from "./text_width";
 import type { Palette } from "./theme";
 import { visibleText } from "./tokens";
 
@@ -21,6 +21,8 @@ type Context = CanvasRenderingContext2D;
 interface Frame {
   title: string;
   subtitle: string;
+  /** Lines under the subtitle. What is too long loses its start, since prompts differ towards their ends. */
+  caption?: string[];
   legend: LegendScale | null;
   palette: Palette;
 }
@@ -33,6 +35,7 @@ export interface Picture extends Frame {
 
 const EDGE = 16;
 const HEAD = 48;
+const CAPTION = 16;
 const LEGEND_ROOM = 96;
 /** Device pixels per CSS pixel. */
 export const DENSITY = 2;
@@ -66,17 +69,22 @@ export function paintFrame(
 ): Context | null {
   const { subtitle, legend, palette } = frame;
   const content = Math.max(body.width + (legend ? LEGEND_ROOM : 0), textWidth(subtitle, 12, palette.ui));
-  const [width, height] = [content + 2 * EDGE, HEAD + body.height + 2 * EDGE];
+  const head = HEAD + CAPTION * (frame.caption?.length ?? 0);
+  const [width, height] = [content + 2 * EDGE, head + body.height + 2 * EDGE];
   const context = sizeCanvas(canvas, width, height, DENSITY);
   if (!context) return null;
   context.fillStyle = toCss(palette.bg);
   context.fillRect(0, 0, width, height);
-  paintHeading(context, frame);
-  context.translate(EDGE, EDGE + HEAD);
+  paintHeading(context, frame, content);
+  context.translate(EDGE, EDGE + head);
   return context;
 }
 
-function paintHeading(context: Context, { title, subtitle, palette }: Frame): void {
+function paintHeading(
+  context: Context,
+  { title, subtitle, caption = [], palette }: Frame,
+  room: number,
+): void {
   context.textBaseline = "alphabetic";
   context.textAlign = "left";
   context.fillStyle = toCss(palette.fg);
@@ -85,6 +93,9 @@ function paintHeading(context: Context, { title, subtitle, palette }: Frame): vo
   context.fillStyle = toCss(palette.muted);
   context.font = `12px ${palette.ui}`;
   context.fillText(subtitle, EDGE, EDGE + 30);
+  context.font = `11px ${palette.ui}`;
+  for (const [i, line] of caption.entries())
+    context.fillText(shortenStart(line, room, LABEL_SIZE, palette.ui), EDGE, EDGE + 30 + CAPTION * (i + 1));
 }
 
 function paintFolded(context: Context, { shape, layout, palette }: Picture, bottom: number): void {

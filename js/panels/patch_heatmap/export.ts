@@ -32,6 +32,7 @@ export function savePicture(
   look: Look,
   palette: Palette,
   subtitle: string,
+  caption: string[],
 ): void {
   const panel = board.columns.length * UPRIGHT_COLUMN + PANEL_GAP;
   const room = board.panels.length > 0 ? (PANELS_ACROSS + 1) * panel : Number.POSITIVE_INFINITY;
@@ -39,6 +40,7 @@ export function savePicture(
   paintPicture(canvas, {
     title: "Activation patching",
     subtitle,
+    caption,
     shape: board,
     layout: layoutGrid(board, room, palette.mono),
     paint: painter(sweep, board, palette, look),

@@ -28,6 +28,7 @@ import { Detail } from "./detail";
 import { savePicture, toTable } from "./export";
 import { limitOf, unitsOf, useLook } from "./look";
 import { Opened, SweepMap, useBoard } from "./map";
+import { Estimate, NarrowedLine } from "./narrow";
 import {
   entryOf,
   type HeatmapInfo,
@@ -38,11 +39,11 @@ import {
   titleOf,
   useParams,
 } from "./params";
-import { PickBar } from "./picks";
+import { answerFor, PickBar } from "./picks";
 import { cellOf, FUTURE, placeOf, stateOf } from "./places";
 import type { ResultJson, Sweep } from "./result";
-import type { HeatmapState, ShownSweep } from "./state";
-import { howToRead, meanOf } from "./words";
+import type { HeatmapState, ShownSweep, Together } from "./state";
+import { captionOf, howToRead, meanOf } from "./words";
 
 type ViewProps = PanelProps<HeatmapState>;
 
@@ -62,6 +63,8 @@ export function PatchHeatmapView({ model, state }: ViewProps) {
         {sweep && <Exports model={model} state={state} sweep={sweep} subtitle={subtitle} />}
       </Head>
       <Controls model={model} state={state} sweep={sweep} />
+      <NarrowedLine model={model} state={state} />
+      {sweep && <Estimate model={model} state={state} sweep={sweep} />}
       <ErrorLine
         error={problem === null ? error : { message: problem }}
         rpc={canAsk(model) ? state.rpc : null}
@@ -102,7 +105,7 @@ function Exports({ model, state, sweep, subtitle }: ViewProps & { sweep: Sweep; 
     // The menus are not in the picture, so its title contains their settings.
     const { activation } = sweep.json.params;
     const words = [activation, metricLabel(info, sweep.json), subtitle].join(" \u00b7 ");
-    savePicture(sweep, board, look, palette, words);
+    savePicture(sweep, board, look, palette, words, captionOf(sweep));
   };
   return <Tools code={own ? code : null} table={() => toTable(sweep, look.raw, rising)} picture={picture} />;
 }
@@ -121,6 +124,7 @@ function SweepView({ model, state, shown, sweep }: ViewProps & { shown: ShownSwe
   const area = useRef<HTMLDivElement>(null);
   const width = useWidth(area);
   const { board, equal } = useBoard({ model, state }, sweep, shown);
+  const together = useTrait<Together | null | undefined>(model, "together");
   const opening = useRef(false);
   const pending = useStore(state.rpc.pending);
   const beside = fitsBeside(board, width);
@@ -156,6 +160,8 @@ function SweepView({ model, state, shown, sweep }: ViewProps & { shown: ShownSwe
           cell={hovered ?? pinned}
           hint={asks ? ", Shift-click or drag to pick several" : ""}
           long={pinned !== null || beside}
+          together={hovered === null ? answerFor(together, sweep, picked) : null}
+          onAnswer={asks && !sweep.pairs ? (side, answer) => state.setAnswer(side, answer) : null}
         >
           {opens && pinned !== null && patched(pinned) && (
             <Button
