@@ -19,14 +19,14 @@ export function divergingScale(
 ): Scale {
   return scaleOf(ends.fg, (value) => {
     const t = Math.min(1, Math.abs(value) / domain);
-    return mix(ends.zero, value < 0 ? ends.corrupt : ends.clean, t);
+    return blend(ends.zero, value < 0 ? ends.corrupt : ends.clean, t);
   });
 }
 
 /** A scale of one hue: from the background at `from` to full blue at `to`, which may be less than `from`. */
 export function sequentialScale(ends: { clean: Rgb; zero: Rgb; fg: Rgb }, from: number, to: number): Scale {
   return scaleOf(ends.fg, (value) => {
-    return mix(ends.zero, ends.clean, Math.min(1, Math.max(0, (value - from) / (to - from))));
+    return blend(ends.zero, ends.clean, Math.min(1, Math.max(0, (value - from) / (to - from))));
   });
 }
 
@@ -80,7 +80,7 @@ export function overlay(top: readonly [number, number, number, number], ground: 
 
 /** Mixes in OKLab, where equal steps look equal. The result is rounded as it will be painted, so that the text colour
  *  is chosen for the colour that is seen. */
-function mix(a: Rgb, b: Rgb, t: number): Rgb {
+export function blend(a: Rgb, b: Rgb, t: number): Rgb {
   const [p, q] = [toOklab(a), toOklab(b)];
   return fromOklab([p[0] + (q[0] - p[0]) * t, p[1] + (q[1] - p[1]) * t, p[2] + (q[2] - p[2]) * t]);
 }
