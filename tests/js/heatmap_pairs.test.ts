@@ -7,7 +7,7 @@ import { cellText, show } from "./shown_heatmap";
 import { makePairs } from "./sweeps";
 
 const PALETTE = {
-  bg: [9, 9, 9],
+  bg: [255, 255, 255],
   soft: [1, 1, 1],
   faint: [2, 2, 2],
   zero: [3, 3, 3],

@@ -1,5 +1,5 @@
 // How a sweep's cells look: their colour scale, its legend, and the paint of each cell.
-import { blend, divergingScale, type Scale } from "../../lib/color";
+import { blend, divergingScale, readableInk, type Scale } from "../../lib/color";
 import { among, decimalsFor, fixed, metricValue } from "../../lib/format";
 import type { CellPaint, PaintCell } from "../../lib/grid_paint";
 import type { LegendScale, LegendTick } from "../../lib/legend";
@@ -140,5 +140,6 @@ function paintCell(
   const effect = sweep.normalized[cell] ?? Number.NaN;
   const colored = scaled && Number.isFinite(effect) ? effect : 0;
   if (!isFaded(sweep, cell)) return { fill: scale.fill(colored), ink: scale.ink(colored), mark: null };
-  return { fill: blend(palette.bg, scale.fill(colored), FADED), ink: palette.faint, mark: null };
+  const fill = blend(palette.bg, scale.fill(colored), FADED);
+  return { fill, ink: readableInk(fill, palette.faint), mark: null };
 }
