@@ -10,8 +10,9 @@ export function fixed(value: number | null | undefined, decimals = 2): string {
   return negative ? MINUS + text : text;
 }
 
-export function signed(value: number | null | undefined): string {
-  const text = fixed(value);
+/** A number with its sign, among others up to `largest`. */
+export function signed(value: number | null | undefined, largest = 1): string {
+  const text = among(largest, value);
   return /^\d/.test(text) && Number(text) !== 0 ? `+${text}` : text;
 }
 

@@ -7,6 +7,8 @@ test("negative numbers have a true minus, and nothing is minus zero", () => {
   expect(fixed(-0.001)).toBe("0.00");
   expect(signed(5.194)).toBe("+5.19");
   expect(signed(0)).toBe("0.00");
+  expect(signed(-0.00123, 0.0456)).toBe("\u22120.001");
+  expect(signed(0.0000123, 0.0000456)).toBe("+1.2e\u22125");
   expect(metricValue("logit_diff", 5.194)).toBe("+5.19");
   expect(metricValue("prob", 0.987)).toBe("0.99");
   expect(metricValue("rank", 12)).toBe("12");

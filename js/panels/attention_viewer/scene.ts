@@ -30,7 +30,7 @@ export interface Scene {
   locked: Cell;
   /** The pinned head. */
   chosen: number | null;
-  /** The head whose attention the text shows: the pinned head, or else the first opened one. */
+  /** The head whose attention the text shows: the pinned head, or else the one opened last. */
   chief: number | null;
   pointed: Pointed;
 }
@@ -70,7 +70,7 @@ export function useScene(model: ViewModel, state: AttentionState, pointed: Point
     ...{ attention, side, tokens, scaling, colors, palette, scores, layers, rising, marked, opened, locked },
     score: scores.find(({ name }) => name === sort) ?? null,
     chosen: locked.head,
-    chief: locked.head ?? opened[0] ?? null,
+    chief: locked.head ?? opened.at(-1) ?? null,
     pointed,
   };
 }
