@@ -47,6 +47,7 @@ export function useScene(model: ViewModel, state: AttentionState, pointed: Point
   const palette = usePalette();
   const asked = useTrait<SideName>(model, "side");
   const scale = useTrait<ScaleName>(model, "scale");
+  const withoutFirst = useTrait<boolean | undefined>(model, "without_first") ?? false;
   const sort = useTrait<string>(model, "sort");
   const layers = useTrait<number[] | null | undefined>(model, "shown_layers") ?? null;
   const rising = useRising(model);
@@ -57,7 +58,10 @@ export function useScene(model: ViewModel, state: AttentionState, pointed: Point
   const signed = attention?.isSigned(side) ?? false;
   const named = attention?.json.colors;
   const colors = useMemo(() => colorsOf(palette, signed, named), [palette, signed, named]);
-  const scaling = useMemo(() => attention && scalingOf(attention, side, scale), [attention, side, scale]);
+  const scaling = useMemo(
+    () => attention && scalingOf(attention, side, scale, withoutFirst),
+    [attention, side, scale, withoutFirst],
+  );
   const marked = useMemo(() => marksOf(attention, side, names), [attention, side, names]);
   const opened = useMemo(
     () => (heads ?? []).map(([l, h]) => attention?.indexOf(l, h) ?? -1).filter((i) => i >= 0),
@@ -75,10 +79,15 @@ export function useScene(model: ViewModel, state: AttentionState, pointed: Point
   };
 }
 
-export function scalingOf(attention: Attention, side: SideName, scale: ScaleName | undefined): Scaling {
+export function scalingOf(
+  attention: Attention,
+  side: SideName,
+  scale: ScaleName | undefined,
+  withoutFirst = false,
+): Scaling {
   const { high, low } = attention.json;
   const ends = { signed: attention.isSigned(side), high: high[side] ?? 1, low: low?.[side] };
-  return new Scaling(scale ?? "linear", ends);
+  return new Scaling(scale ?? "linear", ends, withoutFirst);
 }
 
 function marksOf(

@@ -185,6 +185,16 @@ test("the text shows the attention of the pinned head, or else of the head that 
   expect(part(el, "text-said").textContent).toContain("Head 0.2");
 });
 
+test("the first token can be left out of the colours, which the title says", async () => {
+  const { el, model } = await showViewer();
+  part<HTMLInputElement>(el, "without-first").click();
+  await settled();
+  expect(model.get("without_first")).toBe(true);
+  expect(el.querySelector(".hs-head small, .hs-head .hs-muted, .hs-head")?.textContent).toContain(
+    "the first token left out",
+  );
+});
+
 test("sorted by a score heads flow, best first, each with its name and score", async () => {
   const { el, model } = await showViewer();
   await chooseIn(el, "sort", "previous_token");
