@@ -10,12 +10,14 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from ..engine.watch import Cancelled
 from ..language.metrics import baseline_warnings
 from ..language.prompts import PromptPair
 from ..results.effect_map import COMPUTED, NO_COUNTERPART, NOT_COMPUTED, UNCHANGED, EffectMap
 from ..results.metric_values import MetricValues, PairValues
-from ..results.step import Step
+from ..results.step import Step, remaining
 
+SECONDS_BETWEEN = 0.25  # updates of a mean within its first pair
 FROM_END = ("position", "source")  # axes that pairs of different lengths share from their ends
 
 
@@ -28,7 +30,9 @@ class PairSweep(Protocol):
 def steps_over_pairs(
     sweeps: Sequence[PairSweep], tokens: Sequence[list[str]], pairs: Sequence[PromptPair]
 ) -> Iterator[Step[EffectMap]]:
-    """Steps of a result that is the mean over pairs: one step when the axes are known, and one after each pair.
+    """Steps of a result that is the mean over pairs: when the axes are known, after each pair, and within each pair.
+
+    While the first pair is run, the result fills with its cells; those of a later pair are added when it is finished.
 
     Args:
         sweeps: one for each pair.
@@ -36,22 +40,34 @@ def steps_over_pairs(
             so position -1 is the last position of every prompt.
         pairs: the pairs.
     """
-    began = started = time.perf_counter()
+    began = started = taken = time.perf_counter()
     mean: _Mean | None = None
     for i, sweep in enumerate(sweeps):
         step: Step[EffectMap] | None = None
         with naming(i, pairs[i]):
-            for step in sweep.steps():
-                assert step.result is not None
-                if mean is None:
-                    mean = _Mean(step.result, tokens, pairs)
-                    yield mean.step([], 0, began, None)
-                    started = time.perf_counter()
-                elif step.cells:
-                    yield mean.step([], i, began, None)  # a chance to stop
+            try:
+                for step in sweep.steps():
+                    assert step.result is not None
+                    if mean is None:
+                        mean = _Mean(step.result, tokens, pairs)
+                        yield mean.step([], 0, began, None)
+                        started = time.perf_counter()
+                    elif step.cells:
+                        now, within = time.perf_counter(), step.done / max(1, step.total)
+                        fills = i == 0 and now - taken > SECONDS_BETWEEN
+                        if fills:
+                            taken = now
+                            mean.take(i, step.result)
+                        left = remaining(now - started, i + within, len(pairs))
+                        yield mean.step(list(step.cells) if fills else [], i, began, left, within)
+            except (GeneratorExit, Cancelled):
+                # Cells of the first pair are kept. With a later pair, some cells would be means of one pair more.
+                if i == 0 and mean is not None and step is not None and step.done and step.result is not None:
+                    mean.take(i, step.result)
+                raise
         assert step is not None and step.result is not None and mean is not None
         mean.take(i, step.result)
-        left = (time.perf_counter() - started) / (i + 1) * (len(pairs) - i - 1)
+        left = remaining(time.perf_counter() - started, i + 1, len(pairs))
         yield mean.step(list(range(mean.result.values.size)), i + 1, began, left)
 
 
@@ -187,7 +203,9 @@ class _Mean:
         now[(states == NO_COUNTERPART).all(0)] = NO_COUNTERPART
         now[(states == NOT_COMPUTED).any(0)] = NOT_COMPUTED
 
-    def step(self, cells: list[int], done: int, began: float, left: float | None) -> Step[EffectMap]:
+    def step(
+        self, cells: list[int], done: int, began: float, left: float | None, within: float = 0.0
+    ) -> Step[EffectMap]:
         result = self.result
         result.provenance.update(complete=result.complete, seconds=time.perf_counter() - began)
-        return Step(done, len(self._states), left, result, cells)
+        return Step(done, len(self._states), left, result, cells, within)

@@ -17,7 +17,7 @@ from ..engine.executor import Pass, run_patched, why_not_packed
 from ..engine.recording import Recording, record
 from ..engine.turn import Turn
 from ..language.interventions import Value
-from ..language.metrics import Measure, Reference, baseline_warnings
+from ..language.metrics import Measure, Reference, baseline_warnings, favour_warning
 from ..language.prompts import Side, TokenizedPair
 from ..results.codec import finite_or_none
 from ..results.effect_map import COMPUTED, NO_COUNTERPART, NOT_COMPUTED, UNCHANGED, EffectMap, TopTokens
@@ -199,6 +199,7 @@ class Sweep:
         self.readings, self.tokenized, self.vocabulary = runs.readings[pair], runs.tokenized[pair], runs.vocabulary
         self.top_k, self.memory, self.began = top_k, memory, began
         self.references = self.readings.references(self.binding.base, self.binding.other)
+        self.alone = len(runs.tokenized) == 1
         self.columns = None if self.vocabulary is None else {token: i for i, token in enumerate(self.vocabulary)}
 
     def steps(
@@ -322,8 +323,16 @@ class Sweep:
             tokens=texts_of(binding.model, *(top.ids for top in tops.values())),
             provenance=provenance(binding.turn),
         )
-        result.provenance["warnings"] += shown.warnings
+        result.provenance["warnings"] += shown.warnings or self._favour_warnings(at["clean"])
         return result
+
+    def _favour_warnings(self, clean: torch.Tensor) -> list[str]:
+        """A warning if the clean run does not favour its answer, where the whole vocabulary's logits are known."""
+        answers = self.readings.answers["clean"]
+        if not self.alone or not answers or self.vocabulary is not None:
+            return []
+        warning = favour_warning(answers, clean, self.binding.model.token_text)
+        return [warning] if warning else []
 
     def _empty_measures(self, shape: tuple[int, ...]) -> dict[str, MetricValues]:
         measures = {}

@@ -275,6 +275,37 @@ def baseline_warnings(name: str, label: str, clean: float | None, corrupt: float
     return []
 
 
+FAVOURED = 0.1  # of the likeliest token's probability: an answer with less is not what the model would say
+
+
+def favour_warning(answers: Sequence[int], logits: Tensor, text: Callable[[int], str]) -> str | None:
+    """A sentence if the clean run has a far likelier next token than its answers; None without an answer.
+
+    Args:
+        answers: token ids.
+        logits: [d_vocab], of the clean run.
+        text: the text of a token id.
+    """
+    probabilities = logits.float().softmax(-1)
+    best = int(probabilities.argmax())
+    answer = float(probabilities[list(answers)].sum())
+    if not answers or best in answers or answer >= FAVOURED * probabilities[best]:
+        return None
+    named = " or ".join(f"“{text(token)}”" for token in answers[:3]) + (" or others" if len(answers) > 3 else "")
+    return (
+        f"The clean run does not favour its answer: {named} has a probability of {_percent(answer)}, and "
+        f"“{text(best)}” one of {_percent(float(probabilities[best]))}. Effects on an answer that the model would not "
+        "give are hard to interpret. Choose another answer or another prompt."
+    )
+
+
+def _percent(share: float) -> str:
+    percent = 100 * share
+    if percent < 0.001:
+        return "under 0.001%"
+    return f"{percent:.0f}%" if percent >= 10 else f"{percent:.2g}%"
+
+
 def number(value: float) -> str:
     """Two decimals and a true minus sign."""
     return f"{value:.2f}".replace("-", "\u2212")

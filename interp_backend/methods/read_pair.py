@@ -21,6 +21,7 @@ from ..language.metrics import (
     Reference,
     as_measures,
     baseline_warnings,
+    favour_warning,
     metric_to_json,
 )
 from ..language.prompts import SIDES, PairWarning, PromptPair, TokenizedPair, as_pair, tokenize
@@ -90,6 +91,9 @@ def read_pair(
         sentences = baseline_warnings(measure.name, measure.label, clean, corrupt)
         warnings = [PairWarning(code="baselines", level="warning", message=s) for s in sentences]
         label = _with_answers(measure, tokenized)
+        unfavoured = favour_warning(answers["clean_answer"], logits["clean"], model.token_text)
+        if unfavoured and not warnings:  # which would say why
+            warnings.append(PairWarning(code="unfavoured", level="warning", message=unfavoured, field="clean_answer"))
     reading = PairReading(
         pair=pair,
         metric=name,

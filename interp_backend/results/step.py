@@ -19,6 +19,7 @@ class Step(Generic[R_co]):
         seconds_left: an estimate, or None before there is one.
         result: the result so far; None while there is nothing to show.
         cells: of a result that fills cell by cell, the cells (flat, in C order) that are new since the last step.
+        within: how much of the next unit is finished, from 0 to 1, where a unit takes long.
     """
 
     done: int
@@ -26,9 +27,10 @@ class Step(Generic[R_co]):
     seconds_left: float | None = None
     result: R_co | None = None
     cells: Sequence[int] = ()
+    within: float = 0.0
 
 
-def remaining(seconds: float, done: int, total: int) -> float | None:
+def remaining(seconds: float, done: float, total: int) -> float | None:
     """An estimate of the seconds left after `done` of `total` units took `seconds`."""
     return seconds / done * (total - done) if done else None
 

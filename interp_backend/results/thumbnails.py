@@ -12,7 +12,7 @@ from typing import Literal
 
 import numpy as np
 
-Scale = Literal["linear", "log", "row"]
+Scale = Literal["linear", "log", "row", "head"]
 MASKED, NOT_A_NUMBER = 255, 254  # codes that are no values
 STEPS = 250  # from the lowest to the highest value
 DECADES = 4  # of the logarithmic scale
@@ -26,7 +26,15 @@ def size_for(length: int, heads: int) -> int:
 
 
 def thumbnails(
-    values: np.ndarray, masked: np.ndarray, scale: Scale, low: float, high: float, size: int, signed: bool
+    values: np.ndarray,
+    masked: np.ndarray,
+    scale: Scale,
+    low: float,
+    high: float,
+    size: int,
+    signed: bool,
+    *,
+    without_first: bool = False,
 ) -> np.ndarray:
     """Codes of what a thumbnail of each head shows, [layer, head, size, size], uint8.
 
@@ -38,17 +46,24 @@ def thumbnails(
         values: [layer, head, destination, source]; NaN where masked, and where there is no number.
         masked: [layer, destination, source], 1 where a destination may not look.
         scale: "linear", t = value / its end of the scale; "log", t = 1 + log10 of that / 4, not below 0, with the
-            value's sign; "row", t = value / the largest size in its row.
+            value's sign; "row", t = value / the largest size in its row; "head", the same in its head.
         low, high: the ends of the scale, below and above zero.
         size: cells a side, at most as many as tokens.
         signed: whether values may be negative.
+        without_first: leave out the first source, as if it were masked.
     """
+    if without_first:
+        masked = masked.copy()
+        masked[..., 0] = 1
     edges = np.arange(size) * values.shape[-1] // size
     codes = np.empty((*values.shape[:2], size, size), np.uint8)
     hidden = np.minimum.reduceat(np.minimum.reduceat(masked, edges, axis=1), edges, axis=2)
     for layer, heads in enumerate(values):  # one layer after another: few copies of large arrays at a time
-        if scale == "row":
-            most = np.fmax.reduce(np.abs(heads), axis=-1, keepdims=True)
+        if without_first:
+            heads = heads.copy()
+            heads[..., 0] = np.nan
+        if scale in ("row", "head"):
+            most = np.fmax.reduce(np.abs(heads), axis=-1 if scale == "row" else (-2, -1), keepdims=True)
             heads = heads / np.where(most > 0, most, 1)
         elif signed and low != -high:
             heads = np.where(heads < 0, heads * np.float32(-high / low), heads)
@@ -86,8 +101,8 @@ def _in_cells(choose: np.ufunc, heads: np.ndarray, edges: np.ndarray) -> np.ndar
 
 
 def _placed(values: np.ndarray, scale: Scale, high: float) -> np.ndarray:
-    """Where values are on the scale, from -1 to 1; those of "row" are already."""
-    if scale == "row" or high <= 0:
+    """Where values are on the scale, from -1 to 1; those of "row" and "head" are already."""
+    if scale in ("row", "head") or high <= 0:
         return np.clip(values, -1, 1)
     if scale == "linear":
         return np.clip(values / high, -1, 1)

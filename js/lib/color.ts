@@ -6,6 +6,8 @@ const WHITE: Rgb = [255, 255, 255];
 const BLACK: Rgb = [0, 0, 0];
 /** WCAG AA for text. */
 const READABLE = 4.5;
+/** Finer than the 256 levels of a channel. */
+const STEPS = 1000;
 
 export interface Scale {
   fill(value: number): Rgb;
@@ -17,21 +19,30 @@ export function divergingScale(
   ends: { clean: Rgb; corrupt: Rgb; zero: Rgb; fg: Rgb },
   domain: number,
 ): Scale {
-  return scaleOf(ends.fg, (value) => {
-    const t = Math.min(1, Math.abs(value) / domain);
-    return mix(ends.zero, value < 0 ? ends.corrupt : ends.clean, t);
-  });
+  const share = (value: number) => Math.max(-1, Math.min(1, value / domain));
+  return scaleOf(ends.fg, share, (t) => blend(ends.zero, t < 0 ? ends.corrupt : ends.clean, Math.abs(t)));
 }
 
 /** A scale of one hue: from the background at `from` to full blue at `to`, which may be less than `from`. */
 export function sequentialScale(ends: { clean: Rgb; zero: Rgb; fg: Rgb }, from: number, to: number): Scale {
-  return scaleOf(ends.fg, (value) => {
-    return mix(ends.zero, ends.clean, Math.min(1, Math.max(0, (value - from) / (to - from))));
-  });
+  const share = (value: number) => Math.min(1, Math.max(0, (value - from) / (to - from)));
+  return scaleOf(ends.fg, share, (t) => blend(ends.zero, ends.clean, t));
 }
 
-function scaleOf(ink: Rgb, fill: Scale["fill"]): Scale {
-  return { fill, ink: (value) => readableInk(fill(value), ink) };
+/** Colours of a share from -1 to 1, each computed once: a map has thousands of cells, and is painted while it fills. */
+function scaleOf(foreground: Rgb, share: (value: number) => number, colorOf: (share: number) => Rgb): Scale {
+  const known = new Map<number, { fill: Rgb; ink: Rgb }>();
+  const at = (value: number) => {
+    const step = Math.round(STEPS * share(value));
+    let color = known.get(step);
+    if (!color) {
+      const fill = colorOf(step / STEPS);
+      color = { fill, ink: readableInk(fill, foreground) };
+      known.set(step, color);
+    }
+    return color;
+  };
+  return { fill: (value) => at(value).fill, ink: (value) => at(value).ink };
 }
 
 /** The theme's text colour if it is readable on this background; otherwise black or white, whichever is. */
@@ -80,7 +91,7 @@ export function overlay(top: readonly [number, number, number, number], ground: 
 
 /** Mixes in OKLab, where equal steps look equal. The result is rounded as it will be painted, so that the text colour
  *  is chosen for the colour that is seen. */
-function mix(a: Rgb, b: Rgb, t: number): Rgb {
+export function blend(a: Rgb, b: Rgb, t: number): Rgb {
   const [p, q] = [toOklab(a), toOklab(b)];
   return fromOklab([p[0] + (q[0] - p[0]) * t, p[1] + (q[1] - p[1]) * t, p[2] + (q[2] - p[2]) * t]);
 }

@@ -2,8 +2,23 @@
 import { useEffect, useState } from "preact/hooks";
 import { Token } from "./tokens";
 
+const RETURN_HELP =
+  "The text has carriage returns (\\r), each shown as a symbol; delete the symbols to remove them.";
 /** A zero-width character that gives an empty last line its height. */
 const EMPTY_LINE = "\u200b";
+
+/** Stand-ins for a carriage return, which a textarea would turn into a line feed or drop. */
+const RETURNS = ["\u240d", "\u21b5", "\u2190"];
+
+/** Converts between a text and what a textarea can hold. A text without carriage returns stays as it is. */
+export function holdable(value: string) {
+  const standIn = value.includes("\r") ? RETURNS.find((mark) => !value.includes(mark)) : undefined;
+  if (!standIn) return { held: value, textOf: (held: string) => held };
+  return {
+    held: value.replaceAll("\r", standIn),
+    textOf: (held: string) => held.replaceAll(standIn, "\r"),
+  };
+}
 
 export interface FieldProps {
   name: string;
@@ -28,6 +43,7 @@ export function Field({ name, label, value, readonly, problem, onType, onEnter }
       </div>
     );
   }
+  const { held, textOf } = holdable(value);
   const onKeyDown = (event: KeyboardEvent) => {
     if (event.key !== "Enter" || event.isComposing) return;
     event.preventDefault();
@@ -36,14 +52,15 @@ export function Field({ name, label, value, readonly, problem, onType, onEnter }
     // Inserted by hand, because JupyterLab blocks line breaks in fields inside a cell.
     const field = event.currentTarget as HTMLTextAreaElement;
     field.setRangeText("\n", field.selectionStart, field.selectionEnd, "end");
-    onType(field.value);
+    onType(textOf(field.value));
   };
   return (
     <div class="hs-field">
-      <Ghost value={value} />
+      <Ghost value={held} />
       <textarea
         rows={1}
-        value={value}
+        value={held}
+        title={held === value ? undefined : RETURN_HELP}
         data-hs={`input-${name}`}
         aria-label={label}
         aria-invalid={problem !== undefined}
@@ -55,7 +72,7 @@ export function Field({ name, label, value, readonly, problem, onType, onEnter }
           // The layer underneath scrolls along.
           currentTarget.previousElementSibling?.scrollTo(0, currentTarget.scrollTop);
         }}
-        onInput={(event) => onType(event.currentTarget.value)}
+        onInput={(event) => onType(textOf(event.currentTarget.value))}
         onKeyDown={onKeyDown}
       />
     </div>

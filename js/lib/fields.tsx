@@ -7,6 +7,8 @@ interface FieldProps {
   label: string;
   help?: string;
   value: string;
+  /** Shown while the field is empty: what an empty field means. */
+  placeholder?: string;
   /** Width in characters. */
   size: number;
   /** Takes the input; returns a sentence that says what is wrong if it can't. */
@@ -14,7 +16,7 @@ interface FieldProps {
 }
 
 /** Shows `value` until the user types, and again when it changes from outside. */
-export function SmallField({ name, label, help, value, size, take }: FieldProps) {
+export function SmallField({ name, label, help, value, placeholder, size, take }: FieldProps) {
   const [wrong, setWrong] = useState<string | null>(null);
   const id = useUniqueId();
   useEffect(() => setWrong(null), [value]);
@@ -33,6 +35,7 @@ export function SmallField({ name, label, help, value, size, take }: FieldProps)
           data-hs={name}
           size={size}
           defaultValue={value}
+          placeholder={placeholder}
           spellcheck={false}
           aria-invalid={wrong !== null}
           aria-describedby={wrong === null ? undefined : id}

@@ -1,6 +1,7 @@
 // Formats numbers for readers: true minus signs and a fixed number of decimals.
 
 const MINUS = "\u2212";
+const MANY_DECIMALS = 5;
 
 export function fixed(value: number | null | undefined, decimals = 2): string {
   if (value === null || value === undefined || !Number.isFinite(value)) return "\u2013";
@@ -9,22 +10,39 @@ export function fixed(value: number | null | undefined, decimals = 2): string {
   return negative ? MINUS + text : text;
 }
 
-export function signed(value: number | null | undefined): string {
-  const text = fixed(value);
+/** A number with its sign, among others up to `largest`. */
+export function signed(value: number | null | undefined, largest = 1): string {
+  const text = among(largest, value);
   return /^\d/.test(text) && Number(text) !== 0 ? `+${text}` : text;
 }
 
-/** A metric's raw value: a difference gets a sign, and a rank no decimals. */
+/** The decimals that numbers up to `largest` need: two, or more if the largest would otherwise have few digits. */
+export function decimalsFor(largest: number): number {
+  if (!(largest > 0) || !Number.isFinite(largest)) return 2;
+  return Math.max(largest < 100 ? 2 : 1, 1 - Math.floor(Math.log10(largest)));
+}
+
+/** A number among others up to `largest`; what would need many zeros is written with a power of ten. */
+export function among(largest: number, value: number | null | undefined): string {
+  const decimals = decimalsFor(largest);
+  if (decimals <= MANY_DECIMALS || !value || !Number.isFinite(value)) return fixed(value, decimals);
+  return withMinus(value.toExponential(1));
+}
+
+/** A metric's raw value: a difference gets a sign, and a rank no decimals. A small value keeps two digits. */
 export function metricValue(metric: string | null, value: number | null | undefined): string {
-  if (metric === "logit_diff") return signed(value);
-  return fixed(value, metric === "rank" ? 0 : 2);
+  if (metric === "rank") return fixed(value, 0);
+  const small = value && Math.abs(value) < 0.01;
+  const text = small ? among(Math.abs(value), value) : fixed(value);
+  return metric === "logit_diff" && value && value > 0 && Number(text) !== 0 ? `+${text}` : text;
 }
 
 export function seconds(value: number): string {
   if (value < 0.05) return "under 0.1 s";
   if (value < 10) return `${value.toFixed(1)} s`;
   if (value < 90) return `${Math.round(value)} s`;
-  return `${Math.round(value / 60)} min`;
+  if (value < 5400) return `${Math.round(value / 60)} min`;
+  return `${(value / 3600).toFixed(1)} h`;
 }
 
 export function count(n: number, noun: string): string {

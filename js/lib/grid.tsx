@@ -28,6 +28,10 @@ export interface GridProps {
   onPin(index: number | null): void;
   /** Missing if only one cell can be chosen. */
   onPick: ((cells: number[]) => void) | null;
+  /** Shows the folded columns. */
+  onUnfold?: (() => void) | undefined;
+  /** Whether the pinned place is in a folded column. */
+  pinFolded?: boolean;
 }
 
 export function Grid(props: GridProps) {
@@ -55,6 +59,23 @@ export function Grid(props: GridProps) {
       label={props.label}
       labels={shape}
       many={props.onPick !== null}
+      strip={
+        shape.folded && (
+          // The pointer's way; the keyboard's is a button beside the grid.
+          <button
+            type="button"
+            tabIndex={-1}
+            class="hs-plain hs-folded"
+            data-hs="folded"
+            data-pinned={props.pinFolded}
+            title={`${shape.folded.title}. Click to show them.`}
+            style={{ top: `${layout.head}px` }}
+            onClick={props.onUnfold}
+          >
+            <span>{shape.folded.text}</span>
+          </button>
+        )
+      }
     >
       <GridCells grid={props} layout={layout} cursor={cursor} />
     </GridFrame>
@@ -74,6 +95,8 @@ interface FrameProps {
   named: number | null;
   /** Whether several cells can be chosen. */
   many?: boolean;
+  /** What stands for columns that are left out, before the first. */
+  strip?: ComponentChildren;
   /** The cells for screen readers. */
   words: ComponentChildren;
   children: ComponentChildren;
@@ -97,10 +120,20 @@ export function GridFrame(props: FrameProps) {
       onKeyDown={cursor.onKeyDown}
       onBlur={cursor.onBlur}
       onScroll={(event) => markEdges(event.currentTarget)}
-      style={{ "--hs-gutter": `${layout.gutter}px`, "--hs-footer": `${layout.footer}px` }}
+      style={{
+        "--hs-gutter": `${layout.gutter}px`,
+        "--hs-strip": `${layout.strip ?? 0}px`,
+        "--hs-footer": `${layout.footer}px`,
+      }}
     >
       <div class="hs-grid-inner" aria-hidden="true">
-        {labels ? <RowLabels layout={layout} labels={labels.rows} active={named} /> : <span />}
+        {labels ? (
+          <RowLabels layout={layout} labels={labels.rows} active={named}>
+            {props.strip}
+          </RowLabels>
+        ) : (
+          <span />
+        )}
         {children}
         {labels && <div class="hs-grid-corner">{labels.corner}</div>}
         {labels && <ColumnLabels layout={layout} labels={labels.columns} active={named} />}

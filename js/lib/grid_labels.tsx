@@ -1,4 +1,5 @@
 // The labels beside and under the cells of a grid.
+import type { ComponentChildren } from "preact";
 import {
   drawnRow,
   type GridLabel,
@@ -19,7 +20,12 @@ interface LabelsProps {
 }
 
 /** Panels side by side share their row labels. */
-export function RowLabels({ layout, labels, active }: LabelsProps) {
+export function RowLabels({
+  layout,
+  labels,
+  active,
+  children,
+}: LabelsProps & { children?: ComponentChildren }) {
   const place = active === null ? null : placeOf(layout, active);
   return (
     <div class="hs-row-labels">
@@ -40,6 +46,7 @@ export function RowLabels({ layout, labels, active }: LabelsProps) {
           </span>
         ));
       })}
+      {children}
     </div>
   );
 }
@@ -48,6 +55,8 @@ export function RowLabels({ layout, labels, active }: LabelsProps) {
 export function ColumnLabels({ layout, labels, active }: LabelsProps) {
   const place = active === null ? null : placeOf(layout, active);
   const width = `${layout.cellWidth - 1}px`;
+  // If the labels don't fit, those of the first difference stand for them until a column is pointed at.
+  const differs = labels.findIndex(({ lines }) => lines.some(({ tone }) => tone));
   return (
     <div class="hs-column-labels" style={{ columnGap: `${PANEL_GAP}px` }}>
       {range(layout.across).map((panel) => {
@@ -57,11 +66,17 @@ export function ColumnLabels({ layout, labels, active }: LabelsProps) {
             {labels.map((label, column) => (
               <div
                 key={label.title}
-                class={column === current ? "hs-label-active" : undefined}
+                class={[
+                  column === current && "hs-label-active",
+                  // A label that is wider than its column stays over its panel.
+                  2 * column >= labels.length && "hs-label-end",
+                ]
+                  .filter(Boolean)
+                  .join(" ")}
                 title={label.title}
                 style={{ width }}
               >
-                {(layout.labels !== "unseen" || column === current) && (
+                {(layout.labels !== "unseen" || column === (current < 0 ? differs : current)) && (
                   <Lines lines={labelLines(layout, label)} />
                 )}
               </div>

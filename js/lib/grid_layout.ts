@@ -35,6 +35,14 @@ export interface GridShape {
   rise: boolean;
   /** Allow cells too small for numbers, so that more of them are visible at once. */
   compact: boolean;
+  /** Columns that are left out before the first one; a narrow strip stands for them. */
+  folded?: Folded | null;
+}
+
+export interface Folded {
+  /** What the strip says. */
+  text: string;
+  title: string;
 }
 
 export interface GridLayout {
@@ -46,8 +54,10 @@ export interface GridLayout {
   across: number;
   cellWidth: number;
   cellHeight: number;
-  /** Width of the row labels, height of the column labels, and height of a panel's title. */
+  /** Width of the row labels with the strip of folded columns, and of that strip alone. */
   gutter: number;
+  strip?: number;
+  /** Height of the column labels, and height of a panel's title. */
   footer: number;
   head: number;
   /** How column labels are drawn: upright if they don't fit side by side, and hidden if they don't fit upright either. */
@@ -63,12 +73,16 @@ export const LABEL_SIZE = 11;
 export const LINE_HEIGHT = 14;
 export const PANEL_GAP = 14;
 export const PANEL_HEAD = 26;
+/** The widths of cells with numbers: first in the size of the labels, then in a smaller one. */
 const MIN_CELL = 38;
+const TIGHT = { least: 33, most: MIN_CELL - 1 };
 const MAX_CELL = 96;
 const MAX_UPRIGHT = 72;
 const MAX_GUTTER = 128;
-/** With more rows than this, rows are drawn lower, so that a sweep over all heads fits on the screen. */
-const MANY_ROWS = 40;
+const STRIP = 22;
+/** Many rows are drawn lower, down to the height of a number, so that they fit on the screen together. */
+const ROW = 24;
+const LOWEST_ROW = 13;
 /** Sizes of compact cells without numbers: first as wide as an upright label, then as small as can be clicked. */
 const SMALL = [
   { least: 14, most: 26, height: 14 },
@@ -76,19 +90,28 @@ const SMALL = [
 ];
 /** A compact grid uses the first cell size that keeps it below this height. */
 const COMFORTABLE = 600;
+/** The cells of one panel are lowered until they are below this height. */
+const SCREEN = 560;
+
+const rowHeight = (rows: number): number =>
+  Math.max(LOWEST_ROW, Math.min(ROW, Math.floor(SCREEN / Math.max(1, rows))));
 
 export function layoutGrid(shape: GridShape, room: number, mono: string): GridLayout {
   const { rows, columns, corner, flip, rise } = shape;
   const width = (label: GridLabel) =>
     Math.max(...label.lines.map((line) => textWidth(visibleText(line.text), LABEL_SIZE, mono)));
   const widestRow = Math.max(...rows.map(width), textWidth(corner, LABEL_SIZE, mono), 16);
-  const gutter = Math.min(MAX_GUTTER, Math.ceil(widestRow) + 12);
+  const strip = shape.folded ? STRIP : 0;
+  const gutter = Math.min(MAX_GUTTER, Math.ceil(widestRow) + 12) + strip;
   const widest = Math.max(...columns.map(width));
   const most = Math.min(MAX_CELL, Math.max(56, Math.ceil(widest) + 10));
-  const height = rows.length > MANY_ROWS ? 16 : 24;
-  const sizes = [{ least: MIN_CELL, most, height }, ...(shape.compact ? SMALL : [])];
+  const height = rowHeight(rows.length);
+  const apart = shape.panels.length > 0;
+  const small = SMALL.map((size) => (apart ? size : { ...size, height }));
+  const sizes = [{ least: MIN_CELL, most, height }, { ...TIGHT, height }, ...(shape.compact ? small : [])];
   const fits = sizes.map((size) => fit(shape, room - gutter, size));
-  const best = fits.find((one) => one.comfortable) ?? fits.at(-1);
+  // What has to scroll anyway scrolls with its labels; panels get as small as they can be.
+  const best = fits.find((one) => one.comfortable) ?? (shape.compact ? fits.at(apart ? -1 : -2) : fits[0]);
   const { across = 1, cellWidth = MIN_CELL, cellHeight = height } = best ?? {};
   const level = cellWidth >= Math.min(widest + 4, MAX_CELL);
   const labels = level ? "level" : cellWidth >= LABEL_SIZE + 2 ? "upright" : "unseen";
@@ -97,7 +120,7 @@ export function layoutGrid(shape: GridShape, room: number, mono: string): GridLa
     labels === "upright" ? Math.min(MAX_UPRIGHT, Math.ceil(widest)) + 10 : lines * LINE_HEIGHT + 8;
   const counts = { rows: rows.length, columns: columns.length, panels: Math.max(1, shape.panels.length) };
   const head = shape.panels.length > 0 ? PANEL_HEAD : 0;
-  return { ...counts, across, cellWidth, cellHeight, gutter, footer, head, labels, flip, rise };
+  return { ...counts, across, cellWidth, cellHeight, gutter, strip, footer, head, labels, flip, rise };
 }
 
 /** Narrow columns have room for only one upright line. */
@@ -114,7 +137,8 @@ function fit(shape: GridShape, room: number, size: { least: number; most: number
   const offered = Math.floor(((room + PANEL_GAP) / across - PANEL_GAP) / columns);
   const cellWidth = Math.max(size.least, Math.min(size.most, offered));
   const height = bands * (shape.rows.length * size.height + PANEL_HEAD);
-  return { across, cellWidth, cellHeight: size.height, comfortable: possible >= 1 && height <= COMFORTABLE };
+  const low = shape.panels.length === 0 || height <= COMFORTABLE;
+  return { across, cellWidth, cellHeight: size.height, comfortable: possible >= 1 && low };
 }
 
 /** The distance between the origins of neighbouring panels, across and down. */

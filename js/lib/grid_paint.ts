@@ -10,8 +10,8 @@ export interface CellPaint {
   fill: Rgb | null;
   ink: Rgb;
   text: string;
-  /** A ring in the corner means "read with care"; a stroke across means "nothing to show". */
-  mark: "ring" | "stroke" | null;
+  /** A stroke across means "nothing to show". */
+  mark: "stroke" | null;
 }
 /** null leaves the cell empty. */
 export type PaintCell = (index: number) => CellPaint | null;
@@ -19,6 +19,7 @@ export type PaintCell = (index: number) => CellPaint | null;
 type Context = CanvasRenderingContext2D;
 /** Some browsers refuse canvases with more pixels than this, so a long sweep is drawn at a lower resolution. */
 const MAX_PIXELS = 24e6;
+const SMALLEST_TEXT = 9;
 
 export function sizeCanvas(
   canvas: HTMLCanvasElement | OffscreenCanvas,
@@ -52,22 +53,29 @@ export function paintStill(
 }
 
 export function paintCells(context: Context, layout: GridLayout, paint: PaintCell, mono: string): void {
-  context.font = `${LABEL_SIZE}px ${mono}`;
+  const cells = range(layout.panels * layout.rows * layout.columns).map(paint);
+  const longest = cells.reduce((widest, cell) => Math.max(widest, cell?.text.length ?? 0), 0);
+  const size = textSize(layout, longest, mono);
+  context.font = `${size ?? LABEL_SIZE}px ${mono}`;
   context.textAlign = "center";
   context.textBaseline = "middle";
-  const cells = range(layout.panels * layout.rows * layout.columns).map(paint);
-  const room = cellBox(layout, 0).width - 4;
   // If only some numbers fitted, the other cells would look empty. So draw all numbers, or only single-character marks.
-  const longest = cells.reduce((widest, cell) => Math.max(widest, cell?.text.length ?? 0), 0);
-  const advance = textWidth("0", LABEL_SIZE, mono);
-  const allFit = longest * advance <= room;
+  const markFits = textSize(layout, 1, mono) !== null;
   cells.forEach((cell, index) => {
     if (!cell) return;
     const box = cellBox(layout, index);
-    // Small cells with a mark are fainter, so that those with a value stand out.
-    if (cell.text.length === 1 && !allFit) paintDot(context, cell, box);
-    else paintCell(context, cell, box, allFit);
+    const isMark = cell.text.length === 1 && size === null;
+    paintCell(context, cell, box, size !== null || (isMark && markFits));
+    if (isMark && !markFits) paintDot(context, cell, box);
   });
+}
+
+/** The largest size in which texts of this length fit into the cells; null if none does. */
+function textSize(layout: GridLayout, length: number, mono: string): number | null {
+  const box = cellBox(layout, 0);
+  const room = ((box.width - 4) * LABEL_SIZE) / (Math.max(1, length) * textWidth("0", LABEL_SIZE, mono));
+  const size = Math.min(LABEL_SIZE, Math.floor(2 * room) / 2, box.height);
+  return size >= SMALLEST_TEXT ? size : null;
 }
 
 function paintCell(context: Context, cell: CellPaint, box: Box, withText: boolean): void {
@@ -75,7 +83,7 @@ function paintCell(context: Context, cell: CellPaint, box: Box, withText: boolea
     context.fillStyle = toCss(cell.fill);
     context.fillRect(box.left, box.top, box.width, box.height);
   }
-  if (cell.mark) paintMark(context, cell, box, withText);
+  if (cell.mark) paintStroke(context, cell, box);
   if (!withText) return;
   context.fillStyle = toCss(cell.ink);
   context.fillText(cell.text, box.left + box.width / 2, box.top + box.height / 2 + 0.5);
@@ -88,17 +96,13 @@ function paintDot(context: Context, { ink }: CellPaint, { left, top, width, heig
   context.globalAlpha = 1;
 }
 
-/** The ring lies under the number, if there is one. */
-function paintMark(context: Context, { ink, mark }: CellPaint, box: Box, withText: boolean): void {
+function paintStroke(context: Context, { ink }: CellPaint, box: Box): void {
   const [x, y] = [box.left + box.width / 2, box.top + box.height / 2];
+  const reach = Math.min(box.width, box.height) / 4;
   context.strokeStyle = toCss(ink);
   context.lineWidth = 1;
   context.beginPath();
-  if (mark === "ring") context.arc(x, withText ? box.top + box.height - 3.5 : y, 1.5, 0, 2 * Math.PI);
-  else {
-    const reach = Math.min(box.width, box.height) / 4;
-    context.moveTo(x - reach, y + reach);
-    context.lineTo(x + reach, y - reach);
-  }
+  context.moveTo(x - reach, y + reach);
+  context.lineTo(x + reach, y - reach);
   context.stroke();
 }

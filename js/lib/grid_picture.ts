@@ -12,7 +12,7 @@ import {
 } from "./grid_layout";
 import { type PaintCell, paintCells, sizeCanvas } from "./grid_paint";
 import { type LegendScale, placedTicks } from "./legend";
-import { shorten, textWidth } from "./text_width";
+import { shorten, shortenStart, textWidth } from "./text_width";
 import type { Palette } from "./theme";
 import { visibleText } from "./tokens";
 
@@ -21,6 +21,8 @@ type Context = CanvasRenderingContext2D;
 interface Frame {
   title: string;
   subtitle: string;
+  /** Lines under the subtitle. What is too long loses its start, since prompts differ towards their ends. */
+  caption?: string[];
   legend: LegendScale | null;
   palette: Palette;
 }
@@ -33,6 +35,7 @@ export interface Picture extends Frame {
 
 const EDGE = 16;
 const HEAD = 48;
+const CAPTION = 16;
 const LEGEND_ROOM = 96;
 /** Device pixels per CSS pixel. */
 export const DENSITY = 2;
@@ -45,6 +48,7 @@ export function paintPicture(canvas: HTMLCanvasElement, picture: Picture): void 
   if (!context) return;
   context.translate(layout.gutter, 0);
   paintCells(context, layout, picture.paint, palette.mono);
+  paintFolded(context, picture, cells.height);
   paintCorner(context, picture, cells.height);
   paintPanels(context, picture);
   for (let panel = 0; panel < layout.across; panel++) {
@@ -65,17 +69,22 @@ export function paintFrame(
 ): Context | null {
   const { subtitle, legend, palette } = frame;
   const content = Math.max(body.width + (legend ? LEGEND_ROOM : 0), textWidth(subtitle, 12, palette.ui));
-  const [width, height] = [content + 2 * EDGE, HEAD + body.height + 2 * EDGE];
+  const head = HEAD + CAPTION * (frame.caption?.length ?? 0);
+  const [width, height] = [content + 2 * EDGE, head + body.height + 2 * EDGE];
   const context = sizeCanvas(canvas, width, height, DENSITY);
   if (!context) return null;
   context.fillStyle = toCss(palette.bg);
   context.fillRect(0, 0, width, height);
-  paintHeading(context, frame);
-  context.translate(EDGE, EDGE + HEAD);
+  paintHeading(context, frame, content);
+  context.translate(EDGE, EDGE + head);
   return context;
 }
 
-function paintHeading(context: Context, { title, subtitle, palette }: Frame): void {
+function paintHeading(
+  context: Context,
+  { title, subtitle, caption = [], palette }: Frame,
+  room: number,
+): void {
   context.textBaseline = "alphabetic";
   context.textAlign = "left";
   context.fillStyle = toCss(palette.fg);
@@ -84,12 +93,29 @@ function paintHeading(context: Context, { title, subtitle, palette }: Frame): vo
   context.fillStyle = toCss(palette.muted);
   context.font = `12px ${palette.ui}`;
   context.fillText(subtitle, EDGE, EDGE + 30);
+  context.font = `11px ${palette.ui}`;
+  for (const [i, line] of caption.entries())
+    context.fillText(shortenStart(line, room, LABEL_SIZE, palette.ui), EDGE, EDGE + 30 + CAPTION * (i + 1));
 }
 
-function paintCorner(context: Context, { shape, palette }: Picture, bottom: number): void {
+function paintFolded(context: Context, { shape, layout, palette }: Picture, bottom: number): void {
+  if (!shape.folded) return;
+  const [width, height] = [(layout.strip ?? 0) - 3, bottom - layout.head - 1];
+  context.fillStyle = toCss(palette.soft);
+  context.fillRect(-width - 1, layout.head, width, height);
+  context.save();
+  context.translate(-width / 2 - 1, layout.head + height / 2);
+  context.rotate(-Math.PI / 2);
+  context.textAlign = "center";
+  context.fillStyle = toCss(palette.muted);
+  context.fillText(shorten(shape.folded.text, height, LABEL_SIZE, palette.mono), 0, 0);
+  context.restore();
+}
+
+function paintCorner(context: Context, { shape, layout, palette }: Picture, bottom: number): void {
   context.textAlign = "right";
   context.fillStyle = toCss(palette.muted);
-  context.fillText(shape.corner, -8, bottom + LINE_HEIGHT / 2 + 3);
+  context.fillText(shape.corner, -8 - (layout.strip ?? 0), bottom + LINE_HEIGHT / 2 + 3);
 }
 
 /** The titles of the panels, and row labels beside the leftmost ones. */
@@ -100,8 +126,13 @@ function paintPanels(context: Context, { shape, layout, palette }: Picture): voi
     context.fillText(shape.panels[panel] ?? "", left, top - LINE_HEIGHT / 2 - 2);
     context.textAlign = "right";
     for (const [row, { lines }] of left === 0 ? shape.rows.entries() : []) {
-      const text = shorten(visibleText(lines[0]?.text ?? ""), layout.gutter - 12, LABEL_SIZE, palette.mono);
-      context.fillText(text, -8, top + (drawnRow(layout, row) + 0.5) * layout.cellHeight);
+      const room = layout.gutter - (layout.strip ?? 0) - 12;
+      const text = shorten(visibleText(lines[0]?.text ?? ""), room, LABEL_SIZE, palette.mono);
+      context.fillText(
+        text,
+        -8 - (layout.strip ?? 0),
+        top + (drawnRow(layout, row) + 0.5) * layout.cellHeight,
+      );
     }
   }
 }

@@ -2,8 +2,8 @@
 import type { GridLayout } from "./grid_layout";
 import { range } from "./range";
 
-/** With more cells than this, only the row of the cursor is in the document. */
-const ALL_CELLS = 4000;
+/** With more cells than this, only the row of the cursor is in the document: thousands of nodes would stall the page. */
+const ALL_CELLS = 600;
 
 interface GridRowsProps {
   id: string;

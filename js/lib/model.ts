@@ -23,6 +23,8 @@ export interface Progress {
   done: number;
   total: number;
   seconds_left: number | null;
+  /** How much of the next unit is done, from 0 to 1, where a unit takes long. */
+  within?: number;
 }
 export interface Failure {
   message: string;

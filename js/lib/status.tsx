@@ -10,14 +10,22 @@ import { useStore } from "./store";
 const STARTING: Progress = { done: 0, total: 0, seconds_left: null };
 const useProgress = (model: ViewModel) => useTrait<Progress | undefined>(model, "progress") ?? STARTING;
 
-export function progressText({ done, total, seconds_left }: Progress): string {
+export function progressText({ seconds_left, ...progress }: Progress): string {
   const left = seconds_left === null || seconds_left < 0.05 ? "" : ` · ${seconds(seconds_left)} left`;
-  return `${done} of ${total}${left}`;
+  return doneText(progress) + left;
+}
+
+/** "2 of 16", or "2 of 16 and 45% of the next". */
+function doneText({ done, total, within = 0 }: Omit<Progress, "seconds_left">): string {
+  return within > 0
+    ? `${done} of ${total} and ${Math.floor(100 * within)}% of the next`
+    : `${done} of ${total}`;
 }
 
 export function ProgressBar({ model, label }: { model: ViewModel; label: string }) {
   const progress = useProgress(model);
-  const share = progress.total > 0 ? Math.min(1, progress.done / progress.total) : 0;
+  const done = progress.done + (progress.within ?? 0);
+  const share = progress.total > 0 ? Math.min(1, done / progress.total) : 0;
   return (
     <>
       <span
@@ -93,8 +101,8 @@ export function RunState({ model, rpc, label, took, onRun, ...props }: RunStateP
   );
 }
 
-function summary(status: Status, { done, total }: Progress, took: number | null | undefined): string {
-  if (status === "cancelled") return `cancelled at ${done} of ${total}`;
+function summary(status: Status, progress: Progress, took: number | null | undefined): string {
+  if (status === "cancelled") return `cancelled at ${doneText(progress)}`;
   return status === "done" && typeof took === "number" ? `took ${seconds(took)}` : "";
 }
 

@@ -1,7 +1,7 @@
 // Tokens whose backgrounds show a number for each: the effect of patching a head there, or what a head reads from
 // there.
 import { divergingScale, toCss } from "./color";
-import { signed } from "./format";
+import { among, signed } from "./format";
 import { useReading } from "./keys";
 import { largestOf } from "./range";
 import { usePalette } from "./theme";
@@ -26,7 +26,7 @@ export function TokenStrip({ name, label, tokens, values, why, end, unit }: Toke
   const { active, setActive, onKeyDown } = useReading(tokens.length);
   const numberAt = (i: number) => {
     const value = values[i];
-    return value === undefined || !Number.isFinite(value) ? (why?.(i) ?? "none") : signed(value);
+    return value === undefined || !Number.isFinite(value) ? (why?.(i) ?? "none") : signed(value, domain);
   };
   const said = (i: number) => `position ${i} ${visibleText(tokens[i] ?? "")}, ${numberAt(i)}`;
   return (
@@ -70,7 +70,7 @@ export function TokenStrip({ name, label, tokens, values, why, end, unit }: Toke
             {active} <Token text={tokens[active] ?? ""} /> <b>{numberAt(active)}</b>
           </>
         ) : (
-          `colour: \u2212${domain.toFixed(2)} to +${domain.toFixed(2)} ${unit}`
+          `colour: \u2212${among(domain, domain)} to ${signed(domain, domain)} ${unit}`
         )}
       </p>
     </div>

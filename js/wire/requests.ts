@@ -22,6 +22,8 @@ export interface Requests {
   patch_together: OnPatchTogetherRequest;
   read_pair: ReadPairRequest;
   repeated_token_loss: RepeatedTokenLossRequest;
+  restrict: OnRestrictRequest;
+  set_answer: OnSetAnswerRequest;
   show: OnShowRequest;
   shown: OnShownRequest;
   sources: OnSourcesRequest;
@@ -197,6 +199,16 @@ export interface RepeatedTokenLossRequest {
   ablate?: [number, number][];
   length?: number;
   seeds?: number;
+}
+export interface OnRestrictRequest {
+  layers?: number[] | null;
+  heads?: number[] | null;
+  positions?: number[] | null;
+  sources?: number[] | null;
+}
+export interface OnSetAnswerRequest {
+  side: "clean" | "corrupt";
+  answer: string;
 }
 export interface OnShowRequest {
   text: string;

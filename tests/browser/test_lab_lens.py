@@ -239,6 +239,8 @@ def test_a_long_prompt_scrolls_and_asks_only_for_what_is_seen(lab: Lab):
     view = lab.show(DEEP)
     expect(part(view, "cells")).to_have_attribute("aria-colcount", "1000")
     detail = part(view, "detail-cell")
+    expect(detail).to_contain_text("position 999")
+    part(view, "scroller").evaluate("(element) => { element.scrollLeft = 0; }")
     point_at(view, place_in(view, 20, 3))
     expect(detail).to_contain_text("position 3")
     expect(detail).to_contain_text("entropy")

@@ -233,17 +233,26 @@ test("an error is tied to its field, and its fix is one click", async () => {
   expect(sent[0]?.params.pair).toEqual(fixed);
 });
 
+const RUN = topJson([1], [3], [0.5]);
+const READING = {
+  pair: PAIR,
+  metric: "logit_diff",
+  label: "logit difference, Oslo \u2212 Stockholm",
+  baselines: { clean: 9.12, corrupt: -8.75 },
+  top_runs: { clean: RUN, corrupt: RUN },
+  tokens: { "1": " Oslo" },
+};
+
+test("a likely token becomes the answer of the prompt that it follows", async () => {
+  const { el, sent } = await show({ reading: READING });
+  expect(maybe(el, "answer-clean")).toBeNull(); // it is the answer
+  part(el, "answer-corrupt").click();
+  expect(sent.at(-1)?.params.pair).toEqual({ ...PAIR, corrupt_answer: " Oslo" });
+  await draw();
+});
+
 test("a reading of another pair is stale", async () => {
-  const run = topJson([1], [3], [0.5]);
-  const reading = {
-    pair: PAIR,
-    metric: "logit_diff",
-    label: "logit difference, Oslo \u2212 Stockholm",
-    baselines: { clean: 9.12, corrupt: -8.75 },
-    top_runs: { clean: run, corrupt: run },
-    tokens: { "1": " Oslo" },
-  };
-  const { el } = await show({ reading });
+  const { el } = await show({ reading: READING });
   expect(part(el, "reading").dataset.stale).toBe("false");
   expect(part(el, "reading").textContent).toContain("\u22128.75");
   write(el, "clean", "other");

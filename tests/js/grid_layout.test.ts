@@ -74,6 +74,22 @@ test("columns never become too narrow for a number: the grid scrolls instead", (
   expect(layoutOf(3, 100, 400).cellWidth).toBe(38);
 });
 
+test("rows get lower, down to the height of a number, so that many layers fit on a screen", () => {
+  expect(layoutOf(12, 5).cellHeight).toBe(24);
+  expect(layoutOf(30, 5)).toMatchObject({ cellHeight: 18 });
+  expect(cellsSize(layoutOf(30, 5)).height).toBeLessThan(560);
+  expect(layoutOf(96, 5).cellHeight).toBe(13);
+});
+
+test("columns that almost fit get narrower, and where numbers can't fit labels still do", () => {
+  const compact = (columns: number, room: number) =>
+    layoutGrid(shapeOf(3, columns, { compact: true }), room + 47, "monospace");
+  expect(compact(20, 750)).toMatchObject({ cellWidth: 37 }); // 20 of 38 would overflow by ten pixels
+  expect(compact(20, 400)).toMatchObject({ cellWidth: 20, cellHeight: 24, labels: "upright" });
+  expect(compact(40, 400)).toMatchObject({ cellWidth: 10, labels: "unseen" });
+  expect(compact(80, 400)).toMatchObject({ cellWidth: 14, labels: "upright" }); // it scrolls anyway
+});
+
 /** Panels of 2 rows and 3 columns; row 0 on top, panel 0 at the bottom. */
 const panelled = (panels: number, room: number) => {
   const titles = Array.from({ length: panels }, (_, i) => `layer ${i}`);

@@ -35,10 +35,12 @@ test("the usual options take no room until they are asked for", async () => {
 });
 
 test("an option that is not as usual is always shown", async () => {
-  const { el } = await show({ ...BY_HEAD, value: { kind: "scale", factor: 0.5 }, window: 3, at: 4 });
+  const unusual = { value: { kind: "scale", factor: 0.5 }, window: 3, at: 4, color_limit: 0.5 };
+  const { el } = await show({ ...BY_HEAD, ...unusual });
   expect(part<HTMLInputElement>(el, "value-factor").value).toBe("0.5");
   expect(part<HTMLInputElement>(el, "window").value).toBe("3");
   expect(part<HTMLSelectElement>(el, "at").selectedOptions[0]?.textContent).toBe("read at 4 \u2423Sweden");
+  expect(part<HTMLInputElement>(el, "color-limit").value).toBe("0.5");
   expect(maybe(el, "more")).toBeNull();
 });
 

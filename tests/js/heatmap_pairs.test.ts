@@ -1,12 +1,13 @@
 import { expect, test } from "vitest";
 import { boardOf } from "../../js/panels/patch_heatmap/board";
-import { painter } from "../../js/panels/patch_heatmap/cells";
+import { lookOf, painter } from "../../js/panels/patch_heatmap/cells";
 import { decodeResult } from "../../js/panels/patch_heatmap/result";
 import { arrayJson, maybe, part, press, settled } from "./helpers";
 import { cellText, show } from "./shown_heatmap";
 import { makePairs } from "./sweeps";
 
 const PALETTE = {
+  bg: [255, 255, 255],
   soft: [1, 1, 1],
   faint: [2, 2, 2],
   zero: [3, 3, 3],
@@ -20,11 +21,14 @@ test("the subtitle says of how many pairs this is the mean", async () => {
   expect(part(el, "subtitle").textContent).toContain("mean of 3 of 4 pairs so far");
 });
 
-test("a cell whose interval has zero in it is marked, also in words", async () => {
+test("a cell whose interval has zero in it is faded, and that is said once", async () => {
   const sweep = decodeResult(makePairs());
-  const paint = painter(sweep, boardOf(sweep, true, 20), PALETTE as never, false);
-  expect([0, 1, 2, 17].map((cell) => paint(cell)?.mark)).toEqual(["ring", "ring", null, null]);
+  const paint = painter(sweep, boardOf(sweep, true, 20), PALETTE as never, lookOf(sweep));
+  expect([0, 1, 2, 17].map((cell) => paint(cell)?.ink[0] === 2)).toEqual([true, true, false, false]);
   const { el } = await show({ result: makePairs() });
+  expect(part(el, "faded-cells").textContent).toBe(
+    "2 cells of 18 faded: the 95% interval of the mean contains zero.",
+  );
   expect(cellText(el, 0)).toContain("recovers 0.01, 95% interval \u22120.14 to 0.16, contains zero");
   expect(cellText(el, 5)).toMatch(/recovers 0.51, 95% interval 0.36 to 0.66$/);
 });

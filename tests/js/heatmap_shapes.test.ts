@@ -1,4 +1,4 @@
-import { expect, test } from "vitest";
+import { expect, test, vi } from "vitest";
 import { boardOf } from "../../js/panels/patch_heatmap/board";
 import { toTable } from "../../js/panels/patch_heatmap/export";
 import { cellOf, placeOf } from "../../js/panels/patch_heatmap/places";
@@ -159,9 +159,16 @@ test("a pinned cell of a map that opens can be opened, and closed again", async 
   });
   const opened = makeSweep(["layer", "head", "position"], [1, 1, 6], (_, i) => i / 10);
   Object.assign(opened, { labels: { layer: ["2"], head: ["1"], position: CLEAN } });
+  await settled();
+  expect(part(el, "open").textContent).toBe("Patching its positions\u2026");
+  const revealed = vi.spyOn(Element.prototype, "scrollIntoView");
   model.set("opened", opened);
   await settled();
   const section = part(el, "opened");
+  expect(revealed.mock.contexts).toEqual([section]);
+  model.set("opened", { ...opened });
+  await settled();
+  expect(revealed).toHaveBeenCalledOnce(); // only what was asked for moves the page
   expect(section.getAttribute("aria-label")).toBe("head 2.1 by position");
   press(part(section, "grid"), "ArrowRight");
   await settled();

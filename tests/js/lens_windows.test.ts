@@ -23,25 +23,30 @@ async function showLong(change = {}) {
   return { ...shown, answerWindow, scrollTo };
 }
 
-test("a long prompt asks for the columns that are seen and one view more, once", async () => {
+test("a long prompt opens at its end, and asks for the columns that are seen and one view more, once", async () => {
   const { sent } = await showLong();
   expect(sent.map(({ method }) => method)).toEqual(["lens_window"]);
-  const { stop, ...params } = sent[0]?.params ?? {};
-  expect(params).toEqual({ result: "lens-1", side: "prompt", start: 0 });
-  expect(stop).toBeGreaterThan(10);
-  expect(stop).toBeLessThan(60);
+  const { start, ...params } = sent[0]?.params ?? {};
+  expect(params).toEqual({ result: "lens-1", side: "prompt", stop: LONG });
+  expect(start).toBeGreaterThan(LONG - 60);
+  expect(start).toBeLessThan(LONG - 10);
+});
+
+test("with a pinned cell it opens there", async () => {
+  const pinned = { activation: "resid_pre", layer: 1, position: 3 };
+  const { sent } = await showLong({ selection: pinned });
+  expect(sent.map(({ params }) => params.start)).toEqual([0]);
 });
 
 test("what has come is shown and kept, and nothing is asked for twice", async () => {
   const { el, sent, answerWindow, scrollTo } = await showLong();
+  await answerWindow();
+  await scrollTo(0);
+  expect(sent).toHaveLength(2);
   expect(cellWords(el, 2)).toBe("emb, position 2 ' w2', not loaded yet");
   await answerWindow();
   expect(cellWords(el, 2)).toBe("emb, position 2 ' w2', '\n' 0.02");
-  await scrollTo(8000);
-  expect(sent).toHaveLength(2);
-  expect(Number(sent[1]?.params.start)).toBeGreaterThan(100);
-  await answerWindow();
-  await scrollTo(0);
+  await scrollTo(LONG * 60);
   expect(sent).toHaveLength(2);
 });
 

@@ -269,6 +269,17 @@ def test_a_cancel_half_way_keeps_the_pairs_that_are_done():
     assert ib.activation_patching(model(), EQUAL).complete  # the model is free
 
 
+def test_a_cancel_within_the_first_pair_keeps_its_cells():
+    steps = activation_patching.steps(model(), EQUAL, activation="resid_pre", memory=1)
+    step = next(step for step in steps if 0 < step.within < 1)
+    steps.close()
+    result, [one] = step.result, singles(EQUAL.pairs[:1], activation="resid_pre")
+    known = result.state == COMPUTED
+    assert known.any() and (result.state == NOT_COMPUTED).any() and not result.complete
+    np.testing.assert_allclose(result.values[known], one.values[known], atol=1e-5)
+    assert np.isfinite(result.normalized[known]).all()
+
+
 def test_a_cancel_before_the_first_pair_keeps_the_frame():
     steps = activation_patching.steps(model(), EQUAL)
     result = next(steps).result

@@ -110,6 +110,21 @@ def test_a_doubled_bos_can_be_removed(embedded):
     assert warning.fix.pair.clean == "The capital of Norway is"
 
 
+@pytest.mark.parametrize("method", [ib.logit_lens, ib.attention_patterns, ib.direct_logit_attribution])
+def test_every_method_that_reads_prompts_warns_of_a_doubled_bos(embedded, capitals, method):
+    bos = embedded.bos[1]
+    pair = capitals.model_copy(update={"corrupt": bos + capitals.corrupt})
+    [warning] = [w for w in method(embedded, pair).warnings if "twice" in w]
+    assert warning.startswith(f"The corrupt prompt begins with {bos}")
+    assert not any("twice" in warning for warning in method(embedded, capitals).warnings)
+
+
+def test_a_bos_in_the_text_that_is_not_read_is_not_doubled(embedded):
+    text = f"{embedded.bos[1]}The capital of Norway is"
+    assert any("twice" in warning for warning in ib.logit_lens(embedded, text).warnings)
+    assert not any("twice" in warning for warning in ib.logit_lens(embedded, text, last=3).warnings)
+
+
 def test_more_tokens_than_the_context(embedded):
     warning = warnings_of(embedded, clean="one two " * embedded.n_ctx)["too_long"]
     assert warning.level == "error" and f"at most {embedded.n_ctx}" in warning.message

@@ -13,10 +13,10 @@ from hypothesis.extra import numpy as arrays
 from interp_backend.results.thumbnails import LARGEST, MASKED, NOT_A_NUMBER, SMALLEST, size_for, thumbnails
 
 
-def along(value, scale, low, high, row):
-    """Where a value is on the scale, from -1 to 1, and by what it is compared; `row` is what else is in its row."""
-    if scale == "row":
-        most = max(abs(other) for other in row)
+def along(value, scale, low, high, others):
+    """Where a value is on the scale, from -1 to 1, and by what it is compared; `others` are in its row or head."""
+    if scale in ("row", "head"):
+        most = max(abs(other) for other in others)
         share = value / most if most > 0 else 0.0
     else:
         share = value / high if value >= 0 else -value / low
@@ -36,9 +36,10 @@ def by_hand(values, masked, scale, low, high, size, signed):
         entries = [(d, s) for d in destinations for s in sources if not masked[layer, d, s]]
         numbers = []
         for d, s in entries:
-            row = [v for v in plain[layer][head][d] if v == v]  # numbers
+            rows = plain[layer][head] if scale == "head" else [plain[layer][head][d]]
+            others = [v for row in rows for v in row if v == v]  # numbers
             if not np.isnan(values[layer, head, d, s]):
-                t, weight = along(float(values[layer, head, d, s]), scale, low, high, row)
+                t, weight = along(float(values[layer, head, d, s]), scale, low, high, others)
                 numbers.append((weight, 125 + 125 * t if signed else 250 * t))
         if not entries:
             made[layer, head, i, j] = {MASKED}
@@ -84,7 +85,7 @@ NOTHING_IN_A_ROW = (np.zeros((1, 1, 2, 2), np.float32), np.zeros((1, 2, 2), np.u
 @example((*NOTHING_IN_A_ROW, True), "row")
 @example((*NOTHING_IN_A_ROW, False), "row")
 @example((*NOTHING_IN_A_ROW, True), "log")
-@given(heads_of(), st.sampled_from(["linear", "log", "row"]))
+@given(heads_of(), st.sampled_from(["linear", "log", "row", "head"]))
 def test_equals_a_loop(given_, scale):
     values, masked, low, high, size, signed = given_
     before = values.copy(), masked.copy()
@@ -95,7 +96,7 @@ def test_equals_a_loop(given_, scale):
 
 
 @pytest.mark.parametrize("signed", [False, True])
-@pytest.mark.parametrize("scale", ["linear", "log", "row"])
+@pytest.mark.parametrize("scale", ["linear", "log", "row", "head"])
 def test_equals_a_loop_at_the_sizes_that_are_sent(scale, signed):
     rng = np.random.default_rng(3)
     length, size = 75, size_for(75, 10**6)
@@ -108,6 +109,18 @@ def test_equals_a_loop_at_the_sizes_that_are_sent(scale, signed):
     found = thumbnails(values, masked, scale, -1.0, 1.0, size, signed)
     assert_codes(found, by_hand(values, masked, scale, -1.0, 1.0, size, signed))
     assert (found == MASKED).any() and not (found == NOT_A_NUMBER).any()
+
+
+@pytest.mark.parametrize("scale", ["linear", "log", "row", "head"])
+@pytest.mark.parametrize("size", [3, 5])
+def test_without_the_first_source_it_is_as_if_it_were_masked(scale, size):
+    values = np.random.default_rng(0).random((2, 2, 5, 5), np.float32)
+    values[..., 0] = 9
+    masked = np.triu(np.ones((2, 5, 5), np.uint8), 1)
+    values = np.where(masked[:, None] == 1, np.float32(np.nan), values)
+    found = thumbnails(values, masked, scale, -1.0, 1.0, size, False, without_first=True)
+    values[..., 0], masked[..., 0] = np.nan, 1
+    assert_codes(found, by_hand(values, masked, scale, -1.0, 1.0, size, False))
 
 
 def test_a_stripe_one_token_wide_survives():

@@ -70,7 +70,7 @@ def test_a_kind_set_in_python_runs(one):
 def test_menus_offer_what_there_is(viewer, one):
     info = viewer.info
     assert [kind["name"] for kind in info["kinds"]] == ["pattern", "value_weighted", "scores", "output_norm"]
-    assert [scale["name"] for scale in info["scales"]] == ["linear", "log", "row"]
+    assert [scale["name"] for scale in info["scales"]] == ["linear", "log", "row", "head"]
     assert [mark["name"] for mark in info["marks"]] == ["induction", "previous", "duplicate"]
     for entry in [*info["kinds"], *info["scales"], *info["marks"], *info["actions"]["patch"]]:
         assert entry["label"] and entry["help"]
@@ -348,17 +348,22 @@ def expected_thumbs(widget, size):
         frame["high"][side],
         size,
         frame["signed"] or side == "difference",
+        without_first=widget.without_first,
     )
 
 
 def test_thumbnails_of_a_large_result_follow_side_and_scale(viewer, few):
     ask(viewer, "attention_patterns", kind="value_weighted")
-    looks = [("side", "corrupt"), ("scale", "log"), ("side", "difference"), ("scale", "row"), ("side", "clean")]
+    looks = [
+        *(("side", "corrupt"), ("scale", "log"), ("side", "difference"), ("scale", "row"), ("side", "clean")),
+        *(("scale", "head"), ("without_first", True)),
+    ]
     seen = set()
     for name, value in looks:
         viewer.set_state({name: value})
         thumbs = viewer.thumbs
         assert (thumbs["result"], thumbs["side"], thumbs["scale"]) == ("view:1", viewer.side, viewer.scale)
+        assert thumbs["without_first"] == viewer.without_first
         assert thumbs["size"] == 6
         codes = decode_array(thumbs["codes"])
         assert codes.shape == (4, 4, 6, 6) and codes.dtype == np.uint8
@@ -371,7 +376,7 @@ def test_thumbnails_of_a_large_result_follow_side_and_scale(viewer, few):
 def test_the_first_row_of_a_difference_is_zero_on_every_scale(viewer, few):
     ask(viewer, "attention_patterns", kind="pattern")
     viewer.set_state({"side": "difference"})
-    for scale in ("linear", "log", "row"):
+    for scale in ("linear", "log", "row", "head"):
         viewer.set_state({"scale": scale})
         codes = decode_array(viewer.thumbs["codes"])
         assert (codes[:, :, 0, 0] == 125).all() and not (codes == NOT_A_NUMBER).any()

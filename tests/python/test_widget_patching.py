@@ -13,6 +13,7 @@ from driven_widgets import Watched, ask, events
 import hookscope as hs
 import interp_backend as ib
 from interp_backend.engine.turn import Turn
+from interp_backend.results.codec import encode_array
 from tiny_models import PAIR, bridge
 
 SWEEP = {"activation": "resid_pre", "axes": ["layer", "position"], "metric": "logit_diff", "direction": "denoise"}
@@ -135,6 +136,9 @@ def test_cells_are_patched_together_beside_the_sum_of_their_effects(heatmap, emb
     assert heatmap.together["normalized"] == pytest.approx(float(both.normalized[0]), abs=1e-5)
     assert heatmap.together["singles"] == pytest.approx([before.normalized[0, 4], before.normalized[2, 5]], abs=1e-4)
     assert heatmap.together["sum"] == pytest.approx(sum(heatmap.together["singles"]), abs=1e-6)
+    kept = ib.patch_together(embedded, capitals, [ib.Intervention("resid_pre", **cell) for cell in cells], top_k=10)
+    assert heatmap.together["top"]["ids"] == encode_array(kept.top.ids[0])  # its own tokens, not another cell's
+    assert set(heatmap.together["tokens"]) == {str(token) for token in kept.top.ids[0]}
     heatmap.direction = "noise"
     assert heatmap.wait(60) and heatmap.together is None  # it was about another map
 
@@ -210,6 +214,7 @@ def test_a_cancelled_sweep_says_how_far_it_came_whatever_runs_beside_it(embedded
     assert widget.wait(60) and widget.status == "cancelled"
     widget.unobserve(stop, "progress")
     came = {"done": widget.result.pairs.done, "total": len(pairs), "seconds_left": None}
+    came["within"] = widget.progress["within"]
     assert widget.progress == came
     widget.patch_together([{"layer": 0, "position": 4}, {"layer": 2, "position": 5}])
     assert widget.wait(60) and widget.together is not None
@@ -391,4 +396,49 @@ def test_a_pinned_set_of_positions_stays_pinned_under_another_metric(embedded, c
     widget.metric = "prob"
     assert widget.wait(60) and widget.result.params["metric"] == "prob"
     assert widget.selection == {"layer": 1, "position": [4, 5]}
+    widget.close()
+
+
+def test_the_numbers_and_colours_of_maps_can_be_chosen_and_shared(embedded, capitals):
+    a, b = (hs.PatchHeatmap(embedded, capitals, units="raw", color_limit=0.5) for _ in range(2))
+    link = traitlets.link((a, "color_limit"), (b, "color_limit"))
+    a.set_state({"color_limit": 0.25, "units": "normalized"})
+    assert (b.color_limit, a.units, b.units) == (0.25, "normalized", "raw")
+    for wrong in (0, -1, float("nan"), float("inf")):
+        with pytest.raises(traitlets.TraitError, match="above 0"):
+            a.color_limit = wrong
+    link.unlink()
+
+
+def test_a_likely_token_becomes_the_answer_of_the_pair_or_of_the_editor(embedded, capitals):
+    alone = Watched(hs.PatchHeatmap, embedded, capitals)
+    ask(alone, "set_answer", side="clean", answer=" Paris")
+    assert (
+        alone.error is None and alone.pair.clean_answer == " Paris" and alone.result.prompts["clean"].answer == " Paris"
+    )
+    editor = hs.PromptPairEditor(embedded, capitals)
+    following = Watched(hs.PatchHeatmap, embedded, editor)
+    ask(following, "set_answer", side="corrupt", answer=" Rome")
+    assert (editor.pair.corrupt_answer, following.pair.corrupt_answer) == (" Rome", " Rome")
+    assert following.result.prompts["corrupt"].answer == " Rome"
+    many = Watched(hs.PatchHeatmap, embedded, ib.PromptPairs([capitals] * 2))
+    ask(many, "set_answer", side="clean", answer=" Paris")
+    assert "answers of its own" in many.error["message"]
+    for widget in (alone, following, many, editor):
+        widget.close()
+
+
+def test_a_view_narrows_the_sweep_and_widens_it_again(embedded, capitals):
+    widget = Watched(hs.PatchHeatmap, embedded, capitals, layers=[0, 2])
+    whole = widget.result
+    ask(widget, "restrict", layers=[2], positions=[4, 5])
+    assert widget.error is None and widget.result.places == {"layer": [2], "position": [4, 5]}
+    np.testing.assert_allclose(widget.result.values, whole.values[1:, 4:6], atol=1e-4)
+    assert "layers=[2]" in widget.code and "positions=[4, 5]" in widget.code
+    widget.pair = capitals.model_copy(
+        update={"clean": "The capital of Norway now is", "corrupt": "The capital of Sweden now is"}
+    )
+    assert widget.wait(60) and len(widget.result.places["position"]) > 2  # positions of other prompts mean nothing
+    ask(widget, "restrict")
+    assert widget.narrowed == {} and widget.result.places["layer"] == [0, 2]  # as it was given in Python
     widget.close()

@@ -340,7 +340,7 @@ class Asker:
         with self._lock:
             main = self._asked.get(self.main)
         if main is not None and main.last is not None:
-            panel.progress = progress(main.last.done, main.last.total)
+            panel.progress = progress(main.last.done, main.last.total, within=main.last.within)
         if task.status == "error":
             panel.fail_of(task.error, task.id)
             return
@@ -352,9 +352,10 @@ class Asker:
 
     def _tell_progress(self, panel: Panel, step: Step[Any]) -> None:
         now = time.perf_counter()
-        if now - self._last_told >= SECONDS_BETWEEN or step.done in (0, step.total):
+        ends = step.done in (0, step.total) and not step.within
+        if now - self._last_told >= SECONDS_BETWEEN or ends:
             self._last_told = now
-            panel.progress = progress(step.done, step.total, step.seconds_left)
+            panel.progress = progress(step.done, step.total, step.seconds_left, step.within)
 
     def _settle(self, panel: Panel) -> None:
         """Set the panel's status to that of its tasks; repeat if their status changed meanwhile."""

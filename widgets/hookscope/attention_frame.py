@@ -98,7 +98,7 @@ class Frame:
             "kept": kept,
         }
 
-    def thumbs(self, side: str, scale: str) -> dict[str, Any] | None:
+    def thumbs(self, side: str, scale: str, without_first: bool) -> dict[str, Any] | None:
         """All heads of one side as thumbnails; None if a view computes them itself."""
         result = self.result
         if self.is_whole(False):
@@ -108,8 +108,9 @@ class Frame:
         high, low = self.ends(side)
         signed = self.signed or side == "difference"
         values, masked = result.values_at(side, *every), result.masked_of(side)
-        codes = thumbnails(values, masked, cast(Scale, scale), low, high, size, signed)
-        return {"result": result.id, "side": side, "scale": scale, "size": size, "codes": encode_array(codes)}
+        codes = thumbnails(values, masked, cast(Scale, scale), low, high, size, signed, without_first=without_first)
+        shown = {"side": side, "scale": scale, "without_first": without_first}
+        return {"result": result.id, **shown, "size": size, "codes": encode_array(codes)}
 
     def scores(self, side: str, table: HeadScores | None) -> list[dict[str, Any]]:
         """The scores by which heads can be sorted: on the shown prompt, and on random tokens."""

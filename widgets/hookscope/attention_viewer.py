@@ -42,6 +42,7 @@ SCALES = {
     "linear": ("linear", "from zero to the largest value"),
     "log": ("log", "four decades below the largest value"),
     "row": ("per row", "each destination by its own largest value"),
+    "head": ("per head", "each head by its own largest value"),
 }
 MARKS = {
     "induction": ("induction stripe", "where a head would attend that continues what came after the same token"),
@@ -62,7 +63,8 @@ class AttentionViewer(OfPrompt):
         prompt: a text, a PromptPair, or a PromptPairEditor whose pair is then followed.
         kind, layers, heads, last: as in `interp_backend.attention_patterns`.
         side: of a pair, "clean", "corrupt" or "difference".
-        scale: "linear", "log" or "row" (each destination by its own largest value).
+        scale: "linear", "log", "row" (each destination by its own largest value) or "head" (each head by its own).
+        without_first: leave the first token out of the colours as a source: most heads rest on it.
         sort: "layer", or the name of a score.
         shown_layers: show only these of the layers that were read.
         marks: lines to draw: "induction", "previous", "duplicate".
@@ -91,6 +93,9 @@ class AttentionViewer(OfPrompt):
     pairs: HeadPairs | None = None
     kind = Argument(attention_patterns, "kind")
     scale = traitlets.Enum(list(SCALES), "linear", help="Which colour scale.").tag(sync=True, set_by_view=True)
+    without_first = traitlets.Bool(False, help="Whether the first source is left out of the colours.").tag(
+        sync=True, set_by_view=True
+    )
     sort = traitlets.Unicode("layer", help="layer, or the name of a score.").tag(sync=True, set_by_view=True)
     shown_layers = traitlets.List(traitlets.Int(), None, allow_none=True, help="Layers shown.").tag(
         sync=True, set_by_view=True
@@ -117,6 +122,7 @@ class AttentionViewer(OfPrompt):
         last: int | None = None,
         side: str | None = None,
         scale: str = "linear",
+        without_first: bool = False,
         sort: str = "layer",
         shown_layers: Sequence[int] | None = None,
         marks: str | Sequence[str] = (),
@@ -136,6 +142,7 @@ class AttentionViewer(OfPrompt):
             **subject_traits(prompt, result),
             kind=kind if result is None else result.kind,
             scale=scale,
+            without_first=without_first,
             sort=sort,
             shown_layers=None if shown_layers is None else list(shown_layers),
             marks=[marks] if isinstance(marks, str) else list(marks),
@@ -262,7 +269,7 @@ class AttentionViewer(OfPrompt):
         frame = self._frame
         return None if frame is None or frame.result is not result else frame.to_wire(self.opened, self._saving)
 
-    @traitlets.observe("side", "scale")
+    @traitlets.observe("side", "scale", "without_first")
     def _on_look(self, change: Any) -> None:
         circuits: Any = self.head_circuits
         if change["name"] == "side" and circuits is not None and circuits["tokens"] == "prompt":
@@ -279,7 +286,7 @@ class AttentionViewer(OfPrompt):
     def _look_again(self) -> None:
         """Thumbnails and scores of what is shown now."""
         assert self._frame is not None
-        self.thumbs = self._frame.thumbs(self.side, self.scale)
+        self.thumbs = self._frame.thumbs(self.side, self.scale, self.without_first)
         self._show_scores()
 
     def _show_scores(self) -> None:

@@ -72,7 +72,9 @@ class Panel(anywidget.AnyWidget):
         dict, allow_none=True, help="The call whose result should be shown, and the id of the task that answers it."
     ).tag(sync=True)
     status = traitlets.Unicode("idle", help="idle, queued, running, done, cancelled or error.").tag(sync=True)
-    progress = traitlets.Dict(help="`done` of `total`, and `seconds_left` or None.").tag(sync=True)
+    progress = traitlets.Dict(
+        help="`done` of `total`, how much of the next is done (`within`), and `seconds_left` or None."
+    ).tag(sync=True)
 
     def __init_subclass__(cls, **options: Any) -> None:
         if "bundle" in vars(cls):
@@ -299,8 +301,8 @@ def _receive(panel: Panel, message: Any, _: Any) -> None:
     panel.take_message(message)
 
 
-def progress(done: int, total: int, seconds_left: float | None = None) -> dict[str, Any]:
-    return {"done": done, "total": total, "seconds_left": seconds_left}
+def progress(done: int, total: int, seconds_left: float | None = None, within: float = 0.0) -> dict[str, Any]:
+    return {"done": done, "total": total, "seconds_left": seconds_left, "within": within}
 
 
 def sentence(problem: BaseException | None) -> str:

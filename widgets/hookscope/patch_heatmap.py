@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
+import weakref
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Annotated, Any
 
 import traitlets
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from interp_backend.common.cells import choose_axes, interventions_of, opened
 from interp_backend.common.method import METHODS, Call
@@ -15,7 +16,7 @@ from interp_backend.common.subject import subject_of
 from interp_backend.language.interventions import as_asked, as_value
 from interp_backend.language.metrics import METRICS, name_of
 from interp_backend.language.pairs import PromptPairs
-from interp_backend.language.prompts import PromptPair
+from interp_backend.language.prompts import PromptPair, Side
 from interp_backend.methods.activation_patching import activation_patching
 from interp_backend.methods.patch_together import patch_together
 from interp_backend.place import Place
@@ -35,6 +36,8 @@ from .traits import Argument, PairTrait, ValueTrait, checked
 
 WHERE = ("layers", "heads", "positions", "sources", "neurons")
 TOP_K = 10
+Text = Annotated[str, Field(max_length=1000)]
+Numbers = Annotated[list[int], Field(min_length=1, max_length=10_000)] | None
 SECONDS_BETWEEN_PARTIALS = 0.04  # a view draws no faster, and a slow host can't handle more
 SECONDS_BETWEEN_MEANS = 0.25  # a mean over pairs goes to the view as a whole
 
@@ -61,6 +64,9 @@ class PatchHeatmap(ResultPanel):
         layers, heads, positions, sources, neurons: restrict the sweep to these, if the map has that axis.
         dataset: prompts (or PromptPairs) from which means and samples are taken; those of `pair` if it has several.
         layer_zero: "bottom" or "top".
+        units: "normalized" for effects, or "raw" for the metric's own values.
+        color_limit: the effect at the ends of the colour scale; None follows the effects. Maps with the same number
+            can be compared, and `traitlets.link((a, "color_limit"), (b, "color_limit"))` keeps two maps together.
         result: an `EffectMap` to show, instead of a model and a pair.
         options: further arguments of the method.
 
@@ -88,6 +94,15 @@ class PatchHeatmap(ResultPanel):
     window = Argument(activation_patching, "window")
     at = Argument(activation_patching, "at")
     options = traitlets.Dict(help="Further arguments of the method.").tag(sync=True)
+    narrowed = traitlets.Dict(help="The layers, heads and positions to which a view has narrowed the sweep.").tag(
+        sync=True
+    )
+    units = traitlets.Enum(
+        ["normalized", "raw"], "normalized", help="What the cells show: effects, or the metric's own values."
+    ).tag(sync=True, set_by_view=True)
+    color_limit = traitlets.Float(
+        None, allow_none=True, help="The effect at the ends of the colour scale; None follows the effects."
+    ).tag(sync=True, set_by_view=True)
     pair = PairTrait(many=True, allow_none=True, help="The two prompts, or many pairs of them.")
     result = MapTrait(help="The map that is shown.")
     together = traitlets.Instance(dict, allow_none=True, help="The joint effect of several cells.").tag(sync=True)
@@ -113,6 +128,8 @@ class PatchHeatmap(ResultPanel):
         neurons: Sequence[int] | None = None,
         dataset: Sequence[str] | PromptPairs | None = None,
         layer_zero: str = "bottom",
+        units: str = "normalized",
+        color_limit: float | None = None,
         result: EffectMap | None = None,
         **options: Any,
     ) -> None:
@@ -120,6 +137,7 @@ class PatchHeatmap(ResultPanel):
         self._own_metric = metric if callable(metric) else None
         self._where = {name: some for name, some in zip(WHERE, (layers, heads, positions, sources, neurons))}
         self._dataset = prompts_of(dataset if dataset is not None else pair)
+        self._editor = weakref.ref(pair) if isinstance(pair, PromptPairEditor) else None
         self._sweep: EffectMap | None = None  # the result that is filling, with all its metrics
         self._shown_by_us: EffectMap | None = None
         self._unsent: list[int] = []
@@ -134,6 +152,8 @@ class PatchHeatmap(ResultPanel):
             window=window,
             at=at,
             layer_zero=layer_zero,
+            units=units,
+            color_limit=color_limit,
             options=self._checked_options(method, options),
         )
         self.axes = list(choose_axes(self._model, activation, axes))
@@ -173,7 +193,8 @@ class PatchHeatmap(ResultPanel):
         chosen = {name: getattr(self, name) for name in SHARED if name not in ("axes", "metric")}
         axes = self._fitting_axes()
         chosen.update(axes=axes, metric=self._metrics(), top_k=TOP_K, **self.options)
-        chosen.update({name: some for name, some in self._where.items() if name[:-1] in axes and some is not None})
+        where = {**self._where, **dict(self.narrowed)}
+        chosen.update({name: some for name, some in where.items() if name[:-1] in axes and some is not None})
         method = METHODS[self.method]
         known = {name: value for name, value in chosen.items() if name in method.options}
         return _Measured(method.call(self._model, self.pair, **known))
@@ -243,6 +264,8 @@ class PatchHeatmap(ResultPanel):
     def _on_change(self, change: Any) -> None:
         if change["name"] == "pair" and self.at is not None:
             self.at = None  # a position of other prompts
+        if change["name"] == "pair" and self.narrowed:
+            self.narrowed = {name: some for name, some in self.narrowed.items() if name not in ("positions", "sources")}
         if change["name"] == "activation":
             self.axes = self._fitting_axes()
         if self.activation == "embed" and self.window != 1:
@@ -333,6 +356,13 @@ class PatchHeatmap(ResultPanel):
         result.params.update(axes=list(result.axes))
         return result
 
+    @traitlets.validate("color_limit")
+    def _valid_color_limit(self, proposal: Any) -> float | None:
+        limit = proposal["value"]
+        if limit is not None and not 0 < limit < float("inf"):
+            raise traitlets.TraitError(f"color_limit is a number above 0, or None, not {limit!r}.")
+        return limit
+
     @traitlets.validate("method")
     def _valid_method(self, proposal: Any) -> str:
         if proposal["value"] not in offered():
@@ -395,6 +425,32 @@ class PatchHeatmap(ResultPanel):
             raise ValueError(f"There is no cell {place.to_json()} in this map.")
         return place
 
+    @action("set_answer")
+    def _on_set_answer(self, id: str, side: Side, answer: Text) -> Task | None:
+        """Make a token the answer of one side of the pair, in the editor if the panel follows one."""
+        if not isinstance(self.pair, PromptPair):
+            raise ValueError("Each pair of a data set has answers of its own. Change them in Python.")
+        editor = self._editor() if self._editor is not None else None
+        target = self if editor is None else editor
+        with self._asking().defer():
+            target.pair = self.pair.model_copy(update={f"{side}_answer": answer})
+        return self._ask(id)
+
+    @action("restrict")
+    def _on_restrict(
+        self,
+        id: str,
+        layers: Numbers = None,
+        heads: Numbers = None,
+        positions: Numbers = None,
+        sources: Numbers = None,
+    ) -> Task | None:
+        """Sweep only these layers, heads and positions; what is not given is as it was given in Python."""
+        self._asking()
+        chosen = {"layers": layers, "heads": heads, "positions": positions, "sources": sources}
+        self.narrowed = {name: some for name, some in chosen.items() if some is not None}
+        return self._ask(id)
+
     @action("patch_together")
     def _on_patch_together(self, id: str, cells: list[Place]) -> Task | None:
         """Patch some cells of the shown map in one run."""
@@ -403,7 +459,9 @@ class PatchHeatmap(ResultPanel):
             raise ValueError("Pick 2 to 500 cells to patch together.")
         parts = [interventions_of(shown, self._cell(cell), asker.model.n_layers) for cell in cells]
         refuse_overlap(parts)
-        call = patch_together.call(asker.model, subject_of(shown.params), parts, **_as_in(shown), metric=self.metric)
+        call = patch_together.call(
+            asker.model, subject_of(shown.params), parts, **_as_in(shown), metric=self.metric, top_k=TOP_K
+        )
 
         def show(result: EffectMap) -> None:
             if result.complete:

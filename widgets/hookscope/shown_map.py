@@ -8,7 +8,7 @@ from interp_backend.language.interventions import Add, Intervention, Scale
 from interp_backend.language.pairs import PromptPairs
 from interp_backend.place import Place
 from interp_backend.results.codec import finite_or_none
-from interp_backend.results.effect_map import EffectMap
+from interp_backend.results.effect_map import EffectMap, TopTokens
 
 
 def is_cell(result: EffectMap, place: Place) -> bool:
@@ -58,14 +58,21 @@ def answers_of(result: EffectMap) -> list[str]:
     return [f"answers {' and '.join(named)}"] if named and result.pairs is None else []
 
 
+def top_of_cell(top: TopTokens, cell: int) -> TopTokens:
+    """The likely tokens of one cell, counted in C order, [k]."""
+    k = top.ids.shape[-1]
+    return TopTokens(**{name: getattr(top, name).reshape(-1, k)[cell] for name in ("ids", "logits", "probs")})
+
+
 def joint_effect(cells: list[Place], result: EffectMap) -> dict[str, Any]:
-    """The effect of cells that were patched in one run, beside the effect of each cell alone, as JSON.
+    """The effect and likely tokens of cells that were patched in one run, beside each cell's own effect, as JSON.
 
     Args:
         result: of `patch_together`: the joint effect first, and then those of the cells.
     """
     joint, *singles = [finite_or_none(effect) for effect in result.normalized]
     known = [effect for effect in singles if effect is not None]
+    top = None if result.top is None else top_of_cell(result.top, 0)
     return {
         "cells": [cell.to_json() for cell in cells],
         "metric": result.params["metric"],
@@ -73,4 +80,6 @@ def joint_effect(cells: list[Place], result: EffectMap) -> dict[str, Any]:
         "normalized": joint,
         "singles": singles,
         "sum": sum(known) if len(known) == len(cells) else None,
+        "top": top and top.model_dump(mode="json"),
+        "tokens": {} if top is None else {str(token): result.tokens[token] for token in top.ids.tolist()},
     }

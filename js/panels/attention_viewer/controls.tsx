@@ -25,6 +25,7 @@ export function Controls({ model, state, scene }: ControlsProps) {
       <KindMenu model={model} state={state} />
       {scene && !fixed && <SideMenu model={model} side={scene.side} />}
       {scene && !fixed && <ScaleMenu model={model} />}
+      {scene && !fixed && <WithoutFirst model={model} />}
       {scene && <SortMenu model={model} state={state} scene={scene} />}
       {scene && <Marks model={model} />}
       {scene && <Layers model={model} scene={scene} open={open} onOpen={() => setOpen(!open)} />}
@@ -66,6 +67,20 @@ function ScaleMenu({ model }: { model: ViewModel }) {
       value={useTrait<ScaleName>(model, "scale")}
       onChoose={(name) => write(model, "scale", name)}
     />
+  );
+}
+
+function WithoutFirst({ model }: { model: ViewModel }) {
+  const without = useTrait<boolean | undefined>(model, "without_first") ?? false;
+  return (
+    <span title="Most heads rest on the first token. Without it, the colours show what else they attend to.">
+      <SmallCheck
+        name="without-first"
+        label="without the first token"
+        checked={without}
+        onChange={(on) => write(model, "without_first", on)}
+      />
+    </span>
   );
 }
 

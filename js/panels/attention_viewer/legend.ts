@@ -11,13 +11,13 @@ export function legendOf({ attention, scaling, colors }: Scene): LegendScale & {
     domain: 1,
     low: signed ? -1 : 0,
     ticks: ticksOf(scaling.name, scaling.high, -scaling.low, signed),
-    help: `Colour: ${quantity}${scaling.name === "row" ? ", as a share of the largest of its row" : ""}`,
+    help: `Colour: ${quantity}${scaling.own ? `, as a share of the largest of its ${scaling.name}` : ""}`,
   };
 }
 
 export function ticksOf(name: string, high: number, low: number, signed: boolean): LegendTick[] {
-  const own = name === "row";
-  const top = { value: 1, text: own ? "1" : brief(high), word: own ? "of the row" : undefined };
+  const own = name === "row" || name === "head";
+  const top = { value: 1, text: own ? "1" : brief(high), word: own ? `of the ${name}` : undefined };
   const zero = { value: 0, text: name === "log" ? `\u2264 ${brief(high / 1e4)}` : "0" };
   const middle =
     name === "log" ? decades(high) : signed ? [] : [{ value: 0.5, text: brief(own ? 0.5 : high / 2) }];

@@ -1,7 +1,7 @@
 // The colour scale, and the thumbnail of a head. For heads whose values it does not send, Python makes the thumbnails in
 // the same way and sends their colour codes.
 
-export type ScaleName = "linear" | "log" | "row";
+export type ScaleName = "linear" | "log" | "row" | "head";
 
 /** The code of a cell is 0 to 250 along the scale; for signed values, zero is at 125. */
 export const STEPS = 250;
@@ -23,32 +23,39 @@ export class Scaling {
   readonly signed: boolean;
   readonly high: number;
   readonly low: number;
+  /** Whether the first source is left out: it has no colour, and does not count as the largest of its row or head. */
+  readonly withoutFirst: boolean;
 
-  constructor(name: ScaleName, { high, low, signed }: Ends) {
+  constructor(name: ScaleName, { high, low, signed }: Ends, withoutFirst = false) {
     this.name = name;
+    this.withoutFirst = withoutFirst;
     this.signed = signed;
     this.high = high > 0 ? high : 1;
     this.low = low !== undefined && low < 0 ? low : -this.high;
   }
 
-  /** The factor of each row that makes its largest entry 1; null if rows share one scale. */
+  /** Whether each row or head has a scale of its own. */
+  get own(): boolean {
+    return this.name === "row" || this.name === "head";
+  }
+
+  /** The factor of each row that makes the largest entry of its row or head 1; null if heads share one scale. */
   rowFactors(values: Float32Array, tokens: number): Float32Array | null {
-    if (this.name !== "row") return null;
-    const factors = new Float32Array(tokens);
+    if (!this.own) return null;
+    const largest = new Float32Array(tokens);
     for (let row = 0; row < tokens; row++) {
-      let largest = 0;
-      for (let i = row * tokens; i < (row + 1) * tokens; i++) {
+      for (let i = row * tokens + Number(this.withoutFirst); i < (row + 1) * tokens; i++) {
         const size = Math.abs(values[i] ?? 0);
-        if (size > largest && size !== Number.POSITIVE_INFINITY) largest = size;
+        if (size > (largest[row] ?? 0) && size !== Number.POSITIVE_INFINITY) largest[row] = size;
       }
-      factors[row] = largest > 0 ? 1 / largest : 0;
     }
-    return factors;
+    if (this.name === "head") largest.fill(largest.reduce((most, size) => Math.max(most, size), 0));
+    return largest.map((size) => (size > 0 ? 1 / size : 0));
   }
 
   /** A value as a share of the end of the scale, before the logarithm; used to compare values. */
   weight(value: number, factor: number): number {
-    if (this.name === "row") return value * factor;
+    if (this.own) return value * factor;
     return value < 0 ? -value / this.low : value / this.high;
   }
 
@@ -87,7 +94,7 @@ export function codesOf(values: Float32Array, tokens: number, size: number, scal
   for (let row = 0; row < tokens; row++) {
     const start = (cells[row] ?? 0) * size;
     const factor = factors?.[row] ?? 1;
-    for (let column = 0; column < tokens; column++) {
+    for (let column = Number(scaling.withoutFirst); column < tokens; column++) {
       const value = values[row * tokens + column] ?? Number.NaN;
       if (value === Number.POSITIVE_INFINITY) continue;
       const cell = start + (cells[column] ?? 0);

@@ -30,7 +30,7 @@ export interface Scene {
   locked: Cell;
   /** The pinned head. */
   chosen: number | null;
-  /** The head whose attention the text shows: the pinned head, or else the first opened one. */
+  /** The head whose attention the text shows: the pinned head, or else the one opened last. */
   chief: number | null;
   pointed: Pointed;
 }
@@ -47,6 +47,7 @@ export function useScene(model: ViewModel, state: AttentionState, pointed: Point
   const palette = usePalette();
   const asked = useTrait<SideName>(model, "side");
   const scale = useTrait<ScaleName>(model, "scale");
+  const withoutFirst = useTrait<boolean | undefined>(model, "without_first") ?? false;
   const sort = useTrait<string>(model, "sort");
   const layers = useTrait<number[] | null | undefined>(model, "shown_layers") ?? null;
   const rising = useRising(model);
@@ -57,7 +58,10 @@ export function useScene(model: ViewModel, state: AttentionState, pointed: Point
   const signed = attention?.isSigned(side) ?? false;
   const named = attention?.json.colors;
   const colors = useMemo(() => colorsOf(palette, signed, named), [palette, signed, named]);
-  const scaling = useMemo(() => attention && scalingOf(attention, side, scale), [attention, side, scale]);
+  const scaling = useMemo(
+    () => attention && scalingOf(attention, side, scale, withoutFirst),
+    [attention, side, scale, withoutFirst],
+  );
   const marked = useMemo(() => marksOf(attention, side, names), [attention, side, names]);
   const opened = useMemo(
     () => (heads ?? []).map(([l, h]) => attention?.indexOf(l, h) ?? -1).filter((i) => i >= 0),
@@ -70,15 +74,20 @@ export function useScene(model: ViewModel, state: AttentionState, pointed: Point
     ...{ attention, side, tokens, scaling, colors, palette, scores, layers, rising, marked, opened, locked },
     score: scores.find(({ name }) => name === sort) ?? null,
     chosen: locked.head,
-    chief: locked.head ?? opened[0] ?? null,
+    chief: locked.head ?? opened.at(-1) ?? null,
     pointed,
   };
 }
 
-export function scalingOf(attention: Attention, side: SideName, scale: ScaleName | undefined): Scaling {
+export function scalingOf(
+  attention: Attention,
+  side: SideName,
+  scale: ScaleName | undefined,
+  withoutFirst = false,
+): Scaling {
   const { high, low } = attention.json;
   const ends = { signed: attention.isSigned(side), high: high[side] ?? 1, low: low?.[side] };
-  return new Scaling(scale ?? "linear", ends);
+  return new Scaling(scale ?? "linear", ends, withoutFirst);
 }
 
 function marksOf(

@@ -148,6 +148,7 @@ function readAttention(model: ViewModel): Decoded<Attention> {
 function readThumbs(model: ViewModel): Thumbs | null {
   const json = trait<ThumbsJson | null | undefined>(model, "thumbs");
   if (!json) return null;
-  const { result, side, scale, size } = json;
-  return { result, side: side as SideName, scale: scale as ScaleName, size, codes: decodeBytes(json.codes) };
+  const { result, side, scale, without_first: withoutFirst = false, size } = json;
+  const shown = { side: side as SideName, scale: scale as ScaleName, withoutFirst };
+  return { result, ...shown, size, codes: decodeBytes(json.codes) };
 }

@@ -7,6 +7,7 @@ export interface ThumbsJson {
   result: string;
   side: string;
   scale: string;
+  without_first?: boolean;
   size: number;
   codes: ArrayJson;
 }
@@ -15,6 +16,7 @@ export interface Thumbs {
   result: string;
   side: SideName;
   scale: ScaleName;
+  withoutFirst: boolean;
   size: number;
   codes: Uint8Array;
 }
@@ -59,5 +61,7 @@ export function thumbSource(
     const own = all.subarray(index * from * from, (index + 1) * from * from);
     return fewerCodes(own, from, size, scaling.signed);
   });
-  return { cells: from, fresh: thumbs.side === side && thumbs.scale === scaling.name, codes };
+  const { name, withoutFirst } = scaling;
+  const fresh = thumbs.side === side && thumbs.scale === name && thumbs.withoutFirst === withoutFirst;
+  return { cells: from, fresh, codes };
 }

@@ -40,7 +40,7 @@ export function useTint(
     begin(); // between a render and its effects, the pointer may have caused drawing in the old colours
     const here = pointed.text.get().position ?? locked.position;
     const code = (row: number, column: number) => {
-      if (!values || here === null) return NONE;
+      if (!values || here === null || (scaling.withoutFirst && column === 0)) return NONE;
       const found = scaling.codeOfValue(values[row * n + column] ?? Number.NaN, factors?.[row] ?? 1);
       const level = LEVEL * Math.round(found / LEVEL);
       return found <= STEPS && level !== zero ? level : NONE;

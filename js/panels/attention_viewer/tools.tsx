@@ -1,4 +1,4 @@
-// Exports the Python code, and the pinned or first opened head as numbers or as a picture.
+// Exports the Python code, and the pinned or last opened head as numbers or as a picture.
 import { saveCsv, savePng } from "../../lib/clipboard";
 import { sizeCanvas } from "../../lib/grid_paint";
 import { DENSITY, paintFrame, paintLegend } from "../../lib/grid_picture";

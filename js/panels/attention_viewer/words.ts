@@ -56,8 +56,9 @@ export function subtitleOf({ attention, side, scaling }: Scene, kind: string): s
     .join(" \u00b7 ");
 }
 
-function scaleWords({ name, signed }: Scaling): string {
+function scaleWords({ name, signed, withoutFirst }: Scaling): string {
+  const left = withoutFirst ? ", the first token left out" : "";
   const strong = signed ? "blue is positive, orange negative" : "stronger colours are larger values";
-  if (name === "log") return `${strong}, on a log scale`;
-  return name === "row" ? `${strong}, each row by its largest value` : strong;
+  if (name === "log") return `${strong}, on a log scale${left}`;
+  return name === "linear" ? strong + left : `${strong}, each ${name} by its largest value${left}`;
 }

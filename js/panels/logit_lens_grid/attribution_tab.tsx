@@ -73,15 +73,19 @@ function Whole({
       <Section title="By layer" words="each layer adds its attention, then its MLP">
         <Waterfall steps={steps} total={shown.total} quantity={attribution.json.quantity} />
       </Section>
-      {attribution.layers > 0 && (
-        <Section title={attribution.heads > 0 ? "By head" : "By part"} words={headHint(attribution)}>
-          <ByHead {...{ attribution, shown, rising, pinned, onPin }} />
-        </Section>
-      )}
-      {head && <Sources {...{ state, attribution, shown, head }} readonly={model.readonly === true} />}
-      <Section title="Components" words="the largest, one by one">
-        <Components {...{ attribution, pinned, onPin }} values={shown.values} />
-      </Section>
+      <div class="hs-by-head">
+        {attribution.layers > 0 && (
+          <Section title={attribution.heads > 0 ? "By head" : "By part"} words={headHint(attribution)}>
+            <ByHead {...{ attribution, shown, rising, pinned, onPin }} />
+          </Section>
+        )}
+        <div>
+          {head && <Sources {...{ state, attribution, shown, head }} readonly={model.readonly === true} />}
+          <Section title="Components" words="the largest, one by one">
+            <Components {...{ attribution, pinned, onPin }} values={shown.values} />
+          </Section>
+        </div>
+      </div>
     </>
   );
 }
@@ -199,7 +203,7 @@ function Components({ attribution, values, pinned, onPin }: ComponentsProps) {
                   </button>
                 </th>
                 <MiniBar share={Math.abs(values[i] ?? 0) / largest} tone={tone} />
-                <td class="hs-number">{signed(values[i])}</td>
+                <td class="hs-number">{signed(values[i], largest)}</td>
               </tr>
             ))}
           </tbody>

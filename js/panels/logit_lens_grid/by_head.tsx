@@ -1,7 +1,7 @@
 // A heatmap of layer by head, with the MLPs as an extra column. A click pins a component.
 import { useMemo, useRef, useState } from "preact/hooks";
 import { divergingScale } from "../../lib/color";
-import { fixed, signed } from "../../lib/format";
+import { among, signed } from "../../lib/format";
 import { Grid } from "../../lib/grid";
 import { type GridShape, plainLabel } from "../../lib/grid_layout";
 import type { PaintCell } from "../../lib/grid_paint";
@@ -25,12 +25,13 @@ interface ByHeadProps {
 /** The grid, its colours and its legend, which the picture uses too. */
 export function headMap(attribution: Attribution, shown: Attributed, rising: boolean, palette: Palette) {
   const { values, columns } = headTable(attribution, shown.values);
-  const domain = roundEnd(largestOf(values));
+  const largest = largestOf(values);
+  const domain = roundEnd(largest);
   const scale = divergingScale(palette, domain);
   const paint: PaintCell = (index) => {
     const value = values[index] ?? Number.NaN;
     if (!Number.isFinite(value)) return null;
-    return { fill: scale.fill(value), ink: scale.ink(value), text: fixed(value), mark: null };
+    return { fill: scale.fill(value), ink: scale.ink(value), text: among(largest, value), mark: null };
   };
   const named = attribution.heads > 0;
   const shape: GridShape = {
@@ -55,7 +56,7 @@ export function headMap(attribution: Attribution, shown: Attributed, rising: boo
       { value: -domain, text: `\u2212${end}` },
     ],
   };
-  return { values, columns, shape, paint, legend };
+  return { values, largest, columns, shape, paint, legend };
 }
 
 export function ByHead({ attribution, shown, rising, pinned: component, onPin }: ByHeadProps) {
@@ -67,14 +68,14 @@ export function ByHead({ attribution, shown, rising, pinned: component, onPin }:
     () => headMap(attribution, shown, rising, palette),
     [attribution, shown.values, rising, palette],
   );
-  const { values, columns, shape, paint, legend } = map;
+  const { values, largest, columns, shape, paint, legend } = map;
   const isHead = (index: number) => attribution.heads > 0 && index % columns < columns - 1;
   const describe = (index: number) => {
     const [layer, column] = [Math.floor(index / columns), index % columns];
     const name = isHead(index)
       ? `head ${layer}.${column}`
       : `${column === columns - 1 ? "mlp" : "attention"} ${layer}`;
-    return `${name}, ${signed(values[index])}`;
+    return `${name}, ${signed(values[index], largest)}`;
   };
   const pinned = component === null ? null : cellOf(attribution, component);
   // A cell that is a sum over neurons has no place of its own.

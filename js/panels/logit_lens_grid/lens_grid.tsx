@@ -48,6 +48,15 @@ export function LensGrid(props: LensGridProps) {
   const inks = useMemo(() => axisInks(palette), [palette]);
   const column = named === null ? null : start + (named % layout.columns);
   const axis = useMemo(() => ({ linesOf, inks, active: column, chosen }), [linesOf, inks, column, chosen]);
+  // A grid opens at the pinned cell, or else where the prompt ends, since the answer is read there. This comes before
+  // the drawing, so that the columns there are the first to be loaded.
+  const placed = useRef<GridLayout | null>(null);
+  useLayoutEffect(() => {
+    if (pinned !== null) show(pinned);
+    else if (placed.current !== layout) show(layout.rows * layout.columns - 1);
+    placed.current = layout;
+    if (scroller.current) markEdges(scroller.current);
+  }, [pinned, layout, start]);
   const view = useLensCanvas(scroller, layout, props.room, frame, axis, props.onSeen);
   const words = useMemo(() => {
     const { place } = cursor;
@@ -56,14 +65,6 @@ export function LensGrid(props: LensGridProps) {
     const near = range(layout.columns).filter((i) => !many || Math.abs(i - at) <= NEAR);
     return <GridRows {...{ id, layout, describe, near, place, pinned }} picked={NONE} />;
   }, [id, layout, describe, pinned, cursor.place]);
-  // The old scroll position means nothing for other columns.
-  useLayoutEffect(() => {
-    if (scroller.current) scroller.current.scrollLeft = 0;
-  }, [start, layout.columns]);
-  useLayoutEffect(() => {
-    if (pinned !== null) show(pinned);
-    if (scroller.current) markEdges(scroller.current);
-  }, [pinned, layout]);
   const width = `${view.whole.width}px`;
   return (
     <div

@@ -32,7 +32,10 @@ export function Waterfall({ steps, total, quantity }: WaterfallProps) {
   const step = Math.min(40, (width - LEFT - 8) / Math.max(1, bars.length));
   const shown = active === null ? undefined : bars[active];
   const barAt = (x: number) => Math.max(0, Math.min(bars.length - 1, Math.floor((x - LEFT) / step)));
-  const words = shown ? describe(shown) : `${bars.length - 1} steps, total ${signed(total)}`;
+  const largest = Math.max(high, -low);
+  const words = shown
+    ? describe(shown, largest)
+    : `${bars.length - 1} steps, total ${signed(total, largest)}`;
   return (
     <div ref={box}>
       <div
@@ -63,7 +66,7 @@ export function Waterfall({ steps, total, quantity }: WaterfallProps) {
               .filter((end) => Math.abs(y(end) - y(0)) > 12)
               .map((end) => (
                 <text key={end} x={LEFT - 6} y={y(end) + 4} text-anchor="end">
-                  {signed(end)}
+                  {signed(end, largest)}
                 </text>
               ))}
             <StepLabels bars={bars} step={step} />
@@ -91,8 +94,9 @@ function barsOf(steps: Step[], total: number): Bar[] {
   return [...bars, { label: "total", part: "bias", layer: -1, value: total, from: 0, to: total }];
 }
 
-function describe({ label, value, to }: Bar): string {
-  return label === "total" ? `total ${signed(value)}` : `${label} ${signed(value)}, then ${signed(to)}`;
+function describe({ label, value, to }: Bar, largest: number): string {
+  const said = `${label} ${signed(value, largest)}`;
+  return label === "total" ? said : `${said}, then ${signed(to, largest)}`;
 }
 
 interface OneBarProps {

@@ -1,26 +1,60 @@
 // Arranges a sweep as panels, rows and columns. Usually each cell of the grid is a cell of the sweep, but of the thousands
-// of neurons in a layer only those with the largest effects are shown.
+// of neurons in a layer only those with the largest effects are shown, and the columns before the first difference can be
+// folded.
 import { type GridLabel, type GridShape, plainLabel } from "../../lib/grid_layout";
 import { sizeOf } from "../../lib/ndarray";
 import { range } from "../../lib/range";
+import { UNCHANGED } from "../../wire/requests";
 import { columnTitle, isPosition, labelOf, numberOf, tokensAt, unravel } from "./places";
 import type { Axis, Sweep } from "./result";
 
 export interface Board extends GridShape {
   /** The sweep's cell for each cell of the grid; null if they are the same. */
   cells: number[] | null;
+  /** How many columns before the first shown one are folded. */
+  hidden: number;
 }
 
-/** `rising` puts layer 0 at the bottom. `most` is how many neurons each row shows. */
-export function boardOf(sweep: Sweep, rising: boolean, most: number): Board {
+/** Fewer equal columns than this are worth their room. */
+const WORTH_FOLDING = 8;
+/** The tokens before the first difference stay, since they are its context. */
+const CONTEXT = 2;
+
+/** `rising` puts layer 0 at the bottom. `most` is how many neurons each row shows, `hidden` how many columns are folded. */
+export function boardOf(sweep: Sweep, rising: boolean, most: number, hidden = 0): Board {
   const { panelAxes, rowAxes, columnAxis } = splitAxes(sweep);
   const rows = rowLabels(sweep, rowAxes);
   const flip = rising && rowAxes.includes("layer") && sizeAlong(sweep, "layer") > 1;
   const corner = cornerOf(sweep, rowAxes, columnAxis === "neuron" ? "rank" : columnAxis);
   const shared = { rows, flip, rise: rising, panels: panelTitles(sweep, panelAxes), corner };
-  if (columnAxis === "neuron") return { ...shared, ...largest(sweep, most), compact: false };
-  const compact = panelAxes.length > 0 || sweep.axes.includes("source");
-  return { ...shared, columns: columnLabels(sweep, columnAxis), compact, cells: null };
+  if (columnAxis === "neuron") return { ...shared, ...largest(sweep, most), compact: false, hidden: 0 };
+  const columns = columnLabels(sweep, columnAxis);
+  if (hidden === 0) return { ...shared, columns, compact: true, cells: null, hidden };
+  const cells = range(sweep.state.length).filter((cell) => cell % columns.length >= hidden);
+  const folded = foldedWords(sweep, columnAxis, hidden);
+  return { ...shared, columns: columns.slice(hidden), compact: true, cells, hidden, folded };
+}
+
+/** How many columns could be folded: those at the start where nothing can change in any row. */
+export function foldable(sweep: Sweep): number {
+  const { state, shape, pairs } = sweep;
+  const columnAxis = sweep.axes.at(-1) ?? "layer";
+  // While pairs of a data set are added, a column that is equal so far may still differ.
+  if (!isPosition(columnAxis) || (pairs && pairs.done < pairs.labels.length)) return 0;
+  const columns = shape.at(-1) ?? 0;
+  let equal = columns;
+  for (let cell = 0; cell < state.length; cell++)
+    if (state[cell] !== UNCHANGED) equal = Math.min(equal, cell % columns);
+  if (equal === columns) return 0;
+  // In many small panels each column takes its room many times, and none has a number to read.
+  if (splitAxes(sweep).panelAxes.length > 0) return equal;
+  return equal >= WORTH_FOLDING ? equal - CONTEXT : 0;
+}
+
+function foldedWords(sweep: Sweep, axis: Axis, hidden: number) {
+  const [first, last] = [0, hidden - 1].map((column) => numberOf(sweep, axis, column));
+  const title = `${axis}s ${first} to ${last}: clean and corrupt are equal, so patching changes nothing`;
+  return { text: `= ${hidden} equal tokens`, title };
 }
 
 /** The first column that differs between the runs; cells to its left are equal in both. */

@@ -4,6 +4,7 @@ import { canAsk, useTrait } from "../../lib/model";
 import type { PanelProps } from "../../lib/panel";
 import { RunState } from "../../lib/status";
 import { useStore } from "../../lib/store";
+import { LimitField, UnitsMenu } from "./look";
 import { Options, unusual } from "./options";
 import { entryOf, type HeatmapInfo, metricLabel, takes, useParams } from "./params";
 import { measuresOf, type Sweep } from "./result";
@@ -78,6 +79,7 @@ function Menus({ model, state, sweep }: ControlsProps) {
           onChoose={(direction) => state.run({ direction })}
         />
       )}
+      <UnitsMenu model={model} />
       <Options model={model} state={state} sweep={sweep} />
     </>
   );
@@ -98,7 +100,19 @@ function Fixed({ model, state, sweep }: ControlsProps) {
       {parts.join(" · ")}
     </span>
   );
-  if (measures.length < 2) return words([before, named, ...after]);
+  const look = (
+    <>
+      <UnitsMenu model={model} />
+      <LimitField model={model} />
+    </>
+  );
+  if (measures.length < 2)
+    return (
+      <>
+        {words([before, named, ...after])}
+        {look}
+      </>
+    );
   return (
     <>
       {words([before])}
@@ -111,6 +125,7 @@ function Fixed({ model, state, sweep }: ControlsProps) {
         onChoose={(index) => state.showMeasure(measures[index]?.[0] ?? metric)}
       />
       {words(after)}
+      {look}
     </>
   );
 }

@@ -1,17 +1,31 @@
 // The details of one cell: its effect, and the likeliest next tokens of the clean, the patched and the corrupt run. For a
 // data set of pairs, its effect in each pair.
 import type { ComponentChildren } from "preact";
-import { metricValue } from "../../lib/format";
+import { choosing } from "../../lib/choose_answer";
+import { count, fixed, metricValue } from "../../lib/format";
 import { TokenPair } from "../../lib/grid_labels";
-import { type Tone, type TopArrays, type TopToken, TopTokens, topTokens } from "../../lib/top_tokens";
+import {
+  decodeTop,
+  type Tone,
+  type TopArrays,
+  type TopToken,
+  TopTokens,
+  topTokens,
+} from "../../lib/top_tokens";
 import { NO_COUNTERPART, NOT_COMPUTED, UNCHANGED } from "../../wire/requests";
 import { axisWords, baseRun, isPosition, tokensAt, unravel } from "./places";
 import type { Axis, Run, Sweep } from "./result";
+import type { Together } from "./state";
 import { PairStrip } from "./strip";
 import { effectWords, intervalWords, pairWords, unpatchedWords, whyNone } from "./words";
 
 interface DetailProps extends CellProps {
-  pinned: boolean;
+  /** Whether to show many likely tokens. */
+  long: boolean;
+  /** The joint effect of the picked cells, whose tokens are shown in place of a cell's. */
+  together: Together | null;
+  /** Makes a likely token the answer of a side; missing if it can't be changed. */
+  onAnswer: ((side: Run, answer: string) => void) | null;
   /** The buttons for the pinned cell. */
   children: ComponentChildren;
 }
@@ -19,8 +33,18 @@ interface DetailProps extends CellProps {
 const FEW = 3;
 const MANY = 10;
 
-export function Detail({ sweep, raw, metric, cell, hint, pinned, children }: DetailProps) {
-  const rows = pinned ? MANY : FEW;
+export function Detail({
+  sweep,
+  scaled,
+  metric,
+  cell,
+  hint,
+  long,
+  together,
+  onAnswer,
+  children,
+}: DetailProps) {
+  const rows = long ? MANY : FEW;
   const baselines = sweep.json.baselines;
   const top = (name: Run | "patched", value: number | null, tokens: ReturnType<typeof topOfRun>) => (
     <TopTokens
@@ -29,29 +53,56 @@ export function Detail({ sweep, raw, metric, cell, hint, pinned, children }: Det
       tokens={tokens}
       rows={rows}
       logits
+      around={onAnswer && name !== "patched" ? choosing(name, onAnswer) : undefined}
     />
   );
   return (
     <div class="hs-detail hs-part" data-hs="detail" data-rows={rows}>
       <div class="hs-detail-cell" data-hs="detail-cell">
-        <Cell sweep={sweep} raw={raw} metric={metric} cell={cell} hint={hint} />
-        {children}
+        {together ? (
+          <>
+            <h3 class="hs-detail-place">{count(together.cells.length, "cell")} together</h3>
+            <p class="hs-detail-words">
+              <b>{together.normalized === null ? "" : `effect ${fixed(together.normalized)}`}</b>
+              <br />
+              sum of single effects {fixed(together.sum)}
+            </p>
+          </>
+        ) : (
+          <Cell sweep={sweep} scaled={scaled} metric={metric} cell={cell} hint={hint} />
+        )}
+        {!together && children}
       </div>
       {sweep.pairs ? (
         cell !== null && <PairStrip sweep={sweep} cell={cell} />
       ) : (
         <>
           {top("clean", baselines.clean, topOfRun(sweep, "clean"))}
-          {top(
-            "patched",
-            cell === null ? null : valueOfCell(sweep, cell),
-            cell === null ? null : topOfCell(sweep, cell),
+          {together ? (
+            <TopTokens
+              name="together"
+              heading={heading("together", metricValue(together.metric, together.value))}
+              tokens={topOfTogether(sweep, together)}
+              rows={rows}
+              logits
+            />
+          ) : (
+            top(
+              "patched",
+              cell === null ? null : valueOfCell(sweep, cell),
+              cell === null ? null : topOfCell(sweep, cell),
+            )
           )}
           {top("corrupt", baselines.corrupt, topOfRun(sweep, "corrupt"))}
         </>
       )}
     </div>
   );
+}
+
+function topOfTogether(sweep: Sweep, { top, tokens }: Together): TopToken[] | null {
+  const textOf = (id: number) => tokens?.[id] ?? `#${id}`;
+  return top ? topTokens(decodeTop(top), textOf, (token) => toneOf(sweep, token)) : null;
 }
 
 function heading(name: string, value: string) {
@@ -101,7 +152,8 @@ interface CellProps {
   /** Further hints about cells, shown while no cell is hovered over or pinned. */
   hint?: string;
   sweep: Sweep;
-  raw: boolean;
+  /** Whether effects have a scale from 0 to 1. */
+  scaled: boolean;
   /** The metric's name. */
   metric: string;
   cell: number | null;
@@ -122,13 +174,13 @@ export function Cell({ cell, hint = "", ...props }: CellProps) {
   );
 }
 
-function Words({ sweep, raw, metric, cell }: CellProps & { cell: number }) {
+function Words({ sweep, scaled, metric, cell }: CellProps & { cell: number }) {
   const none = whyNone(sweep, cell);
   if (none)
     return <>{sweep.state[cell] === UNCHANGED ? `${none} here, so patching changes nothing` : none}</>;
   const value = `${metric} ${metricValue(sweep.json.params.metric, sweep.values[cell])}`;
   const lines: ComponentChildren[] = [
-    !raw && <b>{effectWords(sweep, cell)}</b>,
+    scaled && <b>{effectWords(sweep, cell)}</b>,
     intervalWords(sweep, cell),
     ...pairWords(sweep, cell),
     unpatchedWords(sweep, cell),

@@ -6,7 +6,7 @@ import { numberCell, toTsv } from "../../lib/table";
 import type { Palette } from "../../lib/theme";
 import { COMPUTED, UNCHANGED } from "../../wire/requests";
 import { type Board, flatBoard } from "./board";
-import { legendOf, painter } from "./cells";
+import { type Look, legendOf, painter } from "./cells";
 import { stateOf } from "./places";
 import type { Sweep } from "./result";
 
@@ -29,9 +29,10 @@ export function toTable(sweep: Sweep, raw: boolean, rising: boolean): string {
 export function savePicture(
   sweep: Sweep,
   board: Board,
-  raw: boolean,
+  look: Look,
   palette: Palette,
   subtitle: string,
+  caption: string[],
 ): void {
   const panel = board.columns.length * UPRIGHT_COLUMN + PANEL_GAP;
   const room = board.panels.length > 0 ? (PANELS_ACROSS + 1) * panel : Number.POSITIVE_INFINITY;
@@ -39,10 +40,11 @@ export function savePicture(
   paintPicture(canvas, {
     title: "Activation patching",
     subtitle,
+    caption,
     shape: board,
     layout: layoutGrid(board, room, palette.mono),
-    paint: painter(sweep, board, palette, raw),
-    legend: raw ? null : legendOf(sweep, palette),
+    paint: painter(sweep, board, palette, look),
+    legend: look.scaled ? legendOf(sweep, palette, look) : null,
     palette,
   });
   savePng(canvas, `patching-${sweep.json.params.activation}-${sweep.json.params.direction}`);

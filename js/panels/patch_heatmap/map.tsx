@@ -1,5 +1,5 @@
 // A sweep as a grid with its legend: the map itself, and the map of an opened cell.
-import { useMemo, useRef, useState } from "preact/hooks";
+import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { Button, Menu } from "../../lib/controls";
 import { Grid, type GridProps } from "../../lib/grid";
 import { Legend, legendRoom } from "../../lib/legend";
@@ -9,9 +9,10 @@ import { ErrorLine } from "../../lib/status";
 import { useStore } from "../../lib/store";
 import { usePalette } from "../../lib/theme";
 import { useWidth } from "../../lib/use_width";
-import { boardOf, firstDiffering } from "./board";
-import { isRaw, legendOf, painter } from "./cells";
+import { type Board, boardOf, firstDiffering, foldable } from "./board";
+import { type Look, legendOf, painter } from "./cells";
 import { Cell } from "./detail";
+import { useLook } from "./look";
 import { type HeatmapInfo, metricLabel } from "./params";
 import type { Sweep } from "./result";
 import { type HeatmapState, NEURONS, type ShownSweep } from "./state";
@@ -20,55 +21,94 @@ import { describeCell, openedTitle } from "./words";
 /** The props of the grid that are given in cells of the sweep. */
 type InCells = Pick<GridProps, "label" | "revision" | "pinned" | "picked" | "onActive" | "onPin" | "onPick">;
 
-interface MapProps extends PanelProps<HeatmapState>, InCells {
+interface MapProps extends InCells {
+  state: HeatmapState;
   sweep: Sweep;
-  raw: boolean;
+  board: Board;
+  /** How many columns are or could be folded. */
+  equal: number;
+  look: Look;
+  /** The width for the map with its legend. */
+  width: number;
+}
+
+/** The arrangement of a sweep that the view's choices ask for. */
+export function useBoard({ model, state }: PanelProps<HeatmapState>, sweep: Sweep, revision: unknown) {
+  const rising = useRising(model);
+  const most = useStore(state.neurons);
+  const unfolded = useStore(state.unfolded);
+  const equal = useMemo(() => foldable(sweep), [sweep, revision]);
+  const hidden = unfolded ? 0 : equal;
+  // The neurons with the largest effects may change with every cell that arrives.
+  const board = useMemo(
+    () => boardOf(sweep, rising, most, hidden),
+    [sweep, rising, most, hidden, sweep.axes.includes("neuron") && revision],
+  );
+  return { board, equal };
 }
 
 export function SweepMap(props: MapProps) {
-  const { model, state, label, sweep, raw, revision, onPick } = props;
-  const area = useRef<HTMLDivElement>(null);
-  const width = useWidth(area);
+  const { state, label, sweep, board, equal, look, width, revision, onPick } = props;
+  const { hidden } = board;
+  const shown = useMemo(() => ({}), [revision, look]);
   const palette = usePalette();
-  const rising = useRising(model);
-  const most = useStore(state.neurons);
-  // The neurons with the largest effects may change with every cell that arrives.
-  const board = useMemo(
-    () => boardOf(sweep, rising, most),
-    [sweep, rising, most, sweep.axes.includes("neuron") && revision],
-  );
   const cellOf = (index: number) => board.cells?.[index] ?? index;
   const indexOf = (cell: number) => (board.cells ? board.cells.indexOf(cell) : cell);
   const pinned = props.pinned === null ? -1 : indexOf(props.pinned);
   const picked = useMemo(() => props.picked.map(indexOf).filter((i) => i >= 0), [props.picked, board]);
-  const paint = useMemo(() => painter(sweep, board, palette, raw), [sweep, revision, palette, board, raw]);
-  const legend = useMemo(() => legendOf(sweep, palette), [sweep, revision, palette]);
+  const paint = useMemo(() => painter(sweep, board, palette, look), [sweep, revision, palette, board, look]);
+  const legend = useMemo(() => legendOf(sweep, palette, look), [sweep, revision, palette, look]);
   const height = Math.min(160, Math.max(1, board.panels.length) * board.rows.length * 24 - 1);
   return (
-    <>
-      <div class="hs-grid-area" ref={area}>
+    <div class="hs-map">
+      <div class="hs-grid-area">
         <Grid
           label={label}
           shape={board}
-          room={width - (raw ? 0 : legendRoom(width))}
+          room={width - (look.scaled ? legendRoom(width) : 0)}
           startColumn={firstDiffering(board.columns)}
           paint={paint}
-          describe={(index) => describeCell(sweep, raw, cellOf(index))}
-          revision={revision}
+          describe={(index) => describeCell(sweep, look.raw, cellOf(index))}
+          revision={shown}
           pinned={pinned < 0 ? null : pinned}
           picked={picked}
           onActive={(index) => props.onActive(index === null ? null : cellOf(index))}
           onPin={(index) => props.onPin(index === null ? null : cellOf(index))}
           onPick={onPick && ((indices) => onPick(indices.map(cellOf)))}
+          onUnfold={() => state.unfolded.set(true)}
+          pinFolded={props.pinned !== null && pinned < 0 && props.pinned % (sweep.shape.at(-1) ?? 1) < hidden}
         />
-        {!raw && <Legend {...legend} height={Math.max(72, height)} help={sweep.json.scale_text ?? ""} />}
+        {look.scaled && (
+          <Legend {...legend} height={Math.max(72, height)} help={sweep.json.scale_text ?? ""} />
+        )}
       </div>
-      {board.cells && <NeuronChoice state={state} most={most} all={sweep.shape.at(-1) ?? 0} />}
-    </>
+      {equal > 0 && <Fold state={state} equal={equal} unfolded={hidden === 0} />}
+      {sweep.axes.includes("neuron") && <NeuronChoice state={state} all={sweep.shape.at(-1) ?? 0} />}
+    </div>
   );
 }
 
-function NeuronChoice({ state, most, all }: { state: HeatmapState; most: number; all: number }) {
+interface FoldProps {
+  state: HeatmapState;
+  equal: number;
+  unfolded: boolean;
+}
+
+function Fold({ state, equal, unfolded }: FoldProps) {
+  return (
+    <p class="hs-quiet" data-hs="fold-line">
+      {unfolded
+        ? `In the first ${equal} columns, clean and corrupt are equal.`
+        : `${equal} columns are folded: there clean and corrupt are equal, so patching changes nothing.`}{" "}
+      <Button name="fold" quiet expanded={unfolded} onClick={() => state.unfolded.set(!unfolded)}>
+        {unfolded ? "Fold them" : "Show them"}
+      </Button>
+    </p>
+  );
+}
+
+function NeuronChoice({ state, all }: { state: HeatmapState; all: number }) {
+  const most = useStore(state.neurons);
   return (
     <p class="hs-quiet hs-neurons" data-hs="neurons-line">
       <Menu
@@ -84,28 +124,45 @@ function NeuronChoice({ state, most, all }: { state: HeatmapState; most: number;
   );
 }
 
-type OpenedProps = PanelProps<HeatmapState>;
+interface OpenedProps extends PanelProps<HeatmapState> {
+  /** Whether the user has asked this view for the parts, which are then brought into view when they come. */
+  asked: { current: boolean };
+}
 
-export function Opened({ model, state }: OpenedProps) {
+export function Opened({ model, state, asked }: OpenedProps) {
   const shown = useStore(state.opened);
   if (shown.problem) return <ErrorLine error={{ message: shown.problem }} />;
   if (!shown.value) return null;
-  return <OpenedSweep model={model} state={state} shown={shown} sweep={shown.value} />;
+  return <OpenedSweep model={model} state={state} asked={asked} shown={shown} sweep={shown.value} />;
 }
 
-function OpenedSweep({ model, state, shown, sweep }: OpenedProps & { shown: ShownSweep; sweep: Sweep }) {
+function OpenedSweep({
+  model,
+  state,
+  asked,
+  shown,
+  sweep,
+}: OpenedProps & { shown: ShownSweep; sweep: Sweep }) {
   const [active, setActive] = useState<number | null>(null);
   const [pinned, setPinned] = useState<number | null>(null);
-  const raw = useMemo(() => isRaw(sweep), [sweep]);
+  const area = useRef<HTMLElement>(null);
+  const width = useWidth(area);
+  const { board, equal } = useBoard({ model, state }, sweep, shown);
+  const look = useLook(model, sweep, shown);
   const metric = metricLabel(useTrait<HeatmapInfo>(model, "info"), sweep.json);
   const inside = (cell: number | null) => (cell !== null && cell < sweep.state.length ? cell : null);
   const cell = inside(active) ?? inside(pinned);
   const title = openedTitle(sweep);
+  useEffect(() => {
+    if (!asked.current) return;
+    asked.current = false;
+    area.current?.scrollIntoView({ block: "nearest" });
+  }, [sweep]);
   // The title says which cell this is, even while another cell is being opened.
   const newer = useStore(state.rpc.pending).get("open");
   const fades = newer !== undefined && newer !== sweep.json.id;
   return (
-    <section class={fades ? "hs-part hs-stale" : "hs-part"} data-hs="opened" aria-label={title}>
+    <section ref={area} class={fades ? "hs-part hs-stale" : "hs-part"} data-hs="opened" aria-label={title}>
       <div class="hs-head">
         <h3 class="hs-title">{title}</h3>
         {canAsk(model) && (
@@ -117,11 +174,13 @@ function OpenedSweep({ model, state, shown, sweep }: OpenedProps & { shown: Show
         )}
       </div>
       <SweepMap
-        model={model}
         state={state}
         label={title}
         sweep={sweep}
-        raw={raw}
+        board={board}
+        equal={equal}
+        look={look}
+        width={width}
         revision={shown}
         pinned={inside(pinned)}
         picked={NONE}
@@ -130,7 +189,7 @@ function OpenedSweep({ model, state, shown, sweep }: OpenedProps & { shown: Show
         onPick={null}
       />
       <div class="hs-opened-cell" data-hs="opened-cell">
-        <Cell sweep={sweep} raw={raw} metric={metric} cell={cell} />
+        <Cell sweep={sweep} scaled={look.scaled} metric={metric} cell={cell} />
       </div>
     </section>
   );

@@ -7,6 +7,7 @@ import { useTrait } from "../../lib/model";
 import type { PanelProps } from "../../lib/panel";
 import { visibleText } from "../../lib/tokens";
 import { Argument, appliesTo, type Field } from "./arguments";
+import { LimitField, limitOf } from "./look";
 import { argumentsOf, type HeatmapInfo, OTHER_RUN, type Params, type Value } from "./params";
 import { baseRun } from "./places";
 import type { Sweep } from "./result";
@@ -23,7 +24,10 @@ export function Options({ model, state, sweep }: OptionsProps) {
   const info = useTrait<HeatmapInfo>(model, "info");
   const [open, setOpen] = useState(false);
   const params = state.params();
-  const options = optionsOf({ info, state, sweep, params });
+  const options = [
+    ...optionsOf({ info, state, sweep, params }),
+    { usual: limitOf(model) === null, view: <LimitField key="limit" model={model} /> },
+  ];
   const shown = options.filter(({ usual }) => open || !usual);
   return (
     <>

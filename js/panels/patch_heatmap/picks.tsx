@@ -4,6 +4,7 @@ import { fixed, metricValue } from "../../lib/format";
 import { canAsk, useTrait } from "../../lib/model";
 import type { PanelProps } from "../../lib/panel";
 import { useStore } from "../../lib/store";
+import { narrowerTo } from "./narrow";
 import { cellOf } from "./places";
 import type { Sweep } from "./result";
 import type { HeatmapState, Together } from "./state";
@@ -15,8 +16,9 @@ const MOST = 500;
 export function PickBar({ model, state, sweep }: PicksProps) {
   const picked = useStore(state.picked);
   const together = useTrait<Together | null | undefined>(model, "together");
-  const answer = together && isOf(together, sweep, picked) ? together : null;
+  const answer = answerFor(together, sweep, picked);
   const few = picked.length < 2;
+  const narrower = few ? null : narrowerTo(sweep, picked);
   const tooMany = picked.length > MOST;
   return (
     <div class={few ? "" : "hs-picks"} data-hs="picks" data-count={picked.length}>
@@ -37,6 +39,11 @@ export function PickBar({ model, state, sweep }: PicksProps) {
               Patch together
             </Button>
           )}
+          {narrower && (
+            <Button name="only-these" title={narrower.title} onClick={() => state.restrict(narrower.parts)}>
+              Only these {narrower.words}
+            </Button>
+          )}
           <Button name="clear-picks" quiet onClick={() => state.picked.set([])}>
             Clear
           </Button>
@@ -49,6 +56,15 @@ export function PickBar({ model, state, sweep }: PicksProps) {
 function answerWords({ normalized, sum, value, metric }: Together): string {
   if (normalized === null) return `together ${metricValue(metric, value)}`;
   return `together ${fixed(normalized)}, sum of single effects ${fixed(sum)}`;
+}
+
+/** The joint effect of the picked cells, if it is known. */
+export function answerFor(
+  together: Together | null | undefined,
+  sweep: Sweep,
+  picked: readonly number[],
+): Together | null {
+  return picked.length > 1 && together && isOf(together, sweep, picked) ? together : null;
 }
 
 /** Whether the answer is about the currently picked cells and the current metric. */

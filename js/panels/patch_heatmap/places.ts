@@ -14,7 +14,7 @@ export function stateOf(sweep: Sweep, cell: number): number {
   return looksAhead(sweep, cell) ? FUTURE : (sweep.state[cell] ?? NOT_COMPUTED);
 }
 
-const RUNS: Run[] = ["clean", "corrupt"];
+export const RUNS: Run[] = ["clean", "corrupt"];
 
 /** The run that is patched, whose values a cell has if nothing changes there. */
 export function baseRun({ json }: Sweep): Run {

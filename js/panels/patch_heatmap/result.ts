@@ -70,6 +70,7 @@ export interface ResultJson extends ResultEnvelope {
   top_runs: Record<Run, TopJson> | Record<string, never>;
   tokens: Record<string, string>;
   provenance: {
+    model?: { name?: string };
     complete?: boolean;
     seconds?: number | null;
     warnings?: string[];

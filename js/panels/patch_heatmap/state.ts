@@ -5,6 +5,8 @@ import type { Place } from "../../lib/place";
 import { isEnd, type KernelEvent, Rpc } from "../../lib/rpc";
 import { type Decoded, readResult } from "../../lib/schema";
 import { Store } from "../../lib/store";
+import type { TopJson } from "../../lib/top_tokens";
+import type { Requests } from "../../wire/requests";
 import {
   argumentsOf,
   type HeatmapInfo,
@@ -21,6 +23,7 @@ import {
   ofMeasure,
   type PartialJson,
   type ResultJson,
+  type Run,
   type Sweep,
 } from "./result";
 
@@ -34,6 +37,9 @@ export interface Together {
   value: number | null;
   sum: number | null;
   metric: string;
+  /** The likely tokens of the joint run. */
+  top?: TopJson | null;
+  tokens?: Record<string, string>;
 }
 
 export const NEURONS = [10, 20, 50];
@@ -45,6 +51,8 @@ export class HeatmapState {
   readonly picked: Store<readonly number[]>;
   /** How many neurons each layer shows. */
   readonly neurons = new Store(20);
+  /** Whether the equal columns before the first difference are shown. */
+  readonly unfolded = new Store(false);
   readonly requested = new Store<Params | null>(null);
   #model: ViewModel;
   #requestId = "";
@@ -83,6 +91,15 @@ export class HeatmapState {
   showMeasure(metric: string): void {
     this.shown.set(read(this.#model, "result", metric));
     this.opened.set(read(this.#model, "opened", metric));
+  }
+
+  setAnswer(side: Run, answer: string): void {
+    this.rpc.request("set_answer", { side, answer });
+  }
+
+  /** Sweeps only these parts of the model; everything if none are given. */
+  restrict(parts: Requests["restrict"]): void {
+    this.rpc.request("restrict", parts);
   }
 
   patchTogether(): void {

@@ -142,7 +142,7 @@ function spanOf(sweep: Sweep, effects: Effect[]): Span {
 
 /** The ticks at the values of the two runs. */
 function ticksOf(sweep: Sweep): LegendTick[] {
-  return legendTicks(sweep).filter((tick) => tick.word);
+  return legendTicks(sweep, { raw: false, limit: null }).filter((tick) => tick.word);
 }
 
 /** The position along the strip, with room for half a dot at each end. */

@@ -1,7 +1,8 @@
 // The PatchHeatmap view: the controls, the grid with its legend, and the pinned or hovered cell in detail.
-import { useMemo, useState } from "preact/hooks";
+import { useRef, useState } from "preact/hooks";
 import { Button } from "../../lib/controls";
 import { Output, useCurrent } from "../../lib/current";
+import { count } from "../../lib/format";
 import { Head, Tools } from "../../lib/head";
 import {
   canAsk,
@@ -18,13 +19,16 @@ import type { PanelProps } from "../../lib/panel";
 import { ErrorLine, Notes, Nothing } from "../../lib/status";
 import { useStore } from "../../lib/store";
 import { usePalette } from "../../lib/theme";
+import { useWidth } from "../../lib/use_width";
 import { NO_COUNTERPART } from "../../wire/requests";
-import { boardOf } from "./board";
-import { isRaw } from "./cells";
+import { type Board, boardOf, foldable } from "./board";
+import { countFaded, type Look, lookOf } from "./cells";
 import { Controls } from "./controls";
 import { Detail } from "./detail";
 import { savePicture, toTable } from "./export";
-import { Opened, SweepMap } from "./map";
+import { limitOf, unitsOf, useLook } from "./look";
+import { Opened, SweepMap, useBoard } from "./map";
+import { Estimate, NarrowedLine } from "./narrow";
 import {
   entryOf,
   type HeatmapInfo,
@@ -35,11 +39,11 @@ import {
   titleOf,
   useParams,
 } from "./params";
-import { PickBar } from "./picks";
+import { answerFor, PickBar } from "./picks";
 import { cellOf, FUTURE, placeOf, stateOf } from "./places";
 import type { ResultJson, Sweep } from "./result";
-import type { HeatmapState, ShownSweep } from "./state";
-import { howToRead, meanOf } from "./words";
+import type { HeatmapState, ShownSweep, Together } from "./state";
+import { captionOf, howToRead, meanOf } from "./words";
 
 type ViewProps = PanelProps<HeatmapState>;
 
@@ -59,6 +63,8 @@ export function PatchHeatmapView({ model, state }: ViewProps) {
         {sweep && <Exports model={model} state={state} sweep={sweep} subtitle={subtitle} />}
       </Head>
       <Controls model={model} state={state} sweep={sweep} />
+      <NarrowedLine model={model} state={state} />
+      {sweep && <Estimate model={model} state={state} sweep={sweep} />}
       <ErrorLine
         error={problem === null ? error : { message: problem }}
         rpc={canAsk(model) ? state.rpc : null}
@@ -82,7 +88,7 @@ export function PatchHeatmapView({ model, state }: ViewProps) {
 function subtitleOf(model: ViewModel, sweep: Sweep | null): string {
   const { direction, value = OTHER_RUN } = sweep?.json.params ?? readParams(model);
   if (!sweep) return howToRead(direction, value, false);
-  return [howToRead(direction, value, isRaw(sweep)), meanOf(sweep)].filter(Boolean).join(" · ");
+  return [howToRead(direction, value, lookOf(sweep).raw), meanOf(sweep)].filter(Boolean).join(" · ");
 }
 
 function Exports({ model, state, sweep, subtitle }: ViewProps & { sweep: Sweep; subtitle: string }) {
@@ -92,16 +98,16 @@ function Exports({ model, state, sweep, subtitle }: ViewProps & { sweep: Sweep; 
   // A saved page may show a different metric from the one in the code.
   const own = useTrait<ResultJson | null>(model, "result")?.params.metric === sweep.json.params.metric;
   const info = useTrait<HeatmapInfo>(model, "info");
+  const look = lookOf(sweep, unitsOf(model), limitOf(model));
   const picture = () => {
-    const board = boardOf(sweep, rising, state.neurons.get());
+    const hidden = state.unfolded.get() ? 0 : foldable(sweep);
+    const board = boardOf(sweep, rising, state.neurons.get(), hidden);
     // The menus are not in the picture, so its title contains their settings.
     const { activation } = sweep.json.params;
     const words = [activation, metricLabel(info, sweep.json), subtitle].join(" \u00b7 ");
-    savePicture(sweep, board, isRaw(sweep), palette, words);
+    savePicture(sweep, board, look, palette, words, captionOf(sweep));
   };
-  return (
-    <Tools code={own ? code : null} table={() => toTable(sweep, isRaw(sweep), rising)} picture={picture} />
-  );
+  return <Tools code={own ? code : null} table={() => toTable(sweep, look.raw, rising)} picture={picture} />;
 }
 
 function SweepView({ model, state, shown, sweep }: ViewProps & { shown: ShownSweep; sweep: Sweep }) {
@@ -112,17 +118,26 @@ function SweepView({ model, state, shown, sweep }: ViewProps & { shown: ShownSwe
   const [active, setActive] = useState<number | null>(null);
   const hovered = active !== null && active < sweep.state.length ? active : null;
   // `shown` is a new object whenever cells have arrived.
-  const raw = useMemo(() => isRaw(sweep), [shown]);
+  const look = useLook(model, sweep, shown);
   const opens = pinned === null || !asks ? null : entryOf(info, sweep.json.params)?.opens;
   const patched = (cell: number) => ![NO_COUNTERPART, FUTURE].includes(stateOf(sweep, cell));
-  return (
-    <>
+  const area = useRef<HTMLDivElement>(null);
+  const width = useWidth(area);
+  const { board, equal } = useBoard({ model, state }, sweep, shown);
+  const together = useTrait<Together | null | undefined>(model, "together");
+  const opening = useRef(false);
+  const pending = useStore(state.rpc.pending);
+  const beside = fitsBeside(board, width);
+  const map = (
+    <div>
       <SweepMap
-        model={model}
         state={state}
         label={titleOf(sweep.json.method)}
         sweep={sweep}
-        raw={raw}
+        board={board}
+        equal={equal}
+        look={look}
+        width={beside ? width - DETAIL : width}
         revision={shown}
         pinned={pinned}
         picked={picked}
@@ -131,27 +146,54 @@ function SweepView({ model, state, shown, sweep }: ViewProps & { shown: ShownSwe
         onPick={asks ? (cells) => state.picked.set(cells.filter(patched)) : null}
       />
       <PickBar model={model} state={state} sweep={sweep} />
-      <Remarks sweep={sweep} raw={raw} />
-      <Detail
-        sweep={sweep}
-        raw={raw}
-        metric={metricLabel(info, sweep.json)}
-        cell={hovered ?? pinned}
-        hint={asks ? ", Shift-click or drag to pick several" : ""}
-        pinned={pinned !== null}
-      >
-        {opens && pinned !== null && patched(pinned) && (
-          <Button name="open" onClick={() => state.open(pinned)}>
-            Show {opens}
-          </Button>
-        )}
-      </Detail>
-      <Opened model={model} state={state} />
+      <Remarks sweep={sweep} look={look} />
+    </div>
+  );
+  return (
+    <>
+      <div ref={area} class="hs-map-and-detail" data-hs="map-and-detail" data-beside={beside}>
+        {map}
+        <Detail
+          sweep={sweep}
+          scaled={look.scaled}
+          metric={metricLabel(info, sweep.json)}
+          cell={hovered ?? pinned}
+          hint={asks ? ", Shift-click or drag to pick several" : ""}
+          long={pinned !== null || beside}
+          together={hovered === null ? answerFor(together, sweep, picked) : null}
+          onAnswer={asks && !sweep.pairs ? (side, answer) => state.setAnswer(side, answer) : null}
+        >
+          {opens && pinned !== null && patched(pinned) && (
+            <Button
+              name="open"
+              onClick={() => {
+                opening.current = true;
+                state.open(pinned);
+              }}
+            >
+              {pending.has("open") ? `Patching ${opens}\u2026` : `Show ${opens}`}
+            </Button>
+          )}
+        </Detail>
+      </div>
+      <Opened model={model} state={state} asked={opening} />
     </>
   );
 }
 
-function Remarks({ sweep, raw }: { sweep: Sweep; raw: boolean }) {
+/** The room for the details beside a map, and the height from which a map has them there, so that both fit on a screen. */
+const DETAIL = 420;
+const TALL_ROWS = 16;
+const LABELS_AND_LEGEND = 160;
+const COLUMN = 38;
+
+function fitsBeside({ rows, columns, panels }: Board, width: number): boolean {
+  const room = width - DETAIL - LABELS_AND_LEGEND;
+  return panels.length === 0 && rows.length >= TALL_ROWS && columns.length * COLUMN <= room;
+}
+
+function Remarks({ sweep, look }: { sweep: Sweep; look: Look }) {
+  const faded = sweep.pairs && look.scaled ? countFaded(sweep) : 0;
   const { warnings = [], executor, executor_reason } = sweep.json.provenance;
   return (
     <>
@@ -160,7 +202,12 @@ function Remarks({ sweep, raw }: { sweep: Sweep; raw: boolean }) {
           Run with hooks, which is slower: {executor_reason?.replace(/\.$/, "")}.
         </p>
       )}
-      {raw && (
+      {faded > 0 && (
+        <p class="hs-quiet" data-hs="faded-cells">
+          {count(faded, "cell")} of {sweep.state.length} faded: the 95% interval of the mean contains zero.
+        </p>
+      )}
+      {!look.scaled && (
         <p class="hs-quiet" data-hs="raw">
           The clean and the corrupt run score the same, so there is no scale from 0 to 1; raw values are
           shown.

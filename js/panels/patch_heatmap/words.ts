@@ -1,9 +1,10 @@
 // Describes a sweep and its cells in words.
 import { count, fixed } from "../../lib/format";
+import { visibleText } from "../../lib/tokens";
 import { NO_COUNTERPART, NOT_COMPUTED, UNCHANGED } from "../../wire/requests";
 import { crossesZero, intervalOf } from "./cells";
 import { OTHER_RUN, type Value } from "./params";
-import { axisWords, FUTURE, otherRun, stateOf, unravel } from "./places";
+import { axisWords, FUTURE, otherRun, RUNS, stateOf, unravel } from "./places";
 import type { Direction, Sweep } from "./result";
 
 const WHAT_IS_DONE: Record<string, string> = {
@@ -82,6 +83,29 @@ export function whyNone(sweep: Sweep, cell: number): string | null {
       return null;
   }
 }
+
+/** What a picture that is away from its notebook has to say: the model, the answers and the prompts. */
+export function captionOf({ json, pairs }: Sweep): string[] {
+  const { name } = json.provenance.model ?? {};
+  const { clean, corrupt } = json.prompts;
+  const answers = RUNS.flatMap((run) => {
+    const { answer, answers: several = answer === null ? [] : [answer] } = json.prompts[run];
+    return several.length > 0 ? [`${run} answer ${several.map(quoted).join(" or ")}`] : [];
+  });
+  if (pairs)
+    return [
+      [name, `${count(pairs.labels.length, "pair")}, the first ${quoted(clean.text)}`]
+        .filter(Boolean)
+        .join(" \u00b7 "),
+    ];
+  return [
+    [name, ...answers].filter(Boolean).join(" \u00b7 "),
+    `clean ${quoted(clean.text)}`,
+    `corrupt ${quoted(corrupt.text)}`,
+  ];
+}
+
+const quoted = (text: string): string => `\u201c${visibleText(text)}\u201d`;
 
 /** A cell's text for screen readers: "layer 2, position 5 ' is', recovers 0.78". */
 export function describeCell(sweep: Sweep, raw: boolean, cell: number): string {

@@ -1,6 +1,6 @@
 // The two prompts with their answers. The tokens of both are between them, so that differences are easy to see.
 import type { ComponentChildren } from "preact";
-import { useState } from "preact/hooks";
+import { useMemo, useState } from "preact/hooks";
 import { Button } from "../../lib/controls";
 import { Field, type FieldProps } from "../../lib/field";
 import { select, useSelection, useTrait, type ViewModel } from "../../lib/model";
@@ -9,6 +9,7 @@ import { type Aligning, useAligning } from "./aligning";
 import { cellOf, otherRun, placeOf } from "./alignment";
 import { answerGroups, answerOf, textOf } from "./answers";
 import type { Draft } from "./draft";
+import { covered, foldsOf, NO_FOLDS } from "./fold";
 import { TokenStrip } from "./token_strip";
 import type { Answer, AnswerTokenList, Pair, Run, Tokens, Warning } from "./types";
 import { problemOf } from "./warnings";
@@ -37,6 +38,12 @@ export function Prompts(props: PromptsProps) {
     columns,
     byHand: Boolean(pair.alignment),
   });
+  const [unfolded, setUnfolded] = useState(false);
+  const selected = cellOf(tokens, columns, place);
+  const every = useMemo(() => foldsOf(columns), [columns]);
+  const isFolded = covered(columns, every)[columns.findIndex(({ clean }) => clean === selected)];
+  // Tokens to be linked, and the pinned token, are in view.
+  const folds = unfolded || aligning.on || isFolded ? NO_FOLDS : every;
   return (
     <>
       <PromptRow run="clean" {...props}>
@@ -44,12 +51,20 @@ export function Prompts(props: PromptsProps) {
           tokens={tokens}
           columns={columns}
           aligning={aligning}
-          selected={cellOf(tokens, columns, place)}
+          selected={selected}
+          folds={folds}
+          onUnfold={() => setUnfolded(true)}
           onSelect={(position) => select(model, position === null ? null : placeOf(position))}
         />
       </PromptRow>
       <PromptRow run="corrupt" {...props}>
-        <AlignBar aligning={aligning} tokens={tokens} />
+        <AlignBar aligning={aligning} tokens={tokens}>
+          {unfolded && every.size > 0 && !aligning.on && (
+            <Button name="refold" quiet onClick={() => setUnfolded(false)}>
+              Fold equal tokens
+            </Button>
+          )}
+        </AlignBar>
       </PromptRow>
     </>
   );
@@ -131,7 +146,13 @@ function AnswerTokens({ name, list }: { name: string; list: AnswerTokenList }) {
   );
 }
 
-function AlignBar({ aligning, tokens }: { aligning: Aligning; tokens: Pick<Tokens, Run> }) {
+interface AlignBarProps {
+  aligning: Aligning;
+  tokens: Pick<Tokens, Run>;
+  children: ComponentChildren;
+}
+
+function AlignBar({ aligning, tokens, children }: AlignBarProps) {
   const { on, chosen, byHand, editable } = aligning;
   if (!editable || tokens.clean.ids.length === 0 || tokens.corrupt.ids.length === 0) return null;
   return (
@@ -154,6 +175,7 @@ function AlignBar({ aligning, tokens }: { aligning: Aligning; tokens: Pick<Token
           Automatic
         </Button>
       )}
+      {children}
       <span role="status" class="hs-align-help" data-hs="align-help">
         {on &&
           (chosen

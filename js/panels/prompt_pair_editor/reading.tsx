@@ -1,4 +1,6 @@
 // The model's predictions: the likeliest next tokens after both prompts, and the metric before any patching.
+
+import { choosing } from "../../lib/choose_answer";
 import { DELAY_MS } from "../../lib/current";
 import { metricValue } from "../../lib/format";
 import { isBusy, type Status, useTrait, type ViewModel } from "../../lib/model";
@@ -7,10 +9,12 @@ import { Cancel, ProgressBar, useLasting, WaitingWords } from "../../lib/status"
 import { useStore } from "../../lib/store";
 import { decodeTop, type Tone, type TopToken, TopTokens, topTokens } from "../../lib/top_tokens";
 import { answersIn } from "./answers";
+import type { Draft } from "./draft";
 import type { Answer, Pair, Reading, Run } from "./types";
 
 interface ReadingProps {
   model: ViewModel;
+  draft: Draft;
   rpc: Rpc;
   reading: Reading | null;
   stale: boolean;
@@ -18,7 +22,8 @@ interface ReadingProps {
 
 const ROWS = 5;
 
-export function ReadingPanel({ model, rpc, reading, stale }: ReadingProps) {
+export function ReadingPanel({ model, draft, rpc, reading, stale }: ReadingProps) {
+  const answers = model.readonly || stale ? null : draft;
   const waiting = useStore(rpc.waiting);
   const late = useLasting(stale, DELAY_MS);
   return (
@@ -36,15 +41,24 @@ export function ReadingPanel({ model, rpc, reading, stale }: ReadingProps) {
         </small>
       </h3>
       <div class={stale ? "hs-runs hs-stale" : "hs-runs"}>
-        <RunTop run="clean" reading={reading} />
-        <RunTop run="corrupt" reading={reading} />
+        <RunTop run="clean" reading={reading} draft={answers} />
+        <RunTop run="corrupt" reading={reading} draft={answers} />
       </div>
       <Busy model={model} rpc={rpc} />
     </section>
   );
 }
 
-function RunTop({ run, reading }: { run: Run; reading: Reading | null }) {
+interface RunTopProps {
+  run: Run;
+  reading: Reading | null;
+  /** The draft whose answer a likely token can become; null if it can't be changed now. */
+  draft: Draft | null;
+}
+
+function RunTop({ run, reading, draft }: RunTopProps) {
+  const onAnswer = (side: Run, answer: string) =>
+    draft?.replace({ ...draft.pair.get(), [`${side}_answer`]: answer });
   const heading = (
     <>
       {run} {reading && <b>{metricValue(reading.metric, reading.baselines[run])}</b>}
@@ -57,6 +71,7 @@ function RunTop({ run, reading }: { run: Run; reading: Reading | null }) {
       tokens={reading && topOf(reading, run)}
       rows={ROWS}
       logits={false}
+      around={draft ? choosing(run, onAnswer) : undefined}
     />
   );
 }

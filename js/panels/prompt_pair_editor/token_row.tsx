@@ -2,11 +2,13 @@
 import { textWidth } from "../../lib/text_width";
 import { Token, tokenParts, visibleText } from "../../lib/tokens";
 import { otherRun, type TokenAt } from "./alignment";
+import { covered, type Folds } from "./fold";
 import type { Column, Run, TokenList } from "./types";
 
 interface TokenRowProps {
   run: Run;
   columns: Column[];
+  folds: Folds;
   widths: string[];
   lists: Record<Run, TokenList>;
   /** Whether to say what each token is linked to. */
@@ -16,9 +18,11 @@ interface TokenRowProps {
   isPressed(place: TokenAt, column: Column): boolean;
   isDisabled(column: Column): boolean;
   onPress(place: TokenAt, column: Column): void;
+  onUnfold(): void;
 }
 
-export function TokenRow({ run, columns, widths, lists, linked, active, ...row }: TokenRowProps) {
+export function TokenRow({ run, columns, folds, widths, lists, linked, active, ...row }: TokenRowProps) {
+  const inside = covered(columns, folds);
   return (
     <div
       class={`hs-tokens hs-tokens-${run}`}
@@ -27,6 +31,10 @@ export function TokenRow({ run, columns, widths, lists, linked, active, ...row }
       data-hs={`tokens-${run}`}
     >
       {columns.map((column, i) => {
+        const n = folds.get(i);
+        // One of the two can be reached with Tab.
+        if (n) return <FoldChip key={`fold ${i}`} n={n} tab={run === "clean"} onUnfold={row.onUnfold} />;
+        if (inside[i]) return null;
         const index = column[run];
         const minWidth = widths[i];
         if (index === null)
@@ -55,6 +63,22 @@ export function TokenRow({ run, columns, widths, lists, linked, active, ...row }
         );
       })}
     </div>
+  );
+}
+
+function FoldChip({ n, tab, onUnfold }: { n: number; tab: boolean; onUnfold(): void }) {
+  return (
+    <button
+      type="button"
+      class="hs-chip hs-chip-fold"
+      data-hs="fold"
+      title="Show them"
+      aria-label={`${n} equal tokens; show them`}
+      tabIndex={tab ? 0 : -1}
+      onClick={onUnfold}
+    >
+      {`\u22ef ${n} equal \u22ef`}
+    </button>
   );
 }
 

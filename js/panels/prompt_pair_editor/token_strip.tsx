@@ -5,6 +5,7 @@ import { usePalette } from "../../lib/theme";
 import type { Aligning } from "./aligning";
 import { linkBetween, sameToken, type TokenAt, tokenAfterKey, withLink } from "./alignment";
 import { chipAt, type Drag, tokenOf, useDrag } from "./drag";
+import { covered, type Folds } from "./fold";
 import { columnWidths, spoken, TokenRow } from "./token_row";
 import type { Column, Link, Run, TokenList, Tokens } from "./types";
 
@@ -14,12 +15,15 @@ interface StripProps {
   aligning: Aligning;
   selected: number | null;
   onSelect(position: number | null): void;
+  folds: Folds;
+  onUnfold(): void;
 }
 
-export function TokenStrip({ tokens, columns, aligning, selected, onSelect }: StripProps) {
+export function TokenStrip(props: StripProps) {
+  const { tokens, columns, aligning, selected, onSelect, folds, onUnfold } = props;
   const strip = useRef<HTMLDivElement>(null);
   const { mono } = usePalette();
-  const cursor = useCursor(strip, tokens, columns);
+  const cursor = useCursor(props, strip);
   const { linked, on, chosen } = aligning;
   const editable = linked && aligning.editable;
   useLayoutEffect(() => {
@@ -38,7 +42,17 @@ export function TokenStrip({ tokens, columns, aligning, selected, onSelect }: St
     const place = tokenOf(target);
     return place !== null && (cursor.onKey(place, key) || (on && aligning.onKey(place, key)));
   });
-  const row = { columns, widths, lists: tokens, linked, active: cursor.active, isPressed, onPress };
+  const row = {
+    columns,
+    folds,
+    onUnfold,
+    widths,
+    lists: tokens,
+    linked,
+    active: cursor.active,
+    isPressed,
+    onPress,
+  };
   return (
     <div
       ref={strip}
@@ -58,6 +72,7 @@ export function TokenStrip({ tokens, columns, aligning, selected, onSelect }: St
       {linked && (
         <Links
           columns={columns}
+          folds={folds}
           widths={widths}
           lists={tokens}
           leaving={(link) => preview !== null && givesWay(link, preview)}
@@ -70,14 +85,26 @@ export function TokenStrip({ tokens, columns, aligning, selected, onSelect }: St
 }
 
 /** Arrow keys move from token to token; Tab moves to the token that had the focus last. */
-function useCursor(strip: { current: HTMLElement | null }, tokens: Pick<Tokens, Run>, columns: Column[]) {
+function useCursor({ columns, folds, onUnfold }: StripProps, strip: { current: HTMLElement | null }) {
   const [last, setLast] = useState<TokenAt>({ run: "clean", index: 0 });
-  const active = last.index < tokens[last.run].ids.length ? last : firstToken(tokens);
+  /** The token in a fold that the cursor has moved to. */
+  const [entered, setEntered] = useState<TokenAt | null>(null);
+  const inside = covered(columns, folds);
+  const seen = columns.filter((_, i) => !inside[i]);
+  const isSeen = ({ run, index }: TokenAt) => seen.some((column) => column[run] === index);
+  const active = isSeen(last) ? last : firstToken(seen);
   const onKey = (place: TokenAt, key: string): boolean => {
     const next = tokenAfterKey(columns, place, key);
-    if (next && strip.current) chipAt(strip.current, next)?.focus();
+    if (next && !isSeen(next)) {
+      setEntered(next);
+      onUnfold();
+    } else if (next && strip.current) chipAt(strip.current, next)?.focus();
     return next !== null;
   };
+  useLayoutEffect(() => {
+    if (entered && strip.current) chipAt(strip.current, entered)?.focus();
+    setEntered(null);
+  }, [folds]);
   const onFocusIn = ({ target }: FocusEvent) => {
     const place = tokenOf(target);
     if (place) setLast(place);
@@ -85,9 +112,12 @@ function useCursor(strip: { current: HTMLElement | null }, tokens: Pick<Tokens, 
   return { active, onKey, onFocusIn };
 }
 
-function firstToken(tokens: Pick<Tokens, Run>): TokenAt | null {
-  const run = (["clean", "corrupt"] as const).find((name) => tokens[name].ids.length > 0);
-  return run ? { run, index: 0 } : null;
+function firstToken(columns: Column[]): TokenAt | null {
+  for (const run of ["clean", "corrupt"] as const) {
+    const index = columns.find((column) => column[run] !== null)?.[run];
+    if (index !== undefined && index !== null) return { run, index };
+  }
+  return null;
 }
 
 function givesWay(link: Link, preview: Link): boolean {
@@ -96,6 +126,7 @@ function givesWay(link: Link, preview: Link): boolean {
 
 interface LinksProps {
   columns: Column[];
+  folds: Folds;
   widths: string[];
   lists: Record<Run, TokenList>;
   /** Whether the link that is being dragged would remove this link. */
@@ -104,21 +135,26 @@ interface LinksProps {
   onRemove: ((place: TokenAt) => void) | null;
 }
 
-function Links({ columns, widths, lists, leaving, onRemove }: LinksProps) {
+function Links({ columns, folds, widths, lists, leaving, onRemove }: LinksProps) {
+  const inside = covered(columns, folds);
   return (
     <div class="hs-tokens hs-links" data-hs="links">
-      {columns.map(({ clean, corrupt, same }, i) => (
-        <span key={`${i}`} class="hs-link-column" style={{ minWidth: widths[i] }}>
-          {clean !== null && corrupt !== null && (
-            <LinkLine
-              same={same}
-              leaving={leaving([clean, corrupt])}
-              label={`Unlink ${spoken(lists.clean.tokens[clean] ?? "")} and ${spoken(lists.corrupt.tokens[corrupt] ?? "")}`}
-              onRemove={onRemove && (() => onRemove({ run: "clean", index: clean }))}
-            />
-          )}
-        </span>
-      ))}
+      {columns.map(({ clean, corrupt, same }, i) =>
+        inside[i] ? (
+          folds.has(i) && <span key={`fold ${i}`} class="hs-link-column hs-chip-fold" />
+        ) : (
+          <span key={`${i}`} class="hs-link-column" style={{ minWidth: widths[i] }}>
+            {clean !== null && corrupt !== null && (
+              <LinkLine
+                same={same}
+                leaving={leaving([clean, corrupt])}
+                label={`Unlink ${spoken(lists.clean.tokens[clean] ?? "")} and ${spoken(lists.corrupt.tokens[corrupt] ?? "")}`}
+                onRemove={onRemove && (() => onRemove({ run: "clean", index: clean }))}
+              />
+            )}
+          </span>
+        ),
+      )}
     </div>
   );
 }

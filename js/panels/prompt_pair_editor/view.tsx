@@ -46,7 +46,7 @@ export function PromptPairEditorView({ model, state: draft }: PanelProps<Draft>)
           />
           <ErrorLine error={error} rpc={model.readonly ? null : draft.rpc} />
         </section>
-        <ReadingPanel model={model} rpc={draft.rpc} reading={reading} stale={stale} />
+        <ReadingPanel model={model} draft={draft} rpc={draft.rpc} reading={reading} stale={stale} />
       </div>
     </Root>
   );

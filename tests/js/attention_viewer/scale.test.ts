@@ -13,7 +13,8 @@ import {
 import { PALETTE } from "../palette";
 
 const INF = Number.POSITIVE_INFINITY;
-const unsigned = (name: "linear" | "log" | "row", high = 1) => new Scaling(name, { high, signed: false });
+const unsigned = (name: "linear" | "log" | "row" | "head", high = 1) =>
+  new Scaling(name, { high, signed: false });
 const signed = (name: "linear" | "log" | "row", high = 1, low?: number) =>
   new Scaling(name, { high, low, signed: true });
 
@@ -62,6 +63,18 @@ test("of signed entries the one farthest from zero is shown", () => {
 test("a cell is hatched only where it has no number at all", () => {
   const values = Float32Array.from([Number.NaN, INF, Number.NaN, INF]);
   expect([...codesOf(values, 2, 1, unsigned("linear"))]).toEqual([NOT_A_NUMBER]);
+});
+
+test("by head the head's largest finite entry is the end", () => {
+  const values = new Float32Array([0.4, Number.POSITIVE_INFINITY, 0.2, 0.8]);
+  expect([...codesOf(values, 2, 2, unsigned("head"))]).toEqual([125, 255, 63, 250]);
+});
+
+test("without the first source it has no colour, and the others are compared with each other", () => {
+  const values = new Float32Array([1, Number.POSITIVE_INFINITY, 0.8, 0.2]);
+  const without = (name: "linear" | "row") => new Scaling(name, { high: 1, signed: false }, true);
+  expect([...codesOf(values, 2, 2, without("linear"))]).toEqual([255, 255, 255, 50]);
+  expect([...codesOf(values, 2, 2, without("row"))]).toEqual([255, 255, 255, 250]);
 });
 
 test("cells share rows as Python does: from floor(i n / size) on", () => {

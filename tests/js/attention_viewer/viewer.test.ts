@@ -170,7 +170,7 @@ test.each([{ position: 99 }, { layer: 7, head: 0 }, { layer: 1 }, { source: -1 }
   },
 );
 
-test("the pinned head is the one whose attention the text shows", async () => {
+test("the text shows the attention of the pinned head, or else of the head that was opened last", async () => {
   const { el } = await showViewer(
     viewerTraits({
       opened: [
@@ -179,10 +179,20 @@ test("the pinned head is the one whose attention the text shows", async () => {
       ],
     }),
   );
-  expect(part(el, "text-said").textContent).toContain("Head 0.2");
-  el.querySelectorAll<HTMLElement>('[data-hs="pin-head"]')[1]?.click();
-  await settled();
   expect(part(el, "text-said").textContent).toContain("Head 1.0");
+  el.querySelectorAll<HTMLElement>('[data-hs="pin-head"]')[0]?.click();
+  await settled();
+  expect(part(el, "text-said").textContent).toContain("Head 0.2");
+});
+
+test("the first token can be left out of the colours, which the title says", async () => {
+  const { el, model } = await showViewer();
+  part<HTMLInputElement>(el, "without-first").click();
+  await settled();
+  expect(model.get("without_first")).toBe(true);
+  expect(el.querySelector(".hs-head small, .hs-head .hs-muted, .hs-head")?.textContent).toContain(
+    "the first token left out",
+  );
 });
 
 test("sorted by a score heads flow, best first, each with its name and score", async () => {
