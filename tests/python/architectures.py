@@ -49,7 +49,7 @@ _LATENT = {
     "kv_lora_rank": 16,
     "qk_rope_head_dim": 8,
     "qk_nope_head_dim": 8,
-    "v_head_dim": 8,
+    "v_head_dim": 16,
     "num_key_value_heads": 4,
     "first_k_dense_replace": 1,
     "n_group": 1,
