@@ -8,7 +8,6 @@ import weakref
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any, ClassVar
 
 import torch
@@ -106,7 +105,11 @@ class LanguageModel:
     @property
     def n_ctx(self) -> int:
         """The largest number of tokens that a prompt can have."""
-        return int(self.raw.cfg.n_ctx)
+        config = getattr(getattr(self.raw, "original_model", None), "config", None)
+        rope = getattr(config, "rope_parameters", None) or getattr(config, "rope_scaling", None) or {}
+        # Dynamic scaling stretches the rotary angles of prompts that are longer than those of the training.
+        stretch = float(rope.get("factor") or 1) if rope.get("rope_type", rope.get("type")) == "dynamic" else 1.0
+        return int(self.raw.cfg.n_ctx * stretch)
 
     @property
     def d_vocab(self) -> int:
@@ -290,29 +293,47 @@ class LanguageModel:
                 carrying.add(name or "the model itself")
         return sorted(carrying)
 
-    @cached_property
-    def unavailable(self) -> dict[str, str]:
-        """The activations that this model lacks, each with a sentence that says why and what to use instead."""
-        missing = {}
-        for name in ACTIVATIONS:
-            layers = [i for i in range(self.n_layers) if self.hook_name(name, i) not in self.raw.hook_dict]
-            if not layers:
-                continue
-            if name == "resid_mid":
-                missing[name] = (
-                    "Attention and MLP run side by side in this model, so there is no residual stream "
-                    "between them. Use resid_pre, attn_out or mlp_out."
-                )
-            else:
-                missing[name] = (
-                    f"This model has no {name} in layer {layers[0]}. Choose another activation, for example resid_pre."
-                )
-        return missing
+    # Finds the activations that layers lack. `engine.axes` sets it, because only the engine runs models.
+    find_absent: ClassVar[Callable[[LanguageModel], tuple[dict[str, dict[int, str]], bool]]]
 
-    def why_not(self, activation: str) -> str | None:
-        """Why an activation can't be patched in this model, and what to do instead; None if it can be patched."""
+    @property
+    def absent(self) -> dict[str, dict[int, str]]:
+        """By activation, the layers that lack it, each with the reason: see `engine/axes.py` for the rule."""
+        if self.raw in _absent:
+            return _absent[self.raw]
+        found, checked = LanguageModel.find_absent(self)
+        if checked:
+            _absent[self.raw] = found
+        return found
+
+    def layers_with(self, activation: str) -> list[int]:
+        """The layers that have an activation; the embeddings are in layer 0."""
+        lacking = self.absent.get(activation, {})
+        return [layer for layer in range(1 if activation == "embed" else self.n_layers) if layer not in lacking]
+
+    @property
+    def unavailable(self) -> dict[str, str]:
+        """The activations that no layer has, each with a sentence that says why and what to use instead."""
+        return {
+            name: f"This model has no {name}: {next(iter(layers.values()))}. Choose another activation, for example "
+            f"{'resid_pre' if name != 'resid_pre' else 'embed'}."
+            for name, layers in self.absent.items()
+            if not self.layers_with(name)
+        }
+
+    def why_lacking(self, activation: str, layer: int | None = None) -> str | None:
+        """Why the model, or one layer, lacks an activation, and what to do instead; None if it is there."""
         if activation in self.unavailable:
             return self.unavailable[activation]
+        if layer is None or not (why := self.absent.get(activation, {}).get(layer)):
+            return None
+        there = ", ".join(map(str, self.layers_with(activation)))
+        return f"There is no {activation} in layer {layer}: {why}. Choose among the layers that have it: {there}."
+
+    def why_not(self, activation: str, layer: int | None = None) -> str | None:
+        """Why an activation can't be patched in this model, or in one layer, and what to do; None if it can be."""
+        if why := self.why_lacking(activation, layer):
+            return why
         if activation in self.dead_hooks:
             return (
                 f"Edits of {activation} never reach the output of this model ({self.architecture or self.name}): "
@@ -335,6 +356,7 @@ class LanguageModel:
         return _dead[self.raw]
 
 
+_absent: weakref.WeakKeyDictionary[Any, dict[str, dict[int, str]]] = weakref.WeakKeyDictionary()  # by the raw model
 _dead: weakref.WeakKeyDictionary[Any, list[str]] = weakref.WeakKeyDictionary()  # by the raw model
 
 

@@ -68,6 +68,8 @@ def head_circuits(
     """
     model = load_model(model)
     layer, head = in_range("layer", layer, model.n_layers), in_range("head", head, model.n_heads)
+    if why := model.why_lacking("z", layer):
+        raise ValueError(why)
     in_prompt = None if prompt is None else sorted(set(read_text(model, prompt, last)))
     with Turn(model), torch.no_grad():
         circuits = Circuits(model)
@@ -139,9 +141,13 @@ class Circuits:
     def __init__(self, model: LanguageModel):
         self.model = model
         raw = model.raw
+        layers = model.layers_with("pattern")
+        for name, layer in [("v", layer) for layer in layers] or [("pattern", None)]:
+            if why := model.why_lacking(name, layer):
+                raise ValueError(f"This model's weights do not give its heads' circuits. {why}")
         try:
             embedded, unembed = raw.W_E.detach().float(), raw.W_U.detach().float()
-            shapes = [tuple(getattr(raw.blocks[0].attn, name).shape) for name in ("W_Q", "W_K", "W_V", "W_O")]
+            shapes = [tuple(getattr(raw.blocks[layers[0]].attn, name).shape) for name in ("W_Q", "W_K", "W_V", "W_O")]
         except (AttributeError, ValueError, RuntimeError) as problem:
             raise ValueError(f"This model's weights do not give its heads' circuits ({problem}).") from None
         if embedded.shape[1] != model.d_model or unembed.shape[0] != model.d_model or any(len(s) != 3 for s in shapes):
@@ -178,6 +184,9 @@ class Circuits:
         """
         if circuit == "ov":
             return self.embedded @ self._read(layer, "W_V")[head], self._write(layer)[head] @ self.unembed
+        for name in ("q", "k"):
+            if why := self.model.why_lacking(name, layer):
+                raise ValueError(f"{why} The circuit ov needs none.")
         attention = self.model.raw.blocks[layer].attn
         if any(getattr(attention, name, None) is not None for name in ("q_norm", "k_norm")):
             raise ValueError(
@@ -202,7 +211,7 @@ class Circuits:
         norm = norm_of(self.model, name, layer)
         if norm is None:
             return lambda rows: rows
-        probe = torch.linspace(-1, 1, self.model.d_model, device=self.model.device) + 0.1
+        probe = torch.linspace(-1, 1, self.model.d_model, device=self.model.device, dtype=torch.float32) + 0.1
         found = Frozen.of(norm, probe.to(module_dtype(self.model)).float(), called)
         return lambda rows: found.gain * (rows - rows.mean(-1, keepdim=True) if found.centres else rows)
 
@@ -213,7 +222,7 @@ class Circuits:
         weight = weight.repeat_interleave(self.model.n_heads // len(weight), dim=0)
         norm = self._norm("ln1", layer, f"the norm of layer {layer}")
         folded = norm(
-            torch.eye(self.model.d_model, device=weight.device)
+            torch.eye(self.model.d_model, device=weight.device, dtype=torch.float32)
         )  # row i is the norm's output for unit vector i
         return folded @ weight
 
