@@ -59,6 +59,7 @@ def test_hover_and_pin_work(page: Page):
 
 def test_tokens_that_look_like_html_are_text(page: Page):
     view = page.locator(".hs-root")
+    part(view, "fold").click()  # they are equal in both prompts
     expect(part(view, "grid").locator(".hs-column-labels")).to_contain_text("</script><script>alert(1)</script>")
     assert page.locator("main script, main img").count() == 0
     expect(cell(view, 1)).to_contain_text("<")
