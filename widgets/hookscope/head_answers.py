@@ -52,14 +52,22 @@ class HeadAttribution:
     answer: str | None
     wrong_answer: str | None
     last: int | None
+    prepend_bos: bool | None
 
     def steps(self) -> Iterator[Step[Attribution]]:
         answer: Any = self.answer
         if answer is None and not (isinstance(self.prompt, PromptPair) and self.prompt.answers("clean")):
-            ids = read_prompts(self.model, self.prompt, self.last).ids
+            ids = read_prompts(self.model, self.prompt, self.last, self.prepend_bos).ids
             answer = likeliest_next(self.model, next(iter(ids.values())))
         yield from direct_logit_attribution.steps(
-            self.model, self.prompt, answer, self.wrong_answer, unit="head", by_source=True, last=self.last
+            self.model,
+            self.prompt,
+            answer,
+            self.wrong_answer,
+            unit="head",
+            by_source=True,
+            last=self.last,
+            prepend_bos=self.prepend_bos,
         )
 
 

@@ -45,7 +45,7 @@ class LogitLensGrid(OfPrompt):
     Args:
         model: a model that `load_model` returns or accepts.
         prompt: a text, a PromptPair, or a PromptPairEditor whose pair is then followed.
-        stream, targets, top_k, last: as in `interp_backend.logit_lens`.
+        stream, targets, top_k, last, prepend_bos: as in `interp_backend.logit_lens`.
         lens: "logit", "tuned" (for the embedded model's own), or a `TunedLens`.
         color: what colours the cells: "probability", "target", "rank", "entropy" or "kl".
         layer_zero: "bottom" or "top".
@@ -88,6 +88,7 @@ class LogitLensGrid(OfPrompt):
         targets: Sequence[str | int] | None = None,
         top_k: int = 10,
         last: int | None = None,
+        prepend_bos: bool | None = None,
         color: str = "probability",
         layer_zero: str = "bottom",
         result: LogitLens | None = None,
@@ -102,6 +103,7 @@ class LogitLensGrid(OfPrompt):
         has_tuned = self._own_lens is not None or (known is not None and embedded_lens(known) is not None)
         super().__init__(
             **subject_traits(prompt, result),
+            prepend_bos=prepend_bos,
             stream=stream,
             lens=lens if isinstance(lens, str) else "tuned",
             color=color,
@@ -151,6 +153,7 @@ class LogitLensGrid(OfPrompt):
             top_k=self._top_k,
             lens=lens,
             last=self._last,
+            prepend_bos=self.prepend_bos,
         )
         wants = {"result": Want(call, self._take, keep=True)}
         own = self.tab == "attribution" and self.pair is not None and bool(self.pair.answers("clean"))
@@ -165,6 +168,7 @@ class LogitLensGrid(OfPrompt):
                 position=position,
                 by_source=True,
                 last=self._last,
+                prepend_bos=self.prepend_bos,
             )
             wants["attribution"] = Want(call, self._take_attribution, priority=2)
         return wants
@@ -221,7 +225,14 @@ class LogitLensGrid(OfPrompt):
 
     @action("logit_lens", logit_lens.request)
     def _on_logit_lens(
-        self, id: str, stream: str, lens: str, targets: Sequence[str | int] | None, top_k: int, last: int | None
+        self,
+        id: str,
+        stream: str,
+        lens: str,
+        targets: Sequence[str | int] | None,
+        top_k: int,
+        last: int | None,
+        **_: Any,
     ) -> Task | None:
         """Read the prompts with another lens, or follow other tokens."""
         model = self._asking().model

@@ -70,6 +70,9 @@ class OfPrompt(ResultPanel):
     quantity = ""  # the quantity that the panel shows, for the title of a saved page
     pair = PairTrait(allow_none=True, help="The two prompts, or None.")
     prompt = traitlets.Unicode(None, allow_none=True, help="The one prompt, or None for a pair.").tag(sync=True)
+    prepend_bos = traitlets.Bool(
+        None, allow_none=True, help="Whether a prompt begins with the beginning-of-text token; a pair says so itself."
+    )
     side = traitlets.Unicode("prompt", help="prompt, clean, corrupt or difference.").tag(sync=True, set_by_view=True)
 
     @property
@@ -97,6 +100,11 @@ class OfPrompt(ResultPanel):
                 self.side = SIDES[self.pair is not None][0]
             self._put_away()
         self._asker.refresh()
+
+    @traitlets.observe("prepend_bos")
+    def _on_prepend_bos(self, change: Any) -> None:
+        if self._asker is not None:
+            self._asker.refresh()
 
     def _put_away(self) -> None:
         """Clear what belongs to the previous prompt or pair."""

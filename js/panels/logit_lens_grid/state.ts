@@ -16,7 +16,7 @@ import { Windows } from "./windows";
 export type ShownLens = Decoded<Lens>;
 
 /** The choices in the menus, as in the request; followed tokens are given as texts. */
-export type Choice = Required<Omit<LogitLensRequest, "targets">> & { targets: string[] };
+export type Choice = Required<Omit<LogitLensRequest, "targets" | "prepend_bos">> & { targets: string[] };
 
 /** How many of the likeliest tokens are kept by default. */
 const TOP_K = 10;

@@ -17,6 +17,8 @@ export function pythonCode(pair: Pair): string {
     (field) => `    ${field}=${literal(pair[field])},`,
   );
   if (pair.score_first_token) lines.push("    score_first_token=True,");
+  if (typeof pair.prepend_bos === "boolean")
+    lines.push(`    prepend_bos=${pair.prepend_bos ? "True" : "False"},`);
   if (pair.alignment)
     lines.push(`    alignment=[${pair.alignment.map((link) => `(${link.join(", ")})`).join(", ")}],`);
   return ["import hookscope as hs", "", "pair = hs.PromptPair(", ...lines, ")", ""].join("\n");

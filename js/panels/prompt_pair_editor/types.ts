@@ -11,9 +11,10 @@ export type Answer = string | string[];
 /** The position of a token in the clean prompt, and of its counterpart in the corrupt one. */
 export type Link = [clean: number, corrupt: number];
 
-/** The trait has every field. An alignment is strictly increasing in both positions; it is null (or, in older pages,
- *  missing) if Python aligns automatically. */
-export type Pair = Required<Omit<PromptPair, "alignment">> & Pick<PromptPair, "alignment">;
+/** An alignment is strictly increasing in both positions; it is null if Python aligns automatically. Older pages lack
+ *  the optional fields. */
+type Optional = "alignment" | "prepend_bos";
+export type Pair = Required<Omit<PromptPair, Optional>> & Pick<PromptPair, Optional>;
 
 export interface TokenList {
   ids: number[];
@@ -59,7 +60,16 @@ export interface Reading {
   warnings?: Warning[];
 }
 
+/** The token that may stand in front of every prompt; missing in older pages. */
+export interface Bos {
+  token: string;
+  /** Whether it is there if the pair does not say. */
+  default: boolean;
+  by: string;
+}
+
 export interface EditorInfo {
+  model?: { bos?: Bos | null };
   templates: (Choice & { name: string; pairs: Pair[] })[];
 }
 
@@ -69,6 +79,7 @@ const FIELDS = [
   "clean_answer",
   "corrupt_answer",
   "score_first_token",
+  "prepend_bos",
   "alignment",
 ] as const;
 

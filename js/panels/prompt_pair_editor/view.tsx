@@ -12,7 +12,7 @@ import type { Draft } from "./draft";
 import { Prompts } from "./prompts";
 import { ReadingPanel } from "./reading";
 import { Templates, Tools } from "./toolbar";
-import { type Pair, type Reading, samePair, type Tokens } from "./types";
+import { type EditorInfo, type Pair, type Reading, samePair, type Tokens } from "./types";
 import { Warnings } from "./warnings";
 
 export function PromptPairEditorView({ model, state: draft }: PanelProps<Draft>) {
@@ -39,6 +39,7 @@ export function PromptPairEditorView({ model, state: draft }: PanelProps<Draft>)
           <Templates model={model} draft={draft} />
           <Prompts id={id} model={model} draft={draft} pair={pair} tokens={tokens} warnings={warnings} />
           <FirstToken model={model} draft={draft} pair={pair} tokens={tokens} />
+          <TokenInFront model={model} draft={draft} pair={pair} />
           <Warnings
             id={id}
             warnings={warnings}
@@ -76,6 +77,31 @@ function FirstToken({ model, draft, pair, tokens }: FirstTokenProps) {
         }
       />
       score only the first token of each answer
+    </label>
+  );
+}
+
+/** Whether the prompts begin with the beginning-of-text token, for models that have one. */
+function TokenInFront({ model, draft, pair }: Omit<FirstTokenProps, "tokens">) {
+  const bos = useTrait<EditorInfo>(model, "info").model?.bos;
+  if (!bos) return null;
+  const put = bos.default ? `${bos.by} puts it in front of every prompt` : "Prompts have none by default";
+  const plain =
+    bos.by === "TransformerLens"
+      ? "The model's own tokenizer does not: without it, numbers are those of plain transformers."
+      : "The model was trained with it.";
+  return (
+    <label class="hs-check hs-small" title={`${put}. ${plain}`}>
+      <input
+        type="checkbox"
+        data-hs="prepend-bos"
+        checked={pair.prepend_bos ?? bos.default}
+        disabled={model.readonly === true}
+        onChange={({ currentTarget: { checked } }) =>
+          draft.replace({ ...draft.pair.get(), prepend_bos: checked === bos.default ? null : checked })
+        }
+      />
+      begin both prompts with {bos.token}
     </label>
   );
 }
