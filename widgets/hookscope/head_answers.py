@@ -92,7 +92,7 @@ def roles_to_wire(table: pandas.DataFrame) -> list[dict[str, Any]]:
             "role": row["role"],
             "score": float(row["induction" if row["role"] == "induction" else "previous_token"]),
         }
-        for row in named.to_dict("records")
+        for _, row in named.iterrows()
     ]
 
 
