@@ -12,11 +12,11 @@ from driven_widgets import Watched, ask, events
 
 import hookscope as hs
 import interp_backend as ib
-from hookscope import attention_frame
+from hookscope import attention_frame, head_answers
 from interp_backend.common.head_measures import MEASURES, head_measures
 from interp_backend.results.codec import decode_array
 from interp_backend.results.thumbnails import MASKED, NOT_A_NUMBER, thumbnails
-from tiny_models import PAIR, bridge
+from tiny_models import INDUCTION, PAIR, PREVIOUS, bridge, induction_model
 
 # What is shown
 
@@ -116,6 +116,31 @@ def test_of_a_pair_of_unequal_prompts_what_has_no_counterpart_is_not_a_number(em
             assert (cell == np.inf).all()
         else:
             assert np.isnan(cell).all() == (lost in (d, s))
+    widget.close()
+
+
+def test_heads_are_named_by_random_tokens_and_the_induction_head_is_opened():
+    widget = Watched(hs.AttentionViewer, induction_model(), "aa aa aa", kind="value_weighted")
+    roles = {(one["layer"], one["head"]): (one["role"], one["score"] > 0.9) for one in widget.head_roles}
+    assert roles == {PREVIOUS: ("previous token", True), INDUCTION: ("induction", True)}
+    assert widget.opened == [list(INDUCTION)]
+    assert widget.status == "done" and widget.progress["done"] == widget.progress["total"]
+    widget.opened = [[0, 0]]
+    ask(widget, "show", text="other words")
+    assert widget.opened == [[0, 0]]
+    widget.close()
+
+
+def test_a_model_whose_heads_can_not_be_named_opens_a_head_by_the_prompt(monkeypatch, embedded):
+    class Refusing:
+        def steps(self, *_, **__):
+            raise ValueError("The context is too short.")
+
+    monkeypatch.setattr(head_answers, "induction_heads", Refusing())
+    widget = Watched(hs.AttentionViewer, embedded, "Oslo is in Norway. Oslo is in")
+    induction = widget.result.sides["prompt"].scores["induction"]
+    assert widget.head_roles == [] and widget.error is None and widget.status == "done"
+    assert widget.opened == [[int(i) for i in np.unravel_index(np.nanargmax(induction), induction.shape)]]
     widget.close()
 
 

@@ -164,8 +164,8 @@ def test_thumbnails_of_the_last_result_never_get_the_next_ones_name(one, few, mo
     drawing, came = threading.Event(), threading.Event()
     draw = attention_frame.thumbnails
 
-    def slow(*asked):
-        codes = draw(*asked)
+    def slow(*asked, **named):
+        codes = draw(*asked, **named)
         if threading.current_thread() is threading.main_thread():
             drawing.set()
             came.wait(0.5)  # the result does not come: it waits until this is shown

@@ -125,8 +125,16 @@ class Frame:
             rows.append(score_to_wire(f"random:{name}", table.about[name], "random", part[where], spread))
         return rows
 
-    def most_remarkable_head(self) -> list[int]:
-        """The head with the highest induction score, or with the highest previous-token score."""
+    def most_remarkable_head(self, roles: Sequence[dict[str, Any]]) -> list[int]:
+        """The strongest induction head or else previous-token head, by its role if it has one, or on this prompt.
+
+        Args:
+            roles: as in `AttentionViewer.head_roles`.
+        """
+        there = [one for one in roles if one["layer"] in self.result.layers and one["head"] in self.result.heads]
+        if there:
+            best = max(there, key=lambda one: (one["role"] == "induction", one["score"]))
+            return [best["layer"], best["head"]]
         result, scores = self.result, next(iter(self.result.sides.values())).scores
         for name in ("induction", "previous_token"):
             if name in scores and np.isfinite(scores[name]).any():

@@ -30,7 +30,7 @@ from interp_backend.service.tasks import Task
 
 from .asking import Want
 from .attention_frame import Frame, Look
-from .head_answers import HeadAttribution, HeadPatch, attributed_to_wire, pairs_to_wire, patched_to_wire
+from .head_answers import HeadAttribution, HeadPatch, HeadRoles, attributed_to_wire, pairs_to_wire, patched_to_wire
 from .menus import choices
 from .panel import Index, Side, Word, action
 from .prompt_pair_editor import PromptPairEditor
@@ -68,7 +68,7 @@ class AttentionViewer(OfPrompt):
         sort: "layer", or the name of a score.
         shown_layers: show only these of the layers that were read.
         marks: lines to draw: "induction", "previous", "duplicate".
-        opened: heads to show large, [(layer, head), ...]; by default the head with the strongest induction score.
+        opened: heads to show large, [(layer, head), ...]; by default the strongest induction head on random tokens.
         layer_zero: "bottom" or "top".
         result: an `AttentionPatterns` to show, instead of a model and a prompt.
         look: how the result is drawn, if that does not follow from the result itself.
@@ -79,6 +79,8 @@ class AttentionViewer(OfPrompt):
         head_scores: the `HeadScores` on repeated random tokens, or None before they are requested.
         patch_result, attribution, pairs: the `EffectMap`, `Attribution` and `HeadPairs` of the last actions, or None.
         code: Python code that computes the displayed result.
+        head_roles: the heads that repeated random tokens show to be induction or previous-token heads; see
+            `interp_backend.induction_heads`. None before they are measured.
         status, progress, error: the state of the run.
     """
 
@@ -107,6 +109,9 @@ class AttentionViewer(OfPrompt):
     ).tag(sync=True, to_json=lambda result, widget: result and widget._result_to_wire(result))
     thumbs = traitlets.Instance(dict, allow_none=True, help="All heads at the size of a thumbnail.").tag(sync=True)
     scores = traitlets.List(traitlets.Dict(), help="What kind of head each is, by several scores.").tag(sync=True)
+    head_roles = traitlets.List(
+        traitlets.Dict(), None, allow_none=True, help="What heads do on repeated random tokens."
+    ).tag(sync=True)
     head_patch = traitlets.Instance(dict, allow_none=True, help="One head patched.").tag(sync=True)
     head_attribution = traitlets.Instance(dict, allow_none=True, help="What one head writes.").tag(sync=True)
     head_circuits = traitlets.Instance(dict, allow_none=True, help="Pairs of tokens of one head.").tag(sync=True)
@@ -224,7 +229,8 @@ class AttentionViewer(OfPrompt):
             last=self._last,
             prepend_bos=self.prepend_bos,
         )
-        wants = {"result": Want(call, self._take, self._end, keep=True)}
+        roles = Want(HeadRoles(self.model), self._take_roles, self._end_roles, priority=2, aside=True)
+        wants = {"result": Want(call, self._take, self._end, keep=True), "roles": roles}
         if self._scored or self.head_scores is not None or self.sort.startswith("random:"):
             wants["scores"] = Want(head_scores.call(self.model), self._take_scores, priority=2)
         return wants
@@ -253,13 +259,30 @@ class AttentionViewer(OfPrompt):
         with self._showing, self.hold_sync():
             self._frame = frame
             self.selection = None
-            self.opened = [head for head in self.opened if tuple(head) in known] or [frame.most_remarkable_head()]
+            self.opened = [head for head in self.opened if tuple(head) in known]
+            if self._asker is None or self.head_roles is not None:
+                self._open_a_head()
             if self.shown_layers is not None:
                 self.shown_layers = sorted(set(self.shown_layers) & set(result.layers)) or None
             if self.side not in frame.sides:
                 self.side = frame.sides[0]
             self.result = result
             self._look_again()
+
+    def _take_roles(self, id: str, step: Step[list[dict[str, Any]]]) -> None:
+        with self._showing, self.hold_sync():
+            self.head_roles = step.result
+            self._open_a_head()
+
+    def _end_roles(self, status: str) -> None:
+        if status != "done":
+            self._open_a_head()
+
+    def _open_a_head(self) -> None:
+        """Open a head if none is open."""
+        with self._showing:
+            if self._frame is not None and not self.opened:
+                self.opened = [self._frame.most_remarkable_head(self.head_roles or [])]
 
     def _take_scores(self, id: str, step: Step[HeadScores]) -> None:
         with self._showing:

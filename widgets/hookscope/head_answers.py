@@ -7,12 +7,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pandas
 
 from interp_backend.common.prompts import read_prompts
 from interp_backend.common.top_tokens import likeliest_next
 from interp_backend.language.prompts import PromptPair
 from interp_backend.methods.activation_patching import activation_patching
 from interp_backend.methods.direct_logit_attribution import direct_logit_attribution
+from interp_backend.methods.head_scores import induction_heads
 from interp_backend.results.attribution import Attribution
 from interp_backend.results.codec import encode_array, finite_or_none
 from interp_backend.results.effect_map import EffectMap
@@ -69,6 +71,37 @@ class HeadAttribution:
             last=self.last,
             prepend_bos=self.prepend_bos,
         )
+
+
+@dataclass(frozen=True)
+class HeadRoles:
+    """Name heads by what they do on repeated random tokens; no names if that can't be measured in this model."""
+
+    model: Any
+
+    def steps(self) -> Iterator[Step[list[dict[str, Any]]]]:
+        # Nobody asked for the names, so whatever prevents them, such as a short context or a user's hook that expects
+        # the shown prompt, is no error of the view.
+        try:
+            for step in induction_heads.steps(self.model, seeds=2):
+                roles = None if step.result is None else roles_to_wire(step.result)
+                yield Step(step.done, step.total, step.seconds_left, roles)
+        except (ValueError, RuntimeError, IndexError):
+            yield Step(1, 1, 0.0, [])
+
+
+def roles_to_wire(table: pandas.DataFrame) -> list[dict[str, Any]]:
+    """The heads of `induction_heads` that have a role, with the score that gives it, as JSON."""
+    named = table[table["role"] != ""]
+    return [
+        {
+            "layer": int(row["layer"]),
+            "head": int(row["head"]),
+            "role": row["role"],
+            "score": float(row["induction" if row["role"] == "induction" else "previous_token"]),
+        }
+        for _, row in named.iterrows()
+    ]
 
 
 def patched_to_wire(layer: int, head: int, activation: str, by_position: EffectMap, whole: EffectMap) -> dict[str, Any]:

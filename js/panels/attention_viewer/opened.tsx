@@ -11,7 +11,7 @@ import type { Cell } from "./pointed";
 import { CellReadout } from "./readouts";
 import type { SideName } from "./result";
 import type { Scene } from "./scene";
-import { ON, type Score, scoreWords } from "./scores";
+import { ON, roleWords, type Score, scoreWords } from "./scores";
 import type { AttentionState } from "./state";
 
 interface OpenedProps extends PanelProps<AttentionState> {
@@ -49,10 +49,11 @@ export function OpenedHeads({ total, ...props }: OpenedProps & { total: number }
 
 function OpenedHead(props: OpenedProps & { head: number; room: number }) {
   const { model, state, scene, head, room, onClose, onPin, onLock } = props;
-  const { attention, side, scores, chosen } = scene;
+  const { attention, side, scores, roles, chosen } = scene;
   const values = state.heads.get(attention, side, head);
   const title = attention.titleOf(head);
   const pinned = chosen === head;
+  const role = roleWords(roles, attention.headAt(head));
   return (
     <section class="hs-head-card" data-hs="opened-head" data-head={attention.nameOf(head)} aria-label={title}>
       <div class="hs-card-head">
@@ -72,6 +73,11 @@ function OpenedHead(props: OpenedProps & { head: number; room: number }) {
           {"\u2715"}
         </Button>
       </div>
+      {role && (
+        <p class="hs-detail-words" data-hs="role">
+          <b>{role}</b>
+        </p>
+      )}
       <Scores scores={scores} head={head} side={side} />
       {values ? (
         <>
@@ -95,8 +101,7 @@ function Scores({ scores, head, side }: { scores: Score[]; head: number; side: S
     <>
       {here && (
         <p class="hs-detail-words" data-hs="scores">
-          {side === "difference" && "clean: "}
-          {here}
+          on {side === "difference" ? "the clean" : "this"} prompt: {here}
         </p>
       )}
       {random && (

@@ -3,11 +3,12 @@ import type { ComponentChildren } from "preact";
 import { Token } from "../../lib/tokens";
 import { useCell } from "./pointed";
 import type { Scene } from "./scene";
-import { ON, scoreWords } from "./scores";
+import { ON, roleWords, scoreWords } from "./scores";
 import { type Entry, strongest } from "./strongest";
 import { short, valueWords } from "./words";
 
 const MOST = 4;
+const SHORT = { prompt: "this prompt", random: "random" };
 
 function At({ tokens, position }: { tokens: readonly string[]; position: number }) {
   return (
@@ -78,7 +79,7 @@ export function TextReadout({ scene, values }: { scene: Scene; values: Float32Ar
 
 /** Under the pictures of all heads. */
 export function HeadReadout({ scene }: { scene: Scene }) {
-  const { attention, scores, pointed, chosen } = scene;
+  const { attention, scores, roles, pointed, chosen } = scene;
   const head = useCell(pointed.numbers, (place) => place.head) ?? chosen;
   if (head === null || head >= attention.count) {
     return (
@@ -87,16 +88,18 @@ export function HeadReadout({ scene }: { scene: Scene }) {
       </Lines>
     );
   }
+  const role = roleWords(roles, attention.headAt(head));
   const shared = attention.json.key_value_heads?.[head % attention.heads];
   return (
     <Lines name="head-said">
       <p>
         <b>{attention.titleOf(head)}</b>
+        {role && `, ${role}`}
         {shared !== undefined && `, uses key-value head ${shared}`}
       </p>
       {(["prompt", "random"] as const).map((on) => {
         const words = scoreWords(scores, on, head);
-        return words && <p title={`${ON[on]}: ${words}`}>{on === "random" ? `random: ${words}` : words}</p>;
+        return words && <p title={`${ON[on]}: ${words}`}>{`${SHORT[on]}: ${words}`}</p>;
       })}
     </Lines>
   );

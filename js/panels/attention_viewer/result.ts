@@ -13,7 +13,7 @@ export interface ResultJson extends ResultEnvelope {
   params: {
     kind: string;
     prompt?: string | null;
-    pair?: object | null;
+    pair?: { clean_answer?: string | string[]; corrupt_answer?: string | string[] } | null;
     layers?: number[] | null;
     heads?: number[] | null;
     last?: number | null;
@@ -34,7 +34,7 @@ export interface ResultJson extends ResultEnvelope {
   colors?: { positive: string | null; negative: string | null } | null;
   axis_labels?: boolean;
   warnings?: string[];
-  provenance?: { seconds?: number | null };
+  provenance?: { model?: { name?: string }; seconds?: number | null };
   whole: boolean;
   /** [layer, head, position, source]; empty unless whole. */
   values: Partial<Record<SideName, ArrayJson>>;

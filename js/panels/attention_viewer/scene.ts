@@ -9,7 +9,7 @@ import { type MarkName, markedCells } from "./marks";
 import { type Cell, cellOf, type Pointed } from "./pointed";
 import type { Attention, Head, SideName } from "./result";
 import { type ScaleName, Scaling } from "./scale";
-import type { Score } from "./scores";
+import type { Role, Score } from "./scores";
 import type { AttentionState } from "./state";
 
 export interface Scene {
@@ -20,6 +20,7 @@ export interface Scene {
   colors: Colors;
   palette: Palette;
   scores: Score[];
+  roles: readonly Role[];
   /** The score by which heads are sorted; null for layer and head. */
   score: Score | null;
   layers: number[] | null;
@@ -35,6 +36,8 @@ export interface Scene {
   pointed: Pointed;
 }
 
+const NO_ROLES: readonly Role[] = [];
+
 export interface Marked {
   name: MarkName;
   /** A flat list of (position, source) pairs. */
@@ -44,6 +47,7 @@ export interface Marked {
 export function useScene(model: ViewModel, state: AttentionState, pointed: Pointed): Scene | null {
   const { value: attention } = useStore(state.shown);
   const scores = useStore(state.scores);
+  const roles = useTrait<Role[] | null | undefined>(model, "head_roles") ?? NO_ROLES;
   const palette = usePalette();
   const asked = useTrait<SideName>(model, "side");
   const scale = useTrait<ScaleName>(model, "scale");
@@ -71,7 +75,21 @@ export function useScene(model: ViewModel, state: AttentionState, pointed: Point
   const locked = useMemo(() => attention && cellOf(attention, side, selection), [selection, attention, side]);
   if (!attention || !scaling || !locked) return null;
   return {
-    ...{ attention, side, tokens, scaling, colors, palette, scores, layers, rising, marked, opened, locked },
+    ...{
+      attention,
+      side,
+      tokens,
+      scaling,
+      colors,
+      palette,
+      scores,
+      roles,
+      layers,
+      rising,
+      marked,
+      opened,
+      locked,
+    },
     score: scores.find(({ name }) => name === sort) ?? null,
     chosen: locked.head,
     chief: locked.head ?? opened.at(-1) ?? null,

@@ -1,7 +1,7 @@
 // The scores of each head, such as how much it behaves like an induction head.
 import { fixed } from "../../lib/format";
 import { type ArrayJson, decodeFloats } from "../../lib/ndarray";
-import type { Attention } from "./result";
+import type { Attention, Head } from "./result";
 
 export interface ScoreJson {
   name: string;
@@ -20,6 +20,20 @@ export interface Score extends Omit<ScoreJson, "values" | "spread"> {
 }
 
 export const ON = { prompt: "on this prompt", random: "on repeated random tokens" };
+
+/** What a head does on repeated random tokens, by which it is named. */
+export interface Role {
+  layer: number;
+  head: number;
+  role: string;
+  score: number;
+}
+
+/** "induction head: 0.83 on repeated random tokens"; empty if the head has no role. */
+export function roleWords(roles: readonly Role[], [layer, head]: Head): string {
+  const found = roles.find((one) => one.layer === layer && one.head === head);
+  return found ? `${found.role} head: ${fixed(found.score)} ${ON.random}` : "";
+}
 
 /** Scores of a result with another shape are left out. */
 export function decodeScores(list: ScoreJson[] | null | undefined, attention: Attention | null): Score[] {

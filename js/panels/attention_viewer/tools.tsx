@@ -5,6 +5,7 @@ import { DENSITY, paintFrame, paintLegend } from "../../lib/grid_picture";
 import { Tools } from "../../lib/head";
 import { useTrait } from "../../lib/model";
 import type { PanelProps } from "../../lib/panel";
+import { captionOf } from "../../lib/picture_caption";
 import { useStore } from "../../lib/store";
 import { numberCell, plainCell, toCsv, toTsv } from "../../lib/table";
 import { visibleText } from "../../lib/tokens";
@@ -72,7 +73,8 @@ function paintPicture(canvas: HTMLCanvasElement, { scene, head, values }: Taken,
   const layout = layoutMatrix(tokens, ROOM, palette.mono, { labelled, density: DENSITY });
   const body = document.createElement("canvas");
   const inner = sizeCanvas(body, layout.width, layout.height, DENSITY);
-  const frame = { title: attention.titleOf(head), subtitle, legend: legendOf(scene), palette };
+  const caption = captionOf(attention.json);
+  const frame = { title: attention.titleOf(head), subtitle, caption, legend: legendOf(scene), palette };
   const context = paintFrame(canvas, frame, layout);
   if (!context || !inner) return;
   paintMatrix(inner, { ...scene, layout, values, labelled }, body.width / layout.width);

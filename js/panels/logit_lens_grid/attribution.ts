@@ -35,7 +35,7 @@ export interface AttributionJson extends ResultEnvelope {
   quantity: string;
   note?: string;
   warnings?: string[];
-  provenance?: object;
+  provenance?: { model?: { name?: string } };
 }
 
 export interface SourcesJson {

@@ -2,6 +2,7 @@
 import { savePng } from "../../lib/clipboard";
 import { type GridLabel, type GridShape, labelCell, layoutGrid, plainLabel } from "../../lib/grid_layout";
 import { paintPicture } from "../../lib/grid_picture";
+import { captionOf } from "../../lib/picture_caption";
 import { range } from "../../lib/range";
 import { numberCell, plainCell, toCsv, toTsv } from "../../lib/table";
 import { shorten } from "../../lib/text_width";
@@ -102,6 +103,7 @@ export function saveLensPicture(view: View, palette: Palette, title: string, sub
   savePicture(`logit-lens-${lens.json.params.stream}`, {
     title,
     subtitle,
+    caption: captionOf(lens.json),
     shape,
     layout,
     palette,
@@ -131,7 +133,9 @@ export function saveAttributionPicture(
   const { shape, paint, legend } = headMap(attribution, shown, rising, palette);
   const layout = layoutGrid({ ...shape, compact: false }, Number.POSITIVE_INFINITY, palette.mono);
   const title = "Direct logit attribution";
-  savePicture("logit-attribution", { title, subtitle, shape, layout, paint, legend, palette });
+  const { answer, wrong_answer } = attribution.json.params;
+  const caption = captionOf(attribution.json, [answer, wrong_answer]);
+  savePicture("logit-attribution", { title, subtitle, caption, shape, layout, paint, legend, palette });
 }
 
 function savePicture(name: string, picture: Parameters<typeof paintPicture>[1]): void {

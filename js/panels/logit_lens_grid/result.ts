@@ -40,7 +40,7 @@ export interface ResultJson extends ResultEnvelope {
   targets: { id: number; text: string }[];
   tokens: Record<string, string>;
   warnings?: string[];
-  provenance: { seconds?: number | null; warnings?: string[] };
+  provenance: { model?: { name?: string }; seconds?: number | null; warnings?: string[] };
   complete?: boolean;
 }
 

@@ -1,6 +1,6 @@
 // Describes a sweep and its cells in words.
 import { count, fixed } from "../../lib/format";
-import { visibleText } from "../../lib/tokens";
+import { quoted } from "../../lib/picture_caption";
 import { NO_COUNTERPART, NOT_COMPUTED, UNCHANGED } from "../../wire/requests";
 import { crossesZero, intervalOf } from "./cells";
 import { OTHER_RUN, type Value } from "./params";
@@ -106,8 +106,6 @@ export function captionOf({ json, pairs }: Sweep): string[] {
     `${quoted(corrupt.text)} (corrupt)`,
   ];
 }
-
-const quoted = (text: string): string => `\u201c${visibleText(text)}\u201d`;
 
 /** A cell's text for screen readers: "layer 2, position 5 ' is', recovers 0.78". */
 export function describeCell(sweep: Sweep, raw: boolean, cell: number): string {

@@ -185,6 +185,13 @@ test("the text shows the attention of the pinned head, or else of the head that 
   expect(part(el, "text-said").textContent).toContain("Head 0.2");
 });
 
+test("a head is named by what it does on repeated random tokens, and its scores say which prompt they are of", async () => {
+  const head_roles = [{ layer: 0, head: 2, role: "induction", score: 0.83 }];
+  const { el } = await showViewer(viewerTraits({ opened: [[0, 2]], head_roles }));
+  expect(part(el, "role").textContent).toBe("induction head: 0.83 on repeated random tokens");
+  expect(part(el, "scores").textContent).toMatch(/^on this prompt: /);
+});
+
 test("the first token can be left out of the colours, which the title says", async () => {
   const { el, model } = await showViewer();
   part<HTMLInputElement>(el, "without-first").click();
