@@ -164,6 +164,23 @@ test("swap exchanges prompts and answers", async () => {
   });
 });
 
+test("a box says whether both prompts begin with the beginning-of-text token, and chooses it", async () => {
+  const bos = { token: "<bos>", default: true, by: "TransformerLens" };
+  const info = { templates: [], model: { bos } };
+  const { el, model, sent } = await show({ info });
+  const box = part<HTMLInputElement>(el, "prepend-bos");
+  expect(box.checked).toBe(true);
+  expect(box.closest("label")?.textContent).toContain("<bos>");
+  expect(box.closest("label")?.title).toContain("TransformerLens puts it in front of every prompt");
+  box.click();
+  expect(sent.at(-1)?.params.pair).toEqual({ ...PAIR, prepend_bos: false });
+  box.click();
+  expect(sent.at(-1)?.params.pair).toEqual({ ...PAIR, prepend_bos: null }); // as the model does
+  model.set("info", { templates: [], model: { bos: null } });
+  await draw();
+  expect(maybe(el, "prepend-bos")).toBeNull();
+});
+
 test("Enter sends at once and makes no new line", async () => {
   const { el, sent } = await show();
   write(el, "clean", "now");

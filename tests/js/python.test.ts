@@ -4,7 +4,7 @@ import { pythonCode, pythonString } from "../../js/panels/prompt_pair_editor/pyt
 import { PAIR } from "./helpers";
 
 test("the code makes the pair", () => {
-  expect(pythonCode({ ...PAIR, score_first_token: true })).toBe(
+  expect(pythonCode({ ...PAIR, score_first_token: true, prepend_bos: false })).toBe(
     [
       "import hookscope as hs",
       "",
@@ -14,6 +14,7 @@ test("the code makes the pair", () => {
       '    clean_answer=" Oslo",',
       '    corrupt_answer=" Stockholm",',
       "    score_first_token=True,",
+      "    prepend_bos=False,",
       ")",
       "",
     ].join("\n"),
