@@ -56,8 +56,8 @@ test("a picture names the model, the answers and the prompts", () => {
   const provenance = { model: { name: "gpt2" } };
   expect(captionOf(decodeResult(makeResult({ provenance })))).toEqual([
     "gpt2 \u00b7 clean answer \u201c\u2423Oslo\u201d \u00b7 corrupt answer \u201c\u2423Stockholm\u201d",
-    "clean \u201cThe capital of Norway is\u201d",
-    "corrupt \u201cThe capital of Sweden is\u201d",
+    "\u201cThe capital of Norway is\u201d (clean)",
+    "\u201cThe capital of Sweden is\u201d (corrupt)",
   ]);
   const pairs = { ...makePairs(), provenance };
   expect(captionOf(decodeResult(pairs))).toEqual([

@@ -39,10 +39,11 @@ test("a saved page mounts its views in order, under its title", async () => {
 
 test("without a kernel nothing is offered that would need one", async () => {
   const main = await openPage({ schema_version: 1, title: "", views: VIEWS });
-  expect(main.querySelector("textarea, input")).toBeNull();
-  // What is shown of a saved lens can still be chosen.
+  // What is shown of a saved map or lens can still be chosen.
+  const fields = [...main.querySelectorAll<HTMLElement>("textarea, input")].map((field) => field.dataset.hs);
+  expect(fields).toEqual(["color-limit"]);
   const menus = [...main.querySelectorAll<HTMLElement>("select")].map((menu) => menu.dataset.hs);
-  expect(menus).toEqual(["side", "color"]);
+  expect(menus).toEqual(["units", "side", "color"]);
   for (const name of ["run", "cancel", "undo", "swap", "templates"]) expect(maybe(main, name)).toBeNull();
   expect(part(main, "params").textContent).toBe(
     "resid_pre \u00b7 logit difference \u00b7 clean \u2192 corrupt",

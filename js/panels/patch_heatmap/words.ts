@@ -100,8 +100,8 @@ export function captionOf({ json, pairs }: Sweep): string[] {
     ];
   return [
     [name, ...answers].filter(Boolean).join(" \u00b7 "),
-    `clean ${quoted(clean.text)}`,
-    `corrupt ${quoted(corrupt.text)}`,
+    `${quoted(clean.text)} (clean)`,
+    `${quoted(corrupt.text)} (corrupt)`,
   ];
 }
 
