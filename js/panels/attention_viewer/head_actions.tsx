@@ -1,7 +1,7 @@
 // The requests about an opened head: patch it, attribute the answer to it, read its circuits. The answer opens under
 // the head.
 import type { ComponentChildren } from "preact";
-import { useState } from "preact/hooks";
+import { useEffect, useRef, useState } from "preact/hooks";
 import { Button } from "../../lib/controls";
 import { canAsk, trait, useTrait, type ViewModel } from "../../lib/model";
 import type { ArrayJson } from "../../lib/ndarray";
@@ -38,11 +38,19 @@ export function HeadActions(props: ActionProps) {
   const aside = useStore(state.aside);
   const asks = canAsk(model);
   const { actions } = readInfo(model);
+  const whole = useRef<HTMLDivElement>(null);
+  const answer = useAnswer(props, TRAITS[open ?? "patch"]);
+  const [first] = useState({ open, answer });
+  // What a click opens under a tall matrix, and its answer, may be below the screen.
+  useEffect(() => {
+    if (open && (open !== first.open || answer !== first.answer))
+      whole.current?.scrollIntoView?.({ block: "nearest" });
+  }, [open, answer]);
   if (!actions || (!asks && open === null)) return null;
   const Panel = open && PANELS[open];
   const mine = aside?.head && sameHead(aside.head, own) ? aside : null;
   return (
-    <div class="hs-actions" data-hs="actions">
+    <div class="hs-actions" data-hs="actions" ref={whole}>
       <div class="hs-controls">
         {ACTIONS.filter(({ name }) => asks || answerOf(model, name, own)).map(({ name, label }) => (
           <Button

@@ -17,7 +17,7 @@ export function legendOf({ attention, scaling, colors }: Scene): LegendScale & {
 
 export function ticksOf(name: string, high: number, low: number, signed: boolean): LegendTick[] {
   const own = name === "row" || name === "head";
-  const top = { value: 1, text: own ? "1" : brief(high), word: own ? `of the ${name}` : undefined };
+  const top = { value: 1, text: own ? "1" : brief(high), word: own ? `of ${name}` : undefined };
   const zero = { value: 0, text: name === "log" ? `\u2264 ${brief(high / 1e4)}` : "0" };
   const middle =
     name === "log" ? decades(high) : signed ? [] : [{ value: 0.5, text: brief(own ? 0.5 : high / 2) }];

@@ -1,15 +1,10 @@
 // Describes heads, cells and numbers in words.
-import { count, shortest, withMinus } from "../../lib/format";
+import { count, withMinus } from "../../lib/format";
 import { visibleText } from "../../lib/tokens";
 import type { Attention, SideName } from "./result";
 import type { Scaling } from "./scale";
 import type { Scene } from "./scene";
 import { ON, type Score, scoreWords } from "./scores";
-
-/** A number with the fewest digits that identify this float32. */
-export function exact(value: number): string {
-  return Number.isFinite(value) ? withMinus(shortest(value)) : "\u2013";
-}
 
 /** A number with four significant digits. */
 export function short(value: number): string {
@@ -29,7 +24,7 @@ export function tokenWords(tokens: readonly string[], position: number): string 
 /** A cell's value, or the reason why it has none. */
 export function valueWords(value: number | undefined, side: SideName): string {
   if (value === Number.POSITIVE_INFINITY) return "masked";
-  if (value !== undefined && Number.isFinite(value)) return exact(value);
+  if (value !== undefined && Number.isFinite(value)) return short(value);
   return side === "difference" ? "no counterpart in the corrupt prompt" : "not a number";
 }
 

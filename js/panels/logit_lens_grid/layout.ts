@@ -10,7 +10,7 @@ const ROW = 24;
 const TALL_ROW = STACKED + 4;
 const LOW_ROW = 14;
 /** Rows become lower if all of them would exceed this height. */
-const COMFORTABLE = 640;
+const COMFORTABLE = 500;
 
 export function layoutLens(
   labels: string[],

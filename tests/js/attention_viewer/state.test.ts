@@ -1,4 +1,4 @@
-import { expect, test } from "vitest";
+import { expect, test, vi } from "vitest";
 import { maybe, part, settled, write } from "../helpers";
 import { chooseIn, showViewer } from "./shown_viewer";
 import { allValues, bytes, floats, INFO, makeAttention, pairTraits, TOKENS, viewerTraits } from "./viewers";
@@ -192,6 +192,22 @@ test("why patching is not possible is said where it would be", async () => {
   await settled();
   expect(part(el, "action-reason").textContent).toBe("Patching needs two prompts.");
   expect(maybe(el, "run-patch")).toBeNull();
+});
+
+test("what a head's action opens, and its answer, scroll into sight; another head's answer does not", async () => {
+  const shown = vi.spyOn(HTMLElement.prototype, "scrollIntoView").mockImplementation(() => {});
+  const { el, model } = await showViewer(pairTraits({ opened: [[0, 1]] }));
+  expect(shown).not.toHaveBeenCalled();
+  part(el, "action-patch").click();
+  await settled();
+  expect(shown).toHaveBeenCalledTimes(1);
+  model.set("head_patch", { ...PATCH, layer: 1, head: 0 });
+  await settled();
+  expect(shown).toHaveBeenCalledTimes(1);
+  model.set("head_patch", PATCH);
+  await settled();
+  expect(shown).toHaveBeenCalledTimes(2);
+  shown.mockRestore();
 });
 
 test("what goes wrong with one head is said under it, and nowhere else", async () => {
