@@ -105,8 +105,14 @@ class Cells:
         edits = [
             binding.edit(self.activation, layer, positions, at.get("head"), entries, self.value, draw)
             for layer in layers_of(at["layer"], self.window, binding.model.n_layers)
+            if self._in(binding, layer, at.get("neuron"))
         ]
         return [edit for edit in edits if edit is not None]
+
+    def _in(self, binding: Binding, layer: int, neuron: int | None) -> bool:
+        """Whether a layer has the activation, and so many neurons."""
+        lacking = layer in binding.model.absent.get(self.activation, {})
+        return not lacking and (neuron is None or neuron < binding.entries_of(self.activation, layer))
 
     def left_out(self, binding: Binding, index: tuple[int, ...]) -> int:
         """How many positions of a cell are not patched, because they have no counterpart."""
@@ -149,12 +155,16 @@ def cells_of(
     if where.window > 1 and activation == "embed":
         raise ValueError("The embeddings are no layer: leave the window at 1.")
     _refuse_unused(axes, where)
+    layers = binding.model.layers_with(activation)
+    for layer in where.layers or ():
+        if -1 < layer < n_layers and (why := binding.model.why_not(activation, layer)):
+            raise ValueError(why)
     sizes = {
         "layer": 1 if activation == "embed" else n_layers,
         "head": binding.heads_of(activation) if "head" in axes else 0,
         "position": length,
         "source": length,
-        "neuron": binding.entries_of(activation) if "neuron" in axes else 0,
+        "neuron": max(binding.entries_of(activation, layer) for layer in layers) if "neuron" in axes else 0,
     }
     places: dict[str, list[Any]] = {}
     labels: dict[str, list[Any]] = {}
@@ -165,7 +175,8 @@ def cells_of(
             places[axis] = [[in_range(axis, p, length, negative=True) for p in named] for named in wanted.values()]
             labels[axis] = list(wanted)
             continue
-        chosen = range(sizes[axis]) if wanted is None else wanted
+        everything = layers if axis == "layer" else range(sizes[axis])
+        chosen = everything if wanted is None else wanted
         places[axis] = [in_range(axis, i, sizes[axis], negative=negative) for i in chosen]
         labels[axis] = [texts[i] if negative else str(i) for i in places[axis]]
     if activation == "embed":

@@ -1,3 +1,4 @@
 """The only package that runs a model."""
 
-from . import dead_hooks as dead_hooks  # gives `LanguageModel.dead_hooks` the run that it needs
+from . import axes as axes  # these give `LanguageModel.absent` and `dead_hooks` the runs that they need
+from . import dead_hooks as dead_hooks

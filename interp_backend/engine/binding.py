@@ -83,21 +83,21 @@ class Binding:
 
     def heads_of(self, activation: str) -> int:
         """How many heads an activation has. Keys and values may have fewer than queries."""
-        now = self._now(*lowered(self.model, activation, 0))
+        now = self._now(activation, self.model.layers_with(activation)[0])
         return now.shape[0 if ACTIVATIONS[activation].pattern else 1]
 
-    def entries_of(self, activation: str) -> int:
+    def entries_of(self, activation: str, layer: int) -> int:
         """How many neurons a layer has, or how many source positions a pattern has."""
-        return self._now(*lowered(self.model, activation, 0)).shape[-1]
+        return self._now(activation, layer).shape[-1]
 
     def trials(self, activation: str) -> list[list[Edit]]:
         """A few runs with edits of one activation, which test whether packed runs give this model's own numbers."""
         length, kind = len(self.base.tokens), ACTIVATIONS[activation]
-        trials = []
+        trials, layers = [], self.model.layers_with(activation)
         for layer, position in (
-            (0, length // 2),
-            (self.model.n_layers // 2, length // 3),
-            (self.model.n_layers - 1, 0),
+            (layers[0], length // 2),
+            (layers[len(layers) // 2], length // 3),
+            (layers[-1], 0),
         ):
             name, layer = lowered(self.model, activation, layer)
             payload = self._now(name, layer).roll(1, 0) * 1.5
@@ -138,6 +138,8 @@ class Binding:
         activation = check_activation(model, intervention.activation)
         kind = ACTIVATIONS[activation]
         layer = in_range("layer", intervention.layer, 1 if activation == "embed" else model.n_layers)
+        if why := model.why_not(activation, layer):
+            raise ValueError(why)
         positions = tuple(
             in_range("position", p, length, negative=True) for p in as_tuple(intervention.position, length)
         )
@@ -155,7 +157,7 @@ class Binding:
         field = "source" if kind.pattern else "neuron"
         entries = getattr(intervention, field)
         if entries is not None:
-            size = self.entries_of(activation)
+            size = self.entries_of(activation, layer)
             entries = tuple(in_range(field, e, size, negative=kind.pattern) for e in as_tuple(entries, size))
         heads = range(self.heads_of(activation)) if kind.pattern and head is None else [head]
         made = [self.edit(activation, layer, positions, h, entries, intervention.value, draw) for h in heads]
@@ -338,7 +340,7 @@ _ORDER = {"embed": 0, "resid_post": 1}
 
 def hook_names(model: LanguageModel, activations: Sequence[str]) -> list[str]:
     """The names of the hooks whose activations have to be recorded for interventions on these activations."""
-    places = {lowered(model, name, i) for name in activations for i in range(model.n_layers)}
+    places = {lowered(model, name, i) for name in activations for i in model.layers_with(name)}
     names = {model.hook_name(name, layer) for name, layer in places}
     return sorted(names | {model.hook_name("embed", 0)} if "embed" in activations else names)
 

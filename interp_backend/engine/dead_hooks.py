@@ -24,7 +24,7 @@ def find_dead_hooks(model: LanguageModel) -> list[str] | None:
     hooks = [
         (hook_name, hook)
         for hook, name in ((_disturbing(row), name) for row, name in enumerate(tested))
-        for hook_name in {model.hook_name(name, layer) for layer in range(model.n_layers)}
+        for hook_name in {model.hook_name(name, layer) for layer in model.layers_with(name)}
     ]
 
     def run() -> torch.Tensor:

@@ -25,7 +25,7 @@ from torch.overrides import TorchFunctionMode
 
 from ..language.model import LanguageModel
 from .kv_cache import pass_cache_by_old_name
-from .recording import CACHE, BlockCall, Recording
+from .recording import CACHE, BlockCall, Recording, first_of
 
 
 @dataclass(frozen=True)
@@ -376,7 +376,7 @@ def call_block(
             out = block(rows[None], *args, **kwargs)
     else:
         out = block(rows[None], *args, **kwargs)
-    return (out[0] if isinstance(out, tuple) else out)[0]
+    return first_of(out)[0]
 
 
 def _at_rows(value: Tensor, positions: Tensor, length: int) -> Tensor:

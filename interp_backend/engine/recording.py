@@ -5,6 +5,7 @@ from __future__ import annotations
 import weakref
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -15,6 +16,7 @@ from .kv_cache import cache_argument, pass_cache_by_old_name
 from .modules import can_unembed_some, unembed_some
 from .own import Own
 from .turn import Turn
+from .watch import Cancelled
 
 MOST_PROMPTS = 16  # in one pass
 CACHE = object()  # stands for the key-value cache among the recorded arguments of a block
@@ -77,6 +79,7 @@ def record(
     keep = {**dict.fromkeys(names, _copy), **(reduced or {})}
     recordings: dict[int, Recording] = {}
     waiting = sorted(range(len(prompts)), key=lambda i: len(prompts[i]))
+    cached = turn.model.raw not in _cacheless
     while waiting:
         batch = [i for i in waiting[: _batch_size(turn)] if len(prompts[i]) == len(prompts[waiting[0]])]
         if len(batch) == turn.model.n_heads:
@@ -87,10 +90,16 @@ def record(
         positions = sorted({position for i in batch for position in read[i]})
         readout = _Readout(turn.model, positions, vocabulary, everything=bool(turn.users_hooks))
         try:
-            recorded = turn.run(lambda tokens=tokens, readout=readout: _record(turn.model, tokens, keep, readout))
+            pass_ = partial(_record, turn.model, tokens, keep, readout, cached)
+            recorded = turn.run(pass_)
         except _Inseparable:
             _inseparable.add(turn.model.raw)
             continue
+        except _NoCache:
+            cached = False
+            continue
+        if not cached:
+            _cacheless.add(turn.model.raw)
         recordings.update(zip(batch, recorded))
         waiting = waiting[len(batch) :]
     return [recordings[i] for i in range(len(prompts))]
@@ -100,8 +109,17 @@ def record(
 _inseparable: weakref.WeakSet[Any] = weakref.WeakSet()
 
 
+# Raw models that can't be run with a plain key-value cache: TransformerLens's own, and those with state-space or
+# convolution layers. They run as their user would run them.
+_cacheless: weakref.WeakSet[Any] = weakref.WeakSet()
+
+
 class _Inseparable(Exception):
     """An argument of a block can't be split by prompt."""
+
+
+class _NoCache(Exception):
+    """A run with a key-value cache failed."""
 
 
 def _batch_size(turn: Turn) -> int:
@@ -115,7 +133,11 @@ def _copy(value: Tensor) -> Tensor:
 
 
 def _record(
-    model: LanguageModel, tokens: Tensor, wanted: Mapping[str, Callable[[Tensor], Tensor]], readout: _Readout
+    model: LanguageModel,
+    tokens: Tensor,
+    wanted: Mapping[str, Callable[[Tensor], Tensor]],
+    readout: _Readout,
+    cached: bool,
 ) -> list[Recording]:
     kept: dict[str, Tensor] = {}
 
@@ -125,7 +147,7 @@ def _record(
 
         return Own(keep)
 
-    run = _RecordedRun(model, len(tokens))
+    run = _RecordedRun(model, len(tokens), cached)
     with torch.no_grad(), model.raw.hooks(fwd_hooks=[(name, keeping(name)) for name in wanted]):
         run.add_hooks()
         readout.add_hook()
@@ -147,13 +169,13 @@ def _record(
 
 
 class _RecordedRun:
-    """A run of a bridge's underlying model with a key-value cache, and how its blocks were called.
+    """A run of a bridge's underlying model, with a key-value cache where it takes one, and how its blocks were called.
 
     Its hooks stay on the model until the pass ends, when the turn removes them.
     """
 
-    def __init__(self, model: LanguageModel, batch: int):
-        self.model, self.batch = model, batch
+    def __init__(self, model: LanguageModel, batch: int, cached: bool):
+        self.model, self.batch, self.cached = model, batch, cached
         self.cache: Any = None
         self.calls: list[tuple[tuple[Any, ...], dict[str, Any]]] = []
         self.outputs: list[Tensor] = []
@@ -166,20 +188,25 @@ class _RecordedRun:
     def logits(self, tokens: Tensor) -> Tensor:
         """Logits [prompt, read position, d_vocab]."""
         original = getattr(self.model.raw, "original_model", None)
-        if original is None:  # HookedTransformer
+        if original is None or not self.cached:  # a HookedTransformer has no such cache
             return self.model.raw(tokens)
         from transformers import DynamicCache
 
         pass_cache_by_old_name(self.model)
         self.cache = DynamicCache()  # without a config it keeps all positions, even if attention has a window
-        return original(tokens, use_cache=True, **{cache_argument(original.forward): self.cache}).logits
+        try:
+            return original(tokens, use_cache=True, **{cache_argument(original.forward): self.cache}).logits
+        except (Cancelled, MemoryError, torch.OutOfMemoryError):
+            raise
+        except Exception as problem:  # whatever it is, it comes again if the cache was not the reason
+            raise _NoCache from problem
 
     def _called(self, module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         if args and isinstance(args[0], Tensor):
             self.calls.append(((args[0].detach().clone(), *args[1:]), dict(kwargs)))
 
     def _returned(self, module: Any, args: Any, out: Any) -> None:
-        self.outputs[:] = [(out[0] if isinstance(out, tuple) else out).detach().clone()]
+        self.outputs[:] = [first_of(out).detach().clone()]
 
     def complete(self) -> bool:
         """Whether every block was called once, and wrote its keys and values into the cache."""
@@ -210,6 +237,11 @@ class _RecordedRun:
                 raise _Inseparable
             return value[i : i + 1]
         return value
+
+
+def first_of(out: Any) -> Tensor:
+    """The residual stream in what a block returns, which may be a tuple or, in GPT-1, a list."""
+    return out[0] if isinstance(out, (tuple, list)) else out
 
 
 class _Readout:
@@ -255,7 +287,7 @@ def _refuse_nan(model: LanguageModel, logits: Tensor, tokens: Tensor) -> None:
 
     def finding(layer: int) -> Hook:
         def find(module: Any, args: Any, out: Any) -> None:
-            if not first and torch.isnan(out[0] if isinstance(out, tuple) else out).any():
+            if not first and torch.isnan(first_of(out)).any():
                 first.append(layer)
 
         return Own(find)

@@ -7,7 +7,6 @@ import weakref
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any, ClassVar
 
 import torch
@@ -243,29 +242,41 @@ class LanguageModel:
                 carrying.add(name or "the model itself")
         return sorted(carrying)
 
-    @cached_property
-    def unavailable(self) -> dict[str, str]:
-        """The activations that this model lacks, each with a sentence that says why and what to use instead."""
-        missing = {}
-        for name in ACTIVATIONS:
-            layers = [i for i in range(self.n_layers) if self.hook_name(name, i) not in self.raw.hook_dict]
-            if not layers:
-                continue
-            if name == "resid_mid":
-                missing[name] = (
-                    "Attention and MLP run side by side in this model, so there is no residual stream "
-                    "between them. Use resid_pre, attn_out or mlp_out."
-                )
-            else:
-                missing[name] = (
-                    f"This model has no {name} in layer {layers[0]}. Choose another activation, for example resid_pre."
-                )
-        return missing
+    # Finds the activations that layers lack. `engine.axes` sets it, because only the engine runs models.
+    find_absent: ClassVar[Callable[[LanguageModel], tuple[dict[str, dict[int, str]], bool]]]
 
-    def why_not(self, activation: str) -> str | None:
-        """Why an activation can't be patched in this model, and what to do instead; None if it can be patched."""
+    @property
+    def absent(self) -> dict[str, dict[int, str]]:
+        """By activation, the layers that lack it, each with the reason: see `engine/axes.py` for the rule."""
+        if self.raw in _absent:
+            return _absent[self.raw]
+        found, checked = LanguageModel.find_absent(self)
+        if checked:
+            _absent[self.raw] = found
+        return found
+
+    def layers_with(self, activation: str) -> list[int]:
+        """The layers that have an activation; the embeddings are in layer 0."""
+        lacking = self.absent.get(activation, {})
+        return [layer for layer in range(1 if activation == "embed" else self.n_layers) if layer not in lacking]
+
+    @property
+    def unavailable(self) -> dict[str, str]:
+        """The activations that no layer has, each with a sentence that says why and what to use instead."""
+        return {
+            name: f"This model has no {name}: {next(iter(layers.values()))}. Choose another activation, for example "
+            f"{'resid_pre' if name != 'resid_pre' else 'embed'}."
+            for name, layers in self.absent.items()
+            if not self.layers_with(name)
+        }
+
+    def why_not(self, activation: str, layer: int | None = None) -> str | None:
+        """Why an activation can't be patched in this model, or in one layer, and what to do; None if it can be."""
         if activation in self.unavailable:
             return self.unavailable[activation]
+        if why := self.absent.get(activation, {}).get(-1 if layer is None else layer):
+            there = ", ".join(map(str, self.layers_with(activation)))
+            return f"There is no {activation} in layer {layer}: {why}. Choose among the layers that have it: {there}."
         if activation in self.dead_hooks:
             return (
                 f"Edits of {activation} never reach the output of this model ({self.architecture or self.name}): "
@@ -288,6 +299,7 @@ class LanguageModel:
         return _dead[self.raw]
 
 
+_absent: weakref.WeakKeyDictionary[Any, dict[str, dict[int, str]]] = weakref.WeakKeyDictionary()  # by the raw model
 _dead: weakref.WeakKeyDictionary[Any, list[str]] = weakref.WeakKeyDictionary()  # by the raw model
 
 
