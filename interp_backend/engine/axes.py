@@ -10,13 +10,13 @@ architectures is kept.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from operator import attrgetter
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from ..language.model import ACTIVATIONS, Hook, LanguageModel
+from .modules import OUTPUTS, first_module
 from .own import Own
 from .turn import Turn
 from .watch import Cancelled
@@ -82,8 +82,9 @@ class _Seen:
             if layer not in absent.get(name, {})
         ]
         for layer, block in enumerate(raw.blocks):
-            for name, paths in _MODULES.items():
-                if (module := _first_module(block, paths)) is not None:
+            own = {"block": block, **{name: _own_module(block, paths) for name, paths in _MODULES.items()}}
+            for name, module in own.items():
+                if module is not None:
                     module.register_forward_pre_hook(self._entering(f"{name} in", layer), with_kwargs=True)
                     module.register_forward_hook(self._leaving(f"{name} out", layer))
         tokens = torch.arange(self.length, device=model.device)[None] % int(cfg.d_vocab)
@@ -175,25 +176,19 @@ _FREE = ("position", "destination", "source", "entry")
 # The modules whose inputs and outputs are compared with hooks. Where TransformerLens computes attention itself, it does
 # not call transformers' own attention module, and the output matrix tells.
 _MODULES = {
-    "block": ("",),
-    "attn": ("attn.original_component",),
-    "heads": ("attn.o.original_component",),
-    **{name: (f"attn.{name}.original_component",) for name in ("q", "k", "v")},
-    "mlp": ("mlp.original_component",),
-    # A dense layer in a model with experts has a plain MLP, in which TransformerLens names no output matrix.
-    "neurons": ("mlp.out.original_component", "mlp.original_component.down_proj"),
+    "attn": ("attn",),
+    "heads": OUTPUTS["attn"],
+    **{name: (f"attn.{name}",) for name in ("q", "k", "v")},
+    "mlp": ("mlp",),
+    "neurons": OUTPUTS["mlp"],
 }
 
 
-def _first_module(block: Any, paths: Sequence[str]) -> torch.nn.Module | None:
-    for path in paths:
-        try:
-            module = attrgetter(path)(block) if path else block
-        except AttributeError:
-            continue
-        if isinstance(module, torch.nn.Module):
-            return module
-    return None
+def _own_module(block: Any, paths: Sequence[str]) -> torch.nn.Module | None:
+    """The model's own module, inside TransformerLens's wrapper; None where there is no wrapper."""
+    module = first_module(block, paths)
+    wraps = any(hasattr(part, "original_component") for part in (module, block))
+    return getattr(module, "original_component", module) if wraps else None
 
 
 def _sum(a: Tensor | None, b: Tensor | None, sign: int = 1) -> list[Tensor]:

@@ -62,6 +62,16 @@ def unembed_some(model: LanguageModel, normed: Tensor, vocabulary: Sequence[int]
     return model.raw.adapter.apply_output_logits_transform(logits)
 
 
+def logit_scale(model: LanguageModel) -> float:
+    """What a small logit is multiplied by after the unembedding: not 1 in Granite and Cohere, for example."""
+    adapter = getattr(model.raw, "adapter", None)
+    if adapter is None:  # HookedTransformer
+        return 1.0
+    small = torch.tensor([-1e-3, 1e-3], device=model.device, dtype=torch.float32)  # a softcap leaves it as it is
+    below, above = adapter.apply_output_logits_transform(small).tolist()
+    return (above - below) / 2e-3
+
+
 # Other modules
 
 
@@ -89,16 +99,46 @@ def output_matrix(model: LanguageModel, layer: int, part: str) -> Rows:
     Raises:
         ValueError: the model has no such module.
     """
-    path = f"{part}.o" if part == "attn" else f"{part}.out"
-    try:
-        module = attrgetter(path)(model.raw.blocks[layer])
-    except AttributeError:
+    module = first_module(model.raw.blocks[layer], OUTPUTS[part])
+    if module is None:
         raise ValueError(
             "TransformerLens gives no output matrix for this model's layers, so heads and neurons can't be told apart. "
             "Choose the unit component or layer, or load the model as a TransformerBridge."
-        ) from None
+        )
     dtype = next(module.parameters()).dtype
-    return lambda entries: module(entries.to(dtype)[None, None]).flatten().float()  # some modules return fewer axes
+    weights = _own_weights(module)
+
+    def write(entries: Tensor) -> Tensor:
+        entries = entries.to(dtype)[None, None]
+        out = module(entries) if weights is None else torch.func.functional_call(module, weights, (entries,))
+        return out.flatten().float()  # some modules return fewer axes
+
+    return write
+
+
+# Where a block's output matrices are. A dense layer in a model with experts has a plain MLP, in which TransformerLens
+# names no output matrix.
+OUTPUTS = {"attn": ("attn.o",), "mlp": ("mlp.out", "mlp.original_component.down_proj")}
+
+
+def first_module(block: Any, paths: Sequence[str]) -> torch.nn.Module | None:
+    """The first of these modules of a block that it has."""
+    for path in paths:
+        try:
+            module = attrgetter(path)(block)
+        except AttributeError:
+            continue
+        if isinstance(module, torch.nn.Module):
+            return module
+    return None
+
+
+def _own_weights(module: torch.nn.Module) -> dict[str, Tensor] | None:
+    """Copies of weights that autograd can't use, because the model was made in inference mode; None for others."""
+    if not any(weight.is_inference() for weight in module.parameters()):
+        return None
+    with torch.inference_mode(False):
+        return {name: weight.clone() for name, weight in module.named_parameters()}
 
 
 def token_embeddings(model: LanguageModel) -> Tensor:

@@ -21,7 +21,7 @@ from ..common.method import method
 from ..common.provenance import provenance
 from ..common.signatures import Count, OneOf
 from ..engine.frozen_norm import Frozen
-from ..engine.modules import norm_of, output_matrix
+from ..engine.modules import logit_scale, norm_of, output_matrix
 from ..engine.recording import record
 from ..engine.turn import Turn
 from ..language.interventions import in_range
@@ -38,7 +38,7 @@ UNITS = {
     "head": ("head", "each attention head, and each MLP"),
     "neuron": ("neuron", "each neuron of the MLPs, and each attention layer"),
 }
-KINDS = ("embed", "pos_embed", "layer", "attn", "head", "attn_bias", "mlp", "neuron", "mlp_bias", "bias")
+KINDS = ("embed", "pos_embed", "layer", "attn", "head", "attn_bias", "mlp", "neuron", "mlp_bias", "mixer", "bias")
 Answer = str | int | Sequence[str | int]
 
 
@@ -63,7 +63,9 @@ def direct_logit_attribution(
             The default is the clean answers of a pair.
         wrong_answer: the token whose logit is subtracted, or None. If `answer` is None, the default is the corrupt
             answers of the pair.
-        unit: "layer", "component" (attention and MLP of each layer), "head", or "neuron".
+        unit: "layer", "component" (attention and MLP of each layer), "head", or "neuron". What a layer writes by other
+            means (a state-space, convolution or recurrent layer) is one component, its "mixer", and an MLP whose neurons
+            can't be told apart (a mixture of experts) is one too.
         position: the position that predicts the answer, negative if counted from the end; the same index in both
             prompts of a pair.
         last: read only this many tokens from the end of the prompt, after the token that begins the text.
@@ -193,12 +195,16 @@ class _Apart:
         turn.run(lambda: self._take_apart(right, wrong, by_source))
 
     def _hooks(self, by_source: bool) -> list[str]:
-        model, layers = self.model, range(self.model.n_layers)
-        wanted = ["resid_pre", "resid_post", "z", "attn_out"]
-        wanted += ["resid_mid"] if "resid_mid" not in model.unavailable else []
-        wanted += ["mlp_post"] if self.unit == "neuron" else []
-        wanted += ["pattern", "v"] if by_source else []
-        names = {model.hook_name(name, layer) for name in wanted for layer in layers}
+        model = self.model
+        needed = ["resid_pre", "resid_post"]
+        needed += ["z"] if self.unit == "head" or by_source else []
+        needed += ["mlp_post"] if self.unit == "neuron" else []
+        needed += ["pattern", "v"] if by_source else []
+        for name in needed:
+            if name in model.unavailable:
+                raise ValueError(model.unavailable[name])
+        wanted = [*needed, "attn_out", "resid_mid", "mlp_out"]
+        names = {model.hook_name(name, layer) for name in wanted for layer in model.layers_with(name)}
         return sorted(names | ({"hook_embed"} if self._adds_positions else set()))
 
     @property
@@ -256,26 +262,62 @@ class _Apart:
         before, after = self._at("resid_pre", layer), self._at("resid_post", layer)
         if self.unit == "layer" and sources is None:
             return [_Part("layer", layer, -1, float(onto @ (after - before)))]
-        parallel = "resid_mid" in self.model.unavailable
-        added = self._at("attn_out", layer) if parallel else self._at("resid_mid", layer) - before
-        attn, mlp = float(onto @ added), float(onto @ (after - before - added))
-        heads = self._heads(layer, onto, added) if self.unit == "head" or sources is not None else None
+        attn, mlp = self._written(layer)
+        whole = float(onto @ (after - before))
+        of_attn, of_mlp = (0.0 if part is None else float(onto @ part) for part in (attn, mlp))
+        heads = None
+        if attn is not None and (self.unit == "head" or sources is not None):
+            heads = self._heads(layer, onto, attn)
         if sources is not None:
-            assert heads is not None
-            sources.append(self._sources(layer, heads[1]))
+            n_heads, length = self.model.n_heads, self.position + 1
+            none = np.full((n_heads, length), np.nan, np.float32)  # a layer without heads
+            sources.append(none if heads is None else self._sources(layer, heads[1]))
         if self.unit == "layer":
-            return [_Part("layer", layer, -1, attn + mlp)]
-        made = [_Part("attn", layer, -1, attn)]
-        if self.unit == "head":
-            assert heads is not None
+            return [_Part("layer", layer, -1, whole)]
+        made = []
+        if attn is not None:
+            made.append(_Part("attn", layer, -1, of_attn))
+        if heads is not None and self.unit == "head":
             each = heads[0].tolist()
             made = [_Part("head", layer, head, value) for head, value in enumerate(each)]
-            made.append(_Part("attn_bias", layer, -1, attn - sum(each)))
-        if self.unit != "neuron":
-            return [*made, _Part("mlp", layer, -1, mlp)]
-        neurons = self._neurons(layer, onto, after - before - added).tolist()
+            made.append(_Part("attn_bias", layer, -1, of_attn - sum(each)))
+        if attn is None or (mlp is None and not self.model.raw.cfg.attn_only):
+            made.append(_Part("mixer", layer, -1, whole - of_attn - of_mlp))
+        if mlp is None:
+            return made
+        if self.unit != "neuron" or not self._has("mlp_post", layer):
+            return [*made, _Part("mlp", layer, -1, of_mlp)]
+        neurons = self._neurons(layer, onto, mlp).tolist()
         made += [_Part("neuron", layer, neuron, value) for neuron, value in enumerate(neurons)]
-        return [*made, _Part("mlp_bias", layer, -1, mlp - sum(neurons))]
+        return [*made, _Part("mlp_bias", layer, -1, of_mlp - sum(neurons))]
+
+    def _has(self, activation: str, layer: int) -> bool:
+        return layer not in self.model.absent.get(activation, {})
+
+    def _written(self, layer: int) -> tuple[Tensor | None, Tensor | None]:
+        """What attention and MLP add to the residual stream; None for what can't be told from the rest of a layer.
+
+        Raises:
+            ValueError: what they write is not what the layer adds.
+        """
+        before, after = self._at("resid_pre", layer), self._at("resid_post", layer)
+        attn = self._at("attn_out", layer) if self._has("attn_out", layer) else None
+        mlp = self._at("mlp_out", layer) if self._has("mlp_out", layer) else None
+        if self._has("resid_mid", layer):
+            between = self._at("resid_mid", layer)
+            beside = attn is None or not self._close(before + attn, between)  # a state-space layer, for example
+            return None if beside else between - before, None if mlp is None else after - between
+        if attn is None:
+            return None, None
+        if not self._close(after, before + attn + (0 if mlp is None else mlp)):
+            raise ValueError(
+                f"Layer {layer} adds something else to the residual stream than what its attention and its MLP write "
+                "(a norm comes after them, for example), so they can't be told apart. Choose the unit layer."
+            )
+        return attn, None if mlp is None else after - before - attn
+
+    def _close(self, a: Tensor, b: Tensor) -> bool:
+        return bool((a - b).abs().max() <= _tolerance(self.model) * float(b.abs().max()))
 
     def _heads(self, layer: int, onto: Tensor, added: Tensor) -> tuple[Tensor, Tensor]:
         """The contribution of each head [head], and the weight of each entry of its z in it, [head, d_head]."""
@@ -335,13 +377,14 @@ class _Apart:
 
 def _direction(model: LanguageModel, right: list[int], wrong: list[int]) -> tuple[Tensor, float]:
     """The direction of the logit difference before the unembedding, [d_model], and the contribution of the bias."""
+    scale = logit_scale(model)
     unembed, bias = model.raw.W_U, model.raw.b_U  # [d_model, d_vocab], [d_vocab]
     direction = unembed[:, right].detach().float().mean(1)
     shift = float(bias[right].detach().float().mean())
     if wrong:
         direction = direction - unembed[:, wrong].detach().float().mean(1)
         shift -= float(bias[wrong].detach().float().mean())
-    return direction, shift
+    return scale * direction, scale * shift
 
 
 def _gradient(function: Callable[[Tensor], Tensor], at: Tensor, onto: Tensor) -> Tensor:

@@ -202,7 +202,7 @@ class Circuits:
         norm = norm_of(self.model, name, layer)
         if norm is None:
             return lambda rows: rows
-        probe = torch.linspace(-1, 1, self.model.d_model, device=self.model.device) + 0.1
+        probe = torch.linspace(-1, 1, self.model.d_model, device=self.model.device, dtype=torch.float32) + 0.1
         found = Frozen.of(norm, probe.to(module_dtype(self.model)).float(), called)
         return lambda rows: found.gain * (rows - rows.mean(-1, keepdim=True) if found.centres else rows)
 
@@ -213,7 +213,7 @@ class Circuits:
         weight = weight.repeat_interleave(self.model.n_heads // len(weight), dim=0)
         norm = self._norm("ln1", layer, f"the norm of layer {layer}")
         folded = norm(
-            torch.eye(self.model.d_model, device=weight.device)
+            torch.eye(self.model.d_model, device=weight.device, dtype=torch.float32)
         )  # row i is the norm's output for unit vector i
         return folded @ weight
 

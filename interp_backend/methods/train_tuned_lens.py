@@ -75,6 +75,11 @@ class _Training:
     def __init__(self, model: LanguageModel, prompts: list[list[int]], steps: int, seed: int):
         if model.weights != "as trained":
             raise ValueError("A tuned lens is trained on a model with its weights as trained; this one's are folded.")
+        if any(weight.is_inference() for weight in model.raw.parameters()):
+            raise ValueError(
+                "This model was made under torch.inference_mode(), so nothing can be trained through it. Load it outside "
+                "of inference mode."
+            )
         if model.n_layers * model.d_model**2 > MOST_PARAMETERS:
             raise ValueError(
                 f"A lens for {model.n_layers} layers, {model.d_model} wide, is too large to train here. Train it "
@@ -84,8 +89,8 @@ class _Training:
         self.generator = torch.Generator().manual_seed(seed)
         size = (model.n_layers, model.d_model)
         with torch.inference_mode(False):  # nothing can be trained in inference mode
-            self.weights = torch.zeros(*size, model.d_model, device=model.device, requires_grad=True)
-            self.biases = torch.zeros(*size, device=model.device, requires_grad=True)
+            options: Any = {"device": model.device, "dtype": torch.float32, "requires_grad": True}
+            self.weights, self.biases = torch.zeros(*size, model.d_model, **options), torch.zeros(*size, **options)
             self.optimizer = torch.optim.Adam([self.weights, self.biases], lr=LEARNING_RATE)
         self.hash = unembed_hash(model)
         _, self.hooks = rows_of(model, "resid_post")

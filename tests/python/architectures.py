@@ -14,11 +14,6 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
 import torch
 import transformers
-from transformer_lens.config import TransformerBridgeConfig
-from transformer_lens.factories.architecture_adapter_factory import SUPPORTED_ARCHITECTURES
-from transformer_lens.model_bridge import TransformerBridge
-
-from tiny_models import boot, byte_tokenizer
 
 N_LAYERS, N_HEADS, WIDTH = 2, 4, 32
 
