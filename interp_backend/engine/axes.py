@@ -59,7 +59,9 @@ def _no_hook(model: LanguageModel, name: str, layer: int) -> str:
     for part, names, words in (("attn", ATTENTION, "attention"), ("mlp", MLP, "MLP")):
         if name in names and getattr(block, part, None) is None:
             return f"TransformerLens shows no {words} in layer {layer}"
-    if name == "resid_mid" and all(model.hook_name(one, layer) in model.raw.hook_dict for one in ("attn_out", "mlp_out")):
+    if name == "resid_mid" and all(
+        model.hook_name(one, layer) in model.raw.hook_dict for one in ("attn_out", "mlp_out")
+    ):
         return "attention and MLP run side by side, so there is no residual stream between them"
     return f"TransformerLens has no hook for it in layer {layer}"
 
@@ -124,7 +126,9 @@ class _Seen:
             return f"TransformerLens gives [{have}] in layer {layer}, and not [{want}]"
         made = self._made(name, layer)
         if name == "mlp_post" and not made and hasattr(self.model.raw.blocks[layer].mlp, "original_component"):
-            return f"no single matrix is shown through which layer {layer}'s neurons write (a mixture of experts has none)"
+            return (
+                f"no single matrix is shown through which layer {layer}'s neurons write (a mixture of experts has none)"
+            )
         if made and not any(self._same(value, one) for one in made):
             return f"what its hook gives in layer {layer} is not what the model's own modules compute there"
         return None
@@ -134,7 +138,11 @@ class _Seen:
         if name == "pattern":
             return {"head": self.heads, "destination": self.length, "source": self.length}
         if ACTIVATIONS[name].per_head:
-            return {"position": self.length, "head": self.key_heads if name in ("k", "v") else self.heads, "entry": None}
+            return {
+                "position": self.length,
+                "head": self.key_heads if name in ("k", "v") else self.heads,
+                "entry": None,
+            }
         if name == "mlp_post":
             own = hasattr(self.model.raw, "original_model")  # a bridge's configuration can be wrong, its matrix can't
             return {"position": self.length, "neuron": None if own else self.model.raw.cfg.d_mlp}

@@ -270,13 +270,19 @@ class LanguageModel:
             if not self.layers_with(name)
         }
 
-    def why_not(self, activation: str, layer: int | None = None) -> str | None:
-        """Why an activation can't be patched in this model, or in one layer, and what to do; None if it can be."""
+    def why_lacking(self, activation: str, layer: int | None = None) -> str | None:
+        """Why the model, or one layer, lacks an activation, and what to do instead; None if it is there."""
         if activation in self.unavailable:
             return self.unavailable[activation]
-        if why := self.absent.get(activation, {}).get(-1 if layer is None else layer):
-            there = ", ".join(map(str, self.layers_with(activation)))
-            return f"There is no {activation} in layer {layer}: {why}. Choose among the layers that have it: {there}."
+        if layer is None or not (why := self.absent.get(activation, {}).get(layer)):
+            return None
+        there = ", ".join(map(str, self.layers_with(activation)))
+        return f"There is no {activation} in layer {layer}: {why}. Choose among the layers that have it: {there}."
+
+    def why_not(self, activation: str, layer: int | None = None) -> str | None:
+        """Why an activation can't be patched in this model, or in one layer, and what to do; None if it can be."""
+        if why := self.why_lacking(activation, layer):
+            return why
         if activation in self.dead_hooks:
             return (
                 f"Edits of {activation} never reach the output of this model ({self.architecture or self.name}): "

@@ -76,10 +76,13 @@ def attention_patterns(
     model = load_model(model)
     texts, pair = texts_of_prompt(prompt)
     ids = {side: ids_of(model, side, text, last) for side, text in texts.items()}
+    refuse_missing(model, kind)
+    given = model.layers_with("pattern") if layers is None else as_tuple(layers, model.n_layers)
     chosen = _Heads(
-        layers=sorted({in_range("layer", layer, model.n_layers) for layer in as_tuple(layers, model.n_layers)}),
+        layers=sorted({in_range("layer", layer, model.n_layers) for layer in given}),
         heads=sorted({in_range("head", head, model.n_heads) for head in as_tuple(heads, model.n_heads)}),
     )
+    refuse_missing(model, kind, chosen.layers)
     _refuse_too_many(chosen, [len(tokens) for tokens in ids.values()])
     began = time.perf_counter()
     sides: dict[str, AttentionSide] = {}
@@ -158,7 +161,6 @@ def _read(
 ) -> tuple[np.ndarray, np.ndarray, dict[str, np.ndarray], list[str]]:
     """Values [layer, head, destination, source], masked [layer, destination, source], the heads' scores, warnings."""
     model = turn.model
-    refuse_missing(model, kind)
     run, masks = _recorded(turn, ids, kind, chosen)
     shape = (len(chosen.layers), len(chosen.heads), len(ids), len(ids))
     values, masked = np.empty(shape, np.float32), np.empty((shape[0], *shape[2:]), np.uint8)
@@ -177,11 +179,12 @@ def _read(
     return values, masked, {name: np.stack([layer[name] for layer in measured]) for name in names}, warnings
 
 
-def refuse_missing(model: LanguageModel, kind: Kind = "pattern") -> None:
-    """Raise ValueError if the model lacks a hook that has to be read."""
+def refuse_missing(model: LanguageModel, kind: Kind = "pattern", layers: Sequence[int] = ()) -> None:
+    """Raise ValueError if the model, or one of these layers, lacks an activation that has to be read."""
     for activation in ("pattern", *(("v", "z") if kind in ("value_weighted", "output_norm") else ())):
-        if activation in model.unavailable:
-            raise ValueError(model.unavailable[activation])
+        for layer in (None, *layers):
+            if why := model.why_lacking(activation, layer):
+                raise ValueError(why)
 
 
 def refuse_no_numbers(pattern: Tensor, hook: str) -> None:

@@ -281,7 +281,7 @@ class _Apart:
             each = heads[0].tolist()
             made = [_Part("head", layer, head, value) for head, value in enumerate(each)]
             made.append(_Part("attn_bias", layer, -1, of_attn - sum(each)))
-        if attn is None or (mlp is None and not self.model.raw.cfg.attn_only):
+        if attn is None or (mlp is None and not self._close(before + attn, after)):
             made.append(_Part("mixer", layer, -1, whole - of_attn - of_mlp))
         if mlp is None:
             return made

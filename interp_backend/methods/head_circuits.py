@@ -68,6 +68,8 @@ def head_circuits(
     """
     model = load_model(model)
     layer, head = in_range("layer", layer, model.n_layers), in_range("head", head, model.n_heads)
+    if why := model.why_lacking("z", layer):
+        raise ValueError(why)
     in_prompt = None if prompt is None else sorted(set(ids_of(model, "prompt", prompt, last)))
     with Turn(model), torch.no_grad():
         circuits = Circuits(model)
@@ -139,9 +141,13 @@ class Circuits:
     def __init__(self, model: LanguageModel):
         self.model = model
         raw = model.raw
+        layers = model.layers_with("pattern")
+        for name, layer in [("v", layer) for layer in layers] or [("pattern", None)]:
+            if why := model.why_lacking(name, layer):
+                raise ValueError(f"This model's weights do not give its heads' circuits. {why}")
         try:
             embedded, unembed = raw.W_E.detach().float(), raw.W_U.detach().float()
-            shapes = [tuple(getattr(raw.blocks[0].attn, name).shape) for name in ("W_Q", "W_K", "W_V", "W_O")]
+            shapes = [tuple(getattr(raw.blocks[layers[0]].attn, name).shape) for name in ("W_Q", "W_K", "W_V", "W_O")]
         except (AttributeError, ValueError, RuntimeError) as problem:
             raise ValueError(f"This model's weights do not give its heads' circuits ({problem}).") from None
         if embedded.shape[1] != model.d_model or unembed.shape[0] != model.d_model or any(len(s) != 3 for s in shapes):
@@ -178,6 +184,9 @@ class Circuits:
         """
         if circuit == "ov":
             return self.embedded @ self._read(layer, "W_V")[head], self._write(layer)[head] @ self.unembed
+        for name in ("q", "k"):
+            if why := self.model.why_lacking(name, layer):
+                raise ValueError(f"{why} The circuit ov needs none.")
         attention = self.model.raw.blocks[layer].attn
         if any(getattr(attention, name, None) is not None for name in ("q_norm", "k_norm")):
             raise ValueError(

@@ -85,19 +85,20 @@ def head_scores(
     measured: list[dict[str, np.ndarray]] = []
     weights: dict[str, np.ndarray] = {}
     notes: list[str] = []
-    done, total = 0, seeds + model.n_layers if ids is None else 1
+    layers = model.layers_with("pattern")
+    done, total = 0, seeds + len(layers) if ids is None else 1
     with Turn(model) as turn:
         if ids is not None:
             measured.append(_on(turn, ids))
         else:
             circuits, notes = _circuits(model)
-            total = seeds + (model.n_layers if circuits else 0)
+            total = seeds + (len(layers) if circuits else 0)
             copying = []
             for seed in range(seeds):
                 measured.append(_of_seed(turn, circuits, seed, length))
                 done += 1
                 yield Step(done, total, remaining(time.perf_counter() - began, done, total))
-            for layer in range(model.n_layers if circuits else 0):
+            for layer in layers if circuits else ():
                 assert circuits is not None
                 copying.append(circuits.copying(layer))
                 done += 1
@@ -108,7 +109,7 @@ def head_scores(
     every = {name: np.stack([one[name] for one in measured]) for name in measured[0]}
     result = HeadScores(
         params={"length": None if prompt is not None else length, "seeds": len(measured)},
-        layers=list(range(model.n_layers)),
+        layers=layers,
         heads=list(range(model.n_heads)),
         scores={**{name: part.mean(0) for name, part in every.items()}, **weights},
         spread={name: part.std(0, ddof=1) for name, part in every.items()} if len(measured) > 1 else {},
@@ -133,9 +134,9 @@ ABOUT: dict[str, Score] = {
 
 
 def patterns_of(turn: Turn, ids: Sequence[int]) -> list[torch.Tensor]:
-    """The patterns of a sequence, [head, destination, source] for each layer, float32."""
+    """The patterns of a sequence, [head, destination, source] for each layer that has one, float32."""
     model = turn.model
-    names = [model.hook_name("pattern", layer) for layer in range(model.n_layers)]
+    names = [model.hook_name("pattern", layer) for layer in model.layers_with("pattern")]
     [run] = record(turn, [ids], names, [[]])
     for name in names:
         refuse_no_numbers(run.activations[name], name)
@@ -174,7 +175,7 @@ def _of_seed(turn: Turn, circuits: Circuits | None, seed: int, length: int) -> d
 def _prefix_matching(turn: Turn, tokens: list[int]) -> np.ndarray:
     repeated = sequence(turn.model, *[tokens] * PAPER_REPEATS)
     count, begin = len(tokens), len(repeated) - len(tokens) * PAPER_REPEATS
-    followed = torch.zeros(len(repeated), len(repeated), device=turn.model.device)
+    followed = torch.zeros(len(repeated), len(repeated), device=turn.model.device, dtype=torch.float32)
     for destination in range(begin + count, len(repeated)):
         followed[destination, list(range(destination - count + 1, begin, -count))] = 1
     layers = [(pattern * followed)[:, begin + count :].sum(-1).mean(-1) for pattern in patterns_of(turn, repeated)]
@@ -184,10 +185,11 @@ def _prefix_matching(turn: Turn, tokens: list[int]) -> np.ndarray:
 def _copy(turn: Turn, circuits: Circuits, tokens: list[int]) -> np.ndarray:
     model, ids = turn.model, sequence(turn.model, tokens)
     begin = len(ids) - len(tokens)
-    names = [[model.hook_name(what, layer) for what in ("pattern", "v")] for layer in range(model.n_layers)]
+    layers = model.layers_with("pattern")
+    names = [[model.hook_name(what, layer) for what in ("pattern", "v")] for layer in layers]
     [run] = record(turn, [ids], [name for layer in names for name in layer], [[]])
     made = []
-    for layer, layer_names in enumerate(names):
+    for layer, layer_names in zip(layers, names):
         pattern, value = (run.activations[name].float() for name in layer_names)
         refuse_no_numbers(pattern, layer_names[0])
         value = value[begin:]  # [source, kv head, d_head]
@@ -252,7 +254,7 @@ def induction_heads(
     layer, head = (index.ravel() for index in np.indices(induction.shape))
     table = pandas.DataFrame(
         {
-            "layer": layer,
+            "layer": np.array(model.layers_with("pattern"))[layer],
             "head": head,
             "role": _roles(induction > threshold, previous > ROLE_FROM).ravel(),
             "induction": induction.ravel(),

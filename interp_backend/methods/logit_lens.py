@@ -215,10 +215,12 @@ def rows_of(model: LanguageModel, stream: str) -> tuple[list[str], list[str]]:
         ValueError: the stream is unknown, or this model lacks it.
     """
     OneOf(STREAMS, "stream").check(stream)
-    if stream in model.unavailable:
-        raise ValueError(model.unavailable[stream])
     last = model.n_layers - 1
+    for name, layer in ((stream, None), ("resid_pre", 0), ("resid_post", last)):
+        if why := model.why_lacking(name, layer):
+            raise ValueError(why)
     layers = {"resid_pre": range(1, last + 1), "resid_post": range(last)}.get(stream, range(last + 1))
+    layers = [layer for layer in layers if layer in model.layers_with(stream)]
     labels = ["emb", *map(str, layers), f"{last} out" if stream == "resid_post" else "out"]
     hooks = [model.hook_name(stream, layer) for layer in layers]
     return labels, [model.hook_name("resid_pre", 0), *hooks, model.hook_name("resid_post", last)]
