@@ -2,9 +2,8 @@
 
 One rule, for every architecture: an activation is there if its hook fires, if the lengths of its axes are what the
 model's configuration says (heads, key-value heads, width), and if its value is what the model's own modules compute
-there. TransformerLens shows some activations of some architectures under a familiar name and with another meaning: the
-"neurons" of a mixture of experts were its output, for example. So the rule is tried out in one short run, and no list of
-architectures is kept.
+there. TransformerLens shows some activations under a familiar name and with another meaning: the "neurons" of a mixture
+of experts are its output, for example. So the rule is tried out in one short run, and no list of architectures is kept.
 """
 
 from __future__ import annotations
@@ -173,6 +172,8 @@ class _Seen:
     def _same(self, value: Tensor, made: Tensor) -> bool:
         if value.numel() != made.numel():
             return False
+        if not torch.isfinite(made).all():
+            return True  # nothing can be told; `record` says which layer overflows
         half = value.dtype.itemsize < 4
         # A difference of two states of the residual stream has their rounding errors.
         stream = max((float(one.abs().max()) for (name, _), one in self.made.items() if name == "block out"), default=0)

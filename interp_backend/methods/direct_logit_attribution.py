@@ -63,9 +63,9 @@ def direct_logit_attribution(
             The default is the clean answers of a pair.
         wrong_answer: the token whose logit is subtracted, or None. If `answer` is None, the default is the corrupt
             answers of the pair.
-        unit: "layer", "component" (attention and MLP of each layer), "head", or "neuron". What a layer writes by other
-            means (a state-space, convolution or recurrent layer) is one component, its "mixer", and an MLP whose neurons
-            can't be told apart (a mixture of experts) is one too.
+        unit: "layer", "component" (attention and MLP of each layer), "head", or "neuron". What a layer writes by
+            other means (a state-space, convolution or recurrent layer) is one component, its "mixer". An MLP whose
+            neurons can't be told apart (a mixture of experts) is one too.
         position: the position that predicts the answer, negative if counted from the end; the same index in both
             prompts of a pair.
         last: read only this many tokens from the end of the prompt, after the token that begins the text.

@@ -221,7 +221,8 @@ def rows_of(model: LanguageModel, stream: str) -> tuple[list[str], list[str]]:
             raise ValueError(why)
     layers = {"resid_pre": range(1, last + 1), "resid_post": range(last)}.get(stream, range(last + 1))
     layers = [layer for layer in layers if layer in model.layers_with(stream)]
-    labels = ["emb", *map(str, layers), f"{last} out" if stream == "resid_post" else "out"]
+    ends = stream == "resid_post" or layers[-1:] != [last]  # the last block's output is labelled with its layer
+    labels = ["emb", *map(str, layers), f"{last} out" if ends else "out"]
     hooks = [model.hook_name(stream, layer) for layer in layers]
     return labels, [model.hook_name("resid_pre", 0), *hooks, model.hook_name("resid_post", last)]
 

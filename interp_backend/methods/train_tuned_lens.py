@@ -77,8 +77,8 @@ class _Training:
             raise ValueError("A tuned lens is trained on a model with its weights as trained; this one's are folded.")
         if any(weight.is_inference() for weight in model.raw.parameters()):
             raise ValueError(
-                "This model was made under torch.inference_mode(), so nothing can be trained through it. Load it outside "
-                "of inference mode."
+                "This model was made under torch.inference_mode(), so nothing can be trained through it. Load it "
+                "outside of inference mode."
             )
         if model.n_layers * model.d_model**2 > MOST_PARAMETERS:
             raise ValueError(

@@ -126,13 +126,14 @@ class LogitLens(SidedResult[LensSide]):
     @property
     def row_places(self) -> list[Place]:
         """Which activation each row reads: the embedding first, the model's output last, between them the stream."""
-        stream, inner = str(self.params.get("stream", "resid_post")), len(self.labels) - 2
-        first = 1 if stream == "resid_pre" else 0  # layer 0's resid_pre is the embedding
-        n_layers = inner if stream not in ("resid_pre", "resid_post") else inner + 1
+        stream = str(self.params.get("stream", "resid_post"))
+        numbers = [int(word) for label in self.labels[1:] if (word := label.split()[0]).isdigit()]
+        layers = numbers[: len(self.labels) - 2]  # a layer that lacks the stream has no row
+        last = numbers[-1] if numbers else 0
         return [
             Place(activation="resid_pre", layer=0),
-            *(Place(activation=stream, layer=layer) for layer in range(first, first + inner)),
-            Place(activation="resid_post", layer=n_layers - 1),
+            *(Place(activation=stream, layer=layer) for layer in layers),
+            Place(activation="resid_post", layer=last),
         ][: len(self.labels)]
 
     def place_of(self, row: int, position: int, side: str | None = None) -> Place:
