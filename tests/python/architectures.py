@@ -7,13 +7,14 @@ loops.
 from __future__ import annotations
 
 import inspect
-import os
+from functools import cache
 from typing import Any
-
-os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
 import torch
 import transformers
+from transformer_lens.model_bridge import TransformerBridge
+
+from tiny_models import boot, byte_tokenizer
 
 N_LAYERS, N_HEADS, WIDTH = 2, 4, 32
 
@@ -179,6 +180,7 @@ DECODERS: dict[str, dict[str, Any]] = {
         **_EXPERTS,
         **_MAMBA2,
         "layer_types": ["mamba", "attention"],
+        "position_embedding_type": "rope",
         "shared_intermediate_size": 24,
     },
     "NemotronHForCausalLM": {
@@ -229,3 +231,42 @@ def decoder(name: str) -> Any:
     for parameter in model.parameters():  # fresh weights barely mix positions: make every part matter
         parameter.data.add_(torch.randn_like(parameter) * 0.05)
     return model.eval()
+
+
+_NATIVE: dict[str, Any] = {
+    "n_layers": N_LAYERS,
+    "n_heads": N_HEADS,
+    "d_model": WIDTH,
+    "d_head": 8,
+    "d_vocab": 257,
+    "n_ctx": 64,
+    "act_fn": "gelu",
+    "normalization_type": "LN",
+    "seed": 0,
+}
+# TransformerLens's own models, which teaching uses most.
+NATIVE: dict[str, dict[str, Any]] = {
+    "boot_native": _NATIVE,
+    "boot_native, attention only": {**_NATIVE, "attn_only": True},
+    "boot_native, rotary and gated": {
+        **_NATIVE,
+        "normalization_type": "RMS",
+        "positional_embedding_type": "rotary",
+        "gated_mlp": True,
+        "n_key_value_heads": 2,
+        "act_fn": "silu",
+    },
+}
+EVERY = [*NATIVE, *DECODERS]
+
+
+@cache
+def booted(name: str) -> TransformerBridge:
+    """A bridge of an architecture; the same object each time, so tests must leave it as it is."""
+    if name in DECODERS:
+        return boot(decoder(name), name)
+    made = TransformerBridge.boot_native(dict(NATIVE[name]), tokenizer=byte_tokenizer(), device="cpu")
+    torch.manual_seed(0)
+    for parameter in made.parameters():
+        parameter.data.add_(torch.randn_like(parameter) * 0.05)
+    return made.eval()
