@@ -99,7 +99,11 @@ class LanguageModel:
     @property
     def n_ctx(self) -> int:
         """The largest number of tokens that a prompt can have."""
-        return int(self.raw.cfg.n_ctx)
+        config = getattr(getattr(self.raw, "original_model", None), "config", None)
+        rope = getattr(config, "rope_parameters", None) or getattr(config, "rope_scaling", None) or {}
+        # Dynamic scaling stretches the rotary angles of prompts that are longer than those of the training.
+        stretch = float(rope.get("factor") or 1) if rope.get("rope_type", rope.get("type")) == "dynamic" else 1.0
+        return int(self.raw.cfg.n_ctx * stretch)
 
     @property
     def device(self) -> torch.device:

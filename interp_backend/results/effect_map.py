@@ -30,7 +30,7 @@ class CellState(IntEnum):
 
     UNCHANGED is a cell that was not run, because nothing that the metric reads can change: the two activations are
     equal, or come after the position that is read. Its value is exactly the base run's. NO_COUNTERPART is a cell that
-    was not run, because the other prompt has no token there.
+    was not run, because the other prompt has no token there, or the layer no such neuron.
     """
 
     NOT_COMPUTED = 0

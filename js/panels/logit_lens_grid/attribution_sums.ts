@@ -2,7 +2,7 @@
 import { range } from "../../lib/range";
 import type { Attribution } from "./attribution";
 
-export type Part = "embed" | "attn" | "mlp" | "bias";
+export type Part = "embed" | "attn" | "mlp" | "mixer" | "bias";
 
 const PARTS: Record<string, Part> = {
   embed: "embed",
@@ -12,6 +12,7 @@ const PARTS: Record<string, Part> = {
   attn_bias: "attn",
   mlp: "mlp",
   neuron: "mlp",
+  mixer: "mixer", // what a layer without attention writes
 };
 
 /** One step of the waterfall. */
@@ -22,7 +23,7 @@ export interface Step {
   value: number;
 }
 
-/** Embeddings, then each layer's attention and MLP, then the biases. */
+/** Embeddings, then each layer's attention (or its mixer) and MLP, then the biases. */
 export function stepsOf(attribution: Attribution, values: Float32Array): Step[] {
   const sums = new Map<string, number>();
   values.forEach((value, i) => {
@@ -37,6 +38,7 @@ export function stepsOf(attribution: Attribution, values: Float32Array): Step[] 
     ...step("embed", "embed", "embed", -1),
     ...range(attribution.layers).flatMap((layer) => [
       ...step(`attn ${layer}`, `attn ${layer}`, "attn", layer),
+      ...step(`mixer ${layer}`, `mixer ${layer}`, "mixer", layer),
       ...step(`mlp ${layer}`, `mlp ${layer}`, "mlp", layer),
     ]),
     ...step("bias", "bias", "bias", -1),
@@ -45,7 +47,7 @@ export function stepsOf(attribution: Attribution, values: Float32Array): Step[] 
 
 function stepKey(attribution: Attribution, component: number): string {
   const part = PARTS[attribution.kindOf(component)] ?? "bias";
-  return part === "attn" || part === "mlp" ? `${part} ${attribution.layer[component]}` : part;
+  return part === "embed" || part === "bias" ? part : `${part} ${attribution.layer[component]}`;
 }
 
 /** The columns of the table by head: the heads, or their sum, and the MLP. */

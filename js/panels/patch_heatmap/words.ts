@@ -75,6 +75,8 @@ export function whyNone(sweep: Sweep, cell: number): string | null {
         ? "clean and corrupt are equal"
         : "the value patched in is the same";
     case NO_COUNTERPART:
+      if (sweep.axes.includes("neuron") && !sweep.json.counterparts)
+        return "this layer has fewer neurons, so there is nothing to patch";
       return `no token of the ${otherRun(sweep)} prompt corresponds to this token, so nothing was patched`;
     case FUTURE:
       return "a later token, which the head can't attend to";
