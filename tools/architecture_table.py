@@ -19,10 +19,10 @@ from transformer_lens.factories.architecture_adapter_factory import SUPPORTED_AR
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "tests" / "python"))
 
-from architectures import DECODERS, EVERY, booted
+from architectures import DECODERS, EVERY, booted  # noqa: E402
 
-import interp_backend as ib
-from interp_backend.language.model import ACTIVATIONS
+import interp_backend as ib  # noqa: E402
+from interp_backend.language.model import ACTIVATIONS  # noqa: E402
 
 TABLE = ROOT / "docs" / "architectures.md"
 PAIR = ib.PromptPair(clean="hollo", corrupt="hexlq", clean_answer="a", corrupt_answer="b")
@@ -47,8 +47,8 @@ def table() -> str:
     others, remote = sorted(known - {*DECODERS}), sorted({*SUPPORTED_ARCHITECTURES} - known)
     return (
         f"{HEAD}{rows}\nTransformerLens also boots these. Encoders and encoder-decoders are refused. Models that see "
-        f"images or hear were not tried: {', '.join(others)}.\n\nThe code of these comes with their weights, or they are "
-        f"names that TransformerLens gives to others, so they were not tried either: {', '.join(remote)}.\n"
+        f"images or hear were not tried: {', '.join(others)}.\n\nThe code of these comes with their weights, or they "
+        f"are other names of the above, so they were not tried either: {', '.join(remote)}.\n"
     )
 
 

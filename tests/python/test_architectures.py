@@ -53,7 +53,9 @@ def layers_with(name, activation):
         return []  # one head's values are not next to each other; experts of heads
     if name in HYBRID and (activation == "z" or (activation == "attn_out" and name != "OlmoHybridForCausalLM")):
         return [1]
-    return [] if activation == "mlp_out" and name == "boot_native, attention only" else [0, 1]
+    if activation == "mlp_out" and name in ("boot_native, attention only", "GraniteMoeHybridForCausalLM"):
+        return []  # it has no MLP; TransformerLens does not show it
+    return [0, 1]
 
 
 class Transformers:
@@ -64,7 +66,7 @@ class Transformers:
         mapping = booted(name).adapter.component_mapping["blocks"]
         self.blocks, self.parts = mapping.name, mapping.submodules
 
-    def sites(self, layer, activation):
+    def site(self, layer, activation):
         block = f"{self.blocks}.{layer}"
         if activation == "resid_pre":
             return self.model.get_submodule(block)
@@ -85,6 +87,13 @@ class Transformers:
         finally:
             handle.remove()
 
+    def entered(self, module, ids):
+        """What enters a module, [position, entry]."""
+        kept = []
+        with self.entering(module, lambda value: kept.append(value.clone())):
+            self.logits(ids)
+        return kept[0]
+
     def logits(self, ids):
         with torch.no_grad():
             return self.model(ids).logits[0, -1]
@@ -96,15 +105,14 @@ def by_module_hooks(name, activation, layers):
     clean, corrupt = (raw.to_tokens(text) for text in (PAIR.clean, PAIR.corrupt))
     rows = []
     for layer in layers:
-        module, kept = plain.sites(layer, activation), []
-        with plain.entering(module, lambda value: kept.append(value.clone())):
-            plain.logits(clean)
-        width = kept[0].shape[-1] // N_HEADS
+        module = plain.site(layer, activation)
+        there = plain.entered(module, clean)
+        width = there.shape[-1] // N_HEADS
         cells = range(clean.shape[1]) if activation == "resid_pre" else range(N_HEADS)
         row = []
         for cell in cells:
             at = (cell,) if activation == "resid_pre" else (slice(None), slice(cell * width, (cell + 1) * width))
-            with plain.entering(module, lambda value, at=at: value.__setitem__(at, kept[0][at])):
+            with plain.entering(module, lambda value, at=at, there=there: value[at].copy_(there[at])):
                 row.append(logit_diff(raw, plain.logits(corrupt), PAIR))
         rows.append(row)
     return rows
@@ -123,7 +131,7 @@ def by_transformer_lens(name, activation, layers):
 @pytest.mark.parametrize("name", EVERY)
 def test_patching_equals_plain_loops(name):
     if name in STRANGE:
-        with pytest.raises(ValueError, match="no resid_pre|decoder-only"):
+        with pytest.raises(ValueError, match=r"no resid_pre|decoder-only"):
             ib.activation_patching(booted(name), PAIR)
         return
     for activation in ("resid_pre", "attn_out", "mlp_out", "z"):
