@@ -54,7 +54,7 @@ def table() -> str:
 
 def _row(name: str) -> list[str]:
     """The activations that run packed, those that run by hooks, and those that are not there."""
-    packed, hooked, missing = [], [], {}
+    packed, hooked, missing = [], [], []
     try:
         with contextlib.redirect_stdout(io.StringIO()):  # TransformerLens announces every model
             model = ib.load_model(booted(name))
@@ -62,26 +62,27 @@ def _row(name: str) -> list[str]:
             layers = [] if model.why_not(activation) else model.layers_with(activation)
             for layer in set(range(1 if activation == "embed" else model.n_layers)) - {*layers}:
                 why = model.absent.get(activation, {}).get(layer) or "edits of it never reach the output"
-                missing.setdefault(_everywhere(why), {}).setdefault(activation, []).append(layer)
+                missing.append(
+                    (activation, layer, re.sub(r" in layer \d+", "", why.replace(f"layer {layer}'s", "its")))
+                )
             if layers:
                 result = ib.activation_patching(model, PAIR, activation=activation)
                 (packed if result.provenance["executor"] == "packed" else hooked).append(activation)
     except ValueError as problem:
         return ["", "", f"every activation: {problem}"]
-    return [", ".join(packed), ", ".join(hooked), "; ".join(_reason(model, why, of) for why, of in missing.items())]
+    return [", ".join(packed), ", ".join(hooked), _reasons(missing, model.n_layers)]
 
 
-def _everywhere(why: str) -> str:
-    """A reason without its layer, so that layers with one reason are told together."""
-    return re.sub(r" in layer \d+", "", re.sub(r"layer \d+'s", "the layer's", why))
-
-
-def _reason(model: ib.LanguageModel, why: str, of: dict[str, list[int]]) -> str:
-    names = [
-        name if len(layers) == model.n_layers or name == "embed" else f"{name} in layer {layers[0]}"
-        for name, layers in of.items()
-    ]
-    return f"{', '.join(names)}: {why}"
+def _reasons(missing: list[tuple[str, int, str]], n_layers: int) -> str:
+    """Activations that one reason takes away in the same layers are named together."""
+    layers: dict[tuple[str, str], list[int]] = {}
+    for activation, layer, why in missing:
+        layers.setdefault((activation, why), []).append(layer)
+    names: dict[tuple[str, str], list[str]] = {}
+    for (activation, why), lacking in layers.items():
+        where = "" if len(lacking) == n_layers or activation == "embed" else f" in layer {lacking[0]}"
+        names.setdefault((where, why), []).append(activation)
+    return "; ".join(f"{', '.join(several)}{where}: {why}" for (where, why), several in names.items())
 
 
 def main() -> int:

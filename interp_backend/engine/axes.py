@@ -45,6 +45,8 @@ def find_absent(model: LanguageModel) -> tuple[Absent, bool]:
     for name, layer in _places(model):
         if layer not in absent.get(name, {}) and (why := seen.why_not(name, layer)):
             absent.setdefault(name, {})[layer] = why
+    if 0 in absent.get("resid_pre", {}):  # the embeddings are patched there
+        absent["embed"] = {0: "it is patched in the first block's input, which TransformerLens does not show"}
     return absent, True
 
 

@@ -350,7 +350,7 @@ class _Apart:
         allowed = 10 * _tolerance(self.model) * float(added.abs().max()) + rounding
         factor = 1.0
         if not torch.allclose(out, added, rtol=0, atol=allowed):  # Granite multiplies what a layer adds
-            factor = float(out @ added / (out @ out).clamp(min=1e-30))
+            factor = float((out @ added / (out @ out).clamp(min=1e-30)).detach())
         if not torch.allclose(factor * out, added, rtol=0, atol=allowed):
             raise ValueError(
                 f"What {name} write can't be told apart in this model: there is more between them and the residual "
