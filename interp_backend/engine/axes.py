@@ -126,7 +126,13 @@ class _Seen:
             want = ", ".join(axis if axis in _FREE or not size else f"{size} {axis}s" for axis, size in axes.items())
             return f"TransformerLens gives [{have}] in layer {layer}, and not [{want}]"
         made = self._made(name, layer)
-        if name == "mlp_post" and not made and hasattr(self.model.raw.blocks[layer].mlp, "original_component"):
+        block = self.model.raw.blocks[layer]
+        if name == "mlp_post" and not made and hasattr(block.mlp, "original_component"):
+            if first_module(block, OUTPUTS["mlp"]) is not None:  # TransformerLens computes with folded weights itself
+                wide = value.shape[-1] == self.model.raw.cfg.d_mlp
+                return (
+                    None if wide else f"layer {layer} has {self.model.raw.cfg.d_mlp} neurons, and its hook gives others"
+                )
             return (
                 f"no single matrix is shown through which layer {layer}'s neurons write (a mixture of experts has none)"
             )

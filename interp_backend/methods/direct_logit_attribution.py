@@ -201,8 +201,10 @@ class _Apart:
         needed += ["mlp_post"] if self.unit == "neuron" else []
         needed += ["pattern", "v"] if by_source else []
         for name in needed:
-            if name in model.unavailable:
-                raise ValueError(model.unavailable[name])
+            if name in model.unavailable or (name.startswith("resid") and model.absent.get(name)):
+                why = next(iter(model.absent[name].values()))
+                remedy = "Use activation patching" if name.startswith("resid") else "Choose the unit component or layer"
+                raise ValueError(f"This model has no {name}: {why}. {remedy}{', without by_source' * by_source}.")
         wanted = [*needed, "attn_out", "resid_mid", "mlp_out"]
         names = {model.hook_name(name, layer) for name in wanted for layer in model.layers_with(name)}
         return sorted(names | ({"hook_embed"} if self._adds_positions else set()))
@@ -349,7 +351,8 @@ class _Apart:
         rounding = 0.02 * _tolerance(self.model) * float(self._at("resid_post", layer).abs().max())
         allowed = 10 * _tolerance(self.model) * float(added.abs().max()) + rounding
         factor = 1.0
-        if not torch.allclose(out, added, rtol=0, atol=allowed):  # Granite multiplies what a layer adds
+        if not self.turn.users_hooks and not torch.allclose(out, added, rtol=0, atol=allowed):
+            # Granite multiplies what a layer adds.
             factor = float((out @ added / (out @ out).clamp(min=1e-30)).detach())
         if not torch.allclose(factor * out, added, rtol=0, atol=allowed):
             raise ValueError(

@@ -90,7 +90,8 @@ class Attribution(SidedResult[AttributionSide]):
     @model_validator(mode="after")
     def _makes_sense(self) -> Attribution:
         if (
-            not {*_WORDS} >= {*self.kinds} >= {*_WORDS} - {"mixer"}  # which older results lack
+            sorted({*self.kinds, "mixer"}) != sorted(_WORDS)  # older results have no mixers
+            or len({*self.kinds}) < len(self.kinds)
             or self.kind.max(initial=0) >= len(self.kinds)
             or self.kind.min(initial=0) < 0
         ):
