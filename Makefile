@@ -53,6 +53,7 @@ check: build/.test
 
 test: setup build/.test check
 	npm test --silent
+	$(BIN)/python tools/architecture_table.py --check
 	$(BIN)/python tests/browser/find_chromium.py
 	$(BIN)/python -m pytest $(PARALLEL)
 

@@ -91,7 +91,10 @@ def main() -> int:
     check = parser.parse_args().check
     now = table()
     if check:
-        return int(TABLE.read_text("utf-8") != now)
+        if TABLE.read_text("utf-8") == now:
+            return 0
+        print(f"{TABLE} is out of date. Write it again: python tools/architecture_table.py")
+        return 1
     TABLE.write_text(now, "utf-8")
     return 0
 

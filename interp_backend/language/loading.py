@@ -133,8 +133,8 @@ def _wrap(raw: Any, name: str, code: str | None) -> LanguageModel:
         )
     if not hasattr(raw, "blocks") or getattr(raw.cfg, "attention_dir", "causal") != "causal":
         raise ValueError(
-            "This is an encoder or an encoder-decoder, or its layers are not one stack. Hookscope works on decoder-only "
-            "language models, which predict the next token, such as gpt2, llama, qwen and gemma."
+            "This is an encoder or an encoder-decoder, or its layers are not one stack. Hookscope works on "
+            "decoder-only language models, which predict the next token, such as gpt2, llama, qwen and gemma."
         )
     if getattr(raw, "tokenizer", None) is None:
         raise ValueError("The model has no tokenizer, and prompts are text. Set model.tokenizer first.")

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 
-import architecture_table
 import pytest
 import torch
 from architectures import DECODERS, EVERY, N_HEADS, booted, decoder
@@ -147,7 +146,3 @@ def test_patching_equals_plain_loops(name):
         expected = loop(name, activation, layers) if activation != "z" or plainly else None
         if expected is not None:
             assert_close(result.values, expected)
-
-
-def test_the_table_in_the_documentation_is_what_happens():
-    assert architecture_table.TABLE.read_text("utf-8") == architecture_table.table()
