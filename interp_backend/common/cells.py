@@ -79,6 +79,7 @@ class Cells:
         axes: the names of the axes.
         places: for each axis, the index of each entry in the model, or a list of positions.
         labels: the same as text.
+        layers: the layers that have the activation.
     """
 
     activation: str
@@ -87,6 +88,7 @@ class Cells:
     window: int
     places: dict[str, list[int | list[int]]]
     labels: dict[str, list[str]]
+    layers: list[int]
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -104,15 +106,10 @@ class Cells:
         entries = None if entry is None else (entry,)
         edits = [
             binding.edit(self.activation, layer, positions, at.get("head"), entries, self.value, draw)
-            for layer in layers_of(at["layer"], self.window, binding.model.n_layers)
-            if self._in(binding, layer, at.get("neuron"))
+            for layer in layers_of(at["layer"], self.window, self.layers)
+            if "neuron" not in at or at["neuron"] < binding.entries_of(self.activation, layer)
         ]
         return [edit for edit in edits if edit is not None]
-
-    def _in(self, binding: Binding, layer: int, neuron: int | None) -> bool:
-        """Whether a layer has the activation, and so many neurons."""
-        lacking = layer in binding.model.absent.get(self.activation, {})
-        return not lacking and (neuron is None or neuron < binding.entries_of(self.activation, layer))
 
     def left_out(self, binding: Binding, index: tuple[int, ...]) -> int:
         """How many positions of a cell are not patched, because they have no counterpart."""
@@ -127,10 +124,10 @@ class Cells:
         return tuple(position) if isinstance(position, list) else (position,)
 
 
-def layers_of(layer: Any, window: int, n_layers: int) -> range:
-    """The layers that a cell patches together."""
+def layers_of(layer: Any, window: int, known: Sequence[int]) -> list[int]:
+    """The layers that a cell patches together, of those that have the activation."""
     first = layer - window // 2
-    return range(max(0, first), min(n_layers, first + window))
+    return [other for other in known if first <= other < first + window]
 
 
 def cells_of(
@@ -183,7 +180,7 @@ def cells_of(
         labels["layer"] = ["emb"]
     if not all(places.values()) or any(p == [] for p in places.get("position", [])):
         raise ValueError("There is nothing to sweep: a list of layers, heads, positions or neurons is empty.")
-    return Cells(activation, axes, as_value(value), where.window, places, labels)
+    return Cells(activation, axes, as_value(value), where.window, places, labels, layers)
 
 
 def _refuse_unused(axes: tuple[str, ...], where: Where) -> None:
@@ -194,14 +191,14 @@ def _refuse_unused(axes: tuple[str, ...], where: Where) -> None:
             )
 
 
-def interventions_of(result: EffectMap, cell: Place, n_layers: int) -> list[Intervention]:
+def interventions_of(result: EffectMap, cell: Place, model: LanguageModel) -> list[Intervention]:
     """The interventions that one cell of a sweep's result made.
 
     Raises:
         ValueError: the result has no such cell.
     """
     at: dict[str, Any] = {axis: part_of(result, axis, getattr(cell, axis)) for axis in result.axes}
-    layers = layers_of(at.pop("layer"), result.params.get("window", 1), n_layers)
+    layers = layers_of(at.pop("layer"), result.params.get("window", 1), model.layers_with(result.params["activation"]))
     fields = {axis: tuple(place) if isinstance(place, list) else place for axis, place in at.items()}
     value = result.params.get("value", {"kind": "other"})
     return [Intervention(result.params["activation"], layer, value=value, **fields) for layer in layers]

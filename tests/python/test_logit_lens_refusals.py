@@ -66,7 +66,7 @@ def test_what_is_no_prompt_is_refused(prompt):
 
 @pytest.mark.parametrize("architecture", sorted(PARALLEL))
 def test_a_stream_between_parallel_parts_is_refused(architecture):
-    with pytest.raises(ValueError, match=r"side by side.* Use resid_pre"):
+    with pytest.raises(ValueError, match=r"side by side.* resid_pre"):
         ib.logit_lens(bridge(architecture), "x", stream="resid_mid")
 
 

@@ -396,7 +396,7 @@ class PatchHeatmap(ResultPanel):
         shown, asker = self._shown(), self._asking()
         if not 2 <= len(cells) <= 500:
             raise ValueError("Pick 2 to 500 cells to patch together.")
-        parts = [interventions_of(shown, self._cell(cell), asker.model.n_layers) for cell in cells]
+        parts = [interventions_of(shown, self._cell(cell), asker.model) for cell in cells]
         refuse_overlap(parts)
         call = patch_together.call(asker.model, subject_of(shown.params), parts, **_as_in(shown), metric=self.metric)
 
