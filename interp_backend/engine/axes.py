@@ -93,11 +93,13 @@ class _Seen:
         tokens = torch.arange(self.length, device=model.device)[None] % int(cfg.d_vocab)
         with torch.no_grad(), raw.hooks(fwd_hooks=hooks):
             raw(tokens)
+        streams = [float(one.abs().max()) for (name, _), one in self.made.items() if name == "block out"]
+        self.stream, self.exact = max(streams, default=0.0), model.dtype in ("float32", "float64")
 
     def _keeping(self, name: str, layer: int) -> Hook:
         def keep(value: Any, hook: Any) -> None:
             if isinstance(value, Tensor):
-                self.hooked[name, layer] = value[0].detach().clone()
+                self.hooked[name, layer] = _copy(value[0])
 
         return Own(keep)
 
@@ -110,7 +112,7 @@ class _Seen:
     def _keep(self, name: str, layer: int, values: Iterable[Any]) -> None:
         first = next((value for value in values if isinstance(value, Tensor)), None)
         if first is not None:
-            self.made[name, layer] = first.detach().clone()
+            self.made[name, layer] = _copy(first)
 
     # The rule
 
@@ -126,19 +128,21 @@ class _Seen:
             want = ", ".join(axis if axis in _FREE or not size else f"{size} {axis}s" for axis, size in axes.items())
             return f"TransformerLens gives [{have}] in layer {layer}, and not [{want}]"
         made = self._made(name, layer)
-        block = self.model.raw.blocks[layer]
-        if name == "mlp_post" and not made and hasattr(block.mlp, "original_component"):
-            if first_module(block, OUTPUTS["mlp"]) is not None:  # TransformerLens computes with folded weights itself
-                wide = value.shape[-1] == self.model.raw.cfg.d_mlp
-                return (
-                    None if wide else f"layer {layer} has {self.model.raw.cfg.d_mlp} neurons, and its hook gives others"
-                )
-            return (
-                f"no single matrix is shown through which layer {layer}'s neurons write (a mixture of experts has none)"
-            )
+        if name == "mlp_post" and not made:
+            return self._without_matrix(value, layer)
         if made and not any(self._same(value, one) for one in made):
             return f"what its hook gives in layer {layer} is not what the model's own modules compute there"
         return None
+
+    def _without_matrix(self, neurons: Tensor, layer: int) -> str | None:
+        """Why these are not a layer's neurons, given that no output matrix was seen to take them."""
+        block, width = self.model.raw.blocks[layer], self.model.raw.cfg.d_mlp
+        if hasattr(block.mlp, "original_component") and first_module(block, OUTPUTS["mlp"]) is None:
+            return (
+                f"no single matrix is shown through which layer {layer}'s neurons write (a mixture of experts has none)"
+            )
+        # A HookedTransformer, or a bridge that computes with folded weights itself.
+        return None if neurons.shape[-1] == width else f"its hook gives {neurons.shape[-1]} of layer {layer}'s {width}"
 
     def _axes(self, name: str) -> dict[str, int | None]:
         """The axes of an activation and their lengths, where the configuration says them."""
@@ -150,9 +154,8 @@ class _Seen:
                 "head": self.key_heads if name in ("k", "v") else self.heads,
                 "entry": None,
             }
-        if name == "mlp_post":
-            own = hasattr(self.model.raw, "original_model")  # a bridge's configuration can be wrong, its matrix can't
-            return {"position": self.length, "neuron": None if own else self.model.raw.cfg.d_mlp}
+        if name == "mlp_post":  # the output matrix says how many; a bridge's configuration can be wrong
+            return {"position": self.length, "neuron": None}
         return {"position": self.length, "number": self.model.d_model}
 
     def _made(self, name: str, layer: int) -> list[Tensor]:
@@ -182,11 +185,10 @@ class _Seen:
             return False
         if not torch.isfinite(made).all():
             return True  # nothing can be told; `record` says which layer overflows
-        half = value.dtype.itemsize < 4
         # A difference of two states of the residual stream has their rounding errors.
-        stream = max((float(one.abs().max()) for (name, _), one in self.made.items() if name == "block out"), default=0)
-        allowed = (3e-2 if half else 1e-3) * float(made.abs().max()) + (1e-2 if half else 1e-6) * stream
-        return bool((value.flatten().float() - made.flatten().float()).abs().max() <= allowed)
+        relative, rounding = (1e-3, 1e-6) if self.exact else (3e-2, 1e-2)
+        allowed = relative * float(made.abs().max()) + rounding * self.stream
+        return bool((value.flatten() - made.flatten()).abs().max() <= allowed)
 
 
 _FREE = ("position", "destination", "source", "entry")
@@ -206,6 +208,10 @@ def _own_module(block: Any, paths: Sequence[str]) -> torch.nn.Module | None:
     module = first_module(block, paths)
     wraps = any(hasattr(part, "original_component") for part in (module, block))
     return getattr(module, "original_component", module) if wraps else None
+
+
+def _copy(value: Tensor) -> Tensor:
+    return value.detach().to("cpu", torch.float32, copy=True)  # the layers of a model may be on several devices
 
 
 def _sum(a: Tensor | None, b: Tensor | None, sign: int = 1) -> list[Tensor]:
