@@ -77,7 +77,8 @@ def direct_logit_attribution(
     Returns:
         An `Attribution`: `values` [component] sum to the model's own logit difference, `total` (before the final
         softcap, where a model has one); `labels`, `kinds`, `layers` and `indices` say which component each is;
-        `by_source` [layer, head, source position] sums over positions to the heads' values.
+        `by_source` [layer, head, source position] sums over positions to the heads' values; NaN in layers without
+        heads.
 
     Raises:
         ValueError: an answer has several tokens, the position is out of range, the prompt is empty or too long, or the

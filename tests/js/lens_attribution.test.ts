@@ -31,6 +31,15 @@ test("layers add up: embeddings, each layer's attention and MLP, biases", () => 
   ]);
 });
 
+test("what a layer without attention writes is a step of its own", () => {
+  const json = makeAttribution();
+  const kinds = json.kinds.map((kind) => (kind === "mlp" ? "mixer" : kind));
+  const attribution = new Attribution({ ...json, kinds });
+  const values = attribution.at("clean")?.values ?? new Float32Array();
+  const labels = stepsOf(attribution, values).map(({ label }) => label);
+  expect(labels).toEqual(["embed", "attn 0", "mixer 0", "attn 1", "mixer 1", "bias"]);
+});
+
 test("heads by layer, with the MLP as the last column", () => {
   const attribution = new Attribution(makeAttribution());
   const { values, columns } = headTable(attribution, attribution.at("clean")?.values ?? new Float32Array());
