@@ -33,9 +33,9 @@ def find_absent(model: LanguageModel) -> tuple[Absent, bool]:
     for name, layer in _places(model):
         if model.hook_name(name, layer) not in model.raw.hook_dict:
             absent.setdefault(name, {})[layer] = _no_hook(model, name, layer)
+    if model.users_hooks():
+        return absent, False
     with Turn(model) as turn:
-        if turn.users_hooks:
-            return absent, False
         try:
             seen = turn.run(lambda: _Seen(model, absent))
         except Cancelled:

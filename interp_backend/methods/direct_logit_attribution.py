@@ -66,7 +66,7 @@ def direct_logit_attribution(
             answers of the pair.
         unit: "layer", "component" (attention and MLP of each layer), "head", or "neuron". What a layer writes by
             other means (a state-space, convolution or recurrent layer) is one component, its "mixer". An MLP whose
-            neurons can't be told apart (a mixture of experts) is one too.
+            neurons can't be told apart (a mixture of experts) stays whole.
         position: the position that predicts the answer, negative if counted from the end; the same index in both
             prompts of a pair.
         last: read only this many tokens from the end of the prompt, after the token that begins the text.

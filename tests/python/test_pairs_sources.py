@@ -174,6 +174,7 @@ def test_a_template_against_another_is_filled_with_the_same_row():
         "clean_answer": " x",
         "corrupt_answer": " {a}",
         "score_first_token": False,
+        "prepend_bos": None,
     }
 
 
