@@ -102,9 +102,9 @@ class Panel(anywidget.AnyWidget):
         self._asking().again(self._asking().main)
 
     def wait(self, timeout: float | None = None) -> bool:
-        """Wait until the panel shows what its traits describe; False after `timeout` seconds, or if they describe nothing
-        that can be asked for, and then `error` says why.
+        """Wait until the panel shows what its traits describe.
 
+        False after `timeout` seconds, or if the traits describe no call that can be made, and then `error` says why.
         Interrupting the wait cancels the work.
 
         Raises:
