@@ -131,3 +131,15 @@ test("an optional number may be left empty, which sends null", async () => {
   expect(maybe(el, "complaint")).toBeNull();
   expect(sent.at(-1)?.params).toMatchObject({ limit: null });
 });
+
+test("an optional number with a default may be emptied, and is then empty in every view", async () => {
+  const limit = makeField("limit", "number", { least: 0, default: 2, optional: true });
+  const methods = [{ name: "toy_map", label: "toy map", arguments: ["limit"] }];
+  const info = { ...TOY.info, methods, fields: [limit] };
+  const first = await openToy({ info });
+  expect(part<HTMLInputElement>(first.el, "option-limit").value).toBe("2");
+  enter(first.el, "option-limit", "");
+  expect(first.sent.at(-1)?.params).toMatchObject({ limit: null });
+  const second = await show({ ...TOY, info, options: { limit: null } });
+  expect(part<HTMLInputElement>(second.el, "option-limit").value).toBe("");
+});

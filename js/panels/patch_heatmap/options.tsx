@@ -63,7 +63,7 @@ function optionsOf(props: OptionProps) {
     },
   ];
   const further = fields.map((field) => ({
-    usual: (params.options[field.name] ?? field.default) === field.default,
+    usual: given(params.options, field) === field.default,
     applies: appliesTo(field, argumentsOf(params)),
     view: <FurtherOption key={`option ${field.name}`} {...props} field={field} />,
   }));
@@ -139,10 +139,15 @@ function FurtherOption({ state, params, field }: OptionProps & { field: Field })
     <Argument
       name={`option-${name}`}
       field={field}
-      value={params.options[name] ?? field.default}
+      value={given(params.options, field)}
       onChange={(value) => state.run({ options: { ...params.options, [name]: value } })}
     />
   );
+}
+
+/** The value of an argument. Null may be chosen although it is not the default. */
+function given(options: Params["options"], { name, default: usual }: Field): unknown {
+  return name in options ? options[name] : usual;
 }
 
 /** Initial values that are better than Python's defaults: prompts of a data set may be of any length, and a factor has
@@ -191,8 +196,9 @@ export function unusual(
   }
   if (window > 1) words.push(`window ${window}`);
   if (at !== null) words.push(`read at ${positionNames(sweep)[at] ?? at}`);
-  for (const { name, label, default: usual } of info.fields ?? []) {
-    if ((options[name] ?? usual) !== usual) words.push(`${label} ${options[name]}`);
+  for (const field of info.fields ?? []) {
+    const chosen = given(options, field);
+    if (chosen !== field.default) words.push(`${field.label} ${chosen ?? "none"}`);
   }
   return words;
 }
