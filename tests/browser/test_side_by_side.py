@@ -131,13 +131,14 @@ def test_attention_is_the_same(both, make):
     if heads.count():  # the head that ours has opened
         heads.get_by_text(title.split("\n")[0], exact=True).click()
     theirs = {
-        (d, s): (plain(a), plain(b), None if v is None else np.float32(v))
+        (d, s): (plain(a), plain(b), None if v is None else pytest.approx(v, rel=5.1e-4, abs=5.1e-5))
         for d, s, a, b, v in shown.theirs.locator("canvas").last.evaluate(BLOCKS)
     }
+    # A read-out has four digits.
     assert ours == {place: cell for place, cell in theirs.items() if cell[2] is not None}
 
 
-def read_attention(view: Locator) -> dict[tuple[int, int], tuple[str, str, np.float32]]:
+def read_attention(view: Locator) -> dict[tuple[int, int], tuple[str, str, float]]:
     """All cells that are not masked, with the keyboard, row by row from the last to the first."""
     said = part(view, "said-cell").first
     matrix = part(view, "matrix").first
@@ -154,7 +155,7 @@ def read_attention(view: Locator) -> dict[tuple[int, int], tuple[str, str, np.fl
         read = words.match(said.inner_text())
         assert read
         if read[3] != "masked":
-            found[destination, source] = (plain(read[1]), plain(read[2]), np.float32(minus(read[3])))
+            found[destination, source] = (plain(read[1]), plain(read[2]), float(minus(read[3])))
     return found
 
 
