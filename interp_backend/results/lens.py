@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -71,6 +72,9 @@ class LensSide(Prompt):
     arrays: LensArrays | None
 
 
+_LAYER = re.compile("[0-9]{1,6}")  # a row's label begins with it
+
+
 class LogitLens(SidedResult[LensSide]):
     """What `logit_lens` returns.
 
@@ -94,6 +98,8 @@ class LogitLens(SidedResult[LensSide]):
 
     @model_validator(mode="after")
     def _shapes_agree(self) -> LogitLens:
+        if not all(map(_LAYER.match, self.labels[1:-1])):
+            raise ValueError("the rows of a lens between the first and the last are labelled with their layers")
         for side in self.sides.values():
             cells = (len(self.labels), len(side.ids))
             if side.arrays is not None:
@@ -127,7 +133,7 @@ class LogitLens(SidedResult[LensSide]):
     def row_places(self) -> list[Place]:
         """Which activation each row reads: the embedding first, the model's output last, between them the stream."""
         stream = str(self.params.get("stream", "resid_post"))
-        numbers = [int(word) for label in self.labels[1:] if (word := label.split()[0]).isdigit()]
+        numbers = [int(found[0]) for label in self.labels[1:] if (found := _LAYER.match(label))]
         layers = numbers[: len(self.labels) - 2]  # a layer that lacks the stream has no row
         last = numbers[-1] if numbers else 0
         return [
