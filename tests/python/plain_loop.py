@@ -208,7 +208,8 @@ class Plain:
         self.v = [self._values(seen[m][1], fused) for m in makers]
         for layer in range(len(self.layers)):  # nothing else is written
             whole = self.pre[layer] + self.attn[layer] + self.mlp[layer]
-            torch.testing.assert_close(whole, self.post[layer], atol=1e-5, rtol=1e-5)
+            rounding = 1e-5 * max(1.0, float(self.post[layer].abs().max()))  # real models have huge entries
+            torch.testing.assert_close(whole, self.post[layer], atol=rounding, rtol=1e-5)
 
     def _values(self, out: Tensor, fused: str | None) -> Tensor:
         """[position, head, d_head], the same for all heads of a group."""
