@@ -19,10 +19,10 @@ from transformer_lens.factories.architecture_adapter_factory import SUPPORTED_AR
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "tests" / "python"))
 
-from architectures import DECODERS, EVERY, booted  # noqa: E402
+from architectures import DECODERS, EVERY, booted
 
-import interp_backend as ib  # noqa: E402
-from interp_backend.language.model import ACTIVATIONS  # noqa: E402
+import interp_backend as ib
+from interp_backend.language.model import ACTIVATIONS
 
 TABLE = ROOT / "docs" / "architectures.md"
 PAIR = ib.PromptPair(clean="hollo", corrupt="hexlq", clean_answer="a", corrupt_answer="b")
