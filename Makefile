@@ -12,8 +12,6 @@ TORCH_INDEX ?=
 
 BIN := .venv/bin
 PARALLEL := -n 2 --dist loadfile
-# By themselves: a second notebook beside the other tests' one now and then misses a kernel's answer.
-REAL_VIEWS := tests/browser/test_lab_real_model.py
 STAMP := build/.setup
 PIP_INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt
 
@@ -62,8 +60,7 @@ test: setup build/.test build/.model check
 	npm test --silent
 	$(BIN)/python tools/architecture_table.py --check
 	$(BIN)/python tests/browser/find_chromium.py
-	$(BIN)/python -m pytest $(PARALLEL) --ignore $(REAL_VIEWS)
-	$(BIN)/python -m pytest $(REAL_VIEWS)
+	$(BIN)/python -m pytest $(PARALLEL)
 
 # TransformerLens 2.18 and its HookedTransformer, in an environment of their own.
 test-legacy:

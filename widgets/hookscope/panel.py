@@ -20,6 +20,7 @@ from interp_backend.service.protocol import BadRequest, Request
 from interp_backend.service.tasks import Task
 
 from . import bundles
+from .kernel import keep_messages
 
 # Kernel-side traits that a saved page does not need.
 _NOT_ON_A_PAGE = {"layout", "tabbable", "tooltip", "comm"}
@@ -82,6 +83,7 @@ class Panel(anywidget.AnyWidget):
         super().__init_subclass__(**options)
 
     def __init__(self, **traits: Any) -> None:
+        keep_messages()
         self._views: set[str] = set()
         self._was_shown = False
         super().__init__(progress=progress(0, 0), **traits)
