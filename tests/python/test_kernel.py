@@ -21,7 +21,8 @@ def kernel() -> Iterator[BlockingKernelClient]:
 
 
 def test_a_request_that_arrives_during_a_reply_is_answered(kernel: BlockingKernelClient):
-    made = kernel.execute_interactive("import hookscope as hs\neditor = hs.PromptPairEditor(hs.load_model())", timeout=120)
+    code = "import hookscope as hs\neditor = hs.PromptPairEditor(hs.load_model())"
+    made = kernel.execute_interactive(code, timeout=120)
     assert made["content"]["status"] == "ok"
     for burst in range(BURSTS):
         sent = set()
