@@ -53,18 +53,20 @@ class Readings:
     Attributes:
         side: the prompt that is patched.
         measures: the metrics, the displayed metric first.
-        base, other: for each metric, its position in the patched prompt and in the other prompt.
+        base, other: for each metric, its positions in the patched prompt and in the other prompt: one, or as many as
+            a whole answer has tokens.
         base_at, other_at: the default position in each prompt, where the likeliest tokens are kept.
         answers: the token ids of each side's answers.
     """
 
     side: Side
     measures: list[Measure]
-    base: list[int]
-    other: list[int]
+    base: list[list[int]]
+    other: list[list[int]]
     base_at: int
     other_at: int
     answers: dict[Side, tuple[int, ...]]
+    whole_answer: tuple[int, ...] = ()
 
     @classmethod
     def of(cls, tokenized: TokenizedPair, side: Side, at: int | None, measures: list[Measure]) -> Readings:
@@ -72,9 +74,15 @@ class Readings:
         counterparts = tokenized.counterparts(side)
         length = len(counterparts)
         other_length = len(tokenized.ids["clean" if side == "corrupt" else "corrupt"])
+        whole = measures[0].whole_answer
+        if whole and at is not None:
+            raise ValueError(f"The {measures[0].label} is read where the answer begins. Leave at out.")
 
         def both(position: int | None) -> tuple[int, int]:
-            if position is None or position in (-1, length - 1):
+            if position is None:
+                appended = len(tokenized.appended)
+                return length - 1 - appended, other_length - 1 - appended
+            if position in (-1, length - 1):
                 return length - 1, other_length - 1  # both last positions predict the next token, so they correspond
             if isinstance(position, bool) or not hasattr(position, "__index__"):
                 raise ValueError(f"at is the position where metrics are read, a whole number, not {position!r}.")
@@ -93,20 +101,23 @@ class Readings:
             return position % length, counterpart
 
         places = [both(measure.at if measure.at is not None else at) for measure in measures]
+        tokens = len(tokenized.appended) + 1  # that a metric reads the predictions of
+        base, other = ([list(range(place[i], place[i] + tokens)) for place in places] for i in (0, 1))
         base_at, other_at = both(at)
         answers: dict[Side, tuple[int, ...]] = {
             "clean": tokenized.answer_ids("clean"),
             "corrupt": tokenized.answer_ids("corrupt"),
         }
-        return cls(side, measures, [p for p, _ in places], [p for _, p in places], base_at, other_at, answers)
+        whole_answer = tokenized.whole_answer() if whole else ()
+        return cls(side, measures, base, other, base_at, other_at, answers, whole_answer)
 
     @property
     def base_positions(self) -> list[int]:
-        return sorted({*self.base, self.base_at})
+        return sorted({self.base_at}.union(*self.base))
 
     @property
     def other_positions(self) -> list[int]:
-        return sorted({*self.other, self.other_at})
+        return sorted({self.other_at}.union(*self.other))
 
     def vocabulary(self, top_k: int) -> list[int] | None:
         """The tokens whose logits are needed; None means the whole vocabulary."""
@@ -117,10 +128,12 @@ class Readings:
     def references(self, base: Recording, other: Recording) -> list[Reference]:
         """The reference of each metric."""
         references = []
-        for b, o in zip(self.base, self.other):
-            logits = {self.side: base.logits[b], ("clean" if self.side == "corrupt" else "corrupt"): other.logits[o]}
+        for measure, b, o in zip(self.measures, self.base, self.other):
+            read = [torch.stack([run.logits[at] for at in places]) for run, places in ((base, b), (other, o))]
+            here, there = read if measure.whole_answer else (logits[0] for logits in read)
+            clean, corrupt = (there, here) if self.side == "corrupt" else (here, there)
             answers = self.answers["clean"], self.answers["corrupt"]
-            references.append(Reference(*answers, logits["clean"], logits["corrupt"]))
+            references.append(Reference(*answers, clean, corrupt, self.whole_answer))
         return references
 
 
@@ -158,7 +171,8 @@ class BaseRuns:
         side = self.readings[i].side
         base, other = self._ready.pop(i)
         pair = self.tokenized[i]
-        return Binding(self.turn, base, other, pair.counterparts(side), self.uses, pair.pair.prepend_bos)
+        after = pair.appended
+        return Binding(self.turn, base, other, pair.counterparts(side), self.uses, pair.pair.prepend_bos, after)
 
     def _like(self, i: int) -> list[int]:
         """This pair, and later pairs of the same lengths, up to `TOKENS_AHEAD` tokens."""
@@ -253,12 +267,12 @@ class Sweep:
     def _measure(self, logits: torch.Tensor) -> torch.Tensor:
         """Every metric of logits [run, read position, token]: [metric, run]."""
         positions = self.readings.base_positions
-        return torch.stack(
-            [
-                measure.of(logits[:, positions.index(at)], reference, self.columns).cpu()
-                for measure, at, reference in zip(self.readings.measures, self.readings.base, self.references)
-            ]
-        )
+        measured = []
+        for measure, at, reference in zip(self.readings.measures, self.readings.base, self.references):
+            read = logits[:, [positions.index(position) for position in at]]
+            read = read if measure.whole_answer else read[:, 0]
+            measured.append(measure.of(read, reference, self.columns).cpu())
+        return torch.stack(measured)
 
     def _take(
         self, result: EffectMap, pending: dict[int, list[tuple[bool, torch.Tensor]]], to_run: list[int], one: Pass
@@ -352,7 +366,8 @@ class Sweep:
 def prompt_of(tokenized: TokenizedPair, side: Side) -> AnsweredPrompt:
     """A prompt as it was run, with the tokens by which its answers were scored."""
     texts, starts = tokenized.texts[f"{side}_answer"], tokenized.starts[f"{side}_answer"]
-    answers = [texts[start] for start in starts]
+    # A whole answer has all tokens from its start; otherwise an answer's first token stands for it.
+    answers = ["".join(texts)] if tokenized.appended and side == "clean" else [texts[start] for start in starts]
     return AnsweredPrompt(
         text=getattr(tokenized.pair, side),
         ids=tokenized.ids[side],

@@ -46,6 +46,7 @@ class Binding:
         counterparts: for each position of the base prompt the corresponding position of the other prompt, or None.
         uses: pairs of an activation's name and the value that is written into it.
         prepend_bos: how the pair's prompts begin, and with them the prompts that values come from.
+        appended: the tokens of an answer that follow the pair's prompts, and with them the prompts of values.
     """
 
     def __init__(
@@ -56,9 +57,10 @@ class Binding:
         counterparts: Sequence[int | None],
         uses: Sequence[tuple[str, Value]],
         prepend_bos: bool | None = None,
+        appended: Sequence[int] = (),
     ):
         self.turn, self.model = turn, turn.model
-        self._prepend_bos = prepend_bos
+        self._prepend_bos, self._appended = prepend_bos, tuple(appended)
         self.counterparts = list(counterparts)
         self._uses = uses
         draws = {value.draws for _, value in uses if isinstance(value, Resample)} or {1}
@@ -316,12 +318,12 @@ class Binding:
         memo, key = self.turn.memo, ("ids", text, self._prepend_bos)
         if key not in memo:
             memo[key] = self.model.to_ids(text, self._prepend_bos)
-        return memo[key]
+        return [*memo[key], *self._appended]
 
     def _mean(self, value: Mean, hook: str) -> Tensor:
         """The mean of an activation over prompts: [position, ...], or [1, ...] over all positions."""
         length = len(self.base.tokens) if value.by_position else None
-        key = ("mean", value, tuple(self.base.activations), length, self._prepend_bos)
+        key = ("mean", value, tuple(self.base.activations), length, self._prepend_bos, self._appended)
         if key not in self.turn.memo:
             ids = [self._ids(text) for text in value.prompts]
             lengths = {len(prompt) for prompt in ids}

@@ -3,6 +3,9 @@
 A metric is a function of logits [run, d_vocab] that gives one number for each run. All of them are computed in
 float32, whatever the model's own precision. With several answers on a side, their logits are averaged and their
 probabilities added; the rank is that of the likeliest.
+
+The metric of a whole answer is the exception: it reads the logits at all positions that predict a token of the answer,
+which has been appended to both prompts.
 """
 
 from __future__ import annotations
@@ -27,14 +30,17 @@ class Reference:
     """The reference data that a metric may compare with.
 
     Attributes:
-        clean_answer, corrupt_answer: token ids; none without an answer.
-        clean_logits, corrupt_logits: [token], of the two unpatched runs at the position that is read.
+        clean_answer, corrupt_answer: token ids, each the first of an answer; none without an answer.
+        clean_logits, corrupt_logits: [token], of the two unpatched runs at the position that is read; for a whole
+            answer [answer's token, token].
+        whole_answer: the token ids of the whole clean answer, for a metric of it.
     """
 
     clean_answer: tuple[int, ...]
     corrupt_answer: tuple[int, ...]
     clean_logits: Tensor
     corrupt_logits: Tensor
+    whole_answer: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -46,7 +52,8 @@ class Metric:
         needs: the answers of a pair that it reads.
         higher_is_better: whether the clean run should have the larger value.
         all_tokens: whether it needs the logits of the whole vocabulary, and not only those of the answers.
-        function: of logits [run, d_vocab].
+        function: of logits [run, d_vocab], or [run, answer's token, d_vocab] of a whole answer.
+        whole_answer: whether it reads all tokens of the clean answer.
     """
 
     name: str
@@ -56,6 +63,7 @@ class Metric:
     higher_is_better: bool
     all_tokens: bool
     function: Callable[[Tensor, Reference], Tensor]
+    whole_answer: bool = False
 
 
 def _logit_diff(logits: Tensor, reference: Reference) -> Tensor:
@@ -72,6 +80,11 @@ def _log_prob(logits: Tensor, reference: Reference) -> Tensor:
 
 def _prob(logits: Tensor, reference: Reference) -> Tensor:
     return _log_prob(logits, reference).exp()
+
+
+def _whole_log_prob(logits: Tensor, reference: Reference) -> Tensor:
+    answer = torch.tensor(reference.whole_answer, device=logits.device)
+    return logits.log_softmax(-1)[:, torch.arange(len(answer)), answer].sum(-1)
 
 
 def _rank(logits: Tensor, reference: Reference) -> Tensor:
@@ -110,6 +123,17 @@ METRICS: dict[str, Metric] = {
             _log_prob,
         ),
         Metric("prob", "probability", "probability of the clean answer", CLEAN, True, True, _prob),
+        Metric(
+            "answer_log_prob",
+            "log-probability of the whole answer",
+            "natural logarithm of the probability of all tokens of the clean answer, one after another; the answer is "
+            "appended to both prompts",
+            CLEAN,
+            True,
+            True,
+            _whole_log_prob,
+            whole_answer=True,
+        ),
         Metric(
             "rank",
             "rank",
@@ -166,8 +190,12 @@ class Measure:
     def all_tokens(self) -> bool:
         return METRICS[self.metric].all_tokens if isinstance(self.metric, str) else True
 
+    @property
+    def whole_answer(self) -> bool:
+        return isinstance(self.metric, str) and METRICS[self.metric].whole_answer
+
     def of(self, logits: Tensor, reference: Reference, columns: dict[int, int] | None = None) -> Tensor:
-        """The metric of logits [run, token], one number for each run.
+        """The metric of logits [run, token], one number for each run; of a whole answer, [run, answer's token, token].
 
         Args:
             columns: the column of each token in the logits, if they are not the whole vocabulary.
@@ -201,6 +229,14 @@ def as_measures(metric: MetricLike | Sequence[MetricLike]) -> list[Measure]:
     names = [measure.name for measure in measures]
     if not measures or len(set(names)) < len(names):
         raise ValueError(f"Give one metric or several different ones, not {', '.join(names) or 'none'}.")
+    for measure in measures:
+        if measure.whole_answer and len(measures) > 1:
+            raise ValueError(
+                f"The {measure.label} is measured with the answer appended to the prompts, so it can't be measured "
+                "together with other metrics. Give it alone."
+            )
+        if measure.whole_answer and measure.at is not None:
+            raise ValueError(f"The {measure.label} is read where the answer begins. Leave its position out.")
     return measures
 
 

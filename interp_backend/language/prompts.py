@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from difflib import SequenceMatcher
 from itertools import pairwise
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
+from ..refusal import Refused
 from .model import LanguageModel, refuse_half_characters
 
 Side = Literal["clean", "corrupt"]
@@ -28,7 +29,8 @@ class PromptPair(BaseModel):
         clean_answer: the answer that should follow the clean prompt, with its leading space (`" Oslo"`).
             Several answers count as one: their logits are averaged, and their probabilities are added.
         corrupt_answer: the answer that should follow the corrupt prompt; the logit difference is clean minus corrupt.
-        score_first_token: whether an answer of several tokens is scored by its first token, or refused.
+        score_first_token: whether an answer of several tokens is scored by its first token, or refused by metrics that
+            score one token.
         prepend_bos: whether both prompts begin with the model's beginning-of-text token; None does what TransformerLens
             does with the model, which may differ from what the model's own tokenizer does.
         alignment: pairs of corresponding positions (clean, corrupt), which increase in both prompts; None aligns
@@ -109,6 +111,7 @@ class TokenizedPair:
     starts: dict[str, list[int]]  # for each answer field: the index in its ids at which each answer begins
     columns: list[Column]
     warnings: list[PairWarning] = field(default_factory=list)
+    appended: tuple[int, ...] = ()  # the tokens of the clean answer that `with_answer` has put after both prompts
 
     def answer_ids(self, side: Side) -> tuple[int, ...]:
         """The tokens by which the answers are scored: the first token of each answer, without duplicates."""
@@ -119,6 +122,42 @@ class TokenizedPair:
         """For each position of one prompt, the corresponding position of the other prompt, or None."""
         other: Side = "corrupt" if side == "clean" else "clean"
         return [getattr(c, other) for c in self.columns if getattr(c, side) is not None]
+
+    def whole_answer(self) -> tuple[int, ...]:
+        """All tokens of the clean answer.
+
+        Raises:
+            ValueError: there are several clean answers.
+        """
+        if len(self.starts["clean_answer"]) > 1:
+            raise ValueError(
+                f"The pair has {len(self.starts['clean_answer'])} clean answers, and only one can be scored whole. "
+                "Keep one of them, or score each by its first token."
+            )
+        return tuple(self.ids["clean_answer"])
+
+    def with_answer(self, n_ctx: int) -> TokenizedPair:
+        """The pair with the clean answer, except for its last token, appended to both prompts.
+
+        A run then gives the logits that predict each token of the answer. The appended tokens correspond to each other.
+
+        Raises:
+            ValueError: there are several clean answers, or a prompt with the answer has more than `n_ctx` tokens.
+        """
+        appended = self.whole_answer()[:-1]
+        ids, texts, columns = dict(self.ids), dict(self.texts), list(self.columns)
+        for side in SIDES:
+            if len(ids[side]) + len(appended) > n_ctx:
+                raise ValueError(
+                    f"The {side} prompt with the answer after it has {len(ids[side]) + len(appended)} tokens and the "
+                    f"model reads at most {n_ctx}. Shorten the prompt."
+                )
+        for i in range(len(appended)):
+            columns.append(Column(clean=len(ids["clean"]) + i, corrupt=len(ids["corrupt"]) + i, same=True))
+        for side in SIDES:
+            ids[side] = [*ids[side], *appended]
+            texts[side] = [*texts[side], *texts["clean_answer"][: len(appended)]]
+        return replace(self, ids=ids, texts=texts, columns=columns, appended=appended)
 
     @property
     def aligned_one_to_one(self) -> bool:
@@ -138,18 +177,23 @@ class TokenizedPair:
             "warnings": [warning.model_dump() for warning in self.warnings],
         }
 
-    def refuse(self, needs: Sequence[str]) -> None:
+    def refuse(self, needs: Sequence[str], whole_answer: bool = False) -> None:
         """Raise ValueError with the first error that forbids a run on this pair.
 
         Args:
             needs: the answers that the metric reads; errors about other answers are ignored.
+            whole_answer: whether the metric reads all tokens of an answer.
         """
         for warning in self.warnings:
+            if warning.code == "several_tokens" and whole_answer:
+                continue
             about_answers = warning.field in ("clean_answer", "corrupt_answer")
             irrelevant = about_answers and (
                 warning.field not in needs or (warning.code in _ABOUT_BOTH and len(needs) < 2)
             )
             if warning.level == "error" and not irrelevant:
+                if warning.code == "several_tokens" and len(self.starts["clean_answer"]) == 1:
+                    raise Refused(warning.message, "Score the whole clean answer", metric="answer_log_prob")
                 raise ValueError(warning.message)
 
 
@@ -374,7 +418,8 @@ def _check_answer(model: LanguageModel, pair: PromptPair, side: Side, answer: st
                 level="error",
                 field=name,
                 message=f"The {side} answer is {len(tokens)} tokens ({shown}), and one forward pass scores one. "
-                "Choose an answer of one token, or score it by its first.",
+                "Choose an answer of one token, score it by its first, or measure the log-probability of the whole "
+                "answer.",
                 fix=_fix(pair, "Score the first token", "score_first_token", True),
             )
 

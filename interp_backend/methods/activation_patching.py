@@ -77,6 +77,8 @@ def activation_patching(
             the answer?), "noise" the clean run (which activations does the answer need?).
         metric: one of `METRICS`, or a function of logits [run, d_vocab] that gives one number for each run, [run]; or
             several metrics, which need no further runs. A metric with a position, `("prob", 3)`, is read there.
+            "answer_log_prob" scores all tokens of the clean answer: it is appended to both prompts, except for its last
+            token, and the appended tokens are positions of the map too.
         axes: the axes of the result: `("layer", "position")`; by head `("layer", "head")`, which patches a head at all
             positions at once, or `("layer", "head", "position")`; for a pattern also
             `("layer", "head", "position", "source")`, its single entries; for neurons `("layer", "neuron")` or
@@ -96,8 +98,8 @@ def activation_patching(
 
     Raises:
         ValueError: the model lacks the activation or ignores edits of it, the axes don't fit the activation, a place
-            does not exist, an answer has several tokens and `score_first_token` is not set, a metric fails or needs a
-            missing answer, or logits are not numbers.
+            does not exist, an answer has several tokens and neither is `score_first_token` set nor the metric
+            "answer_log_prob", a metric fails or needs a missing answer, or logits are not numbers.
         MemoryError: a single patched run does not fit into memory.
     """
     model = load_model(model)
@@ -187,9 +189,12 @@ def tokenize_all(model: LanguageModel, pair: Any, measures: list[Measure]) -> li
     many = isinstance(pair, PromptPairs)
     tokenized = [tokenize(model, one) for one in (pair.pairs if many else [as_pair(pair)])]
     needs = sorted({need for measure in measures for need in measure.needs})
+    whole = measures[0].whole_answer
     for i, one in enumerate(tokenized):
         with naming(i, one.pair, many):
-            one.refuse(needs)
+            one.refuse(needs, whole)
+            if whole:
+                tokenized[i] = one.with_answer(model.n_ctx)
     return tokenized
 
 

@@ -72,26 +72,30 @@ def read_pair(
     """
     model = load_model(model)
     tokenized = tokenize(model, as_pair(pair))
+    [measure] = as_measures(metric)
+    scored = _scored(tokenized, measure, model.n_ctx)
+    run = scored or tokenized
     blocked = {w.field for w in tokenized.warnings if w.code in ("empty_prompt", "too_long")}
     sides = [side for side in SIDES if side not in blocked]
     with Turn(model) as turn:
-        ends = [[len(tokenized.ids[side]) - 1] for side in sides]
-        runs = record(turn, [tokenized.ids[side] for side in sides], [], ends)
-    logits = {side: run.logits[end] for side, run, [end] in zip(sides, runs, ends)}
-    top_runs = {side: top_tokens(run, top_k) for side, run in logits.items()}
-    [measure] = as_measures(metric)
+        # the positions that predict the next token and, of a whole answer, the tokens after it
+        read = [range(len(tokenized.ids[side]) - 1, len(run.ids[side])) for side in sides]
+        runs = record(turn, [run.ids[side] for side in sides], [], read)
+    each = {side: torch.stack([one.logits[at] for at in places]) for side, one, places in zip(sides, runs, read)}
+    top_runs = {side: top_tokens(logits[0], top_k) for side, logits in each.items()}
     name: str | None = None
     label, baselines, warnings = "", {}, []
-    unscored = any(w.code == "several_tokens" and w.field in measure.needs for w in tokenized.warnings)
-    answers = {f"{side}_answer": tokenized.answer_ids(side) for side in SIDES}
-    if len(logits) == 2 and not unscored and all(answers[need] for need in measure.needs):
-        reference = Reference(**answers, clean_logits=logits["clean"], corrupt_logits=logits["corrupt"])
-        clean, corrupt = map(finite_or_none, measure.of(torch.stack(list(logits.values())), reference).tolist())
+    if scored and len(each) == 2:
+        both = each if measure.whole_answer else {side: logits[0] for side, logits in each.items()}
+        answers = {f"{side}_answer": tokenized.answer_ids(side) for side in SIDES}
+        whole = tokenized.whole_answer() if measure.whole_answer else ()
+        reference = Reference(**answers, clean_logits=both["clean"], corrupt_logits=both["corrupt"], whole_answer=whole)
+        clean, corrupt = map(finite_or_none, measure.of(torch.stack(list(both.values())), reference).tolist())
         name, baselines = measure.name, {"clean": clean, "corrupt": corrupt}
         sentences = baseline_warnings(measure.name, measure.label, clean, corrupt)
         warnings = [PairWarning(code="baselines", level="warning", message=s) for s in sentences]
         label = _with_answers(measure, tokenized)
-        unfavoured = favour_warning(answers["clean_answer"], logits["clean"], model.token_text)
+        unfavoured = favour_warning(answers["clean_answer"], each["clean"][0], model.token_text)
         if unfavoured and not warnings:  # which would say why
             warnings.append(PairWarning(code="unfavoured", level="warning", message=unfavoured, field="clean_answer"))
     reading = PairReading(
@@ -106,7 +110,22 @@ def read_pair(
     yield Step(1, 1, 0.0, reading)
 
 
+def _scored(tokenized: TokenizedPair, measure: Measure, n_ctx: int) -> TokenizedPair | None:
+    """The pair as the metric reads it; None if it can't be measured on this pair."""
+    if not all(tokenized.answer_ids("clean" if need == "clean_answer" else "corrupt") for need in measure.needs):
+        return None
+    if measure.whole_answer:
+        try:
+            return tokenized.with_answer(n_ctx)
+        except ValueError:
+            return None
+    several = any(w.code == "several_tokens" and w.field in measure.needs for w in tokenized.warnings)
+    return None if several else tokenized
+
+
 def _with_answers(measure: Measure, tokenized: TokenizedPair) -> str:
+    if measure.whole_answer:
+        return f"{measure.label}, “{''.join(tokenized.texts['clean_answer']).strip()}”"
     clean, corrupt = (
         " or ".join(tokenized.texts[f"{side}_answer"][start].strip() for start in tokenized.starts[f"{side}_answer"])
         for side in SIDES

@@ -45,7 +45,7 @@ export interface ActivationPatchingRequest {
     | "v"
     | "pattern";
   direction?: "denoise" | "noise";
-  metric?: "logit_diff" | "logit" | "log_prob" | "prob" | "rank" | "kl" | "kl_corrupt";
+  metric?: "logit_diff" | "logit" | "log_prob" | "prob" | "answer_log_prob" | "rank" | "kl" | "kl_corrupt";
   axes?: ("layer" | "head" | "position" | "source" | "neuron")[] | null;
   value?: FromOther | FromPrompt | Zero | MeanRequest | ResampleRequest | AddRequest | Scale;
   at?: number | null;
@@ -192,7 +192,7 @@ export interface OnPatchTogetherRequest {
   cells: Place[];
 }
 export interface ReadPairRequest {
-  metric?: "logit_diff" | "logit" | "log_prob" | "prob" | "rank" | "kl" | "kl_corrupt";
+  metric?: "logit_diff" | "logit" | "log_prob" | "prob" | "answer_log_prob" | "rank" | "kl" | "kl_corrupt";
   top_k?: number;
 }
 export interface RepeatedTokenLossRequest {

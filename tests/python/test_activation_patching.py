@@ -158,6 +158,7 @@ def test_every_metric_equals_a_plain_loop(metric):
                 "logit": logits[a],
                 "log_prob": q[a].log(),
                 "prob": q[a],
+                "answer_log_prob": q[a].log(),  # of one token
                 "rank": (logits > logits[a]).sum(),
                 "kl": (p * (p / q).log()).sum(),
                 "kl_corrupt": (r * (r / q).log()).sum(),

@@ -217,6 +217,25 @@ def test_patching_several_places_together_equals_module_hooks(model, plain, ids)
     assert float(effect.values.reshape(-1)[0]) == pytest.approx(float(logits[right] - logits[wrong]), abs=1e-3)
 
 
+def test_a_whole_answer_equals_a_run_with_module_hooks_for_each_of_its_tokens(model, plain, ids):
+    pair = CAPITALS.model_copy(update={"clean": "The capital of Iceland is", "clean_answer": " Reykjavik"})
+    result = ib.activation_patching(model, pair, metric="answer_log_prob")
+    clean, corrupt, answer = ids(pair.clean), ids(pair.corrupt), ids(pair.clean_answer)
+    assert len(answer) > 2 and len(clean) == len(corrupt)
+    places = [(layer, position) for layer in LAYERS for position in (3, len(clean) - 1)]
+    expected = []
+    for layer, position in places:
+        source = seen(plain, clean, "resid_pre", layer)
+
+        def write(value, position=position, source=source):
+            value[0, position] = source[position]
+            return value
+
+        each = [run_with(plain, corrupt + answer[:i], "resid_pre", layer, write) for i in range(len(answer))]
+        expected.append(sum(float(logits.log_softmax(-1)[token]) for logits, token in zip(each, answer)))
+    assert_close([result.values[place] for place in places], expected)
+
+
 def test_a_pair_is_read_as_plain_transformers_reads_it(model, runs):
     reading = ib.read_pair(model, NAMES)
     for side in ("clean", "corrupt"):

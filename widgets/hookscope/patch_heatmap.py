@@ -207,10 +207,12 @@ class PatchHeatmap(ResultPanel):
             return list(choose_axes(self._model, self.activation, None))
 
     def _metrics(self) -> list[Any]:
-        """The chosen metric, and all others that the pair has answers for, since they need no further runs."""
+        """The chosen metric, and all others that the pair has answers for and that need no further runs."""
+        if self.metric in METRICS and METRICS[self.metric].whole_answer:
+            return [self.metric]
         pairs: list[Any] = list(self.pair) if isinstance(self.pair, PromptPairs) else [self.pair]
         answered = {f"{side}_answer" for side in ("clean", "corrupt") if all(pair.answers(side) for pair in pairs)}
-        others = [name for name, metric in METRICS.items() if answered.issuperset(metric.needs)]
+        others = [name for name, one in METRICS.items() if answered.issuperset(one.needs) and not one.whole_answer]
         return [self.metric, *(name for name in others if name != name_of(self.metric))]
 
     # Results
