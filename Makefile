@@ -81,6 +81,7 @@ bench: setup build/.test build/.model
 	$(BIN)/python benchmarks/logit_lens.py
 	$(BIN)/python benchmarks/lens_frames.py
 	$(BIN)/python benchmarks/attention.py
+	$(BIN)/python benchmarks/real_model.py
 
 clean:
 	rm -rf build dist .venv node_modules widgets/hookscope/static
