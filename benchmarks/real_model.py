@@ -2,7 +2,8 @@
 
 - The page: for each view at the size of a real model, the longest task of the page's thread while the view is shown for
   the first time, and while its pointer moves and its grid scrolls. A page stalls for as long as its longest task; tasks
-  under 50 ms are not counted by Chromium, and show as 0.
+  under 50 ms are not counted by Chromium, and show as 0. A cell that shows a line of text is measured beside them:
+  JupyterLab's own share.
 - Cancel: from `cancel()` in Python, in the middle of the work, until the status says so, and until the model is free.
 - The first step of a lens over a long prompt, in forward passes of the same prompt.
 
@@ -51,6 +52,7 @@ pair = hs.PromptPair(clean=text + "The capital of Norway is", corrupt=text + "Th
                      clean_answer=" Oslo", corrupt_answer=" Stockholm")
 """
 VIEWS = {
+    "a line of text": None,
     "heatmap": "hs.PatchHeatmap(model, pair)",
     "lens": "hs.LogitLensGrid(model, pair)",
     "attention": "hs.AttentionViewer(model, pair, opened=[(23, 4), (2, 1)])",
@@ -121,8 +123,14 @@ def page() -> dict[str, float]:
     return measured
 
 
-def _shown_and_used(lab: Lab, name: str, code: str) -> tuple[float, float]:
+def _shown_and_used(lab: Lab, name: str, code: str | None) -> tuple[float, float]:
     lab.page.evaluate(LONGEST)
+    if code is None:
+        lab.run(f"print({name!r})")
+        _settle(lab.page)
+        shown = lab.page.evaluate(LONGEST)
+        lab.clear()
+        return shown, 0.0
     root = lab.show(f"{name} = {code}\n{name}")
     lab.python(f"{name}.wait()")
     _settle(lab.page)

@@ -235,10 +235,25 @@ export function part<T extends HTMLElement = HTMLElement>(el: ParentNode, name: 
 
 export const maybe = (el: ParentNode, name: string) => el.querySelector<HTMLElement>(`[data-hs="${name}"]`);
 
+/** Resolves after the messages that were posted before, among them those by which Preact draws. */
+function message(): Promise<void> {
+  const { port1, port2 } = new MessageChannel();
+  return new Promise((resolve) => {
+    port2.onmessage = () => {
+      port1.close();
+      resolve();
+    };
+    port1.postMessage(null);
+  });
+}
+
 /** Lets Preact and the next frame do what they have scheduled. */
 export async function settled(): Promise<void> {
-  for (let i = 0; i < 2; i++) await new Promise((resolve) => requestAnimationFrame(resolve));
-  await new Promise((resolve) => setTimeout(resolve));
+  for (let i = 0; i < 3; i++) {
+    await new Promise((resolve) => requestAnimationFrame(resolve));
+    await new Promise((resolve) => setTimeout(resolve)); // Preact's effects come after a frame's own tasks
+    await message();
+  }
 }
 
 export function press(el: HTMLElement, key: string, options: KeyboardEventInit = {}): KeyboardEvent {

@@ -1,5 +1,5 @@
 // All heads as thumbnails: hovering shows a head's scores, a click opens or closes it, and Shift-click pins it.
-import { useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
+import { useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
 import { toCss } from "../../lib/color";
 import { Button } from "../../lib/controls";
 import { Output } from "../../lib/current";
@@ -141,7 +141,8 @@ function ThumbCanvas({ scene, source, layout, heads, width, height }: CanvasProp
   const canvas = useRef<HTMLCanvasElement>(null);
   const density = useDensity();
   const { colors, palette, tokens, marked } = scene;
-  useLayoutEffect(() => {
+  // After the page has been painted: the thumbnails of a large model take as long as everything else together.
+  useEffect(() => {
     const whole = source.cells === tokens.length;
     const cells = whole ? marked.map((mark) => mark.cells) : [];
     const drawn = { layout, heads, source, colors, palette, marked: cells };
