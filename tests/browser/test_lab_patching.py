@@ -263,7 +263,7 @@ def test_a_set_of_answers_is_typed_one_a_line(lab: Lab, editor: Locator):
 def test_the_copied_code_is_that_of_what_is_shown(lab: Lab, heatmap: Locator):
     lab.page.context.grant_permissions(["clipboard-read", "clipboard-write"])
     lab.python("cells.value = {'kind': 'scale', 'factor': 0.5}\ncells.metric = 'kl'\ncells.wait()")
-    expect(part(heatmap, "metric")).to_have_value("5")
+    expect(part(heatmap, "metric")).to_have_value("6")
     expect(part(heatmap, "subtitle")).to_contain_text("activations scaled")
     part(heatmap, "copy-code").click()
     expect(part(heatmap, "copy-code")).to_have_text("Copied")
