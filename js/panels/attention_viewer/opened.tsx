@@ -21,8 +21,8 @@ interface OpenedProps extends PanelProps<AttentionState> {
   onLock(cell: Cell): void;
 }
 
-/** Two heads are side by side if both fit with cells large enough to click, if necessary below the thumbnails. */
-const [LARGEST, ENOUGH, LABELS, CELL] = [620, 480, 106, 6];
+/** Two heads are side by side if both fit with cells large enough to click; below the thumbnails, if these are low. */
+const [LARGEST, ENOUGH, LABELS, CELL] = [620, 400, 106, 6];
 export const [LEAST, GAP] = [300, 24];
 
 export function OpenedHeads({ total, ...props }: OpenedProps & { total: number }) {

@@ -25,6 +25,8 @@ import { subtitleOf } from "./words";
 
 /** The width of the sorted heads if there is room for opened heads beside them. */
 const FLOW = 680;
+/** Of many layers, the thumbnails are about as wide as this with their legend. */
+const [MANY_LAYERS, COLUMN] = [16, 300];
 
 type ViewProps = PanelProps<AttentionState>;
 
@@ -113,6 +115,8 @@ function Heads({ model, state, scene }: ViewProps & { scene: Scene }) {
   );
   const flows = scene.score !== null || Boolean(attention.json.names);
   const beside = flows && width >= FLOW + GAP + LEAST;
+  // Many layers make a column of thumbnails that is narrow, and so tall that heads below it would be out of sight.
+  const tall = !flows && attention.json.layers.length >= MANY_LAYERS;
   const values = chief === null ? null : state.heads.get(attention, side, chief);
   const change = (cell: Partial<Cell>) => select(model, placeOf(attention, side, { ...locked, ...cell }));
   const toggle = (head: number) => state.toggle(attention.headAt(head));
@@ -144,7 +148,7 @@ function Heads({ model, state, scene }: ViewProps & { scene: Scene }) {
         {opened.length > 0 && (
           <OpenedHeads
             {...{ model, state, scene }}
-            total={beside ? width - FLOW - GAP : width}
+            total={beside ? width - FLOW - GAP : tall ? width - COLUMN - GAP : width}
             onClose={toggle}
             onPin={pin}
             onLock={lockCell}
