@@ -187,12 +187,12 @@ def tokenize_all(model: LanguageModel, pair: Any, measures: list[Measure]) -> li
         ValueError: a pair can't be run with these metrics; for a data set, the message names the pair.
     """
     many = isinstance(pair, PromptPairs)
-    tokenized = [tokenize(model, one) for one in (pair.pairs if many else [as_pair(pair)])]
-    needs = sorted({need for measure in measures for need in measure.needs})
     whole = measures[0].whole_answer
+    tokenized = [tokenize(model, one, whole) for one in (pair.pairs if many else [as_pair(pair)])]
+    needs = sorted({need for measure in measures for need in measure.needs})
     for i, one in enumerate(tokenized):
         with naming(i, one.pair, many):
-            one.refuse(needs, whole)
+            one.refuse(needs)
             if whole:
                 tokenized[i] = one.with_answer(model.n_ctx)
     return tokenized
