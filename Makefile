@@ -85,3 +85,8 @@ bench: setup build/.test build/.model
 
 clean:
 	rm -rf build dist .venv node_modules widgets/hookscope/static
+
+# The README's pictures, from the real widgets.
+.PHONY: pictures
+pictures: setup build/.test build/.model
+	$(BIN)/python tools/pictures.py
