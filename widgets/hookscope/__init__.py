@@ -4,6 +4,8 @@ from typing import TYPE_CHECKING
 
 from interp_backend.lazy import lazy_exports
 
+from .doctor import doctor as doctor
+
 if TYPE_CHECKING:
     from interp_backend import EffectMap as EffectMap
     from interp_backend import LanguageModel as LanguageModel
@@ -18,4 +20,4 @@ if TYPE_CHECKING:
 else:
     __getattr__, __dir__, __all__ = lazy_exports(__name__, __file__)
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
