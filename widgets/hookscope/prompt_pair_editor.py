@@ -7,7 +7,7 @@ from typing import Any
 
 import traitlets
 
-from interp_backend.language.loading import load_model
+from interp_backend import load_model
 from interp_backend.language.metrics import METRICS, as_measures, name_of
 from interp_backend.language.prompts import PromptPair, tokenize
 from interp_backend.language.tasks import templates
