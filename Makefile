@@ -3,6 +3,7 @@
 # make test   every test: Python, TypeScript and browser
 # make setup  install and build alone
 # make test-newest  the Python tests with the newest release of every dependency, in an environment of their own
+# make docs   the documentation in build/docs/html, which opens from disk
 # make bench  how long a click takes, how a sweep compares with TransformerLens, what a logit lens costs, and attention
 #             beside CircuitsVis
 
@@ -15,7 +16,7 @@ PARALLEL := -n 2 --dist loadfile
 STAMP := build/.setup
 PIP_INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: setup demo lab test test-legacy test-newest check bench clean
+.PHONY: setup demo lab docs test test-legacy test-newest check bench clean
 
 setup: $(STAMP) static
 
@@ -74,6 +75,16 @@ test-newest:
 	build/newest/bin/pip install --quiet --disable-pip-version-check --upgrade torch $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX))
 	build/newest/bin/python tools/dependency_names.py | xargs build/newest/bin/pip install --quiet --disable-pip-version-check --upgrade --upgrade-strategy eager
 	PYTHONPATH=.:widgets HF_HUB_OFFLINE=1 build/newest/bin/python -m pytest -q $(PARALLEL) tests/python
+
+build/.docs: $(STAMP)
+	$(PIP_INSTALL) --group docs
+	touch build/.docs
+
+# Pages that have not changed are not run again. Warnings are errors.
+docs: setup build/.docs build/.model
+	HF_HUB_OFFLINE=1 $(BIN)/python tools/docs_pages.py build/docs
+	$(BIN)/python -m sphinx -q -W --keep-going -c docs build/docs/source build/docs/html
+	@echo "Written: build/docs/html/index.html"
 
 bench: setup build/.test build/.model
 	$(BIN)/python benchmarks/first_light.py
