@@ -233,13 +233,14 @@ def reference(name: str) -> str:
 def calls_of(view: type[Panel]) -> list[str]:
     """The methods of a view that are for users, its own first: not those that views or hosts call."""
     of_hosts = {"wants", "set_state", "take_message", "page_state", "fail", "fail_of"}
-    return [
+    names = [
         name
         for cls in view.__mro__
         if cls.__module__.startswith("hookscope")
         for name, value in vars(cls).items()
         if inspect.isfunction(value) and name[0] != "_" and name not in of_hosts
     ]
+    return list(dict.fromkeys(names))
 
 
 def directive(kind: str, name: str, *options: str) -> str:
