@@ -37,6 +37,12 @@ def as_rst(app, what, name, obj, options, lines):
             ends_in_word = parts[j + 1 : j + 2] and parts[j + 1][:1].isalnum()
             parts[j] = f"``{part}``" + ("\\ " if ends_in_word else "") if j % 2 else part.replace("*", "\\*")
         lines[i] = "".join(parts)
+    in_item = False
+    for i, line in enumerate(lines):  # "name: what it is" at the margin, and the lines that hang below it
+        item = re.match(r"([a-z]+(?:_[a-z]+)*): (?=\S)", line)
+        in_item = bool(item) or (in_item and line.startswith("    "))
+        if in_item:
+            lines[i] = f"- ``{item[1]}``: {line[item.end() :]}" if item else f"  {line.strip()}"
 
 
 def setup(app):
