@@ -22,7 +22,7 @@ import re
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -85,6 +85,7 @@ class Session:
         self.name = name
         self.names: dict[str, Any] = {"__name__": f"docs.{Path(name).stem}"}
         self._methods = dict(METHODS)
+        self._widgets: list[Panel] = []
         self._folder = Path.cwd()
 
     def __enter__(self) -> Session:
@@ -95,7 +96,7 @@ class Session:
     def __exit__(self, *_: Any) -> None:
         os.chdir(self._folder)
         self._temporary.cleanup()
-        for widget in [value for value in self.names.values() if isinstance(value, Panel)]:
+        for widget in [*self._widgets, *(value for value in self.names.values() if isinstance(value, Panel))]:
             widget.close()
         for name in set(METHODS) - set(self._methods):
             del METHODS[name]
@@ -117,6 +118,8 @@ class Session:
             if isinstance(last, ast.Expr):
                 expression = compile(ast.Expression(last.value), self.name, "eval", dont_inherit=True)
                 value = eval(expression, self.names)
+        if isinstance(value, Panel):
+            self._widgets.append(value)
         return printed.getvalue(), value
 
 
@@ -189,6 +192,7 @@ def from_markdown(name: str, text: str) -> Page:
                 page.add_output(*session.run(block))
     page.add(text[end:])
     page.add(reference(name))
+    page.text = [re.sub(r"^<!-- (\w+) -->$", lambda found: MADE[found[1]](), "".join(page.text), flags=re.MULTILINE)]
     return page
 
 
@@ -258,34 +262,60 @@ def traits_of(view: type[Panel]) -> str:
     return table(("trait", "what it holds", "set by the view"), rows)
 
 
+def requests_of(view: type[Panel]) -> str:
+    """A table of the requests that a view may send, beside those of the methods that it shows."""
+    rows = [
+        (f"`{name}`", ", ".join(f"`{field}`" for field in vars(action)["request"].model_fields), _first_line(action))
+        for name, action in view.actions().items()
+    ]
+    return table(("request", "params", "what it does"), rows)
+
+
+def _first_line(function: Any) -> str:
+    return (function.__doc__ or "").strip().split("\n")[0]
+
+
 def table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
     lines = [list(head), *(list(row) for row in rows)]
     lines.insert(1, ["---"] * len(lines[0]))
     return "".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |\n" for line in lines)
 
 
-def api_page() -> Page:
-    """Every public name of interp_backend that has no page of its own."""
-    page = Page("api")
-    page.add("# API\n\nMade from docstrings. Methods have [pages of their own](methods/index.md), and so have ")
-    page.add("[views](views/index.md).\n\n## Activations\n\n`ib.ACTIVATIONS`, with the hook in a block.\n\n")
+def classes(*, of_results: bool = False) -> str:
+    """The public classes of interp_backend: those of results, or all others."""
+    public = {name: value for name, value in vars(ib).items() if isinstance(value, type) and name[0] != "_"}
+    names = [name for name, cls in public.items() if (".results." in cls.__module__) == of_results]
+    return "\n".join(f"### {name}\n\n{directive('autoclass', f'interp_backend.{name}', 'members')}" for name in names)
+
+
+def functions() -> str:
+    names = [name for name, value in vars(ib).items() if inspect.isfunction(value)]
+    return "\n".join(directive("autofunction", f"interp_backend.{name}") for name in names)
+
+
+def activations() -> str:
     rows = [(f"`{name}`", f"`{one.hook}`", one.help) for name, one in ib.ACTIVATIONS.items()]
-    page.add(table(("name", "hook", "what it is"), rows))
-    page.add("\n## Metrics\n\n`ib.METRICS`. Your own is a function, see [](extending.md).\n\n")
+    return table(("name", "hook", "what it is"), rows)
+
+
+def metrics() -> str:
     rows = [(f"`{name}`", one.help, ", ".join(f"`{need}`" for need in one.needs)) for name, one in ib.METRICS.items()]
-    page.add(table(("name", "what it measures", "needs"), rows))
-    public = {name: value for name, value in vars(ib).items() if not name.startswith("_")}
-    functions = [name for name, value in public.items() if inspect.isfunction(value)]
-    page.add("\n## Functions\n\n")
-    page.add("\n".join(directive("autofunction", f"interp_backend.{name}") for name in functions))
-    results = [name for name, value in public.items() if isinstance(value, type) and ".results." in value.__module__]
-    classes = [name for name, value in public.items() if isinstance(value, type) and name not in results]
-    # `Value` and the like are not classes
-    for title, names in (("Classes", classes), ("Results", results)):
-        page.add(f"\n## {title}\n\n")
-        for name in names:
-            page.add(f"\n### {name}\n\n{directive('autoclass', f'interp_backend.{name}', 'members')}")
-    return page
+    return table(("name", "what it measures", "needs"), rows)
+
+
+def requests() -> str:
+    return "\n".join(f"### {view.__name__}\n\n{requests_of(view)}" for view in VIEWS.values())
+
+
+# What a comment in a page stands for
+MADE: dict[str, Callable[[], str]] = {
+    "activations": activations,
+    "metrics": metrics,
+    "functions": functions,
+    "classes": classes,
+    "results": lambda: classes(of_results=True),
+    "requests": requests,
+}
 
 
 def public_methods() -> list[str]:
@@ -313,7 +343,6 @@ def written(build: Path) -> Path:
         _write(from_notebook, path.stem, path, source, kept, code.copy())
     for name in BESIDE:
         (source / name).write_text(_links((ROOT / name).read_text("utf-8"), 0), "utf-8")
-    api_page().write(source)
     shutil.copytree(DOCS / "images", source / "images")
     return source
 
