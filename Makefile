@@ -4,6 +4,7 @@
 # make setup  install and build alone
 # make test-newest  the Python tests with the newest release of every dependency, in an environment of their own
 # make release-check  build sdist and wheel, install the wheel into a clean environment, and run it there
+# make docs   the documentation in build/docs/html, which opens from disk
 # make bench  how long a click takes, how a sweep compares with TransformerLens, what a logit lens costs, and attention
 #             beside CircuitsVis
 
@@ -16,7 +17,7 @@ PARALLEL := -n 2 --dist loadfile
 STAMP := build/.setup
 PIP_INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: setup demo lab test test-legacy test-newest check release-check bench clean
+.PHONY: setup demo lab docs test test-legacy test-newest check release-check bench pictures clean
 
 setup: $(STAMP) static
 
@@ -80,6 +81,16 @@ test-newest:
 release-check: setup build/.test
 	$(BIN)/python tools/release_check.py $(PYTHONS)
 
+build/.docs: $(STAMP)
+	$(PIP_INSTALL) --group docs
+	touch build/.docs
+
+# Pages that have not changed are not run again. Warnings are errors.
+docs: setup build/.docs build/.model
+	HF_HUB_OFFLINE=1 $(BIN)/python tools/docs_pages.py build/docs
+	$(BIN)/python -m sphinx -q -W --keep-going -c docs build/docs/source build/docs/html
+	@echo "Written: build/docs/html/index.html"
+
 bench: setup build/.test build/.model
 	$(BIN)/python benchmarks/first_light.py
 	$(BIN)/python benchmarks/activation_patching.py
@@ -88,10 +99,9 @@ bench: setup build/.test build/.model
 	$(BIN)/python benchmarks/attention.py
 	$(BIN)/python benchmarks/real_model.py
 
-clean:
-	rm -rf build dist .venv node_modules widgets/hookscope/static
-
 # The README's pictures, from the real widgets.
-.PHONY: pictures
 pictures: setup build/.test build/.model
 	$(BIN)/python tools/pictures.py
+
+clean:
+	rm -rf build dist .venv node_modules widgets/hookscope/static
