@@ -57,7 +57,7 @@ class Film:
     def __init__(self, page: Page, views: list[Locator]):
         boxes = [view.bounding_box() for view in views]
         left, top = boxes[0]["x"], boxes[0]["y"]
-        bottom = boxes[-1]["y"] + boxes[-1]["height"]
+        bottom = boxes[-1]["y"] + boxes[-1]["height"] + 80  # the readout of a cell is taller than an empty one
         self.page = page
         self.clip = {"x": left, "y": top, "width": boxes[0]["width"], "height": bottom - top}
         self.frames: list[tuple[Image.Image, int]] = []
