@@ -8,6 +8,7 @@ Checks with each interpreter that is named, by default with the one that runs th
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -27,7 +28,8 @@ print(f"first widget, with the embedded model, after {time.perf_counter() - bega
 
 
 def main() -> None:
-    dist = Path(tempfile.mkdtemp())
+    dist = ROOT / "dist"
+    shutil.rmtree(dist, ignore_errors=True)
     # `build` makes the wheel from the unpacked sdist, which has no node_modules: the sdist brings its bundles.
     run(sys.executable, "-m", "build", "--no-isolation", "--outdir", dist, ROOT, cwd=ROOT)
     (wheel,) = dist.glob("*.whl")
@@ -36,7 +38,7 @@ def main() -> None:
         sys.exit(f"CHANGELOG.md has no section [{version}].")
     for python in sys.argv[1:] or [sys.executable]:
         check(python, wheel, version)
-    print(f"\nSound: {', '.join(path.name for path in dist.iterdir())}, in {dist}")
+    print(f"\nSound, in {dist}: {', '.join(path.name for path in dist.iterdir())}")
 
 
 def check(python: str, wheel: Path, version: str) -> None:
