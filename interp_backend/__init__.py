@@ -1,55 +1,47 @@
 """Hook-based interpretability methods on decoder-only language models. Knows torch, knows no notebook."""
 
-from .language.interventions import (
-    Add as Add,
-)
-from .language.interventions import (
-    FromOther as FromOther,
-)
-from .language.interventions import (
-    FromPrompt as FromPrompt,
-)
-from .language.interventions import (
-    Intervention as Intervention,
-)
-from .language.interventions import (
-    Mean as Mean,
-)
-from .language.interventions import (
-    Resample as Resample,
-)
-from .language.interventions import (
-    Scale as Scale,
-)
-from .language.interventions import (
-    Zero as Zero,
-)
-from .language.loading import load_model as load_model
-from .language.metrics import METRICS as METRICS
-from .language.model import ACTIVATIONS as ACTIVATIONS
-from .language.model import LanguageModel as LanguageModel
-from .language.pairs import PromptPairs as PromptPairs
-from .language.prompts import PromptPair as PromptPair
-from .language.prompts import TokenizedPair as TokenizedPair
-from .language.prompts import tokenize as tokenize
-from .language.tuned_lens import TunedLens as TunedLens
-from .methods.activation_patching import activation_patching as activation_patching
-from .methods.attention_patterns import attention_patterns as attention_patterns
-from .methods.direct_logit_attribution import direct_logit_attribution as direct_logit_attribution
-from .methods.head_circuits import head_circuits as head_circuits
-from .methods.head_scores import head_scores as head_scores
-from .methods.head_scores import induction_heads as induction_heads
-from .methods.logit_lens import logit_lens as logit_lens
-from .methods.patch_together import patch_together as patch_together
-from .methods.read_pair import PairReading as PairReading
-from .methods.read_pair import read_pair as read_pair
-from .methods.repeated_tokens import repeated_token_loss as repeated_token_loss
-from .methods.train_tuned_lens import train_tuned_lens as train_tuned_lens
-from .place import Place as Place
-from .results.attention import AttentionPatterns as AttentionPatterns
-from .results.attribution import Attribution as Attribution
-from .results.effect_map import EffectMap as EffectMap
-from .results.head_table import HeadPairs as HeadPairs
-from .results.head_table import HeadScores as HeadScores
-from .results.lens import LogitLens as LogitLens
-from .results.read import read_result as read_result
+from typing import TYPE_CHECKING
+
+from .lazy import lazy_exports
+
+if TYPE_CHECKING:
+    from .common.method import METHODS as METHODS
+    from .language.interventions import Add as Add
+    from .language.interventions import FromOther as FromOther
+    from .language.interventions import FromPrompt as FromPrompt
+    from .language.interventions import Intervention as Intervention
+    from .language.interventions import Mean as Mean
+    from .language.interventions import Resample as Resample
+    from .language.interventions import Scale as Scale
+    from .language.interventions import Zero as Zero
+    from .language.loading import load_model as load_model
+    from .language.metrics import METRICS as METRICS
+    from .language.model import ACTIVATIONS as ACTIVATIONS
+    from .language.model import LanguageModel as LanguageModel
+    from .language.pairs import PromptPairs as PromptPairs
+    from .language.prompts import PromptPair as PromptPair
+    from .language.prompts import TokenizedPair as TokenizedPair
+    from .language.prompts import tokenize as tokenize
+    from .language.tuned_lens import TunedLens as TunedLens
+    from .methods.activation_patching import activation_patching as activation_patching
+    from .methods.attention_patterns import attention_patterns as attention_patterns
+    from .methods.direct_logit_attribution import direct_logit_attribution as direct_logit_attribution
+    from .methods.head_circuits import head_circuits as head_circuits
+    from .methods.head_scores import head_scores as head_scores
+    from .methods.head_scores import induction_heads as induction_heads
+    from .methods.logit_lens import logit_lens as logit_lens
+    from .methods.patch_together import patch_together as patch_together
+    from .methods.read_pair import PairReading as PairReading
+    from .methods.read_pair import read_pair as read_pair
+    from .methods.repeated_tokens import repeated_token_loss as repeated_token_loss
+    from .methods.train_tuned_lens import train_tuned_lens as train_tuned_lens
+    from .place import Place as Place
+    from .results.attention import AttentionPatterns as AttentionPatterns
+    from .results.attribution import Attribution as Attribution
+    from .results.effect_map import EffectMap as EffectMap
+    from .results.head_table import HeadPairs as HeadPairs
+    from .results.head_table import HeadScores as HeadScores
+    from .results.lens import LogitLens as LogitLens
+    from .results.read import read_result as read_result
+else:
+    __getattr__, __dir__, __all__ = lazy_exports(__name__, __file__)

@@ -14,7 +14,7 @@ from pydantic.json_schema import models_json_schema
 
 from hookscope import AttentionViewer, LogitLensGrid, PatchHeatmap, PromptPairEditor
 from hookscope.circuitsvis.token_values import TokenValues
-from interp_backend.common.method import METHODS
+from interp_backend import METHODS
 from interp_backend.place import Place
 from interp_backend.results.effect_map import CellState
 from interp_backend.results.envelope import SCHEMA_VERSION

@@ -13,7 +13,6 @@ from typing import Any
 
 from torch import Tensor, nn
 from torch.nn.functional import gelu, layer_norm
-from transformers.activations import NewGELUActivation
 
 from ..language.model import LanguageModel
 from .own import Own, remove_own
@@ -25,8 +24,10 @@ def fused(model: LanguageModel) -> Iterator[None]:
 
     No hook inside a fused module is called, such as `ln.hook_scale` and `ln.hook_normalized`.
     """
-    # Imported here because TransformerLens 2 has no bridges; its models are not run packed.
+    # Imported here because TransformerLens 2 has no bridges, and because both are slow to import. A model that runs
+    # packed is a bridge, and has imported them already.
     from transformer_lens.model_bridge.generalized_components import normalization
+    from transformers.activations import NewGELUActivation
 
     patched: list[nn.Module] = []
     try:

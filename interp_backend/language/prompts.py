@@ -177,16 +177,13 @@ class TokenizedPair:
             "warnings": [warning.model_dump() for warning in self.warnings],
         }
 
-    def refuse(self, needs: Sequence[str], whole_answer: bool = False) -> None:
+    def refuse(self, needs: Sequence[str]) -> None:
         """Raise ValueError with the first error that forbids a run on this pair.
 
         Args:
             needs: the answers that the metric reads; errors about other answers are ignored.
-            whole_answer: whether the metric reads all tokens of an answer.
         """
         for warning in self.warnings:
-            if warning.code == "several_tokens" and whole_answer:
-                continue
             about_answers = warning.field in ("clean_answer", "corrupt_answer")
             irrelevant = about_answers and (
                 warning.field not in needs or (warning.code in _ABOUT_BOTH and len(needs) < 2)
@@ -221,8 +218,12 @@ def as_pair(pair: Any) -> PromptPair:
         raise ValueError(f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from None
 
 
-def tokenize(model: LanguageModel, pair: PromptPair) -> TokenizedPair:
-    """Tokenise a pair with the model's own tokenizer, align the two prompts and check them."""
+def tokenize(model: LanguageModel, pair: PromptPair, whole_answer: bool = False) -> TokenizedPair:
+    """Tokenise a pair with the model's own tokenizer, align the two prompts and check them.
+
+    Args:
+        whole_answer: whether the metric reads all tokens of an answer, so that it may have several.
+    """
     ids: dict[str, list[int]] = {
         side: model.to_ids(text, pair.prepend_bos) if (text := getattr(pair, side)) else [] for side in SIDES
     }
@@ -243,7 +244,7 @@ def tokenize(model: LanguageModel, pair: PromptPair) -> TokenizedPair:
         texts=texts,
         starts=starts,
         columns=align(ids["clean"], ids["corrupt"], alignment),
-        warnings=[*([problem] if problem else []), *_check(model, pair, ids)],
+        warnings=[*([problem] if problem else []), *_check(model, pair, ids, whole_answer)],
     )
 
 
@@ -293,7 +294,7 @@ def _problem_of_alignment(pair: PromptPair, ids: dict[str, list[int]]) -> PairWa
 # Checks. Each yields warnings about one problem, the most severe first.
 
 
-def _check(model: LanguageModel, pair: PromptPair, ids: dict[str, list[int]]):
+def _check(model: LanguageModel, pair: PromptPair, ids: dict[str, list[int]], whole_answer: bool):
     for side in SIDES:
         yield from _check_prompt(model, pair, side, ids[side])
     yield from _check_lengths(pair, ids)
@@ -301,7 +302,7 @@ def _check(model: LanguageModel, pair: PromptPair, ids: dict[str, list[int]]):
         if not pair.answers(side):
             yield _no_answer(side)
         for answer in pair.answers(side):
-            yield from _check_answer(model, pair, side, answer)
+            yield from _check_answer(model, pair, side, answer, whole_answer)
         yield from _check_same_token(model, pair, side)
     yield from _check_answers_differ(model, pair)
 
@@ -391,7 +392,7 @@ def _no_answer(side: Side) -> PairWarning:
     )
 
 
-def _check_answer(model: LanguageModel, pair: PromptPair, side: Side, answer: str):
+def _check_answer(model: LanguageModel, pair: PromptPair, side: Side, answer: str, whole_answer: bool):
     name, prompt = f"{side}_answer", getattr(pair, side)
     tokens = model.token_texts(model.answer_ids(answer, prompt))
     if _misses_space(model, prompt, answer):
@@ -403,7 +404,7 @@ def _check_answer(model: LanguageModel, pair: PromptPair, side: Side, answer: st
             f"before it, not as a new word. Write “ {answer}”.",
             fix=_fix(pair, "Add the space", name, _with_space(getattr(pair, name), answer)),
         )
-    if len(tokens) > 1:
+    if len(tokens) > 1 and not whole_answer:
         shown = " + ".join(f"“{token}”" for token in tokens)
         if pair.score_first_token:
             yield PairWarning(

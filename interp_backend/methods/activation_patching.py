@@ -78,7 +78,7 @@ def activation_patching(
         metric: one of `METRICS`, or a function of logits [run, d_vocab] that gives one number for each run, [run]; or
             several metrics, which need no further runs. A metric with a position, `("prob", 3)`, is read there.
             "answer_log_prob" scores all tokens of the clean answer: it is appended to both prompts, except for its last
-            token, and the appended tokens are positions of the map too.
+            token. The appended tokens are positions of the map too, and negative positions count from the last of them.
         axes: the axes of the result: `("layer", "position")`; by head `("layer", "head")`, which patches a head at all
             positions at once, or `("layer", "head", "position")`; for a pattern also
             `("layer", "head", "position", "source")`, its single entries; for neurons `("layer", "neuron")` or
@@ -187,12 +187,12 @@ def tokenize_all(model: LanguageModel, pair: Any, measures: list[Measure]) -> li
         ValueError: a pair can't be run with these metrics; for a data set, the message names the pair.
     """
     many = isinstance(pair, PromptPairs)
-    tokenized = [tokenize(model, one) for one in (pair.pairs if many else [as_pair(pair)])]
-    needs = sorted({need for measure in measures for need in measure.needs})
     whole = measures[0].whole_answer
+    tokenized = [tokenize(model, one, whole) for one in (pair.pairs if many else [as_pair(pair)])]
+    needs = sorted({need for measure in measures for need in measure.needs})
     for i, one in enumerate(tokenized):
         with naming(i, one.pair, many):
-            one.refuse(needs, whole)
+            one.refuse(needs)
             if whole:
                 tokenized[i] = one.with_answer(model.n_ctx)
     return tokenized

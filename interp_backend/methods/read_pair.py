@@ -71,8 +71,8 @@ def read_pair(
         top_k: how many likely tokens to list for each prompt.
     """
     model = load_model(model)
-    tokenized = tokenize(model, as_pair(pair))
     [measure] = as_measures(metric)
+    tokenized = tokenize(model, as_pair(pair), measure.whole_answer)
     scored = _scored(tokenized, measure, model.n_ctx)
     run = scored or tokenized
     blocked = {w.field for w in tokenized.warnings if w.code in ("empty_prompt", "too_long")}

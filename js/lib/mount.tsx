@@ -1,20 +1,11 @@
 // Mounts a view and its styles in the host's element, so that shadow roots work too.
-import { type ComponentChildren, options, render } from "preact";
+import { type ComponentChildren, render } from "preact";
 import { useErrorBoundary, useRef } from "preact/hooks";
 import type { ViewModel } from "./model";
 import type { Panel } from "./panel";
 import { PaletteProvider, useRootPalette } from "./theme";
 import themeCss from "./theme.css";
 import { randomId } from "./unique_id";
-
-// A large result is decoded and drawn in tasks of their own, so that the page answers in between.
-const { port1: later, port2: now } = new MessageChannel();
-const waiting: (() => void)[] = [];
-now.onmessage = () => waiting.shift()?.();
-options.debounceRendering = (render) => {
-  waiting.push(render);
-  later.postMessage(null);
-};
 
 /** Returns a function that unmounts the view and leaves `el` as it was. A style sheet applies to the whole page, so each
  *  sheet is limited to the hosts of its own panel by a `:where`, which adds no specificity. */

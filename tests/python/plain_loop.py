@@ -244,14 +244,14 @@ class Plain:
         epsilon = norm.eps if hasattr(norm, "eps") else norm.variance_epsilon
         return x / (at.pow(2).mean(-1, keepdim=True) + epsilon).sqrt() * self._gain(norm)
 
-    def _unembedding(self) -> tuple[Tensor, Tensor, Tensor]:
-        """Matrix [token, d_model], bias [token], and the final norm's bias [d_model]."""
+    def _unembedding(self, tokens: list[int] | slice = slice(None)) -> tuple[Tensor, Tensor, Tensor]:
+        """Matrix [token, d_model] and bias [token] of some tokens, and the final norm's bias [d_model]."""
         head = self.model.get_output_embeddings()
-        weight = head.weight.detach().double()
+        weight = head.weight.detach()[tokens].double()
         bias, norm_bias = getattr(head, "bias", None), getattr(self.norm, "bias", None)
         return (
             weight,
-            torch.zeros(len(weight)).double() if bias is None else bias.detach().double(),
+            torch.zeros(len(weight)).double() if bias is None else bias.detach()[tokens].double(),
             torch.zeros(weight.shape[1]).double() if norm_bias is None else norm_bias.detach().double(),
         )
 
@@ -276,14 +276,15 @@ class Plain:
 
     def difference(self, x: Tensor, position: int, right: list[int], wrong: list[int]) -> Tensor:
         """What vectors [..., d_model] add to the logit difference, the final norm's scale frozen."""
-        weight, _, _ = self._unembedding()
-        direction = weight[right].mean(0) - (weight[wrong].mean(0) if wrong else 0)
+        direction = self._unembedding(right)[0].mean(0) - (self._unembedding(wrong)[0].mean(0) if wrong else 0)
         return self.normed(self.norm, x, self.last[position]) @ direction
 
     def bias(self, right: list[int], wrong: list[int]) -> float:
-        weight, bias, norm_bias = self._unembedding()
-        whole = weight @ norm_bias + bias
-        return float(whole[right].mean() - (whole[wrong].mean() if wrong else 0))
+        def mean(tokens: list[int]) -> Tensor:
+            weight, bias, norm_bias = self._unembedding(tokens)
+            return (weight @ norm_bias + bias).mean()
+
+        return float(mean(right) - (mean(wrong) if wrong else 0))
 
     def parts(self, unit: str, position: int, right: list[int], wrong: list[int]) -> dict[str, float]:
         """Every component's contribution by its label."""

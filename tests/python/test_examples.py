@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import nbformat
@@ -23,12 +21,3 @@ def test_a_notebook_runs_and_is_kept_without_outputs(path, tmp_path):
     NotebookClient(notebook, kernel_name="python3", resources={"metadata": {"path": str(tmp_path)}}).execute()
     shown = [output for cell in code for output in cell.outputs if "data" in output]
     assert any("application/vnd.jupyter.widget-view+json" in output["data"] for output in shown)
-
-
-def test_the_demo_prints_its_table_and_writes_its_files(tmp_path):
-    command = [sys.executable, str(EXAMPLES / "demo.py")]
-    run = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
-    table = run.stdout.split("The five strongest:\n")[1].splitlines()
-    assert table[0].split() == ["layer", "position", "token", "logit", "difference", "recovered"]
-    assert "Norway" in run.stdout and "make lab" in run.stdout
-    assert {path.name for path in (tmp_path / "build/demo").iterdir()} == {"result.json", "map.png"}

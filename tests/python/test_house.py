@@ -11,6 +11,9 @@ from pathlib import Path
 
 import pytest
 
+import hookscope as hs
+import interp_backend as ib
+
 ROOT = Path(__file__).parents[2]
 BACKEND = sorted((ROOT / "interp_backend").rglob("*.py"))
 WIDGETS = sorted((ROOT / "widgets").rglob("*.py"))
@@ -58,10 +61,46 @@ def test_rooms_import_from_lower_floors_only():
     assert "engine" not in below["results"], "results know no model runs"
 
 
-def test_importing_the_backend_loads_no_notebook():
-    code = "import interp_backend, sys; print([m for m in ('ipywidgets', 'anywidget', 'IPython') if m in sys.modules])"
-    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
-    assert out.stdout.strip() == "[]"
+def loaded_by(code: str, *packages: str) -> list[str]:
+    """Which of these packages a new process has imported after it ran some code."""
+    code = f"{code}; import sys; print(*[name for name in {packages} if name in sys.modules])"
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+
+
+def test_using_the_backend_loads_no_notebook():
+    assert loaded_by("from interp_backend import load_model", "torch", "ipywidgets", "anywidget", "IPython") == [
+        "torch"
+    ]
+
+
+@pytest.mark.parametrize("package", ["hookscope", "interp_backend"])
+def test_an_import_alone_loads_nothing_heavy(package):
+    heavy = ("torch", "transformers", "transformer_lens", "pandas", "matplotlib", "numpy", "pydantic", "ipywidgets")
+    assert loaded_by(f"import {package}; dir({package})", *heavy) == []
+
+
+def test_a_widget_class_loads_no_transformers():
+    packages = ("anywidget", "transformers", "transformer_lens", "matplotlib")
+    assert loaded_by("import hookscope; hookscope.PatchHeatmap", *packages) == ["anywidget"]
+
+
+def test_the_module_of_a_widget_knows_every_method_and_the_engine():
+    """Also where it is the first that is imported, and nobody has used `interp_backend` itself."""
+    code = """
+from hookscope.menus import METHODS
+from interp_backend.language.model import LanguageModel
+LanguageModel.find_absent, LanguageModel.find_dead_hooks
+print(*METHODS)"""
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert set(run.stdout.split()) == set(ib.METHODS)
+
+
+@pytest.mark.parametrize("package", [hs, ib], ids=lambda one: one.__name__)
+def test_what_a_package_exports_is_there_and_nothing_else(package):
+    exported = {name: getattr(package, name) for name in package.__all__}
+    assert set(exported) <= set(dir(package)) and "load_model" in exported
+    with pytest.raises(AttributeError, match=f"module '{package.__name__}' has no attribute 'load_modle'"):
+        package.load_modle  # noqa: B018
 
 
 def test_nothing_is_unpickled_and_no_remote_code_is_trusted():

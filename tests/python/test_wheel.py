@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+import hookscope as hs
+
 ROOT = Path(__file__).parents[2]
 
 SHOW = """
@@ -37,13 +39,15 @@ def wheel(tmp_path_factory) -> Path:
     return built
 
 
-def test_the_wheel_holds_bundles_model_and_types_and_nothing_else(wheel):
+def test_the_wheel_holds_bundles_examples_model_and_types_and_nothing_else(wheel):
     names = zipfile.ZipFile(wheel).namelist()
     packages = {name.split("/")[0] for name in names}
-    assert packages == {"hookscope", "interp_backend", wheel.name.split("-")[0] + "-0.1.0.dist-info"}
+    assert packages == {"hookscope", "interp_backend", f"hookscope-{hs.__version__}.dist-info"}
     for needed in ("static/patch_heatmap.js", "static/prompt_pair_editor.js", "static/report.js", "py.typed"):
         assert f"hookscope/{needed}" in names
     assert {"interp_backend/pretrained/model.safetensors", "interp_backend/py.typed"} <= set(names)
+    examples = {path.name for path in (ROOT / "examples").glob("*.ipynb")}
+    assert {Path(name).name for name in names if name.startswith("hookscope/examples/")} == examples
     assert not [name for name in names if name.endswith((".map", ".ts", ".pyc", ".bin"))]
 
 

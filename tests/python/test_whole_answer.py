@@ -154,3 +154,12 @@ def test_the_heatmap_offers_it_where_an_answer_has_several_tokens(embedded, capi
     assert heatmap.wait(60) and heatmap.result.params["metric"] == WHOLE
     assert "metric='answer_log_prob'" in heatmap.code
     heatmap.close()
+
+
+def test_the_editor_warns_of_an_answer_of_several_tokens_only_if_its_metric_reads_one(embedded, capitals):
+    editor = Watched(hs.PromptPairEditor, embedded, capitals.model_copy(update={"clean_answer": " Oslo, and"}))
+    codes = [warning["code"] for warning in editor.tokens["warnings"]]
+    assert codes == ["several_tokens"]
+    editor.metric = WHOLE
+    assert editor.wait(60) and editor.tokens["warnings"] == [] and editor.result.metric == WHOLE
+    editor.close()

@@ -1,24 +1,23 @@
 """Hookscope: point-and-click interpretability of language models, in the notebook."""
 
-from interp_backend import (
-    EffectMap as EffectMap,
-)
-from interp_backend import (
-    LanguageModel as LanguageModel,
-)
-from interp_backend import (
-    PromptPair as PromptPair,
-)
-from interp_backend import (
-    PromptPairs as PromptPairs,
-)
-from interp_backend import (
-    load_model as load_model,
-)
+from typing import TYPE_CHECKING
 
-from .attention_viewer import AttentionViewer as AttentionViewer
-from .logit_lens_grid import LogitLensGrid as LogitLensGrid
-from .patch_heatmap import PatchHeatmap as PatchHeatmap
-from .prompt_pair_editor import PromptPairEditor as PromptPairEditor
+from interp_backend.lazy import lazy_exports
 
-__version__ = "0.1.0"
+from .doctor import doctor as doctor
+
+if TYPE_CHECKING:
+    from interp_backend import EffectMap as EffectMap
+    from interp_backend import LanguageModel as LanguageModel
+    from interp_backend import PromptPair as PromptPair
+    from interp_backend import PromptPairs as PromptPairs
+    from interp_backend import load_model as load_model
+
+    from .attention_viewer import AttentionViewer as AttentionViewer
+    from .logit_lens_grid import LogitLensGrid as LogitLensGrid
+    from .patch_heatmap import PatchHeatmap as PatchHeatmap
+    from .prompt_pair_editor import PromptPairEditor as PromptPairEditor
+else:
+    __getattr__, __dir__, __all__ = lazy_exports(__name__, __file__)
+
+__version__ = "0.2.0"

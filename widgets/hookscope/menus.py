@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+from interp_backend import METHODS
 from interp_backend.common.cells import opens
-from interp_backend.common.method import METHODS, Method
+from interp_backend.common.method import Method
 from interp_backend.common.signatures import listed_help
 from interp_backend.language.metrics import METRICS, name_of
 from interp_backend.language.model import LanguageModel

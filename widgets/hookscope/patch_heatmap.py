@@ -10,8 +10,9 @@ from typing import Annotated, Any
 import traitlets
 from pydantic import BaseModel, Field
 
+from interp_backend import METHODS
 from interp_backend.common.cells import choose_axes, interventions_of, opened
-from interp_backend.common.method import METHODS, Call
+from interp_backend.common.method import Call
 from interp_backend.common.subject import subject_of
 from interp_backend.language.interventions import as_asked, as_value
 from interp_backend.language.metrics import METRICS, name_of

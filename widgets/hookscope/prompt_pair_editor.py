@@ -7,8 +7,8 @@ from typing import Any
 
 import traitlets
 
-from interp_backend.language.loading import load_model
-from interp_backend.language.metrics import METRICS, name_of
+from interp_backend import load_model
+from interp_backend.language.metrics import METRICS, as_measures, name_of
 from interp_backend.language.prompts import PromptPair, tokenize
 from interp_backend.language.tasks import templates
 from interp_backend.methods.read_pair import PairReading, read_pair
@@ -98,7 +98,8 @@ class PromptPairEditor(Panel):
         asker = self._asker
         if asker is None:
             return None
-        tokenized = tokenize(asker.model, self.pair)
+        [measure] = as_measures(self.metric)
+        tokenized = tokenize(asker.model, self.pair, measure.whole_answer)
         pinned = self.selection or {}
         if pinned.get("position", 0) >= max(1, len(tokenized.ids["clean"])):
             self.selection = None

@@ -7,9 +7,8 @@ from typing import Any
 
 import traitlets
 
-from interp_backend.common.method import METHODS
+from interp_backend import METHODS, load_model
 from interp_backend.common.subject import subject_of
-from interp_backend.language.loading import load_model
 from interp_backend.language.model import LanguageModel
 from interp_backend.language.prompts import PromptPair
 

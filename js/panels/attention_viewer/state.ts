@@ -1,5 +1,6 @@
 // The state that all views of one model share: the result, the heads that arrived one by one, the scores, and the pending
 // requests.
+import { drawnLater } from "../../lib/drawn_later";
 import { isBusy, listen, trait, type ViewModel, write } from "../../lib/model";
 import { decodeBytes } from "../../lib/ndarray";
 import { isEnd, type KernelEvent, Rpc } from "../../lib/rpc";
@@ -53,9 +54,17 @@ export class AttentionState {
     this.thumbs = new Store(readThumbs(model));
     this.scores = new Store(this.#readScores());
     this.#stops = [
-      listen(model, "change:result", () => this.#replace()),
+      listen(
+        model,
+        "change:result",
+        drawnLater(() => this.#replace()),
+      ),
       listen(model, "change:status", () => this.#replace()),
-      listen(model, "change:thumbs", () => this.thumbs.set(readThumbs(model))),
+      listen(
+        model,
+        "change:thumbs",
+        drawnLater(() => this.thumbs.set(readThumbs(model))),
+      ),
       listen(model, "change:scores", () => this.scores.set(this.#readScores())),
       this.rpc.onEvent((event) => this.#onEvent(event)),
     ];

@@ -1,5 +1,6 @@
 // The state that all views of one lens model share: the columns as they arrive, the lines of the pinned cell, and the
 // requested settings that have not come back as traits yet.
+import { drawnLater } from "../../lib/drawn_later";
 import { listen, trait, type ViewModel } from "../../lib/model";
 import { isEnd, type KernelEvent, Rpc } from "../../lib/rpc";
 import { type Decoded, readResult } from "../../lib/schema";
@@ -43,7 +44,11 @@ export class LensState {
     this.lines = new Lines(this.rpc);
     this.windows = new Windows(this.rpc, () => this.#redraw());
     this.#stops = [
-      listen(model, "change:result", () => this.#replace()),
+      listen(
+        model,
+        "change:result",
+        drawnLater(() => this.#replace()),
+      ),
       listen(model, "change:attribution", () => this.attribution.set(readAttribution(model))),
       this.rpc.onEvent((event) => this.#onEvent(event)),
     ];

@@ -1,5 +1,6 @@
 // The state that all views of one heatmap model share: the sweep as its cells arrive, the picked cells, and the requested
 // settings that have not come back as traits yet.
+import { drawnLater } from "../../lib/drawn_later";
 import { listen, trait, type ViewModel } from "../../lib/model";
 import type { Place } from "../../lib/place";
 import { isEnd, type KernelEvent, Rpc } from "../../lib/rpc";
@@ -66,7 +67,11 @@ export class HeatmapState {
     this.opened = new Store(read(model, "opened"));
     this.picked = new Store(this.#cellsTogether());
     this.#stops = [
-      listen(model, "change:result", () => this.#replace()),
+      listen(
+        model,
+        "change:result",
+        drawnLater(() => this.#replace()),
+      ),
       listen(model, "change:opened", () => this.opened.set(read(model, "opened"))),
       listen(model, "change:together", () => this.#showTogether()),
       ...PARAM_TRAITS.map((name) => listen(model, `change:${name}`, () => this.#arrived())),

@@ -1,0 +1,60 @@
+"""The command `hookscope`."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+from .doctor import doctor
+
+_HERE = Path(__file__).parent
+# A wheel has the notebooks in the package; a source tree has them at its root.
+EXAMPLES = _HERE / "examples" if (_HERE / "examples").is_dir() else _HERE.parents[1] / "examples"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="hookscope", description="Interpretability of language models, by clicking.")
+    commands = parser.add_subparsers(required=True, metavar="command")
+    command = commands.add_parser("demo", help="patch the embedded model, and write a result and a picture")
+    command.add_argument("folder", nargs="?", type=Path, default=Path("hookscope-demo"), help="where to write them")
+    command.set_defaults(run=lambda given: _demo(given.folder))
+    command = commands.add_parser("lab", help="open JupyterLab on a copy of the example notebooks")
+    command.set_defaults(run=lambda given: lab())
+    command = commands.add_parser("doctor", help="print versions and what is wrong, for a bug report")
+    command.set_defaults(run=lambda given: doctor())
+    given = parser.parse_args()
+    given.run(given)
+
+
+def _demo(folder: Path) -> None:
+    from .demo import demo  # imports torch
+
+    demo(folder)
+
+
+def lab() -> None:
+    """Open JupyterLab on the tour, in a copy of the examples that belongs to the user."""
+    if find_spec("jupyterlab") is None:
+        sys.exit('JupyterLab is not installed here. Install it with: pip install "hookscope[lab]"')
+    folder = Path("hookscope-examples")
+    copy_examples(folder)
+    print(f"The example notebooks are in {folder}, yours to change: files of yours are never replaced.", flush=True)
+    root = ["--allow-root"] if hasattr(os, "getuid") and os.getuid() == 0 else []
+    sys.exit(subprocess.call([sys.executable, "-m", "jupyterlab", *root, str(folder / "tour.ipynb")]))
+
+
+def copy_examples(folder: Path) -> None:
+    """Copy the notebooks into a folder. A file that is there already stays as it is."""
+    folder.mkdir(exist_ok=True)
+    for notebook in sorted(EXAMPLES.glob("*.ipynb")):
+        if not (folder / notebook.name).exists():
+            shutil.copyfile(notebook, folder / notebook.name)
+
+
+if __name__ == "__main__":
+    main()
