@@ -19,7 +19,6 @@ html_copy_source = False
 html_show_search_summary = False  # it is fetched, which a page that was opened from disk may not do
 templates_path: list[str] = []
 
-myst_enable_extensions = ["colon_fence"]
 myst_heading_anchors = 4
 autodoc_typehints = "none"  # annotations hold what menus are made from; docstrings say what is meant
 autodoc_member_order = "bysource"
@@ -45,5 +44,12 @@ def as_rst(app, what, name, obj, options, lines):
             lines[i] = f"- ``{item[1]}``: {line[item.end() :]}" if item else f"  {line.strip()}"
 
 
+def as_one_name(app, what, name, obj, options, lines):
+    """Several attributes that share a description: Sphinx would take the first ones for a type."""
+    for i, line in enumerate(lines):
+        lines[i] = re.sub(r"(?<=:ivar )[\w, ]+(?=:)", lambda names: names[0].replace(", ", "/"), line)
+
+
 def setup(app):
     app.connect("autodoc-process-docstring", as_rst, priority=100)  # before napoleon
+    app.connect("autodoc-process-docstring", as_one_name, priority=900)

@@ -22,6 +22,7 @@ import re
 import shutil
 import sys
 import tempfile
+import types
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -84,7 +85,6 @@ class Session:
     def __init__(self, name: str):
         self.name = name
         self.names: dict[str, Any] = {"__name__": f"docs.{Path(name).stem}"}
-        self._methods = dict(METHODS)
         self._widgets: list[Panel] = []
         self._folder = Path.cwd()
 
@@ -98,10 +98,8 @@ class Session:
         self._temporary.cleanup()
         for widget in [*self._widgets, *(value for value in self.names.values() if isinstance(value, Panel))]:
             widget.close()
-        for name in set(METHODS) - set(self._methods):
+        for name in [name for name, one in METHODS.items() if one.__module__ == self.names["__name__"]]:
             del METHODS[name]
-            if hasattr(ib, name):
-                delattr(ib, name)
 
     def run(self, block: Block) -> tuple[str, Any]:
         """Run a block. Returns what it printed, and the value of its last line."""
@@ -224,14 +222,20 @@ def from_notebook(name: str, text: str) -> Page:
 def reference(name: str) -> str:
     """What stands at the end of a page of a method or of a view."""
     folder, _, stem = name.rpartition("/")
-    if folder == "methods" and stem in METHODS:
+    if folder == "methods" and isinstance(getattr(ib, stem, None), Method):
         return f"\n## Reference\n\n{directive('autofunction', f'interp_backend.{stem}')}"
     if folder == "views" and stem in VIEWS:
         view = VIEWS[stem]
-        cls = directive("autoclass", f"hookscope.{view.__name__}")
+        cls = directive("autoclass", f"hookscope.{view.__name__}{signature_of(view)}")
         members = "\n".join(directive("automethod", f"hookscope.{view.__name__}.{method}") for method in calls_of(view))
         return f"\n## Reference\n\n{cls}\n{members}\n## Traits\n\n{traits_of(view)}"
     return ""
+
+
+def signature_of(view: type[Panel]) -> str:
+    """The arguments of a view, which its base classes hide from Sphinx."""
+    parameters = list(inspect.signature(view.__init__).parameters.values())[1:]
+    return str(inspect.Signature([one.replace(annotation=one.empty) for one in parameters]))
 
 
 def calls_of(view: type[Panel]) -> list[str]:
@@ -283,13 +287,16 @@ def table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
 
 def classes(*, of_results: bool = False) -> str:
     """The public classes of interp_backend: those of results, or all others."""
-    public = {name: value for name, value in vars(ib).items() if isinstance(value, type) and name[0] != "_"}
-    names = [name for name, cls in public.items() if (".results." in cls.__module__) == of_results]
+    names = [
+        name
+        for name, value in public(ib)
+        if isinstance(value, type) and (".results." in value.__module__) == of_results
+    ]
     return "\n".join(f"### {name}\n\n{directive('autoclass', f'interp_backend.{name}', 'members')}" for name in names)
 
 
 def functions() -> str:
-    names = [name for name, value in vars(ib).items() if inspect.isfunction(value)]
+    names = [name for name, value in public(ib) if inspect.isfunction(value)]
     return "\n".join(directive("autofunction", f"interp_backend.{name}") for name in names)
 
 
@@ -318,9 +325,15 @@ MADE: dict[str, Callable[[], str]] = {
 }
 
 
+def public(module: types.ModuleType) -> list[tuple[str, Any]]:
+    """The public names of a package, with what they stand for."""
+    names = getattr(module, "__all__", None) or dir(module)
+    return [(name, getattr(module, name)) for name in names if name[0] != "_"]
+
+
 def public_methods() -> list[str]:
     """The names of all methods that interp_backend offers."""
-    return [name for name, value in vars(ib).items() if isinstance(value, Method)]
+    return [name for name, value in public(ib) if isinstance(value, Method)]
 
 
 # The site

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
-from docs_pages import BLOCK, DOCS, ROOT, VIEWS, Block, Session, blocks, public_methods, shown
+from docs_pages import BLOCK, DOCS, ROOT, VIEWS, Block, Session, blocks, public, public_methods, shown
 
 import hookscope as hs
 from hookscope.panel import Panel
@@ -52,7 +52,7 @@ def test_every_public_method_has_a_page_with_all_of_its_sections():
 
 
 def test_every_view_has_a_page():
-    views = {value for value in vars(hs).values() if isinstance(value, type) and issubclass(value, Panel)}
+    views = {value for _, value in public(hs) if isinstance(value, type) and issubclass(value, Panel)}
     assert views == set(VIEWS.values())
     for name, view in VIEWS.items():
         assert f"hs.{view.__name__}(" in (DOCS / "views" / f"{name}.md").read_text("utf-8")
