@@ -188,7 +188,7 @@ def lens() -> dict[str, float]:
     firsts, forwards = [], []
     for _ in range(RUNS):
         began = time.perf_counter()
-        next(iter(ib.logit_lens.steps(model, text)))
+        next(step for step in ib.logit_lens.steps(model, text) if step.done)
         firsts.append(time.perf_counter() - began)
         began = time.perf_counter()
         with torch.no_grad():
