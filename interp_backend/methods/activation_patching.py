@@ -195,6 +195,12 @@ def tokenize_all(model: LanguageModel, pair: Any, measures: list[Measure]) -> li
             one.refuse(needs)
             if whole:
                 tokenized[i] = one.with_answer(model.n_ctx)
+    if len(lengths := sorted({len(one.appended) + 1 for one in tokenized})) > 1:
+        # Pairs are aligned at their ends, where the end of one prompt would then meet a token of another's answer.
+        raise ValueError(
+            f"The clean answers of this data set have {lengths[0]} to {lengths[-1]} tokens. To be scored whole, they "
+            "all need the same number: sort the pairs by it, and sweep each group."
+        )
     return tokenized
 
 

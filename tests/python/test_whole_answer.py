@@ -106,11 +106,13 @@ def test_values_of_other_prompts_are_aligned_with_the_prompt_and_the_answer(valu
         assert result.values[1, 13] == pytest.approx(score(patched, answer), abs=1e-4)
 
 
-def test_the_pairs_of_a_data_set_may_have_answers_of_different_lengths(embedded, capitals):
-    pairs = [capitals.model_copy(update={"clean_answer": text}) for text in (" Oslo", " Oslo, and", " Oslo,")]
-    mean = ib.activation_patching(embedded, ib.PromptPairs(pairs), activation="z", metric=WHOLE)
-    each = [ib.activation_patching(embedded, pair, activation="z", metric=WHOLE).values for pair in pairs]
+def test_a_data_sets_answers_have_one_length_so_that_their_positions_correspond(embedded, capitals):
+    pairs = [capitals.model_copy(update={"clean_answer": text}) for text in (" Oslo, and", " Oslo, the")]
+    mean = ib.activation_patching(embedded, ib.PromptPairs(pairs), metric=WHOLE)
+    each = [ib.activation_patching(embedded, pair, metric=WHOLE).values for pair in pairs]
     np.testing.assert_allclose(mean.values, np.mean(each, 0), atol=1e-4)
+    with pytest.raises(ValueError, match=r"have 1 to 3 tokens.*same number"):
+        ib.activation_patching(embedded, ib.PromptPairs([*pairs, capitals]), metric=WHOLE)
 
 
 def test_the_pairs_reading_has_it_of_both_runs():
