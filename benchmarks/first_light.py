@@ -144,11 +144,14 @@ def in_jupyterlab() -> dict[str, float]:
         clicks = []
         for run in range(RUNS + 1):
             choice, word = ("1", "changes") if run % 2 == 0 else ("0", "recovers")
+            lab.python("heatmap.run()\nheatmap.wait()")  # forgets the other direction, which would come back at once
             clicks.append(lab.page.evaluate(CLICK, [root, choice, word]))
         axes = 'activation="z", axes=("layer", "head", "position")'
         root = lab.show(f"many = hs.PatchHeatmap(model, long, {axes})\nmany").element_handle()
-        lab.python("many.wait()")
-        cancels = [lab.page.evaluate(CANCEL, [root, str((run + 1) % 2)]) for run in range(RUNS)]
+        cancels = []
+        for run in range(RUNS):
+            lab.python("many.run()\nmany.cancel()\nmany.wait()")
+            cancels.append(lab.page.evaluate(CANCEL, [root, str((run + 1) % 2)]))
         lab.page.close()
         browser.close()
     stopped = [milliseconds for milliseconds, status in cancels if status == "cancelled"]
