@@ -6,6 +6,7 @@ import type { Panel } from "./panel";
 import { PaletteProvider, useRootPalette } from "./theme";
 import themeCss from "./theme.css";
 import { randomId } from "./unique_id";
+import { Room, useWidth } from "./use_width";
 
 /** Returns a function that unmounts the view and leaves `el` as it was. A style sheet applies to the whole page, so each
  *  sheet is limited to the hosts of its own panel by a `:where`, which adds no specificity. */
@@ -61,6 +62,7 @@ interface RootProps {
 export function Root({ name, label, onKeyDown, children }: RootProps) {
   const ref = useRef<HTMLDivElement>(null);
   const palette = useRootPalette(ref);
+  const width = useWidth(ref);
   return (
     <div
       ref={ref}
@@ -71,7 +73,9 @@ export function Root({ name, label, onKeyDown, children }: RootProps) {
       onFocusIn={({ target }) => (target as Element).setAttribute("data-lm-suppress-shortcuts", "true")}
       onKeyDown={onKeyDown}
     >
-      <PaletteProvider value={palette}>{children}</PaletteProvider>
+      <PaletteProvider value={palette}>
+        <Room.Provider value={width}>{children}</Room.Provider>
+      </PaletteProvider>
     </div>
   );
 }

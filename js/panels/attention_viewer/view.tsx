@@ -1,5 +1,6 @@
 // The AttentionViewer: the prompt as text, all heads as thumbnails, and the opened heads.
 import { useEffect, useMemo, useRef } from "preact/hooks";
+import { AfterPaint } from "../../lib/after_paint";
 import { Output, useCurrent } from "../../lib/current";
 import { Prompt } from "../../lib/field";
 import { Head } from "../../lib/head";
@@ -131,28 +132,32 @@ function Heads({ model, state, scene }: ViewProps & { scene: Scene }) {
       <Notes notes={attention.json.warnings} />
       <div class="hs-heads" ref={area}>
         <div class="hs-all-heads">
-          <div class="hs-grid-area">
-            {source && (
-              <Thumbs
-                {...{ scene, source }}
-                room={(beside ? FLOW : width) - legendRoom(width)}
-                onToggle={toggle}
-                onPin={pin}
-              />
-            )}
-            <Legend {...legendOf(scene)} height={120} />
-          </div>
+          <AfterPaint>
+            <div class="hs-grid-area">
+              {source && (
+                <Thumbs
+                  {...{ scene, source }}
+                  room={(beside ? FLOW : width) - legendRoom(width)}
+                  onToggle={toggle}
+                  onPin={pin}
+                />
+              )}
+              <Legend {...legendOf(scene)} height={120} />
+            </div>
+          </AfterPaint>
           {source && <HeadReadout scene={scene} />}
           <PutAway state={state} scene={scene} />
         </div>
         {opened.length > 0 && (
-          <OpenedHeads
-            {...{ model, state, scene }}
-            total={beside ? width - FLOW - GAP : tall ? width - COLUMN - GAP : width}
-            onClose={toggle}
-            onPin={pin}
-            onLock={lockCell}
-          />
+          <AfterPaint>
+            <OpenedHeads
+              {...{ model, state, scene }}
+              total={beside ? width - FLOW - GAP : tall ? width - COLUMN - GAP : width}
+              onClose={toggle}
+              onPin={pin}
+              onLock={lockCell}
+            />
+          </AfterPaint>
         )}
       </div>
     </>

@@ -1,6 +1,7 @@
 // The lens: its grid with the legend, details of the hovered or pinned cell, and the pinned cell's tokens across the
 // layers.
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
+import { AfterPaint } from "../../lib/after_paint";
 import { plainLabel } from "../../lib/grid_layout";
 import { Legend, legendRoom } from "../../lib/legend";
 import { canAsk, select, useRising, useSelection, useTrait, type ViewModel, write } from "../../lib/model";
@@ -63,13 +64,15 @@ export function LensTab({ model, state, lens, shown, scaled }: LensTabProps) {
       <LensMap {...{ model, state, lens, shown, scaled, pinned, start, stop }} onHover={setHovered} />
       <Notes name="note" notes={notesOf({ model, lens, shown, scaled })} />
       {inside && (
-        <Detail
-          {...{ lens, shown, row: cell.row, position: cell.position }}
-          pinned={pinned !== null}
-          onFollow={asks ? (token) => state.follow(token) : null}
-        >
-          {pinned && <Pinned {...{ state, lens, shown, pinned, asks }} />}
-        </Detail>
+        <AfterPaint>
+          <Detail
+            {...{ lens, shown, row: cell.row, position: cell.position }}
+            pinned={pinned !== null}
+            onFollow={asks ? (token) => state.follow(token) : null}
+          >
+            {pinned && <Pinned {...{ state, lens, shown, pinned, asks }} />}
+          </Detail>
+        </AfterPaint>
       )}
     </>
   );
