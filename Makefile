@@ -1,6 +1,6 @@
 # make demo   install, build, and do the main job once on the embedded model
 # make lab    JupyterLab on the tour
-# make test   every test: Python, TypeScript and browser
+# make test   every test: Python, TypeScript and browser, and the documentation
 # make setup  install and build alone
 # make test-newest  the Python tests with the newest release of every dependency, in an environment of their own
 # make release-check  build sdist and wheel, install the wheel into a clean environment, and run it there
@@ -58,7 +58,7 @@ check: build/.test
 	npm run --silent check
 	npm run --silent wire -- --check
 
-test: setup build/.test build/.model check
+test: setup build/.test build/.model check docs
 	npm test --silent
 	$(BIN)/python tools/architecture_table.py --check
 	$(BIN)/python tests/browser/find_chromium.py
