@@ -164,7 +164,7 @@ def kernel() -> dict[str, float]:
     def view() -> None:
         viewer = hs.AttentionViewer(model, text)
         viewer.wait()
-        json.dumps([viewer.frame(viewer.result), viewer.thumbs, viewer.scores])
+        json.dumps(viewer.get_state(["result", "thumbs", "scores"]))
         viewer.close()
 
     def patterns() -> None:
