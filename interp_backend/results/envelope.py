@@ -227,6 +227,13 @@ def shortened(text: str, most: int) -> str:
     return text if len(text) <= most else f"{text[: most - 1]}…"
 
 
+def excerpt(text: str, most: int = 80) -> str:
+    """A prompt on one line, without its middle where it is too long: its beginning and its end say what it asks."""
+    text = " ".join(text.splitlines())
+    half = (most - 3) // 2
+    return text if len(text) <= most else f"{text[:half].rstrip()} … {text[-half:].lstrip()}"
+
+
 def shape_words(axes: Iterable[str], shape: Iterable[int]) -> str:
     """`[layer 4, position 6]`."""
     return f"[{', '.join(f'{axis} {size}' for axis, size in zip(axes, shape))}]"

@@ -8,7 +8,7 @@ from typing import Any, Generic, TypeVar
 from pydantic import Field, model_validator
 
 from ..place import Place, Side
-from .envelope import BaseResult, Record, shortened
+from .envelope import BaseResult, Record, excerpt
 
 
 class Prompt(Record):
@@ -80,7 +80,7 @@ class SidedResult(BaseResult, Generic[SideT]):
 
     def prompts_in_words(self) -> str:
         """The texts of the prompts, for a printed result."""
-        return " against ".join(f"“{shortened(side.text, 40)}”" for side in self.sides.values())
+        return " against ".join(f"“{excerpt(side.text, 40)}”" for side in self.sides.values())
 
 
 def refuse_odd_counterparts(

@@ -6,6 +6,7 @@ import pytest
 import torch
 from attention_widgets import TWICE
 from driven_widgets import Watched
+from hypothesis import HealthCheck, settings
 
 import hookscope as hs
 import interp_backend as ib
@@ -14,6 +15,9 @@ from hookscope import attention_frame
 from plain_loop import HOOKS
 from tiny_models import bridge
 
+# How long an example takes says how busy the machine is.
+settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("untimed")
 torch.set_num_threads(1)  # for models this small, threads only wait for each other
 
 

@@ -367,7 +367,7 @@ def test_equally_long_prompts_say_nothing_of_counterparts():
     np.testing.assert_array_equal(result.values, plain.values)
 
 
-@settings(deadline=None, max_examples=12)
+@settings(max_examples=12)
 @given(st.data())
 def test_any_alignment_gives_what_a_plain_loop_gives(data):
     clean, corrupt = data.draw(st.integers(2, 6)), data.draw(st.integers(2, 6))

@@ -60,7 +60,7 @@ def any_attention(draw):
     )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(any_attention())
 def test_a_result_survives_json_bit_for_bit(result):
     text = result.to_json()

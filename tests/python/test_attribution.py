@@ -461,7 +461,7 @@ SMALL = cache(
 )
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=300, suppress_health_check=list(HealthCheck))
 @given(st.data())
 def test_a_damaged_attribution_is_refused_in_a_sentence_or_is_whole(data):
     wire = SMALL()

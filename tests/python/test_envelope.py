@@ -116,7 +116,7 @@ def test_a_result_keeps_the_id_of_the_task_that_made_it():
 
 
 @every_result
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=60, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_a_damaged_result_is_refused_or_is_whole(name, data):
     wire = copy.deepcopy(made(name).to_wire())
@@ -287,7 +287,7 @@ def test_no_text_of_a_result_becomes_markup(name):
     assert shown.attributes <= {"alt", "src", "style", "width"}
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.text(), st.text())
 def test_no_text_of_a_table_becomes_markup(model, token):
     made_ = made("head_pairs")

@@ -60,7 +60,7 @@ def measured_by_hand(pattern, ids):
 # What a pattern by itself says
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(
     st.lists(st.integers(0, 3), min_size=1, max_size=9),
     st.integers(1, 3),

@@ -71,7 +71,7 @@ SMALL = cache(lambda: json.loads(ib.logit_lens(loud_bridge("gpt2"), UNEQUAL, top
 JUNK = st.sampled_from([..., None, True, -1, 0, 1, 7, 10**20, 1.5, "", "x", "emb", [], [0], {}, {"a": 1}])
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=300, suppress_health_check=list(HealthCheck))
 @given(st.data())
 def test_a_damaged_lens_is_refused_in_a_sentence_or_is_whole(data):
     wire = SMALL()

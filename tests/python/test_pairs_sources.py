@@ -7,7 +7,7 @@ import csv
 import numpy as np
 import pandas
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from test_pairs import EQUAL
 
@@ -33,7 +33,6 @@ def rows_of(pairs):
     return [pair.model_dump(exclude={"alignment"}) for pair in pairs]
 
 
-@settings(deadline=None)
 @given(pairs=st.lists(any_pair, min_size=1, max_size=4), encoding=st.sampled_from(["utf-8", "utf-8-sig"]))
 def test_a_csv_file_keeps_every_character(tmp_path_factory, pairs, encoding):
     path = tmp_path_factory.mktemp("csv") / "pairs.csv"
@@ -44,7 +43,6 @@ def test_a_csv_file_keeps_every_character(tmp_path_factory, pairs, encoding):
     assert PromptPairs.from_csv(path).pairs == pairs
 
 
-@settings(deadline=None)
 @given(pairs=st.lists(any_pair, min_size=1, max_size=4))
 def test_a_table_keeps_every_character(pairs):
     table = pandas.DataFrame(rows_of(pairs))

@@ -188,7 +188,7 @@ def interventions(draw):
     return Intervention(activation, layer, position=position, value=value, **place)
 
 
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 @given(
     st.sampled_from(["gpt2", "llama", "gemma2"]),
     st.lists(interventions() | st.lists(interventions(), min_size=1, max_size=3), min_size=1, max_size=5),

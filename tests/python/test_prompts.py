@@ -48,7 +48,7 @@ def test_a_word_more_leaves_a_gap_on_the_other_side():
     assert [(c.clean, c.corrupt) for c in columns] == [(0, 0), (None, 1), (1, 2), (2, 3)]
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(st.text(max_size=40), st.text(max_size=40), st.text(max_size=8), st.text(max_size=8))
 def test_any_text_is_tokenised_without_complaint(clean, corrupt, a, b):
     model = ib.load_model(bridge("gpt2"))

@@ -81,7 +81,7 @@ def heads_of(draw):
 NOTHING_IN_A_ROW = (np.zeros((1, 1, 2, 2), np.float32), np.zeros((1, 2, 2), np.uint8), -1.0, 1.0, 2)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @example((*NOTHING_IN_A_ROW, True), "row")
 @example((*NOTHING_IN_A_ROW, False), "row")
 @example((*NOTHING_IN_A_ROW, True), "log")

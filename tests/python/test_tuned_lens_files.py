@@ -172,7 +172,7 @@ def test_code_in_a_file_is_refused_and_not_run(tmp_path, where, zipped):
     assert mark.exists()
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=60, suppress_health_check=list(HealthCheck))
 @given(st.data())
 def test_a_file_with_flipped_bytes_is_refused_or_is_a_lens(tmp_path_factory, data):
     directory = write(tmp_path_factory.mktemp("lens"), good())

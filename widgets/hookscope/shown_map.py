@@ -9,6 +9,7 @@ from interp_backend.language.pairs import PromptPairs
 from interp_backend.place import Place
 from interp_backend.results.codec import finite_or_none
 from interp_backend.results.effect_map import EffectMap, TopTokens
+from interp_backend.results.envelope import excerpt
 
 
 def is_cell(result: EffectMap, place: Place) -> bool:
@@ -45,7 +46,7 @@ def prompts_of(source: Any) -> tuple[str, ...]:
 def title_of(result: EffectMap) -> str:
     if result.pairs is not None:
         return f"Mean of {len(result.pairs.labels)} pairs, “{result.pairs.labels[0]}” the first"
-    return f"“{result.prompts['clean'].text}” against “{result.prompts['corrupt'].text}”"
+    return f"“{excerpt(result.prompts['clean'].text)}” against “{excerpt(result.prompts['corrupt'].text)}”"
 
 
 def answers_of(result: EffectMap) -> list[str]:

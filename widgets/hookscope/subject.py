@@ -11,6 +11,7 @@ from interp_backend import METHODS, load_model
 from interp_backend.common.subject import subject_of
 from interp_backend.language.model import LanguageModel
 from interp_backend.language.prompts import PromptPair
+from interp_backend.results.envelope import excerpt
 
 from .asking import Asker, follow
 from .panel import Panel, action
@@ -109,7 +110,7 @@ class OfPrompt(ResultPanel):
         """Clear what belongs to the previous prompt or pair."""
 
     def _headings(self, result: Any) -> tuple[str, str]:
-        texts = " against ".join(f"“{side.text}”" for side in result.sides.values())
+        texts = " against ".join(f"“{excerpt(side.text)}”" for side in result.sides.values())
         return f"{self.quantity} of {texts}", " · ".join(model_words(result))
 
     @action("show")
