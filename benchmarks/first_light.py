@@ -19,7 +19,6 @@ import os
 import platform
 import statistics
 import sys
-import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -27,7 +26,6 @@ from pathlib import Path
 os.environ["HF_HUB_OFFLINE"] = "1"
 
 import torch
-from playwright.sync_api import sync_playwright
 from transformer_lens import patching
 
 import hookscope as hs
@@ -36,9 +34,8 @@ import interp_backend as ib
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "tests/browser"))
 
-from conftest import FLAGS, SETUP
-from find_chromium import find_chromium
-from lab import Lab, jupyter_server
+from conftest import SETUP
+from labs import labs
 
 RUNS = 15
 PAIR = hs.PromptPair(
@@ -133,13 +130,8 @@ def side_by_side() -> dict[str, float]:
 
 
 def in_jupyterlab() -> dict[str, float]:
-    with (
-        tempfile.TemporaryDirectory() as directory,
-        jupyter_server(Path(directory), "http://127.0.0.1") as server,
-        sync_playwright() as playwright,
-    ):
-        browser = playwright.chromium.launch(executable_path=find_chromium(), args=FLAGS)
-        lab = Lab(browser, server, "bench", SETUP + LONG)
+    with labs() as open_lab:
+        lab = open_lab("bench", SETUP + LONG)
         root = lab.show("heatmap = hs.PatchHeatmap(model, pair)\nheatmap").element_handle()
         clicks = []
         for run in range(RUNS + 1):
@@ -153,7 +145,6 @@ def in_jupyterlab() -> dict[str, float]:
             lab.python("many.run()\nmany.cancel()\nmany.wait()")
             cancels.append(lab.page.evaluate(CANCEL, [root, str((run + 1) % 2)]))
         lab.page.close()
-        browser.close()
     stopped = [milliseconds for milliseconds, status in cancels if status == "cancelled"]
     assert stopped, "no sweep was long enough to be cancelled"
     first, last = ([click[i] for click in clicks[1:]] for i in (0, 1))

@@ -17,20 +17,18 @@ import os
 import platform
 import statistics
 import sys
-import tempfile
 from pathlib import Path
 from typing import Any
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 
-from playwright.sync_api import CDPSession, ElementHandle, Page, sync_playwright
+from playwright.sync_api import CDPSession, ElementHandle, Page
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "tests/browser"))
 
-from conftest import FLAGS
-from find_chromium import find_chromium
-from lab import Lab, jupyter_server
+from lab import Lab
+from labs import labs
 
 RUNS = 4
 FRAMES = 180
@@ -104,15 +102,9 @@ def main() -> None:
 
 
 def measure() -> dict[str, Any]:
-    with (
-        tempfile.TemporaryDirectory() as directory,
-        jupyter_server(Path(directory), "http://127.0.0.1") as server,
-        sync_playwright() as playwright,
-    ):
-        browser = playwright.chromium.launch(executable_path=find_chromium(), args=FLAGS)
-        lab = Lab(browser, server, "bench", SETUP)
+    with labs() as open_lab:
+        lab = open_lab("bench", SETUP)
         found = in_view(lab)
-        browser.close()
     return {name: summed(runs) for name, runs in found.items()}
 
 

@@ -18,7 +18,6 @@ import os
 import platform
 import statistics
 import sys
-import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -27,7 +26,7 @@ from typing import Any
 os.environ["HF_HUB_OFFLINE"] = "1"
 
 import torch
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Page
 
 import hookscope as hs
 import interp_backend as ib
@@ -35,9 +34,8 @@ import interp_backend as ib
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "tests/browser"))
 
-from conftest import FLAGS
-from find_chromium import find_chromium
-from lab import Lab, jupyter_server
+from lab import Lab
+from labs import labs
 
 RUNS = 5
 CANCELS = 10
@@ -104,13 +102,8 @@ def main() -> None:
 
 
 def page() -> dict[str, float]:
-    with (
-        tempfile.TemporaryDirectory() as directory,
-        jupyter_server(Path(directory), "http://127.0.0.1") as server,
-        sync_playwright() as playwright,
-    ):
-        browser = playwright.chromium.launch(executable_path=find_chromium(), args=FLAGS)
-        lab = Lab(browser, server, "bench", SETUP, density=1)
+    with labs() as open_lab:
+        lab = open_lab("bench", SETUP, density=1)
         lab.page.evaluate(WATCH)
         measured = {}
         for name, code in VIEWS.items():
@@ -119,7 +112,6 @@ def page() -> dict[str, float]:
                 stalls = [run[i] for run in runs]
                 measured[f"{name}, longest task when {moment}, median, ms"] = statistics.median(stalls)
                 measured[f"{name}, longest task when {moment}, slowest of {RUNS}, ms"] = max(stalls)
-        browser.close()
     return measured
 
 

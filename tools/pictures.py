@@ -8,22 +8,21 @@ from __future__ import annotations
 import io
 import os
 import sys
-import tempfile
 import time
 from pathlib import Path
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 
 from PIL import Image
-from playwright.sync_api import Locator, Page, sync_playwright
+from playwright.sync_api import Locator, Page
 
 ROOT = Path(__file__).parents[1]
 IMAGES = ROOT / "docs/images"
 sys.path.insert(0, str(ROOT / "tests/browser"))
 
-from conftest import FLAGS, SETUP
-from find_chromium import find_chromium
-from lab import Lab, jupyter_server
+from conftest import SETUP
+from lab import Lab
+from labs import labs
 
 MOST_BYTES = 2_000_000
 REAL = """
@@ -136,16 +135,11 @@ def gesture(lab: Lab) -> None:
 
 
 def main() -> None:
-    with (
-        tempfile.TemporaryDirectory() as directory,
-        jupyter_server(Path(directory), "http://127.0.0.1") as server,
-        sync_playwright() as playwright,
-    ):
-        browser = playwright.chromium.launch(executable_path=find_chromium(), args=FLAGS)
-        lab = Lab(browser, server, "gesture", SETUP, density=1)
+    with labs() as open_lab:
+        lab = open_lab("gesture", SETUP, density=1)
         gesture(lab)
         lab.page.close()
-        lab = Lab(browser, server, "views", REAL, density=1)
+        lab = open_lab("views", REAL, density=1)
         lab.page.set_viewport_size({"width": 1180, "height": 1200})
         for name, code in VIEWS.items():
             view = lab.show(f"{name} = {code}\n{name}")
@@ -153,7 +147,6 @@ def main() -> None:
             time.sleep(1)
             view.screenshot(path=IMAGES / f"{name}.png")
             lab.clear()
-        browser.close()
 
 
 if __name__ == "__main__":

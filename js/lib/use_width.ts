@@ -7,8 +7,7 @@ export const Room = createContext(640);
 /** The width of an element's content, kept up to date. It is not read at once, since that forces a layout of the whole
  *  page in the middle of the drawing; the observer reports it before the next paint. */
 export function useWidth(ref: { current: HTMLElement | null }): number {
-  const room = useContext(Room);
-  const [width, setWidth] = useState<number | null>(null);
+  const [width, setWidth] = useState(useContext(Room));
   useLayoutEffect(() => {
     const element = ref.current;
     if (!element) return;
@@ -19,5 +18,5 @@ export function useWidth(ref: { current: HTMLElement | null }): number {
     observer.observe(element);
     return () => observer.disconnect();
   }, [ref]);
-  return width ?? room;
+  return width;
 }

@@ -44,7 +44,8 @@ export function Detail({
   onAnswer,
   children,
 }: DetailProps) {
-  const rows = long ? MANY : FEW;
+  // A method may give no likely tokens: no rows then, as rows without tokens stand for tokens still to come.
+  const rows = sweep.topRuns.clean ? (long ? MANY : FEW) : 0;
   const baselines = sweep.json.baselines;
   const top = (name: Run | "patched", value: number | null, tokens: ReturnType<typeof topOfRun>) => (
     <TopTokens
