@@ -48,7 +48,11 @@ class FromOther(_Value):
 
 
 class FromPrompt(_Value):
-    """The activation of a run of any third prompt, as many tokens long as the prompt that is patched."""
+    """The activation of a run of any third prompt, as many tokens long as the prompt that is patched.
+
+    Attributes:
+        text: the third prompt.
+    """
 
     model_config = ConfigDict(title="a third prompt")
     kind: Literal["prompt"] = "prompt"
@@ -56,8 +60,10 @@ class FromPrompt(_Value):
 
 
 class Zero(_Value):
-    """Zeros, which show what is left without this part. They are far from anything that the model has seen, so prefer
-    `Mean` for conclusions."""
+    """Zeros: what is left without this part? Far from anything that the model has seen.
+
+    Prefer `Mean` or `Resample` for conclusions.
+    """
 
     model_config = ConfigDict(title="zero")
     kind: Literal["zero"] = "zero"
@@ -112,7 +118,11 @@ class Add(_Value):
 
 
 class Scale(_Value):
-    """The activation times a factor: 0 removes it, 1 changes nothing."""
+    """The activation times a factor: 0 removes it, 1 changes nothing.
+
+    Attributes:
+        factor: the number by which the activation is multiplied.
+    """
 
     model_config = ConfigDict(title="scale")
     kind: Literal["scale"] = "scale"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from difflib import SequenceMatcher
@@ -69,6 +70,15 @@ class PromptPair(BaseModel):
         """The non-empty answers of one side."""
         answer = getattr(self, f"{side}_answer")
         return tuple(filter(None, (answer,) if isinstance(answer, str) else answer))
+
+
+# What Shift+Tab shows: pydantic's own signature spells out every limit of a field.
+PromptPair.__signature__ = inspect.Signature(
+    [
+        one.replace(annotation=PromptPair.__annotations__[one.name])
+        for one in inspect.signature(PromptPair).parameters.values()
+    ]
+)
 
 
 class PairWarning(BaseModel):

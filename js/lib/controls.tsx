@@ -71,6 +71,7 @@ interface ButtonProps {
   name: string;
   /** The accessible name of a button that shows only a symbol. */
   label?: string;
+  /** What the button does; only a button with a label may lack it. */
   title?: string;
   quiet?: boolean;
   disabled?: boolean;

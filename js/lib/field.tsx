@@ -25,13 +25,14 @@ export interface FieldProps {
   label: string;
   value: string;
   readonly?: boolean;
+  help?: string | undefined;
   /** Id of the element with the error about this field. */
   problem?: string | undefined;
   onType(value: string): void;
   onEnter(): void;
 }
 
-export function Field({ name, label, value, readonly, problem, onType, onEnter }: FieldProps) {
+export function Field({ name, label, value, readonly, help, problem, onType, onEnter }: FieldProps) {
   if (readonly) {
     return (
       <div class="hs-field hs-field-plain" data-hs={`input-${name}`} role="group" aria-label={label}>
@@ -60,7 +61,7 @@ export function Field({ name, label, value, readonly, problem, onType, onEnter }
       <textarea
         rows={1}
         value={held}
-        title={held === value ? undefined : RETURN_HELP}
+        title={held === value ? help : RETURN_HELP}
         data-hs={`input-${name}`}
         aria-label={label}
         aria-invalid={problem !== undefined}
@@ -125,11 +126,13 @@ export function AnswerFields({ label, answer, wrong, onType, onEnter }: AnswerFi
     <>
       <InlineField
         {...{ name: "answer", caption: "answer", label, onEnter }}
+        title="The token that is explained, such as ␣Oslo"
         value={answer}
         onType={(text) => onType({ answer: text })}
       />
       <InlineField
         {...{ name: "wrong", caption: "against", label: "Wrong answer, optional", onEnter }}
+        title="The token that it is compared with; may be empty"
         value={wrong}
         onType={(text) => onType({ wrong: text })}
       />
@@ -151,6 +154,7 @@ export function Prompt({ text, onShow }: { text: string; onShow(text: string): v
       <Field
         name="prompt"
         label="Prompt; Enter reads it"
+        help="Enter reads the prompt, Shift+Enter begins a line"
         value={typed}
         onType={setTyped}
         onEnter={() => typed !== text && onShow(typed)}

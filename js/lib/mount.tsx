@@ -43,7 +43,7 @@ function Boundary({ children }: { children: ComponentChildren }) {
   return (
     <div class="hs-root" data-hs="failed" role="alert">
       This view can't be drawn: {error instanceof Error ? error.message : String(error)}.{" "}
-      <button type="button" onClick={reset}>
+      <button type="button" title="Try once more" onClick={reset}>
         Draw it again
       </button>
     </div>

@@ -47,7 +47,7 @@ export function ProgressBar({ model, label }: { model: ViewModel; label: string 
 
 export function Cancel({ name = "cancel", rpc }: { name?: string; rpc: Rpc }) {
   return (
-    <Button name={name} onClick={() => rpc.request("cancel", {})}>
+    <Button name={name} title="Stop; what is computed stays" onClick={() => rpc.request("cancel", {})}>
       Cancel
     </Button>
   );
@@ -93,7 +93,7 @@ export function RunState({ model, rpc, label, took, onRun, ...props }: RunStateP
       <WaitingWords rpc={rpc} />
       {asks && busy && <Cancel rpc={rpc} />}
       {asks && !busy && status !== "done" && (
-        <Button name="run" onClick={onRun}>
+        <Button name="run" title="Compute what the settings ask for" onClick={onRun}>
           Run
         </Button>
       )}
@@ -121,13 +121,17 @@ export function ErrorLine({ error, rpc }: { error: Failure | null; rpc?: Rpc | n
         </p>
       )}
       {remedy && (
-        <Button name="remedy" onClick={() => rpc.requestNamed(remedy.method, remedy.params)}>
+        <Button
+          name="remedy"
+          title="Run again with this change"
+          onClick={() => rpc.requestNamed(remedy.method, remedy.params)}
+        >
           {remedy.label}
         </Button>
       )}
       {error?.traceback && (
         <details class="hs-traceback hs-small" data-hs="traceback">
-          <summary>Traceback</summary>
+          <summary title="Where it failed">Traceback</summary>
           {/* biome-ignore lint/a11y/noNoninteractiveTabindex: it scrolls, also for the keyboard */}
           <pre tabIndex={0}>{error.traceback}</pre>
         </details>
@@ -165,9 +169,10 @@ interface NothingProps {
 }
 
 /** The placeholder for a result that has not come. */
-export function Nothing({ model, busy, idle = "Not run yet." }: NothingProps) {
+export function Nothing({ model, busy, idle }: NothingProps) {
   const status = useTrait<Status | undefined>(model, "status");
-  return <Absent>{isBusy(status) ? busy : idle}</Absent>;
+  const start = canAsk(model) ? "Not run yet: press Run." : "There is no result here: run the cell again.";
+  return <Absent>{isBusy(status) ? busy : (idle ?? start)}</Absent>;
 }
 
 /** True once `flag` has been true for `ms`, so that shorter work is not announced. */

@@ -3,7 +3,15 @@ import { expect, test } from "vitest";
 import logitLensGrid from "../../js/panels/logit_lens_grid";
 import patchHeatmap from "../../js/panels/patch_heatmap";
 import promptPairEditor from "../../js/panels/prompt_pair_editor";
-import { editorTraits, heatmapTraits, modelWithKernel, mountWidget, PAIR, settled } from "./helpers";
+import {
+  editorTraits,
+  heatmapTraits,
+  modelWithKernel,
+  mountWidget,
+  PAIR,
+  settled,
+  unexplained,
+} from "./helpers";
 import {
   lensTraits,
   makeAttribution,
@@ -69,10 +77,16 @@ test.each([
   ["attribution before its first run", logitLensGrid, lensTraits({ tab: "attribution" })],
   ["editor", promptPairEditor, editorTraits()],
   ["editor of an alignment", promptPairEditor, editorTraits({ pair: { ...PAIR, alignment: [[4, 5]] } })],
-])("axe finds nothing wrong with the %s", async (_, create, traits) => {
-  const { el, cleanup } = mountWidget(create, modelWithKernel(traits).model);
-  await settled();
-  const { violations } = await axe.run(el, { rules: RULES });
-  expect(violations.map(({ id, nodes }) => `${id}: ${nodes[0]?.html}`)).toEqual([]);
-  cleanup();
-});
+])(
+  "axe finds nothing wrong with the %s, and its controls say what they are for",
+  async (_, create, traits) => {
+    const { el, cleanup } = mountWidget(create, modelWithKernel(traits).model);
+    await settled();
+    const { violations } = await axe.run(el, { rules: RULES });
+    expect(violations.map(({ id, nodes }) => `${id}: ${nodes[0]?.html}`)).toEqual([]);
+    el.querySelector<HTMLElement>("[data-hs=more]")?.click();
+    await settled();
+    expect(unexplained(el)).toEqual([]);
+    cleanup();
+  },
+);

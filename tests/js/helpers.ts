@@ -267,3 +267,11 @@ export function write(el: HTMLElement, name: string, text: string): void {
   field.value = text;
   field.dispatchEvent(new Event("input", { bubbles: true }));
 }
+
+/** The controls without a title of their own or of a label around them. A token is named by the strip that it is in. */
+export function unexplained(el: Element): string[] {
+  const controls = el.querySelectorAll("button, select, input, textarea, summary");
+  return [...controls]
+    .filter((control) => !control.matches(".hs-chip") && !control.closest("[title]:not([title=''])"))
+    .map((control) => control.outerHTML);
+}

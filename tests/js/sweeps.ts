@@ -145,7 +145,7 @@ export const INFO = {
       label: "a third prompt",
       help: "",
       reason: null,
-      fields: [makeField("text", "string", { label: "prompt" })],
+      fields: [makeField("text", "string", { label: "prompt", help: "the third prompt" })],
     },
     { kind: "zero", label: "zero", help: "", reason: null, fields: [] },
     {
@@ -175,6 +175,7 @@ export const INFO = {
     { kind: "scale", label: "scale", help: "", reason: null, fields: [makeField("factor", "number")] },
   ],
   window: makeField("window", "integer", {
+    help: "how many layers are patched together",
     least: 1,
     most: 1000,
     default: 1,

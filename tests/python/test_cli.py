@@ -28,19 +28,20 @@ def started(monkeypatch, tmp_path) -> list[list[str]]:
     """The commands that are started in place of JupyterLab, in an empty folder."""
     commands: list[list[str]] = []
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(cli.subprocess, "call", lambda command: commands.append(command) or 0)
+    monkeypatch.setattr(cli.os, "execv", lambda _, command: commands.append(command))
     monkeypatch.setattr(sys, "argv", ["hookscope", "lab"])
     return commands
 
 
 def test_lab_opens_the_tour_in_a_copy_of_the_examples(started, monkeypatch):
     monkeypatch.setattr(cli, "find_spec", lambda name: name)
-    with pytest.raises(SystemExit) as ended:
-        cli.main()
-    (command,) = started
-    assert ended.value.code == 0 and command[:3] == [sys.executable, "-m", "jupyterlab"]
-    assert {path.name for path in Path(command[-1]).parent.iterdir()} == NOTEBOOKS
-    assert Path(command[-1]).read_bytes() == (cli.EXAMPLES / "tour.ipynb").read_bytes()
+    cli.main()
+    ((python, _, module, root, first, *_),) = started
+    assert (python, module) == (sys.executable, "jupyterlab")
+    folder = Path(root.removeprefix("--ServerApp.root_dir="))
+    assert {path.name for path in folder.iterdir()} == NOTEBOOKS
+    assert first == "--LabApp.default_url=/lab/tree/tour.ipynb"
+    assert (folder / "tour.ipynb").read_bytes() == (cli.EXAMPLES / "tour.ipynb").read_bytes()
 
 
 def test_lab_leaves_the_users_own_notebooks_alone(started, monkeypatch):
@@ -48,8 +49,7 @@ def test_lab_leaves_the_users_own_notebooks_alone(started, monkeypatch):
     mine.parent.mkdir()
     mine.write_text("mine")
     monkeypatch.setattr(cli, "find_spec", lambda name: name)
-    with pytest.raises(SystemExit):
-        cli.main()
+    cli.main()
     assert mine.read_text() == "mine" and {path.name for path in mine.parent.iterdir()} == NOTEBOOKS
 
 

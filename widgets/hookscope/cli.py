@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import os
 import shutil
-import subprocess
 import sys
 from importlib.util import find_spec
 from pathlib import Path
@@ -44,8 +43,18 @@ def lab() -> None:
     folder = Path("hookscope-examples")
     copy_examples(folder)
     print(f"The example notebooks are in {folder}, yours to change: files of yours are never replaced.", flush=True)
-    root = ["--allow-root"] if hasattr(os, "getuid") and os.getuid() == 0 else []
-    sys.exit(subprocess.call([sys.executable, "-m", "jupyterlab", *root, str(folder / "tour.ipynb")]))
+    # The address that JupyterLab prints leads to the tour too, for those whose browser is on another machine.
+    command = [
+        sys.executable,
+        "-m",
+        "jupyterlab",
+        f"--ServerApp.root_dir={folder}",
+        "--LabApp.default_url=/lab/tree/tour.ipynb",
+    ]
+    if os.getuid() == 0:
+        command.append("--allow-root")
+    # JupyterLab takes this process's place, and so Ctrl-C: it asks, and ends its kernels.
+    os.execv(command[0], command)  # noqa: S606 -- no shell is wanted
 
 
 def copy_examples(folder: Path) -> None:

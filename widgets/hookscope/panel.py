@@ -81,6 +81,8 @@ class Panel(anywidget.AnyWidget):
         if "bundle" in vars(cls):
             cls._esm = bundles.bundle(cls.bundle)
         super().__init_subclass__(**options)
+        if "__init__" in vars(cls):
+            cls.__init__.__doc__ = ""  # or help shows ipywidgets' "Public constructor" beside the class's own text
 
     def __init__(self, **traits: Any) -> None:
         keep_messages()

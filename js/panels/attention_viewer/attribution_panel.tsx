@@ -29,6 +29,9 @@ export function AttributionPanel(props: ActionProps) {
     });
   };
   const fields = !scene.attention.isPair();
+  const hint = fields
+    ? "What the head writes towards an answer such as \u2423Oslo; without an answer, towards the likeliest next token."
+    : "What the head writes towards the clean answer rather than the corrupt one.";
   const controls = (
     <>
       {fields && (
@@ -39,14 +42,11 @@ export function AttributionPanel(props: ActionProps) {
           onEnter={run}
         />
       )}
-      <Button name="run-attribute" onClick={run}>
+      <Button name="run-attribute" title={hint} onClick={run}>
         {answer ? "Attribute again" : "Attribute"}
       </Button>
     </>
   );
-  const hint = fields
-    ? "What the head writes towards an answer such as \u2423Oslo; without an answer, towards the likeliest next token."
-    : "What the head writes towards the clean answer rather than the corrupt one.";
   return (
     <ActionPanel
       {...{ name: "attribute", model, reason, controls, hint }}

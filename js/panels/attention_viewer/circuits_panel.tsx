@@ -14,9 +14,11 @@ const CIRCUITS = [
   { name: "qk", label: "QK", help: "which token the head attends to from a token" },
 ] as const;
 const SETS = [
-  { name: "prompt", label: "tokens of the prompt" },
-  { name: "all", label: "all tokens" },
+  { name: "prompt", label: "tokens of the prompt", help: "pairs that begin with a token of the prompt" },
+  { name: "all", label: "all tokens", help: "pairs of the whole vocabulary" },
 ] as const;
+
+const HINT = `${CIRCUITS.map(({ label, help }) => `${label}: ${help}`).join("; ")}. Both are computed from the weights alone.`;
 
 export function CircuitsPanel(props: ActionProps) {
   const { model, state, scene, head } = props;
@@ -41,17 +43,16 @@ export function CircuitsPanel(props: ActionProps) {
         value={tokens}
         onChoose={(name) => setTokens(name)}
       />
-      <Button name="run-circuits" onClick={run}>
+      <Button name="run-circuits" title={HINT} onClick={run}>
         Read the weights
       </Button>
     </>
   );
-  const helps = CIRCUITS.map(({ label, help }) => `${label}: ${help}`);
   return (
     <ActionPanel
       {...{ name: "circuits", model, reason, controls }}
       answer={answer && <Pairs answer={answer} />}
-      hint={`${helps.join("; ")}. Both are computed from the weights alone.`}
+      hint={HINT}
     />
   );
 }

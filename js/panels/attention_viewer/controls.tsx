@@ -135,11 +135,15 @@ function Layers({ model, scene, open, onOpen }: LayersProps) {
         />
       )}
       {open && (
-        <Button name="layer-zero" onClick={() => write(model, "layer_zero", rising ? "top" : "bottom")}>
+        <Button
+          name="layer-zero"
+          title="Reverse the layers"
+          onClick={() => write(model, "layer_zero", rising ? "top" : "bottom")}
+        >
           Layer 0 at the {rising ? "top" : "bottom"}
         </Button>
       )}
-      <Button name="more" quiet expanded={open} onClick={onOpen}>
+      <Button name="more" title="Which layers, and their order" quiet expanded={open} onClick={onOpen}>
         {open ? "Less" : "More"}
       </Button>
     </>

@@ -21,10 +21,10 @@ export interface ActionProps extends PanelProps<AttentionState> {
   head: number;
 }
 
-const ACTIONS: { name: ActionName; label: string }[] = [
-  { name: "patch", label: "Patch" },
-  { name: "attribute", label: "Logit attribution" },
-  { name: "circuits", label: "OV and QK" },
+const ACTIONS: { name: ActionName; label: string; title: string }[] = [
+  { name: "patch", label: "Patch", title: "How much the answer depends on this head" },
+  { name: "attribute", label: "Logit attribution", title: "What this head writes towards the answer" },
+  { name: "circuits", label: "OV and QK", title: "Which tokens its weights connect" },
 ];
 
 const TRAITS = { patch: "head_patch", attribute: "head_attribution", circuits: "head_circuits" } as const;
@@ -52,10 +52,11 @@ export function HeadActions(props: ActionProps) {
   return (
     <div class="hs-actions" data-hs="actions" ref={whole}>
       <div class="hs-controls">
-        {ACTIONS.filter(({ name }) => asks || answerOf(model, name, own)).map(({ name, label }) => (
+        {ACTIONS.filter(({ name }) => asks || answerOf(model, name, own)).map(({ name, label, title }) => (
           <Button
             key={name}
             name={`action-${name}`}
+            title={title}
             quiet={name !== open}
             expanded={name === open}
             onClick={() => setOpen(name === open ? null : name)}

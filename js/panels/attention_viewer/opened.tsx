@@ -86,7 +86,9 @@ function OpenedHead(props: OpenedProps & { head: number; room: number }) {
         </>
       ) : (
         <Absent name="missing">
-          {model.readonly ? "The values of this head were not saved." : "Loading its values\u2026"}
+          {model.readonly
+            ? "The values of this head were not saved: run the cell again to see them."
+            : "Loading its values\u2026"}
         </Absent>
       )}
       <HeadActions {...{ model, state, scene, head }} />
@@ -106,7 +108,7 @@ function Scores({ scores, head, side }: { scores: Score[]; head: number; side: S
       )}
       {random && (
         <details class="hs-detail-words" data-hs="random-scores">
-          <summary>{ON.random}</summary>
+          <summary title="Scores where meaning can't help">{ON.random}</summary>
           {random}
         </details>
       )}

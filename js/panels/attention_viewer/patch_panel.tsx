@@ -10,6 +10,8 @@ import { COMPUTED, NO_COUNTERPART, UNCHANGED } from "../../wire/requests";
 import { ActionPanel, type ActionProps, type PatchJson, useAnswer } from "./head_actions";
 import { readInfo } from "./scene";
 
+const HINT =
+  "Puts what the head computed in one run into the other, at each position alone and at all positions at once.";
 const WAYS: Record<string, string> = { denoise: "from clean into corrupt", noise: "from corrupt into clean" };
 
 export function PatchPanel(props: ActionProps) {
@@ -28,7 +30,7 @@ export function PatchPanel(props: ActionProps) {
         value={activation}
         onChoose={(name) => setActivation(name)}
       />
-      <Button name="run-patch" onClick={run}>
+      <Button name="run-patch" title={HINT} onClick={run}>
         {answer ? "Patch again" : "Patch"}
       </Button>
     </>
@@ -38,7 +40,7 @@ export function PatchPanel(props: ActionProps) {
       {...{ name: "patch", model, controls }}
       reason={patch_reason}
       answer={answer && <Effects answer={answer} />}
-      hint="Puts what the head computed in one run into the other, at each position alone and at all positions at once."
+      hint={HINT}
     />
   );
 }

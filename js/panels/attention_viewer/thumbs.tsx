@@ -45,7 +45,7 @@ export function Thumbs({ scene, source, room, onToggle, onPin }: ThumbsProps) {
     <Output name="thumbs" current={source.fresh} words="the heads of the last side and scale">
       <ThumbGrid {...{ scene, source, layout, heads, onToggle, onPin }} rows={order.rows} />
       {left > 0 && (
-        <Button name="more-heads" quiet onClick={() => setMore(more + 1)}>
+        <Button name="more-heads" title="Draw more heads" quiet onClick={() => setMore(more + 1)}>
           {left > AT_ONCE ? `Show ${AT_ONCE} of ${left} more` : `Show the other ${left}`}
         </Button>
       )}

@@ -37,7 +37,7 @@ export function ColumnsView({ model, state, figure }: FigureProps<ColumnsFigure>
     <>
       <FigureHead title={figure.title} words={words} rows={rows} />
       {empty ? (
-        <Absent>{tokens.length === 0 ? "There are no tokens to show." : "There are no values."}</Absent>
+        <Absent>There are no {tokens.length === 0 ? "tokens" : "values"} to show: give at least one.</Absent>
       ) : (
         <>
           <div class="hs-controls" data-hs="controls">
@@ -105,6 +105,7 @@ function Choices({ labels, shown, choose, hover }: ChoicesProps) {
           type="button"
           role="radio"
           class="hs-plain hs-focusable"
+          title="Colour by this"
           aria-checked={i === shown}
           tabIndex={i === shown ? 0 : -1}
           onPointerEnter={() => hover(i)}
@@ -160,7 +161,11 @@ function Bounds({ state, column, bounds }: { state: FigureState; column: number;
         />
       ))}
       {bounds.own && (
-        <Button name="reset" onClick={() => state.choose({ low: undefined, high: undefined })}>
+        <Button
+          name="reset"
+          title="Follow the values"
+          onClick={() => state.choose({ low: undefined, high: undefined })}
+        >
           Reset
         </Button>
       )}

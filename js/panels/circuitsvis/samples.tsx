@@ -53,7 +53,7 @@ export function SamplesView({ model, state, figure }: FigureProps<SamplesFigure>
       <Controls {...{ state, figure, page, own }} />
       {samples === null && <Loading model={model} />}
       {samples && <Read {...{ samples, shade, reading, shown }} />}
-      {samples?.tokens.length === 0 && <Absent>There are no samples.</Absent>}
+      {samples?.tokens.length === 0 && <Absent>There are no samples: give at least one.</Absent>}
       {samples && shown.map((sample) => <Sample key={sample} {...{ sample, samples, shade, reading }} />)}
     </>
   );

@@ -24,7 +24,7 @@ export function TokensView({ model, figure }: FigureProps<TokensFigure>) {
     <>
       <FigureHead title={figure.title} words={count(tokens.length, "token")} rows={rows} />
       {tokens.length === 0 ? (
-        <Absent>There are no tokens.</Absent>
+        <Absent>There are no tokens: give at least one.</Absent>
       ) : (
         <>
           <ReadOut shade={shade} text={place && tokens[place.token]} hint="its value">

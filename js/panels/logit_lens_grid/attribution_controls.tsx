@@ -90,7 +90,12 @@ export function AttributionControls({ model, state, attribution, lens, side }: A
         </Button>
       )}
       {!busy && (
-        <Button name="attribute" disabled={asked.answer === ""} onClick={() => run()}>
+        <Button
+          name="attribute"
+          title="Split the answer's logit by component"
+          disabled={asked.answer === ""}
+          onClick={() => run()}
+        >
           {attribution ? "Run again" : "Run"}
         </Button>
       )}

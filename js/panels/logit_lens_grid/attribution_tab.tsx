@@ -41,17 +41,14 @@ export function AttributionTab({ model, state }: TabProps) {
         </Output>
       ) : (
         problem === null && (
-          <Nothing
-            model={model}
-            busy={"Attributing\u2026"}
-            idle={canAsk(model) ? HOW : "This result has no attribution."}
-          />
+          <Nothing model={model} busy={"Attributing\u2026"} idle={canAsk(model) ? HOW : NONE} />
         )
       )}
     </>
   );
 }
 
+const NONE = "This result has no attribution. With a model, this tab computes one.";
 const HOW =
   "Type an answer, such as \u2423Oslo, to see which components write towards it. With two answers, you see which write towards the first rather than the second.";
 
@@ -196,6 +193,7 @@ function Components({ attribution, values, pinned, onPin }: ComponentsProps) {
                   <button
                     type="button"
                     class="hs-plain"
+                    title="Pin this component"
                     aria-pressed={i === pinned}
                     onClick={() => onPin(i === pinned ? null : i)}
                   >

@@ -99,7 +99,7 @@ function Columns({ model, shown }: { model: ViewModel; shown: Shown }) {
   const columns = useTrait<readonly [number, number] | null>(model, "columns");
   if (!columns) return null;
   return (
-    <Button name="all-columns" onClick={() => write(model, "columns", null)}>
+    <Button name="all-columns" title="Show every column" onClick={() => write(model, "columns", null)}>
       Show all {shown.first.positions}
     </Button>
   );
@@ -152,6 +152,7 @@ function Follow({ model, state }: { model: ViewModel; state: LensState }) {
               type="button"
               class="hs-plain"
               data-hs="unfollow"
+              title="Stop following it"
               aria-label={`Stop following ${visibleText(text)}`}
               onClick={() => state.unfollow(text)}
             >

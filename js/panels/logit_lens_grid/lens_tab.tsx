@@ -136,7 +136,9 @@ function notesOf({ model, lens, shown, scaled }: Omit<LensTabProps, "state">): s
   const notes = [
     !scaled && "Follow a token to colour the grid by it.",
     shown.second && shown.partners?.includes(null) && "Hatched: no counterpart in the corrupt prompt.",
-    model.readonly && shown.first.loaded.includes(0) && "Empty columns were not loaded when this was saved.",
+    model.readonly &&
+      shown.first.loaded.includes(0) &&
+      "Empty columns were not loaded when this was saved: scroll over them before saving.",
     ...(lens.json.warnings ?? []),
   ];
   return notes.filter((note) => typeof note === "string");

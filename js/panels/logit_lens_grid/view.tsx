@@ -22,8 +22,8 @@ import { lensWords, sumWords } from "./words";
 type ViewProps = PanelProps<LensState>;
 
 const TABS = [
-  { name: "lens", label: "Lens" },
-  { name: "attribution", label: "Attribution" },
+  { name: "lens", label: "Lens", title: "What each layer would predict" },
+  { name: "attribution", label: "Attribution", title: "Which component wrote the answer" },
 ];
 
 export function LogitLensView({ model, state }: ViewProps) {
@@ -126,6 +126,7 @@ function AttributionHead({ model, state }: ViewProps) {
 interface Tab {
   name: string;
   label: string;
+  title: string;
 }
 
 interface TabsProps {
@@ -152,6 +153,7 @@ function Tabs({ id, label, tabs, chosen, onChoose }: TabsProps) {
           class="hs-plain hs-focusable"
           id={tabId(id, tab.name)}
           data-hs={`tab-${tab.name}`}
+          title={tab.title}
           aria-selected={tab.name === chosen}
           aria-controls={panelId(id)}
           tabIndex={tab.name === chosen ? 0 : -1}

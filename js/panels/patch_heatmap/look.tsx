@@ -41,7 +41,7 @@ export function LimitField({ model }: { model: ViewModel }) {
   const limit = limitOf(model);
   const takeLimit = takeNumber(
     (number) => number > 0 && Number.isFinite(number),
-    "The colour range must be a number above 0, or empty to follow the effects.",
+    "The colour range must be a number above 0, or empty.",
     (number) => write(model, "color_limit", number),
   );
   return (

@@ -100,7 +100,13 @@ function Fold({ state, equal, unfolded }: FoldProps) {
       {unfolded
         ? `In the first ${equal} columns, clean and corrupt are equal.`
         : `${equal} columns are folded: there clean and corrupt are equal, so patching changes nothing.`}{" "}
-      <Button name="fold" quiet expanded={unfolded} onClick={() => state.unfolded.set(!unfolded)}>
+      <Button
+        name="fold"
+        title="Equal columns"
+        quiet
+        expanded={unfolded}
+        onClick={() => state.unfolded.set(!unfolded)}
+      >
         {unfolded ? "Fold them" : "Show them"}
       </Button>
     </p>

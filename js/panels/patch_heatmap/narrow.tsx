@@ -52,7 +52,7 @@ export function NarrowedLine({ model, state }: PanelProps<HeatmapState>) {
     <p class="hs-quiet" data-hs="narrowed">
       Only {words}.{" "}
       {canAsk(model) && (
-        <Button name="sweep-all" quiet onClick={() => state.restrict({})}>
+        <Button name="sweep-all" title="Patch all" quiet onClick={() => state.restrict({})}>
           Sweep all
         </Button>
       )}
@@ -82,7 +82,7 @@ export function Estimate({ model, state, sweep }: PanelProps<HeatmapState> & { s
     <p class="hs-quiet" data-hs="estimate">
       About {seconds(left)} left at the speed of {basis}. Less:{" "}
       {lessOf(sweep).map(({ name, label, parts, share }) => (
-        <Button key={name} name={name} onClick={() => state.restrict(parts)}>
+        <Button key={name} name={name} title="Patch these" onClick={() => state.restrict(parts)}>
           {label}, about {seconds(left * share)}
         </Button>
       ))}

@@ -33,7 +33,7 @@ export function Options({ model, state, sweep }: OptionsProps) {
     <>
       {shown.map(({ view }) => view)}
       {options.some(({ usual }) => usual) && (
-        <Button name="more" quiet expanded={open} onClick={() => setOpen(!open)}>
+        <Button name="more" title="Further settings" quiet expanded={open} onClick={() => setOpen(!open)}>
           {open ? "Less" : "More"}
         </Button>
       )}

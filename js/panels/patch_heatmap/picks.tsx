@@ -44,7 +44,7 @@ export function PickBar({ model, state, sweep }: PicksProps) {
               Only these {narrower.words}
             </Button>
           )}
-          <Button name="clear-picks" quiet onClick={() => state.picked.set([])}>
+          <Button name="clear-picks" title="Unpick them" quiet onClick={() => state.picked.set([])}>
             Clear
           </Button>
         </>

@@ -166,6 +166,7 @@ function SweepView({ model, state, shown, sweep }: ViewProps & { shown: ShownSwe
           {opens && pinned !== null && patched(pinned) && (
             <Button
               name="open"
+              title="Patch its parts"
               onClick={() => {
                 opening.current = true;
                 state.open(pinned);

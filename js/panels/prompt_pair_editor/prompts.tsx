@@ -60,7 +60,7 @@ export function Prompts(props: PromptsProps) {
       <PromptRow run="corrupt" {...props}>
         <AlignBar aligning={aligning} tokens={tokens}>
           {unfolded && every.size > 0 && !aligning.on && (
-            <Button name="refold" quiet onClick={() => setUnfolded(false)}>
+            <Button name="refold" title="Hide long runs of them" quiet onClick={() => setUnfolded(false)}>
               Fold equal tokens
             </Button>
           )}
@@ -69,6 +69,14 @@ export function Prompts(props: PromptsProps) {
     </>
   );
 }
+
+const ANSWER = "What should follow, with its leading space; several answers on lines of their own";
+const HELP = {
+  clean: "The prompt to explain",
+  corrupt: "The same prompt with the relevant word changed",
+  clean_answer: ANSWER,
+  corrupt_answer: ANSWER,
+};
 
 interface PromptRowProps extends PromptsProps {
   run: Run;
@@ -82,6 +90,7 @@ function PromptRow({ id, run, model, draft, pair, tokens, warnings, children }: 
     name,
     label: `${run} ${name === run ? "prompt" : "answer"}`,
     readonly: model.readonly === true,
+    help: HELP[name],
     problem: problemOf(id, warnings, name),
     onEnter: () => draft.flush(),
   });

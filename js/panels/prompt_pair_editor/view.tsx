@@ -66,7 +66,7 @@ function FirstToken({ model, draft, pair, tokens }: FirstTokenProps) {
   const several = groups.some((group) => group.length > 1);
   if (!several && !pair.score_first_token) return null;
   return (
-    <label class="hs-check hs-small">
+    <label class="hs-check hs-small" title="Otherwise answers of several tokens are refused by most metrics">
       <input
         type="checkbox"
         data-hs="score-first-token"

@@ -41,7 +41,7 @@ export function Warnings({ id, warnings, onFix }: WarningsProps) {
             <span class="hs-sr">{`${LEVELS[level].word}: `}</span>
             <span class="hs-warning-text">{message}</span>
             {fix && onFix && (
-              <Button name="fix" onClick={() => onFix(fix.pair)}>
+              <Button name="fix" title="Change the pair" onClick={() => onFix(fix.pair)}>
                 {fix.label}
               </Button>
             )}

@@ -1,6 +1,6 @@
 import axe from "axe-core";
 import { expect, test } from "vitest";
-import { part, settled } from "../helpers";
+import { part, settled, unexplained } from "../helpers";
 import { showViewer } from "./shown_viewer";
 import { bytes, floats, makeAttention, pairTraits, viewerTraits } from "./viewers";
 
@@ -40,10 +40,16 @@ test.each([
     "heads that are not here",
     viewerTraits({ opened: [[0, 1]], result: makeAttention({}, { whole: false }) }),
   ],
-])("axe finds nothing wrong with the %s", async (_, traits) => {
+])("axe finds nothing wrong with the %s, and its controls say what they are for", async (_, traits) => {
   const { el } = await showViewer(traits);
   if (el.querySelector('[data-hs="more"]')) part(el, "more").click();
   await settled();
   const { violations } = await axe.run(el, { rules: RULES });
   expect(violations.map(({ id, nodes }) => `${id}: ${nodes[0]?.html}`)).toEqual([]);
+  for (const action of el.querySelectorAll<HTMLElement>("[data-hs^=action-]")) {
+    action.click();
+    await settled();
+    expect(unexplained(el)).toEqual([]);
+  }
+  expect(unexplained(el)).toEqual([]);
 });

@@ -2,7 +2,7 @@ import axe from "axe-core";
 import { afterEach, expect, test } from "vitest";
 import circuitsvis from "../../../js/panels/circuitsvis";
 import type { Figure } from "../../../js/panels/circuitsvis/figure";
-import { maybe, modelWithKernel, mountWidget, part, press, settled } from "../helpers";
+import { maybe, modelWithKernel, mountWidget, part, press, settled, unexplained } from "../helpers";
 import {
   columnsFigure,
   floats,
@@ -115,7 +115,7 @@ test("no tokens, wrong colours and warnings are said", async () => {
   const { el } = await open(
     tokensFigure({ tokens: [], values: floats([0], []), warnings: ["Mind the gap."] }),
   );
-  expect(part(el, "nothing").textContent).toBe("There are no tokens.");
+  expect(part(el, "nothing").textContent).toBe("There are no tokens: give at least one.");
   expect(part(el, "warning").textContent).toBe("Mind the gap.");
   const other = await open(tokensFigure({ colors: { positive: "blurple", negative: "so\nso" } }));
   expect(part(other.el, "warning").textContent).toContain("“blurple” and “so\nso” are no CSS colour");
@@ -345,13 +345,14 @@ test.each<[string, Figure]>([
   ["samples", samplesFigure()],
   ["a part that is on its way", samplesFigure({ parts: null })],
   ["top tokens", topsFigure()],
-])("axe finds nothing wrong with %s", async (_, figure) => {
+])("axe finds nothing wrong with %s, and its controls say what they are for", async (_, figure) => {
   const { el } = await open(figure);
   const rules = { "color-contrast": { enabled: false }, region: { enabled: false } };
   const first = el.querySelector("[data-token], [data-row]");
   if (first) await hover(first);
   const { violations } = await axe.run(el, { rules });
   expect(violations.map(({ id, nodes }) => `${id}: ${nodes[0]?.html}`)).toEqual([]);
+  expect(unexplained(el)).toEqual([]);
 });
 
 test("what is shown can be taken away as a table", async () => {
