@@ -152,8 +152,8 @@ def _differentiate(run: _Run, tokens: Tensor, readout: Readout, score: Score) ->
             raise ValueError("This metric has no gradient. Choose another one, for example logit_diff or kl.")
         names, at = list(run.kept), list(run.kept.values())
         found = []
-        for value in values:
-            grads = torch.autograd.grad(value, at, retain_graph=True, allow_unused=True)
+        for i, value in enumerate(values):
+            grads = torch.autograd.grad(value, at, retain_graph=i + 1 < len(values), allow_unused=True)
             found.append({name: _whole(grad, one) for name, grad, one in zip(names, grads, at)})
     return found
 
@@ -200,12 +200,14 @@ class _Run:
     ):
         self.model, self.rule, self.norms, self.names, self.start = model, rule, norms, names, start
         self.kept: dict[str, Tensor] = {}
-        self.seen: dict[str, Tensor] = {}  # what later hooks of the same layer need
+        self.seen: dict[Any, Tensor] = {}  # what later hooks of the same layer need
 
     def add_module_hooks(self) -> None:
         self.kept.clear()  # of an attempt that other code's hooks disturbed
         for module, frozen in self.norms.items():
-            module.register_forward_hook(Own(partial(_norm_hook, frozen)))
+            # Before the hooks of a norm's output, by which a model with norms after attention shows attn_out.
+            module.register_forward_pre_hook(Own(partial(self._enter_norm, module)))
+            getattr(module, "hook_out", module).register_forward_hook(Own(partial(self._leave_norm, module, frozen)))
 
     def hooks(self) -> list[tuple[str, Hook]]:
         """The hooks on hook points."""
@@ -240,7 +242,9 @@ class _Run:
             value = self._started(value)
         value = value if before is None else before(value)
         if name in self.names:
-            self.kept[name] = value
+            # The residual stream goes past a norm's input: where that is a view of it (in OPT), the stream itself is kept.
+            past = name.endswith("hook_resid_mid") and value._base is not None
+            self.kept[name] = value._base if past else value
         # Always returned: a hook point may show a reshaped view, through which the gradient has to pass.
         return value if after is None else after(value)
 
@@ -253,6 +257,19 @@ class _Run:
         # A bridge has this hook on the norm's input, and a returned tensor would not reach the residual stream.
         self.kept[self.start[0]] = first
         return value.copy_(first)
+
+    def _enter_norm(self, module: nn.Module, _: Any, args: tuple[Any, ...]) -> None:
+        self.seen[module] = args[0]
+
+    def _leave_norm(self, module: nn.Module, frozen: Frozen, _: Any, args: Any, out: Tensor) -> Tensor:
+        """A norm's output, with the derivative that it has if its scale is a constant."""
+        x = self.seen.pop(module)
+        x = x if x.dtype == torch.float64 else x.float()
+        linear = frozen.gain.to(x.dtype) * (x - x.mean(-1, keepdim=True) if frozen.centres else x)
+        with torch.no_grad():
+            shown = out.to(x.dtype) - frozen.bias.to(x.dtype)
+            scale = (linear * shown).sum(-1, keepdim=True) / linear.pow(2).sum(-1, keepdim=True).clamp(min=1e-30)
+        return swapped(out, linear * scale)
 
     def _note(self, name: str, value: Tensor) -> Tensor:
         self.seen[name] = value
@@ -284,16 +301,6 @@ class _Run:
 
 
 # Norms
-
-
-def _norm_hook(frozen: Frozen, module: Any, args: tuple[Any, ...], out: Tensor) -> Tensor:
-    """A norm's output, with the derivative that it has if its scale is a constant."""
-    x = args[0] if args[0].dtype == torch.float64 else args[0].float()
-    linear = frozen.gain.to(x.dtype) * (x - x.mean(-1, keepdim=True) if frozen.centres else x)
-    with torch.no_grad():
-        shown = out.to(x.dtype) - frozen.bias.to(x.dtype)
-        by_scale = (linear * shown).sum(-1, keepdim=True) / linear.pow(2).sum(-1, keepdim=True).clamp(min=1e-30)
-    return swapped(out, linear * by_scale)
 
 
 def _frozen_norms(turn: Turn) -> dict[nn.Module, Frozen]:
