@@ -196,7 +196,9 @@ class Binding:
 
         It is exactly zero at positions without a counterpart in the other prompt, and before the first difference.
         """
-        hook = self.model.hook_name(*((activation, 0) if activation == "embed" else lowered(self.model, activation, layer)))
+        hook = self.model.hook_name(
+            *((activation, 0) if activation == "embed" else lowered(self.model, activation, layer))
+        )
         now = self.base.activations[hook]
         changed = self._written(hook, now, value, draw) - now
         if self._reads_other(value):
