@@ -63,7 +63,8 @@ class Method(Generic[P, R]):
         self._check(bound.arguments)
         asked: dict[str, Any] | None = None
         for step in self._function(*bound.args, **bound.kwargs):
-            for result in step.result.values() if isinstance(step.result, dict) else [step.result]:
+            results: list[Any] = [*step.result.values()] if isinstance(step.result, dict) else [step.result]
+            for result in results:
                 if hasattr(result, "params"):
                     asked = self.to_params(bound.arguments) if asked is None else asked
                     result.method, result.params = self.name, {**asked, **result.params}

@@ -242,9 +242,9 @@ class _Run:
             value = self._started(value)
         value = value if before is None else before(value)
         if name in self.names:
-            # The residual stream goes past a norm's input: where that is a view of it (in OPT), the stream itself is kept.
-            past = name.endswith("hook_resid_mid") and value._base is not None
-            self.kept[name] = value._base if past else value
+            # The residual stream goes past a norm's input: where that is a view of it (OPT), the stream is kept.
+            stream = value._base if name.endswith("hook_resid_mid") else None
+            self.kept[name] = value if stream is None else stream
         # Always returned: a hook point may show a reshaped view, through which the gradient has to pass.
         return value if after is None else after(value)
 

@@ -1,9 +1,9 @@
 """Attribution patching: estimate the effect of every patch at once, from gradients.
 
 The effect of a patch is estimated as the change that it makes to an activation, times the gradient of the metric there
-(Nanda 2023, "Attribution patching"; Kramár et al. 2024, arXiv:2403.00745). `rules` and `ig_steps` choose what is used in
-place of the gradient: see `engine/backward.py`, and Sundararajan et al. 2017 (arXiv:1703.01365) and Hanna et al. 2024
-(arXiv:2403.17806) on integrated gradients.
+(Nanda 2023, "Attribution patching"; Kramár et al. 2024, arXiv:2403.00745). `rules` and `ig_steps` choose what takes the
+place of the gradient: see `engine/backward.py`, and on integrated gradients Sundararajan et al. 2017 (arXiv:1703.01365)
+and Hanna et al. 2024 (arXiv:2403.17806).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from torch import Tensor
 from ..common.cells import Cells, Positions, Where, cells_of, choose_axes
 from ..common.method import method
 from ..common.over_pairs import naming, steps_over_pairs
-from ..common.signatures import AppliesTo, Count, OneOf
+from ..common.signatures import Count, OneOf
 from ..common.sweep import BaseRuns, Sweep
 from ..engine.backward import RULES, gradients, refuse_rule
 from ..engine.turn import Turn
@@ -76,18 +76,18 @@ def attribution_patching(
     Args:
         model: a model that `load_model` returns or accepts.
         pair: a clean and a corrupt prompt, or `PromptPairs`, as in `activation_patching`.
-        activation: as in `activation_patching`; or "all", for a map of each activation that the model has. It leaves out
+        activation: as in `activation_patching`; or "all", for a map of each activation that the model has, without
             `pattern` where the prompts are not aligned one to one.
         direction: as in `activation_patching`. The gradient is that of the run that is patched.
-        metric: as in `activation_patching`. A function has to be differentiable by torch, and `rank` is not. Each metric
-            takes a backward run of its own.
+        metric: as in `activation_patching`. A function has to be differentiable by torch, and `rank` is not. Each
+            metric takes a backward run of its own.
         rules: what flows back through the model. "gradient": the derivative. "relp": the scale of norms is a constant,
             an activation function is its input times a constant, and both factors of a gated MLP get half
             (arXiv:2508.21258); "relp_ah": the same with constant attention patterns. "gim": the scale of norms is a
             constant, the softmax has temperature 2 on the way back, queries and keys get a quarter of their gradient,
             and values and the factors of a gated MLP half (arXiv:2505.17630).
-        ig_steps: with integrated gradients, the gradient is the mean over this many points between the two runs; 0 takes
-            it at the patched run alone.
+        ig_steps: with integrated gradients, the gradient is the mean over this many points between the two runs; 0
+            takes it at the patched run alone.
         ig_over: what moves between the points. "inputs" moves the token embeddings, one run for each step.
             "activations" moves one layer's activation at a time, a run for each step, activation and layer; its
             estimates of a layer's positions then add up to the effect of patching them all together.
@@ -116,8 +116,8 @@ def attribution_patching(
     )
     if ig_steps and ig_over == "inputs" and not isinstance(choices.value, FromOther):
         raise ValueError(
-            "Integrated gradients over inputs go from one prompt of the pair to the other. Leave value at other, or set "
-            'ig_over="activations".'
+            "Integrated gradients over inputs go from one prompt of the pair to the other. Leave value at other, or "
+            'set ig_over="activations".'
         )
     many = isinstance(pair, PromptPairs)
     readings = readings_of(tokenized, side, at, measures, many)
