@@ -115,7 +115,7 @@ def gradients(
     norms = _frozen_norms(turn) if RULES[rule].frozen_norms else {}
     run = _Run(model, RULES[rule], norms, set(names), start or (model.hook_name("embed", 0), None))
     readout = Readout(model, list(read), vocabulary, everything=bool(turn.users_hooks))
-    return turn.run(partial(_differentiate, run, torch.tensor([list(tokens)], device=model.device), readout, score))
+    return turn.run(partial(_differentiate, run, list(tokens), readout, score))
 
 
 def refuse_rule(model: LanguageModel, rule: str) -> None:
@@ -140,8 +140,9 @@ def _layers_with_mlp(model: LanguageModel) -> list[int]:
     return [layer for layer, block in enumerate(model.raw.blocks) if getattr(block, "mlp", None) is not None]
 
 
-def _differentiate(run: _Run, tokens: Tensor, readout: Readout, score: Score) -> list[dict[str, Tensor]]:
+def _differentiate(run: _Run, ids: list[int], readout: Readout, score: Score) -> list[dict[str, Tensor]]:
     with torch.inference_mode(False), torch.enable_grad():
+        tokens = torch.tensor([ids], device=run.model.device)
         run.add_module_hooks()
         with run.model.raw.hooks(fwd_hooks=run.hooks()):
             readout.add_hook()
@@ -221,7 +222,7 @@ class _Run:
                 before |= {name: partial(self._note, name) for name in (pre, up) if name in known}
                 before[post] = partial(self._by_ratio, pre, up)
             elif rule.half_gates and up in known:
-                after[post] = partial(scaled, factor=0.5)
+                before[post] = partial(scaled, factor=0.5)  # as if by half into each factor
             scores, pattern = f"{at}attn.hook_attn_scores", f"{at}attn.hook_pattern"
             if rule.frozen_patterns and pattern in known:
                 before[pattern] = lambda value: value.detach().requires_grad_()
@@ -306,7 +307,8 @@ class _Run:
 def _frozen_norms(turn: Turn) -> dict[nn.Module, Frozen]:
     """Every norm of a model as an affine map, measured once in a turn."""
     if "frozen norms" not in turn.memo:
-        turn.memo["frozen norms"] = turn.run(lambda: _measure_norms(turn.model))
+        with torch.inference_mode(False):  # what is made in inference mode can't take part in a backward run
+            turn.memo["frozen norms"] = turn.run(lambda: _measure_norms(turn.model))
     return turn.memo["frozen norms"]
 
 
