@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import torch
 import transformers
-from executor_cases import activations_of
 
 import interp_backend as ib
+from executor_cases import activations_of
 from interp_backend.engine.backward import RULES
 from interp_backend.results.effect_map import CellState
 from plain_loop import PER_HEAD, assert_close, token

@@ -1,4 +1,4 @@
-"""Gradients at chosen places: against finite differences, and each rule against its paper's, written out in plain torch."""
+"""Gradients at chosen places: against finite differences, and each rule against its paper written out in plain torch."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 import torch
-from executor_cases import DEAD_PATTERN, activations_of
 from test_interrupts import Interrupter, is_free, own_on
 from test_model import hooks_on
 from torch import Tensor
 
 import interp_backend as ib
+from executor_cases import DEAD_PATTERN, activations_of
 from interp_backend.engine import backward
 from interp_backend.engine.backward import RULES, gradients
 from interp_backend.engine.turn import Turn
@@ -236,7 +236,7 @@ def test_rules_about_patterns_are_refused_where_edits_of_patterns_are_lost(archi
 def test_a_model_made_in_inference_mode_is_refused():
     with torch.inference_mode():
         model = ib.load_model(boot(random_model("gpt2"), "inference"))
-    with pytest.raises(ValueError, match="made under torch.inference_mode.*activation patching"):
+    with pytest.raises(ValueError, match="made under .*, or use activation patching"):
         found(model, ["hook_embed"])
 
 
