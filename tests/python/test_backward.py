@@ -1,4 +1,4 @@
-"""Gradients at chosen places: against finite differences, and each rule against its paper written out in plain torch."""
+"""Gradients at chosen places: against finite differences, and each rule against its paper, written out."""
 
 from __future__ import annotations
 
@@ -236,7 +236,7 @@ def test_rules_about_patterns_are_refused_where_edits_of_patterns_are_lost(archi
 def test_a_model_made_in_inference_mode_is_refused():
     with torch.inference_mode():
         model = ib.load_model(boot(random_model("gpt2"), "inference"))
-    with pytest.raises(ValueError, match="made under .*, or use activation patching"):
+    with pytest.raises(ValueError, match="or use activation patching"):
         found(model, ["hook_embed"])
 
 
