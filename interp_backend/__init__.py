@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from .language.tuned_lens import TunedLens as TunedLens
     from .methods.activation_patching import activation_patching as activation_patching
     from .methods.attention_patterns import attention_patterns as attention_patterns
+    from .methods.attribution_patching import attribution_patching as attribution_patching
     from .methods.direct_logit_attribution import direct_logit_attribution as direct_logit_attribution
     from .methods.head_circuits import head_circuits as head_circuits
     from .methods.head_scores import head_scores as head_scores

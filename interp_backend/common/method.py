@@ -7,7 +7,8 @@ import inspect
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Generic, ParamSpec, TypeVar, get_args, get_type_hints
+from types import UnionType
+from typing import Any, Generic, ParamSpec, TypeVar, get_args, get_origin, get_type_hints
 
 from pydantic import BaseModel
 
@@ -28,7 +29,7 @@ class Method(Generic[P, R]):
 
     Attributes:
         name: the function's name, by which requests and results refer to the method.
-        result_type: the class of the result.
+        result_type: the class of the result, also where a call can give a dict of several.
         subject: the name of the second argument if that is the prompt or pair that the method runs on, else "".
     """
 
@@ -37,10 +38,12 @@ class Method(Generic[P, R]):
         self.name = function.__name__
         self._function = function
         hints = get_type_hints(function)
-        self.result_type: type[R] = get_args(get_args(hints["return"])[0])[0]
+        result = get_args(get_args(hints["return"])[0])[0]
+        several = get_origin(result) is UnionType  # EffectMap | dict[str, EffectMap]
+        self.result_type: type[R] = get_args(result)[0] if several else result
         second = [*inspect.signature(function).parameters][1:2]
         self.subject = second[0] if second and second[0] in ("pair", "prompt") else ""
-        self.__signature__ = inspect.signature(function).replace(return_annotation=self.result_type)
+        self.__signature__ = inspect.signature(function).replace(return_annotation=result)
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         # Nobody sees the steps, so passes may be as large as memory allows.
@@ -60,10 +63,11 @@ class Method(Generic[P, R]):
         self._check(bound.arguments)
         asked: dict[str, Any] | None = None
         for step in self._function(*bound.args, **bound.kwargs):
-            result: Any = step.result
-            if hasattr(result, "params"):
-                asked = self.to_params(bound.arguments) if asked is None else asked
-                result.method, result.params = self.name, {**asked, **result.params}
+            results: list[Any] = [*step.result.values()] if isinstance(step.result, dict) else [step.result]
+            for result in results:
+                if hasattr(result, "params"):
+                    asked = self.to_params(bound.arguments) if asked is None else asked
+                    result.method, result.params = self.name, {**asked, **result.params}
             yield step
 
     def _check(self, arguments: dict[str, Any]) -> None:

@@ -13,7 +13,7 @@ import numpy as np
 from ..engine.watch import Cancelled
 from ..language.metrics import baseline_warnings
 from ..language.prompts import PromptPair
-from ..results.effect_map import COMPUTED, NO_COUNTERPART, NOT_COMPUTED, UNCHANGED, EffectMap
+from ..results.effect_map import COMPUTED, ESTIMATE, NO_COUNTERPART, NOT_COMPUTED, UNCHANGED, EffectMap
 from ..results.metric_values import MetricValues, PairValues
 from ..results.step import Step, remaining
 
@@ -199,6 +199,7 @@ class _Mean:
     def _update_states(self, done: int) -> None:
         states, now = self._states[:done], self.result.state
         now[...] = COMPUTED
+        now[(states == ESTIMATE).any(0)] = ESTIMATE
         now[np.isin(states, (UNCHANGED, NO_COUNTERPART)).all(0)] = UNCHANGED
         now[(states == NO_COUNTERPART).all(0)] = NO_COUNTERPART
         now[(states == NOT_COMPUTED).any(0)] = NOT_COMPUTED

@@ -227,7 +227,7 @@ class Sweep:
         """
         binding, turn = self.binding, self.binding.turn
         reason = why_not_packed(turn, binding.base, trials, key)
-        result = self._empty_result(resolved, cells)
+        result = self.empty_result(resolved, cells)
         result.provenance.update(executor="hooks" if reason else "packed", executor_reason=reason)
         edits = [[cells.edits(binding, index, draw) for draw in range(binding.draws)] for index in cells.indices()]
         nowhere = [cell for cell, draws in enumerate(edits) if not any(draws)]
@@ -242,10 +242,7 @@ class Sweep:
             why_not_packed=reason,
         )
         result.state.flat[nowhere] = NO_COUNTERPART
-        if None in binding.counterparts:
-            left_out = np.array([cells.left_out(binding, index) for index in cells.indices()], np.int32)
-            left_out[nowhere] = 0
-            result.unpatched = left_out.reshape(cells.shape) if left_out.any() else None
+        self.count_left_out(result, cells)
         pending: dict[int, list[tuple[bool, torch.Tensor]]] = {}
         equal = self._take(result, pending, to_run, next(passes))
         total = len(to_run) - len(equal)
@@ -264,7 +261,7 @@ class Sweep:
 
     # Measuring
 
-    def _measure(self, logits: torch.Tensor) -> torch.Tensor:
+    def measure(self, logits: torch.Tensor) -> torch.Tensor:
         """Every metric of logits [run, read position, token]: [metric, run]."""
         positions = self.readings.base_positions
         measured = []
@@ -278,7 +275,7 @@ class Sweep:
         self, result: EffectMap, pending: dict[int, list[tuple[bool, torch.Tensor]]], to_run: list[int], one: Pass
     ) -> list[int]:
         """Measure the runs of a pass, and write the cells whose draws are now complete. Returns these cells."""
-        values = self._measure(one.logits).expand(-1, len(one.runs))
+        values = self.measure(one.logits).expand(-1, len(one.runs))
         draws = self.binding.draws
         if draws == 1:
             cells = [to_run[run] for run in one.runs]
@@ -312,7 +309,15 @@ class Sweep:
 
     # The result
 
-    def _empty_result(self, resolved: dict[str, Any], cells: AnyCells) -> EffectMap:
+    def count_left_out(self, result: EffectMap, cells: AnyCells) -> None:
+        """Set how many positions of each cell are not patched, once the cells without any counterpart are known."""
+        if None not in self.binding.counterparts:
+            return
+        left_out = np.array([cells.left_out(self.binding, index) for index in cells.indices()], np.int32)
+        left_out[result.state.ravel() == NO_COUNTERPART] = 0
+        result.unpatched = left_out.reshape(cells.shape) if left_out.any() else None
+
+    def empty_result(self, resolved: dict[str, Any], cells: AnyCells) -> EffectMap:
         """A result whose cells are still empty, with everything that is known before the first patched run."""
         binding, readings, shape = self.binding, self.readings, cells.shape
         other_side = "clean" if readings.side == "corrupt" else "corrupt"

@@ -191,6 +191,22 @@ class Binding:
             return Edit(name, at, positions, "add", payload, value.factor, head, entries)
         return Edit(name, at, positions, "replace", payload, 1.0, head, entries)
 
+    def change(self, activation: str, layer: int, value: Value, draw: int = 0) -> tuple[str, Tensor]:
+        """The hook of an activation, and by how much a value would change the activation there, [position, ...].
+
+        It is exactly zero at positions without a counterpart in the other prompt, and before the first difference.
+        """
+        hook = self.model.hook_name(
+            *((activation, 0) if activation == "embed" else lowered(self.model, activation, layer))
+        )
+        now = self.base.activations[hook]
+        changed = self._written(hook, now, value, draw) - now
+        if self._reads_other(value):
+            axis = 1 if ACTIVATIONS[activation].pattern else 0
+            same = [p for p, there in enumerate(self.counterparts) if p < self._shared or there is None]
+            changed.index_fill_(axis, torch.tensor(same, dtype=torch.long, device=changed.device), 0)
+        return hook, changed
+
     @staticmethod
     def _reads_other(value: Value) -> bool:
         return isinstance(value, FromOther) or (isinstance(value, Add) and value.vector is None)

@@ -88,7 +88,7 @@ def record(
             ]  # otherwise an argument with an axis of heads could be mistaken for one with an axis of prompts
         tokens = torch.tensor([prompts[i] for i in batch], device=turn.model.device)
         positions = sorted({position for i in batch for position in read[i]})
-        readout = _Readout(turn.model, positions, vocabulary, everything=bool(turn.users_hooks))
+        readout = Readout(turn.model, positions, vocabulary, everything=bool(turn.users_hooks))
         try:
             pass_ = partial(_record, turn.model, tokens, keep, readout, cached)
             recorded = turn.run(pass_)
@@ -136,7 +136,7 @@ def _record(
     model: LanguageModel,
     tokens: Tensor,
     wanted: Mapping[str, Callable[[Tensor], Tensor]],
-    readout: _Readout,
+    readout: Readout,
     cached: bool,
 ) -> list[Recording]:
     kept: dict[str, Tensor] = {}
@@ -152,7 +152,7 @@ def _record(
         run.add_hooks()
         readout.add_hook()
         logits = readout.of(run.logits(tokens))
-    _refuse_nan(model, logits, tokens)
+    refuse_nan(model, logits, tokens)
     if silent := [name for name in wanted if name not in kept]:
         raise ValueError(f"The hook {silent[0]} never fires in this model. Choose another activation.")
     return [
@@ -244,7 +244,7 @@ def first_of(out: Any) -> Tensor:
     return out[0] if isinstance(out, (tuple, list)) else out
 
 
-class _Readout:
+class Readout:
     """Which logits of a run are kept. The others are not computed.
 
     Args:
@@ -279,7 +279,7 @@ class _Readout:
         return kept if self.vocabulary is None else kept[..., list(self.vocabulary)]
 
 
-def _refuse_nan(model: LanguageModel, logits: Tensor, tokens: Tensor) -> None:
+def refuse_nan(model: LanguageModel, logits: Tensor, tokens: Tensor) -> None:
     """Raise ValueError if logits are not numbers. The message names the first layer in which that is so."""
     if not torch.isnan(logits).any():
         return

@@ -357,9 +357,9 @@ class MetricFailed(ValueError):
 
 def _measured(function: MetricFunction, name: str, logits: Tensor) -> Tensor:
     try:
-        with torch.no_grad():
+        with torch.set_grad_enabled(logits.requires_grad):
             # a copy, since the function may write into what it gets
-            values = torch.as_tensor(function(logits.detach().float().clone()))
+            values = torch.as_tensor(function(logits.float().clone()))
     except Exception as problem:
         own = problem.__traceback__.tb_next if problem.__traceback__ else None  # without this frame
         shown = traceback.format_exception(type(problem), problem, own)
@@ -370,4 +370,4 @@ def _measured(function: MetricFunction, name: str, logits: Tensor) -> Tensor:
             f"The metric {name} gave shape {tuple(values.shape)} for logits of shape {tuple(logits.shape)}. "
             "It gets logits [run, d_vocab] at one position and must return one number for each run: [run]."
         )
-    return values.detach().float()
+    return (values if logits.requires_grad else values.detach()).float()

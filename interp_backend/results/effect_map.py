@@ -30,20 +30,22 @@ class CellState(IntEnum):
 
     UNCHANGED is a cell that was not run, because nothing that the metric reads can change: the two activations are
     equal, or come after the position that is read. Its value is exactly the base run's. NO_COUNTERPART is a cell that
-    was not run, because the other prompt has no token there, or the layer no such neuron.
+    was not run, because the other prompt has no token there, or the layer no such neuron. ESTIMATE is a cell that was
+    not run: its value is the base run's plus an effect that was estimated from gradients.
     """
 
     NOT_COMPUTED = 0
     COMPUTED = 1
     UNCHANGED = 2
     NO_COUNTERPART = 3
+    ESTIMATE = 4
 
     @property
     def words(self) -> str:
         return self.name.lower().replace("_", " ")
 
 
-NOT_COMPUTED, COMPUTED, UNCHANGED, NO_COUNTERPART = CellState
+NOT_COMPUTED, COMPUTED, UNCHANGED, NO_COUNTERPART, ESTIMATE = CellState
 
 
 class TopTokens(Record):
@@ -303,7 +305,7 @@ class EffectMap(BaseResult):
         effects = self.normalized
         return heatmap(
             effects if np.isfinite(effects).any() else self.values,
-            signs=np.array(["", "", "=", "/"], dtype=object)[self.state],
+            signs=np.array(["", "", "=", "/", ""], dtype=object)[self.state],
             axes=self.axes,
             labels=[self._with_counterparts(axis) for axis in self.axes],
             title=self.headline(),
@@ -332,8 +334,9 @@ class EffectMap(BaseResult):
         into = "clean into corrupt" if denoise else "corrupt into clean"
         if kind != "other":
             into = f"{kind} in the {'corrupt' if denoise else 'clean'} run"
+        estimated = ", estimated" if (self.state == ESTIMATE).any() else ""
         many = f", mean of {self.pairs.done} pairs" if self.pairs is not None else ""
-        return f"{self.params.get('activation', self.method)}, {into}, {self.metric_label}{many}"
+        return f"{self.params.get('activation', self.method)}, {into}, {self.metric_label}{estimated}{many}"
 
     def summary(self) -> Iterator[str]:
         counts = [(state, int((self.state == state).sum())) for state in CellState]

@@ -5,6 +5,7 @@ export interface Requests {
   attention_patterns: AttentionPatternsRequest;
   attribute: OnAttributeRequest;
   attribute_head: OnAttributeHeadRequest;
+  attribution_patching: AttributionPatchingRequest;
   cancel: OnCancelRequest;
   close_opened: OnCloseOpenedRequest;
   direct_logit_attribution: DirectLogitAttributionRequest;
@@ -109,6 +110,41 @@ export interface OnAttributeHeadRequest {
   head: number;
   answer?: string | null;
   wrong_answer?: string | null;
+}
+export interface AttributionPatchingRequest {
+  activation?:
+    | "embed"
+    | "resid_pre"
+    | "resid_mid"
+    | "resid_post"
+    | "attn_out"
+    | "mlp_out"
+    | "mlp_post"
+    | "z"
+    | "q"
+    | "k"
+    | "v"
+    | "pattern"
+    | "all";
+  direction?: "denoise" | "noise";
+  metric?: "logit_diff" | "logit" | "log_prob" | "prob" | "answer_log_prob" | "rank" | "kl" | "kl_corrupt";
+  rules?: "gradient" | "relp" | "relp_ah" | "gim";
+  ig_steps?: number;
+  ig_over?: "inputs" | "activations";
+  ig_points?: "midpoint" | "mib";
+  axes?: ("layer" | "head" | "position" | "source" | "neuron")[] | null;
+  value?: FromOther | FromPrompt | Zero | MeanRequest | ResampleRequest | AddRequest | Scale;
+  at?: number | null;
+  layers?: number[] | null;
+  heads?: number[] | null;
+  positions?:
+    | number[]
+    | {
+        [k: string]: number[];
+      }
+    | null;
+  sources?: number[] | null;
+  neurons?: number[] | null;
 }
 export interface OnCancelRequest {}
 export interface OnCloseOpenedRequest {}
@@ -238,3 +274,4 @@ export const NOT_COMPUTED = 0;
 export const COMPUTED = 1;
 export const UNCHANGED = 2;
 export const NO_COUNTERPART = 3;
+export const ESTIMATE = 4;

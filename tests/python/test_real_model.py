@@ -1,6 +1,7 @@
 """A real language model, SmolLM2-135M-Instruct from its GGUF file, against plain transformers with module hooks."""
 
 import numpy as np
+import pandas
 import pytest
 import torch
 import transformers
@@ -342,3 +343,32 @@ def test_the_circuit_of_a_head_is_its_weights(model, plain):
     for pair in pairs:
         logits = plain_heads.written(18, 6, values[pair.source_id, 6])
         assert pair.value == pytest.approx(float(logits[pair.target_id]), rel=1e-3)
+
+
+# Estimates
+
+
+# Pearson's and Spearman's correlation with exact patching, over all cells of the pair of capitals.
+CORRELATIONS = {
+    ("gradient", "resid_pre"): (0.97, 0.97),
+    ("gradient", "attn_out"): (1.0, 0.99),
+    ("gradient", "mlp_out"): (1.0, 0.92),
+    ("relp", "resid_pre"): (0.95, 0.95),
+    ("relp", "attn_out"): (1.0, 0.58),
+    ("relp", "mlp_out"): (0.97, 0.66),
+}
+
+
+@pytest.fixture(scope="module")
+def exact(model):
+    return {name: ib.activation_patching(model, CAPITALS, activation=name) for _, name in list(CORRELATIONS)[:3]}
+
+
+@pytest.mark.parametrize("rule", ["gradient", "relp"])
+def test_estimates_agree_with_exact_patching_as_far_as_is_known(model, exact, rule):
+    maps = ib.attribution_patching(model, CAPITALS, activation="all", rules=rule)
+    for name, swept in exact.items():
+        both = np.stack([maps[name].values.ravel(), swept.values.ravel()])
+        pearson = np.corrcoef(both)[0, 1]
+        spearman = pandas.DataFrame(both.T).rank().corr().iloc[0, 1]
+        assert (pearson, spearman) == pytest.approx(CORRELATIONS[rule, name], abs=0.03), name

@@ -203,5 +203,6 @@ def test_states_are_numbers_on_the_wire_and_words_in_a_table(result):
         (1, "computed"),
         (2, "unchanged"),
         (3, "no counterpart"),
+        (4, "estimate"),
     ]
     assert set(result.to_dataframe().state) == {"computed", "unchanged"}

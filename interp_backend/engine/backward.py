@@ -1,0 +1,335 @@
+"""A run with gradients: how much a metric changes per unit of an activation, by one of several backward rules.
+
+A rule leaves the forward run as it is and changes what flows back. It does so in hooks on the model's own modules: each
+replaces a value by one that is equal and has another derivative. Nothing of torch is patched, the gradients of
+parameters are not computed, and the turn removes the hooks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ..language.model import Hook, LanguageModel
+from .frozen_norm import Frozen
+from .modules import module_dtype
+from .own import Own
+from .recording import Readout, refuse_nan
+from .turn import Turn
+
+Score = Callable[[Tensor], Tensor]  # of logits [run, read position, token]: every metric, [metric, run]
+
+
+@dataclass(frozen=True)
+class Rule:
+    """What flows back through the parts of a model, where it is not the derivative.
+
+    Attributes:
+        label, help: its name in a menu and what it means, in a few words.
+        frozen_norms: the scale of a norm is a constant.
+        ratio: an activation function is its input times a constant, the ratio of its output to its input.
+        half_gates: both factors of a gated MLP get half of the gradient.
+        frozen_patterns: attention patterns are constants.
+        temperature: the temperature of the attention softmax on the way back.
+        query_key, value: factors of the gradients of queries and keys, and of values.
+    """
+
+    label: str
+    help: str
+    frozen_norms: bool = False
+    ratio: bool = False
+    half_gates: bool = False
+    frozen_patterns: bool = False
+    temperature: float = 1.0
+    query_key: float = 1.0
+    value: float = 1.0
+
+
+RULES: dict[str, Rule] = {
+    # Attribution patching: Nanda 2023; Kramár et al. 2024, arXiv:2403.00745
+    "gradient": Rule("gradient", "the derivative itself"),
+    # Jafari et al. 2025, arXiv:2508.21258
+    "relp": Rule(
+        "RelP",
+        "norms frozen, activation functions as a ratio, gated products halved",
+        frozen_norms=True,
+        ratio=True,
+        half_gates=True,
+    ),
+    "relp_ah": Rule(
+        "RelP, attention frozen",
+        "RelP with attention patterns as constants",
+        frozen_norms=True,
+        ratio=True,
+        half_gates=True,
+        frozen_patterns=True,
+    ),
+    # Edin et al. 2025, arXiv:2505.17630
+    "gim": Rule(
+        "GIM",
+        "norms frozen, a softer softmax, products shared between their factors",
+        frozen_norms=True,
+        half_gates=True,
+        temperature=2.0,
+        query_key=0.25,
+        value=0.5,
+    ),
+}
+
+
+def gradients(
+    turn: Turn,
+    tokens: Sequence[int],
+    names: Sequence[str],
+    read: Sequence[int],
+    vocabulary: Sequence[int] | None,
+    score: Score,
+    rule: str = "gradient",
+    start: tuple[str, Tensor] | None = None,
+) -> list[dict[str, Tensor]]:
+    """Run one prompt and differentiate metrics of it by activations.
+
+    Args:
+        tokens: the token ids of the prompt.
+        names: the hooks whose activations to differentiate by.
+        read, vocabulary: the positions and tokens whose logits `score` gets; None is all tokens.
+        score: the metrics.
+        rule: a key of `RULES`.
+        start: a hook and the activation [position, ...] that is written there. Without one the prompt runs as it is.
+
+    Returns:
+        For each metric, by hook name, the gradient [position, ...] in float32 or better; of a pattern
+        [head, position, source position].
+
+    Raises:
+        Cancelled, RuntimeError: as `Turn.run`.
+        ValueError: the model can't be differentiated, or not by this rule, or a metric has no gradient.
+    """
+    model = turn.model
+    refuse_rule(model, rule)
+    norms = _frozen_norms(turn) if RULES[rule].frozen_norms else {}
+    run = _Run(model, RULES[rule], norms, set(names), start or (model.hook_name("embed", 0), None))
+    readout = Readout(model, list(read), vocabulary, everything=bool(turn.users_hooks))
+    return turn.run(partial(_differentiate, run, list(tokens), readout, score))
+
+
+def refuse_rule(model: LanguageModel, rule: str) -> None:
+    """Raise ValueError if a model can't be differentiated, or not by this rule."""
+    if any(weight.is_inference() for weight in model.raw.parameters()):
+        raise ValueError(
+            "This model was made under torch.inference_mode(), so it has no gradients. Load it outside of inference "
+            "mode, or use activation patching."
+        )
+    chosen = RULES[rule]
+    if (chosen.frozen_patterns or chosen.temperature != 1) and (why := model.why_not("pattern")):
+        raise ValueError(f"The rule {rule} changes what flows back through attention patterns. {why} Or use relp.")
+    for layer in _layers_with_mlp(model) if chosen.ratio or chosen.half_gates else ():
+        if why := model.absent.get("mlp_post", {}).get(layer):
+            raise ValueError(
+                f"The rule {rule} needs the neurons of every MLP, and layer {layer} shows none: {why}. Use the rule "
+                "gradient."
+            )
+
+
+def _layers_with_mlp(model: LanguageModel) -> list[int]:
+    return [layer for layer, block in enumerate(model.raw.blocks) if getattr(block, "mlp", None) is not None]
+
+
+def _differentiate(run: _Run, ids: list[int], readout: Readout, score: Score) -> list[dict[str, Tensor]]:
+    with torch.inference_mode(False), torch.enable_grad():
+        tokens = torch.tensor([ids], device=run.model.device)
+        run.add_module_hooks()
+        with run.model.raw.hooks(fwd_hooks=run.hooks()):
+            readout.add_hook()
+            logits = readout.of(run.model.raw(tokens))
+        refuse_nan(run.model, logits, tokens)
+        values = score(logits)[:, 0]
+        if not values.requires_grad:
+            raise ValueError("This metric has no gradient. Choose another one, for example logit_diff or kl.")
+        names, at = list(run.kept), list(run.kept.values())
+        found = []
+        for i, value in enumerate(values):
+            grads = torch.autograd.grad(value, at, retain_graph=i + 1 < len(values), allow_unused=True)
+            found.append({name: _whole(grad, one) for name, grad, one in zip(names, grads, at)})
+    return found
+
+
+def _whole(grad: Tensor | None, activation: Tensor) -> Tensor:
+    """A gradient without its batch axis; zero for an activation that the metric does not depend on."""
+    grad = torch.zeros_like(activation) if grad is None else grad
+    return (grad if grad.dtype == torch.float64 else grad.float()).detach()[0]
+
+
+# Equal values with other derivatives
+
+
+def swapped(value: Tensor, other: Tensor) -> Tensor:
+    """The value, with the derivative of another one."""
+    return value.detach() + (other - other.detach()).to(value.dtype)
+
+
+def scaled(value: Tensor, factor: float) -> Tensor:
+    """The value, with a factor in its derivative."""
+    return value if factor == 1 else swapped(value, factor * value)
+
+
+def _ratio(above: Tensor, below: Tensor) -> Tensor:
+    return torch.where(below != 0, above / below, 0).detach()
+
+
+class _Run:
+    """The hooks of one run, and the activations by which it is differentiated.
+
+    Args:
+        norms: every norm of the model as an affine map, for rules that freeze them.
+        names: the hooks whose activations are kept.
+        start: the hook at which differentiation begins, and the activation that is written there.
+    """
+
+    def __init__(
+        self,
+        model: LanguageModel,
+        rule: Rule,
+        norms: dict[nn.Module, Frozen],
+        names: set[str],
+        start: tuple[str, Tensor | None],
+    ):
+        self.model, self.rule, self.norms, self.names, self.start = model, rule, norms, names, start
+        self.kept: dict[str, Tensor] = {}
+        self.seen: dict[Any, Tensor] = {}  # what later hooks of the same layer need
+
+    def add_module_hooks(self) -> None:
+        self.kept.clear()  # of an attempt that other code's hooks disturbed
+        for module, frozen in self.norms.items():
+            # Before the hooks of a norm's output, by which a model with norms after attention shows attn_out.
+            module.register_forward_pre_hook(Own(partial(self._enter_norm, module)))
+            getattr(module, "hook_out", module).register_forward_hook(Own(partial(self._leave_norm, module, frozen)))
+
+    def hooks(self) -> list[tuple[str, Hook]]:
+        """The hooks on hook points."""
+        rule, known = self.rule, self.model.raw.hook_dict
+        before: dict[str, Callable[[Tensor], Tensor]] = {}
+        after: dict[str, Callable[[Tensor], Tensor]] = {}
+        for layer in range(self.model.n_layers):
+            at = f"blocks.{layer}."
+            pre, up, post = (f"{at}mlp.hook_{part}" for part in ("pre", "pre_linear", "post"))
+            if rule.ratio and pre in known:
+                before |= {name: partial(self._note, name) for name in (pre, up) if name in known}
+                before[post] = partial(self._by_ratio, pre, up)
+            elif rule.half_gates and up in known:
+                before[post] = partial(scaled, factor=0.5)  # as if by half into each factor
+            scores, pattern = f"{at}attn.hook_attn_scores", f"{at}attn.hook_pattern"
+            if rule.frozen_patterns and pattern in known:
+                before[pattern] = lambda value: value.detach().requires_grad_()
+            if rule.temperature != 1 and pattern in known:
+                before[scores] = partial(self._note, scores)
+                before[pattern] = partial(self._softer, scores, layer)
+            factors = {"q": rule.query_key, "k": rule.query_key, "v": rule.value}
+            after |= {
+                name: partial(scaled, factor=factor)
+                for part, factor in factors.items()
+                if factor != 1 and (name := f"{at}attn.hook_{part}") in known
+            }
+        every = {self.start[0], *before, *after, *self.names}
+        return [(name, Own(partial(self._act, name, before.get(name), after.get(name)))) for name in every]
+
+    def _act(self, name: str, before: Any, after: Any, value: Tensor, hook: Any) -> Tensor:
+        if name == self.start[0]:
+            value = self._started(value)
+        value = value if before is None else before(value)
+        if name in self.names:
+            # The residual stream goes past a norm's input: where that is a view of it (OPT), the stream is kept.
+            stream = value._base if name.endswith("hook_resid_mid") else None
+            self.kept[name] = value if stream is None else stream
+        # Always returned: a hook point may show a reshaped view, through which the gradient has to pass.
+        return value if after is None else after(value)
+
+    def _started(self, value: Tensor) -> Tensor:
+        """Where differentiation begins: the value as a leaf, or the activation that is written in its place."""
+        given = self.start[1]
+        first = (value if given is None else given[None].to(value.dtype)).detach().clone().requires_grad_()
+        if not self.start[0].endswith("hook_resid_mid"):
+            return first
+        # A bridge has this hook on the norm's input, and a returned tensor would not reach the residual stream.
+        self.kept[self.start[0]] = first
+        return value.copy_(first)
+
+    def _enter_norm(self, module: nn.Module, _: Any, args: tuple[Any, ...]) -> None:
+        self.seen[module] = args[0]
+
+    def _leave_norm(self, module: nn.Module, frozen: Frozen, _: Any, args: Any, out: Tensor) -> Tensor:
+        """A norm's output, with the derivative that it has if its scale is a constant."""
+        x = self.seen.pop(module)
+        x = x if x.dtype == torch.float64 else x.float()
+        linear = frozen.gain.to(x.dtype) * (x - x.mean(-1, keepdim=True) if frozen.centres else x)
+        with torch.no_grad():
+            shown = out.to(x.dtype) - frozen.bias.to(x.dtype)
+            scale = (linear * shown).sum(-1, keepdim=True) / linear.pow(2).sum(-1, keepdim=True).clamp(min=1e-30)
+        return swapped(out, linear * scale)
+
+    def _note(self, name: str, value: Tensor) -> Tensor:
+        self.seen[name] = value
+        return value
+
+    def _by_ratio(self, pre: str, up: str, post: Tensor) -> Tensor:
+        """Neurons as their input times a constant; of a gated MLP, half of it by each factor."""
+        gate = self.seen.pop(pre)
+        by_gate = gate * _ratio(post, gate)
+        if up not in self.seen:
+            return swapped(post, by_gate)
+        linear = self.seen.pop(up)
+        return swapped(post, 0.5 * (by_gate + linear * _ratio(post, linear)))
+
+    def _softer(self, scores: str, layer: int, pattern: Tensor) -> Tensor:
+        """A pattern whose softmax has another temperature on the way back.
+
+        As in the authors' own code, the derivative lacks the factor 1/temperature of the chain rule.
+        """
+        before, t = self.seen.pop(scores), self.rule.temperature
+        before = before.to(pattern.dtype) if pattern.dtype == torch.float64 else before.float()
+        rounding = 1e-4 if pattern.dtype in (torch.float32, torch.float64) else 2e-2
+        if not torch.allclose(before.softmax(-1), pattern.to(before.dtype), rtol=0, atol=rounding):
+            raise ValueError(
+                f"The attention patterns of layer {layer} are not the softmax of the scores that TransformerLens shows "
+                "(there may be attention sinks), so their derivative can't be changed. Use the rule gradient or relp."
+            )
+        return swapped(pattern, t * (before / t).softmax(-1))
+
+
+# Norms
+
+
+def _frozen_norms(turn: Turn) -> dict[nn.Module, Frozen]:
+    """Every norm of a model as an affine map, measured once in a turn."""
+    if "frozen norms" not in turn.memo:
+        with torch.inference_mode(False):  # what is made in inference mode can't take part in a backward run
+            turn.memo["frozen norms"] = turn.run(lambda: _measure_norms(turn.model))
+    return turn.memo["frozen norms"]
+
+
+def _measure_norms(model: LanguageModel) -> dict[nn.Module, Frozen]:
+    dtype, found = module_dtype(model), {}
+    for name, module in model.raw.named_modules():
+        if "hook_scale" not in module._modules:
+            continue
+        weight = getattr(module, "weight", None)
+        width = weight.numel() if isinstance(weight, Tensor) else model.d_model
+        some = torch.linspace(-1, 2, width, device=model.device)
+        norm = partial(_rows_through, module, dtype)
+        try:
+            found[module] = Frozen.of(norm, some, name)
+        except (RuntimeError, ValueError):
+            raise ValueError(
+                f"The norm {name} can't be frozen: with a constant scale it is not an affine map of its last axis. Use "
+                "the rule gradient."
+            ) from None
+    return found
+
+
+def _rows_through(module: Any, dtype: torch.dtype, rows: Tensor) -> Tensor:
+    return module(rows.to(dtype)[None])[0]
