@@ -7,8 +7,7 @@ import inspect
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from types import UnionType
-from typing import Any, Generic, ParamSpec, TypeVar, get_args, get_origin, get_type_hints
+from typing import Any, Generic, ParamSpec, TypeVar, get_args, get_type_hints
 
 from pydantic import BaseModel
 
@@ -29,7 +28,7 @@ class Method(Generic[P, R]):
 
     Attributes:
         name: the function's name, by which requests and results refer to the method.
-        result_type: the class of the result, also where a call can give a dict of several.
+        result_type: the class of the result; a union where a call can give a dict of several.
         subject: the name of the second argument if that is the prompt or pair that the method runs on, else "".
     """
 
@@ -38,12 +37,10 @@ class Method(Generic[P, R]):
         self.name = function.__name__
         self._function = function
         hints = get_type_hints(function)
-        result = get_args(get_args(hints["return"])[0])[0]
-        several = get_origin(result) is UnionType  # EffectMap | dict[str, EffectMap]
-        self.result_type: type[R] = get_args(result)[0] if several else result
+        self.result_type: type[R] = get_args(get_args(hints["return"])[0])[0]
         second = [*inspect.signature(function).parameters][1:2]
         self.subject = second[0] if second and second[0] in ("pair", "prompt") else ""
-        self.__signature__ = inspect.signature(function).replace(return_annotation=result)
+        self.__signature__ = inspect.signature(function).replace(return_annotation=self.result_type)
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         # Nobody sees the steps, so passes may be as large as memory allows.

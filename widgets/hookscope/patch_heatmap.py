@@ -350,7 +350,8 @@ class PatchHeatmap(ResultPanel):
         method = METHODS.get(result.method)
         if method is None or method.result_type is not EffectMap:
             raise traitlets.TraitError(
-                f"This result comes from {result.method or 'no method'}, which does not return an effect map."
+                f"This result comes from {result.method or 'no method'}, whose results the heatmap does not show. "
+                "Draw it with result.plot()."
             )
         if result.params.get("direction") not in ("denoise", "noise") or "metric" not in result.params:
             raise traitlets.TraitError("This result does not name its direction and its metric.")
