@@ -26,6 +26,7 @@ import platform
 import statistics
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -163,8 +164,10 @@ def kernel() -> dict[str, float]:
 
     def view() -> None:
         viewer = hs.AttentionViewer(model, text)
-        while not viewer.scores:  # what the heads do on random tokens comes later, and is not waited for
-            time.sleep(0.001)
+        sent = threading.Event()  # what the heads do on random tokens comes later, and is not waited for
+        viewer.observe(lambda _: sent.set(), "scores")
+        if not viewer.scores:
+            sent.wait()
         json.dumps(viewer.get_state(["result", "thumbs", "scores"]))
         viewer.close()
 

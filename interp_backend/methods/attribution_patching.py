@@ -205,7 +205,7 @@ class _Estimates:
         self.choices = choices
         self.sweep = Sweep(runs, pair, 0, None, time.perf_counter())
         self.binding = self.sweep.binding
-        self.changes = {
+        self.changes: dict[tuple[str, Any], tuple[str, Tensor]] = {
             (name, layer): self._change(name, layer)
             for name, _ in choices.uses
             for layer in self.binding.model.layers_with(name)
@@ -260,7 +260,7 @@ class _Estimates:
         result = self.sweep.empty_result(
             {**resolved, **self.choices.where.model_dump(mode="json", exclude_none=True)}, cells
         )
-        changes = [self.changes[activation, layer] for layer in cells.places["layer"]]  # type: ignore[index]
+        changes = [self.changes[activation, layer] for layer in cells.places["layer"]]
         for measured, grad in zip(result.measures.values(), grads):
             effects = torch.stack([_reduced(change * grad[hook], cells) for hook, change in changes])
             base = measured.baselines[side]

@@ -7,8 +7,10 @@ from functools import cache
 import numpy as np
 import pytest
 import torch
+import traitlets
 import transformers
 
+import hookscope as hs
 import interp_backend as ib
 from executor_cases import activations_of
 from interp_backend.engine.backward import RULES
@@ -245,3 +247,9 @@ def test_what_can_not_be_estimated_is_refused(options, words):
 @pytest.mark.parametrize("rule", RULES)
 def test_the_rules_are_choices_of_the_request(rule):
     assert ib.attribution_patching.request(rules=rule).rules == rule
+
+
+def test_a_heatmap_refuses_estimates_since_it_would_show_them_as_exact(embedded, capitals):
+    estimate = ib.attribution_patching(embedded, capitals, activation="resid_pre")
+    with pytest.raises(traitlets.TraitError, match=r"comes from attribution_patching.* Draw it with result\.plot\(\)"):
+        hs.PatchHeatmap(result=estimate)

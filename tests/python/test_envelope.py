@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 import hookscope as hs
 import interp_backend as ib
 from interp_backend.results.codec import encode_array
+from interp_backend.results.envelope import excerpt
 from interp_backend.results.read import FAMILIES, result_from_wire
 
 PAIR = ib.PromptPair(
@@ -295,3 +296,13 @@ def test_no_text_of_a_table_becomes_markup(model, token):
     result = made_.model_copy(update={"pairs": [pair], "provenance": {"model": {"name": model}}})
     html = result._repr_mimebundle_()["text/html"]
     assert Markup(html).tags == {"pre"} and html.count("<") == 2
+
+
+@given(st.text(max_size=300), st.integers(20, 100))
+def test_an_excerpt_fits_and_has_both_ends_of_the_text(text, most):
+    line = " ".join(text.splitlines())
+    shown = excerpt(text, most)
+    assert len(shown) <= most
+    if shown != line:
+        begin, end = shown.split(" … ", 1) if "…" not in line else (shown[:5], shown[-5:])
+        assert line.startswith(begin) and line.endswith(end)

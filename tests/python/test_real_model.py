@@ -9,6 +9,7 @@ import transformers
 import interp_backend as ib
 from interp_backend.language.gguf import packaged
 from interp_backend.methods.repeated_tokens import random_tokens
+from interp_backend.results.effect_map import CellState
 from plain_loop import Plain, PlainHeads, assert_close
 
 NAMES = ib.PromptPair(
@@ -348,27 +349,32 @@ def test_the_circuit_of_a_head_is_its_weights(model, plain):
 # Estimates
 
 
-# Pearson's and Spearman's correlation with exact patching, over all cells of the pair of capitals.
+# Pearson's and Spearman's correlation with exact patching over the cells that a patch can change, with the start token
+# that TransformerLens prepends. Other code had given the same figures, to 0.01, before this method was written.
 CORRELATIONS = {
-    ("gradient", "resid_pre"): (0.97, 0.97),
-    ("gradient", "attn_out"): (1.0, 0.99),
-    ("gradient", "mlp_out"): (1.0, 0.92),
-    ("relp", "resid_pre"): (0.95, 0.95),
-    ("relp", "attn_out"): (1.0, 0.58),
-    ("relp", "mlp_out"): (0.97, 0.66),
+    "names": {
+        "resid_pre": {"gradient": (0.73, 0.98), "relp": (0.96, 0.83)},
+        "attn_out": {"gradient": (0.94, 0.95), "relp": (0.99, 0.58)},
+        "mlp_out": {"gradient": (0.56, 0.91), "relp": (0.91, 0.66)},
+    },
+    "capitals": {
+        "resid_pre": {"gradient": (0.97, 0.88), "relp": (0.94, 0.73)},
+        "attn_out": {"gradient": (1.0, 0.99), "relp": (1.0, 0.71)},
+        "mlp_out": {"gradient": (1.0, 1.0), "relp": (0.98, 0.87)},
+    },
 }
 
 
-@pytest.fixture(scope="module")
-def exact(model):
-    return {name: ib.activation_patching(model, CAPITALS, activation=name) for _, name in list(CORRELATIONS)[:3]}
-
-
-@pytest.mark.parametrize("rule", ["gradient", "relp"])
-def test_estimates_agree_with_exact_patching_as_far_as_is_known(model, exact, rule):
-    maps = ib.attribution_patching(model, CAPITALS, activation="all", rules=rule)
-    for name, swept in exact.items():
-        both = np.stack([maps[name].values.ravel(), swept.values.ravel()])
-        pearson = np.corrcoef(both)[0, 1]
-        spearman = pandas.DataFrame(both.T).rank().corr().iloc[0, 1]
-        assert (pearson, spearman) == pytest.approx(CORRELATIONS[rule, name], abs=0.03), name
+@pytest.mark.parametrize("name", CORRELATIONS)
+def test_estimates_agree_with_exact_patching_as_far_as_is_known(model, name):
+    pair = PAIRS[name].model_copy(update={"prepend_bos": None})
+    maps = {rule: ib.attribution_patching(model, pair, activation="all", rules=rule) for rule in ("gradient", "relp")}
+    for activation, known in CORRELATIONS[name].items():
+        exact = ib.activation_patching(model, pair, activation=activation)
+        changed = exact.state == CellState.COMPUTED
+        for rule, figures in known.items():
+            both = pandas.DataFrame(
+                {"exact": exact.values[changed], "estimate": maps[rule][activation].values[changed]}
+            )
+            found = [table.corr().loc["exact", "estimate"] for table in (both, both.rank())]
+            assert found == pytest.approx(figures, abs=0.02), (activation, rule)
