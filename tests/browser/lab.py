@@ -22,6 +22,8 @@ from playwright.sync_api import TimeoutError as WaitedTooLong
 
 STARTING_SECONDS = 180
 KERNEL_SECONDS = 180
+# How JupyterLab reports a request of its own that was under way when the kernel restarted: nothing else cancels one.
+OF_A_RESTART = "Error: Canceled future for"
 
 # What a notebook in command mode would do something with: new cells above and below, another cell selected.
 NOTEBOOK_KEYS = ("a", "b", "j", "k", "ArrowDown", "ArrowUp")
