@@ -20,7 +20,7 @@ from ..language.interventions import Value
 from ..language.metrics import Measure, Reference, baseline_warnings, favour_warning
 from ..language.prompts import Side, TokenizedPair
 from ..results.codec import finite_or_none
-from ..results.effect_map import COMPUTED, NO_COUNTERPART, NOT_COMPUTED, UNCHANGED, EffectMap, TopTokens
+from ..results.effect_map import COMPUTED, ESTIMATE, NO_COUNTERPART, NOT_COMPUTED, UNCHANGED, EffectMap, TopTokens
 from ..results.metric_values import MetricValues
 from ..results.sides import AnsweredPrompt
 from ..results.step import Step, remaining
@@ -217,21 +217,34 @@ class Sweep:
         self.columns = None if self.vocabulary is None else {token: i for i, token in enumerate(self.vocabulary)}
 
     def steps(
-        self, resolved: dict[str, Any], cells: AnyCells, trials: list[list[Edit]], key: Any
+        self,
+        resolved: dict[str, Any],
+        cells: AnyCells,
+        trials: list[list[Edit]],
+        key: Any,
+        guide: EffectMap | None = None,
+        share: float = 1.0,
     ) -> Iterator[Step[EffectMap]]:
         """Compute all cells: first the cells that need no run, then the others in C order, pass by pass.
 
         Args:
             resolved: parameters of the call with their defaults resolved, for the result.
             trials, key: see `why_not_packed`.
+            guide: estimates of the same cells. They come first, and the cells are run in order of their size.
+            share: of the cells that the guide estimates, how many to run, from 0 to 1.
         """
         binding, turn = self.binding, self.binding.turn
-        reason = why_not_packed(turn, binding.base, trials, key)
         result = self.empty_result(resolved, cells)
+        if guide is not None:
+            result.take_estimates(guide)
+            result.provenance["warnings"] += guide.provenance["warnings"]
+            yield self._step(result, [], 0, int(np.ceil(share * (result.state == ESTIMATE).sum())), None)
+        reason = why_not_packed(turn, binding.base, trials, key)
         result.provenance.update(executor="hooks" if reason else "packed", executor_reason=reason)
         edits = [[cells.edits(binding, index, draw) for draw in range(binding.draws)] for index in cells.indices()]
         nowhere = [cell for cell, draws in enumerate(edits) if not any(draws)]
         to_run = [cell for cell, draws in enumerate(edits) if any(draws)]
+        to_run = to_run if guide is None else _largest_first(to_run, guide, share)
         passes = run_patched(
             turn,
             binding.base,
@@ -256,7 +269,8 @@ class Sweep:
             yield self._step(result, finished, done, total, remaining(now - started, done, total))
 
     def _step(self, result: EffectMap, cells: list[int], done: int, total: int, left: float | None) -> Step[EffectMap]:
-        result.provenance.update(complete=result.complete, seconds=time.perf_counter() - self.began)
+        complete = result.complete and done == total  # cells with estimates may be left to run
+        result.provenance.update(complete=complete, seconds=time.perf_counter() - self.began)
         return Step(done, total, left, result, cells)
 
     # Measuring
@@ -366,6 +380,14 @@ class Sweep:
                 warnings=baseline_warnings(measure.name, measure.label, **baselines),
             )
         return measures
+
+
+def _largest_first(to_run: list[int], guide: EffectMap, share: float) -> list[int]:
+    """The cells that nothing changes, and then a share of the others, those with the largest estimates first."""
+    base, estimates, estimated = guide.baselines[guide.patched_side], guide.values.ravel(), guide.state.ravel()
+    sizes = np.nan_to_num(np.abs(estimates - (base or 0.0)), nan=np.inf)  # what has no estimate may be large
+    others = sorted((cell for cell in to_run if estimated[cell] == ESTIMATE), key=lambda cell: -sizes[cell])
+    return [cell for cell in to_run if estimated[cell] != ESTIMATE] + others[: int(np.ceil(share * len(others)))]
 
 
 def prompt_of(tokenized: TokenizedPair, side: Side) -> AnsweredPrompt:

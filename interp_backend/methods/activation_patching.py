@@ -7,6 +7,7 @@ Also called causal tracing or interchange intervention: Vig et al. 2020 (arXiv:2
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -15,10 +16,12 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, ValidationError
 
 from ..common.cells import Positions, Where, axes_of, cells_of, choose_axes
+from ..common.estimates import NO_PATH, EstimateChoices, Estimates, refuse_flat
 from ..common.method import method
 from ..common.over_pairs import naming, steps_over_pairs
 from ..common.signatures import AppliesTo, AskedAs, ChoicesBy, Count, Local, OneOf
 from ..common.sweep import BaseRuns, Readings, Sweep
+from ..engine.backward import RULES, refuse_rule
 from ..engine.turn import Turn
 from ..language.interventions import AskedValue, as_value
 from ..language.loading import load_model
@@ -39,6 +42,8 @@ Direction = Annotated[str, OneOf(DIRECTIONS, "direction")]
 ActivationName = Annotated[str, OneOf({name: (name, one.help) for name, one in ACTIVATIONS.items()}, "activation")]
 Axis = Literal["layer", "head", "position", "source", "neuron"]
 Axes = Annotated[Sequence[Axis] | None, ChoicesBy("activation", {name: axes_of(name) for name in ACTIVATIONS})]
+ESTIMATES = {"none": ("none", "run every cell"), **{name: (one.label, one.help) for name, one in RULES.items()}}
+FEWEST_ESTIMATED = 200  # cells of a sweep: one with fewer is over as soon as its estimates would be
 IN_LAYERS = AppliesTo("activation", tuple(name for name in ACTIVATIONS if name != "embed"))
 
 
@@ -59,6 +64,8 @@ def activation_patching(
     positions: Positions | None = None,
     sources: Sequence[int] | None = None,
     neurons: Sequence[int] | None = None,
+    estimate: Annotated[str, OneOf(ESTIMATES, "way to estimate")] = "none",
+    exact: Annotated[float, Field(ge=0, le=1), AppliesTo("estimate", tuple(RULES))] = 1.0,
     top_k: Annotated[int, Count("how many of the likeliest tokens to keep", 0, 100)] = 0,
     memory: Annotated[int | None, Local()] = None,
 ) -> Iterator[Step[EffectMap]]:
@@ -90,11 +97,18 @@ def activation_patching(
         window: how many neighbouring layers are patched together in each cell (Meng et al. 2022).
         layers, heads, positions, sources, neurons: restrict the sweep to these; `positions` can be named sets, each of
             which is patched in one run, `{"subject": [3, 4], "last": [-1]}`.
+        estimate: estimate every cell first, from gradients by these rules, as `attribution_patching` does, and then run
+            the cells in the order of their estimated size. "none" runs them in the order of the axes; so does a sweep
+            of fewer than 200 cells, and one whose effects can't be estimated, with a warning that says why. For a
+            single pair, and for the first metric.
+        exact: of the cells that were estimated, the share that is run, largest estimates first, from 0 to 1. The others
+            keep the state `ESTIMATE`.
         top_k: how many of each patched run's likeliest next tokens to keep; 0 keeps none.
         memory: bytes that a pass may take beyond the model; None means a quarter of the free memory.
 
     Returns:
-        An `EffectMap` with `values` [*axes] in the metric's own unit (logits, nats, ...) and `normalized`.
+        An `EffectMap` with `values` [*axes] in the metric's own unit (logits, nats, ...) and `normalized`; with
+        `estimate`, also `estimates` [*axes] and how well they agree, `agreement`.
 
     Raises:
         ValueError: the model lacks the activation or ignores edits of it, the axes don't fit the activation, a place
@@ -110,11 +124,17 @@ def activation_patching(
         value=as_value(value),
         at=at,
         where=where_of(layers, heads, positions, sources, neurons, window),
+        estimate=estimate,
+        exact=exact,
         top_k=top_k,
         memory=memory,
     )
     measures = as_measures(metric)
     many = isinstance(pair, PromptPairs)
+    if not isinstance(exact, (int, float)) or not 0 <= exact <= 1:
+        raise ValueError(f"exact is the share of the estimated cells that is run, from 0 to 1, not {exact!r}.")
+    if many and estimate != "none":
+        raise ValueError('Only a single pair is estimated first. For a data set, leave estimate at "none".')
     tokenized = tokenize_all(model, pair, measures)
     readings = readings_of(tokenized, choices.base_side, at, measures, many)
     choices = replace(choices, top_k=0) if many else choices
@@ -138,6 +158,8 @@ class Choices:
     value: Any
     at: int | None
     where: Where
+    estimate: str
+    exact: float
     top_k: int
     memory: int | None
 
@@ -234,4 +256,36 @@ class _PairSweep:
         texts = tokenized.texts[choices.base_side]
         cells = cells_of(sweep.binding, choices.activation, choices.axes, choices.value, choices.where, texts)
         trials = sweep.binding.trials(choices.activation)
-        yield from sweep.steps(choices.resolved, cells, trials, choices.activation)
+        guide, resolved = None, {**choices.resolved, "estimate": "none"}
+        why = None
+        if choices.estimate != "none" and math.prod(cells.shape) >= FEWEST_ESTIMATED:
+            try:
+                guide = self._estimates(sweep)
+                resolved["estimate"] = choices.estimate
+            except ValueError as problem:
+                why = f"The effects can't be estimated first, so all cells are run. {problem}"
+        for step in sweep.steps(resolved, cells, trials, choices.activation, guide, choices.exact):
+            if why is not None and step.result is not None and why not in step.result.provenance["warnings"]:
+                step.result.provenance["warnings"].append(why)
+            yield step
+
+    def _estimates(self, sweep: Sweep) -> EffectMap:
+        """Estimates of the displayed metric.
+
+        Raises:
+            ValueError: the effects of this sweep can't be estimated.
+        """
+        choices = self.choices
+        refuse_rule(sweep.binding.model, choices.estimate)
+        refuse_flat(sweep.readings.measures[:1], choices.direction, 0)
+        if choices.where.window > 1:
+            raise ValueError("Estimates are of single layers, without a window.")
+        wanted = EstimateChoices(
+            {choices.activation: choices.axes},
+            choices.base_side,
+            choices.value,
+            choices.where,
+            choices.estimate,
+            NO_PATH,
+        )
+        return Estimates(sweep, wanted, metrics=1).maps()[choices.activation]

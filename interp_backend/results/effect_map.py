@@ -12,6 +12,7 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from ..place import Place, Side, as_place
+from .agreement import Agreement, agreement
 from .codec import Bytes, Floats, Ints, encode_array
 from .envelope import BaseResult, Record, shape_words
 from .metric_values import MetricValues, PairValues, normalize, scale_text
@@ -82,6 +83,8 @@ class EffectMap(BaseResult):
             there; None if all were patched.
         measures: every metric of the sweep by name, among them the metric whose values are in `values`; see
             `by_metric`.
+        estimates: raw values of the metric that were estimated from gradients, [*axes]; None if there are none. Cells
+            that were run have both, so the two can be compared; see `agreement`.
         pairs: for a data set, the metric of every pair; `values` and `baselines` are then means.
         top: for each cell the likeliest tokens of the patched run, [*axes, k], if they were asked for.
         top_runs: the same for the clean and the corrupt run, [k].
@@ -89,7 +92,7 @@ class EffectMap(BaseResult):
     """
 
     # "sweep" is what older versions of the heatmap called the id.
-    derived = BaseResult.derived | {"normalized", "scale_text", "sweep"}
+    derived = BaseResult.derived | {"normalized", "normalized_estimates", "agreement", "scale_text", "sweep"}
 
     family: Literal["effect_map"] = "effect_map"
     method: str = ""
@@ -104,6 +107,7 @@ class EffectMap(BaseResult):
     counterparts: list[int | None] | None = None
     unpatched: Ints | None = None
     measures: dict[str, MetricValues] = Field(default_factory=dict)
+    estimates: Floats | None = None
     pairs: PairValues | None = None
     top: TopTokens | None = None
     top_runs: dict[str, TopTokens] = Field(default_factory=dict)
@@ -136,6 +140,8 @@ class EffectMap(BaseResult):
             raise ValueError(f"every metric's values have to be shaped like the labels of the axes, {shape}")
         if self.unpatched is not None and self.unpatched.shape != shape:
             raise ValueError(f"unpatched has to be shaped like values, {shape}")
+        if any(one.estimates is not None and one.estimates.shape != shape for one in (self, *self.measures.values())):
+            raise ValueError(f"estimates have to be shaped like values, {shape}")
         if self.top is not None and self.top.ids.shape[:-1] != shape:
             raise ValueError(f"top has to be shaped like values, {shape}, with one axis more")
         return self
@@ -188,11 +194,50 @@ class EffectMap(BaseResult):
                 "values": chosen.values,
                 "baselines": chosen.baselines,
                 "metric_label": chosen.label,
+                "estimates": chosen.estimates,
                 "pairs": chosen.pairs,
                 "params": {**self.params, "metric": metric},
                 "provenance": {**self.provenance, "warnings": others + chosen.warnings},
             }
         )
+
+    # Estimates
+
+    @property
+    def normalized_estimates(self) -> np.ndarray | None:
+        """The estimated effects in units of the gap, as `normalized`; None if there are no estimates."""
+        if self.estimates is None or self.pairs is not None:
+            return None
+        return normalize(self.estimates, self.baselines, self.params.get("direction"))
+
+    @property
+    def agreement(self) -> Agreement | None:
+        """How well the estimates agree with the exact effects; None if there are no estimates."""
+        estimates = self.normalized_estimates
+        if estimates is None:
+            return None
+        exact = self.state.ravel() == COMPUTED
+        estimated = exact | (self.state.ravel() == ESTIMATE)
+        return agreement(estimates.ravel(), self.normalized.ravel(), estimated, exact)
+
+    def take_estimates(self, guide: EffectMap) -> None:
+        """Give every cell that was not run the value of an estimated map of the same cells, by that map's metric.
+
+        Raises:
+            ValueError: the two maps differ in their cells, or this sweep did not measure that metric.
+        """
+        metric = guide.params["metric"]
+        if metric not in self.measures or guide.places != self.places or guide.axes != self.axes:
+            raise ValueError("These estimates are of another sweep.")
+        measured, not_run = self.measures[metric], np.isin(self.state, (NOT_COMPUTED, ESTIMATE))
+        self.state[not_run] = guide.state[not_run]
+        for one in self.measures.values():
+            base = one.baselines[self.patched_side]
+            one.values[not_run & (self.state == UNCHANGED)] = np.nan if base is None else base
+        measured.estimates = guide.values.copy()
+        measured.values[self.state == ESTIMATE] = guide.values[self.state == ESTIMATE]
+        if metric == self.params["metric"]:
+            self.estimates = measured.estimates
 
     # Places
 
@@ -263,20 +308,33 @@ class EffectMap(BaseResult):
             draft: leave out what takes long, intervals and other metrics, while the result is still being filled.
         """
         direction = self.params.get("direction")
+        measures = {
+            name: {**part.to_wire(direction), **self.by_metric(name)._estimates_to_wire()}
+            for name, part in ({} if draft else self.measures).items()
+        }
         return {
             **self.model_dump(mode="json", exclude={"pairs", "measures"}),
             "pairs": self.pairs and self.pairs.to_wire(draft),
             "normalized": encode_array(self.normalized),
+            **self._estimates_to_wire(),
             "scale_text": self.scale_text,
-            "measures": {} if draft else {name: part.to_wire(direction) for name, part in self.measures.items()},
+            "measures": measures,
+        }
+
+    def _estimates_to_wire(self) -> dict[str, Any]:
+        estimates, agree = self.normalized_estimates, self.agreement
+        return {
+            "normalized_estimates": None if estimates is None else encode_array(estimates),
+            "agreement": agree and agree.model_dump(mode="json"),
         }
 
     def to_dataframe(self) -> pandas.DataFrame:
         """One row for each cell: what it is on each axis, value, normalized, state in words.
 
         An axis gives the model's own number of a layer, head, position, source position or neuron, and beside a
-        position its token. A data set also has the interval, and the number of pairs with the sign of the mean. With
-        several metrics, each has a column under its name.
+        position its token. Where effects were estimated, `estimate` is the normalized estimate. A data set also has
+        the interval, and the number of pairs with the sign of the mean. With several metrics, each has a column under
+        its name.
         """
         import pandas
 
@@ -293,6 +351,8 @@ class EffectMap(BaseResult):
         if self.pairs is not None:
             low, high = self.pairs.interval
             columns.update(low=low.ravel(), high=high.ravel(), agree=self.pairs.agree.ravel())
+        if (estimates := self.normalized_estimates) is not None:
+            columns["estimate"] = estimates.ravel()
         columns["state"] = np.array([state.words for state in CellState], dtype=object)[self.state.ravel()]
         if len(self.measures) > 1:
             columns.update({name: measured.values.ravel() for name, measured in self.measures.items()})

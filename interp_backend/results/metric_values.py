@@ -152,15 +152,17 @@ class MetricValues(Record):
         values: raw values, [*axes].
         baselines: the metric of the clean and of the corrupt run, unpatched; None where it is not finite.
         warnings: what is wrong with the metric's scale.
+        estimates: raw values that were estimated from gradients, [*axes]; None if there are none.
         pairs: the metric of every pair of a data set; `values` and `baselines` are then means.
     """
 
-    derived = frozenset({"normalized", "scale_text"})
+    derived = frozenset({"normalized", "normalized_estimates", "agreement", "scale_text"})
 
     label: str
     values: Floats
     baselines: dict[str, float | None]
     warnings: list[str] = Field(default_factory=list)
+    estimates: Floats | None = None
     pairs: PairValues | None = None
 
     def normalized(self, direction: Any) -> np.ndarray:

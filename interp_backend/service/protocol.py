@@ -77,7 +77,7 @@ def event(id: str, kind: str, **content: Any) -> dict[str, Any]:
 
 def partial(id: str, result: EffectMap, cells: Sequence[int]) -> dict[str, Any]:
     """An event of a task with newly computed cells of its map; `cells` are flat indices in C order."""
-    top, tokens = None, {}
+    top, tokens, agree = None, {}, result.agreement
     at = np.array(cells, np.int32)
     if result.top is not None:
         parts = {
@@ -91,6 +91,8 @@ def partial(id: str, result: EffectMap, cells: Sequence[int]) -> dict[str, Any]:
         cells=encode_array(at),
         values=encode_array(result.values.ravel()[at]),
         normalized=encode_array(result.normalized_cells(at)),
+        state=encode_array(result.state.ravel()[at]),
+        agreement=agree and agree.model_dump(mode="json"),
         top=top,
         tokens=tokens,
     )

@@ -10,8 +10,8 @@ export interface CellPaint {
   fill: Rgb | null;
   ink: Rgb;
   text: string;
-  /** A stroke across means "nothing to show". */
-  mark: "stroke" | null;
+  /** A stroke across means "nothing to show", hatching "an estimate". */
+  mark: "stroke" | "hatch" | null;
 }
 /** null leaves the cell empty. */
 export type PaintCell = (index: number) => CellPaint | null;
@@ -83,7 +83,8 @@ function paintCell(context: Context, cell: CellPaint, box: Box, withText: boolea
     context.fillStyle = toCss(cell.fill);
     context.fillRect(box.left, box.top, box.width, box.height);
   }
-  if (cell.mark) paintStroke(context, cell, box);
+  if (cell.mark === "stroke") paintStroke(context, cell, box);
+  if (cell.mark === "hatch") paintHatch(context, cell, box);
   if (!withText) return;
   context.fillStyle = toCss(cell.ink);
   context.fillText(cell.text, box.left + box.width / 2, box.top + box.height / 2 + 0.5);
@@ -94,6 +95,27 @@ function paintDot(context: Context, { ink }: CellPaint, { left, top, width, heig
   context.fillStyle = toCss(ink);
   context.fillRect(Math.round(left + width / 2) - 1, Math.round(top + height / 2) - 1, 2, 1);
   context.globalAlpha = 1;
+}
+
+const HATCH = { gap: 5, alpha: 0.2 };
+
+/** Lines that go on from one cell to the next, so that an area of estimates looks like one. */
+function paintHatch(context: Context, { ink }: CellPaint, { left, top, width, height }: Box): void {
+  context.save();
+  context.globalAlpha = HATCH.alpha;
+  context.strokeStyle = toCss(ink);
+  context.lineWidth = 1;
+  context.beginPath();
+  context.rect(left, top, width, height);
+  context.clip();
+  context.beginPath();
+  const last = left + width + top + height;
+  for (let sum = Math.ceil((left + top) / HATCH.gap) * HATCH.gap; sum < last; sum += HATCH.gap) {
+    context.moveTo(sum - top, top);
+    context.lineTo(sum - top - height, top + height);
+  }
+  context.stroke();
+  context.restore();
 }
 
 function paintStroke(context: Context, { ink }: CellPaint, box: Box): void {

@@ -61,6 +61,8 @@ export interface ActivationPatchingRequest {
     | null;
   sources?: number[] | null;
   neurons?: number[] | null;
+  estimate?: "none" | "gradient" | "relp" | "relp_ah" | "gim";
+  exact?: number;
   top_k?: number;
 }
 export interface FromOther {

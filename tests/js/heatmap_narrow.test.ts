@@ -41,13 +41,15 @@ test("numbers are said as spans", () => {
 test("a long sweep says how long it takes, from its own cells, and offers less", async () => {
   const progress = { done: 40, total: 36_000, seconds_left: 4620 };
   const { el, model, sent } = await show({ result: RESULT, status: "running", progress });
-  expect(part(el, "estimate").textContent).toContain("About 77 min left at the speed of the first 40 cells.");
+  expect(part(el, "time-left").textContent).toContain(
+    "About 77 min left at the speed of the first 40 cells.",
+  );
   expect(part(el, "every-layer").textContent).toBe("every 4th layer, about 26 min");
   part(el, "every-layer").click();
   expect(sent.at(-1)).toMatchObject({ method: "restrict", params: { layers: [3, 5] } });
   model.set("progress", { ...progress, seconds_left: 50 });
   await settled();
-  expect(maybe(el, "estimate")).toBeNull();
+  expect(maybe(el, "time-left")).toBeNull();
 });
 
 test("where few tokens differ, they and the last can be swept alone", () => {

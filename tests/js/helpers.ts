@@ -101,6 +101,8 @@ export function makePartial(cells: number[], normalized: number[]): PartialJson 
     cells: arrayJson("int32", [n], cells),
     values: arrayJson("float32", [n], normalized),
     normalized: arrayJson("float32", [n], normalized),
+    state: arrayJson("uint8", [n], Array(n).fill(1)),
+    agreement: null,
     top: {
       ids: arrayJson(
         "int32",

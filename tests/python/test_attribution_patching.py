@@ -249,7 +249,13 @@ def test_the_rules_are_choices_of_the_request(rule):
     assert ib.attribution_patching.request(rules=rule).rules == rule
 
 
-def test_a_heatmap_refuses_estimates_since_it_would_show_them_as_exact(embedded, capitals):
-    estimate = ib.attribution_patching(embedded, capitals, activation="resid_pre")
-    with pytest.raises(traitlets.TraitError, match=r"comes from attribution_patching.* Draw it with result\.plot\(\)"):
-        hs.PatchHeatmap(result=estimate)
+def test_a_heatmap_shows_and_computes_estimates(embedded, capitals):
+    estimate = ib.attribution_patching(embedded, capitals, activation="mlp_out")
+    shown = hs.PatchHeatmap(result=estimate)
+    assert shown.result is estimate and "attribution_patching" in shown.code
+    asked = hs.PatchHeatmap(embedded, capitals, method="attribution_patching", activation="mlp_out")
+    assert asked.wait(60) and asked.status == "done"
+    np.testing.assert_allclose(asked.result.values, estimate.values, rtol=1e-5)
+    assert "all" not in [entry["activation"] for entry in asked.info["activations"]]
+    with pytest.raises(traitlets.TraitError, match="no activation 'all'"):
+        asked.activation = "all"

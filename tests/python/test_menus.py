@@ -39,9 +39,9 @@ def test_window_and_at_are_fields_and_the_window_says_where_it_applies():
     assert menus["at"]["type"] == "integer"
 
 
-def test_what_python_chooses_gets_no_control():
+def test_what_python_chooses_gets_no_control_and_a_heatmap_estimates_first():
     menus = _menus()
-    assert menus["fields"] == []
+    assert [(one["name"], one["default"]) for one in menus["fields"]] == [("estimate", "gradient"), ("exact", 1.0)]
     entry = next(one for one in menus["methods"] if one["name"] == "activation_patching")
     assert "top_k" not in entry["arguments"] and {"window", "at", "value"} <= set(entry["arguments"])
     assert [one["name"] for one in menus["methods"]] == list(offered())

@@ -151,7 +151,7 @@ def test_calls_are_equal_if_they_would_give_the_same(embedded, capitals, toy):
 
 
 def test_a_heatmap_offers_runs_and_cancels_it(embedded, capitals, toy):
-    assert list(offered()) == ["activation_patching", "toy"]
+    assert list(offered()) == ["activation_patching", "attribution_patching", "toy"]
     heatmap = Watched(hs.PatchHeatmap, embedded, capitals)
     menu = next(entry for entry in heatmap.info["methods"] if entry["name"] == "toy")
     assert menu["label"] == "toy" and menu["help"] == toy.summary
@@ -176,7 +176,7 @@ def test_a_heatmap_offers_runs_and_cancels_it(embedded, capitals, toy):
 
 
 def test_a_method_that_is_gone_is_offered_no_more():
-    assert "toy" not in METHODS and list(offered()) == ["activation_patching"]
+    assert "toy" not in METHODS and list(offered()) == ["activation_patching", "attribution_patching"]
 
 
 def test_the_package_offers_every_method():

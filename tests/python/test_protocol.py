@@ -57,7 +57,10 @@ def test_each_widget_takes_its_own_requests_and_those_of_every_panel(tables):
     assert common == {"cancel", "shown", "hidden"}
     own = {name: set(table) - common for name, table in tables.items()}
     assert own == {
-        "heatmap": {"activation_patching", "patch_together", "open", "close_opened", "restrict", "set_answer"},
+        "heatmap": {
+            *("activation_patching", "attribution_patching", "patch_together"),
+            *("open", "close_opened", "restrict", "set_answer"),
+        },
         "editor": {"edit"},
         "lens": {"logit_lens", "lens_window", "trajectory", "attribute", "sources", "show"},
         "viewer": {

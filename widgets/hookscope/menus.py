@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import Any, get_args
 
 from interp_backend import METHODS
 from interp_backend.common.cells import opens
 from interp_backend.common.method import Method
 from interp_backend.common.signatures import listed_help
 from interp_backend.language.metrics import METRICS, name_of
-from interp_backend.language.model import LanguageModel
+from interp_backend.language.model import ACTIVATIONS, LanguageModel
 from interp_backend.results.effect_map import EffectMap
 
 # Arguments that have a control of their own; other arguments get a control by their type.
 SHARED = ("activation", "axes", "metric", "direction", "value", "window", "at")
 # Arguments that the widget chooses by itself.
 _OWN = ("top_k",)
+# Arguments whose default in a heatmap is another than in Python.
+DEFAULTS = {"estimate": "gradient"}
+# Arguments that a data set has no use for.
+_OF_ONE_PAIR = ("estimate", "exact")
 _PLAIN = ("integer", "number", "boolean")
 # The labels of directions for values that do not come from the other run: they name the run that is changed.
 _CHANGED = {"denoise": "in the corrupt run", "noise": "in the clean run"}
@@ -40,14 +44,27 @@ def offered() -> dict[str, Method[..., Any]]:
     return {
         name: method
         for name, method in METHODS.items()
-        if method.result_type is EffectMap and method.subject == "pair" and not method.schema.get("required")
+        if gives_map(method) and method.subject == "pair" and not method.schema.get("required")
     }
 
 
+def gives_map(method: Method[..., Any]) -> bool:
+    """Whether a method returns an effect map, if perhaps several of them for some arguments."""
+    return EffectMap in (method.result_type, *get_args(method.result_type))
+
+
 def menus_of(
-    method: Method[..., Any], model: LanguageModel | None, own: Callable[..., Any] | str | None, has_data_set: bool
+    method: Method[..., Any],
+    model: LanguageModel | None,
+    own: Callable[..., Any] | str | None,
+    has_data_set: bool,
+    many: bool = False,
 ) -> dict[str, Any]:
     """The menus for one method, and its arguments as fields: `window`, `at`, and `fields` for all others.
+
+    Args:
+        has_data_set: whether there are prompts to take values from.
+        many: whether the subject is a data set and not a pair.
 
     Every entry of `methods` has the names of its `arguments`, of which a view's request may hold no others.
     """
@@ -61,7 +78,9 @@ def menus_of(
         "values": list(_values(method.schema, has_data_set)),
         **{name: _field(name, properties[name]) if name in properties else None for name in ("window", "at")},
         "fields": [
-            _field(name, one) for name, one in properties.items() if name not in (*SHARED, *_OWN) and _has_field(one)
+            _field(name, {**one, "default": DEFAULTS.get(name, one.get("default"))})
+            for name, one in properties.items()
+            if name not in (*SHARED, *_OWN, *(_OF_ONE_PAIR if many else ())) and _has_field(one)
         ],
     }
 
@@ -99,6 +118,8 @@ def _activations(properties: dict[str, Any], model: LanguageModel | None) -> Ite
     by_activation = properties.get("axes", {}).get("choicesBy", {}).get("choices", {})
     for choice in _choices(properties.get("activation", {})):
         name = choice["name"]
+        if name not in ACTIVATIONS:
+            continue  # all activations at once are several maps
         choices = by_activation.get(name, [["layer", "position"]])
         for axes in choices:
             if "neuron" in axes and "position" in axes:

@@ -12,23 +12,24 @@ from pydantic import BaseModel, Field
 
 from interp_backend import METHODS
 from interp_backend.common.cells import choose_axes, interventions_of, opened
-from interp_backend.common.method import Call
 from interp_backend.common.subject import subject_of
-from interp_backend.language.interventions import as_asked, as_value
+from interp_backend.language.interventions import as_asked
 from interp_backend.language.metrics import METRICS, name_of
 from interp_backend.language.pairs import PromptPairs
 from interp_backend.language.prompts import PromptPair, Side
 from interp_backend.methods.activation_patching import activation_patching
+from interp_backend.methods.attribution_patching import attribution_patching
 from interp_backend.methods.patch_together import patch_together
 from interp_backend.place import Place
-from interp_backend.results.effect_map import EffectMap
+from interp_backend.results.effect_map import ESTIMATE, EffectMap
 from interp_backend.results.step import Step
 from interp_backend.service import protocol
 from interp_backend.service.protocol import Request
 from interp_backend.service.tasks import Task
 
 from .asking import Want
-from .menus import SHARED, for_value, menus_of, metric_menu, offered
+from .map_call import MapCall
+from .menus import DEFAULTS, SHARED, for_value, gives_map, menus_of, metric_menu, offered
 from .panel import action
 from .prompt_pair_editor import PromptPairEditor
 from .shown_map import answers_of, is_cell, joint_effect, prompts_of, refuse_overlap, title_of
@@ -190,15 +191,16 @@ class PatchHeatmap(ResultPanel):
     def wants(self) -> dict[str, Want]:
         return {"result": Want(self._call(), self._take, self._end, keep=True)}
 
-    def _call(self) -> _Measured:
+    def _call(self) -> MapCall:
         chosen = {name: getattr(self, name) for name in SHARED if name not in ("axes", "metric")}
         axes = self._fitting_axes()
-        chosen.update(axes=axes, metric=self._metrics(), top_k=TOP_K, **self.options)
+        defaults = {} if isinstance(self.pair, PromptPairs) else DEFAULTS
+        chosen.update(axes=axes, metric=self._metrics(), top_k=TOP_K, **{**defaults, **self.options})
         where = {**self._where, **dict(self.narrowed)}
         chosen.update({name: some for name, some in where.items() if name[:-1] in axes and some is not None})
         method = METHODS[self.method]
         known = {name: value for name, value in chosen.items() if name in method.options}
-        return _Measured(method.call(self._model, self.pair, **known))
+        return MapCall(method.call(self._model, self.pair, **known), stops="exact" not in self.options)
 
     def _fitting_axes(self) -> list[str]:
         """The chosen axes, or the activation's default if the chosen axes belong to another activation."""
@@ -208,8 +210,9 @@ class PatchHeatmap(ResultPanel):
             return list(choose_axes(self._model, self.activation, None))
 
     def _metrics(self) -> list[Any]:
-        """The chosen metric, and all others that the pair has answers for and that need no further runs."""
-        if self.metric in METRICS and METRICS[self.metric].whole_answer:
+        """The chosen metric, and all others that the pair has answers for, if they need no further runs."""
+        whole = self.metric in METRICS and METRICS[self.metric].whole_answer
+        if whole or self.method == attribution_patching.name:
             return [self.metric]
         pairs: list[Any] = list(self.pair) if isinstance(self.pair, PromptPairs) else [self.pair]
         answered = {f"{side}_answer" for side in ("clean", "corrupt") if all(pair.answers(side) for pair in pairs)}
@@ -283,6 +286,7 @@ class PatchHeatmap(ResultPanel):
         assert self._asker is not None
         before = self._sweep
         task = self._asker.refresh(id)
+        self._estimate_again()
         asked: Any = self.asked
         id_asked = asked and asked["id"]
         if before is not None and before is self._sweep and id_asked == before.id and self.result is not None:
@@ -297,6 +301,28 @@ class PatchHeatmap(ResultPanel):
         self._offer()
         return task
 
+    def _estimate_again(self) -> None:
+        """Estimate the cells that the shown sweep did not run by the chosen rule and metric, if it was by others."""
+        sweep, chosen = self._sweep, self._call().arguments
+        asked: Any = self.asked
+        if sweep is None or self._asker is None or asked is None or asked["id"] != sweep.id:
+            return
+        metric, rule = name_of(self.metric), chosen.get("estimate", "none")
+        lacks = metric in sweep.measures and sweep.measures[metric].estimates is None
+        if rule == "none" or not (sweep.state == ESTIMATE).any() or not (lacks or sweep.params["estimate"] != rule):
+            return
+        known = {name: one for name, one in chosen.items() if name in attribution_patching.options}
+        known.update(metric=self.metric, rules=rule)
+        call = attribution_patching.call(self._model, self.pair, **known)
+
+        def show(estimates: EffectMap) -> None:
+            if self._sweep is sweep:
+                sweep.take_estimates(estimates)
+                sweep.params["estimate"] = rule
+                self._show()
+
+        self._asker.detail("estimates", self._asker.new_id(), call, show)
+
     def _put_away(self) -> None:
         """Clear what belonged to the previous map."""
         if self._asker is not None:
@@ -304,7 +330,8 @@ class PatchHeatmap(ResultPanel):
         self.together = self.opened = None
 
     def _offer(self) -> None:
-        menus = menus_of(METHODS[self.method], self._model, self._own_metric, bool(self._dataset))
+        many = isinstance(self.pair, PromptPairs)
+        menus = menus_of(METHODS[self.method], self._model, self._own_metric, bool(self._dataset), many)
         menus["directions"] = for_value(menus["directions"], self.value.kind)
         if self.info != menus:
             self.info = menus
@@ -348,7 +375,7 @@ class PatchHeatmap(ResultPanel):
         if result is None or result is self._shown_by_us:
             return result
         method = METHODS.get(result.method)
-        if method is None or method.result_type is not EffectMap:
+        if method is None or not gives_map(method):
             raise traitlets.TraitError(
                 f"This result comes from {result.method or 'no method'}, whose results the heatmap does not show. "
                 "Draw it with result.plot()."
@@ -399,6 +426,13 @@ class PatchHeatmap(ResultPanel):
             if name not in known or name in SHARED:
                 raise TypeError(f"{method} has no argument {name!r}.")
         return options
+
+    def _code_of(self, result: EffectMap) -> str:
+        """Code for the shown result; once every cell was run, the estimates before them are of no account."""
+        if not (result.state == ESTIMATE).any():
+            plain = {name: part for name, part in result.params.items() if name not in ("estimate", "exact")}
+            result = result.model_copy(update={"params": plain})
+        return super()._code_of(result)
 
     @property
     def _parts(self) -> Sequence[str]:  # pyright: ignore[reportIncompatibleVariableOverride]
@@ -491,7 +525,7 @@ class PatchHeatmap(ResultPanel):
                 name = name_of(self.metric)
                 self.opened = result.by_metric(name) if name in result.measures else result
 
-        return asker.detail("opened", id, _Measured(call), show)
+        return asker.detail("opened", id, MapCall(call), show)
 
     @action("close_opened")
     def _on_close_opened(self, id: str) -> None:
@@ -502,32 +536,6 @@ class PatchHeatmap(ResultPanel):
 
 def _as_in(shown: EffectMap) -> dict[str, Any]:
     return {"direction": shown.params["direction"], "at": shown.params.get("at")}
-
-
-class _Measured(Call):
-    """A sweep's call. It measures every metric that the pair has answers for, and shows the first metric."""
-
-    def __init__(self, call: Call):
-        super().__init__(call.method, call.model, call.arguments)
-
-    def __eq__(self, other: object) -> bool:
-        if not isinstance(other, _Measured) or (self.method, self.model) != (other.method, other.model):
-            return False
-        mine, theirs = dict(self.arguments), dict(other.arguments)
-        metrics = [set(one.pop("metric", ())) for one in (mine, theirs)]
-        return metrics[0] == metrics[1] and mine == theirs
-
-    __hash__ = Call.__hash__
-
-    def to_json(self) -> dict[str, Any]:
-        """The result's JSON without fields that are too large for a view or that it has already."""
-        asked = super().to_json()
-        params = {name: part for name, part in asked["params"].items() if name not in ("pair", "pairs", "top_k")}
-        if "metric" in params:
-            params["metric"] = params["metric"][0]
-        if "value" in params:
-            params["value"] = as_value(self.arguments["value"]).to_view()
-        return {**asked, "params": params}
 
 
 def _pair_of(result: EffectMap) -> PromptPair:

@@ -4,9 +4,9 @@ import { among, decimalsFor, fixed, metricValue } from "../../lib/format";
 import type { CellPaint, PaintCell } from "../../lib/grid_paint";
 import type { LegendScale, LegendTick } from "../../lib/legend";
 import type { Palette } from "../../lib/theme";
-import { COMPUTED, NO_COUNTERPART, NOT_COMPUTED, UNCHANGED } from "../../wire/requests";
+import { COMPUTED, ESTIMATE, NO_COUNTERPART, NOT_COMPUTED, UNCHANGED } from "../../wire/requests";
 import { type Board, neuronNumber } from "./board";
-import { baseRun, FUTURE, stateOf } from "./places";
+import { baseRun, FUTURE, hasEffect, stateOf } from "./places";
 import type { Sweep } from "./result";
 
 const WIDEST = 2;
@@ -34,7 +34,7 @@ export function lookOf(sweep: Sweep, units: Units = "normalized", limit: number 
 export function isRaw({ state, values, normalized }: Sweep): boolean {
   let computed = false;
   for (let i = 0; i < state.length; i++) {
-    if (state[i] !== COMPUTED) continue;
+    if (state[i] !== COMPUTED && state[i] !== ESTIMATE) continue;
     if (Number.isFinite(normalized[i])) return false;
     computed ||= Number.isFinite(values[i]);
   }
@@ -99,8 +99,7 @@ export function countFaded(sweep: Sweep): number {
   return faded;
 }
 
-const isFaded = (sweep: Sweep, cell: number): boolean =>
-  sweep.state[cell] === COMPUTED && crossesZero(sweep, cell);
+const isFaded = (sweep: Sweep, cell: number): boolean => hasEffect(sweep, cell) && crossesZero(sweep, cell);
 
 /** Paints the cells of the grid. A neuron's cell shows its number, and its effect by colour alone. */
 export function painter(sweep: Sweep, { cells }: Board, palette: Palette, look: Look): PaintCell {
@@ -139,7 +138,8 @@ function paintCell(
   if (state === NO_COUNTERPART) return { fill: null, ink: palette.faint, text: "", mark: "stroke" };
   const effect = sweep.normalized[cell] ?? Number.NaN;
   const colored = scaled && Number.isFinite(effect) ? effect : 0;
-  if (!isFaded(sweep, cell)) return { fill: scale.fill(colored), ink: scale.ink(colored), mark: null };
+  const mark = state === ESTIMATE ? "hatch" : null;
+  if (!isFaded(sweep, cell)) return { fill: scale.fill(colored), ink: scale.ink(colored), mark };
   const fill = blend(palette.bg, scale.fill(colored), FADED);
-  return { fill, ink: readableInk(fill, palette.faint), mark: null };
+  return { fill, ink: readableInk(fill, palette.faint), mark };
 }

@@ -17,7 +17,7 @@ import { axisWords, baseRun, isPosition, tokensAt, unravel } from "./places";
 import type { Axis, Run, Sweep } from "./result";
 import type { Together } from "./state";
 import { PairStrip } from "./strip";
-import { effectWords, intervalWords, pairWords, unpatchedWords, whyNone } from "./words";
+import { effectWords, estimateWords, intervalWords, pairWords, unpatchedWords, whyNone } from "./words";
 
 interface DetailProps extends CellProps {
   /** Whether to show many likely tokens. */
@@ -182,6 +182,7 @@ function Words({ sweep, scaled, metric, cell }: CellProps & { cell: number }) {
   const value = `${metric} ${metricValue(sweep.json.params.metric, sweep.values[cell])}`;
   const lines: ComponentChildren[] = [
     scaled && <b>{effectWords(sweep, cell)}</b>,
+    estimateWords(sweep, cell),
     intervalWords(sweep, cell),
     ...pairWords(sweep, cell),
     unpatchedWords(sweep, cell),

@@ -4,10 +4,10 @@ import { labelCell, layoutGrid, PANEL_GAP } from "../../lib/grid_layout";
 import { paintPicture } from "../../lib/grid_picture";
 import { numberCell, toTsv } from "../../lib/table";
 import type { Palette } from "../../lib/theme";
-import { COMPUTED, UNCHANGED } from "../../wire/requests";
+import { UNCHANGED } from "../../wire/requests";
 import { type Board, flatBoard } from "./board";
 import { type Look, legendOf, painter } from "./cells";
-import { stateOf } from "./places";
+import { hasEffect, stateOf } from "./places";
 import type { Sweep } from "./result";
 
 /** The layout of a picture with several panels: side by side, with columns as wide as their upright labels. */
@@ -54,6 +54,6 @@ function tableNumber(sweep: Sweep, raw: boolean, cell: number): string {
   const state = stateOf(sweep, cell);
   if (state === UNCHANGED && !raw) return "0";
   const value = (raw ? sweep.values : sweep.normalized)[cell] ?? Number.NaN;
-  const known = state === COMPUTED || state === UNCHANGED;
+  const known = hasEffect(sweep, cell) || state === UNCHANGED;
   return known ? numberCell(value) : "";
 }

@@ -5,6 +5,7 @@ import { canAsk, type Progress, type Status, useTrait } from "../../lib/model";
 import type { PanelProps } from "../../lib/panel";
 import { range } from "../../lib/range";
 import { COMPUTED, NOT_COMPUTED, type Requests } from "../../wire/requests";
+import { useParams } from "./params";
 import { labelOf, tokensAt, unravel } from "./places";
 import type { Axis, Sweep } from "./result";
 import type { HeatmapState } from "./state";
@@ -71,15 +72,18 @@ export function spans(numbers: readonly number[]): string {
   return found.map(([a, b]) => (a === b ? String(a) : `${a}\u2013${b}`)).join(", ");
 }
 
-/** How long a long sweep will take, measured on its own cells so far, and what would take less. */
-export function Estimate({ model, state, sweep }: PanelProps<HeatmapState> & { sweep: Sweep }) {
+/** How long a long sweep will take, measured on its own cells so far, and what would take less. A sweep that stops by
+ *  itself, after the cells with the largest estimates, takes no longer than it has to. */
+export function TimeLeft({ model, state, sweep }: PanelProps<HeatmapState> & { sweep: Sweep }) {
   const progress = useTrait<Progress | undefined>(model, "progress");
   const status = useTrait<Status>(model, "status");
   const left = progress?.seconds_left ?? 0;
-  if (status !== "running" || left < LONG_SECONDS || !canAsk(model)) return null;
+  const { options } = useParams(model);
+  const stops = sweep.estimates !== null && options.exact === undefined;
+  if (status !== "running" || left < LONG_SECONDS || stops || !canAsk(model)) return null;
   const basis = sweep.pairs ? "the pairs so far" : `the first ${progress?.done} cells`;
   return (
-    <p class="hs-quiet" data-hs="estimate">
+    <p class="hs-quiet" data-hs="time-left">
       About {seconds(left)} left at the speed of {basis}. Less:{" "}
       {lessOf(sweep).map(({ name, label, parts, share }) => (
         <Button key={name} name={name} title="Patch these" onClick={() => state.restrict(parts)}>

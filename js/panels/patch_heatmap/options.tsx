@@ -62,9 +62,13 @@ function optionsOf(props: OptionProps) {
       view: <AtOption key="at" {...props} />,
     },
   ];
+  const chosen = {
+    ...argumentsOf(params),
+    ...Object.fromEntries(fields.map((one) => [one.name, given(params.options, one)])),
+  };
   const further = fields.map((field) => ({
     usual: given(params.options, field) === field.default,
-    applies: appliesTo(field, argumentsOf(params)),
+    applies: appliesTo(field, chosen),
     view: <FurtherOption key={`option ${field.name}`} {...props} field={field} />,
   }));
   return [...own, ...further].filter(({ applies, usual }) => applies || !usual);

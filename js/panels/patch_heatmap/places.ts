@@ -3,15 +3,24 @@ import type { GridLabel } from "../../lib/grid_layout";
 import { across, inverse, type Place, type Positions } from "../../lib/place";
 import { range } from "../../lib/range";
 import { visibleText } from "../../lib/tokens";
-import { NOT_COMPUTED } from "../../wire/requests";
+import { COMPUTED, ESTIMATE, NOT_COMPUTED } from "../../wire/requests";
 import { fromOther, OTHER_RUN } from "./params";
 import type { Axis, Run, Sweep } from "./result";
 
 /** The source is after the destination. Only views have this state, because Python computes no such cells. */
-export const FUTURE = 4;
+export const FUTURE = 255;
 
 export function stateOf(sweep: Sweep, cell: number): number {
-  return looksAhead(sweep, cell) ? FUTURE : (sweep.state[cell] ?? NOT_COMPUTED);
+  if (looksAhead(sweep, cell)) return FUTURE;
+  const state = sweep.state[cell] ?? NOT_COMPUTED;
+  // The cells that were not run are estimated by one metric; by another one they have no number.
+  return state === ESTIMATE && !Number.isFinite(sweep.values[cell]) ? NOT_COMPUTED : state;
+}
+
+/** Whether a cell has an effect of its own, exact or estimated. */
+export function hasEffect(sweep: Sweep, cell: number): boolean {
+  const state = stateOf(sweep, cell);
+  return state === COMPUTED || state === ESTIMATE;
 }
 
 export const RUNS: Run[] = ["clean", "corrupt"];

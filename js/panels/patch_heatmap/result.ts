@@ -3,7 +3,7 @@ import { type ArrayJson, decodeBytes, decodeFloats, decodeInts, sizeOf } from ".
 import type { ResultEnvelope } from "../../lib/schema";
 import { decodeTop, type TopArrays, type TopJson } from "../../lib/top_tokens";
 import type { ActivationPatchingRequest } from "../../wire/requests";
-import { COMPUTED } from "../../wire/requests";
+import { NOT_COMPUTED } from "../../wire/requests";
 import type { Value } from "./params";
 
 export type Axis = NonNullable<ActivationPatchingRequest["axes"]>[number];
@@ -21,10 +21,22 @@ interface PairsJson {
   done: number;
 }
 
+/** How well estimates agree with the exact effects, as Python's `Agreement`. */
+export interface Agreement {
+  cells: number;
+  pearson: number | null;
+  spearman: number | null;
+  k: number;
+  precision: number | null;
+  recall: number | null;
+}
+
 interface MeasureJson {
   label: string;
   values: ArrayJson;
   normalized?: ArrayJson;
+  normalized_estimates?: ArrayJson | null;
+  agreement?: Agreement | null;
   baselines: Baselines;
   pairs?: PairsJson | null;
   scale_text?: string;
@@ -49,6 +61,9 @@ export interface ResultJson extends ResultEnvelope {
     value?: Value;
     window?: number;
     at?: number | null;
+    /** The rule by which effects were estimated first, and the share of the estimated cells that was to be run. */
+    estimate?: string;
+    exact?: number;
   };
   axes: Axis[];
   labels: Record<string, string[]>;
@@ -58,6 +73,8 @@ export interface ResultJson extends ResultEnvelope {
   counterparts?: (number | null)[] | null;
   values: ArrayJson;
   normalized: ArrayJson;
+  normalized_estimates?: ArrayJson | null;
+  agreement?: Agreement | null;
   state: ArrayJson;
   /** How many of a cell's positions have no counterpart in the other prompt. */
   unpatched?: ArrayJson | null;
@@ -83,6 +100,8 @@ export interface PartialJson {
   cells: ArrayJson;
   values: ArrayJson;
   normalized: ArrayJson;
+  state: ArrayJson;
+  agreement: Agreement | null;
   top: TopJson | null;
   tokens?: Record<string, string>;
 }
@@ -104,6 +123,9 @@ export interface Sweep {
   values: Float32Array;
   normalized: Float32Array;
   state: Uint8Array;
+  /** Estimated effects of all cells, those that were run as well; null if there are none. */
+  estimates: Float32Array | null;
+  agreement: Agreement | null;
   unpatched: Int32Array | null;
   /** The interval of a mean over pairs. */
   low: Float32Array | null;
@@ -123,6 +145,8 @@ export function decodeResult(json: ResultJson): Sweep {
     values: decodeFloats(json.values),
     normalized: decodeFloats(json.normalized),
     state: decodeBytes(json.state),
+    estimates: json.normalized_estimates ? decodeFloats(json.normalized_estimates) : null,
+    agreement: json.agreement ?? null,
     unpatched: json.unpatched ? decodeInts(json.unpatched) : null,
     low: pairs && decodeFloats(pairs.low),
     high: pairs && decodeFloats(pairs.high),
@@ -145,9 +169,11 @@ export function applyPartial(sweep: Sweep, partial: PartialJson): void {
   const top = partial.top && decodeTop(partial.top);
   if (top) sweep.top ??= emptyTop(sizeOf(sweep.shape), top.k);
   const [values, normalized] = [decodeFloats(partial.values), decodeFloats(partial.normalized)];
+  const states = decodeBytes(partial.state);
+  sweep.agreement = partial.agreement;
   cells.forEach((cell, i) => {
     if (cell < 0 || cell >= sweep.state.length) return;
-    sweep.state[cell] = COMPUTED;
+    sweep.state[cell] = states[i] ?? NOT_COMPUTED;
     sweep.values[cell] = values[i] ?? Number.NaN;
     sweep.normalized[cell] = normalized[i] ?? Number.NaN;
     if (top && sweep.top) copyTop(top, i, sweep.top, cell);

@@ -21,6 +21,7 @@ import { useStore } from "../../lib/store";
 import { usePalette } from "../../lib/theme";
 import { useWidth } from "../../lib/use_width";
 import { NO_COUNTERPART } from "../../wire/requests";
+import { EstimateCheck, EstimatedLine } from "./agreement";
 import { type Board, boardOf, foldable } from "./board";
 import { countFaded, type Look, lookOf } from "./cells";
 import { Controls } from "./controls";
@@ -28,7 +29,7 @@ import { Detail } from "./detail";
 import { savePicture, toTable } from "./export";
 import { limitOf, unitsOf, useLook } from "./look";
 import { Opened, SweepMap, useBoard } from "./map";
-import { Estimate, NarrowedLine } from "./narrow";
+import { NarrowedLine, TimeLeft } from "./narrow";
 import {
   entryOf,
   type HeatmapInfo,
@@ -64,7 +65,7 @@ export function PatchHeatmapView({ model, state }: ViewProps) {
       </Head>
       <Controls model={model} state={state} sweep={sweep} />
       <NarrowedLine model={model} state={state} />
-      {sweep && <Estimate model={model} state={state} sweep={sweep} />}
+      {sweep && <TimeLeft model={model} state={state} sweep={sweep} />}
       <ErrorLine
         error={problem === null ? error : { message: problem }}
         rpc={canAsk(model) ? state.rpc : null}
@@ -146,6 +147,7 @@ function SweepView({ model, state, shown, sweep }: ViewProps & { shown: ShownSwe
         onPick={asks ? (cells) => state.picked.set(cells.filter(patched)) : null}
       />
       <PickBar model={model} state={state} sweep={sweep} />
+      <EstimatedLine model={model} state={state} sweep={sweep} revision={shown} />
       <Remarks sweep={sweep} look={look} />
     </div>
   );
@@ -153,29 +155,32 @@ function SweepView({ model, state, shown, sweep }: ViewProps & { shown: ShownSwe
     <>
       <div ref={area} class="hs-map-and-detail" data-hs="map-and-detail" data-beside={beside}>
         {map}
-        <Detail
-          sweep={sweep}
-          scaled={look.scaled}
-          metric={metricLabel(info, sweep.json)}
-          cell={hovered ?? pinned}
-          hint={asks ? ", Shift-click or drag to pick several" : ""}
-          long={pinned !== null || beside}
-          together={hovered === null ? answerFor(together, sweep, picked) : null}
-          onAnswer={asks && !sweep.pairs ? (side, answer) => state.setAnswer(side, answer) : null}
-        >
-          {opens && pinned !== null && patched(pinned) && (
-            <Button
-              name="open"
-              title="Patch its parts"
-              onClick={() => {
-                opening.current = true;
-                state.open(pinned);
-              }}
-            >
-              {pending.has("open") ? `Patching ${opens}\u2026` : `Show ${opens}`}
-            </Button>
-          )}
-        </Detail>
+        <div class="hs-side">
+          <Detail
+            sweep={sweep}
+            scaled={look.scaled}
+            metric={metricLabel(info, sweep.json)}
+            cell={hovered ?? pinned}
+            hint={asks ? ", Shift-click or drag to pick several" : ""}
+            long={pinned !== null || beside}
+            together={hovered === null ? answerFor(together, sweep, picked) : null}
+            onAnswer={asks && !sweep.pairs ? (side, answer) => state.setAnswer(side, answer) : null}
+          >
+            {opens && pinned !== null && patched(pinned) && (
+              <Button
+                name="open"
+                title="Patch its parts"
+                onClick={() => {
+                  opening.current = true;
+                  state.open(pinned);
+                }}
+              >
+                {pending.has("open") ? `Patching ${opens}\u2026` : `Show ${opens}`}
+              </Button>
+            )}
+          </Detail>
+          <EstimateCheck model={model} state={state} sweep={sweep} revision={shown} />
+        </div>
       </div>
       <Opened model={model} state={state} asked={opening} />
     </>

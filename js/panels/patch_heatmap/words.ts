@@ -1,7 +1,7 @@
 // Describes a sweep and its cells in words.
 import { count, fixed } from "../../lib/format";
 import { quoted } from "../../lib/picture_caption";
-import { NO_COUNTERPART, NOT_COMPUTED, UNCHANGED } from "../../wire/requests";
+import { COMPUTED, ESTIMATE, NO_COUNTERPART, NOT_COMPUTED, UNCHANGED } from "../../wire/requests";
 import { crossesZero, intervalOf } from "./cells";
 import { OTHER_RUN, type Value } from "./params";
 import { axisWords, FUTURE, otherRun, RUNS, stateOf, unravel } from "./places";
@@ -47,6 +47,14 @@ export function intervalWords(sweep: Sweep, cell: number): string {
   const [low, high] = intervalOf(sweep, cell);
   if (!Number.isFinite(low + high)) return "";
   return `95% interval ${fixed(low)} to ${fixed(high)}${crossesZero(sweep, cell) ? ", contains zero" : ""}`;
+}
+
+/** Of an exact effect, what was estimated for it; of an estimate, that it is one. */
+export function estimateWords(sweep: Sweep, cell: number): string {
+  if (stateOf(sweep, cell) === ESTIMATE) return "estimated from gradients, not run";
+  const estimate = sweep.estimates?.[cell] ?? Number.NaN;
+  const run = stateOf(sweep, cell) === COMPUTED && Number.isFinite(estimate);
+  return run ? `the estimate was ${effectText(sweep, estimate)}` : "";
 }
 
 /** How many pairs agree with the sign of their mean, and how many pairs the mean covers if some lack the cell. */
@@ -110,7 +118,7 @@ export function captionOf({ json, pairs }: Sweep): string[] {
 /** A cell's text for screen readers: "layer 2, position 5 ' is', recovers 0.78". */
 export function describeCell(sweep: Sweep, raw: boolean, cell: number): string {
   const value = raw ? fixed(sweep.values[cell]) : effectWords(sweep, cell);
-  const words = [value, intervalWords(sweep, cell), unpatchedWords(sweep, cell)];
+  const words = [value, estimateWords(sweep, cell), intervalWords(sweep, cell), unpatchedWords(sweep, cell)];
   const description = whyNone(sweep, cell) ?? words.filter(Boolean).join(", ");
   return `${placeWords(sweep, cell)}, ${description}`;
 }
