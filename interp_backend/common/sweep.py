@@ -323,7 +323,7 @@ class Sweep:
         other_side = "clean" if readings.side == "corrupt" else "corrupt"
         at = {readings.side: binding.base.logits[readings.base_at], other_side: binding.other.logits[readings.other_at]}
         tops = {side: top_tokens(at[side], self.top_k) for side in ("clean", "corrupt")} if self.top_k else {}
-        measures = self._empty_measures(shape)
+        measures = self.empty_measures(shape)
         name, shown = next(iter(measures.items()))
         result = EffectMap(
             params={**resolved, "direction": "noise" if readings.side == "clean" else "denoise", "metric": name},
@@ -353,7 +353,8 @@ class Sweep:
         warning = favour_warning(answers, clean, self.binding.model.token_text)
         return [warning] if warning else []
 
-    def _empty_measures(self, shape: tuple[int, ...]) -> dict[str, MetricValues]:
+    def empty_measures(self, shape: tuple[int, ...]) -> dict[str, MetricValues]:
+        """Each metric by name, with the unpatched runs' values and none of the patched runs'."""
         measures = {}
         for measure, reference in zip(self.readings.measures, self.references):
             runs = torch.stack([reference.clean_logits, reference.corrupt_logits])

@@ -107,7 +107,7 @@ def attribution_patching(
     model = load_model(model)
     refuse_rule(model, rules)
     measures, side = as_measures(metric), "corrupt" if direction == "denoise" else "clean"
-    _refuse_flat(measures, direction, ig_steps)
+    refuse_flat(measures, direction, ig_steps)
     tokenized = tokenize_all(model, pair, measures)
     wanted = _wanted(model, activation, tokenized, axes)
     path = Path(ig_steps, ig_over, ig_points == "mib", direction)
@@ -174,7 +174,7 @@ class Choices:
         return [(name, self.value) for name in dict.fromkeys([*self.axes, *moved])]
 
 
-def _refuse_flat(measures: Sequence[Measure], direction: str, ig_steps: int) -> None:
+def refuse_flat(measures: Sequence[Measure], direction: str, ig_steps: int) -> None:
     """Raise ValueError for a metric that has no gradient at the patched run."""
     flat = {"rank", "kl" if direction == "noise" else "kl_corrupt"}
     for measure in measures:

@@ -33,6 +33,7 @@ MAKE = {
     "attention": lambda model: ib.attention_patterns(model, PAIR),
     "head_scores": lambda model: ib.head_scores(model, seeds=1),
     "head_pairs": lambda model: ib.head_circuits(model, 1, 1),
+    "graph": lambda model: ib.edge_attribution(model, PAIR, keep_pairs=True),
 }
 
 
@@ -99,14 +100,14 @@ def test_any_result_is_read_by_its_family(name):
 
 
 def test_families_are_named_once():
-    assert len(FAMILIES) == 6 and all(
+    assert len(FAMILIES) == 7 and all(
         family.model_fields["family"].default == name for name, family in FAMILIES.items()
     )
 
 
 def test_a_family_of_a_later_version_is_refused_in_a_sentence():
     wire = made("head_pairs").to_wire()
-    for family in ("graph", ["graph"], 7):
+    for family in ("trace", ["trace"], 7):
         with pytest.raises(ValueError, match="Update Hookscope"):
             result_from_wire(wire | {"family": family})
 
@@ -222,7 +223,7 @@ def test_a_bare_result_shows_its_picture_and_its_provenance(name):
     bundle = result._repr_mimebundle_()
     assert bundle["text/plain"] == repr(result)
     if result.plot() is None:
-        assert name in ("head_scores", "head_pairs") and "<img" not in bundle["text/html"]
+        assert name in ("head_scores", "head_pairs", "graph") and "<img" not in bundle["text/html"]
     else:
         assert '<img src="data:image/png;base64,iVBORw0K' in bundle["text/html"]
         assert "hookscope-tiny" in bundle["text/html"]
