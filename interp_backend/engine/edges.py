@@ -19,35 +19,19 @@ from torch import Tensor
 from ..language.model import LanguageModel
 from .backward import Score, differentiated
 from .turn import Turn
-from .wiring import PARTS, Layer, mlp_input, wiring_of
+from .wiring import (
+    PARTS,
+    Layer,
+    Reading,
+    mlp_input,
+    readings,
+    receiver_names,
+    sender_names,
+    wiring_of,
+    writers,
+)
 
 NUMBERS_AT_ONCE = 1 << 25  # of what senders write, over as many positions as that makes: 128 MB
-
-
-def sender_names(wiring: Sequence[Layer]) -> list[str]:
-    """The names of all nodes that write, in the order in which the model computes them."""
-    names = ["input"]
-    for at, layer in enumerate(wiring):
-        names += [f"a{at}.h{head}" for head in range(layer.heads["q"])]
-        names += [f"m{at}"] if layer.mlp is not None else []
-    return names
-
-
-def receiver_names(wiring: Sequence[Layer]) -> list[str]:
-    """The names of all that is read. Heads that share keys and values have one input for all, named after the first."""
-    names = []
-    for at, layer in enumerate(wiring):
-        for part, heads in layer.heads.items():
-            shared = layer.heads["q"] // heads
-            names += [f"a{at}.h{head * shared}<{part}>" for head in range(heads)]
-        names += [f"m{at}"] if layer.mlp is not None else []
-    return [*names, "logits"]
-
-
-def writers(model: LanguageModel, wiring: Sequence[Layer]) -> list[tuple[str, int]]:
-    """The activations, with their layers, that say what every sender writes."""
-    mlps = [("mlp_out", at) for at, layer in enumerate(wiring) if layer.mlp is not None]
-    return [("resid_pre", 0), *(("z", at) for at in range(model.n_layers)), *mlps]
 
 
 @dataclass(frozen=True)
@@ -80,7 +64,7 @@ def edge_effects(
         ValueError: as `gradients`, or the model's wiring is not understood.
     """
     wiring, model = wiring_of(turn), turn.model
-    names = [model.hook_name(*one) for one in writers(model, wiring)]
+    names = [model.hook_name(*one) for one in writers(wiring)]
     for at, layer in enumerate(wiring):
         names += [model.hook_name(part, at) for part in ("resid_pre", *PARTS)]
         names += [mlp_input(at)] if layer.mlp is not None else []
@@ -115,9 +99,10 @@ def _effects(
     for part in positions.split(max(1, NUMBERS_AT_ONCE // (senders * model.d_model))) or [positions]:
         run = _Part(model, wiring, part, grads, seen)
         wrote = run.written(changes)
-        for columns, before, read in run.received():
-            block = wrote[:before].flatten(1) @ read.flatten(1).to(wrote.dtype).T
-            scores[:before, columns] = scores[:before, columns].nan_to_num(0.0) + block
+        for reading in readings(wiring):
+            block = wrote[: reading.before].flatten(1) @ run.received(reading).flatten(1).to(wrote.dtype).T
+            into = scores[: reading.before, reading.columns]
+            into.copy_(into.nan_to_num(0.0) + block)
     return scores
 
 
@@ -150,29 +135,17 @@ class _Part:
                 made.append(changes["mlp_out", at][self.positions][None])
         return torch.cat(made).detach()
 
-    def received(self) -> Any:
-        """For each group of receivers: their columns, how many senders they read, and the gradients by what they read
-        [receiver, position, d_model]."""
-        column, before = 0, 1
-        for at, layer in enumerate(self.wiring):
-            pre = self._hook(self.seen, "resid_pre", at)
-            normed = torch.cat(
-                [
-                    torch.einsum("the,hde->htd", self._hook(self.grads, part, at), layer.read[part].to(pre.dtype))
-                    for part in PARTS
-                ]
-            )
-            yield slice(column, column + len(normed)), before, _pulled(layer.norm, pre, normed)
-            column += len(normed)
-            above = before + layer.heads["q"]
-            if layer.mlp is not None:
-                x = pre if layer.parallel else pre + self._attention_out(layer, at)
-                grad = self._of(self.grads, mlp_input(at))[None]
-                reads = before if layer.parallel else above
-                yield slice(column, column + 1), reads, _pulled(layer.mlp_norm, x, grad)
-                column, above = column + 1, above + 1
-            before = above
-        yield slice(column, column + 1), before, self._hook(self.grads, "resid_post", len(self.wiring) - 1)[None]
+    def received(self, reading: Reading) -> Tensor:
+        """The gradients by what some receivers read, [receiver, position, d_model]."""
+        if reading.part == "logits":
+            return self._hook(self.grads, "resid_post", len(self.wiring) - 1)[None]
+        at = reading.layer
+        layer, pre = self.wiring[at], self._hook(self.seen, "resid_pre", at)
+        if reading.part == "mlp":
+            x = pre if layer.parallel else pre + self._attention_out(layer, at)
+            return _pulled(layer.mlp_norm, x, self._of(self.grads, mlp_input(at))[None])
+        grads = self._hook(self.grads, reading.part, at)
+        return _pulled(layer.norm, pre, torch.einsum("the,hde->htd", grads, layer.read[reading.part].to(grads.dtype)))
 
     def _attention_out(self, layer: Layer, at: int) -> Tensor:
         with torch.no_grad():

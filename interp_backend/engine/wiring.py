@@ -9,7 +9,7 @@ one short run and compared with what the model itself has there. A model that fi
 from __future__ import annotations
 
 import weakref
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -72,6 +72,79 @@ class Layer:
 def through(norm: Any, x: Tensor) -> Tensor:
     """A norm of x [..., d_model]."""
     return x if norm is None else norm(x.reshape(1, -1, x.shape[-1])).view_as(x)
+
+
+# The graph: who writes, and what is read
+
+
+def sender_names(wiring: Sequence[Layer]) -> list[str]:
+    """The names of all nodes that write, in the order in which the model computes them."""
+    names = ["input"]
+    for at, layer in enumerate(wiring):
+        names += [f"a{at}.h{head}" for head in range(layer.heads["q"])]
+        names += [f"m{at}"] if layer.mlp is not None else []
+    return names
+
+
+def receiver_names(wiring: Sequence[Layer]) -> list[str]:
+    """The names of all that is read. Heads that share keys and values have one input for all, named after the first."""
+    names = []
+    for at, layer in enumerate(wiring):
+        for part, heads in layer.heads.items():
+            shared = layer.heads["q"] // heads
+            names += [f"a{at}.h{head * shared}<{part}>" for head in range(heads)]
+        names += [f"m{at}"] if layer.mlp is not None else []
+    return [*names, "logits"]
+
+
+def writers(wiring: Sequence[Layer]) -> list[tuple[str, int]]:
+    """The activations, with their layers, that say what every sender writes."""
+    mlps = [("mlp_out", at) for at, layer in enumerate(wiring) if layer.mlp is not None]
+    return [("resid_pre", 0), *(("z", at) for at in range(len(wiring))), *mlps]
+
+
+class Reading(NamedTuple):
+    """Receivers that are alike: the queries, keys or values of one layer, its MLP, or the logits.
+
+    Attributes:
+        layer, part: "q", "k", "v", "mlp" or "logits" of a layer; the logits are read after the last layer.
+        columns: where they are among all receivers.
+        before: how many senders they read: the first ones.
+        row: the first of the senders that read here: the layer's heads, or its MLP.
+    """
+
+    layer: int
+    part: str
+    columns: slice
+    before: int
+    row: int
+
+
+def readings(wiring: Sequence[Layer]) -> Iterator[Reading]:
+    """All receivers in their order."""
+    column, row = 0, 1
+    for at, layer in enumerate(wiring):
+        for part, heads in layer.heads.items():
+            yield Reading(at, part, slice(column, column + heads), row, row)
+            column += heads
+        mlp = row + layer.heads["q"]
+        if layer.mlp is not None:
+            yield Reading(at, "mlp", slice(column, column + 1), row if layer.parallel else mlp, mlp)
+            column += 1
+        row = mlp + (layer.mlp is not None)
+    yield Reading(len(wiring), "logits", slice(column, column + 1), row, row)
+
+
+def real_edges(wiring: Sequence[Layer]) -> Tensor:
+    """Which senders each receiver reads, [sender, receiver], on the model's device."""
+    every = [*readings(wiring)]
+    real = torch.zeros(every[-1].before, every[-1].columns.stop, dtype=torch.bool, device=wiring[0].write.device)
+    for reading in every:
+        real[: reading.before, reading.columns] = True
+    return real
+
+
+# Recognising
 
 
 class _Found(NamedTuple):
@@ -159,9 +232,6 @@ def _matrix(linear: Any) -> Tensor:
 def _bias(linear: Any, size: int) -> Tensor:
     bias = getattr(linear, "bias", None)
     return linear.weight.new_zeros(size) if bias is None else bias.detach()
-
-
-# Recognising
 
 
 def _recognised(model: LanguageModel) -> Iterator[_Found]:

@@ -19,9 +19,9 @@ from ..common.provenance import provenance
 from ..common.signatures import Count, OneOf
 from ..common.sweep import BaseRuns, Sweep
 from ..engine.backward import RULES, refuse_rule
-from ..engine.edges import Prompt, edge_effects, receiver_names, sender_names, writers
+from ..engine.edges import Prompt, edge_effects
 from ..engine.turn import Turn
-from ..engine.wiring import wiring_of
+from ..engine.wiring import receiver_names, sender_names, wiring_of, writers
 from ..language.interventions import FromOther
 from ..language.loading import load_model
 from ..language.metrics import Measure, as_measures
@@ -84,7 +84,7 @@ def edge_attribution(
     began = time.perf_counter()
     with Turn(model) as turn:
         wiring = wiring_of(turn)
-        uses = [(name, OTHER) for name in dict.fromkeys(name for name, _ in writers(model, wiring))]
+        uses = [(name, OTHER) for name in dict.fromkeys(name for name, _ in writers(wiring))]
         runs = BaseRuns(turn, tokenized, readings, uses, 0)
         scores, baselines = [], []
         for i, one in enumerate(tokenized):
@@ -132,7 +132,7 @@ def mean_of(values: list[float | None]) -> float | None:
 def _scores(sweep: Sweep, path: Path, rule: str) -> Tensor:
     """The scores of one pair, [sender, receiver]: the mean over the points of the path."""
     binding, turn = sweep.binding, sweep.binding.turn
-    made = {one: binding.change(*one, OTHER) for one in writers(turn.model, wiring_of(turn))}
+    made = {one: binding.change(*one, OTHER) for one in writers(wiring_of(turn))}
     towards_clean = 1 if path.direction == "denoise" else -1
     changes = {one: towards_clean * change for one, (_, change) in made.items()}
     read, tokens = sweep.readings.base_positions, binding.base.tokens.tolist()

@@ -64,17 +64,20 @@ class EdgeLoop:
             before = o(self.at(f"blocks.{layer}.attn.hook_z").flatten(1)[None])
             return (hf(block.ln1_post)(before + change) - hf(block.ln1_post)(before))[0]
 
-    def logits_with(self, added: dict[str, Tensor]) -> Tensor:
-        """The last position's logits if receivers read the residual stream with something added [position, d_model]."""
-        seen: dict[str, Tensor] = {}
-        hooks = [
-            (f"blocks.{layer}.{name}", self._keeping(seen, f"{name} {layer}"))
-            for layer in range(self.raw.cfg.n_layers)
-            for name in ("hook_resid_pre", "hook_attn_out")
-        ]
+    def logits_with(self, added: dict[str, Tensor], frozen: bool = False) -> Tensor:
+        """The last position's logits if receivers read the residual stream with something added [position, d_model].
+
+        Args:
+            frozen: what is read is otherwise that of this prompt's own run; else that of the run with the changes.
+        """
+        places = [(layer, n) for layer in range(self.raw.cfg.n_layers) for n in ("hook_resid_pre", "hook_attn_out")]
+        seen = {f"{name} {layer}": self.at(f"blocks.{layer}.{name}")[None] for layer, name in places}
+        hooks = [] if frozen else [(f"blocks.{i}.{name}", self._keeping(seen, f"{name} {i}")) for i, name in places]
         for receiver, one in added.items():
             if receiver == "logits":
-                hooks.append((f"blocks.{self.raw.cfg.n_layers - 1}.hook_resid_post", lambda v, hook, one=one: v + one))
+                last = f"blocks.{self.raw.cfg.n_layers - 1}.hook_resid_post"
+                own = self.at(last)[None]
+                hooks.append((last, lambda v, hook, one=one, own=own: (own if frozen else v) + one))
             elif receiver.startswith("m"):
                 layer = int(receiver[1:])
                 hooks.append((f"blocks.{layer}.mlp.hook_in", self._mlp(seen, layer, one)))
@@ -109,3 +112,64 @@ class EdgeLoop:
             return value
 
         return write
+
+
+def circuit_logits(loop: EdgeLoop, live: set[tuple[str, str]], fixed: dict[str, Tensor]) -> Tensor:
+    """Logits [position, token] of a run in which each receiver reads its own sum over senders.
+
+    Args:
+        live: edges along which what the sender writes in this run flows; along others flows what `fixed` has of it.
+    """
+    raw, wrote = loop.raw, {"input": loop.wrote["input"]}
+
+    def stream(receiver: str, layers: float) -> Tensor:
+        """What a receiver reads of the residual stream; half a layer is its attention."""
+
+        def of(sender: str) -> Tensor:
+            return wrote[sender] if (sender, receiver) in live else fixed[sender]
+
+        total = of("input")
+        for layer in range(raw.cfg.n_layers):
+            o, block = hf(raw.blocks[layer].attn.o), raw.blocks[layer]
+            if layer < layers:
+                out = sum(of(f"a{layer}.h{head}") for head in range(raw.cfg.n_heads))
+                out = out + o(torch.zeros_like(loop.at(f"blocks.{layer}.attn.hook_z").flatten(1)[None]))[0]
+                total = total + (hf(block.ln1_post)(out[None])[0] if hasattr(block, "ln1_post") else out)
+            if layer + 0.5 < layers and f"m{layer}" in fixed:
+                total = total + of(f"m{layer}")
+        return total[None]
+
+    def heads(layer: int, part: str) -> Any:
+        block = raw.blocks[layer]
+
+        def write(value: Tensor, hook: Any) -> Tensor:
+            shared = raw.cfg.n_heads // value.shape[2]
+            for head in range(value.shape[2]):
+                read = norms_of(block, loop.parallel)[0](stream(f"a{layer}.h{head * shared}<{part}>", layer))
+                value[:, :, head] = hf(getattr(block.attn, part))(read).view_as(value)[:, :, head]
+            return value
+
+        return write
+
+    def wrote_heads(layer: int) -> Any:
+        def keep(value: Tensor, hook: Any) -> None:
+            wrote.update({f"a{layer}.h{head}": loop.head(layer, head, value[0]) for head in range(value.shape[2])})
+
+        return keep
+
+    def into_mlp(layer: int) -> Any:
+        norm = norms_of(raw.blocks[layer], loop.parallel)[1]
+        return lambda value, hook: norm(stream(f"m{layer}", layer + (0 if loop.parallel else 0.5)))
+
+    hooks: list[Any] = []
+    for layer in range(raw.cfg.n_layers):
+        at = f"blocks.{layer}"
+        hooks += [(f"{at}.attn.hook_{part}", heads(layer, part)) for part in "qkv"]
+        hooks.append((f"{at}.attn.hook_z", wrote_heads(layer)))
+        if f"m{layer}" in fixed:
+            hooks.append((f"{at}.mlp.hook_in", into_mlp(layer)))
+            keep = lambda value, hook, layer=layer: wrote.__setitem__(f"m{layer}", value[0].clone())  # noqa: E731
+            hooks.append((f"{at}.hook_mlp_out", keep))
+    hooks.append((f"blocks.{raw.cfg.n_layers - 1}.hook_resid_post", lambda v, hook: stream("logits", raw.cfg.n_layers)))
+    with torch.no_grad():
+        return raw.run_with_hooks(loop.tokens, fwd_hooks=hooks)[0]

@@ -14,9 +14,9 @@ from test_interrupts import own_on
 import interp_backend as ib
 from edge_loop import EdgeLoop
 from interp_backend.engine.backward import RULES
-from interp_backend.engine.edges import Prompt, edge_effects, receiver_names, sender_names, writers
+from interp_backend.engine.edges import Prompt, edge_effects
 from interp_backend.engine.turn import Turn
-from interp_backend.engine.wiring import wiring_of
+from interp_backend.engine.wiring import receiver_names, sender_names, wiring_of, writers
 from interp_backend.results.graph import edges_between
 from plain_loop import assert_close, token
 from tiny_models import CONFIGS, INDUCTION, PAIR, PARALLEL, PREVIOUS, boot, bridge, induction_model, random_model
@@ -42,7 +42,7 @@ def test_every_kind_of_edge_equals_finite_differences(architecture):
     generator = torch.Generator().manual_seed(0)
     with Turn(model) as turn:
         wiring = wiring_of(turn)
-        hooks = {one: model.hook_name(*one) for one in writers(model, wiring)}
+        hooks = {one: model.hook_name(*one) for one in writers(wiring)}
         changes = {one: torch.randn(loop.at(hook).shape, generator=generator).double() for one, hook in hooks.items()}
         changes["resid_pre", 0] *= 0.1  # embeddings are small
         prompt = Prompt(TOKENS, [5], [A, B], lambda logits: (logits[:, 0, 0] - logits[:, 0, 1])[None], "gradient")
