@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from .methods.head_scores import induction_heads as induction_heads
     from .methods.logit_lens import logit_lens as logit_lens
     from .methods.patch_together import patch_together as patch_together
+    from .methods.path_patching import path_patching as path_patching
     from .methods.read_pair import PairReading as PairReading
     from .methods.read_pair import read_pair as read_pair
     from .methods.repeated_tokens import repeated_token_loss as repeated_token_loss

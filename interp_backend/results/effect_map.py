@@ -14,6 +14,7 @@ from pydantic import Field, model_validator
 from ..place import Place, Side, as_place
 from .codec import Bytes, Floats, Ints, encode_array
 from .envelope import BaseResult, Record, shape_words
+from .graph import parse_node
 from .metric_values import MetricValues, PairValues, normalize, scale_text
 from .sides import AnsweredPrompt, across, indices, refuse_odd_counterparts
 
@@ -204,7 +205,8 @@ class EffectMap(BaseResult):
     def place_of(self, index: int | Sequence[int]) -> Place:
         """Which place of the model a cell is: its activation, its number on each axis, and the patched side.
 
-        A run of several interventions is the place that they have in common, which may be all of the model.
+        A run of several interventions is the place that they have in common, which may be all of the model. A sender is
+        what it writes.
 
         Args:
             index: of the cell along each axis, or flat in C order.
@@ -212,6 +214,8 @@ class EffectMap(BaseResult):
         at = np.unravel_index(index, self.values.shape) if isinstance(index, (int, np.integer)) else index
         if "run" in self.axes:
             return self._place_of_run(int(at[self.axes.index("run")]))
+        if "sender" in self.axes:
+            return parse_node(self.labels["sender"][operator.index(at[self.axes.index("sender")])]).place
         parts = {axis: self._numbers(axis)[operator.index(i)] for axis, i in zip(self.axes, at, strict=True)}
         return _place(self.params.get("activation"), parts, self.patched_side)
 
@@ -223,7 +227,7 @@ class EffectMap(BaseResult):
         Returns:
             None where the map has no such place.
         """
-        if "run" in self.axes:
+        if "run" in self.axes or "sender" in self.axes:
             return None
         other = self.prompts["clean" if self.patched_side == "corrupt" else "corrupt"]
         here = across(place, self.patched_side, self.patched_side, self.counterparts, len(other.ids))
@@ -284,7 +288,7 @@ class EffectMap(BaseResult):
         for axis, index in zip(self.axes, np.indices(self.values.shape), strict=True):
             labels = np.array(self.labels[axis], dtype=object)[index.ravel()]
             numbers = self._numbers(axis)
-            numbered = all(isinstance(number, int) for number in numbers)
+            numbered = axis != "sender" and all(isinstance(number, int) for number in numbers)
             columns[axis] = np.array(numbers)[index.ravel()] if numbered else labels
             if axis == "position" and numbered:
                 columns["token"] = labels

@@ -28,6 +28,7 @@ MAKE = {
     "effect_map": lambda model: ib.activation_patching(model, PAIR, metric=["logit_diff", "prob"], top_k=2),
     "mean_map": lambda model: ib.activation_patching(model, ib.PromptPairs([PAIR, PAIR])),
     "joint_map": lambda model: ib.patch_together(model, PAIR, [ib.Intervention("z", 1, head=2)]),
+    "path_map": lambda model: ib.path_patching(model, PAIR, ["a0.h1", "m0"], ["logits"]),
     "logit_lens": lambda model: ib.logit_lens(model, PAIR, top_k=2),
     "attribution": lambda model: ib.direct_logit_attribution(model, PAIR, unit="head", by_source=True),
     "attention": lambda model: ib.attention_patterns(model, PAIR),
