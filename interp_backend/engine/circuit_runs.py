@@ -162,25 +162,40 @@ class _Plan:
     @cached_property
     def _known(self) -> tuple[Tensor, Tensor]:
         """Which senders write what the base run does, and each circuit's first layer with any that does neither."""
-        live, real = self.circuits.live, self.real
+        live = self.circuits.live
         equal = (self.circuits.change == 0).flatten(1).all(1)
-        count = len(self.circuits)
-        base, reference = (torch.zeros(count, len(equal), dtype=torch.bool, device=live.device) for _ in range(2))
+        base, reference = (torch.zeros_like(live[:, :, 0]) for _ in range(2))
         base[:, 0], reference[:, 0] = True, equal[0]
-        starts = torch.full((count,), self.model.n_layers, device=live.device)
-        for row, layer, columns in _inputs(self.wiring):
-            edges, real_here = live[:, :, columns], real[:, columns]
-            as_base = (torch.where(edges, base[..., None], equal[:, None]) | ~real_here).flatten(1).all(1)
-            as_reference = (~edges | reference[..., None] | ~real_here).flatten(1).all(1)
-            for column in columns:
-                if column in self.circuits.added:
-                    untouched = (self.circuits.added[column] == 0).flatten(1).all(1)
-                    as_base, as_reference = as_base & untouched, as_reference & untouched
-            base[:, row] = as_base
-            reference[:, row] = as_reference & self.circuits.is_run | as_base & equal[row]
-            mixed = ~(base[:, row] | reference[:, row])
-            starts = torch.where(mixed, starts.clamp(max=layer), starts)
+        starts = torch.full((len(live),), self.model.n_layers, device=live.device)
+        for reading in readings(self.wiring)[:-1]:
+            edges, before = live[:, : reading.before, reading.columns], slice(reading.before)
+            as_base = torch.where(edges, base[:, before, None], equal[before, None]).all(1)
+            as_reference = (~edges | reference[:, before, None]).all(1)
+            for column, added in self.added_to(reading):
+                untouched = (added == 0).flatten(1).all(1)
+                as_base[:, column] &= untouched
+                as_reference[:, column] &= untouched
+            rows = self._rows(reading)
+            if reading.part in ("q", "mlp"):
+                base[:, rows] = reference[:, rows] = True
+            shared = (rows.stop - rows.start) // as_base.shape[1]  # heads that read the same keys and values
+            base[:, rows] &= as_base.repeat_interleave(shared, 1)
+            reference[:, rows] &= as_reference.repeat_interleave(shared, 1)
+            if reading.part in ("v", "mlp"):
+                reference[:, rows] = reference[:, rows] & self.circuits.is_run | base[:, rows] & equal[rows]
+                mixed = ~(base[:, rows] | reference[:, rows]).all(1)
+                starts = torch.where(mixed, starts.clamp(max=reading.layer), starts)
         return base, starts
+
+    def _rows(self, reading: Reading) -> slice:
+        """The senders that read here: all heads of a layer, or its MLP."""
+        return slice(reading.row, reading.row + (1 if reading.part == "mlp" else self.wiring[reading.layer].heads["q"]))
+
+    def added_to(self, reading: Reading) -> Iterator[tuple[int, Tensor]]:
+        """What is added to the inputs of some receivers, by their column among these."""
+        for column, added in self.circuits.added.items():
+            if reading.columns.start <= column < reading.columns.stop:
+                yield column - reading.columns.start, added
 
     @cached_property
     def streams(self) -> dict[tuple[int, str], Tensor]:
@@ -229,22 +244,6 @@ class _Plan:
         mixing.refuse_missed(min(self.starts[i] for i in running))
 
 
-def _inputs(wiring: Sequence[Layer]) -> Iterator[tuple[int, int, list[int]]]:
-    """For each node that reads: its row among the senders, its layer, and the columns of what it reads."""
-    heads: dict[int, list[int]] = {}
-    for reading in readings(wiring):
-        column = reading.columns.start
-        if reading.part == "mlp":
-            yield reading.row, reading.layer, [column]
-        elif reading.part != "logits":
-            every = wiring[reading.layer].heads["q"]
-            for head in range(every):
-                own = column + head * (reading.columns.stop - column) // every
-                heads.setdefault(reading.row + head, []).append(own)
-                if reading.part == PARTS[-1]:
-                    yield reading.row + head, reading.layer, heads[reading.row + head]
-
-
 class _Mixing:
     """What receivers read in one pass, and what senders write in it.
 
@@ -258,9 +257,13 @@ class _Mixing:
         self.live = plan.circuits.live[chosen] & plan.real
         self.change = plan.circuits.change[:, plan.first :]
         self.reference = plan.reference[:, plan.first :]
-        self.delta = torch.where(plan.as_base[chosen][..., None, None], -self.change, 0)
+        self._readings = readings(plan.wiring)
+        self.delta = self.change.new_empty(len(chosen), *self.change.shape)
+        rows = {reading.layer: reading.row for reading in reversed(self._readings)}
+        for delta, i in zip(self.delta, chosen):
+            known = slice(rows[plan.starts[i]])  # all others are written before they are read
+            torch.mul(self.change[known], -plan.as_base[i, known, None, None].to(delta.dtype), out=delta[known])
         self.running, self.at = len(chosen), torch.arange(self.change.shape[1], device=self.change.device)
-        self._readings = [*readings(plan.wiring)]
         self._fired: set[tuple[int, str]] = set()
         self._plain = torch.ones(len(self.reference), dtype=torch.bool, device=self.change.device)
         self._normed: list[tuple[Layer, int]] = []  # layers with a norm after attention, and the row of the first head
@@ -288,13 +291,12 @@ class _Mixing:
         for layer, row in self._normed:
             if row < before:
                 mixed = mixed + self._through_norm(layer, row, mask, delta)
-        for column, added in self.plan.circuits.added.items():
-            if columns.start <= column < columns.stop:
-                chosen = added[self.chosen[: self.running]][:, self.plan.first :]
-                mixed[:, column - columns.start] += chosen[:, self.at]
+        for column, added in self.plan.added_to(reading):
+            mixed[:, column] += added[self.chosen[: self.running]][:, self.plan.first :][:, self.at]
         self._keep(columns, mixed)
         stream = self.plan.streams[reading.layer, reading.part][self.plan.first :][self.at]
-        return mixed.transpose(0, 1) + stream
+        by_receiver = mixed.transpose(0, 1)
+        return torch.add(by_receiver, stream, out=mixed.new_empty(by_receiver.shape))  # contiguous, in one go
 
     def _through_norm(self, layer: Layer, row: int, mask: Tensor, delta: Tensor) -> Tensor:
         """What the heads of one layer add to each receiver's stream where a norm follows them."""

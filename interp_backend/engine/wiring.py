@@ -120,24 +120,24 @@ class Reading(NamedTuple):
     row: int
 
 
-def readings(wiring: Sequence[Layer]) -> Iterator[Reading]:
+def readings(wiring: Sequence[Layer]) -> list[Reading]:
     """All receivers in their order."""
-    column, row = 0, 1
+    made, column, row = [], 0, 1
     for at, layer in enumerate(wiring):
         for part, heads in layer.heads.items():
-            yield Reading(at, part, slice(column, column + heads), row, row)
+            made.append(Reading(at, part, slice(column, column + heads), row, row))
             column += heads
         mlp = row + layer.heads["q"]
         if layer.mlp is not None:
-            yield Reading(at, "mlp", slice(column, column + 1), row if layer.parallel else mlp, mlp)
+            made.append(Reading(at, "mlp", slice(column, column + 1), row if layer.parallel else mlp, mlp))
             column += 1
         row = mlp + (layer.mlp is not None)
-    yield Reading(len(wiring), "logits", slice(column, column + 1), row, row)
+    return [*made, Reading(len(wiring), "logits", slice(column, column + 1), row, row)]
 
 
 def real_edges(wiring: Sequence[Layer]) -> Tensor:
     """Which senders each receiver reads, [sender, receiver], on the model's device."""
-    every = [*readings(wiring)]
+    every = readings(wiring)
     real = torch.zeros(every[-1].before, every[-1].columns.stop, dtype=torch.bool, device=wiring[0].write.device)
     for reading in every:
         real[: reading.before, reading.columns] = True

@@ -199,7 +199,7 @@ class Graph(BaseResult):
     @property
     def names(self) -> list[str]:
         """The names of the edges in the circuit, the largest score of either sign first."""
-        return [self.name(*at) for at in self._largest(self.kept.astype(bool))]
+        return [self._name_at(at) for at in self._largest(self.kept)]
 
     @property
     def nodes(self) -> list[str]:
@@ -233,8 +233,7 @@ class Graph(BaseResult):
             pruned: then remove dangling nodes, so that the circuit may have fewer than n edges.
         """
         kept = np.zeros(self.scores.shape, bool)
-        for at in self._largest(self.real, signed)[: _count(n)]:
-            kept[at] = True
+        kept.flat[self._largest(self.real, signed)[: _count(n)]] = True
         made = self.with_edges(kept)
         return made.pruned() if pruned else made
 
@@ -289,11 +288,13 @@ class Graph(BaseResult):
     def _sizes(self, signed: bool) -> np.ndarray:
         return self.scores if signed else np.abs(self.scores)
 
-    def _largest(self, among: np.ndarray, signed: bool = False) -> list[tuple[int, int]]:
-        """Some edges, the largest scores first; equal ones in the order of the model."""
+    def _largest(self, among: np.ndarray, signed: bool = False) -> np.ndarray:
+        """Some edges as flat indices, the largest scores first; equal ones in the order of the model."""
         flat = np.flatnonzero(among)
-        order = flat[np.argsort(-self._sizes(signed).ravel()[flat], kind="stable")]
-        return [(int(at) // len(self.receivers), int(at) % len(self.receivers)) for at in order]
+        return flat[np.argsort(-self._sizes(signed).ravel()[flat], kind="stable")]
+
+    def _name_at(self, flat: int) -> str:
+        return self.name(*divmod(int(flat), len(self.receivers)))
 
     # Ways out and in
 
@@ -305,8 +306,9 @@ class Graph(BaseResult):
         """One row for each edge of the circuit, the largest score first: edge, sender, receiver, score."""
         import pandas
 
-        at = self._largest(self.kept.astype(bool))
-        rows = [(self.name(*one), self.senders[one[0]], self.receivers[one[1]], float(self.scores[one])) for one in at]
+        at = self._largest(self.kept)
+        ends = [self._name_at(one).split("->") for one in at]
+        rows = [("->".join(names), *names, float(score)) for names, score in zip(ends, self.scores.ravel()[at])]
         return pandas.DataFrame(rows, columns=["edge", "sender", "receiver", "score"])
 
     def to_mib(self) -> str:
@@ -382,8 +384,8 @@ class Graph(BaseResult):
 
     def summary(self) -> Iterator[str]:
         yield f"{len(self.senders)} senders, {len(self.receivers)} receivers; the largest edges of the circuit:"
-        for at in self._largest(self.kept.astype(bool))[:SUMMARISED]:
-            yield f"  {self.scores[at]:+.4f}  {self.name(*at)}"
+        for at in self._largest(self.kept)[:SUMMARISED]:
+            yield f"  {self.scores.flat[at]:+.4f}  {self._name_at(at)}"
 
 
 def edges_between(senders: Sequence[str], receivers: Sequence[str], parallel: bool) -> np.ndarray:

@@ -35,6 +35,7 @@ MAKE = {
     "head_scores": lambda model: ib.head_scores(model, seeds=1),
     "head_pairs": lambda model: ib.head_circuits(model, 1, 1),
     "graph": lambda model: ib.edge_attribution(model, PAIR, keep_pairs=True),
+    "faithfulness": lambda model: ib.faithfulness(model, PAIR, ib.edge_attribution(model, PAIR).greedy(20)),
 }
 
 
@@ -101,7 +102,7 @@ def test_any_result_is_read_by_its_family(name):
 
 
 def test_families_are_named_once():
-    assert len(FAMILIES) == 7 and all(
+    assert len(FAMILIES) == 8 and all(
         family.model_fields["family"].default == name for name, family in FAMILIES.items()
     )
 
