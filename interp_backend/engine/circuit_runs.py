@@ -430,7 +430,7 @@ def _wrong(turn: Turn, base: Recording, packed: bool) -> str | None:
             plan = _Plan(turn.model, wiring, base, circuits, read, some, packed, {}, from_below)
             found.append(turn.run(partial(plan.run, plan.order))[torch.tensor(plan.order).argsort()])
         whole = turn.run(partial(_plain_logits, turn.model, base.tokens))[read][:, some]
-    except Cancelled:
+    except (Cancelled, MemoryError, torch.OutOfMemoryError):
         raise
     except Exception as problem:  # whatever a block raises, it can't be called so
         return f"{type(problem).__name__}: {problem}"

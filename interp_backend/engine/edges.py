@@ -92,15 +92,17 @@ def _effects(
     seen: dict[str, Tensor],
 ) -> Tensor:
     senders, receivers = len(sender_names(wiring)), len(receiver_names(wiring))
-    scores = changes["resid_pre", 0].new_full((senders, receivers), float("nan"))
+    some = changes["resid_pre", 0]
+    dtype = some.dtype if some.dtype == torch.float64 else torch.float32
+    scores = some.new_full((senders, receivers), float("nan"), dtype=dtype)
     moved = torch.stack([(one != 0).flatten(1).any(1) for one in changes.values()]).any(0)
     positions = moved[:end].nonzero().flatten()
     grads = found[0]
     for part in positions.split(max(1, NUMBERS_AT_ONCE // (senders * model.d_model))) or [positions]:
         run = _Part(model, wiring, part, grads, seen)
-        wrote = run.written(changes)
+        wrote = run.written(changes).to(dtype)
         for reading in readings(wiring):
-            block = wrote[: reading.before].flatten(1) @ run.received(reading).flatten(1).to(wrote.dtype).T
+            block = wrote[: reading.before].flatten(1) @ run.received(reading).flatten(1).to(dtype).T
             into = scores[: reading.before, reading.columns]
             into.copy_(into.nan_to_num(0.0) + block)
     return scores

@@ -7,12 +7,14 @@ from functools import cache
 import numpy as np
 import pytest
 import torch
+from architectures import NATIVE, booted
 from test_attribution_patching import linear_model
 from test_backward import double, state_of
 from test_interrupts import own_on
 
 import interp_backend as ib
 from edge_loop import EdgeLoop
+from interp_backend.engine import edges
 from interp_backend.engine.backward import RULES
 from interp_backend.engine.edges import Prompt, edge_effects
 from interp_backend.engine.turn import Turn
@@ -168,6 +170,35 @@ def test_heads_that_share_keys_share_their_inputs():
     graph = ib.edge_attribution(ib.load_model(bridge("llama")), PAIR)
     assert {"a1.h0<k>", "a1.h2<k>", "a1.h3<q>"} <= set(graph.receivers)
     assert "a1.h1<k>" not in graph.receivers and "a1.h3<v>" not in graph.receivers
+
+
+@pytest.mark.parametrize("name", NATIVE)
+def test_transformer_lens_own_models(name):
+    """The edges out of each head add up to its estimate, also in a model without MLPs."""
+    model = ib.load_model(booted(name))
+    graph = ib.edge_attribution(model, PAIR)
+    nodes = ib.attribution_patching(model, PAIR, activation="z", direction="noise")
+    sums = dict(zip(graph.senders, np.nansum(graph.scores, 1)))
+    for layer, head in np.ndindex(nodes.values.shape):
+        expected = float(nodes.baselines["clean"] - nodes.values[layer, head])
+        assert sums[f"a{layer}.h{head}"] == pytest.approx(expected, abs=1e-4)
+    assert ("m0" in graph.senders) == ("attention only" not in name)
+    if "m0" not in graph.senders:
+        with pytest.raises(ValueError, match="an MLP in every layer"):
+            graph.to_mib()
+
+
+def test_a_few_positions_at_a_time_give_the_same_scores(monkeypatch):
+    model = ib.load_model(bridge("gemma2"))
+    at_once = ib.edge_attribution(model, PAIR).scores
+    monkeypatch.setattr(edges, "NUMBERS_AT_ONCE", 1)
+    np.testing.assert_allclose(ib.edge_attribution(model, PAIR).scores, at_once, atol=1e-5)
+
+
+def test_half_precision_weights_give_scores_near_those_of_float32():
+    full = ib.edge_attribution(bridge("llama"), PAIR).scores
+    half = ib.edge_attribution(boot(random_model("llama").bfloat16(), "half"), PAIR).scores
+    assert np.linalg.norm(np.nan_to_num(half - full)) < 0.1 * np.linalg.norm(np.nan_to_num(full))
 
 
 def test_other_metrics_and_positions():
