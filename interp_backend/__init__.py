@@ -27,11 +27,14 @@ if TYPE_CHECKING:
     from .methods.attention_patterns import attention_patterns as attention_patterns
     from .methods.attribution_patching import attribution_patching as attribution_patching
     from .methods.direct_logit_attribution import direct_logit_attribution as direct_logit_attribution
+    from .methods.edge_attribution import edge_attribution as edge_attribution
+    from .methods.faithfulness import faithfulness as faithfulness
     from .methods.head_circuits import head_circuits as head_circuits
     from .methods.head_scores import head_scores as head_scores
     from .methods.head_scores import induction_heads as induction_heads
     from .methods.logit_lens import logit_lens as logit_lens
     from .methods.patch_together import patch_together as patch_together
+    from .methods.path_patching import path_patching as path_patching
     from .methods.read_pair import PairReading as PairReading
     from .methods.read_pair import read_pair as read_pair
     from .methods.repeated_tokens import repeated_token_loss as repeated_token_loss
@@ -40,6 +43,8 @@ if TYPE_CHECKING:
     from .results.attention import AttentionPatterns as AttentionPatterns
     from .results.attribution import Attribution as Attribution
     from .results.effect_map import EffectMap as EffectMap
+    from .results.faithfulness import Faithfulness as Faithfulness
+    from .results.graph import Graph as Graph
     from .results.head_table import HeadPairs as HeadPairs
     from .results.head_table import HeadScores as HeadScores
     from .results.lens import LogitLens as LogitLens

@@ -30,8 +30,8 @@ from .top_tokens import texts_of, top_tokens
 TOKENS_AHEAD = 512  # the most tokens of later pairs that are run together with a pair
 
 
-class AnyCells(Protocol):
-    """The cells of a sweep: named axes, and the edits at each index."""
+class AnyFrame(Protocol):
+    """The cells of a result: named axes, and what each index is."""
 
     @property
     def axes(self) -> tuple[str, ...]: ...
@@ -43,6 +43,11 @@ class AnyCells(Protocol):
     def shape(self) -> tuple[int, ...]: ...
     def indices(self) -> Iterator[tuple[int, ...]]: ...
     def left_out(self, binding: Binding, index: tuple[int, ...]) -> int: ...
+
+
+class AnyCells(AnyFrame, Protocol):
+    """The cells of a sweep: also the edits at each index."""
+
     def edits(self, binding: Binding, index: tuple[int, ...], draw: int) -> list[Edit]: ...
 
 
@@ -238,7 +243,7 @@ class Sweep:
         if guide is not None:
             result.take_estimates(guide)
             result.provenance["warnings"] += guide.provenance["warnings"]
-            yield self._step(result, [], 0, int(np.ceil(share * (result.state == ESTIMATE).sum())), None)
+            yield self.step(result, [], 0, int(np.ceil(share * (result.state == ESTIMATE).sum())), None)
         reason = why_not_packed(turn, binding.base, trials, key)
         result.provenance.update(executor="hooks" if reason else "packed", executor_reason=reason)
         edits = [[cells.edits(binding, index, draw) for draw in range(binding.draws)] for index in cells.indices()]
@@ -259,16 +264,16 @@ class Sweep:
         pending: dict[int, list[tuple[bool, torch.Tensor]]] = {}
         equal = self._take(result, pending, to_run, next(passes))
         total = len(to_run) - len(equal)
-        yield self._step(result, equal + nowhere, 0, total, None)
+        yield self.step(result, equal + nowhere, 0, total, None)
 
         started, done = time.perf_counter(), 0
         for one_pass in passes:
             finished = self._take(result, pending, to_run, one_pass)
             done += len(finished)
             now = time.perf_counter()
-            yield self._step(result, finished, done, total, remaining(now - started, done, total))
+            yield self.step(result, finished, done, total, remaining(now - started, done, total))
 
-    def _step(self, result: EffectMap, cells: list[int], done: int, total: int, left: float | None) -> Step[EffectMap]:
+    def step(self, result: EffectMap, cells: list[int], done: int, total: int, left: float | None) -> Step[EffectMap]:
         complete = result.complete and done == total  # cells with estimates may be left to run
         result.provenance.update(complete=complete, seconds=time.perf_counter() - self.began)
         return Step(done, total, left, result, cells)
@@ -293,7 +298,7 @@ class Sweep:
         draws = self.binding.draws
         if draws == 1:
             cells = [to_run[run] for run in one.runs]
-            self._write(result, cells, values.numpy(), COMPUTED if one.ran else UNCHANGED)
+            self.write(result, cells, values.numpy(), COMPUTED if one.ran else UNCHANGED)
             self._write_top(result, cells, one.logits)
             return cells
         finished = []
@@ -303,11 +308,11 @@ class Sweep:
             if len(pending[cell]) == draws:
                 ran, each = zip(*pending.pop(cell))
                 mean = torch.stack(each).mean(0)[:, None]
-                self._write(result, [cell], mean.numpy(), COMPUTED if any(ran) else UNCHANGED)
+                self.write(result, [cell], mean.numpy(), COMPUTED if any(ran) else UNCHANGED)
                 finished.append(cell)
         return finished
 
-    def _write(self, result: EffectMap, cells: list[int], values: np.ndarray, state: int) -> None:
+    def write(self, result: EffectMap, cells: list[int], values: np.ndarray, state: int) -> None:
         """Write values [metric, cell or 1] into some cells."""
         for measured, row in zip(result.measures.values(), values):
             measured.values.flat[cells] = row
@@ -323,7 +328,7 @@ class Sweep:
 
     # The result
 
-    def count_left_out(self, result: EffectMap, cells: AnyCells) -> None:
+    def count_left_out(self, result: EffectMap, cells: AnyFrame) -> None:
         """Set how many positions of each cell are not patched, once the cells without any counterpart are known."""
         if None not in self.binding.counterparts:
             return
@@ -331,13 +336,13 @@ class Sweep:
         left_out[result.state.ravel() == NO_COUNTERPART] = 0
         result.unpatched = left_out.reshape(cells.shape) if left_out.any() else None
 
-    def empty_result(self, resolved: dict[str, Any], cells: AnyCells) -> EffectMap:
+    def empty_result(self, resolved: dict[str, Any], cells: AnyFrame) -> EffectMap:
         """A result whose cells are still empty, with everything that is known before the first patched run."""
         binding, readings, shape = self.binding, self.readings, cells.shape
         other_side = "clean" if readings.side == "corrupt" else "corrupt"
         at = {readings.side: binding.base.logits[readings.base_at], other_side: binding.other.logits[readings.other_at]}
         tops = {side: top_tokens(at[side], self.top_k) for side in ("clean", "corrupt")} if self.top_k else {}
-        measures = self._empty_measures(shape)
+        measures = self.empty_measures(shape)
         name, shown = next(iter(measures.items()))
         result = EffectMap(
             params={**resolved, "direction": "noise" if readings.side == "clean" else "denoise", "metric": name},
@@ -367,7 +372,8 @@ class Sweep:
         warning = favour_warning(answers, clean, self.binding.model.token_text)
         return [warning] if warning else []
 
-    def _empty_measures(self, shape: tuple[int, ...]) -> dict[str, MetricValues]:
+    def empty_measures(self, shape: tuple[int, ...]) -> dict[str, MetricValues]:
+        """Each metric by name, with the unpatched runs' values and none of the patched runs'."""
         measures = {}
         for measure, reference in zip(self.readings.measures, self.references):
             runs = torch.stack([reference.clean_logits, reference.corrupt_logits])

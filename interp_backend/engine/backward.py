@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -22,6 +22,7 @@ from .own import Own
 from .recording import Readout, refuse_nan
 from .turn import Turn
 
+T = TypeVar("T")
 Score = Callable[[Tensor], Tensor]  # of logits [run, read position, token]: every metric, [metric, run]
 
 
@@ -110,12 +111,39 @@ def gradients(
         Cancelled, RuntimeError: as `Turn.run`.
         ValueError: the model can't be differentiated, or not by this rule, or a metric has no gradient.
     """
+    return differentiated(turn, tokens, names, read, vocabulary, score, rule, start, lambda found, _: found)
+
+
+def differentiated(
+    turn: Turn,
+    tokens: Sequence[int],
+    names: Sequence[str],
+    read: Sequence[int],
+    vocabulary: Sequence[int] | None,
+    score: Score,
+    rule: str,
+    start: tuple[str, Tensor | None] | None,
+    then: Callable[[list[dict[str, Tensor]], dict[str, Tensor]], T],
+) -> T:
+    """Run one prompt as `gradients` does, and make something of its gradients and activations.
+
+    Args:
+        start: a hook at which differentiation begins, and the activation that is written there or None.
+        then: a function of the gradients that `gradients` returns, and of the activations by hook name. It is called in
+            the same pass, with gradients enabled and the model's norms still under the rule.
+    """
     model = turn.model
     refuse_rule(model, rule)
     norms = _frozen_norms(turn) if RULES[rule].frozen_norms else {}
     run = _Run(model, RULES[rule], norms, set(names), start or (model.hook_name("embed", 0), None))
     readout = Readout(model, list(read), vocabulary, everything=bool(turn.users_hooks))
-    return turn.run(partial(_differentiate, run, list(tokens), readout, score))
+
+    def pass_() -> T:
+        with torch.inference_mode(False), torch.enable_grad():
+            found = _differentiate(run, list(tokens), readout, score)
+            return then(found, {name: value.detach()[0] for name, value in run.kept.items()})
+
+    return turn.run(pass_)
 
 
 def refuse_rule(model: LanguageModel, rule: str) -> None:
@@ -141,21 +169,20 @@ def _layers_with_mlp(model: LanguageModel) -> list[int]:
 
 
 def _differentiate(run: _Run, ids: list[int], readout: Readout, score: Score) -> list[dict[str, Tensor]]:
-    with torch.inference_mode(False), torch.enable_grad():
-        tokens = torch.tensor([ids], device=run.model.device)
-        run.add_module_hooks()
-        with run.model.raw.hooks(fwd_hooks=run.hooks()):
-            readout.add_hook()
-            logits = readout.of(run.model.raw(tokens))
-        refuse_nan(run.model, logits, tokens)
-        values = score(logits)[:, 0]
-        if not values.requires_grad:
-            raise ValueError("This metric has no gradient. Choose another one, for example logit_diff or kl.")
-        names, at = list(run.kept), list(run.kept.values())
-        found = []
-        for i, value in enumerate(values):
-            grads = torch.autograd.grad(value, at, retain_graph=i + 1 < len(values), allow_unused=True)
-            found.append({name: _whole(grad, one) for name, grad, one in zip(names, grads, at)})
+    tokens = torch.tensor([ids], device=run.model.device)
+    run.add_module_hooks()
+    with run.model.raw.hooks(fwd_hooks=run.hooks()):
+        readout.add_hook()
+        logits = readout.of(run.model.raw(tokens))
+    refuse_nan(run.model, logits, tokens)
+    values = score(logits)[:, 0]
+    if not values.requires_grad:
+        raise ValueError("This metric has no gradient. Choose another one, for example logit_diff or kl.")
+    names, at = list(run.kept), list(run.kept.values())
+    found = []
+    for i, value in enumerate(values):
+        grads = torch.autograd.grad(value, at, retain_graph=i + 1 < len(values), allow_unused=True)
+        found.append({name: _whole(grad, one) for name, grad, one in zip(names, grads, at)})
     return found
 
 
@@ -245,6 +272,8 @@ class _Run:
         if name in self.names:
             # The residual stream goes past a norm's input: where that is a view of it (OPT), the stream is kept.
             stream = value._base if name.endswith("hook_resid_mid") else None
+            # Where attention reads the same tensor as the MLP, the gradient has to be that of the MLP alone.
+            value = value.view_as(value) if name.endswith("mlp.hook_in") else value
             self.kept[name] = value if stream is None else stream
         # Always returned: a hook point may show a reshaped view, through which the gradient has to pass.
         return value if after is None else after(value)

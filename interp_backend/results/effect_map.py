@@ -15,6 +15,7 @@ from ..place import Place, Side, as_place
 from .agreement import Agreement, agreement
 from .codec import Bytes, Floats, Ints, encode_array
 from .envelope import BaseResult, Record, shape_words
+from .graph import parse_node
 from .metric_values import MetricValues, PairValues, normalize, scale_text
 from .sides import AnsweredPrompt, across, indices, refuse_odd_counterparts
 
@@ -249,7 +250,8 @@ class EffectMap(BaseResult):
     def place_of(self, index: int | Sequence[int]) -> Place:
         """Which place of the model a cell is: its activation, its number on each axis, and the patched side.
 
-        A run of several interventions is the place that they have in common, which may be all of the model.
+        A run of several interventions is the place that they have in common, which may be all of the model. A sender is
+        what it writes.
 
         Args:
             index: of the cell along each axis, or flat in C order.
@@ -257,6 +259,8 @@ class EffectMap(BaseResult):
         at = np.unravel_index(index, self.values.shape) if isinstance(index, (int, np.integer)) else index
         if "run" in self.axes:
             return self._place_of_run(int(at[self.axes.index("run")]))
+        if "sender" in self.axes:
+            return parse_node(self.labels["sender"][operator.index(at[self.axes.index("sender")])]).place
         parts = {axis: self._numbers(axis)[operator.index(i)] for axis, i in zip(self.axes, at, strict=True)}
         return _place(self.params.get("activation"), parts, self.patched_side)
 
@@ -268,7 +272,7 @@ class EffectMap(BaseResult):
         Returns:
             None where the map has no such place.
         """
-        if "run" in self.axes:
+        if "run" in self.axes or "sender" in self.axes:
             return None
         other = self.prompts["clean" if self.patched_side == "corrupt" else "corrupt"]
         here = across(place, self.patched_side, self.patched_side, self.counterparts, len(other.ids))
@@ -342,7 +346,7 @@ class EffectMap(BaseResult):
         for axis, index in zip(self.axes, np.indices(self.values.shape), strict=True):
             labels = np.array(self.labels[axis], dtype=object)[index.ravel()]
             numbers = self._numbers(axis)
-            numbered = all(isinstance(number, int) for number in numbers)
+            numbered = axis != "sender" and all(isinstance(number, int) for number in numbers)
             columns[axis] = np.array(numbers)[index.ravel()] if numbered else labels
             if axis == "position" and numbered:
                 columns["token"] = labels

@@ -122,9 +122,12 @@ class BaseResult(Record):
     provenance: dict[str, Any] = Field(default_factory=dict)
 
     @model_validator(mode="after")
-    def _provenance_names_a_model(self) -> Self:
+    def _provenance_makes_sense(self) -> Self:
         if not isinstance(self.provenance.get("model", {}), dict):
             raise ValueError("provenance.model has to be an object")
+        warnings = self.provenance.get("warnings", [])
+        if not isinstance(warnings, list) or not all(isinstance(warning, str) for warning in warnings):
+            raise ValueError("provenance.warnings has to be a list of sentences")
         return self
 
     # JSON

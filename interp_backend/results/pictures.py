@@ -138,6 +138,39 @@ def bar_panels(panels: Sequence[BarPanel]) -> Picture:
     return figure
 
 
+def curves(
+    across: Sequence[float],
+    values: np.ndarray,
+    low: np.ndarray,
+    high: np.ndarray,
+    names: Sequence[str],
+    *,
+    title: str,
+    label: str,
+) -> Picture:
+    """Lines over a logarithmic axis, each with a band.
+
+    Args:
+        across: where the values are on that axis.
+        values, low, high: [line, place].
+        label: what the axis is.
+    """
+    figure = Picture(6.4, 4.0)
+    plane = figure.add_subplot()
+    for line, name in enumerate(names):
+        [drawn] = plane.plot(across, values[line], marker="o", markersize=3, linewidth=1, label=plain(name))
+        if np.isfinite(low[line]).any():
+            plane.fill_between(across, low[line], high[line], color=drawn.get_color(), alpha=0.15, linewidth=0)
+    plane.axhline(0, color="gray", linewidth=0.5)
+    plane.axhline(1, color="gray", linewidth=0.5)
+    plane.set_xscale("log")
+    plane.set_xlabel(label, fontsize=8)
+    plane.tick_params(labelsize=7)
+    plane.legend(fontsize=7)
+    plane.set_title(plain(title), fontsize=9, loc="left")
+    return figure
+
+
 def tiles(
     values: np.ndarray, rows: Sequence[int], columns: Sequence[int], signed: bool, quantity: str, title: str
 ) -> Picture:

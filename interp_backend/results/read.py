@@ -8,12 +8,14 @@ from .attention import AttentionPatterns
 from .attribution import Attribution
 from .effect_map import EffectMap
 from .envelope import BaseResult, parse_json, refuse_other_version
+from .faithfulness import Faithfulness
+from .graph import Graph
 from .head_table import HeadPairs, HeadScores
 from .lens import LogitLens
 
 FAMILIES: dict[str, type[BaseResult]] = {
     family.model_fields["family"].default: family
-    for family in (EffectMap, LogitLens, Attribution, AttentionPatterns, HeadScores, HeadPairs)
+    for family in (EffectMap, LogitLens, Attribution, AttentionPatterns, HeadScores, HeadPairs, Graph, Faithfulness)
 }
 # Results of older versions name their method alone, and those of patching have no family's method.
 _BY_METHOD = {family.model_fields["method"].default: name for name, family in FAMILIES.items() if name != "effect_map"}
@@ -23,7 +25,8 @@ def read_result(text: str | bytes) -> BaseResult:
     """Read any result's JSON: what `to_json` wrote, or what a widget or a page stored.
 
     Returns:
-        An `EffectMap`, `LogitLens`, `Attribution`, `AttentionPatterns`, `HeadScores` or `HeadPairs`.
+        An `EffectMap`, `LogitLens`, `Attribution`, `AttentionPatterns`, `HeadScores`, `HeadPairs`, `Graph` or
+        `Faithfulness`.
 
     Raises:
         ValueError: text that is not JSON, another schema version, a family of results that this version does not

@@ -9,7 +9,9 @@ export interface Requests {
   cancel: OnCancelRequest;
   close_opened: OnCloseOpenedRequest;
   direct_logit_attribution: DirectLogitAttributionRequest;
+  edge_attribution: EdgeAttributionRequest;
   edit: OnEditRequest;
+  faithfulness: FaithfulnessRequest;
   figure_part: OnFigurePartRequest;
   head_circuits: OnHeadCircuitsRequest;
   head_scores: OnHeadScoresRequest;
@@ -21,6 +23,7 @@ export interface Requests {
   open: OnOpenRequest;
   patch_head: OnPatchHeadRequest;
   patch_together: OnPatchTogetherRequest;
+  path_patching: PathPatchingRequest;
   read_pair: ReadPairRequest;
   repeated_token_loss: RepeatedTokenLossRequest;
   restrict: OnRestrictRequest;
@@ -159,6 +162,15 @@ export interface DirectLogitAttributionRequest {
   last?: number | null;
   prepend_bos?: boolean | null;
 }
+export interface EdgeAttributionRequest {
+  metric?: "logit_diff" | "logit" | "log_prob" | "prob" | "answer_log_prob" | "rank" | "kl" | "kl_corrupt";
+  direction?: "denoise" | "noise";
+  rules?: "gradient" | "relp" | "relp_ah" | "gim";
+  ig_steps?: number;
+  ig_points?: "midpoint" | "mib";
+  at?: number | null;
+  keep_pairs?: boolean;
+}
 export interface OnEditRequest {
   pair: PromptPair;
 }
@@ -170,6 +182,19 @@ export interface PromptPair {
   score_first_token?: boolean;
   prepend_bos?: boolean | null;
   alignment?: [number, number][] | null;
+}
+export interface FaithfulnessRequest {
+  circuit: {
+    [k: string]: unknown;
+  };
+  ablation?: "counterfactual" | "mean" | "zero" | "resample";
+  level?: "edge" | "node";
+  metric?: "logit_diff" | "logit" | "log_prob" | "prob" | "answer_log_prob" | "rank" | "kl" | "kl_corrupt";
+  sizes?: number[];
+  greedy?: boolean;
+  random_circuits?: number;
+  at?: number | null;
+  seed?: number;
 }
 export interface OnFigurePartRequest {
   first: number;
@@ -228,6 +253,14 @@ export interface OnPatchHeadRequest {
 }
 export interface OnPatchTogetherRequest {
   cells: Place[];
+}
+export interface PathPatchingRequest {
+  senders: string[] | null;
+  receivers: string[];
+  direction?: "denoise" | "noise";
+  mlps?: "frozen" | "recomputed";
+  metric?: "logit_diff" | "logit" | "log_prob" | "prob" | "answer_log_prob" | "rank" | "kl" | "kl_corrupt";
+  at?: number | null;
 }
 export interface ReadPairRequest {
   metric?: "logit_diff" | "logit" | "log_prob" | "prob" | "answer_log_prob" | "rank" | "kl" | "kl_corrupt";

@@ -28,11 +28,14 @@ MAKE = {
     "effect_map": lambda model: ib.activation_patching(model, PAIR, metric=["logit_diff", "prob"], top_k=2),
     "mean_map": lambda model: ib.activation_patching(model, ib.PromptPairs([PAIR, PAIR])),
     "joint_map": lambda model: ib.patch_together(model, PAIR, [ib.Intervention("z", 1, head=2)]),
+    "path_map": lambda model: ib.path_patching(model, PAIR, ["a0.h1", "m0"], ["logits"]),
     "logit_lens": lambda model: ib.logit_lens(model, PAIR, top_k=2),
     "attribution": lambda model: ib.direct_logit_attribution(model, PAIR, unit="head", by_source=True),
     "attention": lambda model: ib.attention_patterns(model, PAIR),
     "head_scores": lambda model: ib.head_scores(model, seeds=1),
     "head_pairs": lambda model: ib.head_circuits(model, 1, 1),
+    "graph": lambda model: ib.edge_attribution(model, PAIR, keep_pairs=True),
+    "faithfulness": lambda model: ib.faithfulness(model, PAIR, ib.edge_attribution(model, PAIR).greedy(20)),
 }
 
 
@@ -99,14 +102,14 @@ def test_any_result_is_read_by_its_family(name):
 
 
 def test_families_are_named_once():
-    assert len(FAMILIES) == 6 and all(
+    assert len(FAMILIES) == 8 and all(
         family.model_fields["family"].default == name for name, family in FAMILIES.items()
     )
 
 
 def test_a_family_of_a_later_version_is_refused_in_a_sentence():
     wire = made("head_pairs").to_wire()
-    for family in ("graph", ["graph"], 7):
+    for family in ("trace", ["trace"], 7):
         with pytest.raises(ValueError, match="Update Hookscope"):
             result_from_wire(wire | {"family": family})
 
@@ -222,7 +225,7 @@ def test_a_bare_result_shows_its_picture_and_its_provenance(name):
     bundle = result._repr_mimebundle_()
     assert bundle["text/plain"] == repr(result)
     if result.plot() is None:
-        assert name in ("head_scores", "head_pairs") and "<img" not in bundle["text/html"]
+        assert name in ("head_scores", "head_pairs", "graph") and "<img" not in bundle["text/html"]
     else:
         assert '<img src="data:image/png;base64,iVBORw0K' in bundle["text/html"]
         assert "hookscope-tiny" in bundle["text/html"]

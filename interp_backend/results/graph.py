@@ -1,0 +1,496 @@
+"""A model as a graph: what embedding, heads and MLPs write, who reads it, and a weight for each edge.
+
+Names are those of EAP-IG and of the MIB benchmark (Mueller et al. 2025, arXiv:2504.13151): `input`, `a0.h1`, `m0`,
+`logits`; an edge is `a0.h1->a2.h3<q>`, since a head reads queries, keys and values apart.
+"""
+
+from __future__ import annotations
+
+import heapq
+import json
+import re
+from collections.abc import Iterator, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+import numpy as np
+from pydantic import Field, model_validator
+
+from ..place import Place
+from .codec import Bytes, Floats
+from .envelope import BaseResult, parse_json
+
+if TYPE_CHECKING:
+    import pandas
+
+SUMMARISED = 12  # edges in a printed graph
+INPUT, LOGITS = "input", "logits"
+_NAME = re.compile(r"(?:input|logits|m(0|[1-9]\d{0,4})|a(0|[1-9]\d{0,4})\.h(0|[1-9]\d{0,4})(?:<([qkv])>)?)", re.ASCII)
+
+
+class Node(NamedTuple):
+    """A node, or what a node reads: layer and head as numbers, and which input of a head.
+
+    Attributes:
+        name: as in the graph.
+        layer, head: None where the node has none.
+        part: "q", "k" or "v" for what a head reads; else empty.
+    """
+
+    name: str
+    layer: int | None = None
+    head: int | None = None
+    part: str = ""
+
+    @property
+    def place(self) -> Place:
+        """Where in the model it is: what a sender writes, or what a receiver reads it for."""
+        if self.head is not None:
+            return Place(activation=self.part or "z", layer=self.layer, head=self.head)
+        kinds = {INPUT: ("resid_pre", 0), LOGITS: ("logits", None)}
+        activation, layer = kinds.get(self.name, ("mlp_out", self.layer))
+        return Place(activation=activation, layer=layer)
+
+
+def parse_node(name: str) -> Node:
+    """Read the name of a node, or of what a node reads.
+
+    Raises:
+        ValueError: any other text.
+    """
+    found = _NAME.fullmatch(name) if isinstance(name, str) else None
+    if found is None:
+        raise ValueError(f"{name!r:.60} is no node: nodes are input, a0.h1, a0.h1<q>, m0 and logits.")
+    mlp, layer, head, part = found.groups()
+    if mlp is not None:
+        return Node(name, int(mlp))
+    return Node(name) if layer is None else Node(name, int(layer), int(head), part or "")
+
+
+def parse_edge(name: str) -> tuple[Node, Node]:
+    """Read the name of an edge, `a0.h1->a2.h3<q>`: who writes and who reads.
+
+    Raises:
+        ValueError: any other text, or a head that reads without saying for what.
+    """
+    sender, arrow, receiver = name.partition("->") if isinstance(name, str) else ("", "", "")
+    if not arrow:
+        raise ValueError(f"{name!r:.60} is no edge: an edge is written a0.h1->a2.h3<q>.")
+    ends = parse_node(sender), parse_node(receiver)
+    _refuse_sender(ends[0])
+    _refuse_receiver(ends[1])
+    return ends
+
+
+def _refuse_sender(node: Node) -> None:
+    if node.part or node.name == LOGITS:
+        raise ValueError(f"{node.name} writes nothing that others read. Senders are input, heads and MLPs.")
+
+
+def _refuse_receiver(node: Node) -> None:
+    if node.name == INPUT or (node.head is not None and not node.part):
+        raise ValueError(f"{node.name} reads nothing. Receivers are a0.h1<q>, <k> or <v>, MLPs and logits.")
+
+
+class Graph(BaseResult):
+    """The edges of a model and a weight for each; some of them may be chosen as a circuit.
+
+    Attributes:
+        method, params, id, provenance: see `BaseResult`.
+        senders: the nodes that write, in the order in which the model computes them: "input" (what enters the first
+            block), heads such as "a0.h1", MLPs such as "m0".
+        receivers: what is read: "a0.h1<q>", "<k>" and "<v>" of each head, "m0", "logits". Heads that share keys and
+            values also share these inputs, which have the number of the first of them.
+        parallel: whether the MLPs of a model do not read what the attention of their own layer writes.
+        scores: [sender, receiver], float32; NaN where there is no edge, since the reader comes first.
+        kept: [sender, receiver], uint8: 1 for the edges in the circuit, at first all of them.
+        by_pair: the scores of each pair of a data set, [pair, sender, receiver], if they were asked for.
+        metric_label: the metric in words; its unit is that of the scores.
+        baselines: the mean of the metric in the clean and in the corrupt runs; None where it is not finite.
+    """
+
+    derived = BaseResult.derived | {"edges"}
+
+    family: Literal["graph"] = "graph"
+    method: str = "edge_attribution"
+    params: dict[str, Any] = Field(default_factory=dict)
+    senders: list[str]
+    receivers: list[str]
+    parallel: bool = False
+    scores: Floats
+    kept: Bytes
+    by_pair: Floats | None = None
+    metric_label: str = ""
+    baselines: dict[str, float | None] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _makes_sense(self) -> Graph:
+        _refuse_unordered(self.senders, self.receivers)
+        shape = (len(self.senders), len(self.receivers))
+        if self.scores.shape != shape or self.kept.shape != shape:
+            raise ValueError(f"scores and kept are [sender, receiver], {list(shape)}")
+        if self.by_pair is not None and self.by_pair.shape[1:] != shape:
+            raise ValueError(f"by_pair is [pair, sender, receiver], [..., {shape[0]}, {shape[1]}]")
+        real = self.real
+        if not np.array_equal(np.isfinite(self.scores), real) or np.isinf(self.scores).any():
+            raise ValueError("scores are finite for every edge, and NaN where a reader comes before the writer")
+        if (self.kept > real).any():
+            raise ValueError("kept is 1 for edges in the circuit, else 0")
+        return self
+
+    # Nodes
+
+    @cached_property
+    def sender_nodes(self) -> list[Node]:
+        return [parse_node(name) for name in self.senders]
+
+    @cached_property
+    def receiver_nodes(self) -> list[Node]:
+        return [parse_node(name) for name in self.receivers]
+
+    @cached_property
+    def real(self) -> np.ndarray:
+        """Which entries are edges, [sender, receiver]: those whose reader comes after the writer."""
+        return edges_between(self.senders, self.receivers, self.parallel)
+
+    @cached_property
+    def reads(self) -> np.ndarray:
+        """Which receivers belong to which node, [sender, receiver]: a head has three, which it may share."""
+        return inputs_of(self.senders, self.receivers)
+
+    def place_of(self, name: str) -> Place:
+        """Where in the model a node or a receiver is.
+
+        Raises:
+            ValueError: the graph has no such node.
+        """
+        if name not in self.senders and name not in self.receivers:
+            raise ValueError(f"This graph has no node {name!r:.60}.")
+        return parse_node(name).place
+
+    def index(self, edge: str) -> tuple[int, int]:
+        """Where an edge is in `scores`, by its name.
+
+        Raises:
+            ValueError: the graph has no such edge.
+        """
+        sender, receiver = parse_edge(edge)
+        if sender.name in self.senders and receiver.name in self.receivers:
+            at = self.senders.index(sender.name), self.receivers.index(receiver.name)
+            if self.real[at]:
+                return at
+        raise ValueError(f"This graph has no edge {edge!r:.80}.")
+
+    def name(self, sender: int, receiver: int) -> str:
+        """The name of an edge."""
+        return f"{self.senders[sender]}->{self.receivers[receiver]}"
+
+    @property
+    def edges(self) -> int:
+        """How many edges the model has."""
+        return int(self.real.sum())
+
+    @property
+    def size(self) -> int:
+        """How many edges are in the circuit."""
+        return int(self.kept.sum())
+
+    @property
+    def names(self) -> list[str]:
+        """The names of the edges in the circuit, the largest score of either sign first."""
+        return [self._name_at(at) for at in self._largest(self.kept)]
+
+    @property
+    def nodes(self) -> list[str]:
+        """The senders that an edge of the circuit comes from."""
+        return [self.senders[at] for at in np.flatnonzero(self.kept.sum(1))]
+
+    # Circuits
+
+    def with_edges(self, edges: Sequence[str] | np.ndarray) -> Graph:
+        """The same graph with other edges in the circuit.
+
+        Args:
+            edges: their names, or which they are, [sender, receiver].
+
+        Raises:
+            ValueError: the graph has no such edge.
+        """
+        kept = np.zeros(self.scores.shape, np.uint8)
+        if isinstance(edges, np.ndarray):
+            kept[...] = edges.astype(bool) & self.real
+        else:
+            for name in edges:
+                kept[self.index(name)] = 1
+        return self.model_copy(update={"kept": kept})
+
+    def top(self, n: int, *, signed: bool = False, pruned: bool = True) -> Graph:
+        """The circuit of the n edges with the largest scores.
+
+        Args:
+            signed: the largest scores themselves; by default the largest of either sign.
+            pruned: then remove dangling nodes, so that the circuit may have fewer than n edges.
+        """
+        kept = np.zeros(self.scores.shape, bool)
+        kept.flat[self._largest(self.real, signed)[: _count(n)]] = True
+        made = self.with_edges(kept)
+        return made.pruned() if pruned else made
+
+    def above(self, threshold: float, *, signed: bool = False, pruned: bool = True) -> Graph:
+        """The circuit of all edges whose scores are at least a threshold; arguments as of `top`."""
+        made = self.with_edges(self.real & (np.nan_to_num(self._sizes(signed), nan=-np.inf) >= threshold))
+        return made.pruned() if pruned else made
+
+    def greedy(self, n: int, *, signed: bool = False) -> Graph:
+        """The circuit that grows from the logits: n times the largest edge into a node that is already in it.
+
+        No edge leads nowhere that way; nodes that nothing leads into are then removed, as in `pruned`.
+        """
+        sizes, kept, inside = self._sizes(signed), np.zeros(self.scores.shape, bool), set[int]()
+        waiting: list[tuple[float, int, int]] = []
+
+        def enter(receivers: np.ndarray) -> None:
+            for receiver in receivers:
+                if int(receiver) not in inside:
+                    inside.add(int(receiver))
+                    senders = np.flatnonzero(self.real[:, receiver])
+                    for sender in senders:
+                        heapq.heappush(waiting, (-float(sizes[sender, receiver]), int(sender), int(receiver)))
+
+        enter(np.flatnonzero([name == LOGITS for name in self.receivers]))
+        for _ in range(min(_count(n), self.edges)):
+            if not waiting:
+                break
+            _, sender, receiver = heapq.heappop(waiting)
+            kept[sender, receiver] = True
+            enter(np.flatnonzero(self.reads[sender]))
+        return self.with_edges(kept).pruned()
+
+    def pruned(self) -> Graph:
+        """The circuit without dangling nodes: those that nothing leads into, and those that lead nowhere."""
+        kept: np.ndarray = self.kept.astype(bool)
+        source = np.array(self.senders) == INPUT
+        sink = np.array(self.receivers) == LOGITS
+        while True:
+            fed = (self.reads & kept.any(0)).any(1) | source
+            used = kept.any(1)
+            wanted = sink | (self.reads & (fed & used)[:, None]).any(0)
+            left = kept & (fed & used)[:, None] & wanted
+            if (left == kept).all():
+                return self.with_edges(kept)
+            kept = left
+
+    def complement(self) -> Graph:
+        """The circuit of all other edges."""
+        return self.with_edges(self.real & ~self.kept.astype(bool))
+
+    def _sizes(self, signed: bool) -> np.ndarray:
+        return self.scores if signed else np.abs(self.scores)
+
+    def _largest(self, among: np.ndarray, signed: bool = False) -> np.ndarray:
+        """Some edges as flat indices, the largest scores first; equal ones in the order of the model."""
+        flat = np.flatnonzero(among)
+        return flat[np.argsort(-self._sizes(signed).ravel()[flat], kind="stable")]
+
+    def _name_at(self, flat: int) -> str:
+        return self.name(*divmod(int(flat), len(self.receivers)))
+
+    # Ways out and in
+
+    def top_edges(self, k: int = 20) -> pandas.DataFrame:
+        """The k largest edges of the circuit, of either sign: rows of `to_dataframe`."""
+        return self.to_dataframe().head(k)
+
+    def to_dataframe(self) -> pandas.DataFrame:
+        """One row for each edge of the circuit, the largest score first: edge, sender, receiver, score."""
+        import pandas
+
+        at = self._largest(self.kept)
+        ends = [self._name_at(one).split("->") for one in at]
+        rows = [("->".join(names), *names, float(score)) for names, score in zip(ends, self.scores.ravel()[at])]
+        return pandas.DataFrame(rows, columns=["edge", "sender", "receiver", "score"])
+
+    def to_mib(self) -> str:
+        """The graph as JSON that EAP-IG and the MIB benchmark read.
+
+        There every head has its own keys and values. Heads that share them get equal parts of the shared edge's score.
+
+        Raises:
+            ValueError: the graph lacks heads or MLPs, which that format can't say.
+        """
+        layers = len([node for node in self.sender_nodes if node.name[0] == "m"])
+        heads = len([node for node in self.sender_nodes if node.head is not None and node.layer == 0])
+        senders, receivers = every_name(layers, heads)
+        if senders != self.senders:
+            raise ValueError("MIB's graphs have the same heads and an MLP in every layer, and this model has not.")
+        of, share = _shared(self.receivers, receivers)
+        edges = {
+            f"{senders[i]}->{receivers[j]}": {
+                "score": float(self.scores[i, of[j]] / share[j]),
+                "in_graph": bool(self.kept[i, of[j]]),
+            }
+            for j, i in np.argwhere(edges_between(senders, receivers, self.parallel).T)
+        }
+        cfg = {"n_layers": layers, "n_heads": heads, "parallel_attn_mlp": self.parallel}
+        width = self.provenance.get("model", {}).get("d_model")
+        cfg.update({"d_model": width} if width else {})
+        inside = {INPUT, LOGITS, *self.pruned().nodes}
+        nodes = {name: {"in_graph": name in inside} for name in [*senders, LOGITS]}
+        return json.dumps({"cfg": cfg, "nodes": nodes, "edges": edges})
+
+    @classmethod
+    def from_mib(cls, text: str | bytes | Path, key_heads: int | None = None) -> Graph:
+        """Read the JSON of EAP-IG or of the MIB benchmark.
+
+        Args:
+            text: the JSON, or the path of a file that holds it.
+            key_heads: how many heads have their own keys and values in the model; None is all. The scores of heads
+                that share them are added, and a shared edge is in the circuit if one of theirs is.
+
+        Raises:
+            ValueError: text that is not such JSON, with a sentence that says where.
+        """
+        text = text.read_text("utf-8") if isinstance(text, Path) else text
+        wire = parse_json(text)
+        if not isinstance(wire, dict) or not all(isinstance(wire.get(k), dict) for k in ("cfg", "nodes", "edges")):
+            raise ValueError('This is no graph of MIB: it has to have "cfg", "nodes" and "edges".')
+        layers, heads = (_size(wire["cfg"], name) for name in ("n_layers", "n_heads"))
+        parallel = wire["cfg"].get("parallel_attn_mlp", False) is True
+        if key_heads is not None and (key_heads < 1 or heads % key_heads):
+            raise ValueError(f"The {heads} heads of this graph can't share the keys of {key_heads}.")
+        senders, receivers = every_name(layers, heads)
+        shared = every_name(layers, heads, key_heads)[1]
+        of, _ = _shared(shared, receivers)
+        row, column = ({name: i for i, name in enumerate(names)} for names in (senders, receivers))
+        scores = np.where(edges_between(senders, shared, parallel), np.float32(0), np.float32("nan"))
+        kept = np.zeros(scores.shape, np.uint8)
+        real = edges_between(senders, receivers, parallel)
+        for name, edge in wire["edges"].items():
+            sender, receiver = (node.name for node in parse_edge(name))
+            if sender not in row or receiver not in column or not real[row[sender], column[receiver]]:
+                raise ValueError(f"A model of {layers} layers of {heads} heads has no edge {name!r:.80}.")
+            at = row[sender], of[column[receiver]]
+            scores[at] += _number(name, edge)
+            kept[at] |= edge["in_graph"]
+        return cls(method="", senders=senders, receivers=shared, parallel=parallel, scores=scores, kept=kept)
+
+    # What a notebook or a terminal shows
+
+    def headline(self) -> str:
+        words = f"{self.size} of {self.edges} edges"
+        many = f", mean of {len(self.params['pairs'])} pairs" if isinstance(self.params.get("pairs"), list) else ""
+        return f"{words}, {self.metric_label}{many}" if self.metric_label else words
+
+    def summary(self) -> Iterator[str]:
+        yield f"{len(self.senders)} senders, {len(self.receivers)} receivers; the largest edges of the circuit:"
+        for at in self._largest(self.kept)[:SUMMARISED]:
+            yield f"  {self.scores.flat[at]:+.4f}  {self._name_at(at)}"
+
+
+def edges_between(senders: Sequence[str], receivers: Sequence[str], parallel: bool) -> np.ndarray:
+    """Which senders each receiver reads, [sender, receiver]."""
+    written = np.array([_written_at(parse_node(name)) for name in senders])
+    read = np.array([_read_at(parse_node(name), parallel) for name in receivers])
+    return written[:, None] < read[None]
+
+
+def _written_at(node: Node) -> float:
+    """When a node writes: attention before the MLP of the same layer."""
+    return -1.0 if node.layer is None else node.layer + (0.25 if node.head is not None else 0.75)
+
+
+def _read_at(node: Node, parallel: bool) -> float:
+    if node.layer is None:
+        return float("inf")
+    return node.layer + (0.0 if node.head is not None or parallel else 0.5)
+
+
+def inputs_of(senders: Sequence[str], receivers: Sequence[str]) -> np.ndarray:
+    """Which receivers are inputs of which node, [sender, receiver]."""
+    column = {name: i for i, name in enumerate(receivers)}
+    reads = np.zeros((len(senders), len(receivers)), bool)
+    first: dict[tuple[int | None, str], int] = {}  # the number that heads share, so far
+    for row, node in enumerate(map(parse_node, senders)):
+        if node.head is None:
+            if node.name in column:
+                reads[row, column[node.name]] = True
+            continue
+        for part in "qkv":
+            own = column.get(f"{node.name}<{part}>")
+            first[node.layer, part] = own if own is not None else first.get((node.layer, part), -1)
+            if first[node.layer, part] >= 0:
+                reads[row, first[node.layer, part]] = True
+    return reads
+
+
+def every_name(layers: int, heads: int, key_heads: int | None = None) -> tuple[list[str], list[str]]:
+    """The senders and receivers of a model with equal layers, in the order of MIB.
+
+    Args:
+        key_heads: how many heads have their own keys and values; None is all.
+    """
+    senders, receivers = [INPUT], []
+    for layer in range(layers):
+        senders += [*(f"a{layer}.h{head}" for head in range(heads)), f"m{layer}"]
+        for part in "qkv":
+            step = 1 if part == "q" else heads // (key_heads or heads)
+            receivers += [f"a{layer}.h{head}<{part}>" for head in range(0, heads, step)]
+        receivers.append(f"m{layer}")
+    return senders, [*receivers, LOGITS]
+
+
+def _shared(receivers: Sequence[str], every: Sequence[str]) -> tuple[list[int], np.ndarray]:
+    """For each of all receivers the one that stands for it, and how many share that one."""
+    column = {name: i for i, name in enumerate(receivers)}
+    of: list[int] = []
+    last: dict[tuple[int | None, str], int] = {}
+    for node in map(parse_node, every):
+        own = column.get(node.name)
+        key = (node.layer, node.part)
+        last[key] = own if own is not None else last[key]
+        of.append(last[key])
+    return of, np.bincount(of, minlength=len(receivers))[of]
+
+
+def _refuse_unordered(senders: Sequence[str], receivers: Sequence[str]) -> None:
+    """Raise ValueError for nodes that are not those of a model, each once and in its order."""
+    made, read = [*map(parse_node, senders)], [*map(parse_node, receivers)]
+    for node in made:
+        _refuse_sender(node)
+    for node in read:
+        _refuse_receiver(node)
+    order = [(_written_at(node), node.head or 0) for node in made]
+    wanted = [(_read_at(node, False), "qkv".find(node.part), node.head or 0) for node in read]
+    if sorted(set(order)) != order or sorted(set(wanted)) != wanted:
+        raise ValueError("senders and receivers are listed once, in the order in which the model computes them")
+    if senders[:1] != [INPUT] or receivers[-1:] != [LOGITS]:
+        raise ValueError("the first sender is input, and the last receiver is logits")
+    shared = {(node.layer, node.part) for node in read if node.part}
+    first = {(node.layer, part) for node in made if node.head is not None for part in "qkv"}
+    if shared != first:
+        raise ValueError("every layer with heads has receivers for their queries, keys and values")
+
+
+def _count(n: Any) -> int:
+    if isinstance(n, bool) or not hasattr(n, "__index__") or n < 0:
+        raise ValueError(f"n is how many edges the circuit gets, a whole number, not {n!r}.")
+    return int(n)
+
+
+def _size(cfg: dict[str, Any], name: str) -> int:
+    size = cfg.get(name)
+    if type(size) is not int or not 0 < size <= 1000:
+        raise ValueError(f"This is no graph of MIB: its cfg has to say {name}.")
+    return size
+
+
+def _number(name: str, edge: Any) -> float:
+    """The score of an edge of MIB's JSON."""
+    fields = edge if isinstance(edge, dict) else {}
+    score, inside = fields.get("score"), fields.get("in_graph")
+    number = isinstance(score, (int, float)) and not isinstance(score, bool) and abs(score) < 3e38
+    if not number or not isinstance(inside, bool):
+        raise ValueError(f'The edge {name!r:.80} has to have a number "score" and a Boolean "in_graph".')
+    assert score is not None
+    return float(score)

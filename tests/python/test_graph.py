@@ -1,0 +1,233 @@
+"""Graphs: names, circuits, JSON."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import interp_backend as ib
+from interp_backend.results.graph import edges_between, every_name, parse_edge, parse_node
+
+
+def graph(layers=2, heads=3, key_heads=None, parallel=False, seed=0):
+    """A graph with random scores."""
+    senders, receivers = every_name(layers, heads, key_heads)
+    scores = np.random.default_rng(seed).normal(size=(len(senders), len(receivers))).astype(np.float32)
+    real = edges_between(senders, receivers, parallel)
+    return ib.Graph(
+        senders=senders,
+        receivers=receivers,
+        parallel=parallel,
+        scores=np.where(real, scores, np.float32("nan")),
+        kept=real.astype(np.uint8),
+    )
+
+
+numbers = st.integers(0, 99999)
+sender_names = st.one_of(
+    st.just("input"), numbers.map("m{}".format), st.tuples(numbers, numbers).map(lambda at: "a{}.h{}".format(*at))
+)
+receiver_names = st.one_of(
+    st.just("logits"),
+    numbers.map("m{}".format),
+    st.tuples(numbers, numbers, st.sampled_from("qkv")).map(lambda at: "a{}.h{}<{}>".format(*at)),
+)
+
+
+@given(sender_names, receiver_names)
+def test_the_name_of_an_edge_is_read_back(sender, receiver):
+    made, read = parse_edge(f"{sender}->{receiver}")
+    assert (made.name, read.name) == (sender, receiver)
+    for node in (made, read):
+        rebuilt = f"a{node.layer}.h{node.head}" if node.head is not None else f"m{node.layer}"
+        assert node.name in ("input", "logits", f"{rebuilt}<{node.part}>" if node.part else rebuilt)
+
+
+@given(st.text(max_size=12) | st.from_regex(r"[am]\d?\.?h?\d?(<[qkv]>)?(->)?[am]?\d?", fullmatch=True))
+def test_any_other_text_is_no_edge(text):
+    try:
+        made, read = parse_edge(text)
+    except ValueError as problem:
+        assert str(problem).endswith(".")
+    else:
+        assert f"{made.name}->{read.name}" == text
+
+
+@given(st.text(max_size=8))
+def test_any_other_text_is_no_node(text):
+    try:
+        assert parse_node(text).name == text
+    except ValueError as problem:
+        assert "nodes are input" in str(problem)
+
+
+@pytest.mark.parametrize("name", ["a0.h1", "input->input", "logits->m0", "a0.h1->a1.h2", "a0.h1<q>->m0", "m01->m2", 3])
+def test_what_is_no_edge_is_refused(name):
+    with pytest.raises(ValueError, match=r"is no edge|is no node|writes nothing|reads nothing"):
+        parse_edge(name)
+
+
+@given(
+    st.integers(1, 3), st.sampled_from([(1, 1), (2, 2), (2, 1), (4, 2)]), st.booleans(), st.integers(0, 99), st.data()
+)
+def test_mib_reads_what_was_written(layers, heads, parallel, seed, data):
+    made = graph(layers, heads[0], heads[1], parallel, seed)
+    made = made.greedy(data.draw(st.integers(0, made.edges)))
+    again = ib.Graph.from_mib(made.to_mib(), key_heads=heads[1])
+    np.testing.assert_allclose(again.scores, made.scores, rtol=1e-6)
+    np.testing.assert_array_equal(again.kept, made.kept)
+    assert (again.senders, again.receivers, again.parallel) == (made.senders, made.receivers, parallel)
+
+
+def test_the_graph_of_mib_has_its_edges():
+    """Counted by hand: the first layer's heads read one node each in three parts, its MLP the two heads as well."""
+    wire = json.loads(graph(2, 2).to_mib())
+    assert wire["cfg"] == {"n_layers": 2, "n_heads": 2, "parallel_attn_mlp": False}
+    assert len(wire["edges"]) == 3 * 2 * 1 + 3 + 3 * 2 * 4 + 6 + 7
+    assert [*wire["nodes"]] == ["input", "a0.h0", "a0.h1", "m0", "a1.h0", "a1.h1", "m1", "logits"]
+    assert {"input->a0.h0<q>", "a0.h1->m0", "m0->a1.h0<v>", "a1.h1->m1", "m1->logits"} <= set(wire["edges"])
+    assert all(node["in_graph"] for node in wire["nodes"].values())
+    parallel = json.loads(graph(2, 2, parallel=True).to_mib())["edges"]
+    assert "a0.h1->m0" not in parallel and "a0.h1->m1" in parallel
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda wire: wire.pop("edges"), "no graph of MIB"),
+        (lambda wire: wire["cfg"].pop("n_heads"), "say n_heads"),
+        (lambda wire: wire["cfg"].update(n_layers=True), "say n_layers"),
+        (lambda wire: wire["edges"].update({"m1->m0": {"score": 1.0, "in_graph": True}}), "no edge 'm1->m0'"),
+        (lambda wire: wire["edges"].update({"m0->m9": {"score": 1.0, "in_graph": True}}), "no edge 'm0->m9'"),
+        (lambda wire: wire["edges"]["input->m0"].update(score="1"), 'a number "score"'),
+        (lambda wire: wire["edges"]["input->m0"].update(in_graph=1), 'a Boolean "in_graph"'),
+        (lambda wire: wire["edges"].update({"input": {}}), "is no edge"),
+    ],
+)
+def test_damaged_json_of_mib_is_refused(change, words):
+    wire = json.loads(graph().to_mib())
+    change(wire)
+    with pytest.raises(ValueError, match=words):
+        ib.Graph.from_mib(json.dumps(wire))
+
+
+def test_a_file_of_mib(tmp_path):
+    path = tmp_path / "circuit.json"
+    path.write_text(graph().to_mib(), "utf-8")
+    assert ib.Graph.from_mib(path).size == graph().size
+    with pytest.raises(ValueError, match="can't share the keys of 2"):
+        ib.Graph.from_mib(path, key_heads=2)
+
+
+# Circuits
+
+
+def reachable(made):
+    """By the definition: every edge of a circuit lies on a path from the input to the logits."""
+    edges = [parse_edge(name) for name in made.names]
+
+    def owners(receiver):
+        return {made.senders[i] for i in np.flatnonzero(made.reads[:, made.receivers.index(receiver)])}
+
+    fed, used = {"input"}, {"logits"}
+    for _ in edges:
+        fed |= {owner for sender, receiver in edges if sender.name in fed for owner in owners(receiver.name)}
+        for sender, receiver in edges:
+            if receiver.name in used or owners(receiver.name) & used:
+                used.add(sender.name)
+    return all(
+        sender.name in fed and (receiver.name in used or owners(receiver.name) & used & fed)
+        for sender, receiver in edges
+    )
+
+
+@pytest.mark.parametrize("key_heads", [None, 1])
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("n", [0, 1, 5, 20])
+def test_circuits_have_no_dangling_nodes(n, seed, key_heads):
+    made = graph(3, 2, key_heads, seed=seed)
+    for circuit in (made.top(n), made.greedy(n), made.above(1.0), made.top(n, signed=True)):
+        assert reachable(circuit)
+        assert circuit.pruned().names == circuit.names
+    assert made.greedy(n).size <= n and made.top(n, pruned=False).size == n
+
+
+def test_top_and_above_take_the_largest_of_either_sign_unless_asked():
+    made = graph()
+    values = made.scores[made.real]
+    assert made.top(made.edges).size == made.edges == made.greedy(made.edges).size
+    assert made.above(0.5, pruned=False).size == (np.abs(values) >= 0.5).sum()
+    assert made.above(0.5, signed=True, pruned=False).size == (values >= 0.5).sum()
+    largest = made.top(1, pruned=False).names[0]
+    assert abs(made.scores[made.index(largest)]) == np.abs(values).max()
+    assert made.scores[made.index(made.top(1, signed=True, pruned=False).names[0])] == values.max()
+
+
+def test_pruning_by_hand():
+    chain = ["input->a0.h0<v>", "a0.h0->a1.h1<k>", "a1.h1->logits"]
+    made = graph()
+    for extra in ([], ["m0->logits"], ["input->a1.h2<q>"], ["input->m0", "m0->a1.h0<q>"]):
+        assert set(made.with_edges([*chain, *extra]).pruned().names) == set(chain)
+    assert made.with_edges(chain[1:]).pruned().size == 0
+    assert made.with_edges(chain).nodes == ["input", "a0.h0", "a1.h1"]
+    assert set(made.with_edges(chain).complement().names) == set(made.names) - set(chain)
+
+
+def test_greedy_grows_from_the_logits():
+    made = graph()
+    scores = np.where(made.real, np.float32(0), np.float32("nan"))
+    for name, score in {"input->a0.h0<q>": 9, "a0.h0->m1": 5, "m1->logits": 1, "a1.h0->logits": 0.5}.items():
+        scores[made.index(name)] = score
+    made = made.model_copy(update={"scores": scores})
+    assert set(made.greedy(3).names) == {"input->a0.h0<q>", "a0.h0->m1", "m1->logits"}
+    assert made.greedy(2).size == 0 and made.top(2).size == 0
+
+
+@pytest.mark.parametrize("n", [-1, 1.5, True, "3"])
+def test_n_is_a_number_of_edges(n):
+    with pytest.raises(ValueError, match="how many edges"):
+        graph().top(n)
+
+
+def test_places():
+    made = graph()
+    assert made.place_of("a1.h2<k>") == ib.Place(activation="k", layer=1, head=2)
+    assert made.place_of("a1.h2") == ib.Place(activation="z", layer=1, head=2)
+    assert made.place_of("m1") == ib.Place(activation="mlp_out", layer=1)
+    assert made.place_of("input") == ib.Place(activation="resid_pre", layer=0)
+    with pytest.raises(ValueError, match="no node 'm7'"):
+        made.place_of("m7")
+    with pytest.raises(ValueError, match="no edge 'm1->m0'"):
+        made.index("m1->m0")
+
+
+def test_a_graph_prints_itself():
+    made = graph().greedy(12)
+    text = repr(made)
+    assert f"{made.size} of {made.edges} edges" in text and made.names[0] in text
+    assert made.names[0].replace(">", "&gt;").replace("<", "&lt;") in made._repr_mimebundle_()["text/html"]
+    assert list(made.top_edges(2)["edge"]) == made.names[:2]
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"senders": ["input", "m0", "a0.h0"]}, "order in which"),
+        ({"receivers": ["m0", "m0", "logits"]}, "order in which"),
+        ({"receivers": ["m0", "logits"]}, "receivers for their queries"),
+        ({"senders": ["m0"]}, "first sender is input"),
+        ({"scores": np.zeros((2, 2), np.float32)}, "sender, receiver"),
+        ({"kept": np.full((3, 5), 7, np.uint8)}, "kept is 1"),
+        ({"scores": np.full((3, 5), np.inf, np.float32)}, "finite for every edge"),
+        ({"by_pair": np.zeros((2, 2, 2), np.float32)}, "by_pair"),
+    ],
+)
+def test_a_graph_that_makes_no_sense_is_refused(change, words):
+    good = graph(1, 1)
+    parts = {name: getattr(good, name) for name in ("senders", "receivers", "scores", "kept")}
+    with pytest.raises(ValueError, match=words):
+        ib.Graph(**{**parts, **change})
