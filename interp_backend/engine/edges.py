@@ -119,11 +119,13 @@ def _effects_of(
     positions = moved[:end].nonzero().flatten()
     for part in positions.split(max(1, NUMBERS_AT_ONCE // (senders * model.d_model))) or [positions]:
         run = _Part(model, wiring, part, grads, seen)
-        wrote = run.written(changes).to(dtype)
+        wrote, whole = run.written(changes).to(dtype), 0
         for reading in readings(wiring):
-            block = wrote[: reading.before].flatten(1) @ run.received(reading).flatten(1).to(dtype).T
+            received = run.received(reading).to(dtype)
+            whole = whole + received.sum(0)
             into = scores[: reading.before, reading.columns]
-            into.copy_(into.nan_to_num(0.0) + block)
+            into.copy_(into.nan_to_num(0.0) + wrote[: reading.before].flatten(1) @ received.flatten(1).T)
+        run.refuse_other_readers(whole)
     return scores
 
 
@@ -167,6 +169,17 @@ class _Part:
             return _pulled(layer.mlp_norm, x, self._of(self.grads, mlp_input(at))[None])
         grads = self._hook(self.grads, reading.part, at)
         return _pulled(layer.norm, pre, torch.einsum("the,hde->htd", grads, layer.read[reading.part].to(grads.dtype)))
+
+    def refuse_other_readers(self, whole: Any) -> None:
+        """Raise ValueError if the gradients by what all receivers read do not add up to that by the input, which all of
+        them read."""
+        grad = self._hook(self.grads, "resid_pre", 0)
+        half = self._hook(self.seen, "resid_pre", 0).dtype.itemsize < 4
+        if (whole - grad).norm() > (0.2 if half else 1e-2) * grad.norm() + 1e-6:
+            raise ValueError(
+                "The edges of this model are not known, because something beside queries, keys, values, MLPs and "
+                "logits reads the residual stream: a gate, for example. Use attribution patching."
+            )
 
     def _attention_out(self, layer: Layer, at: int) -> Tensor:
         with torch.no_grad():

@@ -259,6 +259,11 @@ def test_a_model_that_is_not_understood_is_refused(monkeypatch):
         ib.edge_attribution(model, PAIR)
 
 
+def test_a_gate_that_reads_the_residual_stream_is_refused():
+    with pytest.raises(ValueError, match="something beside queries, keys, values, MLPs and logits"):
+        ib.edge_attribution(ib.load_model(booted("AfmoeForCausalLM")), PAIR)
+
+
 def test_nothing_is_left_on_the_model():
     raw = boot(random_model("gemma2"), "left")
     model = ib.load_model(raw)
