@@ -111,12 +111,17 @@ def gradients(
         Cancelled, RuntimeError: as `Turn.run`.
         ValueError: the model can't be differentiated, or not by this rule, or a metric has no gradient.
     """
-    return differentiated(turn, tokens, names, read, vocabulary, score, rule, start, lambda found, _: found)
+    alone = None if start is None else (start[0], start[1][None])
+
+    def of_one(found: list[dict[str, Tensor]], _: Any) -> list[dict[str, Tensor]]:
+        return [{name: grad[0] for name, grad in grads.items()} for grads in found]
+
+    return differentiated(turn, [tokens], names, read, vocabulary, score, rule, alone, of_one)
 
 
 def differentiated(
     turn: Turn,
-    tokens: Sequence[int],
+    prompts: Sequence[Sequence[int]],
     names: Sequence[str],
     read: Sequence[int],
     vocabulary: Sequence[int] | None,
@@ -125,12 +130,12 @@ def differentiated(
     start: tuple[str, Tensor | None] | None,
     then: Callable[[list[dict[str, Tensor]], dict[str, Tensor]], T],
 ) -> T:
-    """Run one prompt as `gradients` does, and make something of its gradients and activations.
+    """Run prompts of one length as `gradients` runs one, and make something of their gradients and activations.
 
     Args:
-        start: a hook at which differentiation begins, and the activation that is written there or None.
-        then: a function of the gradients that `gradients` returns, and of the activations by hook name. It is called in
-            the same pass, with gradients enabled and the model's norms still under the rule.
+        start: a hook at which differentiation begins, and the activation [prompt, ...] that is written there or None.
+        then: a function of the gradients that `gradients` returns, and of the activations by hook name, each [prompt,
+            ...]. It is called in the same pass, with gradients enabled and the model's norms still under the rule.
     """
     model = turn.model
     refuse_rule(model, rule)
@@ -140,8 +145,8 @@ def differentiated(
 
     def pass_() -> T:
         with torch.inference_mode(False), torch.enable_grad():
-            found = _differentiate(run, list(tokens), readout, score)
-            return then(found, {name: value.detach()[0] for name, value in run.kept.items()})
+            found = _differentiate(run, [list(tokens) for tokens in prompts], readout, score)
+            return then(found, {name: value.detach() for name, value in run.kept.items()})
 
     return turn.run(pass_)
 
@@ -168,14 +173,14 @@ def _layers_with_mlp(model: LanguageModel) -> list[int]:
     return [layer for layer, block in enumerate(model.raw.blocks) if getattr(block, "mlp", None) is not None]
 
 
-def _differentiate(run: _Run, ids: list[int], readout: Readout, score: Score) -> list[dict[str, Tensor]]:
-    tokens = torch.tensor([ids], device=run.model.device)
+def _differentiate(run: _Run, ids: list[list[int]], readout: Readout, score: Score) -> list[dict[str, Tensor]]:
+    tokens = torch.tensor(ids, device=run.model.device)
     run.add_module_hooks()
     with run.model.raw.hooks(fwd_hooks=run.hooks()):
         readout.add_hook()
         logits = readout.of(run.model.raw(tokens))
     refuse_nan(run.model, logits, tokens)
-    values = score(logits)[:, 0]
+    values = score(logits).sum(1)  # a prompt's gradient is that of its own metric
     if not values.requires_grad:
         raise ValueError("This metric has no gradient. Choose another one, for example logit_diff or kl.")
     names, at = list(run.kept), list(run.kept.values())
@@ -187,9 +192,9 @@ def _differentiate(run: _Run, ids: list[int], readout: Readout, score: Score) ->
 
 
 def _whole(grad: Tensor | None, activation: Tensor) -> Tensor:
-    """A gradient without its batch axis; zero for an activation that the metric does not depend on."""
+    """A gradient; zero for an activation that the metric does not depend on."""
     grad = torch.zeros_like(activation) if grad is None else grad
-    return (grad if grad.dtype == torch.float64 else grad.float()).detach()[0]
+    return (grad if grad.dtype == torch.float64 else grad.float()).detach()
 
 
 # Equal values with other derivatives
@@ -281,7 +286,7 @@ class _Run:
     def _started(self, value: Tensor) -> Tensor:
         """Where differentiation begins: the value as a leaf, or the activation that is written in its place."""
         given = self.start[1]
-        first = (value if given is None else given[None].to(value.dtype)).detach().clone().requires_grad_()
+        first = (value if given is None else given.to(value.dtype)).detach().clone().requires_grad_()
         if not self.start[0].endswith("hook_resid_mid"):
             return first
         # A bridge has this hook on the norm's input, and a returned tensor would not reach the residual stream.

@@ -35,10 +35,10 @@ NUMBERS_AT_ONCE = 1 << 25  # of what senders write, over as many positions as th
 
 
 @dataclass(frozen=True)
-class Prompt:
-    """The run that is differentiated: its tokens, what is read of it, and the metric. As in `gradients`."""
+class Prompts:
+    """The runs that are differentiated: tokens of one length, and the others as in `gradients`."""
 
-    tokens: Sequence[int]
+    tokens: Sequence[Sequence[int]]
     read: Sequence[int]
     vocabulary: Sequence[int] | None
     score: Score
@@ -46,15 +46,18 @@ class Prompt:
 
 
 def edge_effects(
-    turn: Turn, prompt: Prompt, changes: dict[tuple[str, int], Tensor], start: tuple[str, Tensor] | None = None
-) -> Tensor:
-    """The estimated effect on the first metric of a change along every edge, [sender, receiver].
+    turn: Turn,
+    prompts: Prompts,
+    changes: Sequence[dict[tuple[str, int], Tensor]],
+    start: tuple[str, Tensor] | None = None,
+) -> list[Tensor]:
+    """The estimated effect on the first metric of a change along every edge, [sender, receiver] for each prompt.
 
     Memory is that of a run with gradients, of one layer's receivers, and of the senders over a part of the positions.
 
     Args:
-        changes: for each of `writers` how much its activation changes, [position, ...].
-        start: as in `gradients`.
+        changes: for each prompt and each of `writers` how much its activation changes, [position, ...].
+        start: a hook and the activation [prompt, position, ...] that is written there, as in `gradients`.
 
     Returns:
         NaN where there is no edge.
@@ -69,15 +72,15 @@ def edge_effects(
         names += [model.hook_name(part, at) for part in ("resid_pre", *PARTS)]
         names += [mlp_input(at)] if layer.mlp is not None else []
     names.append(model.hook_name("resid_post", model.n_layers - 1))
-    made = partial(_effects, model, wiring, changes, max(prompt.read) + 1)
+    made = partial(_effects, model, wiring, changes, len(prompts.tokens[0]), max(prompts.read) + 1)
     return differentiated(
         turn,
-        prompt.tokens,
+        prompts.tokens,
         list(dict.fromkeys(names)),
-        prompt.read,
-        prompt.vocabulary,
-        prompt.score,
-        prompt.rule,
+        prompts.read,
+        prompts.vocabulary,
+        prompts.score,
+        prompts.rule,
         start or (model.hook_name("resid_pre", 0), None),
         made,
     )
@@ -86,25 +89,43 @@ def edge_effects(
 def _effects(
     model: LanguageModel,
     wiring: Sequence[Layer],
-    changes: dict[tuple[str, int], Tensor],
+    changes: Sequence[dict[tuple[str, int], Tensor]],
+    length: int,
     end: int,
     found: list[dict[str, Tensor]],
     seen: dict[str, Tensor],
+) -> list[Tensor]:
+    def of(values: dict[str, Tensor], i: int) -> dict[str, Tensor]:
+        # Some models show the rows of all prompts as one sequence.
+        return {name: one.reshape(len(changes), length, *one.shape[2:])[i] for name, one in values.items()}
+
+    return [_effects_of(model, wiring, changes[i], end, of(found[0], i), of(seen, i)) for i in range(len(changes))]
+
+
+def _effects_of(
+    model: LanguageModel,
+    wiring: Sequence[Layer],
+    changes: dict[tuple[str, int], Tensor],
+    end: int,
+    grads: dict[str, Tensor],
+    seen: dict[str, Tensor],
 ) -> Tensor:
+    """The effects in one prompt."""
     senders, receivers = len(sender_names(wiring)), len(receiver_names(wiring))
     some = changes["resid_pre", 0]
     dtype = some.dtype if some.dtype == torch.float64 else torch.float32
     scores = some.new_full((senders, receivers), float("nan"), dtype=dtype)
     moved = torch.stack([(one != 0).flatten(1).any(1) for one in changes.values()]).any(0)
     positions = moved[:end].nonzero().flatten()
-    grads = found[0]
     for part in positions.split(max(1, NUMBERS_AT_ONCE // (senders * model.d_model))) or [positions]:
         run = _Part(model, wiring, part, grads, seen)
-        wrote = run.written(changes).to(dtype)
+        wrote, whole = run.written(changes).to(dtype), 0
         for reading in readings(wiring):
-            block = wrote[: reading.before].flatten(1) @ run.received(reading).flatten(1).to(dtype).T
+            received = run.received(reading).to(dtype)
+            whole = whole + received.sum(0)
             into = scores[: reading.before, reading.columns]
-            into.copy_(into.nan_to_num(0.0) + block)
+            into.copy_(into.nan_to_num(0.0) + wrote[: reading.before].flatten(1) @ received.flatten(1).T)
+        run.refuse_other_readers(whole)
     return scores
 
 
@@ -148,6 +169,17 @@ class _Part:
             return _pulled(layer.mlp_norm, x, self._of(self.grads, mlp_input(at))[None])
         grads = self._hook(self.grads, reading.part, at)
         return _pulled(layer.norm, pre, torch.einsum("the,hde->htd", grads, layer.read[reading.part].to(grads.dtype)))
+
+    def refuse_other_readers(self, whole: Any) -> None:
+        """Raise ValueError if the gradients by what all receivers read do not add up to that by the input, which all of
+        them read."""
+        grad = self._hook(self.grads, "resid_pre", 0)
+        half = self._hook(self.seen, "resid_pre", 0).dtype.itemsize < 4
+        if (whole - grad).norm() > (0.2 if half else 1e-2) * grad.norm() + 1e-6:
+            raise ValueError(
+                "The edges of this model are not known, because something beside queries, keys, values, MLPs and "
+                "logits reads the residual stream: a gate, for example. Use attribution patching."
+            )
 
     def _attention_out(self, layer: Layer, at: int) -> Tensor:
         with torch.no_grad():

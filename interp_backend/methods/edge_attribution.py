@@ -6,11 +6,13 @@ Edge attribution patching (Syed et al. 2023, arXiv:2310.10348), with integrated 
 
 from __future__ import annotations
 
+import itertools
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Annotated, Any
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from ..common.estimates import Path, refuse_flat
@@ -20,7 +22,7 @@ from ..common.provenance import provenance
 from ..common.signatures import Count, OneOf
 from ..common.sweep import BaseRuns, Sweep
 from ..engine.backward import RULES, refuse_rule
-from ..engine.edges import Prompt, edge_effects
+from ..engine.edges import Prompts, edge_effects
 from ..engine.turn import Turn
 from ..engine.wiring import receiver_names, sender_names, wiring_of, writers
 from ..language.interventions import FromOther
@@ -34,6 +36,7 @@ from .activation_patching import Direction, Metrics, readings_of, tokenize_all
 from .attribution_patching import POINTS
 
 OTHER = FromOther()
+TOKENS_TOGETHER = 256  # of prompts that are differentiated in one pass
 
 
 @method
@@ -87,15 +90,18 @@ def edge_attribution(
         wiring = wiring_of(turn)
         uses = [(name, OTHER) for name in dict.fromkeys(name for name, _ in writers(wiring))]
         runs = BaseRuns(turn, tokenized, readings, uses, 0)
-        scores, baselines = [], []
-        for i, one in enumerate(tokenized):
-            with naming(i, one.pair, many):
-                sweep = Sweep(runs, i, 0, None, began)
-                scores.append(_scores(sweep, path, rules))
-                baselines.append(sweep.empty_measures(())[measure.name].baselines)
-            if i + 1 < len(tokenized):
-                left = remaining(time.perf_counter() - began, i + 1, len(tokenized))
-                yield Step(i + 1, len(tokenized), left)
+        scores: list[Tensor] = []
+        baselines: list[dict[str, float | None]] = []
+        while len(scores) < len(tokenized):
+            sweeps = []
+            for i in _together(runs, len(scores)):
+                with naming(i, tokenized[i].pair, many):
+                    sweeps.append(Sweep(runs, i, 0, None, began))
+                    baselines.append(sweeps[-1].empty_measures(())[measure.name].baselines)
+            scores += _scores(sweeps, path, rules)
+            if len(scores) < len(tokenized):
+                left = remaining(time.perf_counter() - began, len(scores), len(tokenized))
+                yield Step(len(scores), len(tokenized), left)
         each = np.stack([one.float().cpu().numpy() for one in scores])
         result = Graph(
             senders=sender_names(wiring),
@@ -130,17 +136,35 @@ def mean_of(values: list[float | None]) -> float | None:
     return float(np.mean(known)) if known else None
 
 
-def _scores(sweep: Sweep, path: Path, rule: str) -> Tensor:
-    """The scores of one pair, [sender, receiver]: the mean over the points of the path."""
-    binding, turn = sweep.binding, sweep.binding.turn
-    made = {one: binding.change(*one, OTHER) for one in writers(wiring_of(turn))}
+def _together(runs: BaseRuns, first: int) -> list[int]:
+    """The pairs whose prompts are differentiated in one pass: as long as the first of them, and read where it is."""
+
+    def kind(i: int) -> tuple[int, list[int]]:
+        return len(runs.tokenized[i].ids[runs.readings[i].side]), runs.readings[i].base_positions
+
+    # The user's hooks may be written for the first row of a batch.
+    most = 1 if runs.turn.users_hooks else max(1, TOKENS_TOGETHER // kind(first)[0])
+    after = range(first, min(first + most, len(runs.tokenized)))
+    return list(itertools.takewhile(lambda i: kind(i) == kind(first), after))
+
+
+def _scores(sweeps: Sequence[Sweep], path: Path, rule: str) -> list[Tensor]:
+    """The scores of some pairs, [sender, receiver] each: the mean over the points of the path."""
+    turn, bindings = sweeps[0].binding.turn, [sweep.binding for sweep in sweeps]
+    made = [{one: binding.change(*one, OTHER) for one in writers(wiring_of(turn))} for binding in bindings]
     towards_clean = 1 if path.direction == "denoise" else -1
-    changes = {one: towards_clean * change for one, (_, change) in made.items()}
-    read, tokens = sweep.readings.base_positions, binding.base.tokens.tolist()
-    prompt = Prompt(tokens, read, sweep.vocabulary, sweep.measure, rule)
-    hook, moved = made["resid_pre", 0]
-    starts = [(hook, binding.base.activations[hook] + point * moved) for point in path.points] if path.steps else [None]
-    total = edge_effects(turn, prompt, changes, starts[0])
+    changes = [{one: towards_clean * change for one, (_, change) in each.items()} for each in made]
+
+    def score(logits: Tensor) -> Tensor:
+        return torch.cat([sweep.measure(logits[i : i + 1]) for i, sweep in enumerate(sweeps)], 1)
+
+    tokens = [binding.base.tokens.tolist() for binding in bindings]
+    prompts = Prompts(tokens, sweeps[0].readings.base_positions, sweeps[0].vocabulary, score, rule)
+    hook = made[0]["resid_pre", 0][0]
+    base = torch.stack([binding.base.activations[hook] for binding in bindings])
+    moved = torch.stack([each["resid_pre", 0][1] for each in made])
+    starts = [(hook, base + point * moved) for point in path.points] if path.steps else [None]
+    total = edge_effects(turn, prompts, changes, starts[0])
     for start in starts[1:]:
-        total += edge_effects(turn, prompt, changes, start)
-    return total / len(starts)
+        total = [a + b for a, b in zip(total, edge_effects(turn, prompts, changes, start))]
+    return [one / len(starts) for one in total]

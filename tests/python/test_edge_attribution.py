@@ -16,7 +16,7 @@ import interp_backend as ib
 from edge_loop import EdgeLoop
 from interp_backend.engine import edges
 from interp_backend.engine.backward import RULES
-from interp_backend.engine.edges import Prompt, edge_effects
+from interp_backend.engine.edges import Prompts, edge_effects
 from interp_backend.engine.turn import Turn
 from interp_backend.engine.wiring import receiver_names, sender_names, wiring_of, writers
 from interp_backend.results.graph import edges_between
@@ -47,8 +47,8 @@ def test_every_kind_of_edge_equals_finite_differences(architecture):
         hooks = {one: model.hook_name(*one) for one in writers(wiring)}
         changes = {one: torch.randn(loop.at(hook).shape, generator=generator).double() for one, hook in hooks.items()}
         changes["resid_pre", 0] *= 0.1  # embeddings are small
-        prompt = Prompt(TOKENS, [5], [A, B], lambda logits: (logits[:, 0, 0] - logits[:, 0, 1])[None], "gradient")
-        scores = edge_effects(turn, prompt, changes)
+        prompt = Prompts([TOKENS], [5], [A, B], lambda logits: (logits[:, 0, 0] - logits[:, 0, 1])[None], "gradient")
+        [scores] = edge_effects(turn, prompt, [changes])
     senders, receivers = sender_names(wiring), receiver_names(wiring)
     size = 0.01 if architecture == "opt" else 1.0  # its ReLUs have kinks
     for sender, receiver in some_edges(senders, receivers, architecture in PARALLEL):
@@ -156,7 +156,20 @@ def test_a_data_set_is_the_mean_of_its_pairs():
     np.testing.assert_allclose(many.scores, np.mean([one.scores for one in each], 0), atol=1e-5)
     assert many.baselines["clean"] == pytest.approx(np.mean([one.baselines["clean"] for one in each]), abs=1e-5)
     assert "mean of 2 pairs" in many.headline() and each[0].by_pair is None
-    assert [step.done for step in ib.edge_attribution.steps(model, ib.PromptPairs(pairs))] == [1, 2]
+    longer = [*pairs, PAIR.model_copy(update={"clean": "hello there!", "corrupt": "hellu theru!"})]
+    steps = [*ib.edge_attribution.steps(model, ib.PromptPairs(longer), keep_pairs=True)]
+    assert [step.done for step in steps] == [2, 3]  # those of one length are differentiated together
+    np.testing.assert_allclose(steps[-1].result.by_pair[2], ib.edge_attribution(model, longer[2]).scores, atol=1e-5)
+
+
+@pytest.mark.parametrize("architecture", CONFIGS)
+@pytest.mark.parametrize("options", [{}, {"ig_steps": 2}, {"rules": "relp", "direction": "denoise"}])
+def test_pairs_that_are_differentiated_together_have_their_own_scores(architecture, options):
+    model = ib.load_model(bridge(architecture))
+    pairs = [PAIR, PAIR.model_copy(update={"clean": "hallo there", "clean_answer": "c"})]
+    many = ib.edge_attribution(model, ib.PromptPairs(pairs), keep_pairs=True, **options)
+    each = [ib.edge_attribution(model, pair, **options).scores for pair in pairs]
+    np.testing.assert_allclose(many.by_pair, each, atol=1e-5)
 
 
 def test_prompts_of_different_lengths_change_what_has_a_counterpart():
@@ -244,6 +257,11 @@ def test_a_model_that_is_not_understood_is_refused(monkeypatch):
     monkeypatch.setattr(type(model), "users_hooks", lambda self: [])
     with pytest.raises(ValueError, match=r"not known, because .*layer 1.* Use activation patching"):
         ib.edge_attribution(model, PAIR)
+
+
+def test_a_gate_that_reads_the_residual_stream_is_refused():
+    with pytest.raises(ValueError, match="something beside queries, keys, values, MLPs and logits"):
+        ib.edge_attribution(ib.load_model(booted("AfmoeForCausalLM")), PAIR)
 
 
 def test_nothing_is_left_on_the_model():
