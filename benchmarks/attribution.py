@@ -2,12 +2,17 @@
 
 - GPT-2 small's shape, random weights, 15 tokens, one process, in turn: estimates of all activations at once, by each
   rule, beside what they can't do without: two forward runs and one forward and backward run of the plain model.
+- The same model: the scores of all edges of one pair, beside one forward and backward run of the plain model; of eight
+  pairs, beside `transformer_lens.tools.analysis.attribution_patch` by edges, of which one pair is run and counted eight
+  times; and the faithfulness of circuits of ten sizes on eight pairs, beside its own matrix products alone, recorded
+  from one call and made again on other numbers.
 - SmolLM2-135M, prompts of about 76 tokens that differ at their first word: the estimate and the exact values of the
   largest 5%, beside the whole exact sweep.
 - A real JupyterLab in headless Chromium: from a choice in a menu until the estimates of all cells are on screen.
 
 Everything is counted on our side: tokenising, the unpatched runs, the estimate. Prints a table and writes
-build/bench/attribution.json. `python benchmarks/attribution.py rules` measures one part: rules, share or screen.
+build/bench/attribution.json. `python benchmarks/attribution.py rules` measures one part: rules, edges, share or
+screen.
 """
 
 from __future__ import annotations
@@ -19,30 +24,33 @@ import statistics
 import sys
 import time
 from collections.abc import Callable
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+from transformer_lens.tools.analysis.attribution_patching import EdgeAttributionConfig, attribution_patch
 
 import interp_backend as ib
 
 ROOT = Path(__file__).parents[1]
-sys.path[:0] = [str(ROOT / "tests/browser"), str(ROOT / "tests/python"), str(ROOT / "benchmarks")]
+sys.path.insert(0, str(ROOT / "benchmarks"))
 
 from activation_patching import RESID, Case, gpt2_small, pair_of
-from labs import labs
 
 from interp_backend.engine.backward import RULES
 
 RUNS = 7
-TEXT = " is a country, and many people who live there like to ski in winter." * 4
-SETUP = f"""
+SENTENCE = " is a country, and many people who live there like to ski in winter."
+SETUP = """
 import hookscope as hs
+from hookscope import map_call
 
-text = {TEXT!r} + " The capital of this country is"
+map_call.LONG_SECONDS = 0  # every sweep stops after the largest 5%
+text = {!r} + " The capital of this country is"
 pair = hs.PromptPair(clean="Norway" + text, corrupt="Sweden" + text, clean_answer=" Oslo",
                      corrupt_answer=" Stockholm")
 """
@@ -51,6 +59,7 @@ CLICK = """async ([root, choice]) => {
   const select = root.querySelector('[data-hs=direction]');
   const words = () => root.querySelector('[data-hs=estimated]')?.textContent ?? '';
   const frame = () => new Promise((resolve) => requestAnimationFrame(resolve));
+  while (words().includes('replace them')) await frame(); // of the sweep before
   const start = performance.now();
   select.value = choice;
   select.dispatchEvent(new Event('change', { bubbles: true }));
@@ -61,7 +70,12 @@ CLICK = """async ([root, choice]) => {
 
 def main() -> None:
     torch.set_num_threads(2)
-    parts: dict[str, Callable[[], dict[str, float]]] = {"rules": rules, "share": share, "screen": screen}
+    parts: dict[str, Callable[[], dict[str, float]]] = {
+        "rules": rules,
+        "edges": edges,
+        "share": share,
+        "screen": screen,
+    }
     report: dict[str, Any] = {"machine": f"{platform.machine()}, {os.cpu_count()} cores, torch {torch.__version__}"}
     print(f"Measured on {report['machine']}, medians.\n")
     for name in sys.argv[1:] or parts:
@@ -94,19 +108,79 @@ def two_runs_and_a_gradient(model: ib.LanguageModel, ids: dict[str, torch.Tensor
     with torch.no_grad():
         for one in ids.values():
             model.raw(one)
+    a_gradient(model, ids["corrupt"])
+
+
+def a_gradient(model: ib.LanguageModel, ids: torch.Tensor) -> None:
+    """One forward and backward run, without gradients of the weights."""
 
     def start(value: torch.Tensor, hook: Any) -> torch.Tensor:
         return value.detach().requires_grad_()
 
     with model.raw.hooks(fwd_hooks=[("hook_embed", start)]):
-        logits = model.raw(ids["corrupt"])
+        logits = model.raw(ids)
     (logits[0, -1, 1] - logits[0, -1, 2]).backward()
 
 
-def in_turn(functions: list[Callable[[], Any]]) -> dict[Callable[[], Any], float]:
+def edges() -> dict[str, float]:
+    model = ib.load_model(gpt2_small("cpu"))
+    pairs = ib.PromptPairs([pair_of(Case("", "resid_pre", RESID, 15, 4), number) for number in range(8)])
+    clean, corrupt = (torch.tensor([model.to_ids(getattr(pairs[0], side))]) for side in ("clean", "corrupt"))
+    config = EdgeAttributionConfig(granularity="edge")
+
+    def theirs() -> None:
+        attribution_patch(model.raw, clean, corrupt, lambda logits: logits[0, -1, 1] - logits[0, -1, 2], config)
+
+    began = time.perf_counter()
+    theirs()
+    peer = 8 * (time.perf_counter() - began)
+    for parameter in model.raw.parameters():
+        parameter.requires_grad_(False)
+    plain = partial(a_gradient, model, clean)
+    one, eight = partial(ib.edge_attribution, model, pairs[0]), partial(ib.edge_attribution, model, pairs)
+    graph = eight()
+    circuits = partial(ib.faithfulness, model, pairs, graph, random_circuits=0)
+    with Products() as products:
+        circuits()
+    seconds = in_turn([plain, one, eight, circuits, products.again], runs=3)
+    return {
+        "one forward and backward, s": seconds[plain],
+        "all edges of one pair, times that": seconds[one] / seconds[plain],
+        "all edges of 8 pairs, s": seconds[eight],
+        "times as fast as transformer_lens": peer / seconds[eight],
+        "faithfulness, 10 sizes, 8 pairs, s": seconds[circuits],
+        "times its matrix products": seconds[circuits] / seconds[products.again],
+    }
+
+
+class Products(TorchDispatchMode):
+    """Records the matrix products of a block, to make them again."""
+
+    KINDS = ("aten::mm", "aten::bmm", "aten::addmm", "aten::baddbmm")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.made: list[tuple[Any, list[torch.Size]]] = []
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func.name().split(".")[0] in self.KINDS:
+            self.made.append((torch.bmm if args[-1].ndim == 3 else torch.mm, [one.shape for one in args[-2:]]))
+        return func(*args, **(kwargs or {}))
+
+    def again(self) -> None:
+        for product, shapes in self.made:
+            product(*map(numbers, shapes))
+
+
+@cache
+def numbers(shape: torch.Size) -> torch.Tensor:
+    return torch.randn(shape)
+
+
+def in_turn(functions: list[Callable[[], Any]], runs: int = RUNS) -> dict[Callable[[], Any], float]:
     """The median seconds of each function, so run that a slow moment of the machine hits all of them."""
     taken: dict[Callable[[], Any], list[float]] = {function: [] for function in functions}
-    for run in range(RUNS + 1):
+    for run in range(runs + 1):
         for function, seconds in taken.items():
             began = time.perf_counter()
             function()
@@ -117,7 +191,7 @@ def in_turn(functions: list[Callable[[], Any]]) -> dict[Callable[[], Any], float
 
 def share() -> dict[str, float]:
     names: dict[str, Any] = {}
-    exec(SETUP, names)
+    exec(SETUP.format(4 * SENTENCE), names)
     model, pair = ib.load_model("smollm2-135m"), names["pair"]
     ib.activation_patching(model, pair, layers=[0])  # the check of a new model
     began = time.perf_counter()
@@ -138,10 +212,13 @@ def share() -> dict[str, float]:
 
 
 def screen() -> dict[str, float]:
+    sys.path.insert(0, str(ROOT / "tests/browser"))
+    from labs import labs
+
     report = {}
-    for name, load in (("embedded model", ""), ("SmolLM2", '"smollm2-135m"')):
+    for name, load, sentences in (("embedded model", "", 3), ("SmolLM2", '"smollm2-135m"', 4)):
         with labs() as open_lab:
-            lab = open_lab("bench", f"{SETUP}\nmodel = hs.load_model({load})")
+            lab = open_lab("bench", f"{SETUP.format(sentences * SENTENCE)}\nmodel = hs.load_model({load})")
             options = 'metric="logit", ' if not load else ""
             code = f"heatmap = hs.PatchHeatmap(model, pair, {options})\nheatmap"
             root = lab.show(code).element_handle()
