@@ -54,16 +54,16 @@ text = {!r} + " The capital of this country is"
 pair = hs.PromptPair(clean="Norway" + text, corrupt="Sweden" + text, clean_answer=" Oslo",
                      corrupt_answer=" Stockholm")
 """
-# Milliseconds from a choice of the direction until the view says that its cells are estimates.
-CLICK = """async ([root, choice]) => {
+# Milliseconds from a choice of the direction until the new map is there: its first cells are the estimates of all. The
+# cells of the two directions read differently, so an old cell can't be taken for a new one.
+CLICK = """async ([root, choice, word]) => {
   const select = root.querySelector('[data-hs=direction]');
-  const words = () => root.querySelector('[data-hs=estimated]')?.textContent ?? '';
+  const fresh = () => [...root.querySelectorAll('[role=gridcell]')].some((cell) => cell.textContent.includes(word));
   const frame = () => new Promise((resolve) => requestAnimationFrame(resolve));
-  while (words().includes('replace them')) await frame(); // of the sweep before
   const start = performance.now();
   select.value = choice;
   select.dispatchEvent(new Event('change', { bubbles: true }));
-  while (!words().includes('replace them')) await frame();
+  while (!fresh()) await frame();
   return performance.now() - start;
 }"""
 
@@ -227,7 +227,8 @@ def screen() -> dict[str, float]:
                 lab.python(
                     "heatmap.run()\nheatmap.wait()"
                 )  # forgets the other direction, which would come back at once
-                clicks.append(lab.page.evaluate(CLICK, [root, str((run + 1) % 2)]))
+                choice, word = ("1", "changes") if run % 2 == 0 else ("0", "recovers")
+                clicks.append(lab.page.evaluate(CLICK, [root, choice, word]))
             report[f"{name}, click to all estimates, ms"] = statistics.median(clicks)
             report[f"{name}, click to all estimates, slowest of {RUNS}, ms"] = max(clicks)
     return report
