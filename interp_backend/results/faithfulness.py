@@ -179,7 +179,8 @@ class Faithfulness(BaseResult):
         spread = {name: f" [{low:.3f}, {high:.3f}]" if np.isfinite(low) else "" for name, (low, high) in ends}
         by_chance = "" if self.random_cpr is None else f"; CPR of random circuits {self.random_cpr:.3f}"
         yield f"CPR {self.cpr:.3f}{spread['cpr']}, CMD {self.cmd:.3f}{spread['cmd']}{by_chance}"
-        yield f"{self.values.done} pair{'s' * (self.values.done != 1)}, {self.total} {self.level}s; size: signed, absolute, complement"
+        pairs = "one pair" if self.values.done == 1 else f"{self.values.done} pairs"
+        yield f"{pairs}, {self.total} {self.level}s; size: signed, absolute, complement"
         rows = [self.curve(name) for name in (SIGNED, ABSOLUTE, COMPLEMENT)]
         for at, size in enumerate(self.sizes[:12]):
             stable = "" if self.jaccard is None else f"  Jaccard {self.jaccard[at]:.2f}"
