@@ -5,12 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
 from ..engine.backward import gradients
+from ..engine.patched_patterns import effects_through_patterns
 from ..language.interventions import FromOther, Value
 from ..language.metrics import Measure
 from ..language.model import ACTIVATIONS
@@ -43,6 +44,7 @@ class Path:
         return [(k + shift) / self.steps for k in range(self.steps)] or [0.0]
 
 
+FIXED: set[Literal["q", "k"]] = {"q", "k"}
 NO_PATH = Path(0, "inputs", False, "denoise")  # the gradient at the patched run alone
 
 
@@ -56,6 +58,7 @@ class EstimateChoices:
     where: Where
     rule: str
     path: Path
+    qk_fix: bool = False
 
     @property
     def uses(self) -> list[tuple[str, Value]]:
@@ -85,6 +88,7 @@ class Estimates:
     def __init__(self, sweep: Sweep, choices: EstimateChoices, metrics: int | None = None):
         self.sweep, self.choices, self.metrics = sweep, choices, metrics
         self.binding = sweep.binding
+        self.fixed: dict[tuple[int, str, Any], Tensor] = {}  # by metric, activation and layer
         self.changes: dict[tuple[str, Any], tuple[str, Tensor]] = {
             (name, layer): self._change(name, layer)
             for name, _ in choices.uses
@@ -104,6 +108,8 @@ class Estimates:
     def maps(self) -> dict[str, EffectMap]:
         """The map of each activation."""
         grads = self._gradients()
+        if self.choices.qk_fix:
+            self._fix(grads)
         return {name: self._map(name, axes, grads) for name, axes in self.choices.axes.items()}
 
     # Gradients
@@ -112,6 +118,9 @@ class Estimates:
         """For each metric, by hook name, the gradient at each place, or its mean over the points of the path."""
         path, base = self.choices.path, self.binding.base.activations
         hooks = {self.changes[name, layer][0] for name, layer in self.changes if name in self.choices.axes}
+        if self.choices.qk_fix:
+            model = self.binding.model
+            hooks |= {model.hook_name("pattern", layer) for name, layer in self.changes if name in FIXED}
         if not path.steps:
             return self._run(hooks, None)
         moved = dict(self.changes.values()) if path.over == "activations" else dict([self.changes["embed", 0]])
@@ -134,6 +143,17 @@ class Estimates:
 
         return gradients(binding.turn, tokens, sorted(hooks), read, sweep.vocabulary, score, self.choices.rule, start)
 
+    def _fix(self, grads: list[dict[str, Tensor]]) -> None:
+        """Compute the patterns of patched queries and keys anew, instead of following the slope of their softmax."""
+        model, base = self.binding.model, self.binding.base
+        for part in FIXED.intersection(self.choices.axes):
+            ours = {layer: self.changes[part, layer] for layer in model.layers_with(part)}
+            patched = {layer: base.activations[hook] + change for layer, (hook, change) in ours.items()}
+            for i, grad in enumerate(grads):
+                patterns = {layer: grad[model.hook_name("pattern", layer)] for layer in ours}
+                found = effects_through_patterns(self.binding.turn, base.tokens.tolist(), part, patched, patterns)
+                self.fixed.update({(i, part, layer): effect[..., None] for layer, effect in found.items()})
+
     # Maps
 
     def _map(self, activation: str, axes: tuple[str, ...], grads: list[dict[str, Tensor]]) -> EffectMap:
@@ -143,9 +163,12 @@ class Estimates:
         result = self.sweep.empty_result(
             {**resolved, **self.choices.where.model_dump(mode="json", exclude_none=True)}, cells
         )
-        changes = [self.changes[activation, layer] for layer in cells.places["layer"]]
-        for measured, grad in zip(result.measures.values(), grads):
-            effects = torch.stack([_reduced(change * grad[hook], cells) for hook, change in changes])
+        layers = cells.places["layer"]
+        changes = [self.changes[activation, layer] for layer in layers]
+        for i, (measured, grad) in enumerate(zip(result.measures.values(), grads)):
+            linear = [change * grad[hook] for hook, change in changes]
+            each = [self.fixed.get((i, activation, layer), one) for layer, one in zip(layers, linear)]
+            effects = torch.stack([_reduced(one, cells) for one in each])
             base = measured.baselines[side]
             measured.values[...] = (float("nan") if base is None else base) + effects.cpu().numpy()
         kept = [place for place, there in enumerate(self.binding.counterparts) if there is not None]

@@ -9,12 +9,12 @@ and Hanna et al. 2024 (arXiv:2403.17806).
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
 
 from ..common.cells import Positions, choose_axes
-from ..common.estimates import EstimateChoices, Estimates, Path, refuse_flat
+from ..common.estimates import FIXED, EstimateChoices, Estimates, Path, refuse_flat
 from ..common.method import method
 from ..common.over_pairs import naming, steps_over_pairs
 from ..common.signatures import Count, OneOf
@@ -58,6 +58,7 @@ def attribution_patching(
     ig_steps: Annotated[int, Count("how many steps integrated gradients take", 0, 1000)] = 0,
     ig_over: Annotated[str, OneOf(PATHS, "path")] = "inputs",
     ig_points: Annotated[str, OneOf(POINTS, "choice of points")] = "midpoint",
+    qk_fix: bool = False,
     axes: Axes = None,
     value: ValueLike = "other",
     at: int | None = None,
@@ -91,6 +92,9 @@ def attribution_patching(
             estimates of a layer's positions then add up to the effect of patching them all together.
         ig_points: where the points are. "midpoint": the middle of each step. "mib": k/m of the way from the corrupt
             prompt, k = 0 to m - 1, as in EAP-IG.
+        qk_fix: for queries and keys, compute the patched run's attention pattern anew, and take its change times its
+            gradient, since a pattern that is saturated has no slope (the QK fix of AtP*, arXiv:2403.00745). Takes one
+            more run for queries, and a run of every position for keys.
         axes, value, at, layers, heads, positions, sources, neurons: as in `activation_patching`. For a value that is
             drawn at random, the change is the mean over the draws.
 
@@ -110,8 +114,10 @@ def attribution_patching(
     wanted = _wanted(model, activation, tokenized, axes)
     path = Path(ig_steps, ig_over, ig_points == "mib", direction)
     choices = EstimateChoices(
-        wanted, side, as_value(value), where_of(layers, heads, positions, sources, neurons, 1), rules, path
+        wanted, side, as_value(value), where_of(layers, heads, positions, sources, neurons, 1), rules, path, qk_fix
     )
+    if qk_fix:
+        _refuse_fix(model, wanted, ig_steps)
     if ig_steps and ig_over == "inputs" and not isinstance(choices.value, FromOther):
         raise ValueError(
             "Integrated gradients over inputs go from one prompt of the pair to the other. Leave value at other, or "
@@ -131,6 +137,16 @@ def attribution_patching(
                 yield Step(i + 1, len(tokenized), remaining(time.perf_counter() - began, i + 1, len(tokenized)))
     maps = {name: _mean(name, found, tokenized, side) if many else found[0][name] for name in wanted}
     yield Step(len(tokenized), len(tokenized), 0.0, maps if activation == ALL else maps[activation])
+
+
+def _refuse_fix(model: LanguageModel, wanted: Mapping[str, Any], ig_steps: int) -> None:
+    """Raise ValueError if attention patterns can't be computed anew, or no estimate would use them."""
+    if why := model.why_not("pattern"):
+        raise ValueError(f"The QK fix reads attention patterns. {why} Leave qk_fix out.")
+    if not FIXED.intersection(wanted):
+        raise ValueError(f"The QK fix is for queries and keys, and {', '.join(wanted)} is neither. Leave qk_fix out.")
+    if ig_steps:
+        raise ValueError("The QK fix takes the whole step that integrated gradients divide. Choose one of the two.")
 
 
 def _wanted(
