@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ..engine.backward import gradients
 from ..engine.patched_patterns import effects_through_patterns
-from ..language.interventions import FromOther, Value
+from ..language.interventions import Value
 from ..language.metrics import Measure
 from ..language.model import ACTIVATIONS
 from ..language.prompts import Side
@@ -66,14 +66,18 @@ class EstimateChoices:
         return [(name, self.value) for name in dict.fromkeys([*self.axes, *moved])]
 
 
-def refuse_flat(measures: Sequence[Measure], direction: str, ig_steps: int) -> None:
-    """Raise ValueError for a metric that has no gradient at the patched run."""
+def refuse_flat(measures: Sequence[Measure], direction: str, ig_steps: int | None) -> None:
+    """Raise ValueError for a metric that has no gradient at the patched run.
+
+    Args:
+        ig_steps: of integrated gradients; None where they can't be chosen.
+    """
     flat = {"rank", "kl" if direction == "noise" else "kl_corrupt"}
     for measure in measures:
         if measure.metric == "rank" or (measure.metric in flat and not ig_steps):
             raise ValueError(
                 f"The {measure.label} has no gradient, or none at the patched run. Choose another metric, for example "
-                "logit_diff" + (", or set ig_steps." if measure.metric != "rank" else ".")
+                "logit_diff" + (", or set ig_steps." if measure.metric != "rank" and ig_steps is not None else ".")
             )
 
 
@@ -139,7 +143,7 @@ class Estimates:
         read, tokens = sweep.readings.base_positions, binding.base.tokens.tolist()
 
         def score(logits: Tensor) -> Tensor:
-            return sweep.measure(logits)[: self.metrics]
+            return sweep.measure(logits, self.metrics)
 
         return gradients(binding.turn, tokens, sorted(hooks), read, sweep.vocabulary, score, self.choices.rule, start)
 
@@ -186,7 +190,7 @@ class Estimates:
 
     def _patched(self, change: Tensor, activation: str, kept: list[int]) -> Tensor:
         """One at each entry that is patched, and zero where the position has no counterpart."""
-        if not isinstance(self.choices.value, FromOther):
+        if not self.binding.reads_other(self.choices.value):
             return torch.ones_like(change, dtype=torch.float32)
         axis = 1 if ACTIVATIONS[activation].pattern else 0
         return torch.zeros_like(change, dtype=torch.float32).index_fill_(axis, torch.tensor(kept), 1)

@@ -242,7 +242,8 @@ class Sweep:
         result = self.empty_result(resolved, cells)
         if guide is not None:
             result.take_estimates(guide)
-            result.provenance["warnings"] += guide.provenance["warnings"]
+            known = result.provenance["warnings"]
+            known += [warning for warning in guide.provenance["warnings"] if warning not in known]
             yield self.step(result, [], 0, int(np.ceil(share * (result.state == ESTIMATE).sum())), None)
         reason = why_not_packed(turn, binding.base, trials, key)
         result.provenance.update(executor="hooks" if reason else "packed", executor_reason=reason)
@@ -260,6 +261,8 @@ class Sweep:
             why_not_packed=reason,
         )
         result.state.flat[nowhere] = NO_COUNTERPART
+        for measured in result.measures.values():
+            measured.values.flat[nowhere] = np.nan
         self.count_left_out(result, cells)
         pending: dict[int, list[tuple[bool, torch.Tensor]]] = {}
         equal = self._take(result, pending, to_run, next(passes))
@@ -280,14 +283,25 @@ class Sweep:
 
     # Measuring
 
-    def measure(self, logits: torch.Tensor) -> torch.Tensor:
-        """Every metric of logits [run, read position, token]: [metric, run]."""
+    def measure(self, logits: torch.Tensor, most: int | None = None) -> torch.Tensor:
+        """Every metric of logits [run, read position, token]: [metric, run].
+
+        Args:
+            most: how many metrics to measure, from the first; None measures all.
+
+        Raises:
+            ValueError: the logits have a gradient, and a metric of them has none.
+        """
         positions = self.readings.base_positions
         measured = []
-        for measure, at, reference in zip(self.readings.measures, self.readings.base, self.references):
+        for measure, at, reference in list(zip(self.readings.measures, self.readings.base, self.references))[:most]:
             read = logits[:, [positions.index(position) for position in at]]
             read = read if measure.whole_answer else read[:, 0]
             measured.append(measure.of(read, reference, self.columns).cpu())
+            if logits.requires_grad and not measured[-1].requires_grad:
+                raise ValueError(
+                    f"The {measure.label} has no gradient. Choose another metric, for example logit_diff or kl."
+                )
         return torch.stack(measured)
 
     def _take(

@@ -76,7 +76,7 @@ class Binding:
         ids = base.tokens.tolist(), other.tokens.tolist()
         self._shared = _shared_prefix(*ids, self.counterparts)
         self._one_to_one = self.counterparts == list(range(len(other.tokens)))
-        if not self._one_to_one and any(ACTIVATIONS[a].pattern and self._reads_other(v) for a, v in uses):
+        if not self._one_to_one and any(ACTIVATIONS[a].pattern and self.reads_other(v) for a, v in uses):
             raise ValueError(
                 "A row of attention weights is patched as a whole, so both prompts need the same number of tokens, "
                 "aligned one to one. Patch z, q, k or v, or choose prompts of one length."
@@ -84,7 +84,7 @@ class Binding:
 
     def left_out(self, positions: Sequence[int], value: Value) -> int:
         """How many of these positions are not patched, because they have no counterpart in the other prompt."""
-        return sum(self.counterparts[p] is None for p in positions) if self._reads_other(value) else 0
+        return sum(self.counterparts[p] is None for p in positions) if self.reads_other(value) else 0
 
     def heads_of(self, activation: str) -> int:
         """How many heads an activation has. Keys and values may have fewer than queries."""
@@ -179,7 +179,7 @@ class Binding:
         draw: int = 0,
     ) -> Edit | None:
         """Like `edits`, for numbers that are known to be in range; None if no position has a counterpart."""
-        if self._reads_other(value):
+        if self.reads_other(value):
             positions = tuple(p for p in positions if self.counterparts[p] is not None)
             if not positions:
                 return None
@@ -201,14 +201,14 @@ class Binding:
         )
         now = self.base.activations[hook]
         changed = self._written(hook, now, value, draw) - now
-        if self._reads_other(value):
+        if self.reads_other(value):
             axis = 1 if ACTIVATIONS[activation].pattern else 0
             same = [p for p, there in enumerate(self.counterparts) if p < self._shared or there is None]
             changed.index_fill_(axis, torch.tensor(same, dtype=torch.long, device=changed.device), 0)
         return hook, changed
 
     @staticmethod
-    def _reads_other(value: Value) -> bool:
+    def reads_other(value: Value) -> bool:
         return isinstance(value, FromOther) or (isinstance(value, Add) and value.vector is None)
 
     # Values, with the shape of the base run's activation
@@ -225,7 +225,7 @@ class Binding:
                 self._payloads[key] = self._after_embedding(self._written(hook, now, value, draw))
             else:
                 self._payloads[key] = self._value(self.model.hook_name(name, layer), value, draw)
-            if self._reads_other(value) and self._shared:
+            if self.reads_other(value) and self._shared:
                 # Before the first difference the two runs agree up to rounding. With the base run's own numbers there,
                 # patched runs that change nothing are known to do so.
                 axis = 1 if ACTIVATIONS[activation].pattern else 0

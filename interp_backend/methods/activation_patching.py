@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Annotated, Any, Literal
 
+import numpy as np
 from pydantic import Field, ValidationError
 
 from ..common.cells import Positions, Where, axes_of, cells_of, choose_axes
@@ -131,7 +132,7 @@ def activation_patching(
     )
     measures = as_measures(metric)
     many = isinstance(pair, PromptPairs)
-    if not isinstance(exact, (int, float)) or not 0 <= exact <= 1:
+    if isinstance(exact, bool) or not isinstance(exact, (int, float, np.floating)) or not 0 <= exact <= 1:
         raise ValueError(f"exact is the share of the estimated cells that is run, from 0 to 1, not {exact!r}.")
     if many and estimate != "none":
         raise ValueError('Only a single pair is estimated first. For a data set, leave estimate at "none".')
@@ -277,7 +278,7 @@ class _PairSweep:
         """
         choices = self.choices
         refuse_rule(sweep.binding.model, choices.estimate)
-        refuse_flat(sweep.readings.measures[:1], choices.direction, 0)
+        refuse_flat(sweep.readings.measures[:1], choices.direction, None)
         if choices.where.window > 1:
             raise ValueError("Estimates are of single layers, without a window.")
         wanted = EstimateChoices(

@@ -104,6 +104,11 @@ def faithfulness(
     with Turn(model) as turn:
         wiring = wiring_of(turn)
         _refuse_other_model(circuit, sender_names(wiring), receiver_names(wiring))
+        if circuit.parallel != any(layer.parallel for layer in wiring):
+            one, other = ("one after the other", "side by side")[:: -1 if circuit.parallel else 1]
+            raise ValueError(
+                f"This graph is of another model: its layers run attention and MLP {one}, and this model's {other}."
+            )
         uses = [(name, value) for name in dict.fromkeys(name for name, _ in writers(wiring))]
         runs = BaseRuns(turn, tokenized, readings, uses, 0)
         sweep: Any = None
@@ -195,6 +200,7 @@ class Plan:
     sizes: list[float]
     curves: list[str]
     inside: np.ndarray
+    greedy: bool
     seed: int
 
     @classmethod
@@ -219,7 +225,7 @@ class Plan:
         if graph.size < graph.edges:
             own = graph.kept.astype(bool) if level == "edge" else graph.kept.any(1)
             inside += [own, every & ~own]
-        return cls(graph, level, sizes, list(rows), np.stack(inside), seed)
+        return cls(graph, level, sizes, list(rows), np.stack(inside), greedy, seed)
 
     @cached_property
     def masks(self) -> tuple[np.ndarray, np.ndarray]:
@@ -258,8 +264,8 @@ class Plan:
     def _jaccard(self) -> list[float] | None:
         """The mean overlap of the circuits of largest scores with those of resampled pairs, for each size."""
         each = self.graph.by_pair
-        if each is None or len(each) < 2:
-            return None
+        if each is None or len(each) < 2 or self.greedy:
+            return None  # to grow a circuit anew for each resample would take longer than all runs
         generator, count, overlaps = np.random.default_rng(self.seed), len(each), []
         own = [_chosen(self.graph, self.level, size, False, False) for size in self.sizes]
         for _ in range(RESAMPLES):

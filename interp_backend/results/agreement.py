@@ -21,7 +21,7 @@ class Agreement(Record):
             is constant.
         k: how many cells the largest 5% of the estimates are.
         precision: the share of these k cells whose effect is 0.1 of the gap or more, of either sign; None unless all
-            k are exact.
+            k are exact, or if no effect that is known is as large.
         recall: the share of the cells with such an effect that are among the k; None unless every cell is exact, or
             if there are none.
     """
@@ -48,7 +48,7 @@ def agreement(estimates: np.ndarray, effects: np.ndarray, estimated: np.ndarray,
     sizes = np.where(estimated, np.nan_to_num(np.abs(estimates), nan=np.inf), -1.0)
     top = np.argsort(-sizes, kind="stable")[:k]
     large = both & (np.abs(effects) >= LARGE)
-    known, every = k > 0 and bool(exact[top].all()), bool(exact[estimated].all())
+    known, every = bool(both[top].all() and large.any()), bool(exact[estimated].all())
     return Agreement(
         cells=int(both.sum()),
         pearson=_correlation(ours, theirs),

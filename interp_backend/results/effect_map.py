@@ -169,7 +169,7 @@ class EffectMap(BaseResult):
 
     @property
     def complete(self) -> bool:
-        """Whether every cell has its value; a cancelled run keeps the cells that were computed."""
+        """Whether every cell has a value, exact or estimated; a cancelled run keeps the cells that were computed."""
         every = self.pairs is None or self.pairs.done == len(self.pairs.labels)
         return bool((self.state != NOT_COMPUTED).all()) and every
 
@@ -224,6 +224,8 @@ class EffectMap(BaseResult):
     def take_estimates(self, guide: EffectMap) -> None:
         """Give every cell that was not run the value of an estimated map of the same cells, by that map's metric.
 
+        Estimates by other rules that other metrics have are dropped, since a map names one rule.
+
         Raises:
             ValueError: the two maps differ in their cells, or this sweep did not measure that metric.
         """
@@ -235,10 +237,25 @@ class EffectMap(BaseResult):
         for one in self.measures.values():
             base = one.baselines[self.patched_side]
             one.values[not_run & (self.state == UNCHANGED)] = np.nan if base is None else base
+        self._note_rule(guide.params.get("rules"), metric)
         measured.estimates = guide.values.copy()
         measured.values[self.state == ESTIMATE] = guide.values[self.state == ESTIMATE]
         if metric == self.params["metric"]:
             self.estimates = measured.estimates
+
+    def _note_rule(self, rule: str | None, metric: str) -> None:
+        """Name the rule of new estimates, and keep in mind by which rule and metric the cells to run were chosen."""
+        before = self.params.get("estimate", "none")
+        if rule is None or (rule == before and metric == self.params["metric"]):
+            return
+        if before != "none":
+            self.provenance.setdefault("chosen_by", {"estimate": before, "metric": self.params["metric"]})
+        if rule != before:
+            for one in self.measures.values():
+                one.estimates = None
+                one.values[self.state == ESTIMATE] = np.nan
+            self.estimates = None
+        self.params["estimate"] = rule
 
     # Places
 

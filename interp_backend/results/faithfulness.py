@@ -42,7 +42,7 @@ class Faithfulness(BaseResult):
             was all of the model.
         chosen_count: how many edges (or nodes) that circuit has.
         jaccard: for each size, the mean Jaccard index of the circuit of largest scores and of those from resampled
-            pairs; None without the scores of each pair.
+            pairs; None without the scores of each pair, and for circuits that grew greedily.
         metric_label: the metric in words.
     """
 

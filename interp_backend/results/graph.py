@@ -212,14 +212,16 @@ class Graph(BaseResult):
         """The same graph with other edges in the circuit.
 
         Args:
-            edges: their names, or which they are, [sender, receiver].
+            edges: their names, or which they are, boolean, [sender, receiver].
 
         Raises:
-            ValueError: the graph has no such edge.
+            ValueError: the graph has no such edge, or the array has another shape.
         """
         kept = np.zeros(self.scores.shape, np.uint8)
-        if isinstance(edges, np.ndarray):
-            kept[...] = edges.astype(bool) & self.real
+        if isinstance(edges, np.ndarray) and edges.dtype == bool:
+            if edges.shape != kept.shape:
+                raise ValueError(f"Edges are shaped [sender, receiver], {kept.shape}, not {edges.shape}.")
+            kept[...] = edges & self.real
         else:
             for name in edges:
                 kept[self.index(name)] = 1

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pandas
 import pytest
-from driven_widgets import Watched, ask
+import traitlets
+from driven_widgets import Watched, ask, events
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
@@ -235,3 +236,100 @@ def test_a_data_set_is_not_estimated_and_is_not_offered_it(embedded, capitals):
     assert heatmap.error is None and heatmap.result.estimates is None
     assert "estimate" not in [field["name"] for field in heatmap.info["fields"]]
     heatmap.close()
+
+
+# Found by attack
+
+
+def last_token(logits):
+    """A metric without a gradient."""
+    return logits.argmax(-1).float()
+
+
+@pytest.mark.parametrize("metrics", [[last_token, "logit_diff"], [last_token]])
+def test_a_metric_without_a_gradient_is_not_estimated_as_no_effect(tiny, metrics):
+    result = ib.activation_patching(tiny, PAIR, metric=metrics, estimate="gradient", exact=0.05)
+    assert result.estimates is None and any("no gradient" in one for one in result.provenance["warnings"])
+    with pytest.raises(ValueError, match="no gradient"):
+        ib.attribution_patching(tiny, PAIR, metric=metrics)
+
+
+def test_a_second_metric_without_a_gradient_does_not_keep_the_first_from_being_estimated(tiny):
+    result = ib.activation_patching(tiny, PAIR, metric=["logit_diff", last_token], estimate="gradient", exact=0.05)
+    assert result.estimates is not None
+
+
+def test_warnings_are_said_once_and_a_flat_metric_has_no_precision(tiny):
+    def flat(logits):
+        return logits.sum(-1) * 0 + 1.0
+
+    result = ib.activation_patching(tiny, PAIR, metric=flat, estimate="gradient")
+    warnings = result.provenance["warnings"]
+    assert len(warnings) == len(set(warnings)) > 0
+    assert result.agreement.precision is None and result.agreement.cells == 0
+
+
+def test_cells_without_a_counterpart_have_no_number(tiny):
+    odd = ib.PromptPair(clean="hello there", corrupt="hell theru", clean_answer="a", corrupt_answer="b")
+    options = {"value": ib.Add(factor=2.0), "direction": "noise", "activation": "mlp_out"}
+    plain = ib.activation_patching(tiny, odd, **options)
+    result = ib.activation_patching(tiny, odd, **options, estimate="gradient")
+    assert (plain.state == CellState.NO_COUNTERPART).any()
+    np.testing.assert_array_equal(result.state, plain.state)
+    np.testing.assert_array_equal(np.isnan(result.values), np.isnan(plain.values))
+
+
+def test_a_rule_names_the_estimates_of_every_metric(long_sweep):
+    ask(long_sweep, "activation_patching", **{**ASKED, "metric": "prob"})
+    ask(long_sweep, "activation_patching", **{**ASKED, "metric": "prob"}, estimate="relp")
+    ask(long_sweep, "activation_patching", **ASKED, estimate="relp")
+    expected = ib.attribution_patching(
+        long_sweep._model, long_sweep.pair, activation="z", axes=("layer", "head", "position"), rules="relp"
+    )
+    assert long_sweep.result.params["estimate"] == "relp"
+    np.testing.assert_array_equal(long_sweep.result.estimates, expected.values)
+    assert long_sweep.code.startswith("# The cells to run were chosen by gradient and logit_diff")
+
+
+def test_a_rule_can_be_changed_on_a_finished_map(embedded, capitals):
+    heatmap = Watched(hs.PatchHeatmap, embedded, capitals)
+    values = heatmap.result.values.copy()
+    ask(heatmap, "activation_patching", activation="resid_pre", estimate="relp")
+    assert heatmap.result.params["estimate"] == "relp" and heatmap.error is None
+    np.testing.assert_array_equal(heatmap.result.values, values)
+    assert events(heatmap, "view:1") == ["accepted", "result"] or events(heatmap, "view:1")[-1] == "result"
+    assert "cancelled" not in events(heatmap, "view:1")
+    heatmap.close()
+
+
+def test_a_metric_that_can_not_be_estimated_leaves_the_other_cells_empty_and_no_error(long_sweep):
+    ask(long_sweep, "activation_patching", **{**ASKED, "metric": "rank"})
+    assert long_sweep.error is None and long_sweep.status == "done"
+    left = long_sweep.result.state == ESTIMATE
+    assert left.any() and np.isnan(long_sweep.result.values[left]).all()
+    ask(long_sweep, "activation_patching", **ASKED)
+    assert np.isfinite(long_sweep.result.values[long_sweep.result.state == ESTIMATE]).all()
+
+
+def test_a_result_of_other_layers_is_estimated_again_as_it_was_made(long_sweep, embedded, capitals):
+    saved = ib.activation_patching(
+        embedded, capitals, activation="z", axes=("layer", "head", "position"), layers=[1, 2],
+        metric=["logit_diff", "prob"], estimate="relp", exact=0.05,
+    )  # fmt: skip
+    long_sweep.result = ib.read_result(saved.to_json())
+    assert long_sweep.wait(60)
+    long_sweep.metric = "prob"
+    assert long_sweep.wait(60) and long_sweep.error is None
+    assert long_sweep.result.params["estimate"] == "relp" and np.isfinite(long_sweep.result.estimates).all()
+
+
+def test_a_chosen_rule_does_not_keep_a_data_set_from_being_run(embedded, capitals):
+    heatmap = Watched(hs.PatchHeatmap, embedded, capitals, estimate="relp")
+    heatmap.pair = ib.PromptPairs([capitals, capitals])
+    assert heatmap.wait(60) and heatmap.error is None and heatmap.result.pairs is not None
+    heatmap.close()
+
+
+def test_paths_are_not_shown_as_a_map(embedded, capitals):
+    with pytest.raises(traitlets.TraitError, match=r"path_patching.* Draw it with result\.plot\(\)"):
+        hs.PatchHeatmap(result=ib.path_patching(embedded, capitals, ["m0"], ["logits"]))

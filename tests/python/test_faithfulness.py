@@ -245,3 +245,10 @@ def test_nothing_is_left_on_the_model():
     before = state_of(raw)
     ib.faithfulness(raw, PAIR, graph, sizes=SIZES, level="node", ablation="zero")
     assert state_of(raw) == before and not own_on(raw)
+
+
+def test_a_graph_of_a_model_with_another_wiring_is_refused():
+    side_by_side, in_turn = (ib.load_model(bridge(name)) for name in ("gpt_neox", "gpt2"))
+    graph = ib.edge_attribution(side_by_side, PAIR)
+    with pytest.raises(ValueError, match="attention and MLP side by side, and this model's one after the other"):
+        ib.faithfulness(in_turn, PAIR, graph, random_circuits=0)

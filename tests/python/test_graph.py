@@ -231,3 +231,11 @@ def test_a_graph_that_makes_no_sense_is_refused(change, words):
     parts = {name: getattr(good, name) for name in ("senders", "receivers", "scores", "kept")}
     with pytest.raises(ValueError, match=words):
         ib.Graph(**{**parts, **change})
+
+
+def test_an_array_of_edges_is_boolean_and_of_the_graph_s_shape_and_names_may_be_an_array():
+    some = graph()
+    name = some.names[0]
+    assert some.with_edges(np.array([name])).names == [name]
+    with pytest.raises(ValueError, match=r"shaped \[sender, receiver\]"):
+        some.with_edges(np.ones(some.scores.shape[1], bool))

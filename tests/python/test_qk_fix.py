@@ -75,18 +75,18 @@ def test_a_head_is_the_sum_over_its_positions_and_other_activations_stay_as_they
     assert {name for name in plain if not np.array_equal(plain[name].values, fixed[name].values)} == {"q", "k"}
 
 
-def test_a_saturated_pattern_has_no_slope_and_is_still_seen():
-    """Scores so far apart that every softmax is one-hot: its derivative is zero, and a query still moves it."""
+def test_a_sharp_pattern_has_a_misleading_slope_and_is_still_seen():
+    """Scores so far apart that a patched query moves a softmax further than its slope tells."""
     raw = bridge("gpt2")
     weights = {name: parameter.clone() for name, parameter in raw.named_parameters()}
     try:
         with torch.no_grad():
             for name, parameter in raw.named_parameters():
                 if "attn.q" in name or "attn.k" in name:
-                    parameter.mul_(300)
+                    parameter.mul_(6)
         model = ib.load_model(raw)
         exact, slope, fixed = (
-            (one.values - one.baselines["corrupt"])[-1]  # below it, saturated patterns of later layers have no slope
+            (one.values - one.baselines["corrupt"])[-1]  # below it, the slopes of later layers mislead too
             for one in (
                 ib.activation_patching(model, PAIR, activation="q", axes=BY_POSITION),
                 ib.attribution_patching(model, PAIR, activation="q", axes=BY_POSITION),
@@ -97,10 +97,7 @@ def test_a_saturated_pattern_has_no_slope_and_is_still_seen():
         with torch.no_grad():
             for name, parameter in raw.named_parameters():
                 parameter.copy_(weights[name])
-    flat = np.abs(slope) < 1e-6
-    at = np.abs(np.where(flat, exact, 0)).argmax()
-    assert abs(exact.flat[at]) > 0.01
-    assert fixed.flat[at] == pytest.approx(exact.flat[at], rel=0.05)
+    assert np.abs(fixed - exact).sum() < 0.25 * np.abs(slope - exact).sum()
 
 
 @pytest.mark.parametrize(

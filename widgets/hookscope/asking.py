@@ -126,7 +126,7 @@ class Asker:
             of: the output that the request is about, and whose task is returned; by default the main one.
         """
         panel = self._panel()
-        if panel is None or panel._closed or getattr(self._deferring, "on", False):
+        if panel is None or panel._closed or self.deferring:
             return None
         if not (unseen or panel.on_a_page):
             return None  # `refresh` is called again once a page shows the panel
@@ -220,6 +220,11 @@ class Asker:
         """Whether the panel's traits are being set to those of a result that it was given."""
         return self._adopting is not None
 
+    @property
+    def deferring(self) -> bool:
+        """Whether this thread is in a `with asker.defer():` block."""
+        return getattr(self._deferring, "on", False)
+
     def drop(self, *names: str) -> None:
         """Stop the work on these details, by default on all, and forget them."""
         with self._lock:
@@ -243,7 +248,7 @@ class Asker:
     @contextmanager
     def defer(self) -> Iterator[None]:
         """In a `with asker.defer():` block, `refresh` does nothing, so that several traits can change together."""
-        outer = getattr(self._deferring, "on", False)
+        outer = self.deferring
         self._deferring.on = True
         try:
             yield
@@ -275,7 +280,7 @@ class Asker:
 
     def _unfinished(self) -> Task | None:
         with self._lock:
-            if self._adopting is not None and not getattr(self._deferring, "on", False):
+            if self._adopting is not None and not self.deferring:
                 return self._adopting
             return next((asked.task for asked in self._asked.values() if asked.task and not asked.over), None)
 

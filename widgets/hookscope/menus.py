@@ -20,7 +20,7 @@ _OWN = ("top_k",)
 # Arguments whose default in a heatmap is another than in Python.
 DEFAULTS = {"estimate": "gradient"}
 # Arguments that a data set has no use for.
-_OF_ONE_PAIR = ("estimate", "exact")
+OF_ONE_PAIR = ("estimate", "exact")
 _PLAIN = ("integer", "number", "boolean")
 # The labels of directions for values that do not come from the other run: they name the run that is changed.
 _CHANGED = {"denoise": "in the corrupt run", "noise": "in the clean run"}
@@ -80,7 +80,7 @@ def menus_of(
         "fields": [
             _field(name, {**one, "default": DEFAULTS.get(name, one.get("default"))})
             for name, one in properties.items()
-            if name not in (*SHARED, *_OWN, *(_OF_ONE_PAIR if many else ())) and _has_field(one)
+            if name not in (*SHARED, *_OWN, *(OF_ONE_PAIR if many else ())) and _has_field(one)
         ],
     }
 

@@ -5,16 +5,17 @@ from __future__ import annotations
 import time
 import weakref
 from collections.abc import Callable, Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 import traitlets
 from pydantic import BaseModel, Field
 
 from interp_backend import METHODS
 from interp_backend.common.cells import choose_axes, interventions_of, opened
+from interp_backend.common.estimates import refuse_flat
 from interp_backend.common.subject import subject_of
 from interp_backend.language.interventions import as_asked
-from interp_backend.language.metrics import METRICS, name_of
+from interp_backend.language.metrics import METRICS, as_measures, name_of
 from interp_backend.language.pairs import PromptPairs
 from interp_backend.language.prompts import PromptPair, Side
 from interp_backend.methods.activation_patching import activation_patching
@@ -29,7 +30,7 @@ from interp_backend.service.tasks import Task
 
 from .asking import Want
 from .map_call import MapCall
-from .menus import DEFAULTS, SHARED, for_value, gives_map, menus_of, metric_menu, offered
+from .menus import DEFAULTS, OF_ONE_PAIR, SHARED, for_value, gives_map, menus_of, metric_menu, offered
 from .panel import action
 from .prompt_pair_editor import PromptPairEditor
 from .shown_map import answers_of, is_cell, joint_effect, prompts_of, refuse_overlap, title_of
@@ -194,8 +195,10 @@ class PatchHeatmap(ResultPanel):
     def _call(self) -> MapCall:
         chosen = {name: getattr(self, name) for name in SHARED if name not in ("axes", "metric")}
         axes = self._fitting_axes()
-        defaults = {} if isinstance(self.pair, PromptPairs) else DEFAULTS
-        chosen.update(axes=axes, metric=self._metrics(), top_k=TOP_K, **{**defaults, **self.options})
+        options = {**DEFAULTS, **self.options}
+        if isinstance(self.pair, PromptPairs):
+            options = {name: some for name, some in options.items() if name not in OF_ONE_PAIR}
+        chosen.update(axes=axes, metric=self._metrics(), top_k=TOP_K, **options)
         where = {**self._where, **dict(self.narrowed)}
         chosen.update({name: some for name, some in where.items() if name[:-1] in axes and some is not None})
         method = METHODS[self.method]
@@ -286,7 +289,8 @@ class PatchHeatmap(ResultPanel):
         assert self._asker is not None
         before = self._sweep
         task = self._asker.refresh(id)
-        self._estimate_again()
+        if not self._asker.deferring:
+            self._estimate_again()
         asked: Any = self.asked
         id_asked = asked and asked["id"]
         if before is not None and before is self._sweep and id_asked == before.id and self.result is not None:
@@ -302,23 +306,27 @@ class PatchHeatmap(ResultPanel):
         return task
 
     def _estimate_again(self) -> None:
-        """Estimate the cells that the shown sweep did not run by the chosen rule and metric, if it was by others."""
-        sweep, chosen = self._sweep, self._call().arguments
-        asked: Any = self.asked
+        """Estimate the shown sweep by the chosen rule and metric, if it was estimated by others."""
+        sweep, asked = self._sweep, cast(Any, self.asked)
         if sweep is None or self._asker is None or asked is None or asked["id"] != sweep.id:
             return
-        metric, rule = name_of(self.metric), chosen.get("estimate", "none")
-        lacks = metric in sweep.measures and sweep.measures[metric].estimates is None
-        if rule == "none" or not (sweep.state == ESTIMATE).any() or not (lacks or sweep.params["estimate"] != rule):
+        metric, rule = name_of(self.metric), self._call().arguments.get("estimate", "none")
+        estimated = any(one.estimates is not None for one in sweep.measures.values())
+        if rule == "none" or not estimated or metric not in sweep.measures:
             return
-        known = {name: one for name, one in chosen.items() if name in attribution_patching.options}
+        if sweep.measures[metric].estimates is not None and sweep.params["estimate"] == rule:
+            return
+        try:
+            refuse_flat(as_measures([self.metric]), sweep.params["direction"], None)
+        except ValueError:
+            return  # by this metric only what was run has a number
+        known = {name: some for name, some in sweep.params.items() if name in attribution_patching.options}
         known.update(metric=self.metric, rules=rule)
-        call = attribution_patching.call(self._model, self.pair, **known)
+        call = attribution_patching.call(self._asker.model, subject_of(sweep.params), **known)
 
         def show(estimates: EffectMap) -> None:
             if self._sweep is sweep:
                 sweep.take_estimates(estimates)
-                sweep.params["estimate"] = rule
                 self._show()
 
         self._asker.detail("estimates", self._asker.new_id(), call, show)
@@ -366,6 +374,8 @@ class PatchHeatmap(ResultPanel):
             wanted = result.method if name == "method" else result.params.get(name)
             if wanted is not None or name in ("at", "axes"):
                 setattr(self, name, wanted)
+        if result.params.get("estimate", "none") != "none":
+            self.options = {**self.options, "estimate": result.params["estimate"]}
         self.pair = subject_of(result.params) or _pair_of(result)
         self.info = {**dict(self.info), "metrics": metric_menu(self.metric)}
 
@@ -375,7 +385,7 @@ class PatchHeatmap(ResultPanel):
         if result is None or result is self._shown_by_us:
             return result
         method = METHODS.get(result.method)
-        if method is None or not gives_map(method):
+        if method is None or not gives_map(method) or "sender" in result.axes:
             raise traitlets.TraitError(
                 f"This result comes from {result.method or 'no method'}, whose results the heatmap does not show. "
                 "Draw it with result.plot()."
@@ -429,10 +439,15 @@ class PatchHeatmap(ResultPanel):
 
     def _code_of(self, result: EffectMap) -> str:
         """Code for the shown result; once every cell was run, the estimates before them are of no account."""
+        plain = None
         if not (result.state == ESTIMATE).any():
             plain = {name: part for name, part in result.params.items() if name not in ("estimate", "exact")}
             result = result.model_copy(update={"params": plain})
-        return super()._code_of(result)
+        code, chosen = super()._code_of(result), result.provenance.get("chosen_by")
+        if chosen is None or plain is not None or not code:
+            return code
+        rule, metric = chosen["estimate"], chosen["metric"]
+        return f"# The cells to run were chosen by {rule} and {metric}: this call chooses them anew.\n{code}"
 
     @property
     def _parts(self) -> Sequence[str]:  # pyright: ignore[reportIncompatibleVariableOverride]
