@@ -219,6 +219,7 @@ class Sweep:
         self.top_k, self.memory, self.began = top_k, memory, began
         self.references = self.readings.references(self.binding.base, self.binding.other)
         self.alone = len(runs.tokenized) == 1
+        self.notes: list[str] = []  # warnings for the result
         self.columns = None if self.vocabulary is None else {token: i for i, token in enumerate(self.vocabulary)}
 
     def steps(
@@ -375,7 +376,7 @@ class Sweep:
             tokens=texts_of(binding.model, *(top.ids for top in tops.values())),
             provenance=provenance(binding.turn),
         )
-        result.provenance["warnings"] += shown.warnings or self._favour_warnings(at["clean"])
+        result.provenance["warnings"] += [*self.notes, *(shown.warnings or self._favour_warnings(at["clean"]))]
         return result
 
     def _favour_warnings(self, clean: torch.Tensor) -> list[str]:

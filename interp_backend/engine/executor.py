@@ -99,7 +99,7 @@ def run_patched(
         try:
             logits = turn.run(lambda chosen=chosen: pass_(chosen))
         except (RuntimeError, MemoryError) as problem:
-            if not _is_out_of_memory(problem):
+            if not is_out_of_memory(problem):
                 raise
             rows = most = _smaller(plan, chosen, packed, problem)
             continue
@@ -123,7 +123,8 @@ def _next_rows(rows: int, most: int, took: float) -> int:
     return min(most, max(LEAST_ROWS, int(rows * min(8.0, seconds / max(took, 1e-4)))))
 
 
-def _is_out_of_memory(problem: Exception) -> bool:
+def is_out_of_memory(problem: Exception) -> bool:
+    """Whether an error says that memory has run out."""
     text = str(problem).lower()
     return isinstance(problem, (torch.OutOfMemoryError, MemoryError)) or (
         "out of memory" in text or "can't allocate memory" in text or "not enough memory" in text
@@ -282,7 +283,7 @@ def why_not_packed(turn: Turn, base: Recording, trials: Sequence[PatchedRun], ke
         try:
             known[key] = turn.run(lambda: _try_packed(turn.model, base, trials))
         except (RuntimeError, MemoryError) as problem:
-            if not _is_out_of_memory(problem):
+            if not is_out_of_memory(problem):
                 raise
             return "there was not enough memory to call its blocks one by one"  # true only for now: not cached
     return known[key]
@@ -300,7 +301,7 @@ def _try_packed(model: LanguageModel, base: Recording, trials: Sequence[PatchedR
     try:
         worst = max(difference(plan.run_packed(chosen), whole), difference(few.run_packed(chosen), whole[..., some]))
     except Exception as problem:  # whatever the block raises, the fallback gives the right numbers
-        if isinstance(problem, Cancelled) or _is_out_of_memory(problem):
+        if isinstance(problem, Cancelled) or is_out_of_memory(problem):
             raise
         return f"its blocks can't be called one by one ({type(problem).__name__}: {problem})"
     tolerance = 3e-2 if whole.dtype.itemsize < 4 else 1e-4  # half precision, or better

@@ -23,6 +23,7 @@ from ..common.over_pairs import naming, steps_over_pairs
 from ..common.signatures import AppliesTo, AskedAs, ChoicesBy, Count, Local, OneOf
 from ..common.sweep import BaseRuns, Readings, Sweep
 from ..engine.backward import RULES, refuse_rule
+from ..engine.executor import is_out_of_memory
 from ..engine.turn import Turn
 from ..language.interventions import AskedValue, as_value
 from ..language.loading import load_model
@@ -257,18 +258,22 @@ class _PairSweep:
         texts = tokenized.texts[choices.base_side]
         cells = cells_of(sweep.binding, choices.activation, choices.axes, choices.value, choices.where, texts)
         trials = sweep.binding.trials(choices.activation)
-        guide, resolved = None, {**choices.resolved, "estimate": "none"}
-        why = None
-        if choices.estimate != "none" and math.prod(cells.shape) >= FEWEST_ESTIMATED:
-            try:
-                guide = self._estimates(sweep)
-                resolved["estimate"] = choices.estimate
-            except ValueError as problem:
-                why = f"The effects can't be estimated first, so all cells are run. {problem}"
-        for step in sweep.steps(resolved, cells, trials, choices.activation, guide, choices.exact):
-            if why is not None and step.result is not None and why not in step.result.provenance["warnings"]:
-                step.result.provenance["warnings"].append(why)
-            yield step
+        estimated = choices.estimate != "none" and math.prod(cells.shape) >= FEWEST_ESTIMATED
+        guide = self._guide(sweep) if estimated else None
+        resolved = {**choices.resolved, "estimate": "none" if guide is None else choices.estimate}
+        yield from sweep.steps(resolved, cells, trials, choices.activation, guide, choices.exact)
+
+    def _guide(self, sweep: Sweep) -> EffectMap | None:
+        """Estimates of the displayed metric; None, and a warning in the result, if there can be none."""
+        try:
+            return self._estimates(sweep)
+        except (ValueError, RuntimeError, MemoryError) as problem:
+            if not isinstance(problem, ValueError) and not is_out_of_memory(problem):
+                raise
+            # A backward run keeps the activations of all layers, and so takes more memory than any patched run.
+            why = problem if isinstance(problem, ValueError) else "A run with gradients does not fit into memory."
+            sweep.notes.append(f"The effects can't be estimated first, so all cells are run. {why}")
+            return None
 
     def _estimates(self, sweep: Sweep) -> EffectMap:
         """Estimates of the displayed metric.

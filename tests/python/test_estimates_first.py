@@ -116,6 +116,16 @@ def test_what_can_not_be_estimated_is_run_as_it_is_and_said(tiny, options, words
     assert result.params["estimate"] == "none"
 
 
+def test_without_the_memory_for_gradients_all_cells_are_run(tiny, monkeypatch):
+    def full(*_, **__):
+        raise RuntimeError("DefaultCPUAllocator: can't allocate memory")
+
+    monkeypatch.setattr("interp_backend.common.estimates.gradients", full)
+    result = ib.activation_patching(tiny, PAIR, estimate="gradient", exact=0.05)
+    assert result.estimates is None and not (result.state == ESTIMATE).any()
+    assert any("does not fit into memory" in one for one in result.provenance["warnings"])
+
+
 def test_a_small_sweep_is_not_estimated(tiny, monkeypatch):
     monkeypatch.setattr(method, "FEWEST_ESTIMATED", 10_000)
     assert ib.activation_patching(tiny, PAIR, estimate="gradient").estimates is None
@@ -288,7 +298,7 @@ def test_a_rule_names_the_estimates_of_every_metric(long_sweep):
     )
     assert long_sweep.result.params["estimate"] == "relp"
     np.testing.assert_array_equal(long_sweep.result.estimates, expected.values)
-    assert long_sweep.code.startswith("# The cells to run were chosen by gradient and logit_diff")
+    assert long_sweep.code.startswith("# Another rule or metric chose which cells were run.\n")
 
 
 def test_a_rule_can_be_changed_on_a_finished_map(embedded, capitals):

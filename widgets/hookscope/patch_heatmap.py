@@ -439,15 +439,13 @@ class PatchHeatmap(ResultPanel):
 
     def _code_of(self, result: EffectMap) -> str:
         """Code for the shown result; once every cell was run, the estimates before them are of no account."""
-        plain = None
-        if not (result.state == ESTIMATE).any():
+        estimated = (result.state == ESTIMATE).any()
+        if not estimated:
             plain = {name: part for name, part in result.params.items() if name not in ("estimate", "exact")}
             result = result.model_copy(update={"params": plain})
-        code, chosen = super()._code_of(result), result.provenance.get("chosen_by")
-        if chosen is None or plain is not None or not code:
-            return code
-        rule, metric = chosen["estimate"], chosen["metric"]
-        return f"# The cells to run were chosen by {rule} and {metric}: this call chooses them anew.\n{code}"
+        code = super()._code_of(result)
+        chosen_by_others = estimated and "chosen_by" in result.provenance and code
+        return f"# Another rule or metric chose which cells were run.\n{code}" if chosen_by_others else code
 
     @property
     def _parts(self) -> Sequence[str]:  # pyright: ignore[reportIncompatibleVariableOverride]
