@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+from checks import axe_violations
 from lab import JupyterServer, Lab
 from playwright.sync_api import Browser, expect
 from views import expect_status, part
@@ -45,6 +46,26 @@ def test_the_heatmap_has_a_cell_for_each_layer_and_the_crossing_at_layer_24(lab:
     lab.expect("heatmap.result.values.shape", (30, 5))
     lab.expect("[round(float(heatmap.result.normalized[at]), 1) for at in ((23, 3), (24, 4))]", [1.1, 1.3])
     expect(part(heatmap, "grid")).to_have_attribute("aria-rowcount", "30")
+
+
+def test_270_heads_are_estimated_run_and_compared_and_a_rule_is_changed(lab: Lab):
+    heatmap = lab.show('heads = hs.PatchHeatmap(model, pair, activation="z", axes=("layer", "head"))\nheads')
+    expect_status(heatmap, "done")
+    scatter = part(heatmap, "scatter")
+    expect(scatter).to_have_attribute("data-points", "270")
+    expect(part(heatmap, "estimated")).to_have_count(0)  # every cell is exact
+    lab.expect("heads.result.agreement.recall is not None", True)
+    scatter.focus()
+    scatter.press("End")
+    expect(part(heatmap, "scatter-cell")).to_contain_text("layer 23, head 4")
+    scatter.press("Enter")
+    lab.expect("(heads.selection['layer'], heads.selection['head'])", (23, 4))
+    before = lab.value("heads.result.agreement.spearman")
+    part(heatmap, "estimate-rule").select_option(index=1)
+    expect(part(heatmap, "estimate-rule")).to_have_value("1")
+    lab.expect("heads.wait() and heads.result.params['estimate']", "relp")
+    assert lab.value("heads.result.agreement.spearman") != before
+    assert axe_violations(heatmap) == []
 
 
 def test_the_lens_shows_thirty_layers_and_the_answer_in_the_last(lab: Lab):
