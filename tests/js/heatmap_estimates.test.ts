@@ -62,7 +62,7 @@ test("an estimate is hatched, an exact effect is not", () => {
 test("words say what is estimated, and beside an exact effect what was", () => {
   const sweep = decodeResult(estimated());
   expect(describeCell(sweep, false, 4)).toContain("recovers 0.40, estimated from gradients, not run");
-  expect(describeCell(sweep, false, 16)).toContain("recovers 1.60, the estimate was 0.80");
+  expect(describeCell(sweep, false, 16)).toContain("recovers 1.60, the estimated effect was 0.80");
   expect(describeCell(decodeResult(makeResult()), false, 16)).not.toContain("estimate");
 });
 
@@ -112,6 +112,13 @@ test("a running sweep says what will happen, and offers nothing else", async () 
   expect(part(el, "estimated").textContent).toContain("Exact values replace them, the largest first.");
   expect(maybe(el, "exact-all")).toBeNull();
   expect(maybe(el, "time-left")).toBeNull(); // it ends by itself before long
+});
+
+test("an unscaled or cancelled sweep without exact cells does not promise any", async () => {
+  const state = arrayJson("uint8", SHAPE, Array(CELLS).fill(4));
+  const { el } = await shown({ result: { ...estimated(), state }, status: "cancelled" });
+  expect(part(el, "estimated").textContent).toContain("0 cells are exact; hatched: 18 estimated");
+  expect(part(el, "exact-all")).toBeTruthy();
 });
 
 test("a map of estimates alone says so", async () => {

@@ -6,6 +6,7 @@ here is shared with interp_backend but the names of edges.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import torch
@@ -151,6 +152,9 @@ def circuit_logits(loop: EdgeLoop, live: set[tuple[str, str]], fixed: dict[str, 
 
         return write
 
+    def wrote_mlp(layer: int, value: Tensor, hook: Any) -> None:
+        wrote[f"m{layer}"] = value[0].clone()
+
     def wrote_heads(layer: int) -> Any:
         def keep(value: Tensor, hook: Any) -> None:
             wrote.update({f"a{layer}.h{head}": loop.head(layer, head, value[0]) for head in range(value.shape[2])})
@@ -168,8 +172,7 @@ def circuit_logits(loop: EdgeLoop, live: set[tuple[str, str]], fixed: dict[str, 
         hooks.append((f"{at}.attn.hook_z", wrote_heads(layer)))
         if f"m{layer}" in fixed:
             hooks.append((f"{at}.mlp.hook_in", into_mlp(layer)))
-            keep = lambda value, hook, layer=layer: wrote.__setitem__(f"m{layer}", value[0].clone())  # noqa: E731
-            hooks.append((f"{at}.hook_mlp_out", keep))
+            hooks.append((f"{at}.hook_mlp_out", partial(wrote_mlp, layer)))
     hooks.append((f"blocks.{raw.cfg.n_layers - 1}.hook_resid_post", lambda v, hook: stream("logits", raw.cfg.n_layers)))
     with torch.no_grad():
         return raw.run_with_hooks(loop.tokens, fwd_hooks=hooks)[0]

@@ -7,6 +7,7 @@ import pytest
 import torch
 from test_backward import state_of
 from test_interrupts import own_on
+from transformer_lens.tools.analysis import attribution_patching as analysis
 
 import interp_backend as ib
 from edge_loop import EdgeLoop, circuit_logits
@@ -98,9 +99,6 @@ def parse(name):
 
 
 def test_equals_transformer_lens():
-    analysis = pytest.importorskip("transformer_lens.tools.analysis.attribution_patching")
-    if not hasattr(analysis, "faithfulness"):
-        pytest.skip("this TransformerLens has no faithfulness")
     raw = boot(random_model("gpt2"), "theirs")
     clean, corrupt = raw.to_tokens(PAIR.clean), raw.to_tokens(PAIR.corrupt)
     a, b = token(raw, "a"), token(raw, "b")
@@ -252,3 +250,13 @@ def test_a_graph_of_a_model_with_another_wiring_is_refused():
     graph = ib.edge_attribution(side_by_side, PAIR)
     with pytest.raises(ValueError, match="attention and MLP side by side, and this model's one after the other"):
         ib.faithfulness(in_turn, PAIR, graph, random_circuits=0)
+
+
+def test_areas_over_other_sizes_say_that_they_are_not_the_benchmarks():
+    model = ib.load_model(bridge("gpt2"))
+    graph = ib.edge_attribution(model, PAIR)
+    some, usual = (
+        ib.faithfulness(model, PAIR, graph, random_circuits=0, **options) for options in ({"sizes": [0.2, 0.5]}, {})
+    )
+    assert "areas from 0.2 to 0.5: not the benchmark's" in repr(some)
+    assert "not the benchmark's" not in repr(usual)

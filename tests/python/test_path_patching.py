@@ -8,6 +8,7 @@ import torch
 from test_attribution_patching import linear_model
 from test_backward import state_of
 from test_interrupts import own_on
+from transformer_lens import patching
 
 import interp_backend as ib
 from edge_loop import EdgeLoop
@@ -96,9 +97,6 @@ def test_with_recomputed_mlps_equals_three_runs(architecture, receivers):
 
 @pytest.mark.parametrize("component", "qkv")
 def test_equals_transformer_lens(component):
-    patching = pytest.importorskip("transformer_lens.patching")
-    if not hasattr(patching, "get_act_patch_direct_path"):
-        pytest.skip("this TransformerLens has no direct path patching")
     raw = boot(random_model("gpt2"), "direct")
     clean, corrupt = raw.to_tokens(PAIR.clean), raw.to_tokens(PAIR.corrupt)
     caches = [raw.run_with_cache(tokens)[1] for tokens in (clean, corrupt)]

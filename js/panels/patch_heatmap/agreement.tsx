@@ -5,7 +5,7 @@ import { count, fixed } from "../../lib/format";
 import { indexAfterKey, isChoosing, keyHandler } from "../../lib/keys";
 import { canAsk, type Status, select, useSelection, useTrait } from "../../lib/model";
 import type { PanelProps } from "../../lib/panel";
-import { ESTIMATE } from "../../wire/requests";
+import { COMPUTED, ESTIMATE } from "../../wire/requests";
 import { Argument } from "./arguments";
 import type { HeatmapInfo } from "./params";
 import { cellOf, placeOf, stateOf } from "./places";
@@ -19,21 +19,21 @@ type EstimateProps = PanelProps<HeatmapState> & { sweep: Sweep; revision: unknow
 /** Says which cells are estimates, and runs the others on a click. */
 export function EstimatedLine({ model, state, sweep, revision }: EstimateProps) {
   const status = useTrait<Status>(model, "status");
-  const left = useMemo(() => countEstimates(sweep), [sweep, revision]);
+  const left = useMemo(() => countOf(sweep, ESTIMATE), [sweep, revision]);
+  const exact = useMemo(() => countOf(sweep, COMPUTED), [sweep, revision]);
   if (left === 0) return null;
-  const exact = sweep.agreement?.cells;
   const running = status === "running" || status === "queued";
-  const words =
-    exact === undefined
-      ? "Hatched: estimated from gradients, not run."
-      : exact === 0 || running
-        ? `Hatched: ${count(left, "cell")} estimated from gradients. Exact values replace them, the largest first.`
-        : `${count(exact, "cell")} ${exact === 1 ? "is" : "are"} exact; hatched: ${left} estimated from gradients.`;
+  const ordered = sweep.agreement !== null; // the sweep runs cells in the order of their estimates
+  const words = !ordered
+    ? "Hatched: estimated from gradients, not run."
+    : running
+      ? `Hatched: ${count(left, "cell")} estimated from gradients. Exact values replace them, the largest first.`
+      : `${count(exact, "cell")} ${exact === 1 ? "is" : "are"} exact; hatched: ${left} estimated from gradients.`;
   const all = () => state.run({ options: { ...state.params().options, exact: 1 } });
   return (
     <p class="hs-quiet" data-hs="estimated">
       {words}{" "}
-      {!running && exact !== undefined && canAsk(model) && (
+      {!running && ordered && canAsk(model) && (
         <Button name="exact-all" title="Run every cell, however long it takes" onClick={all}>
           Run all of them
         </Button>
@@ -42,10 +42,10 @@ export function EstimatedLine({ model, state, sweep, revision }: EstimateProps) 
   );
 }
 
-function countEstimates(sweep: Sweep): number {
-  let left = 0;
-  for (let cell = 0; cell < sweep.state.length; cell++) if (stateOf(sweep, cell) === ESTIMATE) left++;
-  return left;
+function countOf(sweep: Sweep, state: number): number {
+  let found = 0;
+  for (let cell = 0; cell < sweep.state.length; cell++) if (stateOf(sweep, cell) === state) found++;
+  return found;
 }
 
 const SIDE = 216;

@@ -54,7 +54,7 @@ export function estimateWords(sweep: Sweep, cell: number): string {
   if (stateOf(sweep, cell) === ESTIMATE) return "estimated from gradients, not run";
   const estimate = sweep.estimates?.[cell] ?? Number.NaN;
   const run = stateOf(sweep, cell) === COMPUTED && Number.isFinite(estimate);
-  return run ? `the estimate was ${effectText(sweep, estimate)}` : "";
+  return run ? `the estimated effect was ${effectText(sweep, estimate)}` : "";
 }
 
 /** How many pairs agree with the sign of their mean, and how many pairs the mean covers if some lack the cell. */
