@@ -179,9 +179,7 @@ class Faithfulness(BaseResult):
         spread = {name: f" [{low:.3f}, {high:.3f}]" if np.isfinite(low) else "" for name, (low, high) in ends}
         by_chance = "" if self.random_cpr is None else f"; CPR of random circuits {self.random_cpr:.3f}"
         first, last = self.sizes[0], self.sizes[-1]
-        over = (
-            "" if first <= 0.001 and last == 1 else f" (areas from {first:g} to {last:g}: not the benchmark's)"
-        )
+        over = "" if first <= 0.001 and last == 1 else f" (areas from {first:g} to {last:g}: not the benchmark's)"
         yield f"CPR {self.cpr:.3f}{spread['cpr']}, CMD {self.cmd:.3f}{spread['cmd']}{by_chance}{over}"
         pairs = "one pair" if self.values.done == 1 else f"{self.values.done} pairs"
         yield f"{pairs}, {self.total} {self.level}s; size: signed, absolute, complement"
