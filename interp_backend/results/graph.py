@@ -18,7 +18,7 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from ..place import Place
-from .codec import Bytes, Floats
+from .codec import Bytes, Floats, encode_array
 from .envelope import BaseResult, parse_json
 
 if TYPE_CHECKING:
@@ -169,6 +169,25 @@ class Graph(BaseResult):
             raise ValueError(f"This graph has no node {name!r:.60}.")
         return parse_node(name).place
 
+    def find(self, place: Place) -> list[str] | None:
+        """The nodes that a place names, in any of its positions; None if there are none.
+
+        A place without a head is the layer's MLP if its activation is one of an MLP, and else all of its nodes.
+        """
+        if place.activation == LOGITS:
+            return [LOGITS]
+        of_mlp = place.neuron is not None or (place.activation or "").startswith("mlp")
+        enters = place.activation in ("resid_pre", "embed") and place.layer in (0, None)
+
+        def named(node: Node) -> bool:
+            if node.layer is None or enters:
+                return node.name == INPUT and enters
+            if node.layer != place.layer:
+                return False
+            return node.head == place.head if of_mlp or place.head is not None else True
+
+        return [node.name for node in self.sender_nodes if named(node)] or None
+
     def index(self, edge: str) -> tuple[int, int]:
         """Where an edge is in `scores`, by its name.
 
@@ -244,6 +263,15 @@ class Graph(BaseResult):
         made = self.with_edges(self.real & (np.nan_to_num(self._sizes(signed), nan=-np.inf) >= threshold))
         return made.pruned() if pruned else made
 
+    def reduced(self, n: int) -> Graph:
+        """The n edges of this circuit with the largest scores of either sign, without dangling nodes; the circuit as it
+        is if it has no more than n."""
+        if self.size <= _count(n):
+            return self
+        kept = np.zeros(self.scores.shape, bool)
+        kept.flat[self._largest(self.kept)[:n]] = True
+        return self.with_edges(kept).pruned()
+
     def greedy(self, n: int, *, signed: bool = False) -> Graph:
         """The circuit that grows from the logits: n times the largest edge into a node that is already in it.
 
@@ -299,6 +327,25 @@ class Graph(BaseResult):
         return self.name(*divmod(int(flat), len(self.receivers)))
 
     # Ways out and in
+
+    def to_view(self, most: int) -> dict[str, Any]:
+        """What a view draws: the envelope, which nodes read each receiver, and the circuit's strongest edges.
+
+        Args:
+            most: how many edges, the largest scores of either sign first; the others are counted in `size` alone.
+        """
+        at = self._largest(self.kept)[:most]
+        sender, receiver = np.divmod(at, len(self.receivers))
+        arrays = {"sender": sender.astype(np.int32), "receiver": receiver.astype(np.int32)}
+        arrays["score"] = self.scores.ravel()[at]
+        readers = [np.flatnonzero(self.reads[:, column]).tolist() for column in range(len(self.receivers))]
+        return {
+            **self.model_dump(mode="json", exclude={"scores", "kept", "by_pair"}),
+            "size": self.size,
+            "edges": self.edges,
+            "readers": readers,
+            "strongest": {name: encode_array(one) for name, one in arrays.items()},
+        }
 
     def top_edges(self, k: int = 20) -> pandas.DataFrame:
         """The k largest edges of the circuit, of either sign: rows of `to_dataframe`."""

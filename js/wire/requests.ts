@@ -6,6 +6,7 @@ export interface Requests {
   attribute: OnAttributeRequest;
   attribute_head: OnAttributeHeadRequest;
   attribution_patching: AttributionPatchingRequest;
+  back_to: OnBackToRequest;
   cancel: OnCancelRequest;
   close_opened: OnCloseOpenedRequest;
   direct_logit_attribution: DirectLogitAttributionRequest;
@@ -13,6 +14,7 @@ export interface Requests {
   edit: OnEditRequest;
   faithfulness: FaithfulnessRequest;
   figure_part: OnFigurePartRequest;
+  follow: OnFollowRequest;
   head_circuits: OnHeadCircuitsRequest;
   head_scores: OnHeadScoresRequest;
   heads: OnHeadsRequest;
@@ -23,6 +25,7 @@ export interface Requests {
   open: OnOpenRequest;
   patch_head: OnPatchHeadRequest;
   patch_together: OnPatchTogetherRequest;
+  path_mlps: OnPathMlpsRequest;
   path_patching: PathPatchingRequest;
   read_pair: ReadPairRequest;
   repeated_token_loss: RepeatedTokenLossRequest;
@@ -152,6 +155,9 @@ export interface AttributionPatchingRequest {
   sources?: number[] | null;
   neurons?: number[] | null;
 }
+export interface OnBackToRequest {
+  step: number;
+}
 export interface OnCancelRequest {}
 export interface OnCloseOpenedRequest {}
 export interface DirectLogitAttributionRequest {
@@ -200,6 +206,10 @@ export interface FaithfulnessRequest {
 export interface OnFigurePartRequest {
   first: number;
   second: number;
+}
+export interface OnFollowRequest {
+  receivers: string[];
+  step?: number;
 }
 export interface OnHeadCircuitsRequest {
   layer: number;
@@ -254,6 +264,9 @@ export interface OnPatchHeadRequest {
 }
 export interface OnPatchTogetherRequest {
   cells: Place[];
+}
+export interface OnPathMlpsRequest {
+  mlps: string;
 }
 export interface PathPatchingRequest {
   senders: string[] | null;

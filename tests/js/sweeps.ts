@@ -1,5 +1,5 @@
 // Sweeps of the shapes that Python makes, with effects that can be reasoned about.
-import type { Field } from "../../js/panels/patch_heatmap/arguments";
+import type { Field } from "../../js/lib/arguments";
 import type { Axis, ResultJson } from "../../js/panels/patch_heatmap/result";
 import { arrayJson, CLEAN, CORRUPT, makeResult } from "./helpers";
 

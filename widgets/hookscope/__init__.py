@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from interp_backend import load_model as load_model
 
     from .attention_viewer import AttentionViewer as AttentionViewer
+    from .circuit_graph import CircuitGraph as CircuitGraph
     from .logit_lens_grid import LogitLensGrid as LogitLensGrid
     from .patch_heatmap import PatchHeatmap as PatchHeatmap
     from .prompt_pair_editor import PromptPairEditor as PromptPairEditor

@@ -85,6 +85,11 @@ def menus_of(
     }
 
 
+def field_of(method: Method[..., Any], name: str) -> dict[str, Any]:
+    """One argument of a method as a control."""
+    return _field(name, method.schema["properties"][name])
+
+
 def metric_menu(own: Callable[..., Any] | str | None) -> list[dict[str, str]]:
     menu = [{"name": metric.name, "label": metric.label, "help": metric.help} for metric in METRICS.values()]
     if own is not None and own not in METRICS:

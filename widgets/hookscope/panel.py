@@ -57,6 +57,7 @@ class Panel(anywidget.AnyWidget):
     bundle = ""  # the name of the script that draws the panel, in a notebook and on a saved page
     title = ""  # the panel's name for readers, if that is not the name of its class
     _parts: Sequence[str] = ()  # the parts of a place that the panel shows
+    _own_places: Sequence[str] = ()  # places that are no activations which could be patched, such as the logits
     _closed = False
     _asker: Asker | None = None
 
@@ -271,7 +272,7 @@ class Panel(anywidget.AnyWidget):
             place = as_place(proposal["value"])
             if place is None or place == Place():
                 return None
-            if place.activation is not None:
+            if place.activation is not None and place.activation not in self._own_places:
                 check_activation(None, place.activation)
             return self._placed(place).to_json()
         except ValueError as problem:

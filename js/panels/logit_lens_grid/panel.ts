@@ -1,6 +1,7 @@
 import fieldCss from "../../lib/field.css";
 import gridCss from "../../lib/grid.css";
 import type { Panel } from "../../lib/panel";
+import tabsCss from "../../lib/tabs.css";
 import { type Cell, cellOf, placeOf } from "./sides";
 import { LensState } from "./state";
 import css from "./style.css";
@@ -9,7 +10,7 @@ import { LogitLensView } from "./view";
 /** The panel's cells are those of the lens; bars and heads of the attribution have places of their own. */
 export const panel: Panel<LensState, Cell> = {
   name: "logit-lens-grid",
-  css: gridCss + fieldCss + css,
+  css: gridCss + fieldCss + tabsCss + css,
   needs: ["info", "status", "stream", "lens", "tab", "result"],
   state: (model) => new LensState(model),
   View: LogitLensView,

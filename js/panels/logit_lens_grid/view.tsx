@@ -3,14 +3,13 @@ import { useMemo } from "preact/hooks";
 import { Output, useCurrent } from "../../lib/current";
 import { Prompt } from "../../lib/field";
 import { Head } from "../../lib/head";
-import { keysAmong } from "../../lib/keys";
 import { canAsk, type Failure, useRising, useTrait, write } from "../../lib/model";
 import { Root } from "../../lib/mount";
 import type { PanelProps } from "../../lib/panel";
 import type { ShownSide } from "../../lib/side_menu";
 import { ErrorLine, Nothing } from "../../lib/status";
 import { useStore } from "../../lib/store";
-import { useUniqueId } from "../../lib/unique_id";
+import { Tabs } from "../../lib/tabs";
 import { AttributionTab } from "./attribution_tab";
 import { LensControls } from "./controls";
 import { LensTab, shownColumns, useScaled } from "./lens_tab";
@@ -27,7 +26,6 @@ const TABS = [
 ];
 
 export function LogitLensView({ model, state }: ViewProps) {
-  const id = useUniqueId();
   const tab = useTrait<string>(model, "tab") === "attribution" ? "attribution" : "lens";
   return (
     <Root name="logit-lens-grid" label="Logit lens">
@@ -36,14 +34,13 @@ export function LogitLensView({ model, state }: ViewProps) {
       ) : (
         <AttributionHead model={model} state={state} />
       )}
-      <Tabs id={id} label="Views" tabs={TABS} chosen={tab} onChoose={(name) => write(model, "tab", name)} />
-      <div role="tabpanel" id={panelId(id)} aria-labelledby={tabId(id, tab)}>
+      <Tabs label="Views" tabs={TABS} chosen={tab} onChoose={(name) => write(model, "tab", name)}>
         {tab === "lens" ? (
           <LensPanel model={model} state={state} />
         ) : (
           <AttributionTab model={model} state={state} />
         )}
-      </div>
+      </Tabs>
     </Root>
   );
 }
@@ -120,48 +117,5 @@ function AttributionHead({ model, state }: ViewProps) {
     <Head title="Direct logit attribution" words={words}>
       {attribution && shown && <AttributionTools {...{ model, attribution, shown, rising, words }} />}
     </Head>
-  );
-}
-
-interface Tab {
-  name: string;
-  label: string;
-  title: string;
-}
-
-interface TabsProps {
-  id: string;
-  label: string;
-  tabs: readonly Tab[];
-  chosen: string;
-  onChoose(name: string): void;
-}
-
-const tabId = (id: string, name: string): string => `${id}-tab-${name}`;
-const panelId = (id: string): string => `${id}-panel`;
-
-function Tabs({ id, label, tabs, chosen, onChoose }: TabsProps) {
-  const at = tabs.findIndex(({ name }) => name === chosen);
-  const onKeyDown = keysAmong("tab", at, tabs.length, (next) => onChoose(tabs[next]?.name ?? chosen));
-  return (
-    <div class="hs-tabs" role="tablist" aria-label={label} tabIndex={-1} onKeyDown={onKeyDown}>
-      {tabs.map((tab) => (
-        <button
-          key={tab.name}
-          type="button"
-          role="tab"
-          class="hs-plain hs-focusable"
-          id={tabId(id, tab.name)}
-          data-hs={`tab-${tab.name}`}
-          title={tab.title}
-          aria-selected={tab.name === chosen}
-          aria-controls={panelId(id)}
-          tabIndex={tab.name === chosen ? 0 : -1}
-          onClick={() => onChoose(tab.name)}
-        >
-          {tab.label}
-        </button>
-      ))}
-    </div>
   );
 }

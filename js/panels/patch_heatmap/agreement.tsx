@@ -1,12 +1,12 @@
 // What is estimated in a map and what is exact: a line that says so, and the two against each other.
 import { useMemo, useState } from "preact/hooks";
+import { Argument } from "../../lib/arguments";
 import { Button } from "../../lib/controls";
 import { count, fixed } from "../../lib/format";
 import { indexAfterKey, isChoosing, keyHandler } from "../../lib/keys";
 import { canAsk, type Status, select, useSelection, useTrait } from "../../lib/model";
 import type { PanelProps } from "../../lib/panel";
 import { COMPUTED, ESTIMATE } from "../../wire/requests";
-import { Argument } from "./arguments";
 import type { HeatmapInfo } from "./params";
 import { cellOf, placeOf, stateOf } from "./places";
 import type { Agreement, Sweep } from "./result";

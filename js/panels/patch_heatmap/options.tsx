@@ -1,12 +1,12 @@
 // Further options: the value that is patched in, the window of layers, where the metric is read, and the method's other
 // arguments. They are shown on demand, or if they are not at their defaults.
 import { useEffect, useState } from "preact/hooks";
+import { Argument, appliesTo, type Field } from "../../lib/arguments";
 import { Button, Menu } from "../../lib/controls";
 import { fixed } from "../../lib/format";
 import { useTrait } from "../../lib/model";
 import type { PanelProps } from "../../lib/panel";
 import { visibleText } from "../../lib/tokens";
-import { Argument, appliesTo, type Field } from "./arguments";
 import { LimitField, limitOf } from "./look";
 import { argumentsOf, type HeatmapInfo, OTHER_RUN, type Params, type Value } from "./params";
 import { baseRun } from "./places";

@@ -1,8 +1,9 @@
 // The parameters of a sweep: as Python's traits have them, and as the view requests them.
+
+import type { Field } from "../../lib/arguments";
 import type { Choice } from "../../lib/controls";
 import { trait, useTrait, type ViewModel } from "../../lib/model";
 import type { RequestName } from "../../lib/rpc";
-import type { Field } from "./arguments";
 import type { Axis, Direction, ResultJson } from "./result";
 
 /** The value that is patched in. */

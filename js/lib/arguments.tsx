@@ -1,6 +1,6 @@
 // A control for one argument, built from the method's schema.
-import { type Choice, Menu } from "../../lib/controls";
-import { SmallCheck, SmallField, takeNumber } from "../../lib/fields";
+import { type Choice, Menu } from "./controls";
+import { SmallCheck, SmallField, takeNumber } from "./fields";
 
 /** An argument, or a part of one, as widgets/hookscope/menus.py describes it. */
 export interface Field {

@@ -1,0 +1,214 @@
+// The first tab: the largest edges of the graph, and what each node reads and who reads it.
+import { useEffect, useMemo, useState } from "preact/hooks";
+import { Output, useCurrent } from "../../lib/current";
+import { count, fixed } from "../../lib/format";
+import { canAsk, type Failure, select, useRising, useSelection, useTrait, write } from "../../lib/model";
+import type { PanelProps } from "../../lib/panel";
+import { ErrorLine, Nothing } from "../../lib/status";
+import { useStore } from "../../lib/store";
+import { EdgeControls } from "./controls";
+import { circuitOf, type Edge, type Graph, nodeOfPlace, nodesOf, placeOfNode } from "./graph";
+import { BarList, type Row } from "./lists";
+import { type Hovered, Picture, sizeOf } from "./picture";
+import type { CircuitState } from "./state";
+import { edgeName, inputName, longName, shortName, sizeWords } from "./words";
+
+type Props = PanelProps<CircuitState>;
+const LISTED = 12;
+
+export function EdgesTab({ model, state }: Props) {
+  const { value: graph, problem } = useStore(state.graph);
+  const error = useTrait<Failure | null>(model, "error");
+  const current = useCurrent(model, state.rpc, graph?.json.id, ["edge_attribution"]);
+  const failure = problem === null ? error : { message: problem };
+  return (
+    <>
+      <EdgeControls model={model} state={state} />
+      <ErrorLine error={failure} rpc={canAsk(model) ? state.rpc : null} />
+      {graph ? (
+        <Output name="graph-result" current={current} words="the last graph">
+          <Circuit model={model} graph={graph} />
+        </Output>
+      ) : (
+        failure === null && <Nothing model={model} busy={"Estimating the edges\u2026"} />
+      )}
+    </>
+  );
+}
+
+function Circuit({ model, graph }: Pick<Props, "model"> & { graph: Graph }) {
+  const chosen = useTrait<number>(model, "edges");
+  const [dragged, setDragged] = useState<number | null>(null);
+  useEffect(() => setDragged(null), [chosen, graph]);
+  const most = dragged ?? chosen;
+  const edges = useMemo(() => circuitOf(graph, most), [graph, most]);
+  const nodes = useMemo(() => nodesOf(graph, edges), [graph, edges]);
+  const pinned = nodeOfPlace(graph, useSelection(model));
+  const [hovered, setHovered] = useState<Hovered>(null);
+  const pin = (name: string | null) =>
+    select(model, name === null || name === pinned ? null : placeOfNode(name));
+  return (
+    <>
+      <Slider
+        graph={graph}
+        most={most}
+        edges={edges}
+        nodes={nodes}
+        onDrag={setDragged}
+        onSet={(n) => write(model, "edges", n)}
+      />
+      <div class="hs-circuit-area">
+        <div>
+          <Picture
+            label={`Circuit of ${count(edges.length, "edge")}`}
+            nodes={nodes}
+            all={graph.nodes}
+            edges={edges}
+            rising={useRising(model)}
+            pinned={pinned}
+            hovered={hovered}
+            onHover={setHovered}
+            action="Click to see what it reads and who reads it"
+            onChoose={pin}
+          />
+          <p class="hs-detail-words hs-said" data-hs="under-pointer">
+            {hovered && "edge" in hovered ? (
+              <>
+                {edgeName(hovered.edge)} <b>{sizeWords(hovered.edge, graph.json.params.metric)}</b>
+              </>
+            ) : (
+              KEY
+            )}
+          </p>
+        </div>
+        <Details
+          graph={graph}
+          edges={edges}
+          pinned={pinned}
+          hovered={hovered}
+          onHover={setHovered}
+          onPin={pin}
+        />
+      </div>
+    </>
+  );
+}
+
+const KEY =
+  "Blue carries what the clean prompt has more of, orange the reverse; width is size. A head reads queries left, keys in the middle, values right.";
+
+interface SliderProps {
+  graph: Graph;
+  most: number;
+  edges: readonly Edge[];
+  nodes: readonly string[];
+  onDrag(n: number): void;
+  onSet(n: number): void;
+}
+
+/** How many edges are in the circuit, on a logarithmic scale. */
+function Slider({ graph, most, edges, nodes, onDrag, onSet }: SliderProps) {
+  const { json } = graph;
+  const top = Math.max(1, graph.edges.length);
+  const steps = 200;
+  const toEdges = (at: number) => Math.round(top ** (at / steps));
+  const at = Math.round((steps * Math.log(Math.min(most, top))) / Math.log(Math.max(2, top)));
+  const dropped = Math.min(most, top) - edges.length;
+  return (
+    <label class="hs-slider hs-small" title="How many of the largest edges are in the circuit">
+      <span>Edges</span>
+      <input
+        type="range"
+        data-hs="edges"
+        min={0}
+        max={steps}
+        value={at}
+        aria-valuetext={count(edges.length, "edge")}
+        onInput={({ currentTarget }) => onDrag(toEdges(Number(currentTarget.value)))}
+        onChange={({ currentTarget }) => onSet(toEdges(Number(currentTarget.value)))}
+      />
+      <span data-hs="circuit-size">
+        {`${count(edges.length, "edge")} of ${json.edges.toLocaleString("en")}, ${count(nodes.length, "node")}`}
+        {dropped > 0 && `; ${dropped} led nowhere`}
+      </span>
+    </label>
+  );
+}
+
+interface DetailsProps {
+  graph: Graph;
+  edges: readonly Edge[];
+  pinned: string | null;
+  hovered: Hovered;
+  onHover(hovered: Hovered): void;
+  onPin(name: string | null): void;
+}
+
+/** Of the node under the pointer, or else of the pinned one. */
+function Details({ graph, edges, pinned, hovered, onHover, onPin }: DetailsProps) {
+  const node = hovered && "node" in hovered ? hovered.node : pinned;
+  const largest = useMemo(() => edges.reduce((most, edge) => Math.max(most, sizeOf(edge)), 0), [edges]);
+  const metric = graph.json.params.metric;
+  const rowOf = (edge: Edge, text: string, other: string): Row => ({
+    key: `${edge.from} ${edge.receiver}`,
+    text,
+    share: Number.isFinite(edge.share) ? edge.share : edge.score,
+    title: `${edgeName(edge)}: ${sizeWords(edge, metric)}. Click to pin ${longName(other)}`,
+    onHover: (over) => onHover(over ? { edge } : null),
+    onClick: () => onPin(other),
+  });
+  if (!node) {
+    const rows = edges.slice(0, LISTED).map((edge) => rowOf(edge, edgeName(edge), edge.from));
+    return (
+      <div class="hs-circuit-side">
+        <BarList
+          name="largest"
+          title="Largest edges"
+          rows={rows}
+          count={edges.length}
+          largest={largest}
+          nothing={EMPTY}
+        />
+      </div>
+    );
+  }
+  const into = edges.filter(({ to, readers }) => to === node || readers.includes(node));
+  const from = edges.filter((edge) => edge.from === node);
+  return (
+    <div class="hs-circuit-side">
+      <h3 class="hs-title" data-hs="node">
+        {longName(node)} <small>{`reads ${into.length}, read by ${from.length}`}</small>
+      </h3>
+      <BarList
+        name="reads"
+        title="Reads"
+        rows={into.slice(0, LISTED).map((edge) => {
+          const own = edge.part
+            ? `${inputName({ ...edge, readers: [] })
+                .split(" ")
+                .at(-1)}: `
+            : "";
+          return rowOf(edge, `${own}${shortName(edge.from)}`, edge.from);
+        })}
+        count={into.length}
+        largest={largest}
+        nothing={node === "input" ? "It is where the prompt enters." : "Nothing in this circuit."}
+      />
+      <BarList
+        name="read-by"
+        title="Read by"
+        rows={from.slice(0, LISTED).map((edge) => rowOf(edge, inputName(edge), edge.to))}
+        count={from.length}
+        largest={largest}
+        nothing={node === "logits" ? "It is what the metric reads." : "Nothing in this circuit."}
+      />
+    </div>
+  );
+}
+
+const EMPTY = "No edge leads from the embedding to the logits. Move the slider to the right.";
+
+export const gapWords = (gap: number): string =>
+  Number.isFinite(gap)
+    ? `100% is the gap between the two prompts, ${fixed(gap)}`
+    : "the two prompts score the same";

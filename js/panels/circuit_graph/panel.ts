@@ -1,0 +1,19 @@
+import type { Panel } from "../../lib/panel";
+import tabsCss from "../../lib/tabs.css";
+import { nodeOfPlace, placeOfNode } from "./graph";
+import { CircuitState } from "./state";
+import css from "./style.css";
+import { CircuitView } from "./view";
+
+export const panel: Panel<CircuitState, string> = {
+  name: "circuit-graph",
+  css: tabsCss + css,
+  needs: ["info", "status", "result", "tab", "edges", "trail", "paths"],
+  state: (model) => new CircuitState(model),
+  View: CircuitView,
+  cellOf(state, place) {
+    const { value: graph } = state.graph.get();
+    return graph && nodeOfPlace(graph, place);
+  },
+  placeOf: (_, node) => placeOfNode(node),
+};

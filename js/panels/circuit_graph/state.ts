@@ -1,0 +1,74 @@
+// The state that all views of one model share: the graph, the steps of the trail, and requested choices that have not
+// come back as traits yet.
+import { drawnLater } from "../../lib/drawn_later";
+import { listen, trait, type ViewModel } from "../../lib/model";
+import { isEnd, Rpc } from "../../lib/rpc";
+import { type Decoded, readResult } from "../../lib/schema";
+import { Store } from "../../lib/store";
+import type { EdgeAttributionRequest } from "../../wire/requests";
+import { decodeGraph, type Graph } from "./graph";
+import { decodePath, type Path, type PathJson } from "./paths";
+
+export type Choice = Required<Pick<EdgeAttributionRequest, "rules" | "ig_steps" | "direction">> & {
+  metric: string;
+};
+
+export class CircuitState {
+  readonly rpc: Rpc;
+  readonly graph: Store<Decoded<Graph>>;
+  readonly paths: Store<(Path | null)[]>;
+  readonly requested = new Store<Choice | null>(null);
+  #model: ViewModel;
+  #request = "";
+  #stops: (() => void)[];
+
+  constructor(model: ViewModel) {
+    this.#model = model;
+    this.rpc = new Rpc(model);
+    this.graph = new Store(readResult(model, "result", decodeGraph));
+    this.paths = new Store(readPaths(model));
+    this.#stops = [
+      listen(
+        model,
+        "change:result",
+        drawnLater(() => this.graph.set(readResult(model, "result", decodeGraph))),
+      ),
+      listen(model, "change:paths", () => this.paths.set(readPaths(model))),
+      this.rpc.onEvent((event) => {
+        if (isEnd(event) && event.id === this.#request) this.requested.set(null);
+      }),
+    ];
+  }
+
+  /** The settings that the menus show: those requested last, or else Python's. */
+  choice(): Choice {
+    const own = (name: string) => trait<never>(this.#model, name);
+    const python = {
+      rules: own("rules"),
+      ig_steps: own("ig_steps"),
+      direction: own("direction"),
+      metric: own("metric"),
+    };
+    return this.requested.get() ?? python;
+  }
+
+  run(change: Partial<Choice>): void {
+    const choice = { ...this.choice(), ...change };
+    this.requested.set(choice);
+    this.#request = this.rpc.requestNamed("edge_attribution", choice);
+  }
+
+  /** Makes nodes the receivers of a step; what came after it is left out. */
+  follow(receivers: string[], step: number): void {
+    this.rpc.request("follow", { receivers, step });
+  }
+
+  dispose(): void {
+    for (const stop of this.#stops) stop();
+    this.rpc.dispose();
+  }
+}
+
+function readPaths(model: ViewModel): (Path | null)[] {
+  return trait<(PathJson | null)[]>(model, "paths").map((json) => json && decodePath(json));
+}

@@ -1,0 +1,46 @@
+// The export buttons: Python code, a table, all numbers.
+import { saveCsv } from "../../lib/clipboard";
+import { Tools } from "../../lib/head";
+import { useTrait } from "../../lib/model";
+import type { PanelProps } from "../../lib/panel";
+import { numberCell, toCsv, toTsv } from "../../lib/table";
+import { circuitOf, type Graph } from "./graph";
+import type { CircuitState } from "./state";
+
+type ToolsProps = PanelProps<CircuitState> & { graph: Graph; tab: string };
+
+export function CircuitTools({ model, state, graph, tab }: ToolsProps) {
+  const edges = useTrait<number>(model, "edges");
+  const rows = () => (tab === "paths" ? pathRows(state) : edgeRows(graph, edges));
+  return (
+    <Tools
+      code={useTrait<string | null | undefined>(model, "code")}
+      table={() => toTsv(rows())}
+      csv={() => saveCsv(toCsv(rows()), tab === "paths" ? "paths" : "circuit")}
+    />
+  );
+}
+
+export function edgeRows(graph: Graph, most: number): string[][] {
+  const lines = circuitOf(graph, most).map(({ from, receiver, score, share }) => [
+    from,
+    receiver,
+    numberCell(score),
+    numberCell(share),
+  ]);
+  return [["sender", "receiver", graph.json.metric_label, "part of the gap"], ...lines];
+}
+
+export function pathRows(state: CircuitState): string[][] {
+  const lines = state.paths
+    .get()
+    .flatMap((path, step) =>
+      (path?.senders ?? []).map(({ name, carried }) => [
+        String(step),
+        path?.receivers.join(" ") ?? "",
+        name,
+        numberCell(carried),
+      ]),
+    );
+  return [["step", "receivers", "sender", "part of the gap"], ...lines];
+}

@@ -1,0 +1,295 @@
+"""The circuit graph: which edges carry the difference between two prompts, and along which paths."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Annotated, Any
+
+import traitlets
+from pydantic import Field
+
+from interp_backend.common.subject import subject_of
+from interp_backend.language.metrics import METRICS, name_of
+from interp_backend.language.pairs import PromptPairs
+from interp_backend.language.prompts import PromptPair
+from interp_backend.methods.edge_attribution import edge_attribution
+from interp_backend.methods.path_patching import path_patching
+from interp_backend.results.codec import encode_array
+from interp_backend.results.effect_map import EffectMap
+from interp_backend.results.envelope import excerpt
+from interp_backend.results.graph import LOGITS, Graph
+from interp_backend.results.step import Step
+from interp_backend.service.tasks import Task
+
+from .asking import Want
+from .menus import field_of, metric_menu
+from .panel import Index, action
+from .prompt_pair_editor import PromptPairEditor
+from .subject import ResultPanel, model_to_ask, model_words
+from .traits import Argument, PairTrait
+
+MOST_EDGES = 5000  # that a view is sent
+SECONDS_BETWEEN_PATHS = 0.25
+Nodes = Annotated[list[Annotated[str, Field(max_length=20)]], Field(min_length=1, max_length=2000)]
+
+
+class CircuitGraph(ResultPanel):
+    """The edges between embedding, heads, MLPs and logits that carry the difference between two prompts.
+
+    Its first tab shows the largest edges by `edge_attribution`, as many as the slider says. The second follows paths
+    backwards from the logits, each step by exact `path_patching`: a click on a sender makes it the next receiver.
+
+    Args:
+        model: a model that `load_model` returns or accepts.
+        pair: a PromptPair; a PromptPairEditor whose pair is then followed; or PromptPairs, for their mean.
+        graph: the graph to show, such as one from a file; by default its scores are estimated from the pair.
+        rules, ig_steps, direction, metric: as in `interp_backend.edge_attribution`.
+        mlps: as in `interp_backend.path_patching`.
+        edges: how many edges the circuit has before its dangling nodes are removed.
+        layer_zero: "bottom" or "top".
+        result: a `Graph` to show, instead of a model and a pair.
+
+    Attributes:
+        result: the `Graph` of all edges, or None while the model still runs.
+        circuit: the `Graph` whose chosen edges are those on the screen.
+        trail: the receivers of each step of the second tab, from the logits down.
+        paths: the `EffectMap` of each step, or None while it runs.
+        selection: the pinned node as a place, such as `{"layer": 2, "head": 5}`, or None.
+        code: Python code that computes what the open tab shows.
+        status, progress, error: the state of the run.
+    """
+
+    bundle = "circuit_graph"
+    _parts = ("layer", "head")
+    _own_places = (LOGITS,)
+
+    pair = PairTrait(many=True, allow_none=True, help="The two prompts, or many pairs of them.")
+    rules = Argument(edge_attribution, "rules")
+    ig_steps = Argument(edge_attribution, "ig_steps")
+    direction = Argument(edge_attribution, "direction")
+    mlps = Argument(path_patching, "mlps")
+    metric = traitlets.Union(
+        [traitlets.Unicode(), traitlets.Callable()], help="A metric's name, or a function of logits."
+    ).tag(sync=True, to_json=lambda metric, _: name_of(metric))
+    edges = traitlets.Int(30, min=1, help="How many edges the circuit has before it is pruned.").tag(
+        sync=True, set_by_view=True
+    )
+    tab = traitlets.Enum(["edges", "paths"], "edges", help="Which tab is open.").tag(sync=True, set_by_view=True)
+    trail = traitlets.List(
+        traitlets.List(traitlets.Unicode()), [[LOGITS]], help="The receivers of each step, from the logits down."
+    ).tag(sync=True)
+    result: traitlets.Instance[Graph | None] = traitlets.Instance(
+        Graph, allow_none=True, help="The scores of all edges."
+    ).tag(sync=True, to_json=lambda result, _: result and result.to_view(MOST_EDGES))
+    paths = traitlets.List(
+        traitlets.Instance(EffectMap, allow_none=True), help="The effects of each step of the trail."
+    ).tag(sync=True, to_json=lambda paths, _: [one and _path_to_wire(one) for one in paths])
+
+    def __init__(
+        self,
+        model: Any = None,
+        pair: PromptPair | PromptPairs | PromptPairEditor | None = None,
+        *,
+        graph: Graph | None = None,
+        rules: str = "gradient",
+        ig_steps: int = 0,
+        direction: str = "noise",
+        metric: str | Callable[..., Any] = "logit_diff",
+        mlps: str = "frozen",
+        edges: int = 30,
+        layer_zero: str = "bottom",
+        result: Graph | None = None,
+    ) -> None:
+        known = model_to_ask(model, pair, result, "a pair to compare")
+        self._given = graph
+        self._own_metric = metric if callable(metric) else None
+        self._circuit: tuple[Graph, int, Graph] | None = None
+        self._last_sent = 0.0
+        super().__init__(
+            pair=pair.pair if isinstance(pair, PromptPairEditor) else pair,
+            rules=rules,
+            ig_steps=ig_steps,
+            direction=direction,
+            metric=metric,
+            mlps=mlps,
+            edges=edges,
+            layer_zero=layer_zero,
+            info={
+                "model": None if known is None else known.describe(),
+                "metrics": metric_menu(self._own_metric),
+                "given": graph is not None,
+                **{name: field_of(edge_attribution, name) for name in ("rules", "ig_steps", "direction")},
+                "mlps": field_of(path_patching, "mlps"),
+            },
+        )
+        if known is not None:
+            self._start(known, pair)
+        elif result is not None:
+            self.pair = _subject(result)
+            self.result, self.status, self.code = result, "done", self._code_of(result)
+
+    # For users
+
+    @property
+    def circuit(self) -> Graph:
+        """The graph with the edges on the screen as its circuit.
+
+        Raises:
+            ValueError: there is no result yet.
+        """
+        whole: Graph = self._shown()
+        known = self._circuit
+        if known is None or known[0] is not whole or known[1] != self.edges:
+            known = self._circuit = whole, self.edges, whole.reduced(self.edges)
+        return known[2]
+
+    def follow(self, *receivers: str) -> None:
+        """Make some nodes, such as "a5.h1" or "a5.h1<q>", the receivers of a further step of the second tab."""
+        self._on_follow(self._asking().new_id(), list(receivers), len(self.trail))
+
+    def _headings(self, result: Graph) -> tuple[str, str]:
+        subject = _subject(result)
+        words = [*model_words(result), result.metric_label]
+        if subject is None:
+            return "Circuit", " · ".join(words)
+        if isinstance(subject, PromptPairs):
+            return f"Circuit of {len(subject)} pairs, “{excerpt(subject[0].clean)}” the first", " · ".join(words)
+        return f"Circuit of “{excerpt(subject.clean)}” against “{excerpt(subject.corrupt)}”", " · ".join(words)
+
+    # What should be shown
+
+    def wants(self) -> dict[str, Want]:
+        how = {"direction": self.direction, "metric": self.metric}
+        many = isinstance(self.pair, PromptPairs)
+        call: Any = Given(self._given) if self._given is not None else None
+        call = call or edge_attribution.call(
+            self.model, self.pair, rules=self.rules, ig_steps=self.ig_steps, keep_pairs=many, **how
+        )
+        wants = {"result": Want(call, self._take, keep=True)}
+        if self.tab == "paths":
+            for step, receivers in enumerate(self.trail):
+                call = path_patching.call(self.model, self.pair, None, list(receivers), mlps=self.mlps, **how)
+                wants[_output(step)] = Want(call, partial(self._take_path, step), keep=True, priority=2)
+        return wants
+
+    def _take(self, id: str, step: Step[Graph]) -> None:
+        result: Any = step.result
+        result.id = id
+        self.result = result
+        self._unpin_what_is_gone()
+        self._show_code()
+
+    def _take_path(self, step: int, id: str, found: Step[EffectMap]) -> None:
+        """A step of the trail: its first result has the senders that change nothing."""
+        effects: Any = found.result
+        effects.id = id
+        now, ends = time.perf_counter(), found.done in (0, found.total)
+        if ends or now - self._last_sent >= SECONDS_BETWEEN_PATHS:
+            self._last_sent = now
+            # A new object, so that what has filled is sent to the view.
+            paths = [*self.paths, *[None] * len(self.trail)][: len(self.trail)]
+            paths[step] = effects.model_copy()
+            self.paths = paths
+            self._show_code()
+
+    def _show_code(self) -> None:
+        found = [one for one in self.paths if one is not None] if self.tab == "paths" else [self.result]
+        self.code = self._code_of(found[-1]) if found and found[-1] is not None else ""
+
+    # Changes
+
+    @traitlets.observe("pair", "rules", "ig_steps", "direction", "metric", "mlps", "tab", "trail")
+    def _on_change(self, change: Any) -> None:
+        name = change["name"]
+        if name == "metric" and callable(self.metric):
+            self._own_metric = self.metric
+        if name in ("pair", "direction", "metric", "mlps"):
+            self.paths = []  # these belong to other choices
+        if name == "pair" and self._asker is not None:
+            self.selection = None
+        if name == "trail":
+            kept = [a == b for a, b in zip(self.trail, change["old"] or [])]
+            self.paths = self.paths[: kept.index(False) if False in kept else len(kept)]
+        if self._asker is not None:
+            self._asker.refresh()
+            self._show_code()
+
+    @traitlets.validate("metric")
+    def _valid_metric(self, proposal: Any) -> Any:
+        metric = proposal["value"]
+        if self._own_metric is not None and metric == name_of(self._own_metric):
+            return self._own_metric  # a view knows the function only by its name
+        if not callable(metric) and metric not in METRICS:
+            raise traitlets.TraitError(f"There is no metric {metric!r}. Choose one of {', '.join(METRICS)}.")
+        return metric
+
+    # Requests
+
+    @action("edge_attribution", edge_attribution.request)
+    def _on_edge_attribution(
+        self, id: str, rules: str, ig_steps: int, direction: str, metric: Any, **_: Any
+    ) -> Task | None:
+        """Estimate the edges by other choices."""
+        self._set_together(id, {"rules": rules, "ig_steps": ig_steps, "direction": direction, "metric": metric})
+        return self._asking().refresh(id)
+
+    @action("follow")
+    def _on_follow(self, id: str, receivers: Nodes, step: Index = 0) -> Task | None:
+        """Make some nodes the receivers of a step of the trail, which then ends there."""
+        if not 0 < step <= len(self.trail):
+            raise ValueError(f"The trail has {len(self.trail)} steps, so the next one can't be step {step}.")
+        asker = self._asking()
+        with asker.defer():
+            self.tab, self.trail = "paths", [*self.trail[:step], receivers]
+        return asker.refresh(id, of=_output(step))
+
+    @action("back_to")
+    def _on_back_to(self, id: str, step: Index) -> None:
+        """Leave out the steps of the trail after one of them."""
+        self._asking()
+        self.trail = self.trail[: step + 1]
+
+    @action("path_mlps")
+    def _on_path_mlps(self, id: str, mlps: str) -> Task | None:
+        """Follow paths with MLPs frozen or recomputed."""
+        self._set_together(id, {"mlps": mlps})
+        return self._asking().refresh(id, of=_output(0))
+
+
+@dataclass(frozen=True)
+class Given:
+    """A graph that the user gave, in the place of a call that computes one."""
+
+    graph: Graph
+
+    def steps(self) -> Iterator[Step[Graph]]:
+        yield Step(1, 1, 0.0, self.graph.model_copy())
+
+    def to_json(self) -> dict[str, Any]:
+        return {"method": "edge_attribution", "params": {}}
+
+
+def _output(step: int) -> str:
+    """The name of a step of the trail among the panel's outputs."""
+    return f"path {step}"
+
+
+def _subject(result: Graph) -> PromptPair | PromptPairs | None:
+    subject = subject_of(result.params)
+    return None if isinstance(subject, str) else subject
+
+
+def _path_to_wire(effects: EffectMap) -> dict[str, Any]:
+    """One step of the trail: by sender, the part of the gap between the two prompts that it carries."""
+    towards_clean = 1 if effects.params["direction"] == "denoise" else -1
+    return {
+        "id": effects.id,
+        "receivers": effects.params["receivers"],
+        "senders": effects.labels["sender"],
+        "carried": encode_array(towards_clean * effects.normalized),
+        "state": encode_array(effects.state),
+        "seconds": effects.provenance.get("seconds"),
+    }
