@@ -1,7 +1,7 @@
 // The first tab: the largest edges of the graph, and what each node reads and who reads it.
 import { useEffect, useMemo, useState } from "preact/hooks";
 import { Output, useCurrent } from "../../lib/current";
-import { count, fixed } from "../../lib/format";
+import { count } from "../../lib/format";
 import { canAsk, type Failure, select, useRising, useSelection, useTrait, write } from "../../lib/model";
 import type { PanelProps } from "../../lib/panel";
 import { ErrorLine, Nothing } from "../../lib/status";
@@ -66,6 +66,7 @@ function Circuit({ model, graph }: Pick<Props, "model"> & { graph: Graph }) {
             edges={edges}
             rising={useRising(model)}
             pinned={pinned}
+            pinStandsOut
             hovered={hovered}
             onHover={setHovered}
             action="Click to see what it reads and who reads it"
@@ -182,14 +183,9 @@ function Details({ graph, edges, pinned, hovered, onHover, onPin }: DetailsProps
       <BarList
         name="reads"
         title="Reads"
-        rows={into.slice(0, LISTED).map((edge) => {
-          const own = edge.part
-            ? `${inputName({ ...edge, readers: [] })
-                .split(" ")
-                .at(-1)}: `
-            : "";
-          return rowOf(edge, `${own}${shortName(edge.from)}`, edge.from);
-        })}
+        rows={into
+          .slice(0, LISTED)
+          .map((edge) => rowOf(edge, `${edge.part && `${edge.part}: `}${shortName(edge.from)}`, edge.from))}
         count={into.length}
         largest={largest}
         nothing={node === "input" ? "It is where the prompt enters." : "Nothing in this circuit."}
@@ -207,8 +203,3 @@ function Details({ graph, edges, pinned, hovered, onHover, onPin }: DetailsProps
 }
 
 const EMPTY = "No edge leads from the embedding to the logits. Move the slider to the right.";
-
-export const gapWords = (gap: number): string =>
-  Number.isFinite(gap)
-    ? `100% is the gap between the two prompts, ${fixed(gap)}`
-    : "the two prompts score the same";

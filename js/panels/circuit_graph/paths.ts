@@ -38,8 +38,8 @@ export function decodePath(json: PathJson): Path {
   };
 }
 
-/** Senders that carry less than this are not drawn. */
-const LEAST_DRAWN = 0.02;
+/** Senders that carry less than this part of what the strongest one carries are not drawn. */
+const LEAST_DRAWN = 0.1;
 const MOST_DRAWN = 10;
 
 /** The edges of the trail that are drawn: the strongest senders of each step. */
@@ -47,9 +47,8 @@ export function edgesOf(paths: readonly (Path | null)[], json: GraphJson): Edge[
   return paths.flatMap((path) => {
     if (!path) return [];
     const inputs = inputsOf(path.receivers, json);
-    const strong = path.senders
-      .filter(({ carried }) => Math.abs(carried) >= LEAST_DRAWN)
-      .slice(0, MOST_DRAWN);
+    const least = LEAST_DRAWN * Math.abs(path.senders[0]?.carried ?? 0);
+    const strong = path.senders.slice(0, MOST_DRAWN).filter(({ carried }) => Math.abs(carried) >= least);
     return strong.flatMap(({ name, carried }) =>
       inputs.map((input): Edge => ({ ...input, from: name, score: Number.NaN, share: carried })),
     );

@@ -22,6 +22,8 @@ interface PictureProps {
   edges: readonly Edge[];
   rising: boolean;
   pinned: string | null;
+  /** Whether the pinned node's own edges stand out while nothing is under the pointer. */
+  pinStandsOut?: boolean;
   /** Nodes with a mark of their own, such as the receivers of a trail. */
   marked?: ReadonlySet<string>;
   /** What is under the pointer, here or in a list. */
@@ -43,7 +45,7 @@ export function Picture(props: PictureProps) {
   const palette = usePalette();
   const layout = useMemo(() => layoutCircuit(nodes, all, width, rising), [nodes, all, width, rising]);
   const lines = useMemo(() => linesOf(layout, edges), [layout, edges]);
-  const focus = focusOf(hovered, pinned);
+  const focus = focusOf(hovered, props.pinStandsOut ? pinned : null);
   const lit = useMemo(() => lines.filter(({ edge }) => isLit(edge, focus)), [lines, focus?.key]);
   const largest = useMemo(() => edges.reduce((most, edge) => Math.max(most, sizeOf(edge)), 0), [edges]);
   const shades = { largest, palette };
