@@ -7,6 +7,7 @@ export interface Requests {
   attribute_head: OnAttributeHeadRequest;
   attribution_patching: AttributionPatchingRequest;
   cancel: OnCancelRequest;
+  circuit_robustness: CircuitRobustnessRequest;
   close_opened: OnCloseOpenedRequest;
   direct_logit_attribution: DirectLogitAttributionRequest;
   edge_attribution: EdgeAttributionRequest;
@@ -153,6 +154,14 @@ export interface AttributionPatchingRequest {
   neurons?: number[] | null;
 }
 export interface OnCancelRequest {}
+export interface CircuitRobustnessRequest {
+  circuit: {
+    [k: string]: unknown;
+  };
+  metric?: "logit_diff" | "logit" | "log_prob" | "prob" | "answer_log_prob" | "rank" | "kl" | "kl_corrupt";
+  at?: number | null;
+  seed?: number;
+}
 export interface OnCloseOpenedRequest {}
 export interface DirectLogitAttributionRequest {
   answer?: string | number | (string | number)[] | null;
@@ -190,6 +199,7 @@ export interface FaithfulnessRequest {
   };
   ablation?: "counterfactual" | "mean" | "zero" | "resample";
   level?: "edge" | "node";
+  positions?: "all" | "differing" | "last";
   metric?: "logit_diff" | "logit" | "log_prob" | "prob" | "answer_log_prob" | "rank" | "kl" | "kl_corrupt";
   sizes?: number[];
   greedy?: boolean;
