@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from .methods.activation_patching import activation_patching as activation_patching
     from .methods.attention_patterns import attention_patterns as attention_patterns
     from .methods.attribution_patching import attribution_patching as attribution_patching
+    from .methods.circuit_robustness import circuit_robustness as circuit_robustness
     from .methods.direct_logit_attribution import direct_logit_attribution as direct_logit_attribution
     from .methods.edge_attribution import edge_attribution as edge_attribution
     from .methods.faithfulness import faithfulness as faithfulness
@@ -49,5 +50,6 @@ if TYPE_CHECKING:
     from .results.head_table import HeadScores as HeadScores
     from .results.lens import LogitLens as LogitLens
     from .results.read import read_result as read_result
+    from .results.robustness import Robustness as Robustness
 else:
     __getattr__, __dir__, __all__ = lazy_exports(__name__, __file__)

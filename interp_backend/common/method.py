@@ -73,7 +73,7 @@ class Method(Generic[P, R]):
             one_of, count, asked = (marker(parameter.annotation, kind) for kind in (OneOf, Count, AskedAs))
             if one_of is not None and asked is None:
                 one_of.check(arguments[name])
-            if count is not None and arguments[name] is not None:
+            if count is not None and not (arguments[name] is None and _may_be_none(parameter.annotation)):
                 arguments[name] = count.check(name, arguments[name])
 
     # Derived from the signature
@@ -160,6 +160,11 @@ def method(function: Callable[P, Iterator[Step[R]]]) -> Method[P, R]:
     decorated = Method(function)
     METHODS[decorated.name] = decorated
     return decorated
+
+
+def _may_be_none(annotated: Any) -> bool:
+    """Whether a type with markers is one of some type or None."""
+    return type(None) in get_args(get_args(annotated)[0])
 
 
 def to_json(value: Any) -> Any:

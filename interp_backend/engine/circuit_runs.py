@@ -57,12 +57,15 @@ class Circuits:
         is_run: whether the reference is a run of the model, so that a node that reads the reference alone writes what
             it writes there. Means and zeros are none.
         added: by receiver, what its circuits' runs read beside the mixture, [circuit, position, d_model].
+        fixed_at: the positions at which edges that are not live carry the reference; at others every edge is live. None
+            is all positions.
     """
 
     live: Tensor
     change: Tensor
     is_run: bool
     added: Mapping[int, Tensor] = field(default_factory=dict)
+    fixed_at: Sequence[int] | None = None
 
     def __len__(self) -> int:
         return len(self.live)
@@ -144,6 +147,15 @@ class _Plan:
         return min(int(differs.nonzero()[0]) if differs.any() else last, last)
 
     @cached_property
+    def all_live(self) -> Tensor | None:
+        """At which positions every edge is live, [position]; None if at none of them."""
+        if self.circuits.fixed_at is None:
+            return None
+        live = torch.ones(len(self.base.tokens), dtype=torch.bool, device=self.reference.device)
+        live[list(self.circuits.fixed_at)] = False
+        return live
+
+    @cached_property
     def as_base(self) -> Tensor:
         """Which senders write what they write in the base run, [circuit, sender], as far as that is known below a
         circuit's first layer; others write what they write in the reference."""
@@ -171,6 +183,9 @@ class _Plan:
             edges, before = live[:, : reading.before, reading.columns], slice(reading.before)
             as_base = torch.where(edges, base[:, before, None], equal[before, None]).all(1)
             as_reference = (~edges | reference[:, before, None]).all(1)
+            if self.circuits.fixed_at is not None:
+                as_base &= base[:, before].all(1, keepdim=True)
+                as_reference &= reference[:, before].all(1, keepdim=True)
             for column, added in self.added_to(reading):
                 untouched = (added == 0).flatten(1).all(1)
                 as_base[:, column] &= untouched
@@ -286,17 +301,26 @@ class _Mixing:
         delta = self.delta[: self.running, :before]
         if len(self.at) < delta.shape[2]:
             delta = delta[:, :, self.at]
-        plain = mask * self._plain[:before] if self._normed else mask
-        mixed = torch.bmm(plain, delta.flatten(2)).view(*mask.shape[:2], *delta.shape[2:])
-        for layer, row in self._normed:
-            if row < before:
-                mixed = mixed + self._through_norm(layer, row, mask, delta)
+        mixed = self._mixed(mask, delta)
+        if self.plan.all_live is not None:
+            whole = self._mixed(torch.ones_like(mask[:, :1]), delta)
+            mixed = torch.where(self.plan.all_live[self.plan.first :][self.at][:, None], whole, mixed)
         for column, added in self.plan.added_to(reading):
             mixed[:, column] += added[self.chosen[: self.running]][:, self.plan.first :][:, self.at]
         self._keep(columns, mixed)
         stream = self.plan.streams[reading.layer, reading.part][self.plan.first :][self.at]
         by_receiver = mixed.transpose(0, 1)
         return torch.add(by_receiver, stream, out=mixed.new_empty(by_receiver.shape))  # contiguous, in one go
+
+    def _mixed(self, mask: Tensor, delta: Tensor) -> Tensor:
+        """What the live edges add to the reference's stream, [circuit, receiver, position, d_model]."""
+        before = mask.shape[2]
+        plain = mask * self._plain[:before] if self._normed else mask
+        mixed = torch.bmm(plain, delta.flatten(2)).view(*mask.shape[:2], *delta.shape[2:])
+        for layer, row in self._normed:
+            if row < before:
+                mixed = mixed + self._through_norm(layer, row, mask, delta)
+        return mixed
 
     def _through_norm(self, layer: Layer, row: int, mask: Tensor, delta: Tensor) -> Tensor:
         """What the heads of one layer add to each receiver's stream where a norm follows them."""

@@ -13,20 +13,33 @@ from functools import cached_property
 from typing import Annotated, Any
 
 import numpy as np
-import torch
 
+from ..common.circuits import (
+    ABLATIONS,
+    ALL,
+    LEVELS,
+    POSITIONS,
+    ablated,
+    ablated_at,
+    ablation_value,
+    edges_of,
+    every_part,
+    measured,
+    parts_kept,
+    refuse_no_graph,
+    refuse_other_model,
+)
 from ..common.method import method
 from ..common.over_pairs import naming
 from ..common.provenance import provenance
 from ..common.signatures import AskedAs, Count, Local, OneOf
 from ..common.sweep import BaseRuns, Sweep
-from ..engine.circuit_runs import Circuits, run_circuits, what_senders_write, why_not_packed
+from ..engine.circuit_runs import why_not_packed
 from ..engine.turn import Turn
-from ..engine.wiring import receiver_names, sender_names, wiring_of, writers
-from ..language.interventions import FromOther, Mean, Resample, Value, Zero
+from ..engine.wiring import wiring_of, writers
 from ..language.loading import load_model
 from ..language.pairs import PromptPairs
-from ..language.prompts import PromptPair, TokenizedPair
+from ..language.prompts import PromptPair
 from ..results.codec import finite_or_none
 from ..results.faithfulness import ABSOLUTE, COMPLEMENT, RANDOM, SIGNED, Faithfulness
 from ..results.graph import Graph
@@ -35,16 +48,6 @@ from ..results.step import Step, remaining
 from .activation_patching import Metrics, readings_of, tokenize_all
 from .edge_attribution import one_measure
 
-ABLATIONS = {
-    "counterfactual": ("counterfactual", "what is not in the circuit comes from the corrupt prompt"),
-    "mean": ("mean", "from the mean over the clean prompts of the data set"),
-    "zero": ("zero", "from zeros"),
-    "resample": ("resample", "from another clean prompt of the data set, drawn at random"),
-}
-LEVELS = {
-    "edge": ("edge", "each edge is in the circuit or not"),
-    "node": ("node", "what a node writes is in the circuit for all that read it, or for none"),
-}
 SIZES = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
 RESAMPLES = 20  # of the pairs, for the Jaccard index
 
@@ -57,6 +60,7 @@ def faithfulness(
     *,
     ablation: Annotated[str, OneOf(ABLATIONS, "ablation")] = "counterfactual",
     level: Annotated[str, OneOf(LEVELS, "level")] = "edge",
+    positions: Annotated[str, OneOf(POSITIONS, "choice of positions")] = ALL,
     metric: Metrics = "logit_diff",
     sizes: Sequence[float] = SIZES,
     greedy: bool = False,
@@ -78,6 +82,9 @@ def faithfulness(
             ("counterfactual"), its mean over the data set's clean prompts ("mean"), nothing ("zero"), or what it writes
             in the run of another clean prompt ("resample").
         level: whether circuits are made of edges, or of nodes, each with the sum of the scores of its outgoing edges.
+        positions: where edges outside of a circuit are ablated: at "all" positions, at those whose tokens are
+            "differing" between the two prompts, or at the "last" one, where the metric is read. Elsewhere all
+            edges are in the circuit.
         metric: one metric, as in `activation_patching`.
         sizes: the circuits' sizes, as parts of all edges or nodes, ascending.
         greedy: grow circuits of edges from the logits; by default they have the edges with the largest scores. Both
@@ -97,25 +104,22 @@ def faithfulness(
     measure, many = one_measure(metric), isinstance(pair, PromptPairs)
     tokenized = tokenize_all(model, pair, [measure])
     readings = readings_of(tokenized, "clean", at, [measure], many)
-    value, began = _value(ablation, tokenized, seed), time.perf_counter()
+    value, began = ablation_value(ablation, tokenized, seed), time.perf_counter()
     plan = Plan.make(circuit, level, _sizes(sizes), greedy, random_circuits, seed)
     found: list[np.ndarray] = []
     clean: list[float | None] = []
     with Turn(model) as turn:
         wiring = wiring_of(turn)
-        _refuse_other_model(circuit, sender_names(wiring), receiver_names(wiring))
-        if circuit.parallel != any(layer.parallel for layer in wiring):
-            one, other = ("one after the other", "side by side")[:: -1 if circuit.parallel else 1]
-            raise ValueError(
-                f"This graph is of another model: its layers run attention and MLP {one}, and this model's {other}."
-            )
+        refuse_other_model(circuit, wiring)
         uses = [(name, value) for name in dict.fromkeys(name for name, _ in writers(wiring))]
         runs = BaseRuns(turn, tokenized, readings, uses, 0)
         sweep: Any = None
         for i, one in enumerate(tokenized):
             with naming(i, one.pair, many):
                 sweep = Sweep(runs, i, 0, memory, began)
-                found.append(_measured(sweep, plan, value))
+                outside = ablated(sweep, value).only(ablated_at(sweep, positions))
+                edges, which = plan.masks
+                found.append(measured(sweep, edges, outside)[which])
                 clean.append(sweep.empty_measures(())[measure.name].baselines["clean"])
             if i + 1 < len(tokenized):
                 left = remaining(time.perf_counter() - began, i + 1, len(tokenized))
@@ -127,21 +131,6 @@ def faithfulness(
     yield Step(len(tokenized), len(tokenized), 0.0, result)
 
 
-def _value(ablation: str, tokenized: Sequence[TokenizedPair], seed: int) -> Value:
-    """What everything outside of a circuit is ablated with."""
-    prompts = tuple(dict.fromkeys(one.pair.clean for one in tokenized))
-    if ablation in ("mean", "resample") and len(prompts) < 2:
-        raise ValueError(
-            f"With one clean prompt there is nothing to ablate with by {ablation}. Give PromptPairs with several, or "
-            'leave ablation at "counterfactual".'
-        )
-    if ablation == "mean":
-        return Mean(prompts=prompts, by_position=len({len(one.ids["clean"]) for one in tokenized}) == 1)
-    if ablation == "resample":
-        return Resample(prompts=prompts, seed=seed)
-    return Zero() if ablation == "zero" else FromOther()
-
-
 def _sizes(sizes: Any) -> list[float]:
     try:
         made = [float(size) for size in sizes]
@@ -150,39 +139,6 @@ def _sizes(sizes: Any) -> list[float]:
     if len(made) < 2 or sorted(set(made)) != made or not 0 < made[0] <= made[-1] <= 1:
         raise ValueError(f"sizes are two or more parts of the model, from 0 to 1 and ascending, not {sizes!r:.60}.")
     return made
-
-
-def _refuse_other_model(circuit: Any, senders: list[str], receivers: list[str]) -> None:
-    if circuit.senders == senders and circuit.receivers == receivers:
-        return
-    key_heads = len([name for name in receivers if name.startswith("a0.") and name.endswith("<k>")])
-    raise ValueError(
-        f"This graph is of another model: it has {len(circuit.senders)} senders and {len(circuit.receivers)} receivers "
-        f"and this model {len(senders)} and {len(receivers)}. A file of MIB is read for a model whose heads share keys "
-        f"by Graph.from_mib(file, key_heads={key_heads})."
-    )
-
-
-def _measured(sweep: Sweep, plan: Plan, value: Value) -> np.ndarray:
-    """The metric of every circuit of one pair, [circuit]."""
-    binding, model = sweep.binding, sweep.binding.model
-    wiring = wiring_of(binding.turn)
-    changes = {one: binding.change(*one, value)[1] for one in writers(wiring)}
-    is_run = isinstance(value, Resample) or (isinstance(value, FromOther) and sweep.tokenized.aligned_one_to_one)
-    masks, which = plan.masks
-    live = torch.from_numpy(masks).to(model.device)
-    circuits = Circuits(live, what_senders_write(wiring, changes), is_run)
-    values = np.empty(len(live), np.float32)
-    for one in run_circuits(
-        binding.turn,
-        binding.base,
-        circuits,
-        read=sweep.readings.base_positions,
-        vocabulary=sweep.vocabulary,
-        memory=sweep.memory,
-    ):
-        values[one.runs] = sweep.measure(one.logits)[0].numpy()
-    return values[which]
 
 
 @dataclass(frozen=True)
@@ -205,11 +161,10 @@ class Plan:
 
     @classmethod
     def make(cls, graph: Any, level: str, sizes: list[float], greedy: bool, random_circuits: int, seed: int) -> Plan:
-        if not isinstance(graph, Graph):
-            raise ValueError(f"circuit is a Graph with scores, as edge_attribution returns, not {graph!r:.60}.")
+        refuse_no_graph(graph)
         if greedy and level == "node":
             raise ValueError("Circuits grow greedily by edges. Leave greedy out, or set level to edge.")
-        every = _every(graph, level)
+        every = every_part(graph, level)
         absolute = [_chosen(graph, level, size, greedy, False) for size in sizes]
         rows = {
             SIGNED: [_chosen(graph, level, size, greedy, True) for size in sizes],
@@ -223,7 +178,7 @@ class Plan:
             rows[f"{RANDOM} {i}"] = [_chosen(other, level, size, greedy, False) for size in sizes]
         inside = [np.zeros_like(every), *(one for row in rows.values() for one in row)]
         if graph.size < graph.edges:
-            own = graph.kept.astype(bool) if level == "edge" else graph.kept.any(1)
+            own = parts_kept(graph, level)
             inside += [own, every & ~own]
         return cls(graph, level, sizes, list(rows), np.stack(inside), greedy, seed)
 
@@ -233,9 +188,7 @@ class Plan:
         flat = self.inside.reshape(len(self.inside), -1)
         different, which = np.unique(flat, axis=0, return_inverse=True)
         different = different.reshape(-1, *self.inside.shape[1:])
-        if self.level == "node":
-            different = different[:, :, None] & self.graph.real
-        return different, which.ravel()
+        return edges_of(different, self.graph, self.level), which.ravel()
 
     def result(self, found: np.ndarray, clean: list[float | None], names: list[str], label: str) -> Faithfulness:
         """The result, from the metric of each of `inside` in each pair, [pair, circuit], and in the whole model."""
@@ -252,7 +205,7 @@ class Plan:
             sizes=self.sizes,
             curves=self.curves,
             counts=counts[1:own].reshape(shape),
-            total=int(_every(self.graph, self.level).sum()),
+            total=int(every_part(self.graph, self.level).sum()),
             level="node" if self.level == "node" else "edge",
             values=of(found[:, 1:own].reshape(-1, *shape)),
             chosen=of(found[:, own:]) if found.shape[1] > own else None,
@@ -276,10 +229,6 @@ class Plan:
                 [(a & b).sum() / max(1, (a | b).sum()) if (a | b).any() else 1.0 for a, b in zip(own, other)]
             )
         return [float(value) for value in np.mean(overlaps, 0)]
-
-
-def _every(graph: Graph, level: str) -> np.ndarray:
-    return graph.real if level == "edge" else np.ones(len(graph.senders), bool)
 
 
 def _chosen(graph: Graph, level: str, size: float, greedy: bool, signed: bool) -> np.ndarray:

@@ -64,7 +64,8 @@ def heatmap(
     signs = signs.reshape(grid.shape)
     named, turned = len(columns) <= MOST_WRITTEN, sum(map(len, columns)) > 9 * len(columns)
     turned_length = 0.06 * max(map(len, columns)) if named and turned else 0.0  # inches, to the left and below
-    width = turned_length + 1.6 + 0.55 * len(columns) if named else 18
+    row_length = 0.06 * max(0, max(map(len, rows)) - 8)  # inches, of names that are longer than layers and heads
+    width = turned_length + row_length + 1.6 + 0.55 * len(columns) if named else 18
     figure = Picture(width, turned_length + 1.2 + 0.3 * len(rows))
     plane = figure.add_subplot()
     reach = max(reach, float(np.nanmax(np.abs(grid), initial=0)))

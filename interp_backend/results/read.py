@@ -12,10 +12,21 @@ from .faithfulness import Faithfulness
 from .graph import Graph
 from .head_table import HeadPairs, HeadScores
 from .lens import LogitLens
+from .robustness import Robustness
 
 FAMILIES: dict[str, type[BaseResult]] = {
     family.model_fields["family"].default: family
-    for family in (EffectMap, LogitLens, Attribution, AttentionPatterns, HeadScores, HeadPairs, Graph, Faithfulness)
+    for family in (
+        EffectMap,
+        LogitLens,
+        Attribution,
+        AttentionPatterns,
+        HeadScores,
+        HeadPairs,
+        Graph,
+        Faithfulness,
+        Robustness,
+    )
 }
 # Results of older versions name their method alone, and those of patching have no family's method.
 _BY_METHOD = {family.model_fields["method"].default: name for name, family in FAMILIES.items() if name != "effect_map"}
@@ -25,8 +36,8 @@ def read_result(text: str | bytes) -> BaseResult:
     """Read any result's JSON: what `to_json` wrote, or what a widget or a page stored.
 
     Returns:
-        An `EffectMap`, `LogitLens`, `Attribution`, `AttentionPatterns`, `HeadScores`, `HeadPairs`, `Graph` or
-        `Faithfulness`.
+        An `EffectMap`, `LogitLens`, `Attribution`, `AttentionPatterns`, `HeadScores`, `HeadPairs`, `Graph`,
+        `Faithfulness` or `Robustness`.
 
     Raises:
         ValueError: text that is not JSON, another schema version, a family of results that this version does not

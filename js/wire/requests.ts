@@ -8,6 +8,7 @@ export interface Requests {
   attribution_patching: AttributionPatchingRequest;
   back_to: OnBackToRequest;
   cancel: OnCancelRequest;
+  circuit_robustness: CircuitRobustnessRequest;
   close_opened: OnCloseOpenedRequest;
   direct_logit_attribution: DirectLogitAttributionRequest;
   edge_attribution: EdgeAttributionRequest;
@@ -159,6 +160,14 @@ export interface OnBackToRequest {
   step: number;
 }
 export interface OnCancelRequest {}
+export interface CircuitRobustnessRequest {
+  circuit: {
+    [k: string]: unknown;
+  };
+  metric?: "logit_diff" | "logit" | "log_prob" | "prob" | "answer_log_prob" | "rank" | "kl" | "kl_corrupt";
+  at?: number | null;
+  seed?: number;
+}
 export interface OnCloseOpenedRequest {}
 export interface DirectLogitAttributionRequest {
   answer?: string | number | (string | number)[] | null;
@@ -196,6 +205,7 @@ export interface FaithfulnessRequest {
   };
   ablation?: "counterfactual" | "mean" | "zero" | "resample";
   level?: "edge" | "node";
+  positions?: "all" | "differing" | "last";
   metric?: "logit_diff" | "logit" | "log_prob" | "prob" | "answer_log_prob" | "rank" | "kl" | "kl_corrupt";
   sizes?: number[];
   greedy?: boolean;

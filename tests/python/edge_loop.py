@@ -115,11 +115,14 @@ class EdgeLoop:
         return write
 
 
-def circuit_logits(loop: EdgeLoop, live: set[tuple[str, str]], fixed: dict[str, Tensor]) -> Tensor:
+def circuit_logits(
+    loop: EdgeLoop, live: set[tuple[str, str]], fixed: dict[str, Tensor], fixed_at: list[int] | None = None
+) -> Tensor:
     """Logits [position, token] of a run in which each receiver reads its own sum over senders.
 
     Args:
         live: edges along which what the sender writes in this run flows; along others flows what `fixed` has of it.
+        fixed_at: the positions where that is so; at others what is written in this run flows along all. None is all.
     """
     raw, wrote = loop.raw, {"input": loop.wrote["input"]}
 
@@ -127,7 +130,13 @@ def circuit_logits(loop: EdgeLoop, live: set[tuple[str, str]], fixed: dict[str, 
         """What a receiver reads of the residual stream; half a layer is its attention."""
 
         def of(sender: str) -> Tensor:
-            return wrote[sender] if (sender, receiver) in live else fixed[sender]
+            if (sender, receiver) in live:
+                return wrote[sender]
+            if fixed_at is None:
+                return fixed[sender]
+            mixed = wrote[sender].clone()
+            mixed[fixed_at] = fixed[sender][fixed_at]
+            return mixed
 
         total = of("input")
         for layer in range(raw.cfg.n_layers):

@@ -36,6 +36,7 @@ MAKE = {
     "head_pairs": lambda model: ib.head_circuits(model, 1, 1),
     "graph": lambda model: ib.edge_attribution(model, PAIR, keep_pairs=True),
     "faithfulness": lambda model: ib.faithfulness(model, PAIR, ib.edge_attribution(model, PAIR).greedy(20)),
+    "robustness": lambda model: ib.circuit_robustness(model, PAIR, ib.edge_attribution(model, PAIR).greedy(20)),
 }
 
 

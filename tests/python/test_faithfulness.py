@@ -61,6 +61,41 @@ def test_equals_the_loop(architecture, ablation):
     assert (found.chosen_count, found.total) == (own.size, graph.edges)
 
 
+@pytest.mark.parametrize("ablation", ["counterfactual", "zero", "mean"])
+@pytest.mark.parametrize("positions", ["differing", "last"])
+@pytest.mark.parametrize("architecture", ["gpt2", "llama", "gemma2", "gptj"])
+def test_ablation_at_some_positions_equals_the_loop(architecture, positions, ablation):
+    raw, parallel = bridge(architecture), architecture in PARALLEL
+    graph = ib.edge_attribution(raw, PAIRS).greedy(30)
+    loops = [EdgeLoop(raw, raw.to_tokens(pair.clean), parallel) for pair in PAIRS]
+    ablated = fixed_by(ablation, loops, EdgeLoop(raw, raw.to_tokens(PAIR.corrupt), parallel))
+    # "hello there" and "hellu theru" after <bos>; the metric is read at its end, or where it is told.
+    for at, places in ((None, {"differing": [5, 11], "last": [11]}), (7, {"differing": [5, 11], "last": [7]})):
+        found = ib.faithfulness(
+            raw, PAIRS, graph, ablation=ablation, positions=positions, at=at, sizes=SIZES, random_circuits=0
+        )
+
+        def of(circuit, fixed_at=places[positions], at=at):
+            edges = {tuple(name.split("->")) for name in circuit.names}
+            logits = circuit_logits(loops[0], edges, ablated, fixed_at)
+            return logit_diff(raw, logits[-1 if at is None else at], PAIR)
+
+        assert_close(found.chosen.values[0], [of(graph), of(graph.complement())])
+        assert found.values.corrupt[0] == pytest.approx(of(graph.with_edges([])), abs=1e-4)
+        assert found.values.clean[0] == pytest.approx(of(graph.with_edges(graph.real)), abs=1e-4)
+
+
+def test_where_no_token_differs_nothing_is_ablated_there():
+    longer = ib.PromptPair(clean="hello there", corrupt="hello you there", clean_answer="a", corrupt_answer="b")
+    model = ib.load_model(bridge("gpt2"))
+    graph = ib.edge_attribution(model, longer)
+    with pytest.raises(ValueError, match=r"every token of the clean one.*Ablate at all positions"):
+        ib.faithfulness(model, longer, graph, positions="differing")
+    shorter = ib.PromptPair(clean=longer.corrupt, corrupt=longer.clean, clean_answer="a", corrupt_answer="b")
+    found = ib.faithfulness(model, shorter, graph, ablation="zero", positions="differing", sizes=SIZES)
+    assert np.isfinite(found.mean).all()
+
+
 def test_resampling_runs_another_clean_prompt():
     raw = bridge("gpt2")
     two = ib.PromptPairs(PAIRS[:2])
@@ -173,7 +208,7 @@ def test_all_of_a_model_is_faithful_and_nothing_is_not():
 
 
 def test_equal_circuits_are_run_once(monkeypatch):
-    from interp_backend.methods import faithfulness as module
+    from interp_backend.common import circuits as module
 
     runs, real = [], module.run_circuits
 
@@ -211,6 +246,8 @@ def test_a_result_survives_its_file():
     [
         ({"ablation": "mean"}, "nothing to ablate with by mean"),
         ({"ablation": "resample"}, "nothing to ablate with by resample"),
+        ({"positions": "first"}, "There is no choice of positions 'first'"),
+        ({"seed": None}, "seed is the seed of everything that is drawn, 0 or more, not None"),
         ({"ablation": "noise"}, "There is no ablation 'noise'"),
         ({"sizes": [0.5]}, "two or more parts"),
         ({"sizes": [0.5, 0.1]}, "ascending"),
