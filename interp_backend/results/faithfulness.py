@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from pydantic import model_validator
 
-from .codec import Ints
+from .codec import Ints, encode_array, finite_or_none
 from .envelope import BaseResult
 from .metric_values import PairValues
 
@@ -46,7 +46,7 @@ class Faithfulness(BaseResult):
         metric_label: the metric in words.
     """
 
-    derived = BaseResult.derived | {"cpr", "cmd", "random_cpr"}
+    derived = BaseResult.derived | {"cpr", "cmd", "random_cpr", "areas", "mean", "low", "high"}
 
     family: Literal["faithfulness"] = "faithfulness"
     method: Literal["faithfulness"] = "faithfulness"
@@ -154,8 +154,10 @@ class Faithfulness(BaseResult):
 
     def to_wire(self) -> dict[str, Any]:
         areas = {name: getattr(self, name) for name in ("cpr", "cmd", "random_cpr")}
-        finite = {name: one if one is not None and np.isfinite(one) else None for name, one in areas.items()}
-        return {**super().to_wire(), **finite}
+        finite = {name: None if one is None else finite_or_none(one) for name, one in areas.items()}
+        ends = {name: [*map(finite_or_none, one)] for name, one in self.areas.items()}
+        arrays = zip(("mean", "low", "high"), (self.mean, *self.interval))
+        return {**super().to_wire(), **finite, "areas": ends, **{name: encode_array(one) for name, one in arrays}}
 
     def plot(self) -> Picture:
         """Faithfulness over sizes, logarithmic, with intervals. Needs matplotlib."""

@@ -14,6 +14,7 @@ export interface Requests {
   edge_attribution: EdgeAttributionRequest;
   edit: OnEditRequest;
   faithfulness: FaithfulnessRequest;
+  faithfulness_at: OnFaithfulnessAtRequest;
   figure_part: OnFigurePartRequest;
   follow: OnFollowRequest;
   head_circuits: OnHeadCircuitsRequest;
@@ -212,6 +213,11 @@ export interface FaithfulnessRequest {
   random_circuits?: number;
   at?: number | null;
   seed?: number;
+}
+export interface OnFaithfulnessAtRequest {
+  ablation: string;
+  level: string;
+  positions: string;
 }
 export interface OnFigurePartRequest {
   first: number;

@@ -11,28 +11,33 @@ from typing import Annotated, Any
 import traitlets
 from pydantic import Field
 
+from interp_backend.common.circuits import ABLATIONS, LEVELS, POSITIONS
 from interp_backend.common.subject import subject_of
 from interp_backend.language.metrics import METRICS, name_of
 from interp_backend.language.pairs import PromptPairs
 from interp_backend.language.prompts import PromptPair
+from interp_backend.methods.circuit_robustness import circuit_robustness
 from interp_backend.methods.edge_attribution import edge_attribution
+from interp_backend.methods.faithfulness import faithfulness
 from interp_backend.methods.path_patching import path_patching
 from interp_backend.results.codec import encode_array
 from interp_backend.results.effect_map import EffectMap
 from interp_backend.results.envelope import excerpt
+from interp_backend.results.faithfulness import Faithfulness
 from interp_backend.results.graph import LOGITS, Graph
+from interp_backend.results.robustness import Robustness
 from interp_backend.results.step import Step
 from interp_backend.service.tasks import Task
 
 from .asking import Want
-from .menus import field_of, metric_menu
+from .menus import choices, field_of, metric_menu
 from .panel import Index, action
 from .prompt_pair_editor import PromptPairEditor
 from .subject import ResultPanel, model_to_ask, model_words
 from .traits import Argument, PairTrait
 
 MOST_EDGES = 5000  # that a view is sent
-SECONDS_BETWEEN_PATHS = 0.25
+SECONDS_BETWEEN = 0.25  # between two updates of what fills
 Nodes = Annotated[list[Annotated[str, Field(max_length=20)]], Field(min_length=1, max_length=2000)]
 
 
@@ -40,7 +45,9 @@ class CircuitGraph(ResultPanel):
     """The edges between embedding, heads, MLPs and logits that carry the difference between two prompts.
 
     Its first tab shows the largest edges by `edge_attribution`, as many as the slider says. The second follows paths
-    backwards from the logits, each step by exact `path_patching`: a click on a sender makes it the next receiver.
+    backwards from the logits, each step by exact `path_patching`: a click on a sender makes it the next receiver. The
+    third runs the circuit on the screen alone, under every ablation by `circuit_robustness`, and of every size by
+    `faithfulness`.
 
     Args:
         model: a model that `load_model` returns or accepts.
@@ -57,6 +64,9 @@ class CircuitGraph(ResultPanel):
         circuit: the `Graph` whose chosen edges are those on the screen.
         trail: the receivers of each step of the second tab, from the logits down.
         paths: the `EffectMap` of each step, or None while it runs.
+        robustness: the `Robustness` of the circuit in the third tab, or None.
+        setting: the ablation, level and positions of `faithfulness` there, or None before one is chosen.
+        faithfulness: the `Faithfulness` of circuits of every size for that setting, or None.
         selection: the pinned node as a place, such as `{"layer": 2, "head": 5}`, or None.
         code: Python code that computes what the open tab shows.
         status, progress, error: the state of the run.
@@ -77,7 +87,9 @@ class CircuitGraph(ResultPanel):
     edges = traitlets.Int(30, min=1, help="How many edges the circuit has before it is pruned.").tag(
         sync=True, set_by_view=True
     )
-    tab = traitlets.Enum(["edges", "paths"], "edges", help="Which tab is open.").tag(sync=True, set_by_view=True)
+    tab = traitlets.Enum(["edges", "paths", "faithfulness"], "edges", help="Which tab is open.").tag(
+        sync=True, set_by_view=True
+    )
     trail = traitlets.List(
         traitlets.List(traitlets.Unicode()), [[LOGITS]], help="The receivers of each step, from the logits down."
     ).tag(sync=True)
@@ -87,6 +99,15 @@ class CircuitGraph(ResultPanel):
     paths = traitlets.List(
         traitlets.Instance(EffectMap, allow_none=True), help="The effects of each step of the trail."
     ).tag(sync=True, to_json=lambda paths, _: [one and _path_to_wire(one) for one in paths])
+    robustness: traitlets.Instance[Robustness | None] = traitlets.Instance(
+        Robustness, allow_none=True, help="The circuit under every ablation."
+    ).tag(sync=True, to_json=lambda result, _: result and result.to_wire())
+    setting = traitlets.Dict(
+        None, allow_none=True, help="The ablation, level and positions of `faithfulness`, or None."
+    ).tag(sync=True)
+    faithfulness: traitlets.Instance[Faithfulness | None] = traitlets.Instance(
+        Faithfulness, allow_none=True, help="Circuits of every size, for the setting."
+    ).tag(sync=True, to_json=lambda result, _: result and result.to_wire())
 
     def __init__(
         self,
@@ -107,6 +128,7 @@ class CircuitGraph(ResultPanel):
         self._given = graph
         self._own_metric = metric if callable(metric) else None
         self._circuit: tuple[Graph, int, Graph] | None = None
+        self._call_of_result: Any = None
         self._last_sent = 0.0
         super().__init__(
             pair=pair.pair if isinstance(pair, PromptPairEditor) else pair,
@@ -123,6 +145,9 @@ class CircuitGraph(ResultPanel):
                 "given": graph is not None,
                 **{name: field_of(edge_attribution, name) for name in ("rules", "ig_steps", "direction")},
                 "mlps": field_of(path_patching, "mlps"),
+                "ablations": choices(ABLATIONS, {}),
+                "levels": choices(LEVELS, {}),
+                "positions": choices(POSITIONS, {}),
             },
         )
         if known is not None:
@@ -168,26 +193,41 @@ class CircuitGraph(ResultPanel):
         call = call or edge_attribution.call(
             self.model, self.pair, rules=self.rules, ig_steps=self.ig_steps, keep_pairs=many, **how
         )
-        wants = {"result": Want(call, self._take, keep=True)}
+        wants = {"result": Want(call, partial(self._take, call), keep=True)}
         if self.tab == "paths":
             for step, receivers in enumerate(self.trail):
                 call = path_patching.call(self.model, self.pair, None, list(receivers), mlps=self.mlps, **how)
                 wants[_output(step)] = Want(call, partial(self._take_path, step), keep=True, priority=2)
+        # The circuit of a graph that is about to be replaced is not run.
+        if self.tab == "faithfulness" and self._call_of_result == wants["result"].call:
+            wants.update(self._runs_of(self.circuit))
         return wants
 
-    def _take(self, id: str, step: Step[Graph]) -> None:
+    def _runs_of(self, circuit: Graph) -> dict[str, Want]:
+        """The runs of the circuit on the screen."""
+        of_circuit = (self.model, self.pair, circuit)
+        call: Any = circuit_robustness.call(*of_circuit, metric=self.metric)
+        wants = {"robustness": Want(call, partial(self._take_runs, "robustness"), keep=True, priority=2)}
+        if self.setting is not None:
+            call = faithfulness.call(*of_circuit, metric=self.metric, **self.setting)
+            wants["faithfulness"] = Want(call, partial(self._take_runs, "faithfulness"), keep=True, priority=2)
+        return wants
+
+    def _take(self, call: Any, id: str, step: Step[Graph]) -> None:
         result: Any = step.result
         result.id = id
-        self.result = result
+        self._call_of_result, self.result = call, result
         self._unpin_what_is_gone()
         self._show_code()
+        if self.tab == "faithfulness" and self._asker is not None:
+            self._asker.refresh()  # the circuit is known now
 
     def _take_path(self, step: int, id: str, found: Step[EffectMap]) -> None:
         """A step of the trail: its first result has the senders that change nothing."""
         effects: Any = found.result
         effects.id = id
         now, ends = time.perf_counter(), found.done in (0, found.total)
-        if ends or now - self._last_sent >= SECONDS_BETWEEN_PATHS:
+        if ends or now - self._last_sent >= SECONDS_BETWEEN:
             self._last_sent = now
             # A new object, so that what has filled is sent to the view.
             paths = [*self.paths, *[None] * len(self.trail)][: len(self.trail)]
@@ -195,19 +235,48 @@ class CircuitGraph(ResultPanel):
             self.paths = paths
             self._show_code()
 
+    def _take_runs(self, name: str, id: str, found: Step[Any]) -> None:
+        """What a run of the circuit gave so far."""
+        if found.result is None:
+            return
+        found.result.id = id
+        now, ends = time.perf_counter(), found.done in (0, found.total)
+        if ends or now - self._last_sent >= SECONDS_BETWEEN:
+            self._last_sent = now
+            setattr(self, name, found.result.model_copy())
+            self._show_code()
+
     def _show_code(self) -> None:
-        found = [one for one in self.paths if one is not None] if self.tab == "paths" else [self.result]
-        self.code = self._code_of(found[-1]) if found and found[-1] is not None else ""
+        of_tab = {"edges": [self.result], "paths": self.paths, "faithfulness": [self.robustness, self.faithfulness]}
+        found = [one for one in of_tab[self.tab] if one is not None]
+        self.code = "" if not found else self._code_of(found[-1])
+        if found and self.tab == "faithfulness":
+            self.code = self._code_of_circuit() + "result = " + self.code.split("\nresult = ", 1)[-1]
+
+    def _code_of_circuit(self) -> str:
+        """Code that makes the circuit on the screen; a graph that the user gave stays the user's."""
+        graph = self._code_of(self.result).replace("\nresult = ", "\ngraph = ").removesuffix("result.plot()\n")
+        if not graph:
+            graph = self._code_of(self.robustness).split("\nresult = ", 1)[0] + "\n# graph: your own graph\n"
+        return f"{graph}circuit = graph.reduced({self.edges})\n"
 
     # Changes
 
-    @traitlets.observe("pair", "rules", "ig_steps", "direction", "metric", "mlps", "tab", "trail")
+    @traitlets.observe(
+        "pair", "rules", "ig_steps", "direction", "metric", "mlps", "tab", "trail", "edges", "setting", "result"
+    )
     def _on_change(self, change: Any) -> None:
         name = change["name"]
         if name == "metric" and callable(self.metric):
             self._own_metric = self.metric
         if name in ("pair", "direction", "metric", "mlps"):
             self.paths = []  # these belong to other choices
+        if name in ("pair", "metric", "edges", "result"):
+            self.robustness = self.faithfulness = None
+        if name == "setting":
+            self.faithfulness = None
+        if name == "result":
+            return
         if name == "pair" and self._asker is not None:
             self.selection = None
         if name == "trail":
@@ -251,6 +320,14 @@ class CircuitGraph(ResultPanel):
         """Leave out the steps of the trail after one of them."""
         self._asking()
         self.trail = self.trail[: step + 1]
+
+    @action("faithfulness_at")
+    def _on_faithfulness_at(self, id: str, ablation: str, level: str, positions: str) -> Task | None:
+        """Run circuits of every size under one of the ablations."""
+        asker = self._asking()
+        with asker.defer():
+            self.tab, self.setting = "faithfulness", {"ablation": ablation, "level": level, "positions": positions}
+        return asker.refresh(id, of="faithfulness")
 
     @action("path_mlps")
     def _on_path_mlps(self, id: str, mlps: str) -> Task | None:

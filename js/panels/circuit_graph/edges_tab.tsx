@@ -1,15 +1,16 @@
 // The first tab: the largest edges of the graph, and what each node reads and who reads it.
-import { useEffect, useMemo, useState } from "preact/hooks";
+import { useMemo, useState } from "preact/hooks";
 import { Output, useCurrent } from "../../lib/current";
 import { count } from "../../lib/format";
-import { canAsk, type Failure, select, useRising, useSelection, useTrait, write } from "../../lib/model";
+import { canAsk, type Failure, select, useRising, useSelection, useTrait } from "../../lib/model";
 import type { PanelProps } from "../../lib/panel";
 import { ErrorLine, Nothing } from "../../lib/status";
 import { useStore } from "../../lib/store";
 import { EdgeControls } from "./controls";
-import { circuitOf, type Edge, type Graph, nodeOfPlace, nodesOf, placeOfNode } from "./graph";
+import { type Edge, type Graph, nodeOfPlace, placeOfNode } from "./graph";
 import { BarList, type Row } from "./lists";
 import { type Hovered, Picture, sizeOf } from "./picture";
+import { Slider, useCircuit } from "./slider";
 import type { CircuitState } from "./state";
 import { edgeName, inputName, longName, shortName, sizeWords } from "./words";
 
@@ -37,26 +38,15 @@ export function EdgesTab({ model, state }: Props) {
 }
 
 function Circuit({ model, graph }: Pick<Props, "model"> & { graph: Graph }) {
-  const chosen = useTrait<number>(model, "edges");
-  const [dragged, setDragged] = useState<number | null>(null);
-  useEffect(() => setDragged(null), [chosen, graph]);
-  const most = dragged ?? chosen;
-  const edges = useMemo(() => circuitOf(graph, most), [graph, most]);
-  const nodes = useMemo(() => nodesOf(graph, edges), [graph, edges]);
+  const circuit = useCircuit(model, graph);
+  const { edges, nodes } = circuit;
   const pinned = nodeOfPlace(graph, useSelection(model));
   const [hovered, setHovered] = useState<Hovered>(null);
   const pin = (name: string | null) =>
     select(model, name === null || name === pinned ? null : placeOfNode(name));
   return (
     <>
-      <Slider
-        graph={graph}
-        most={most}
-        edges={edges}
-        nodes={nodes}
-        onDrag={setDragged}
-        onSet={(n) => write(model, "edges", n)}
-      />
+      <Slider model={model} graph={graph} circuit={circuit} />
       <div class="hs-circuit-area">
         <div>
           <Picture
@@ -97,44 +87,6 @@ function Circuit({ model, graph }: Pick<Props, "model"> & { graph: Graph }) {
 
 const KEY =
   "Blue carries what the clean prompt has more of, orange the reverse; width is size. A head reads queries left, keys in the middle, values right.";
-
-interface SliderProps {
-  graph: Graph;
-  most: number;
-  edges: readonly Edge[];
-  nodes: readonly string[];
-  onDrag(n: number): void;
-  onSet(n: number): void;
-}
-
-/** How many edges are in the circuit, on a logarithmic scale. */
-function Slider({ graph, most, edges, nodes, onDrag, onSet }: SliderProps) {
-  const { json } = graph;
-  const top = Math.max(1, graph.edges.length);
-  const steps = 200;
-  const toEdges = (at: number) => Math.round(top ** (at / steps));
-  const at = Math.round((steps * Math.log(Math.min(most, top))) / Math.log(Math.max(2, top)));
-  const dropped = Math.min(most, top) - edges.length;
-  return (
-    <label class="hs-slider hs-small" title="How many of the largest edges are in the circuit">
-      <span>Edges</span>
-      <input
-        type="range"
-        data-hs="edges"
-        min={0}
-        max={steps}
-        value={at}
-        aria-valuetext={count(edges.length, "edge")}
-        onInput={({ currentTarget }) => onDrag(toEdges(Number(currentTarget.value)))}
-        onChange={({ currentTarget }) => onSet(toEdges(Number(currentTarget.value)))}
-      />
-      <span data-hs="circuit-size">
-        {`${count(edges.length, "edge")} of ${json.edges.toLocaleString("en")}, ${count(nodes.length, "node")}`}
-        {dropped > 0 && `; ${dropped} led nowhere`}
-      </span>
-    </label>
-  );
-}
 
 interface DetailsProps {
   graph: Graph;

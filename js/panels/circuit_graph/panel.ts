@@ -8,7 +8,7 @@ import { CircuitView } from "./view";
 export const panel: Panel<CircuitState, string> = {
   name: "circuit-graph",
   css: tabsCss + css,
-  needs: ["info", "status", "result", "tab", "edges", "trail", "paths"],
+  needs: ["info", "status", "result", "tab", "edges", "trail", "paths", "setting"],
   state: (model) => new CircuitState(model),
   View: CircuitView,
   cellOf(state, place) {

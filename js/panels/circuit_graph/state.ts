@@ -8,6 +8,7 @@ import { Store } from "../../lib/store";
 import type { EdgeAttributionRequest } from "../../wire/requests";
 import { decodeGraph, type Graph } from "./graph";
 import { decodePath, type Path, type PathJson } from "./paths";
+import { type Curves, decodeCurves, decodeRobustness, type Robustness } from "./runs";
 
 export type Choice = Required<Pick<EdgeAttributionRequest, "rules" | "ig_steps" | "direction">> & {
   metric: string;
@@ -17,6 +18,8 @@ export class CircuitState {
   readonly rpc: Rpc;
   readonly graph: Store<Decoded<Graph>>;
   readonly paths: Store<(Path | null)[]>;
+  readonly robustness: Store<Decoded<Robustness>>;
+  readonly curves: Store<Decoded<Curves>>;
   readonly requested = new Store<Choice | null>(null);
   #model: ViewModel;
   #request = "";
@@ -27,11 +30,19 @@ export class CircuitState {
     this.rpc = new Rpc(model);
     this.graph = new Store(readResult(model, "result", decodeGraph));
     this.paths = new Store(readPaths(model));
+    this.robustness = new Store(readResult(model, "robustness", decodeRobustness));
+    this.curves = new Store(readResult(model, "faithfulness", decodeCurves));
     this.#stops = [
       listen(
         model,
         "change:result",
         drawnLater(() => this.graph.set(readResult(model, "result", decodeGraph))),
+      ),
+      listen(model, "change:robustness", () =>
+        this.robustness.set(readResult(model, "robustness", decodeRobustness)),
+      ),
+      listen(model, "change:faithfulness", () =>
+        this.curves.set(readResult(model, "faithfulness", decodeCurves)),
       ),
       listen(model, "change:paths", () => this.paths.set(readPaths(model))),
       this.rpc.onEvent((event) => {

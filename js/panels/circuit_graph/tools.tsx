@@ -11,12 +11,13 @@ type ToolsProps = PanelProps<CircuitState> & { graph: Graph; tab: string };
 
 export function CircuitTools({ model, state, graph, tab }: ToolsProps) {
   const edges = useTrait<number>(model, "edges");
-  const rows = () => (tab === "paths" ? pathRows(state) : edgeRows(graph, edges));
+  const rows = () =>
+    tab === "paths" ? pathRows(state) : tab === "faithfulness" ? runRows(state) : edgeRows(graph, edges);
   return (
     <Tools
       code={useTrait<string | null | undefined>(model, "code")}
       table={() => toTsv(rows())}
-      csv={() => saveCsv(toCsv(rows()), tab === "paths" ? "paths" : "circuit")}
+      csv={() => saveCsv(toCsv(rows()), tab === "edges" ? "circuit" : tab)}
     />
   );
 }
@@ -29,6 +30,31 @@ export function edgeRows(graph: Graph, most: number): string[][] {
     numberCell(share),
   ]);
   return [["sender", "receiver", graph.json.metric_label, "part of the gap"], ...lines];
+}
+
+/** The curves if they were run, else the table of ablations. */
+export function runRows(state: CircuitState): string[][] {
+  const { value: curves } = state.curves.get();
+  if (curves) {
+    const { sizes } = curves.json;
+    const lines = sizes.map((size, i) => [
+      String(size),
+      ...curves.curves.map(({ values }) => numberCell(values[i])),
+    ]);
+    return [["size", ...curves.curves.map(({ name }) => name)], ...lines];
+  }
+  const { value: robustness } = state.robustness.get();
+  const { ablations = [], levels = [], positions = [] } = robustness?.json ?? {};
+  const lines = ablations.flatMap((ablation) =>
+    levels.flatMap((level) =>
+      positions.map((at) => {
+        const faith = robustness?.of({ ablation, level, positions: at });
+        const numbers = [faith?.f, faith?.low, faith?.high, faith?.rest];
+        return [ablation, level, at, ...numbers.map((number) => numberCell(number))];
+      }),
+    ),
+  );
+  return [["ablation", "level", "positions", "circuit", "low", "high", "complement"], ...lines];
 }
 
 export function pathRows(state: CircuitState): string[][] {

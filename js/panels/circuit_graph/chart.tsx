@@ -1,0 +1,143 @@
+// Faithfulness over the size of circuits, on a logarithmic scale.
+import { useRef } from "preact/hooks";
+import { fixed } from "../../lib/format";
+import { useReading } from "../../lib/keys";
+import { range } from "../../lib/range";
+import { useWidth } from "../../lib/use_width";
+import type { Curve, Curves } from "./runs";
+
+const HEIGHT = 200;
+const EDGE = { left: 34, right: 110, top: 10, bottom: 22 };
+/** Lines are told apart by their dashes, without colour. */
+const STYLES: Record<string, { dash: string; label: string; help: string }> = {
+  signed: { dash: "", label: "signed (CPR)", help: "the largest scores" },
+  absolute: { dash: "7 3", label: "either sign (CMD)", help: "the largest scores of either sign" },
+  complement: { dash: "2 3", label: "all others", help: "everything but the circuits of either sign" },
+};
+const NAME_GAP = 13;
+
+const kindOf = (name: string): string => (name in STYLES ? name : "random");
+
+export function CurveChart({ curves: { json, curves } }: { curves: Curves }) {
+  const box = useRef<HTMLDivElement>(null);
+  const width = useWidth(box);
+  const { sizes } = json;
+  const { active, setActive, onKeyDown } = useReading(sizes.length);
+  const chart = chartOf(sizes, curves, width);
+  const at = active ?? sizes.length - 1;
+  const near = (x: number) =>
+    range(sizes.length).reduce((a, b) => (Math.abs(chart.x(b) - x) < Math.abs(chart.x(a) - x) ? b : a), 0);
+  const words = `${sizeText(sizes[at] ?? 1)} of all: ${curves
+    .filter(({ name }) => name in STYLES)
+    .map(({ name, values }) => `${STYLES[name]?.label} ${fixed(values[at])}`)
+    .join(", ")}${json.jaccard ? `; Jaccard ${fixed(json.jaccard[at])}` : ""}`;
+  const ends = namesOf(curves, chart);
+  return (
+    <div ref={box}>
+      <div
+        class="hs-focusable hs-curves"
+        role="slider"
+        tabIndex={0}
+        aria-label="Faithfulness by the size of the circuit"
+        aria-valuemin={0}
+        aria-valuemax={sizes.length - 1}
+        aria-valuenow={at}
+        aria-valuetext={words}
+        data-hs="curve-chart"
+        onKeyDown={onKeyDown}
+        onPointerMove={(event) =>
+          setActive(near(event.clientX - event.currentTarget.getBoundingClientRect().left))
+        }
+        onPointerLeave={() => setActive(null)}
+        onBlur={() => setActive(null)}
+      >
+        <svg width={width} height={HEIGHT} aria-hidden="true">
+          <g class="hs-curve-ground">
+            {[0, 0.5, 1].map((f) => (
+              <g key={f}>
+                <line x1={EDGE.left} x2={width - EDGE.right} y1={chart.y(f)} y2={chart.y(f)} />
+                <text x={EDGE.left - 6} y={chart.y(f) + 4} text-anchor="end">
+                  {fixed(f, f === 0.5 ? 1 : 0)}
+                </text>
+              </g>
+            ))}
+            {[0.001, 0.01, 0.1, 1]
+              .filter((size) => size >= (sizes[0] ?? 0))
+              .map((size) => (
+                <text key={size} x={chart.xOf(size)} y={HEIGHT - 6} text-anchor="middle">
+                  {sizeText(size)}
+                </text>
+              ))}
+            {active !== null && (
+              <line x1={chart.x(at)} x2={chart.x(at)} y1={EDGE.top} y2={HEIGHT - EDGE.bottom} />
+            )}
+          </g>
+          {curves.map((curve) => (
+            <path
+              key={curve.name}
+              class={`hs-curve hs-curve-${kindOf(curve.name)}`}
+              data-curve={curve.name}
+              d={lineOf(curve, chart)}
+              stroke-dasharray={STYLES[curve.name]?.dash}
+            />
+          ))}
+          {ends.map(({ text, y }) => (
+            <text key={text} class="hs-curve-name" x={width - EDGE.right + 6} y={y + 4}>
+              {text}
+            </text>
+          ))}
+        </svg>
+      </div>
+      <p class="hs-detail-words hs-said" data-hs="curve-words">
+        {words}
+      </p>
+    </div>
+  );
+}
+
+const sizeText = (size: number): string => `${Number((100 * size).toPrecision(3))}%`;
+
+function chartOf(sizes: readonly number[], curves: readonly Curve[], width: number) {
+  const [first, last] = [Math.log(sizes[0] ?? 0.001), Math.log(sizes.at(-1) ?? 1)];
+  const right = Math.max(EDGE.left + 40, width - EDGE.right);
+  const xOf = (size: number) =>
+    EDGE.left + ((Math.log(size) - first) / (last - first || 1)) * (right - EDGE.left);
+  const drawn = curves.flatMap(({ values }) => [...values].filter(Number.isFinite));
+  // A curve that leaves the ground far behind is cut, or the others would be flat.
+  const low = Math.max(-1, Math.min(0, ...drawn));
+  const high = Math.min(2, Math.max(1, ...drawn));
+  const y = (f: number) => {
+    const cut = Math.min(high, Math.max(low, f));
+    return EDGE.top + ((high - cut) / (high - low)) * (HEIGHT - EDGE.top - EDGE.bottom);
+  };
+  return { x: (i: number) => xOf(sizes[i] ?? 1), xOf, y };
+}
+
+type Chart = ReturnType<typeof chartOf>;
+
+function lineOf({ values }: Curve, { x, y }: Chart): string {
+  let path = "";
+  values.forEach((value, i) => {
+    if (Number.isFinite(value)) path += `${path ? "L" : "M"}${x(i).toFixed(1)} ${y(value).toFixed(1)}`;
+  });
+  return path;
+}
+
+/** Names where the curves are furthest apart, in the middle of the scale, moved apart from top to bottom. */
+function namesOf(curves: readonly Curve[], { y }: Chart) {
+  const named = curves.flatMap(({ name, values }) => {
+    const kind = kindOf(name);
+    if (kind === "random" && name !== "random 0") return [];
+    const last = values.at(-1) ?? Number.NaN;
+    return [
+      { text: STYLES[kind]?.label ?? "random", y: Number.isFinite(last) ? y(last) : HEIGHT - EDGE.bottom },
+    ];
+  });
+  named.sort((a, b) => a.y - b.y);
+  let least = EDGE.top;
+  return named.map((one) => {
+    const at = Math.max(least, one.y);
+    least = at + NAME_GAP;
+    return { ...one, y: at };
+  });
+}

@@ -1,0 +1,60 @@
+// How many of the largest edges are in the circuit, on a logarithmic scale.
+import { useEffect, useMemo, useState } from "preact/hooks";
+import { count } from "../../lib/format";
+import { useTrait, type ViewModel, write } from "../../lib/model";
+import { circuitOf, type Edge, type Graph, nodesOf } from "./graph";
+
+const STEPS = 200;
+
+/** The circuit on the screen. While the slider is dragged, it is the one under the thumb. */
+export function useCircuit(model: ViewModel, graph: Graph) {
+  const chosen = useTrait<number>(model, "edges");
+  const [dragged, setDragged] = useState<number | null>(null);
+  useEffect(() => setDragged(null), [chosen, graph]);
+  const most = dragged ?? chosen;
+  const edges = useMemo(() => circuitOf(graph, most), [graph, most]);
+  const nodes = useMemo(() => nodesOf(graph, edges), [graph, edges]);
+  return { most, edges, nodes, setDragged };
+}
+
+/** The slider alone, where the circuit is not drawn. */
+export function CircuitSlider({ model, graph }: { model: ViewModel; graph: Graph }) {
+  return <Slider model={model} graph={graph} circuit={useCircuit(model, graph)} />;
+}
+
+interface SliderProps {
+  model: ViewModel;
+  graph: Graph;
+  circuit: ReturnType<typeof useCircuit>;
+}
+
+export function Slider({ model, graph, circuit }: SliderProps) {
+  const { most, edges, nodes, setDragged } = circuit;
+  const top = Math.max(1, graph.edges.length);
+  const toEdges = (at: number) => Math.round(top ** (at / STEPS));
+  const at = Math.round((STEPS * Math.log(Math.min(most, top))) / Math.log(Math.max(2, top)));
+  const led = ledNowhere(graph, most, edges);
+  return (
+    <label class="hs-slider hs-small" title="How many of the largest edges are in the circuit">
+      <span>Edges</span>
+      <input
+        type="range"
+        data-hs="edges"
+        min={0}
+        max={STEPS}
+        value={at}
+        aria-valuetext={count(edges.length, "edge")}
+        onInput={({ currentTarget }) => setDragged(toEdges(Number(currentTarget.value)))}
+        onChange={({ currentTarget }) => write(model, "edges", toEdges(Number(currentTarget.value)))}
+      />
+      <span data-hs="circuit-size">
+        {`${count(edges.length, "edge")} of ${graph.json.edges.toLocaleString("en")}, ${count(nodes.length, "node")}`}
+        {led > 0 && `; ${led} more led nowhere`}
+      </span>
+    </label>
+  );
+}
+
+/** How many of the largest edges are left out of the circuit, since nothing leads into them or out of them. */
+const ledNowhere = (graph: Graph, most: number, edges: readonly Edge[]): number =>
+  Math.max(0, Math.min(most, graph.edges.length) - edges.length);
