@@ -7,7 +7,13 @@ export const INPUT = "input";
 export const LOGITS = "logits";
 
 export interface GraphJson extends ResultEnvelope {
-  params: { rules?: string; direction?: string; metric?: string; pairs?: unknown[] };
+  params: {
+    rules?: string;
+    direction?: string;
+    metric?: string;
+    pair?: { clean: string; corrupt: string; clean_answer?: string; corrupt_answer?: string } | null;
+    pairs?: unknown[];
+  };
   senders: string[];
   receivers: string[];
   /** For each receiver, which senders read it, by index: heads may share keys and values. */
@@ -20,7 +26,7 @@ export interface GraphJson extends ResultEnvelope {
   /** How many edges the circuit has that Python sent; of these the strongest. */
   size: number;
   strongest: { sender: ArrayJson; receiver: ArrayJson; score: ArrayJson };
-  provenance: { seconds?: number | null };
+  provenance: { seconds?: number | null; model?: { name?: string } | null };
 }
 
 /** A node, or what a node reads: `part` is then q, k or v. */

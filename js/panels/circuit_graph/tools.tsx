@@ -1,16 +1,34 @@
 // The export buttons: Python code, a table, all numbers.
 import { saveCsv } from "../../lib/clipboard";
 import { Tools } from "../../lib/head";
-import { useTrait } from "../../lib/model";
+import { useRising, useTrait } from "../../lib/model";
 import type { PanelProps } from "../../lib/panel";
 import { numberCell, toCsv, toTsv } from "../../lib/table";
-import { circuitOf, type Graph } from "./graph";
+import { usePalette } from "../../lib/theme";
+import { circuitOf, type Graph, nodesOf } from "./graph";
+import { edgesOf } from "./paths";
+import { saveCircuitPicture } from "./picture_file";
 import type { CircuitState } from "./state";
 
-type ToolsProps = PanelProps<CircuitState> & { graph: Graph; tab: string };
+type ToolsProps = PanelProps<CircuitState> & { graph: Graph; tab: string; title: string; subtitle: string };
 
-export function CircuitTools({ model, state, graph, tab }: ToolsProps) {
+export function CircuitTools({ model, state, graph, tab, title, subtitle }: ToolsProps) {
+  const palette = usePalette();
+  const rising = useRising(model);
   const edges = useTrait<number>(model, "edges");
+  const save = () => {
+    const drawn = tab === "paths" ? edgesOf(state.paths.get(), graph.json) : circuitOf(graph, edges);
+    saveCircuitPicture({
+      name: tab === "paths" ? "paths" : "circuit",
+      title,
+      subtitle,
+      graph,
+      nodes: nodesOf(graph, drawn),
+      edges: drawn,
+      rising,
+      palette,
+    });
+  };
   const rows = () =>
     tab === "paths" ? pathRows(state) : tab === "faithfulness" ? runRows(state) : edgeRows(graph, edges);
   return (
@@ -18,6 +36,7 @@ export function CircuitTools({ model, state, graph, tab }: ToolsProps) {
       code={useTrait<string | null | undefined>(model, "code")}
       table={() => toTsv(rows())}
       csv={() => saveCsv(toCsv(rows()), tab === "edges" ? "circuit" : tab)}
+      picture={tab === "faithfulness" ? undefined : save}
     />
   );
 }

@@ -31,7 +31,9 @@ export function CircuitView({ model, state }: PanelProps<CircuitState>) {
   return (
     <Root name="circuit-graph" label="Circuit">
       <Head title={title} words={words}>
-        {graph && <CircuitTools model={model} state={state} graph={graph} tab={tab} />}
+        {graph && (
+          <CircuitTools model={model} state={state} graph={graph} tab={tab} title={title} subtitle={words} />
+        )}
       </Head>
       <Tabs label="Views" tabs={TABS} chosen={tab} onChoose={(name) => write(model, "tab", name)}>
         <Tab model={model} state={state} />
