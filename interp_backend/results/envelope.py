@@ -11,6 +11,7 @@ import html
 import json
 import math
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
@@ -139,6 +140,26 @@ class BaseResult(Record):
     def to_json(self) -> str:
         """The result as JSON text, which `read_result` or `from_json` of its class reads again, bit for bit."""
         return json.dumps(self.to_wire(), allow_nan=False)
+
+    def save(self, path: str | Path, *, width: float | None = None, font_size: float | None = None) -> Path:
+        """Write the result into a file, of the kind that its name ends with.
+
+        Args:
+            path: `.svg`, `.png` or `.pdf` for the picture of `plot`, with text as text; `.csv` for the table of
+                `to_dataframe`, in which texts that a spreadsheet would take for a formula begin with an apostrophe;
+                `.json` for what `read_result` reads again. A file that is there already is replaced.
+            width: of a picture, in inches: 3.3 is a column of many papers.
+            font_size: of most of a picture's text, in points.
+
+        Returns:
+            The path.
+
+        Raises:
+            ValueError: another kind of file, a result without a picture or a table, or a size that makes no sense.
+        """
+        from .files import save_result
+
+        return save_result(self, path, width, font_size)
 
     @classmethod
     def from_json(cls, text: str | bytes) -> Self:

@@ -16,8 +16,12 @@ function download(blob: Blob, name: string): void {
   URL.revokeObjectURL(link.href);
 }
 
+export function saveText(text: string, name: string, type: string): void {
+  download(new Blob([text], { type }), name);
+}
+
 export function saveCsv(text: string, name: string): void {
-  download(new Blob([text], { type: "text/csv" }), `${name}.csv`);
+  saveText(text, `${name}.csv`, "text/csv");
 }
 
 export function savePng(canvas: HTMLCanvasElement, name: string): void {

@@ -1,6 +1,10 @@
 // The title of a view, how to read it, and its export buttons.
 import type { ComponentChildren } from "preact";
-import { Button, CopyButton } from "./controls";
+import { useEffect, useRef } from "preact/hooks";
+import { saveText } from "./clipboard";
+import { CopyButton } from "./controls";
+import type { PanelProps } from "./panel";
+import type { Rpc } from "./rpc";
 
 interface HeadProps {
   title: string;
@@ -27,9 +31,12 @@ interface ToolsProps {
   table?: (() => string) | undefined;
   csv?: (() => void) | undefined;
   picture?: (() => void) | undefined;
+  /** Writes other kinds of files, if there is a kernel that does. */
+  kernel?: PanelProps<{ rpc: Rpc }> | undefined;
 }
 
-export function Tools({ what = "what is shown", code, table, csv, picture }: ToolsProps) {
+export function Tools({ what = "what is shown", code, table, csv, picture, kernel }: ToolsProps) {
+  const ask = kernel && !kernel.model.readonly ? kernel.state.rpc : null;
   return (
     <span class="hs-tools">
       {code && (
@@ -42,16 +49,61 @@ export function Tools({ what = "what is shown", code, table, csv, picture }: Too
           Copy
         </CopyButton>
       )}
-      {csv && (
-        <Button name="csv" title={`Save ${what} as comma-separated values`} quiet onClick={csv}>
-          CSV
-        </Button>
-      )}
-      {picture && (
-        <Button name="png" title={`Save ${what} as a picture`} quiet onClick={picture}>
-          PNG
-        </Button>
-      )}
+      {(csv || picture || ask) && <SaveMenu what={what} csv={csv} picture={picture} rpc={ask} />}
     </span>
   );
+}
+
+type SaveMenuProps = Pick<ToolsProps, "csv" | "picture"> & { what: string; rpc: Rpc | null };
+
+/** A menu of files. A choice acts at once, and the menu then shows its name again. */
+function SaveMenu({ what, csv, picture, rpc }: SaveMenuProps) {
+  const file = useFile(rpc);
+  const kinds = [
+    { name: "png", help: "picture, as drawn here", save: picture },
+    { name: "svg", help: "picture with text as text, for a paper", save: rpc && (() => file("svg")) },
+    { name: "csv", help: "table for a spreadsheet", save: csv },
+    { name: "json", help: "all of it, for Python to read again", save: rpc && (() => file("json")) },
+  ].filter(({ save }) => save);
+  return (
+    <label class="hs-select hs-select-quiet" title={`Save ${what} as a file`}>
+      <span aria-hidden="true">Save</span>
+      <select
+        data-hs="save"
+        aria-label={`Save ${what} as a file`}
+        value=""
+        onChange={({ currentTarget }) => {
+          const kind = kinds.find(({ name }) => name === currentTarget.value);
+          currentTarget.value = "";
+          kind?.save?.();
+        }}
+      >
+        <option value="" hidden />
+        {kinds.map(({ name, help }) => (
+          <option key={name} value={name}>
+            {`${name.toUpperCase()} \u2014 ${help}`}
+          </option>
+        ))}
+      </select>
+    </label>
+  );
+}
+
+const TYPES = { svg: "image/svg+xml", json: "application/json" };
+type Format = keyof typeof TYPES;
+
+/** A function that asks the kernel for a file and offers it for download; other views of the model ask for their own. */
+function useFile(rpc: Rpc | null) {
+  const asked = useRef("");
+  useEffect(
+    () =>
+      rpc?.onEvent(({ id, event, format, text }) => {
+        if (event !== "file" || id !== asked.current) return;
+        saveText(String(text), `hookscope.${format}`, TYPES[format as Format]);
+      }),
+    [rpc],
+  );
+  return (format: Format) => {
+    asked.current = rpc?.request("file", { format }) ?? "";
+  };
 }

@@ -1,6 +1,7 @@
 // Mounts a view and its styles in the host's element, so that shadow roots work too.
 import { type ComponentChildren, render } from "preact";
 import { useErrorBoundary, useRef } from "preact/hooks";
+import { whenLeftAlone } from "./left_alone";
 import type { ViewModel } from "./model";
 import type { Panel } from "./panel";
 import { PaletteProvider, useRootPalette } from "./theme";
@@ -22,6 +23,7 @@ export function mount<State>(
   host.className = `hs-host-${name}`;
   el.append(style, host);
   const leave = announce(model);
+  const stop = whenLeftAlone(model, host);
   render(
     <Boundary>
       <View model={model} state={state} />
@@ -31,6 +33,7 @@ export function mount<State>(
   return () => {
     render(null, host);
     leave();
+    stop();
     host.remove();
     style.remove();
   };

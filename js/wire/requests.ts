@@ -16,6 +16,7 @@ export interface Requests {
   faithfulness: FaithfulnessRequest;
   faithfulness_at: OnFaithfulnessAtRequest;
   figure_part: OnFigurePartRequest;
+  file: OnFileRequest;
   follow: OnFollowRequest;
   head_circuits: OnHeadCircuitsRequest;
   head_scores: OnHeadScoresRequest;
@@ -29,6 +30,7 @@ export interface Requests {
   patch_together: OnPatchTogetherRequest;
   path_mlps: OnPathMlpsRequest;
   path_patching: PathPatchingRequest;
+  picture: OnPictureRequest;
   read_pair: ReadPairRequest;
   repeated_token_loss: RepeatedTokenLossRequest;
   restrict: OnRestrictRequest;
@@ -223,6 +225,9 @@ export interface OnFigurePartRequest {
   first: number;
   second: number;
 }
+export interface OnFileRequest {
+  format: "svg" | "json";
+}
 export interface OnFollowRequest {
   receivers: string[];
   step?: number;
@@ -292,6 +297,7 @@ export interface PathPatchingRequest {
   metric?: "logit_diff" | "logit" | "log_prob" | "prob" | "answer_log_prob" | "rank" | "kl" | "kl_corrupt";
   at?: number | null;
 }
+export interface OnPictureRequest {}
 export interface ReadPairRequest {
   metric?: "logit_diff" | "logit" | "log_prob" | "prob" | "answer_log_prob" | "rank" | "kl" | "kl_corrupt";
   top_k?: number;

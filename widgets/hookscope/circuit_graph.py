@@ -246,11 +246,17 @@ class CircuitGraph(ResultPanel):
             setattr(self, name, found.result.model_copy())
             self._show_code()
 
+    def _of_tab(self) -> Any:
+        """The last result of the open tab; in the first it is the circuit."""
+        others = {"edges": [], "paths": self.paths, "faithfulness": [self.robustness, self.faithfulness]}[self.tab]
+        return next((one for one in reversed(others) if one is not None), self.circuit)
+
     def _show_code(self) -> None:
-        of_tab = {"edges": [self.result], "paths": self.paths, "faithfulness": [self.robustness, self.faithfulness]}
-        found = [one for one in of_tab[self.tab] if one is not None]
-        self.code = "" if not found else self._code_of(found[-1])
-        if found and self.tab == "faithfulness":
+        if self.result is None:
+            return
+        shown = self._of_tab()
+        self.code = self._code_of(shown)
+        if shown is self.robustness or shown is self.faithfulness:
             self.code = self._code_of_circuit() + "result = " + self.code.split("\nresult = ", 1)[-1]
 
     def _code_of_circuit(self) -> str:

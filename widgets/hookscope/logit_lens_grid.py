@@ -221,6 +221,10 @@ class LogitLensGrid(OfPrompt):
         if self._asker is not None:
             self._asker.refresh()
 
+    def _of_tab(self) -> Any:
+        shown = self._shown()
+        return self.attribution if self.tab == "attribution" and self.attribution is not None else shown
+
     # Requests
 
     @action("logit_lens", logit_lens.request)

@@ -6,10 +6,10 @@ import base64
 import hashlib
 import html
 import json
-import os
 from pathlib import Path
 
 from interp_backend.results.envelope import SCHEMA_VERSION
+from interp_backend.results.files import write_whole
 
 from .bundles import script as bundled_script
 from .panel import Panel
@@ -39,10 +39,8 @@ def write_page(path: str | Path, views: list[tuple[Panel, str]], title: str) -> 
     title = _visible(title)
     text = page([(panel, _visible(caption)) for panel, caption in views], title, heading=title)
     # As bytes, because translated newlines would change the script under its hash. Lone surrogates become question
-    # marks. An older page is replaced only when the new one is complete.
-    unfinished = path.with_name(f"{path.name}.part")
-    unfinished.write_bytes(text.encode("utf-8", "replace"))
-    os.replace(unfinished, path)
+    # marks.
+    write_whole(path, text.encode("utf-8", "replace"))
     return path
 
 

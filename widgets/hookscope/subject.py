@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import traitlets
 
@@ -12,34 +13,93 @@ from interp_backend.common.subject import subject_of
 from interp_backend.language.model import LanguageModel
 from interp_backend.language.prompts import PromptPair
 from interp_backend.results.envelope import excerpt
+from interp_backend.results.files import KINDS, content_of, kind_of, save_result
+from interp_backend.service import protocol
 
 from .asking import Asker, follow
+from .output import nobody_watches, picture_of, without_view
 from .panel import Panel, action
 from .prompt_pair_editor import PromptPairEditor
 from .report import write_page
 from .traits import PairTrait
 
+DISPLAYS = 4  # outputs of one panel that get a picture, the last ones
 SIDES = {False: ["prompt"], True: ["clean", "corrupt", "difference"]}
 
 
 class ResultPanel(Panel):
     """A panel of a method's result, which is in the trait `result`."""
 
+    _displays: Sequence[str] = ()  # the ids of the outputs that show the panel
+    _pictured: Any = None  # the result whose picture these have
     layer_zero = traitlets.Enum(["bottom", "top"], "bottom", help="Where layer 0 is drawn.").tag(
         sync=True, set_by_view=True
     )
     code = traitlets.Unicode(help="Python code that computes what is shown.").tag(sync=True)
 
-    def save(self, path: str | Path) -> Path:
-        """Write what is shown as one self-contained HTML page that opens offline, with hovering and pinning.
+    def save(self, path: str | Path, *, width: float | None = None, font_size: float | None = None) -> Path:
+        """Write what is shown into a file, of the kind that its name ends with.
 
-        A page of large attention patterns has all heads as thumbnails, and the numbers of the opened heads.
+        Args:
+            path: `.html` for one self-contained page that opens offline, with hovering and pinning: of large attention
+                patterns it has all heads as thumbnails, and the numbers of the opened heads. Any other kind, such as
+                `.svg` or `.csv`, is that of the result's own `save`.
+            width, font_size: of a picture, as in `EffectMap.save`.
 
         Raises:
-            ValueError: there is no result yet.
+            ValueError: there is no result yet, or it can't be saved as this.
         """
-        title, caption = self._headings(self._shown())
+        path = Path(path)
+        result = self._shown()
+        if kind_of(path, ("html", *KINDS)) != "html":
+            return save_result(self._of_tab(), path, width, font_size)
+        title, caption = self._headings(result)
         return write_page(path, [(self, caption)], title)
+
+    def _of_tab(self) -> Any:
+        """The result that the open tab shows."""
+        return self._shown()
+
+    @action("file")
+    def _on_file(self, id: str, format: Literal["svg", "json"]) -> None:
+        """Send what is shown as the content of a file."""
+        text = content_of(self._of_tab(), format).decode("utf-8")
+        self.send(protocol.event(id, "file", format=format, text=text))
+
+    # What a notebook stores
+
+    def _ipython_display_(self) -> None:
+        """Show the view, in an output that can later be given a picture for readers without a kernel."""
+        from IPython.display import display
+
+        if nobody_watches():
+            self.wait()
+            # Without the view: nothing that opens the notebook later has its model, and it would hide the picture.
+            display(without_view(self._output(picture=True)), raw=True)
+            return
+        shown = display(self._output(picture=False), raw=True, display_id=True)
+        if shown is not None:
+            self._displays = [*self._displays, shown.display_id][-DISPLAYS:]
+
+    def _output(self, picture: bool) -> dict[str, Any]:
+        outputs = self._repr_mimebundle_()
+        data: dict[str, Any] = {} if outputs is None else outputs[0]
+        if picture and self.status == "done":
+            result = self._of_tab()
+            data.update(picture_of(result))
+            data["text/plain"] = f"{data.get('text/plain', '')}\n{result!r}"
+            self._pictured = result
+        return data
+
+    @action("picture")
+    def _on_picture(self, id: str) -> None:
+        """Store a picture of what is shown beside the view. A view asks for it when nobody is using it."""
+        from IPython.display import update_display
+
+        if self._displays and self.status == "done" and self._of_tab() is not self._pictured:
+            data = self._output(picture=True)
+            for display_id in self._displays:
+                update_display(data, raw=True, display_id=display_id)
 
     def _headings(self, result: Any) -> tuple[str, str]:
         """The title and the caption of a saved page."""

@@ -36,6 +36,7 @@ export function CircuitTools({ model, state, graph, tab, title, subtitle }: Tool
       code={useTrait<string | null | undefined>(model, "code")}
       table={() => toTsv(rows())}
       csv={() => saveCsv(toCsv(rows()), tab === "edges" ? "circuit" : tab)}
+      kernel={{ model, state }}
       picture={tab === "faithfulness" ? undefined : save}
     />
   );

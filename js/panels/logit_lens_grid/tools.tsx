@@ -1,7 +1,8 @@
 // The export buttons: Python code, a table, all numbers, a picture.
 import { saveCsv } from "../../lib/clipboard";
 import { Tools } from "../../lib/head";
-import { useTrait, type ViewModel } from "../../lib/model";
+import { useTrait } from "../../lib/model";
+import type { PanelProps } from "../../lib/panel";
 import { toCsv, toTsv } from "../../lib/table";
 import { usePalette } from "../../lib/theme";
 import type { Attributed, Attribution } from "./attribution";
@@ -13,15 +14,17 @@ import {
   toTable,
   type View,
 } from "./export";
+import type { LensState } from "./state";
 
-interface LensToolsProps {
-  model: ViewModel;
+type Props = PanelProps<LensState>;
+
+interface LensToolsProps extends Props {
   view: View;
   title: string;
   words: string;
 }
 
-export function LensTools({ model, view, title, words }: LensToolsProps) {
+export function LensTools({ model, state, view, title, words }: LensToolsProps) {
   const palette = usePalette();
   return (
     <Tools
@@ -29,19 +32,19 @@ export function LensTools({ model, view, title, words }: LensToolsProps) {
       table={() => toTable(view)}
       csv={() => saveCsv(lensCsv(view), `logit-lens-${view.lens.json.params.stream}`)}
       picture={() => saveLensPicture(view, palette, title, words)}
+      kernel={{ model, state }}
     />
   );
 }
 
-interface AttributionToolsProps {
-  model: ViewModel;
+interface AttributionToolsProps extends Props {
   attribution: Attribution;
   shown: Attributed;
   rising: boolean;
   words: string;
 }
 
-export function AttributionTools({ model, attribution, shown, rising, words }: AttributionToolsProps) {
+export function AttributionTools({ model, state, attribution, shown, rising, words }: AttributionToolsProps) {
   const palette = usePalette();
   const rows = () => attributionRows(attribution, shown);
   return (
@@ -50,6 +53,7 @@ export function AttributionTools({ model, attribution, shown, rising, words }: A
       table={() => toTsv(rows())}
       csv={() => saveCsv(toCsv(rows()), "logit-attribution")}
       picture={() => saveAttributionPicture(attribution, shown, rising, palette, words)}
+      kernel={{ model, state }}
     />
   );
 }

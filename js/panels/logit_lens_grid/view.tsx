@@ -67,6 +67,7 @@ function LensHead({ model, state }: ViewProps) {
       {lens && shown && (
         <LensTools
           model={model}
+          state={state}
           title={title}
           words={`${lens.json.params.stream} \u00b7 ${shown.name === "prompt" ? "" : `${shown.name} \u00b7 `}${words}`}
           view={{ lens, shown, scaled, rising, columns: shownColumns(brushed, shown.first.positions) }}
@@ -115,7 +116,7 @@ function AttributionHead({ model, state }: ViewProps) {
     attribution && shown ? sumWords(attribution, shown) : "what each component writes towards an answer";
   return (
     <Head title="Direct logit attribution" words={words}>
-      {attribution && shown && <AttributionTools {...{ model, attribution, shown, rising, words }} />}
+      {attribution && shown && <AttributionTools {...{ model, state, attribution, shown, rising, words }} />}
     </Head>
   );
 }

@@ -2,13 +2,13 @@
 import { savePng } from "../../lib/clipboard";
 import { labelCell, layoutGrid, PANEL_GAP } from "../../lib/grid_layout";
 import { paintPicture } from "../../lib/grid_picture";
-import { numberCell, toTsv } from "../../lib/table";
+import { numberCell, plainCell, toTsv } from "../../lib/table";
 import type { Palette } from "../../lib/theme";
-import { UNCHANGED } from "../../wire/requests";
+import { COMPUTED, ESTIMATE, NO_COUNTERPART, NOT_COMPUTED, UNCHANGED } from "../../wire/requests";
 import { type Board, flatBoard } from "./board";
 import { type Look, legendOf, painter } from "./cells";
-import { hasEffect, stateOf } from "./places";
-import type { Sweep } from "./result";
+import { hasEffect, labelOf, numberOf, stateOf, unravel } from "./places";
+import type { Axis, Sweep } from "./result";
 
 /** The layout of a picture with several panels: side by side, with columns as wide as their upright labels. */
 const PANELS_ACROSS = 4;
@@ -24,6 +24,36 @@ export function toTable(sweep: Sweep, raw: boolean, rising: boolean): string {
   });
   const reversed = rising && sweep.axes[0] === "layer" && (sweep.shape[0] ?? 1) > 1;
   return toTsv([[corner, ...columns.map(labelCell)], ...(reversed ? lines.reverse() : lines)]);
+}
+
+/** What Python calls the states of cells. */
+const STATES = new Map<number, string>([
+  [COMPUTED, "computed"],
+  [ESTIMATE, "estimate"],
+  [UNCHANGED, "unchanged"],
+  [NO_COUNTERPART, "no counterpart"],
+  [NOT_COMPUTED, "not computed"],
+]);
+
+/** One line for each cell, as in Python's `to_dataframe`. */
+export function allCells(sweep: Sweep): string[][] {
+  const { axes, shape, values, normalized, estimates } = sweep;
+  const lines: string[][] = [];
+  for (let cell = 0; cell < values.length; cell++) {
+    const state = STATES.get(stateOf(sweep, cell));
+    if (!state) continue;
+    const at = unravel(cell, shape);
+    const parts = axes.flatMap((axis, i) => partCells(sweep, axis, at[i] ?? 0));
+    const numbers = [values[cell], normalized[cell], ...(estimates ? [estimates[cell]] : [])];
+    lines.push([...parts, ...numbers.map((value) => numberCell(value)), state]);
+  }
+  const names = axes.flatMap((axis) => (axis === "position" ? [axis, "token"] : [axis]));
+  return [[...names, "value", "normalized", ...(estimates ? ["estimate"] : []), "state"], ...lines];
+}
+
+function partCells(sweep: Sweep, axis: Axis, index: number): string[] {
+  const [number, label] = [String(numberOf(sweep, axis, index)), plainCell(labelOf(sweep, axis, index))];
+  return axis === "position" ? [number, label] : [axis === "layer" ? label : number];
 }
 
 export function savePicture(

@@ -1,5 +1,6 @@
 // The PatchHeatmap view: the controls, the grid with its legend, and the pinned or hovered cell in detail.
 import { useRef, useState } from "preact/hooks";
+import { saveCsv } from "../../lib/clipboard";
 import { Button } from "../../lib/controls";
 import { Output, useCurrent } from "../../lib/current";
 import { count } from "../../lib/format";
@@ -18,6 +19,7 @@ import { Root } from "../../lib/mount";
 import type { PanelProps } from "../../lib/panel";
 import { ErrorLine, Notes, Nothing } from "../../lib/status";
 import { useStore } from "../../lib/store";
+import { toCsv } from "../../lib/table";
 import { usePalette } from "../../lib/theme";
 import { useWidth } from "../../lib/use_width";
 import { NO_COUNTERPART } from "../../wire/requests";
@@ -26,7 +28,7 @@ import { type Board, boardOf, foldable } from "./board";
 import { countFaded, type Look, lookOf } from "./cells";
 import { Controls } from "./controls";
 import { Detail } from "./detail";
-import { savePicture, toTable } from "./export";
+import { allCells, savePicture, toTable } from "./export";
 import { limitOf, unitsOf, useLook } from "./look";
 import { Opened, SweepMap, useBoard } from "./map";
 import { NarrowedLine, TimeLeft } from "./narrow";
@@ -108,7 +110,15 @@ function Exports({ model, state, sweep, subtitle }: ViewProps & { sweep: Sweep; 
     const words = [activation, metricLabel(info, sweep.json), subtitle].join(" \u00b7 ");
     savePicture(sweep, board, look, palette, words, captionOf(sweep));
   };
-  return <Tools code={own ? code : null} table={() => toTable(sweep, look.raw, rising)} picture={picture} />;
+  return (
+    <Tools
+      code={own ? code : null}
+      table={() => toTable(sweep, look.raw, rising)}
+      csv={() => saveCsv(toCsv(allCells(sweep)), `patching-${sweep.json.params.activation}`)}
+      picture={picture}
+      kernel={{ model, state }}
+    />
+  );
 }
 
 function SweepView({ model, state, shown, sweep }: ViewProps & { shown: ShownSweep; sweep: Sweep }) {

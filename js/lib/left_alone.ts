@@ -1,0 +1,30 @@
+// When a notebook may store a picture of a view: its result is complete, and nobody is using the view, which the
+// notebook draws anew when the picture comes.
+import { listen, type Status, trait, type ViewModel } from "./model";
+
+const QUIET_MS = 1500;
+
+export function whenLeftAlone(model: ViewModel, host: HTMLElement): () => void {
+  // Only views of results have a result, and only the kernel can store a picture.
+  if (model.readonly || model.get("asked") === undefined || model.get("result") === undefined)
+    return () => {};
+  let timer: ReturnType<typeof setTimeout>;
+  const wait = () => {
+    clearTimeout(timer);
+    if (trait<Status>(model, "status") === "done") timer = setTimeout(ask, QUIET_MS);
+  };
+  const ask = () => {
+    if (host.matches(":hover, :focus-within")) return wait();
+    try {
+      model.send({ kind: "request", id: `${Math.random()}-picture`, method: "picture", params: {} });
+    } catch {
+      // The kernel is gone, and the notebook keeps what it has.
+    }
+  };
+  const stops = ["status", "result"].map((name) => listen(model, `change:${name}`, wait));
+  wait();
+  return () => {
+    clearTimeout(timer);
+    for (const stop of stops) stop();
+  };
+}
