@@ -49,6 +49,7 @@ def test_a_notebook_run_by_a_program_has_pictures(tmp_path):
     subprocess.run(command, cwd=tmp_path, check=True, capture_output=True, timeout=300)
     page = (tmp_path / "report.html").read_text("utf-8")
     assert len(re.findall(r'<img[^>]*src="data:image/png;base64', page)) == len(NOTEBOOK)
+    assert 'alt="EffectMap: resid_pre, clean into corrupt, logit difference"' in page
     assert '<script type="application/vnd.jupyter.widget-view+json">' not in page
 
 

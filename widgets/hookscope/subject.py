@@ -75,7 +75,7 @@ class ResultPanel(Panel):
         if nobody_watches():
             self.wait()
             # Without the view: nothing that opens the notebook later has its model, and it would hide the picture.
-            display(without_view(self._output(picture=True)), raw=True)
+            display(without_view(self._output(picture=True)), raw=True, metadata=self._alt())
             return
         shown = display(self._output(picture=False), raw=True, display_id=True)
         if shown is not None:
@@ -91,6 +91,11 @@ class ResultPanel(Panel):
             self._pictured = result
         return data
 
+    def _alt(self) -> dict[str, Any]:
+        """The picture in words, for those who can't see it."""
+        result = self._pictured
+        return {} if result is None else {"image/png": {"alt": f"{type(result).__name__}: {result.headline()}"}}
+
     @action("picture")
     def _on_picture(self, id: str) -> None:
         """Store a picture of what is shown beside the view. A view asks for it when nobody is using it."""
@@ -99,7 +104,7 @@ class ResultPanel(Panel):
         if self._displays and self.status == "done" and self._of_tab() is not self._pictured:
             data = self._output(picture=True)
             for display_id in self._displays:
-                update_display(data, raw=True, display_id=display_id)
+                update_display(data, raw=True, metadata=self._alt(), display_id=display_id)
 
     def _headings(self, result: Any) -> tuple[str, str]:
         """The title and the caption of a saved page."""
