@@ -1,4 +1,5 @@
 // The functions that anywidget calls: once for a model, and once for each view of it.
+import { joinGroup } from "./link";
 import type { ViewModel } from "./model";
 import { mount } from "./mount";
 import type { Panel } from "./panel";
@@ -14,10 +15,20 @@ export interface Widget {
 export function widget<State extends { dispose(): void }, Cell>(panel: Panel<State, Cell>): () => Widget {
   return () => {
     let state: State | null = null;
+    let leave = () => {};
+    const stateOf = (model: ViewModel): State => {
+      if (state) return state;
+      state = panel.state(model);
+      leave = joinGroup(panel, model, state);
+      return state;
+    };
     return {
       initialize({ model }) {
-        if (!savedByAnother(model, panel.needs)) state = panel.state(model);
-        return () => state?.dispose();
+        if (!savedByAnother(model, panel.needs)) stateOf(model);
+        return () => {
+          leave();
+          state?.dispose();
+        };
       },
       render({ model, el }) {
         const refused = savedByAnother(model, panel.needs);
@@ -25,8 +36,7 @@ export function widget<State extends { dispose(): void }, Cell>(panel: Panel<Sta
           const View = () => <Refused sentence={refused} />;
           return mount(el, { name: panel.name, css: panel.css, View }, model, null);
         }
-        state ??= panel.state(model);
-        return mount(el, panel, model, state);
+        return mount(el, panel, model, stateOf(model));
       },
     };
   };

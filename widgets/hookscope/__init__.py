@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from .attention_viewer import AttentionViewer as AttentionViewer
     from .circuit_graph import CircuitGraph as CircuitGraph
+    from .links import link as link
     from .logit_lens_grid import LogitLensGrid as LogitLensGrid
     from .patch_heatmap import PatchHeatmap as PatchHeatmap
     from .prompt_pair_editor import PromptPairEditor as PromptPairEditor

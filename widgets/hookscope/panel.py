@@ -59,6 +59,7 @@ class Panel(anywidget.AnyWidget):
     _parts: Sequence[str] = ()  # the parts of a place that the panel shows
     _own_places: Sequence[str] = ()  # places that are no activations which could be patched, such as the logits
     _closed = False
+    _from_view = False  # whether a trait is being set to what a view has set
     _asker: Asker | None = None
 
     # A view that finds another version in a saved notebook asks the reader to run the cell again.
@@ -70,6 +71,9 @@ class Panel(anywidget.AnyWidget):
     selection = traitlets.Instance(dict, allow_none=True, help="The pinned place, or None.").tag(
         sync=True, set_by_view=True
     )
+    group = traitlets.Unicode(
+        None, allow_none=True, help="Panels of the same group share their pinned place; see `link`."
+    ).tag(sync=True)
     asked = traitlets.Instance(
         dict, allow_none=True, help="The call whose result should be shown, and the id of the task that answers it."
     ).tag(sync=True)
@@ -172,11 +176,14 @@ class Panel(anywidget.AnyWidget):
                 self.fail(f"{name} can't be set from a view.", str(name))
                 continue
             try:
+                self._from_view = True
                 super().set_state({name: value})
             except (traitlets.TraitError, ValueError, TypeError, RecursionError) as problem:
                 deep = isinstance(problem, RecursionError)
                 self.fail(f"{name} is nested too deeply." if deep else sentence(problem), name)
                 self.send_state(name)  # other views may have received the refused value
+            finally:
+                self._from_view = False
 
     @classmethod
     def actions(cls) -> dict[str, Callable[..., Task | None]]:
