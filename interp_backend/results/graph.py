@@ -110,7 +110,7 @@ class Graph(BaseResult):
         baselines: the mean of the metric in the clean and in the corrupt runs; None where it is not finite.
     """
 
-    derived = BaseResult.derived | {"edges"}
+    derived = BaseResult.derived | {"edges", "size", "readers", "strongest"}
 
     family: Literal["graph"] = "graph"
     method: str = "edge_attribution"
@@ -328,11 +328,12 @@ class Graph(BaseResult):
 
     # Ways out and in
 
-    def to_view(self, most: int) -> dict[str, Any]:
+    def to_view(self, most: int, whole: bool = False) -> dict[str, Any]:
         """What a view draws: the envelope, which nodes read each receiver, and the circuit's strongest edges.
 
         Args:
             most: how many edges, the largest scores of either sign first; the others are counted in `size` alone.
+            whole: with everything that `read_result` needs, which no view does.
         """
         at = self._largest(self.kept)[:most]
         sender, receiver = np.divmod(at, len(self.receivers))
@@ -340,7 +341,8 @@ class Graph(BaseResult):
         arrays["score"] = self.scores.ravel()[at]
         readers = [np.flatnonzero(self.reads[:, column]).tolist() for column in range(len(self.receivers))]
         return {
-            **self.model_dump(mode="json", exclude={"scores", "kept", "by_pair"}),
+            **self.model_dump(mode="json", exclude=None if whole else {"scores", "kept", "by_pair"}),
+            "complete": whole,
             "size": self.size,
             "edges": self.edges,
             "readers": readers,

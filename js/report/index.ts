@@ -5,66 +5,53 @@ import { SCHEMA_VERSION } from "../wire/requests";
 import { MemoryModel } from "./memory_model";
 import css from "./style.css";
 
+type Value = { own: unknown } | { shared: number };
+
 interface Page {
   schema_version: number;
-  title: string;
-  views: { widget: string; caption: string; state: Record<string, unknown> }[];
+  /** Values that several views have. */
+  shared: unknown[];
+  views: { widget: string; state: Record<string, Value> }[];
 }
 
 mountPage();
 
-function mountPage(): void {
+async function mountPage(): Promise<void> {
   const data = document.getElementById("hookscope-page");
   if (!data) return;
-  const page = JSON.parse(data.textContent ?? "") as Page;
-  const main = viewsElement();
   const style = document.createElement("style");
   style.textContent = css;
   document.head.append(style);
   fitFrame();
-  if (page.schema_version !== SCHEMA_VERSION) {
-    say(main, `This page has format ${page.schema_version}, and its script reads format ${SCHEMA_VERSION}.`);
-    return;
-  }
-  if (page.title && !document.querySelector("h1")) main.append(heading(page.title));
-  for (const { widget, caption, state } of page.views) {
-    say(main, caption);
-    mountView(main, widget, state);
+  const page = await unpack(data.textContent ?? "");
+  const places = [...document.querySelectorAll<HTMLElement>("[data-view]")];
+  for (const el of places) {
+    const view = page.views[Number(el.dataset.view)];
+    if (page.schema_version !== SCHEMA_VERSION)
+      el.textContent = `This page has format ${page.schema_version}, and its script reads format ${SCHEMA_VERSION}.`;
+    else if (view) mountView(el, view, page.shared);
   }
 }
 
-function mountView(main: HTMLElement, name: string, state: Record<string, unknown>): void {
-  const create = Object.hasOwn(views, name) ? views[name] : undefined;
+async function unpack(packed: string): Promise<Page> {
+  const bytes = Uint8Array.from(atob(packed), (character) => character.charCodeAt(0));
+  const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
+  return (await new Response(stream).json()) as Page;
+}
+
+function mountView(el: HTMLElement, { widget, state }: Page["views"][number], shared: unknown[]): void {
+  const create = Object.hasOwn(views, widget) ? views[widget] : undefined;
   if (!create) {
-    say(main, `This page's script has no view "${name}".`);
+    el.textContent = `This page's script has no view "${widget}".`;
     return;
   }
-  const el = document.createElement("div");
   el.className = "hs-report-view";
-  main.append(el);
-  const model = new MemoryModel(state);
-  const widget = create();
-  widget.initialize({ model });
-  widget.render({ model, el });
-}
-
-function viewsElement(): HTMLElement {
-  const found = document.getElementById("hookscope-views");
-  if (found) return found;
-  const main = document.createElement("main");
-  main.id = "hookscope-views";
-  document.body.append(main);
-  return main;
-}
-
-function heading(text: string): HTMLElement {
-  const h1 = document.createElement("h1");
-  h1.textContent = text;
-  return h1;
-}
-
-function say(main: HTMLElement, sentence: string): void {
-  const p = document.createElement("p");
-  p.textContent = sentence;
-  main.append(p);
+  const traits = Object.entries(state).map(([name, value]) => [
+    name,
+    "own" in value ? value.own : shared[value.shared],
+  ]);
+  const model = new MemoryModel(Object.fromEntries(traits));
+  const made = create();
+  made.initialize({ model });
+  made.render({ model, el });
 }

@@ -13,8 +13,7 @@ from views import cell, expect_status, part, place_of, point_at
 
 import hookscope as hs
 import hookscope.circuitsvis as cv
-from hookscope.panel import Panel
-from hookscope.report import write_page
+from hookscope.page import View, write_page
 
 HOSTILE = "</script><script>alert(1)</script> <img src=x onerror=alert(2)> The capital of {} is"
 
@@ -125,10 +124,10 @@ def test_a_view_looks_the_same_beside_every_other_view(browser: Browser, tmp_pat
     board.opened = [[1, 3]]
     tokens = cv.tokens.colored_tokens(["a", " b"] * 10, [0.5, -1.0] * 10)
     widgets = [lens, heatmap, board, editor, tokens]
-    views = [(widget, "") for widget in widgets]
+    views = [View(widget) for widget in widgets]
     page = browser.new_page(viewport={"width": 1100, "height": 6000})  # no scroll bar takes width
 
-    def places(shown: list[tuple[Panel, str]]) -> list[list[str]]:
+    def places(shown: list[View]) -> list[list[str]]:
         page.goto(write_page(tmp_path / "views.html", shown, "Views").as_uri())
         expect(page.locator(".hs-root")).to_have_count(len(shown))
         return page.locator(".hs-root").evaluate_all(PLACES)

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from .logit_lens_grid import LogitLensGrid as LogitLensGrid
     from .patch_heatmap import PatchHeatmap as PatchHeatmap
     from .prompt_pair_editor import PromptPairEditor as PromptPairEditor
+    from .report import Report as Report
+    from .report import load_report as load_report
 else:
     __getattr__, __dir__, __all__ = lazy_exports(__name__, __file__)
 

@@ -95,7 +95,7 @@ class CircuitGraph(ResultPanel):
     ).tag(sync=True)
     result: traitlets.Instance[Graph | None] = traitlets.Instance(
         Graph, allow_none=True, help="The scores of all edges."
-    ).tag(sync=True, to_json=lambda result, _: result and result.to_view(MOST_EDGES))
+    ).tag(sync=True, to_json=lambda result, widget: result and result.to_view(MOST_EDGES, whole=widget._whole))
     paths = traitlets.List(
         traitlets.Instance(EffectMap, allow_none=True), help="The effects of each step of the trail."
     ).tag(sync=True, to_json=lambda paths, _: [one and _path_to_wire(one) for one in paths])
@@ -130,6 +130,7 @@ class CircuitGraph(ResultPanel):
         self._circuit: tuple[Graph, int, Graph] | None = None
         self._call_of_result: Any = None
         self._last_sent = 0.0
+        self._whole = False  # send the graph with all its scores, for a page
         super().__init__(
             pair=pair.pair if isinstance(pair, PromptPairEditor) else pair,
             rules=rules,
@@ -174,6 +175,13 @@ class CircuitGraph(ResultPanel):
     def follow(self, *receivers: str) -> None:
         """Make some nodes, such as "a5.h1" or "a5.h1<q>", the receivers of a further step of the second tab."""
         self._on_follow(self._asking().new_id(), list(receivers), len(self.trail))
+
+    def page_state(self) -> dict[str, Any]:
+        self._whole = True
+        try:
+            return super().page_state()
+        finally:
+            self._whole = False
 
     def _headings(self, result: Graph) -> tuple[str, str]:
         subject = _subject(result)

@@ -1,80 +1,148 @@
-"""Self-contained pages: panels with their data in one HTML file that opens anywhere, offline."""
+"""Reports: views, results and text in one page that opens anywhere, and reading such a page again."""
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import html
+import datetime
 import json
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
-from interp_backend.results.envelope import SCHEMA_VERSION
-from interp_backend.results.files import write_whole
+from markdown_it import MarkdownIt
 
-from .bundles import script as bundled_script
+from interp_backend.results.attention import AttentionPatterns
+from interp_backend.results.effect_map import EffectMap
+from interp_backend.results.envelope import BaseResult
+from interp_backend.results.graph import Graph
+from interp_backend.results.lens import LogitLens
+from interp_backend.results.read import result_from_wire
+
+from .attention_viewer import AttentionViewer
+from .circuit_graph import CircuitGraph
+from .links import link
+from .logit_lens_grid import LogitLensGrid
+from .page import Html, Part, View, escaped, read_page, write_page
 from .panel import Panel
+from .patch_heatmap import PatchHeatmap
+from .subject import ResultPanel
 
-_PAGE = """<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy"
-  content="default-src 'none'; script-src '{hash}'; style-src 'unsafe-inline'; img-src data:">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="color-scheme" content="light dark">
-<title>{title}</title>{style}
-</head>
-<body>
-<main id="hookscope-views"></main>
-<script type="application/json" id="hookscope-page">{state}</script>
-<script type="module">{script}</script>
-</body>
-</html>
-"""
+PANELS: dict[type[BaseResult], type[ResultPanel]] = {
+    EffectMap: PatchHeatmap,
+    LogitLens: LogitLensGrid,
+    AttentionPatterns: AttentionViewer,
+    Graph: CircuitGraph,
+}
+# Text of the user's own: HTML in it is shown as text, links lead to pages alone, and nothing is loaded.
+_MARKDOWN = MarkdownIt("commonmark", {"html": False}).enable("table").disable("image")
 
 
-def write_page(path: str | Path, views: list[tuple[Panel, str]], title: str) -> Path:
-    """Write panels in their current state into one page, each below a caption in plain text. Returns the path."""
-    path = Path(path)
-    title = _visible(title)
-    text = page([(panel, _visible(caption)) for panel, caption in views], title, heading=title)
-    # As bytes, because translated newlines would change the script under its hash. Lone surrogates become question
-    # marks.
-    write_whole(path, text.encode("utf-8", "replace"))
-    return path
+class Report:
+    """Views, results and text, one below the other, in one page that opens offline, with hovering and pinning.
 
+    A place that is pinned in one of its views is pinned in the others. Each view says how its numbers were made: the
+    model and its weights, versions, prompts, and the Python code.
 
-def page(views: list[tuple[Panel, str]], title: str, *, heading: str = "", style: str = "") -> str:
-    """The HTML of one page with panels in their current state, and their captions.
+    Args:
+        parts: views, results (shown by the view of their kind, or as a picture or text), and text in Markdown, in which
+            HTML is shown as text and pictures are left out.
+        title: the heading.
 
-    The script is inlined and allowed by its hash, and nothing else may load or connect. The data is inert JSON that
-    can't close its tag.
+    Raises:
+        ValueError: a part that is none of these.
     """
-    script = bundled_script("report")
-    if "</script" in script.lower():
-        raise ValueError("The bundle report.js can't be inlined: it holds a closing script tag.")
-    digest = base64.b64encode(hashlib.sha256(script.encode("utf-8")).digest()).decode("ascii")
-    content = {
-        "schema_version": SCHEMA_VERSION,
-        "title": heading,
-        "views": [
-            {"widget": panel.bundle, "caption": caption, "state": panel.page_state()} for panel, caption in views
-        ],
+
+    def __init__(self, parts: Sequence[ResultPanel | BaseResult | str], title: str = "Report"):
+        self.title = str(title)
+        self.parts = list(parts)
+        for part in self.parts:
+            if not isinstance(part, (Panel, BaseResult, str)):
+                raise ValueError(f"A report has views, results and text in Markdown, not {type(part).__name__}.")
+
+    def save(self, path: str | Path) -> Path:
+        """Write the report as one HTML file. Waits for the views' results.
+
+        Raises:
+            ValueError: a view has no result, and says why.
+        """
+        today = datetime.datetime.now(datetime.timezone.utc).date()
+        made: list[Panel] = []  # views that this report alone shows
+        parts: list[Part] = []
+        for part in self.parts:
+            if isinstance(part, str):
+                parts.append(Html(f'<div class="hs-prose">{_MARKDOWN.render(part)}</div>'))
+            elif isinstance(part, BaseResult) and type(part) not in PANELS:
+                parts.append(Html(f'<section class="hs-prose">{part._as_html()}{_made(part, today)}</section>'))
+            else:
+                panel: Any = part if isinstance(part, Panel) else PANELS[type(part)](result=part)
+                made += [panel] if panel is not part else []
+                parts.append(_view(panel, today))
+        try:
+            return write_page(path, _linked(parts), self.title)
+        finally:
+            for panel in made:
+                panel.close()
+
+
+def load_report(path: str | Path) -> list[BaseResult]:
+    """The results in a page that a report or a view saved, in the order of the page.
+
+    Args:
+        path: the file. Nothing in it is run.
+
+    Returns:
+        Results as their methods returned them. Attention of which the page has thumbnails alone is left out.
+
+    Raises:
+        ValueError: the file is no such page, or a result in it can't be read.
+    """
+    views = read_page(Path(path).read_text("utf-8"))
+    return [result for view in views for result in _results(view["state"])]
+
+
+def _results(state: dict[str, Any]) -> Iterator[BaseResult]:
+    for value in state.values():
+        for one in value if isinstance(value, list) else [value]:
+            if isinstance(one, dict) and {"schema_version", "method"} <= set(one) and one.get("complete") is not False:
+                yield result_from_wire(one)
+
+
+def _view(panel: Panel, today: datetime.date) -> View:
+    if not panel.wait():
+        error: Any = panel.error or {"message": "it asks for nothing"}
+        raise ValueError(f"A {type(panel).__name__} has no result to report: {error['message']}")
+    if not isinstance(panel, ResultPanel):
+        return View(panel)
+    result = panel._shown()
+    return View(panel, after=_made(result, today, panel.code))
+
+
+def _linked(parts: list[Part]) -> list[Part]:
+    """The parts, whose views pin together on the page that is written of them."""
+    panels = [part.panel for part in parts if isinstance(part, View)]
+    alone = [panel for panel in panels if panel.group is None]
+    if len(panels) > 1 and alone:
+        link(*panels)
+    return parts
+
+
+def _made(result: BaseResult, today: datetime.date, code: str = "") -> str:
+    """How a result was made, folded away."""
+    said = result.provenance
+    model = said.get("model") or {}
+    versions = ", ".join(f"{name} {version}" for name, version in (said.get("versions") or {}).items() if version)
+    facts = {
+        "method": getattr(result, "method", ""),
+        "model": ", ".join(f"{name} {_plain(value)}" for name, value in model.items() if value is not None),
+        "versions": versions,
+        "computed": result.provenance_line(),
+        "warnings": " ".join(result.every_warning()),
+        "arguments": json.dumps(result.params, ensure_ascii=False)[:20_000],
+        "saved": today.isoformat(),
     }
-    return _PAGE.format(
-        hash=f"sha256-{digest}",
-        title=html.escape(title),
-        style=style and f"\n<style>{style}</style>",
-        state=json.dumps(content, allow_nan=False).replace("<", "\\u003c"),
-        script=script,
-    )
+    rows = "".join(f"<dt>{name}</dt><dd>{escaped(str(fact))}</dd>" for name, fact in facts.items() if fact)
+    source = f"<pre>{escaped(code)}</pre>" if code else ""
+    return f'<details class="hs-made"><summary>How this was made</summary><dl>{rows}</dl>{source}</details>'
 
 
-# The characters that change the direction of the text around them.
-_MARKS = [0x061C, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A)]
-_TURNS = {mark: f"\u27e8{mark:04X}\u27e9" for mark in _MARKS}
-
-
-def _visible(text: str) -> str:
-    """A heading in which a prompt's direction marks are visible and have no effect."""
-    return text.translate(_TURNS)
+def _plain(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

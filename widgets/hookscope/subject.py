@@ -18,9 +18,9 @@ from interp_backend.service import protocol
 
 from .asking import Asker, follow
 from .output import nobody_watches, picture_of, without_view
+from .page import View, write_page
 from .panel import Panel, action
 from .prompt_pair_editor import PromptPairEditor
-from .report import write_page
 from .traits import PairTrait
 
 DISPLAYS = 4  # outputs of one panel that get a picture, the last ones
@@ -54,7 +54,7 @@ class ResultPanel(Panel):
         if kind_of(path, ("html", *KINDS)) != "html":
             return save_result(self._of_tab(), path, width, font_size)
         title, caption = self._headings(result)
-        return write_page(path, [(self, caption)], title)
+        return write_page(path, [View(self, caption)], title)
 
     def _of_tab(self) -> Any:
         """The result that the open tab shows."""

@@ -11,15 +11,15 @@ from __future__ import annotations
 
 import html
 
+from ..page import View, page
 from ..panel import Panel
-from ..report import page
 
 _FRAME = """<iframe class="hookscope-frame" title="{title}" srcdoc="{page}"
   style="display: block; width: 100%; height: 420px; margin: 0; border: 0"></iframe>
 """
 
-# A figure fills its frame, and has no caption.
-_STYLE = "main#hookscope-views { max-width: none; padding: 0 } p:empty { display: none }"
+# A figure fills its frame.
+_STYLE = "main#hookscope-views { max-width: none; padding: 0 }"
 
 
 class RenderedHTML(Panel):
@@ -27,7 +27,7 @@ class RenderedHTML(Panel):
 
     def _repr_html_(self) -> str:
         """The HTML, with all of the data in it."""
-        whole = page([(self, "")], self.title, style=_STYLE)
+        whole = page([View(self)], self.title, style=_STYLE)
         frame = _FRAME.format(title=html.escape(self.title), page=html.escape(whole))
         # ASCII only, so that a file without a declared encoding can't change the script under its hash.
         return frame.encode("ascii", "xmlcharrefreplace").decode("ascii")

@@ -1,0 +1,156 @@
+"""Self-contained pages: text, and panels with their data, in one HTML file that opens anywhere, offline."""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import hashlib
+import html
+import io
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from interp_backend.results.envelope import SCHEMA_VERSION
+from interp_backend.results.files import write_whole
+
+from .bundles import script as bundled_script
+from .panel import Panel
+
+_PAGE = """<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy"
+  content="default-src 'none'; script-src '{hash}'; style-src 'unsafe-inline'; img-src data:">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
+<title>{title}</title>{style}
+</head>
+<body>
+<main id="hookscope-views">
+{body}
+</main>
+<script type="application/gzip" id="hookscope-page">{data}</script>
+<script type="module">{script}</script>
+</body>
+</html>
+"""
+_DATA = '<script type="application/gzip" id="hookscope-page">'
+SHARED_FROM = 500  # characters of JSON from which a value that several views have is stored once
+MOST_UNPACKED = 1_000_000_000  # characters of JSON that a page may hold
+
+
+@dataclass(frozen=True)
+class Html:
+    """A part of a page that is HTML of our own making: all text in it is escaped."""
+
+    html: str
+
+
+@dataclass(frozen=True)
+class View:
+    """A part of a page that is a panel, under a caption in plain text, with HTML that follows it."""
+
+    panel: Panel
+    caption: str = ""
+    after: str = ""
+
+
+Part = Html | View
+
+
+def write_page(path: str | Path, parts: Sequence[Part], title: str) -> Path:
+    """Write a page with a heading. Returns the path."""
+    heading = Html(f"<h1>{escaped(title)}</h1>") if title else Html("")
+    # As bytes, because translated newlines would change the script under its hash. Lone surrogates become question
+    # marks.
+    write_whole(Path(path), page([heading, *parts], title).encode("utf-8", "replace"))
+    return Path(path)
+
+
+def page(parts: Sequence[Part], title: str, *, style: str = "") -> str:
+    """The HTML of one page, with its panels in their current state.
+
+    The script is inlined and allowed by its hash, and nothing else may load or connect. The data is inert: compressed
+    JSON.
+    """
+    script = bundled_script("report")
+    if "</script" in script.lower():
+        raise ValueError("The bundle report.js can't be inlined: it holds a closing script tag.")
+    digest = base64.b64encode(hashlib.sha256(script.encode("utf-8")).digest()).decode("ascii")
+    body, panels = [], []
+    for part in parts:
+        if isinstance(part, Html):
+            body.append(part.html)
+            continue
+        caption = part.caption and f"<p>{escaped(part.caption)}</p>"
+        body.append(f'<section>{caption}<div data-view="{len(panels)}"></div>{part.after}</section>')
+        panels.append(part.panel)
+    return _PAGE.format(
+        hash=f"sha256-{digest}",
+        title=escaped(title),
+        style=style and f"\n<style>{style}</style>",
+        body="\n".join(body),
+        data=_packed(panels),
+        script=script,
+    )
+
+
+def read_page(text: str) -> list[dict[str, Any]]:
+    """The views of a page: the name and the state of each.
+
+    Raises:
+        ValueError: text that is no such page, or one of another version.
+    """
+    start = text.rfind(_DATA)
+    packed = text[start + len(_DATA) :].split("</script>", 1)[0] if start >= 0 else ""
+    try:
+        with gzip.open(io.BytesIO(base64.b64decode(packed, validate=True))) as stream:
+            content = json.loads(stream.read(MOST_UNPACKED))
+        if content["schema_version"] != SCHEMA_VERSION:
+            raise ValueError(f"it has version {content['schema_version']!r:.20}, not {SCHEMA_VERSION}")
+        return [
+            {"widget": str(view["widget"]), "state": _whole(view["state"], content["shared"])}
+            for view in content["views"]
+        ]
+    except (OSError, EOFError, ValueError, KeyError, TypeError, IndexError, AttributeError) as problem:
+        raise ValueError(f"This is no page that Hookscope saved, or not all of it: {problem}.") from None
+
+
+def _whole(state: dict[str, Any], shared: list[Any]) -> dict[str, Any]:
+    return {name: shared[one["shared"]] if "shared" in one else one["own"] for name, one in state.items()}
+
+
+def _packed(panels: Sequence[Panel]) -> str:
+    """The states of panels as compressed JSON. What several of them have is in it once."""
+    states = [
+        {name: json.dumps(value, allow_nan=False) for name, value in panel.page_state().items()} for panel in panels
+    ]
+    every = [text for state in states for text in state.values() if len(text) >= SHARED_FROM]
+    shared = {text: i for i, text in enumerate(dict.fromkeys(text for text in every if every.count(text) > 1))}
+    views = [
+        {
+            "widget": panel.bundle,
+            "state": {
+                name: {"shared": shared[text]} if text in shared else {"own": json.loads(text)}
+                for name, text in state.items()
+            },
+        }
+        for panel, state in zip(panels, states)
+    ]
+    content = {"schema_version": SCHEMA_VERSION, "shared": [json.loads(text) for text in shared], "views": views}
+    packed = gzip.compress(json.dumps(content, allow_nan=False).encode("utf-8", "surrogatepass"), mtime=0)
+    return base64.b64encode(packed).decode("ascii")
+
+
+# The characters that change the direction of the text around them.
+_MARKS = [0x061C, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A)]
+_TURNS = {mark: f"\u27e8{mark:04X}\u27e9" for mark in _MARKS}
+
+
+def escaped(text: str) -> str:
+    """A text in HTML, in which a prompt's direction marks are visible and have no effect."""
+    return html.escape(text.translate(_TURNS))
