@@ -13,7 +13,7 @@ import torch
 
 from ..engine.binding import Binding, hook_names
 from ..engine.edits import Edit
-from ..engine.executor import Pass, run_patched, why_not_packed
+from ..engine.executor import FIRST_ROWS, Pass, run_patched, why_not_packed
 from ..engine.recording import Recording, record
 from ..engine.turn import Turn
 from ..language.interventions import Value
@@ -261,11 +261,19 @@ class Sweep:
             now = time.perf_counter()
             yield self.step(result, finished, done, total, remaining(now - started, done, total))
 
-    def fill(self, result: EffectMap, cells: AnyCells, chosen: list[int], reason: str | None) -> Iterator[list[int]]:
-        """Compute some cells (flat), in the order given. Yields the cells that need no run, and then those of each pass.
+    def fill(
+        self,
+        result: EffectMap,
+        cells: AnyCells,
+        chosen: list[int],
+        reason: str | None,
+        first_rows: int = FIRST_ROWS,
+    ) -> Iterator[list[int]]:
+        """Compute some cells (flat), in the order given. Yields those that need no run, and then those of each pass.
 
         Args:
             reason: the answer of `why_not_packed`.
+            first_rows: see `run_patched`.
         """
         binding = self.binding
         at = zip(*np.unravel_index(np.array(chosen, int), cells.shape))
@@ -284,6 +292,7 @@ class Sweep:
             vocabulary=self.vocabulary,
             memory=self.memory,
             why_not_packed=reason,
+            first_rows=first_rows,
         )
         result.state.flat[nowhere] = NO_COUNTERPART
         for measured in result.measures.values():
