@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any, Protocol
 
 import numpy as np
@@ -73,7 +74,7 @@ class KeptRuns:
             binding = made.sweep.binding
             if self._budget is None:
                 self._budget = SHARE_OF_MEMORY * free_memory(binding.base.tokens.device)
-            held = {**self._held, **storages(binding.base), **storages(binding.other)}
+            held = {**self._held, **dict(chain(*(storages(run).items() for run in binding.recordings())))}
             # Twice, since patched runs write copies of the activations, which a binding keeps.
             if i == 0 or 2 * sum(held.values()) <= self._budget:
                 self.kept[i], self._held = made, held
@@ -134,20 +135,20 @@ def steps_largest_first(
         share: of the estimated cells, how many to run, from 0 to 1.
         began: when the work began.
     """
-    chosen = largest_first(guide, share)
-    at_once = sum(guide.state.flat[cell] != ESTIMATE for cell in chosen)  # these need no run
-    total = (len(chosen) - at_once) * len(prompts)
+    # What no pair changes is known from the unpatched runs.
+    chosen = [cell for cell in largest_first(guide, share) if guide.state.flat[cell] == ESTIMATE]
+    total = len(chosen) * len(prompts)
     yield _step(mean.result, [], 0, total, None, began)
     started, done = time.perf_counter(), 0
-    ends = _block_ends(len(chosen) - at_once)
-    for begin, end in zip([0, *ends[:-1]], ends):
-        block = chosen[at_once + begin if begin else 0 : at_once + end]
+    ends = _block_ends(len(chosen))
+    for begin, end in zip([0, *ends], ends):
+        block = chosen[begin:end]
         taken = _Block(mean, block, len(prompts))
         for i in range(len(prompts)):
             prepared = runs.take(i) if end == ends[-1] else runs[i]
             with naming(i, prompts[i]):
                 for finished in taken.run(i, prepared):
-                    done = begin * len(prompts) + i * (end - begin) + min(finished, end - begin)
+                    done = begin * len(prompts) + i * len(block) + finished
                     left = remaining(time.perf_counter() - started, done, total)
                     if done < end * len(prompts):
                         yield _step(mean.result, [], done, total, left, began)
@@ -166,8 +167,8 @@ def _step(
 
 def _block_ends(cells: int) -> list[int]:
     """How many cells are exact after each block. Blocks double, and one ends where a long sweep may stop."""
-    ends = {max(FIRST_CELLS, int(np.ceil(TOP_SHARE * 2.0**k * cells))) for k in range(-2, 5)}
-    return [*sorted(end for end in ends if end < cells), cells]
+    ends = {max(FIRST_CELLS, int(np.ceil(TOP_SHARE * 2.0**k * cells))) for k in range(-2, 6)}
+    return sorted({min(end, cells) for end in ends}) if cells else []
 
 
 class _Block:
