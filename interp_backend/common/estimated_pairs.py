@@ -140,10 +140,11 @@ def steps_largest_first(
     total = len(chosen) * len(prompts)
     yield _step(mean.result, [], 0, total, None, began)
     started, done = time.perf_counter(), 0
+    frames: dict[tuple[int, ...], EffectMap] = {}
     ends = _block_ends(len(chosen))
     for begin, end in zip([0, *ends], ends):
-        block = chosen[begin:end]
-        taken = _Block(mean, block, len(prompts))
+        block = sorted(chosen[begin:end])  # within a block the order is free, and layer by layer is fastest
+        taken = _Block(mean, block, len(prompts), frames)
         for i in range(len(prompts)):
             prepared = runs.take(i) if end == ends[-1] else runs[i]
             with naming(i, prompts[i]):
@@ -172,17 +173,24 @@ def _block_ends(cells: int) -> list[int]:
 
 
 class _Block:
-    """Some cells of the mean, and their values in every pair so far, by metric [pair, cell]."""
+    """Some cells of the mean, and their values in every pair so far, by metric [pair, cell].
 
-    def __init__(self, mean: PairMean, cells: list[int], pairs: int):
-        self.mean, self.cells = mean, cells
+    Args:
+        frames: by the shape of a pair's map, one that all pairs of that shape fill and leave to the next.
+    """
+
+    def __init__(self, mean: PairMean, cells: list[int], pairs: int, frames: dict[tuple[int, ...], EffectMap]):
+        self.mean, self.cells, self.frames = mean, cells, frames
         self.values = {name: np.full((pairs, len(cells)), np.nan, np.float32) for name in mean.result.measures}
         self.states = np.full((pairs, len(cells)), NO_COUNTERPART, np.uint8)
 
     def run(self, i: int, prepared: Prepared) -> Iterator[int]:
         """Run the cells in one pair. Yields how many are finished."""
-        result = prepared.empty_result()
-        own = self.mean.cells_of(prepared.cells.shape)[self.cells]
+        shape = prepared.cells.shape
+        if shape not in self.frames:
+            self.frames[shape] = prepared.empty_result()
+        result = self.frames[shape]
+        own = self.mean.cells_of(shape)[self.cells]
         there = own >= 0
         if not there.any():
             return
