@@ -48,20 +48,20 @@ class PairValues(Record):
             raise ValueError("the estimates of a data set have to be shaped like its values")
         return self
 
-    def _effects_and_gaps(self, raw: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def _effects_and_gaps(self, numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The effect of each cell and the gap between the two runs, [pair, cell]; both are 0 where unknown.
 
         Args:
-            raw: `values` or `estimates`.
+            numbers: `values` or `estimates`.
         """
-        known = self._known_of(raw).reshape(len(self.labels), -1)
+        known = self._known_of(numbers).reshape(len(self.labels), -1)
         clean, corrupt = (np.array(side, np.float64)[:, None] for side in (self.clean, self.corrupt))
-        effects = np.where(known, raw.reshape(known.shape) - (corrupt if self.base == "corrupt" else clean), 0)
+        effects = np.where(known, numbers.reshape(known.shape) - (corrupt if self.base == "corrupt" else clean), 0)
         return effects, np.where(known, clean - corrupt, 0)
 
-    def _known_of(self, raw: np.ndarray) -> np.ndarray:
+    def _known_of(self, numbers: np.ndarray) -> np.ndarray:
         sides = np.array([self.clean, self.corrupt], np.float64)
-        return np.isfinite(raw) & np.isfinite(sides).all(0).reshape(-1, *[1] * (raw.ndim - 1))
+        return np.isfinite(numbers) & np.isfinite(sides).all(0).reshape(-1, *[1] * (numbers.ndim - 1))
 
     @property
     def known(self) -> np.ndarray:
@@ -88,9 +88,9 @@ class PairValues(Record):
         """The mean of the estimated effects in the same units as `mean`, [*axes]; None if there are no estimates."""
         return None if self.estimates is None else self._mean_of(self.estimates)
 
-    def _mean_of(self, raw: np.ndarray) -> np.ndarray:
-        effects, gaps = self._effects_and_gaps(raw)
-        return _ratio(effects.sum(0), gaps.sum(0)).reshape(raw.shape[1:])
+    def _mean_of(self, numbers: np.ndarray) -> np.ndarray:
+        effects, gaps = self._effects_and_gaps(numbers)
+        return _ratio(effects.sum(0), gaps.sum(0)).reshape(numbers.shape[1:])
 
     @property
     def normalized(self) -> np.ndarray:
