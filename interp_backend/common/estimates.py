@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
+from itertools import chain
 from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
 from ..engine.backward import gradients
+from ..engine.executor import is_out_of_memory
 from ..engine.patched_patterns import effects_through_patterns
-from ..language.interventions import Value
+from ..language.interventions import Add, Scale, Value
 from ..language.metrics import Measure
 from ..language.model import ACTIVATIONS
 from ..language.prompts import Side
 from ..results.effect_map import ESTIMATE, NO_COUNTERPART, UNCHANGED, EffectMap
-from .cells import Cells, Where, cells_of
+from .cells import Cells, Where, cells_of, layers_of
 from .sweep import Sweep
 
 
@@ -79,6 +82,33 @@ def refuse_flat(measures: Sequence[Measure], direction: str, ig_steps: int | Non
                 f"The {measure.label} has no gradient, or none at the patched run. Choose another metric, for example "
                 "logit_diff" + (", or set ig_steps." if measure.metric != "rank" and ig_steps is not None else ".")
             )
+
+
+def why_not_estimated(problem: Exception) -> str:
+    """A warning that the effects of a sweep can't be estimated. What is no reason for that is raised again."""
+    if not isinstance(problem, ValueError) and not is_out_of_memory(problem):
+        raise problem
+    # A backward run keeps the activations of all layers, and so takes more memory than any patched run.
+    why = problem if isinstance(problem, ValueError) else "A run with gradients does not fit into memory."
+    return f"The effects can't be estimated first, so all cells are run. {why}"
+
+
+def refuse_window(window: int, value: Value) -> None:
+    """Raise ValueError for a window whose effect is not the sum of its layers' estimates.
+
+    Let a window write into the activations a_1, ..., a_w of neighbouring layers. A layer's gradient g_k has all paths
+    to the metric, also those through a_(k+1). If every layer adds its change d_k to what has become of a_k, those paths
+    stay, and to first order the effect is the sum of g_k d_k; scaling by a factor near 1 adds (factor - 1) a_k. But a
+    value that replaces a_(k+1) overwrites what the change of a_k has made there, so the sum counts the paths through
+    patched places that the run does not have. In the residual stream these are most of all paths. The
+    right number needs the Jacobians between the patched places, which differ for every cell: a run with gradients for
+    each, and so more than the patched run that it is to replace.
+    """
+    if window > 1 and not isinstance(value, Add | Scale):
+        raise ValueError(
+            "Estimates of several layers add up only where values are added or scaled: a value that replaces a later "
+            "layer's activation overwrites what the change of an earlier one does to it. Set window=1, or choose Add."
+        )
 
 
 class Estimates:
@@ -167,17 +197,25 @@ class Estimates:
         result = self.sweep.empty_result(
             {**resolved, **self.choices.where.model_dump(mode="json", exclude_none=True)}, cells
         )
-        layers = cells.places["layer"]
-        changes = [self.changes[activation, layer] for layer in layers]
+        patched = [layers_of(layer, cells.window, cells.layers) for layer in cells.places["layer"]]
+        changes = {layer: self.changes[activation, layer] for layer in dict.fromkeys(chain(*patched))}
+
+        def of_cells(of: Callable[[int], Tensor]) -> Tensor:
+            """What each cell has of something that layers have for each entry, summed over its entries and layers."""
+            each = {layer: _reduced(of(layer), cells) for layer in changes}
+            return torch.stack([torch.stack([each[layer] for layer in layers]).sum(0) for layers in patched])
+
+        def effect(i: int, grad: dict[str, Tensor], layer: int) -> Tensor:
+            hook, change = changes[layer]
+            return self.fixed.get((i, activation, layer), change * grad[hook])
+
         for i, (measured, grad) in enumerate(zip(result.measures.values(), grads)):
-            linear = [change * grad[hook] for hook, change in changes]
-            each = [self.fixed.get((i, activation, layer), one) for layer, one in zip(layers, linear)]
-            effects = torch.stack([_reduced(one, cells) for one in each])
+            effects = of_cells(partial(effect, i, grad))
             base = measured.baselines[side]
             measured.values[...] = (float("nan") if base is None else base) + effects.cpu().numpy()
         kept = [place for place, there in enumerate(self.binding.counterparts) if there is not None]
-        there = torch.stack([_reduced(self._patched(change, activation, kept), cells) for _, change in changes])
-        changed = torch.stack([_reduced((change != 0).float(), cells) for _, change in changes])
+        there = of_cells(lambda layer: self._patched(changes[layer][1], activation, kept))
+        changed = of_cells(lambda layer: (changes[layer][1] != 0).float())
         result.state[...] = ESTIMATE
         result.state[(changed == 0).cpu().numpy()] = UNCHANGED
         result.state[(there == 0).cpu().numpy()] = NO_COUNTERPART

@@ -14,7 +14,7 @@ from ..engine.watch import Cancelled
 from ..language.metrics import baseline_warnings
 from ..language.prompts import PromptPair
 from ..results.effect_map import COMPUTED, ESTIMATE, NO_COUNTERPART, NOT_COMPUTED, UNCHANGED, EffectMap
-from ..results.metric_values import MetricValues, PairValues
+from ..results.metric_values import MetricValues, PairValues, finite_mean
 from ..results.step import Step, remaining
 
 SECONDS_BETWEEN = 0.25  # updates of a mean within its first pair
@@ -41,7 +41,7 @@ def steps_over_pairs(
         pairs: the pairs.
     """
     began = started = taken = time.perf_counter()
-    mean: _Mean | None = None
+    mean: PairMean | None = None
     for i, sweep in enumerate(sweeps):
         step: Step[EffectMap] | None = None
         with naming(i, pairs[i]):
@@ -49,7 +49,7 @@ def steps_over_pairs(
                 for step in sweep.steps():
                     assert step.result is not None
                     if mean is None:
-                        mean = _Mean(step.result, tokens, pairs)
+                        mean = PairMean(step.result, tokens, pairs)
                         yield mean.step([], 0, began, None)
                         started = time.perf_counter()
                     elif step.cells:
@@ -94,8 +94,13 @@ def _token_of_all(tokens: Sequence[list[str]], place: Any) -> str:
     return texts.pop() if len(texts) == 1 else f"[{place}]".replace("-", "\u2212")
 
 
-class _Mean:
-    """The mean over all pairs, and the position of each pair's cells in it."""
+class PairMean:
+    """The mean over all pairs, and the position of each pair's cells in it.
+
+    Args:
+        first: the map of one pair, which may be empty: its axes, cells, metrics and parameters.
+        tokens, every_pair: as in `steps_over_pairs`.
+    """
 
     def __init__(self, first: EffectMap, tokens: Sequence[list[str]], every_pair: Sequence[PromptPair]):
         labels = _names(every_pair)
@@ -148,11 +153,13 @@ class _Mean:
         )
 
     def take(self, i: int, result: EffectMap) -> None:
-        """Add one pair's sweep, and update the means."""
-        at = tuple(
-            slice(size - len(result.labels[axis]), size) if axis in self._spread else slice(size)
-            for axis, size in zip(self.result.axes, self.result.values.shape)
-        )
+        """Add one pair's sweep, and update the means, which are over the pairs up to this one."""
+        self.put(i, result)
+        self.update(i + 1)
+
+    def put(self, i: int, result: EffectMap) -> None:
+        """Add one pair's sweep; the means stay as they are until `update`."""
+        at = self._part(result.values.shape)
         self._states[(i, *at)] = result.state
         missing = np.ones(self.result.values.shape, bool)
         missing[at] = False
@@ -162,47 +169,63 @@ class _Mean:
             assert pairs is not None
             pairs.values[(i, *at)] = measured.values
             pairs.clean[i], pairs.corrupt[i] = measured.baselines["clean"], measured.baselines["corrupt"]
-            self._update(name, self.result.measures[name], pairs, i + 1)
-        self._update_states(i + 1)
         if result.unpatched is not None:
             if self.result.unpatched is None:
                 self.result.unpatched = np.zeros(self.result.values.shape, np.int32)
             self.result.unpatched[at] = np.maximum(self.result.unpatched[at], result.unpatched)
-        self._account(result)
-
-    def _account(self, result: EffectMap) -> None:
-        """Add one pair's provenance to that of the mean."""
         # Warnings about the scale are those of the mean: the warnings of single pairs would hide them.
-        own, shown = result.provenance, self.result.measures[self._metric].warnings
+        own = result.provenance
         self._warnings |= dict.fromkeys(
             warning for warning in own["warnings"] if warning not in result.measures[self._metric].warnings
         )
         self._executors |= dict.fromkeys([own["executor"]])
         self._reasons |= dict.fromkeys([own["executor_reason"]] if own["executor_reason"] else [])
+
+    def update(self, done: int) -> None:
+        """Make the means those over the first `done` pairs."""
+        for name, measured in self.result.measures.items():
+            assert measured.pairs is not None
+            measured.values[...] = finite_mean(measured.pairs.values[:done])
+            for side in ("clean", "corrupt"):
+                finite = [value for value in getattr(measured.pairs, side)[:done] if value is not None]
+                measured.baselines[side] = float(np.mean(finite)) if finite else None
+            measured.warnings = baseline_warnings(name, measured.label, **measured.baselines)
+        self.result.state[...] = _of_all(self._states[:done])
         self.result.provenance.update(
-            warnings=[*self._warnings, *shown],
+            warnings=[*self._warnings, *self.result.measures[self._metric].warnings],
             executor=" and ".join(self._executors),
             executor_reason="; ".join(self._reasons) or None,
         )
 
-    @staticmethod
-    def _update(name: str, measured: MetricValues, pairs: PairValues, done: int) -> None:
-        values = pairs.values[:done]
-        known = np.isfinite(values)
-        with np.errstate(invalid="ignore", divide="ignore"):
-            measured.values[...] = np.where(known, values, 0).sum(0) / known.sum(0)
-        for side in ("clean", "corrupt"):
-            finite = [value for value in getattr(pairs, side)[:done] if value is not None]
-            measured.baselines[side] = float(np.mean(finite)) if finite else None
-        measured.warnings = baseline_warnings(name, measured.label, **measured.baselines)
+    # Cells that are the mean over all pairs
 
-    def _update_states(self, done: int) -> None:
-        states, now = self._states[:done], self.result.state
-        now[...] = COMPUTED
-        now[(states == ESTIMATE).any(0)] = ESTIMATE
-        now[np.isin(states, (UNCHANGED, NO_COUNTERPART)).all(0)] = UNCHANGED
-        now[(states == NO_COUNTERPART).all(0)] = NO_COUNTERPART
-        now[(states == NOT_COMPUTED).any(0)] = NOT_COMPUTED
+    def cells_of(self, shape: tuple[int, ...]) -> np.ndarray:
+        """For each cell of the mean, flat, the cell of a pair whose map has this shape; -1 where the pair lacks it."""
+        own = np.full(self.result.values.shape, -1)
+        own[self._part(shape)] = np.arange(np.prod(shape)).reshape(shape)
+        return own.ravel()
+
+    def write(self, cells: list[int], values: dict[str, np.ndarray], states: np.ndarray) -> None:
+        """Replace some cells of every pair, and their means.
+
+        Args:
+            cells: of the mean, flat.
+            values: by metric, [pair, cell].
+            states: [pair, cell].
+        """
+        self._states.reshape(len(states), -1)[:, cells] = states
+        self.result.state.flat[cells] = _of_all(states)
+        for name, measured in self.result.measures.items():
+            assert measured.pairs is not None
+            measured.pairs.values.reshape(len(states), -1)[:, cells] = values[name]
+            measured.values.flat[cells] = finite_mean(values[name])
+
+    def _part(self, shape: tuple[int, ...]) -> tuple[slice, ...]:
+        """Where the cells of a pair's map are in the mean."""
+        return tuple(
+            slice(size - own, size) if axis in self._spread else slice(size)
+            for axis, size, own in zip(self.result.axes, self.result.values.shape, shape)
+        )
 
     def step(
         self, cells: list[int], done: int, began: float, left: float | None, within: float = 0.0
@@ -210,3 +233,13 @@ class _Mean:
         result = self.result
         result.provenance.update(complete=result.complete, seconds=time.perf_counter() - began)
         return Step(done, len(self._states), left, result, cells, within)
+
+
+def _of_all(states: np.ndarray) -> np.ndarray:
+    """The state of each cell of a mean, from its states in the pairs, [pair, ...]."""
+    now = np.full(states.shape[1:], COMPUTED, np.uint8)
+    now[(states == ESTIMATE).any(0)] = ESTIMATE
+    now[np.isin(states, (UNCHANGED, NO_COUNTERPART)).all(0)] = UNCHANGED
+    now[(states == NO_COUNTERPART).all(0)] = NO_COUNTERPART
+    now[(states == NOT_COMPUTED).any(0)] = NOT_COMPUTED
+    return now

@@ -13,7 +13,7 @@ import torch
 
 from ..engine.binding import Binding, hook_names
 from ..engine.edits import Edit
-from ..engine.executor import Pass, run_patched, why_not_packed
+from ..engine.executor import FIRST_ROWS, Pass, run_patched, why_not_packed
 from ..engine.recording import Recording, record
 from ..engine.turn import Turn
 from ..language.interventions import Value
@@ -21,7 +21,7 @@ from ..language.metrics import Measure, Reference, baseline_warnings, favour_war
 from ..language.prompts import Side, TokenizedPair
 from ..results.codec import finite_or_none
 from ..results.effect_map import COMPUTED, ESTIMATE, NO_COUNTERPART, NOT_COMPUTED, UNCHANGED, EffectMap, TopTokens
-from ..results.metric_values import MetricValues
+from ..results.metric_values import MetricValues, finite_mean
 from ..results.sides import AnsweredPrompt
 from ..results.step import Step, remaining
 from .provenance import provenance
@@ -248,34 +248,59 @@ class Sweep:
             yield self.step(result, [], 0, int(np.ceil(share * (result.state == ESTIMATE).sum())), None)
         reason = why_not_packed(turn, binding.base, trials, key)
         result.provenance.update(executor="hooks" if reason else "packed", executor_reason=reason)
-        edits = [[cells.edits(binding, index, draw) for draw in range(binding.draws)] for index in cells.indices()]
-        nowhere = [cell for cell, draws in enumerate(edits) if not any(draws)]
-        to_run = [cell for cell, draws in enumerate(edits) if any(draws)]
-        to_run = to_run if guide is None else _largest_first(to_run, guide, share)
+        chosen = list(range(result.values.size)) if guide is None else largest_first(guide, share)
+        passes = self.fill(result, cells, chosen, reason)
+        not_run = next(passes)
+        self.count_left_out(result, cells)
+        total = len(chosen) - len(not_run)
+        yield self.step(result, not_run, 0, total, None)
+
+        started, done = time.perf_counter(), 0
+        for finished in passes:
+            done += len(finished)
+            now = time.perf_counter()
+            yield self.step(result, finished, done, total, remaining(now - started, done, total))
+
+    def fill(
+        self,
+        result: EffectMap,
+        cells: AnyCells,
+        chosen: list[int],
+        reason: str | None,
+        first_rows: int = FIRST_ROWS,
+    ) -> Iterator[list[int]]:
+        """Compute some cells (flat), in the order given. Yields those that need no run, and then those of each pass.
+
+        Args:
+            reason: the answer of `why_not_packed`.
+            first_rows: see `run_patched`.
+        """
+        binding = self.binding
+        at = zip(*np.unravel_index(np.array(chosen, int), cells.shape))
+        draws = range(binding.draws)
+        edits = {
+            cell: [cells.edits(binding, tuple(map(int, index)), draw) for draw in draws]
+            for cell, index in zip(chosen, at)
+        }
+        nowhere = [cell for cell in chosen if not any(edits[cell])]
+        to_run = [cell for cell in chosen if any(edits[cell])]
         passes = run_patched(
-            turn,
+            binding.turn,
             binding.base,
             [draw for cell in to_run for draw in edits[cell]],  # one run for each cell and draw
             read=self.readings.base_positions,
             vocabulary=self.vocabulary,
             memory=self.memory,
             why_not_packed=reason,
+            first_rows=first_rows,
         )
         result.state.flat[nowhere] = NO_COUNTERPART
         for measured in result.measures.values():
             measured.values.flat[nowhere] = np.nan
-        self.count_left_out(result, cells)
         pending: dict[int, list[tuple[bool, torch.Tensor]]] = {}
-        equal = self._take(result, pending, to_run, next(passes))
-        total = len(to_run) - len(equal)
-        yield self.step(result, equal + nowhere, 0, total, None)
-
-        started, done = time.perf_counter(), 0
+        yield self._take(result, pending, to_run, next(passes)) + nowhere
         for one_pass in passes:
-            finished = self._take(result, pending, to_run, one_pass)
-            done += len(finished)
-            now = time.perf_counter()
-            yield self.step(result, finished, done, total, remaining(now - started, done, total))
+            yield self._take(result, pending, to_run, one_pass)
 
     def step(self, result: EffectMap, cells: list[int], done: int, total: int, left: float | None) -> Step[EffectMap]:
         complete = result.complete and done == total  # cells with estimates may be left to run
@@ -403,12 +428,26 @@ class Sweep:
         return measures
 
 
-def _largest_first(to_run: list[int], guide: EffectMap, share: float) -> list[int]:
-    """The cells that nothing changes, and then a share of the others, those with the largest estimates first."""
-    base, estimates, estimated = guide.baselines[guide.patched_side], guide.values.ravel(), guide.state.ravel()
-    sizes = np.nan_to_num(np.abs(estimates - (base or 0.0)), nan=np.inf)  # what has no estimate may be large
-    others = sorted((cell for cell in to_run if estimated[cell] == ESTIMATE), key=lambda cell: -sizes[cell])
-    return [cell for cell in to_run if estimated[cell] != ESTIMATE] + others[: int(np.ceil(share * len(others)))]
+def largest_first(guide: EffectMap, share: float) -> list[int]:
+    """The cells (flat) that nothing changes, and then a share of the others, those with the largest estimates first."""
+    estimated = guide.state.ravel() == ESTIMATE
+    sizes = np.nan_to_num(np.abs(_estimated_effects(guide)), nan=np.inf)  # what has no estimate may be large
+    others = sorted(np.flatnonzero(estimated).tolist(), key=lambda cell: -sizes[cell])
+    return np.flatnonzero(~estimated).tolist() + others[: int(np.ceil(share * len(others)))]
+
+
+def _estimated_effects(guide: EffectMap) -> np.ndarray:
+    """The estimated effects of a map's cells, flat, in any unit that all cells share."""
+    if guide.pairs is not None:
+        # The mean base run differs between cells that not every pair has, so effects are taken pair by pair. In units
+        # of the gap, because these are what is shown; without a gap, as they are.
+        normalized = guide.normalized
+        if np.isfinite(normalized).any():
+            return normalized.ravel()
+        base = np.array(getattr(guide.pairs, guide.patched_side), np.float64)
+        return finite_mean(guide.pairs.values.reshape(len(base), -1) - base[:, None])
+    base = guide.baselines[guide.patched_side]
+    return guide.values.ravel() - (base or 0.0)
 
 
 def prompt_of(tokenized: TokenizedPair, side: Side) -> AnsweredPrompt:

@@ -7,6 +7,7 @@ prompts, data sets) once, and keeps the activations that they need. `edits` then
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -81,6 +82,10 @@ class Binding:
                 "A row of attention weights is patched as a whole, so both prompts need the same number of tokens, "
                 "aligned one to one. Patch z, q, k or v, or choose prompts of one length."
             )
+
+    def recordings(self) -> list[Recording]:
+        """Every run that this binding holds."""
+        return [self.base, self.other, *chain(*self._others.values())]
 
     def left_out(self, positions: Sequence[int], value: Value) -> int:
         """How many of these positions are not patched, because they have no counterpart in the other prompt."""

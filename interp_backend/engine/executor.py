@@ -62,6 +62,7 @@ def run_patched(
     vocabulary: Sequence[int] | None = None,
     memory: int | None = None,
     why_not_packed: str | None = None,
+    first_rows: int = FIRST_ROWS,
 ) -> Iterator[Pass]:
     """Run the base prompt once for each set of edits, in the order given.
 
@@ -74,6 +75,7 @@ def run_patched(
         vocabulary: the tokens whose logits are returned; None is all tokens.
         memory: how many bytes a pass may take beyond the model; None is a quarter of the free memory.
         why_not_packed: the answer of `why_not_packed()` for this model; None runs packed.
+        first_rows: how many rows the first pass has, if passes have a time.
 
     Yields:
         First all runs whose edits change nothing, which are not run; then one pass after another.
@@ -92,7 +94,7 @@ def run_patched(
     waiting = [i for i in range(len(runs)) if plan.starts[i] is not None]
     # The user's hooks may be written for the first row of a batch. Then each pass has a single run.
     most = 1 if turn.users_hooks else plan.most_rows(memory, packed)
-    rows = most if current().seconds is None else min(most, FIRST_ROWS)
+    rows = most if current().seconds is None else min(most, first_rows)
     while waiting:
         chosen = plan.take(waiting, rows, packed)
         began = time.perf_counter()

@@ -52,6 +52,26 @@ class Recording:
     last_resid: Tensor
 
 
+def storages(recording: Recording) -> dict[int, int]:
+    """The memory that a recording holds, in bytes by address. Prompts that were run together share some of it."""
+    found: dict[int, int] = {}
+
+    def add(part: Any) -> None:
+        if isinstance(part, Tensor):
+            storage = part.untyped_storage()
+            found[storage.data_ptr()] = storage.nbytes()
+        elif isinstance(part, Mapping):
+            add(list(part.values()))
+        elif isinstance(part, BlockCall | Recording):
+            add(vars(part))
+        elif isinstance(part, list | tuple):
+            for one in part:
+                add(one)
+
+    add(recording)
+    return found
+
+
 def record(
     turn: Turn,
     prompts: Sequence[Sequence[int]],

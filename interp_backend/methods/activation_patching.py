@@ -16,14 +16,15 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from pydantic import Field, ValidationError
 
-from ..common.cells import Positions, Where, axes_of, cells_of, choose_axes
-from ..common.estimates import NO_PATH, EstimateChoices, Estimates, refuse_flat
+from ..common.cells import Cells, Positions, Where, axes_of, cells_of, choose_axes
+from ..common.estimated_pairs import KeptRuns, Prepared, estimates_of_all, steps_largest_first
+from ..common.estimates import NO_PATH, EstimateChoices, Estimates, refuse_flat, refuse_window, why_not_estimated
 from ..common.method import method
-from ..common.over_pairs import naming, steps_over_pairs
+from ..common.over_pairs import PairMean, naming, steps_over_pairs
 from ..common.signatures import AppliesTo, AskedAs, ChoicesBy, Count, Local, OneOf
 from ..common.sweep import BaseRuns, Readings, Sweep
 from ..engine.backward import RULES, refuse_rule
-from ..engine.executor import is_out_of_memory
+from ..engine.executor import why_not_packed
 from ..engine.turn import Turn
 from ..language.interventions import AskedValue, as_value
 from ..language.loading import load_model
@@ -47,6 +48,7 @@ Axes = Annotated[Sequence[Axis] | None, ChoicesBy("activation", {name: axes_of(n
 ESTIMATES = {"none": ("none", "run every cell"), **{name: (one.label, one.help) for name, one in RULES.items()}}
 FEWEST_ESTIMATED = 200  # cells of a sweep: one with fewer is over as soon as its estimates would be
 IN_LAYERS = AppliesTo("activation", tuple(name for name in ACTIVATIONS if name != "embed"))
+Window = Annotated[int, Field(ge=1, le=1000), IN_LAYERS]
 
 
 @method
@@ -60,7 +62,7 @@ def activation_patching(
     axes: Axes = None,
     value: ValueLike = "other",
     at: int | None = None,
-    window: Annotated[int, Field(ge=1, le=1000), IN_LAYERS] = 1,
+    window: Window = 1,
     layers: Sequence[int] | None = None,
     heads: Sequence[int] | None = None,
     positions: Positions | None = None,
@@ -101,8 +103,9 @@ def activation_patching(
             which is patched in one run, `{"subject": [3, 4], "last": [-1]}`.
         estimate: estimate every cell first, from gradients by these rules, as `attribution_patching` does, and then run
             the cells in the order of their estimated size. "none" runs them in the order of the axes; so does a sweep
-            of fewer than 200 cells, and one whose effects can't be estimated, with a warning that says why. For a
-            single pair, and for the first metric.
+            of fewer than 200 cells, and one whose effects can't be estimated, with a warning that says why. Of a data
+            set, the mean over all pairs is estimated first, and then the same cells are run in all pairs. For the first
+            metric.
         exact: of the cells that were estimated, the share that is run, largest estimates first, from 0 to 1. The others
             keep the state `ESTIMATE`.
         top_k: how many of each patched run's likeliest next tokens to keep; 0 keeps none.
@@ -135,8 +138,6 @@ def activation_patching(
     many = isinstance(pair, PromptPairs)
     if isinstance(exact, bool) or not isinstance(exact, (int, float, np.floating)) or not 0 <= exact <= 1:
         raise ValueError(f"exact is the share of the estimated cells that is run, from 0 to 1, not {exact!r}.")
-    if many and estimate != "none":
-        raise ValueError('Only a single pair is estimated first. For a data set, leave estimate at "none".')
     tokenized = tokenize_all(model, pair, measures)
     readings = readings_of(tokenized, choices.base_side, at, measures, many)
     choices = replace(choices, top_k=0) if many else choices
@@ -145,7 +146,7 @@ def activation_patching(
         sweeps = [_PairSweep(runs, i, choices) for i in range(len(tokenized))]
         if many:
             tokens = [one.texts[choices.base_side] for one in tokenized]
-            yield from steps_over_pairs(sweeps, tokens, [one.pair for one in tokenized])
+            yield from _steps_of_all(sweeps, tokens, [one.pair for one in tokenized], choices)
         else:
             yield from sweeps[0].steps()
 
@@ -243,49 +244,71 @@ def readings_of(
     return readings
 
 
+def _steps_of_all(
+    sweeps: list[_PairSweep], tokens: Sequence[list[str]], pairs: Sequence[PromptPair], choices: Choices
+) -> Iterator[Step[EffectMap]]:
+    """The steps of a data set: estimates and then blocks of cells, or one pair after the other."""
+    if choices.estimate != "none":
+        began, runs = time.perf_counter(), KeptRuns(sweeps, pairs)
+        mean = PairMean(runs[0].empty_result(), tokens, pairs)
+        if mean.result.values.size >= FEWEST_ESTIMATED:
+            guide = yield from estimates_of_all(sweeps, runs, mean, tokens, pairs)
+            if guide is not None:
+                yield from steps_largest_first(guide, mean, runs, pairs, choices.exact, began)
+                return
+        sweeps = [replace(one, choices=replace(choices, estimate="none")) for one in sweeps]
+        for i, prepared in runs.kept.items():
+            sweeps[i].begun = prepared.sweep
+    yield from steps_over_pairs(sweeps, tokens, pairs)
+
+
 @dataclass
 class _PairSweep:
-    """The sweep of one pair."""
+    """The sweep of one pair; `begun` if its unpatched runs are made."""
 
     runs: BaseRuns
     pair: int
     choices: Choices
+    begun: Sweep | None = None
 
     def steps(self) -> Iterator[Step[EffectMap]]:
-        began = time.perf_counter()
-        choices, tokenized = self.choices, self.runs.tokenized[self.pair]
-        sweep = Sweep(self.runs, self.pair, choices.top_k, choices.memory, began)
-        texts = tokenized.texts[choices.base_side]
-        cells = cells_of(sweep.binding, choices.activation, choices.axes, choices.value, choices.where, texts)
-        trials = sweep.binding.trials(choices.activation)
-        estimated = choices.estimate != "none" and math.prod(cells.shape) >= FEWEST_ESTIMATED
-        guide = self._guide(sweep) if estimated else None
+        choices, sweep = self.choices, self._begin()
+        cells = self._cells(sweep)
+        guide = None
+        if choices.estimate != "none" and math.prod(cells.shape) >= FEWEST_ESTIMATED:
+            try:
+                guide = self.guide(sweep)
+            except (ValueError, RuntimeError, MemoryError) as problem:
+                sweep.notes.append(why_not_estimated(problem))
         resolved = {**choices.resolved, "estimate": "none" if guide is None else choices.estimate}
+        trials = sweep.binding.trials(choices.activation)
         yield from sweep.steps(resolved, cells, trials, choices.activation, guide, choices.exact)
 
-    def _guide(self, sweep: Sweep) -> EffectMap | None:
-        """Estimates of the displayed metric; None, and a warning in the result, if there can be none."""
-        try:
-            return self._estimates(sweep)
-        except (ValueError, RuntimeError, MemoryError) as problem:
-            if not isinstance(problem, ValueError) and not is_out_of_memory(problem):
-                raise
-            # A backward run keeps the activations of all layers, and so takes more memory than any patched run.
-            why = problem if isinstance(problem, ValueError) else "A run with gradients does not fit into memory."
-            sweep.notes.append(f"The effects can't be estimated first, so all cells are run. {why}")
-            return None
+    def prepared(self) -> Prepared:
+        """The pair of a data set that is estimated first."""
+        choices, sweep = self.choices, self._begin()
+        binding = sweep.binding
+        reason = why_not_packed(binding.turn, binding.base, binding.trials(choices.activation), choices.activation)
+        return Prepared(sweep, self._cells(sweep), {**choices.resolved, "estimate": choices.estimate}, reason)
 
-    def _estimates(self, sweep: Sweep) -> EffectMap:
+    def _begin(self) -> Sweep:
+        begun, self.begun = self.begun, None
+        return begun or Sweep(self.runs, self.pair, self.choices.top_k, self.choices.memory, time.perf_counter())
+
+    def _cells(self, sweep: Sweep) -> Cells:
+        choices, texts = self.choices, self.runs.tokenized[self.pair].texts[self.choices.base_side]
+        return cells_of(sweep.binding, choices.activation, choices.axes, choices.value, choices.where, texts)
+
+    def guide(self, sweep: Sweep) -> EffectMap:
         """Estimates of the displayed metric.
 
         Raises:
-            ValueError: the effects of this sweep can't be estimated.
+            ValueError, RuntimeError, MemoryError: the effects of this sweep can't be estimated.
         """
         choices = self.choices
         refuse_rule(sweep.binding.model, choices.estimate)
         refuse_flat(sweep.readings.measures[:1], choices.direction, None)
-        if choices.where.window > 1:
-            raise ValueError("Estimates are of single layers, without a window.")
+        refuse_window(choices.where.window, choices.value)
         wanted = EstimateChoices(
             {choices.activation: choices.axes},
             choices.base_side,

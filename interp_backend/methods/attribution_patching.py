@@ -10,13 +10,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Annotated, Any
 
 from ..common.cells import Positions, choose_axes
-from ..common.estimates import FIXED, EstimateChoices, Estimates, Path, refuse_flat
+from ..common.estimates import FIXED, EstimateChoices, Estimates, Path, refuse_flat, refuse_window
 from ..common.method import method
-from ..common.over_pairs import naming, steps_over_pairs
+from ..common.over_pairs import PairMean, naming
 from ..common.signatures import Count, OneOf
 from ..common.sweep import BaseRuns, Sweep
 from ..engine.backward import RULES, refuse_rule
@@ -26,10 +25,10 @@ from ..language.loading import load_model
 from ..language.metrics import as_measures
 from ..language.model import ACTIVATIONS, LanguageModel
 from ..language.pairs import PromptPairs
-from ..language.prompts import PromptPair, Side, TokenizedPair
+from ..language.prompts import PromptPair, TokenizedPair
 from ..results.effect_map import EffectMap
-from ..results.step import Step, last_result, remaining
-from .activation_patching import Axes, Direction, Metrics, ValueLike, readings_of, tokenize_all, where_of
+from ..results.step import Step, remaining
+from .activation_patching import Axes, Direction, Metrics, ValueLike, Window, readings_of, tokenize_all, where_of
 
 ALL = "all"
 CHOICES = {
@@ -62,6 +61,7 @@ def attribution_patching(
     axes: Axes = None,
     value: ValueLike = "other",
     at: int | None = None,
+    window: Window = 1,
     layers: Sequence[int] | None = None,
     heads: Sequence[int] | None = None,
     positions: Positions | None = None,
@@ -97,6 +97,8 @@ def attribution_patching(
             more run for queries, and a run of every position for keys.
         axes, value, at, layers, heads, positions, sources, neurons: as in `activation_patching`. For a value that is
             drawn at random, the change is the mean over the draws.
+        window: how many neighbouring layers are patched together in each cell. Their estimates add up only where values
+            are added or scaled (`Add`, `Scale`); other values are refused with more than one layer.
 
     Returns:
         An `EffectMap` as of `activation_patching`, whose cells have the state `ESTIMATE`: `values` [*axes] is the
@@ -114,8 +116,9 @@ def attribution_patching(
     wanted = _wanted(model, activation, tokenized, axes)
     path = Path(ig_steps, ig_over, ig_points == "mib", direction)
     choices = EstimateChoices(
-        wanted, side, as_value(value), where_of(layers, heads, positions, sources, neurons, 1), rules, path, qk_fix
+        wanted, side, as_value(value), where_of(layers, heads, positions, sources, neurons, window), rules, path, qk_fix
     )
+    refuse_window(window, choices.value)
     if qk_fix:
         _refuse_fix(model, wanted, ig_steps)
     if ig_steps and ig_over == "inputs" and not isinstance(choices.value, FromOther):
@@ -125,17 +128,24 @@ def attribution_patching(
         )
     many = isinstance(pair, PromptPairs)
     readings = readings_of(tokenized, side, at, measures, many)
-    found: list[dict[str, EffectMap]] = []
+    tokens, pairs = [one.texts[side] for one in tokenized], [one.pair for one in tokenized]
+    means: dict[str, PairMean] = {}  # one pair's maps are dropped before the next pair's are made
+    maps: dict[str, EffectMap] = {}
     with Turn(model) as turn:
         runs = BaseRuns(turn, tokenized, readings, choices.uses, 0)
         began = time.perf_counter()
         for i, one in enumerate(tokenized):
             with naming(i, one.pair, many):
                 sweep = Sweep(runs, i, 0, None, time.perf_counter())
-                found.append(Estimates(sweep, choices).maps())
+                maps = Estimates(sweep, choices).maps()
+            for name, one in maps.items() if many else ():
+                means.setdefault(name, PairMean(one, tokens, pairs)).put(i, one)
             if i + 1 < len(tokenized):
                 yield Step(i + 1, len(tokenized), remaining(time.perf_counter() - began, i + 1, len(tokenized)))
-    maps = {name: _mean(name, found, tokenized, side) if many else found[0][name] for name in wanted}
+    for name, mean in means.items():
+        mean.update(len(tokenized))
+        maps[name] = mean.result
+        mean.result.provenance.update(complete=True, seconds=time.perf_counter() - began)
     yield Step(len(tokenized), len(tokenized), 0.0, maps if activation == ALL else maps[activation])
 
 
@@ -160,23 +170,3 @@ def _wanted(
     aligned = all(one.aligned_one_to_one for one in tokenized)
     there = [name for name, one in ACTIVATIONS.items() if not model.why_not(name) and (aligned or not one.pattern)]
     return {name: choose_axes(model, name, None) for name in there}
-
-
-@dataclass
-class _Found:
-    """A pair's finished map, as a sweep."""
-
-    result: EffectMap
-
-    def steps(self) -> Iterator[Step[EffectMap]]:
-        yield Step(1, 1, 0.0, self.result, list(range(self.result.values.size)))
-
-
-def _mean(
-    name: str, found: Sequence[dict[str, EffectMap]], tokenized: Sequence[TokenizedPair], side: Side
-) -> EffectMap:
-    """The mean of all pairs' maps of one activation."""
-    tokens = [one.texts[side] for one in tokenized]
-    return last_result(
-        steps_over_pairs([_Found(maps[name]) for maps in found], tokens, [one.pair for one in tokenized])
-    )

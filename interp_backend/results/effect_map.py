@@ -207,7 +207,9 @@ class EffectMap(BaseResult):
     @property
     def normalized_estimates(self) -> np.ndarray | None:
         """The estimated effects in units of the gap, as `normalized`; None if there are no estimates."""
-        if self.estimates is None or self.pairs is not None:
+        if self.pairs is not None:
+            return self.pairs.mean_estimate
+        if self.estimates is None:
             return None
         return normalize(self.estimates, self.baselines, self.params.get("direction"))
 
@@ -234,14 +236,13 @@ class EffectMap(BaseResult):
             raise ValueError("These estimates are of another sweep.")
         measured, not_run = self.measures[metric], np.isin(self.state, (NOT_COMPUTED, ESTIMATE))
         self.state[not_run] = guide.state[not_run]
+        unchanged, estimated = not_run & (self.state == UNCHANGED), self.state == ESTIMATE
         for one in self.measures.values():
-            base = one.baselines[self.patched_side]
-            one.values[not_run & (self.state == UNCHANGED)] = np.nan if base is None else base
+            one.leave_unchanged(unchanged, self.patched_side, guide.pairs)
         self._note_rule(guide.params.get("rules"), metric)
-        measured.estimates = guide.values.copy()
-        measured.values[self.state == ESTIMATE] = guide.values[self.state == ESTIMATE]
+        measured.take_estimates(guide.values, guide.pairs, estimated)
         if metric == self.params["metric"]:
-            self.estimates = measured.estimates
+            self.estimates, self.pairs = measured.estimates, measured.pairs
 
     def _note_rule(self, rule: str | None, metric: str) -> None:
         """Name the rule of new estimates, and keep in mind by which rule and metric the cells to run were chosen."""
@@ -252,8 +253,7 @@ class EffectMap(BaseResult):
             self.provenance.setdefault("chosen_by", {"estimate": before, "metric": self.params["metric"]})
         if rule != before:
             for one in self.measures.values():
-                one.estimates = None
-                one.values[self.state == ESTIMATE] = np.nan
+                one.drop_estimates(self.state == ESTIMATE)
             self.estimates = None
         self.params["estimate"] = rule
 

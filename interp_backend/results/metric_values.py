@@ -23,6 +23,7 @@ class PairValues(Record):
     Attributes:
         labels: a short text for each pair.
         values: raw values, [pair, *axes]; NaN where a pair has not been run, or does not have that cell.
+        estimates: raw values that were estimated from gradients, [pair, *axes]; None if there are none.
         clean, corrupt: the metric of each pair's two unpatched runs; None before they are run, and where the metric
             is not finite.
         base: which of the two runs is patched.
@@ -32,6 +33,7 @@ class PairValues(Record):
 
     labels: list[str]
     values: Floats
+    estimates: Floats | None = None
     clean: list[float | None]
     corrupt: list[float | None]
     base: Literal["clean", "corrupt"]
@@ -42,25 +44,29 @@ class PairValues(Record):
             raise ValueError("the values of a data set are [pair, *axes]")
         if not len(self.labels) == len(self.values) == len(self.clean) == len(self.corrupt) > 0:
             raise ValueError("a data set has a label, values and both baselines for each of its pairs, and a pair")
+        if self.estimates is not None and self.estimates.shape != self.values.shape:
+            raise ValueError("the estimates of a data set have to be shaped like its values")
         return self
 
-    def _effects_and_gaps(self) -> tuple[np.ndarray, np.ndarray]:
-        """The effect of each cell and the gap between the two runs, [pair, cell]; both are 0 where unknown."""
-        known = self._known.reshape(len(self.labels), -1)
+    def _effects_and_gaps(self, numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The effect of each cell and the gap between the two runs, [pair, cell]; both are 0 where unknown.
+
+        Args:
+            numbers: `values` or `estimates`.
+        """
+        known = self._known_of(numbers).reshape(len(self.labels), -1)
         clean, corrupt = (np.array(side, np.float64)[:, None] for side in (self.clean, self.corrupt))
-        values = self.values.reshape(known.shape)
-        effects = np.where(known, values - (corrupt if self.base == "corrupt" else clean), 0)
+        effects = np.where(known, numbers.reshape(known.shape) - (corrupt if self.base == "corrupt" else clean), 0)
         return effects, np.where(known, clean - corrupt, 0)
 
-    @property
-    def _known(self) -> np.ndarray:
+    def _known_of(self, numbers: np.ndarray) -> np.ndarray:
         sides = np.array([self.clean, self.corrupt], np.float64)
-        return np.isfinite(self.values) & np.isfinite(sides).all(0).reshape(-1, *[1] * (self.values.ndim - 1))
+        return np.isfinite(numbers) & np.isfinite(sides).all(0).reshape(-1, *[1] * (numbers.ndim - 1))
 
     @property
     def known(self) -> np.ndarray:
         """How many pairs each cell is the mean of, [*axes]: the pairs that have the cell, with finite numbers."""
-        return self._known.sum(0).astype(np.int32)
+        return self._known_of(self.values).sum(0).astype(np.int32)
 
     @property
     def done(self) -> int:
@@ -75,8 +81,16 @@ class PairValues(Record):
     @property
     def mean(self) -> np.ndarray:
         """The mean effect over the pairs that have the cell, divided by their mean gap, [*axes]."""
-        effects, gaps = self._effects_and_gaps()
-        return _ratio(effects.sum(0), gaps.sum(0)).reshape(self.values.shape[1:])
+        return self._mean_of(self.values)
+
+    @property
+    def mean_estimate(self) -> np.ndarray | None:
+        """The mean of the estimated effects in the same units as `mean`, [*axes]; None if there are no estimates."""
+        return None if self.estimates is None else self._mean_of(self.estimates)
+
+    def _mean_of(self, numbers: np.ndarray) -> np.ndarray:
+        effects, gaps = self._effects_and_gaps(numbers)
+        return _ratio(effects.sum(0), gaps.sum(0)).reshape(numbers.shape[1:])
 
     @property
     def normalized(self) -> np.ndarray:
@@ -84,15 +98,15 @@ class PairValues(Record):
 
         The mean over those pairs is `mean`; for the other pairs it is NaN.
         """
-        effects, gaps = self._effects_and_gaps()
-        known = self._known.reshape(effects.shape)
+        effects, gaps = self._effects_and_gaps(self.values)
+        known = self._known_of(self.values).reshape(effects.shape)
         gap = gaps.sum(0) / np.maximum(known.sum(0), 1)
         return np.where(known, _ratio(effects, gap), np.nan).astype(np.float32).reshape(self.values.shape)
 
     @property
     def interval(self) -> tuple[np.ndarray, np.ndarray]:
         """The 95% bootstrap interval of `mean` over pairs (Efron 1979), [*axes] each; NaN for fewer than two pairs."""
-        effects, gaps = self._effects_and_gaps()
+        effects, gaps = self._effects_and_gaps(self.values)
         ends = np.full((2, effects.shape[1]), np.nan, np.float32)
         if self.done > 1:
             chances = self._were_run() / self.done
@@ -111,11 +125,15 @@ class PairValues(Record):
         return (np.sign(self.normalized) == np.sign(self.mean)).sum(0).astype(np.int32)
 
     def to_wire(self, draft: bool = False) -> dict[str, Any]:
-        """One object of plain JSON values, derived ones among them; a draft leaves out the interval."""
+        """One object of plain JSON values, derived ones among them.
+
+        Args:
+            draft: leave out the interval, and the estimates, of which a view needs only the mean.
+        """
         nothing = np.full(self.values.shape[1:], np.nan, np.float32)
         low, high = (nothing, nothing) if draft else self.interval
         return {
-            **self.model_dump(mode="json"),
+            **self.model_dump(mode="json", exclude={"estimates"} if draft else None),
             "normalized": encode_array(self.normalized),
             "low": encode_array(low),
             "high": encode_array(high),
@@ -123,6 +141,13 @@ class PairValues(Record):
             "known": encode_array(self.known),
             "done": self.done,
         }
+
+
+def finite_mean(values: np.ndarray) -> np.ndarray:
+    """The mean over the pairs that have a finite value, [*axes], from [pair, *axes]; NaN if no pair has."""
+    known = np.isfinite(values)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.where(known, values, 0).sum(0) / known.sum(0)
 
 
 def _ratio(above: np.ndarray, below: np.ndarray) -> np.ndarray:
@@ -168,6 +193,37 @@ class MetricValues(Record):
     def normalized(self, direction: Any) -> np.ndarray:
         """The effects in units of the gap between the two runs, [*axes]; see `EffectMap.normalized`."""
         return self.pairs.mean if self.pairs is not None else normalize(self.values, self.baselines, direction)
+
+    def take_estimates(self, values: np.ndarray, pairs: PairValues | None, cells: np.ndarray) -> None:
+        """Keep estimated raw values [*axes], and show them in some cells; of a data set also those of every pair."""
+        self.estimates = values.copy()
+        self.values[cells] = values[cells]
+        if self.pairs is not None and pairs is not None:
+            self.pairs.estimates = pairs.values.copy()
+            self.pairs.values[:, cells] = pairs.values[:, cells]
+
+    def drop_estimates(self, cells: np.ndarray) -> None:
+        """Forget the estimates; the cells that show them become empty."""
+        self.estimates = None
+        self.values[cells] = np.nan
+        if self.pairs is not None:
+            self.pairs.estimates = None
+            self.pairs.values[:, cells] = np.nan
+
+    def leave_unchanged(self, cells: np.ndarray, side: str, have: PairValues | None) -> None:
+        """Give some cells the value of the run that is patched.
+
+        Args:
+            side: which run that is.
+            have: for a data set, values that are finite where a pair has the cell.
+        """
+        if self.pairs is None or have is None:
+            base = self.baselines[side]
+            self.values[cells] = np.nan if base is None else base
+            return
+        base = np.array(getattr(self.pairs, side), np.float64)[:, None]
+        self.pairs.values[:, cells] = np.where(np.isfinite(have.values[:, cells]), base, np.nan)
+        self.values[cells] = finite_mean(self.pairs.values[:, cells])
 
     def to_wire(self, direction: Any) -> dict[str, Any]:
         """One object of plain JSON values, derived ones among them."""

@@ -148,6 +148,7 @@ export interface AttributionPatchingRequest {
   axes?: ("layer" | "head" | "position" | "source" | "neuron")[] | null;
   value?: FromOther | FromPrompt | Zero | MeanRequest | ResampleRequest | AddRequest | Scale;
   at?: number | null;
+  window?: number;
   layers?: number[] | null;
   heads?: number[] | null;
   positions?:

@@ -10,6 +10,7 @@ import { describeCell } from "../../js/panels/patch_heatmap/words";
 import { arrayJson, CELLS, makePartial, makeResult, maybe, part, settled } from "./helpers";
 import { PALETTE } from "./palette";
 import { choose, show, withoutKernel } from "./shown_heatmap";
+import { makePairs } from "./sweeps";
 
 const SHAPE = [3, 6];
 const cells = Array.from({ length: CELLS }, (_, i) => i);
@@ -163,6 +164,54 @@ test("numbers that are not known yet are dashes, and another rule is asked for",
   );
   choose(el, "estimate-rule", 1);
   expect(sent.at(-1)).toMatchObject({ method: "activation_patching", params: { estimate: "relp" } });
+});
+
+/** A mean over pairs: cells 15 to 17 were run in all of them, the others are means of estimates. */
+function estimatedPairs(): ResultJson {
+  const result = makePairs();
+  const pairs = result.pairs && { ...result.pairs, done: result.pairs.labels.length };
+  const state = cells.map((i) => (i >= 15 ? 1 : 4));
+  const estimates = cells.map((i) => i / 20);
+  return {
+    ...result,
+    pairs,
+    params: { ...result.params, estimate: "gradient" },
+    state: arrayJson("uint8", SHAPE, state),
+    normalized_estimates: arrayJson("float32", SHAPE, estimates),
+    agreement: { ...AGREEMENT, cells: 3, pearson: 1, spearman: 1 },
+  };
+}
+
+test("of a data set, mean estimates are hatched and exact means are not", () => {
+  const sweep = decodeResult(estimatedPairs());
+  const paint = painter(sweep, boardOf(sweep, true, 20, 0), PALETTE, lookOf(sweep));
+  expect([4, 14, 15, 17].map((cell) => paint(cell)?.mark)).toEqual(["hatch", "hatch", null, null]);
+  expect(describeCell(sweep, false, 14)).toMatch(
+    /recovers 1\.41, estimated from gradients, not run, 95% interval/,
+  );
+  expect(describeCell(sweep, false, 16)).toContain("the estimated effect was 0.80, 95% interval");
+});
+
+test("of a data set, the chart has the cells that were run, and a click runs the others", async () => {
+  const { el, sent } = await shown({ result: estimatedPairs(), status: "done" });
+  expect(part(el, "estimated").textContent).toContain("3 cells are exact; hatched: 15 estimated");
+  expect(part(el, "scatter").dataset.points).toBe("3");
+  expect(part(el, "agreement").textContent).toContain("Pearson1.00Spearman1.00");
+  expect(part(el, "subtitle").textContent).toContain("mean of 4 pairs");
+  part(el, "exact-all").click();
+  expect(sent.at(-1)).toMatchObject({ method: "activation_patching", params: { exact: 1 } });
+});
+
+test("the time left of a data set that is run to its end is that of its runs, or of its pairs", async () => {
+  const running = {
+    options: { exact: 1 },
+    status: "running",
+    progress: { done: 20, total: 90, seconds_left: 500 },
+  };
+  const { el } = await shown({ result: estimatedPairs(), ...running });
+  expect(part(el, "time-left").textContent).toContain("at the speed of the runs so far");
+  const plain = await shown({ result: makePairs(), ...running });
+  expect(part(plain.el, "time-left").textContent).toContain("at the speed of the pairs so far");
 });
 
 test("a saved page shows the comparison without controls", async () => {

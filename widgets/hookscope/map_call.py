@@ -70,4 +70,5 @@ def _share_of(step: Step[EffectMap]) -> float:
 def _is_long(step: Step[EffectMap]) -> bool:
     """Whether a sweep has run the cells with the largest estimates, and would run the others for long."""
     done_enough = step.done >= TOP_SHARE * step.total and step.done < step.total
-    return done_enough and step.seconds_left is not None and step.seconds_left > LONG_SECONDS
+    whole = len(step.cells) > 0  # between two steps with new cells, a data set has run its next ones in some pairs only
+    return done_enough and whole and step.seconds_left is not None and step.seconds_left > LONG_SECONDS

@@ -19,8 +19,6 @@ SHARED = ("activation", "axes", "metric", "direction", "value", "window", "at")
 _OWN = ("top_k",)
 # Arguments whose default in a heatmap is another than in Python.
 DEFAULTS = {"estimate": "gradient"}
-# Arguments that a data set has no use for.
-OF_ONE_PAIR = ("estimate", "exact")
 _PLAIN = ("integer", "number", "boolean")
 # The labels of directions for values that do not come from the other run: they name the run that is changed.
 _CHANGED = {"denoise": "in the corrupt run", "noise": "in the clean run"}
@@ -58,13 +56,11 @@ def menus_of(
     model: LanguageModel | None,
     own: Callable[..., Any] | str | None,
     has_data_set: bool,
-    many: bool = False,
 ) -> dict[str, Any]:
     """The menus for one method, and its arguments as fields: `window`, `at`, and `fields` for all others.
 
     Args:
         has_data_set: whether there are prompts to take values from.
-        many: whether the subject is a data set and not a pair.
 
     Every entry of `methods` has the names of its `arguments`, of which a view's request may hold no others.
     """
@@ -80,7 +76,7 @@ def menus_of(
         "fields": [
             _field(name, {**one, "default": DEFAULTS.get(name, one.get("default"))})
             for name, one in properties.items()
-            if name not in (*SHARED, *_OWN, *(OF_ONE_PAIR if many else ())) and _has_field(one)
+            if name not in (*SHARED, *_OWN) and _has_field(one)
         ],
     }
 

@@ -30,7 +30,7 @@ from interp_backend.service.tasks import Task
 
 from .asking import Want
 from .map_call import MapCall
-from .menus import DEFAULTS, OF_ONE_PAIR, SHARED, for_value, gives_map, menus_of, metric_menu, offered
+from .menus import DEFAULTS, SHARED, for_value, gives_map, menus_of, metric_menu, offered
 from .panel import action
 from .prompt_pair_editor import PromptPairEditor
 from .shown_map import answers_of, is_cell, joint_effect, prompts_of, refuse_overlap, title_of
@@ -195,10 +195,7 @@ class PatchHeatmap(ResultPanel):
     def _call(self) -> MapCall:
         chosen = {name: getattr(self, name) for name in SHARED if name not in ("axes", "metric")}
         axes = self._fitting_axes()
-        options = {**DEFAULTS, **self.options}
-        if isinstance(self.pair, PromptPairs):
-            options = {name: some for name, some in options.items() if name not in OF_ONE_PAIR}
-        chosen.update(axes=axes, metric=self._metrics(), top_k=TOP_K, **options)
+        chosen.update(axes=axes, metric=self._metrics(), top_k=TOP_K, **{**DEFAULTS, **self.options})
         where = {**self._where, **dict(self.narrowed)}
         chosen.update({name: some for name, some in where.items() if name[:-1] in axes and some is not None})
         method = METHODS[self.method]
@@ -338,8 +335,7 @@ class PatchHeatmap(ResultPanel):
         self.together = self.opened = None
 
     def _offer(self) -> None:
-        many = isinstance(self.pair, PromptPairs)
-        menus = menus_of(METHODS[self.method], self._model, self._own_metric, bool(self._dataset), many)
+        menus = menus_of(METHODS[self.method], self._model, self._own_metric, bool(self._dataset))
         menus["directions"] = for_value(menus["directions"], self.value.kind)
         if self.info != menus:
             self.info = menus

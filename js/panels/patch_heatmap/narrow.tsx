@@ -81,7 +81,8 @@ export function TimeLeft({ model, state, sweep }: PanelProps<HeatmapState> & { s
   const { options } = useParams(model);
   const stops = sweep.estimates !== null && options.exact === undefined;
   if (status !== "running" || left < LONG_SECONDS || stops || !canAsk(model)) return null;
-  const basis = sweep.pairs ? "the pairs so far" : `the first ${progress?.done} cells`;
+  const unit = sweep.estimates ? "runs" : "pairs"; // of a data set
+  const basis = sweep.pairs ? `the ${unit} so far` : `the first ${progress?.done} cells`;
   return (
     <p class="hs-quiet" data-hs="time-left">
       About {seconds(left)} left at the speed of {basis}. Less:{" "}
