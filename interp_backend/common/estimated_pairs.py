@@ -20,6 +20,7 @@ from .estimates import why_not_estimated
 from .over_pairs import PairMean, naming
 from .sweep import AnyCells, Sweep, largest_first
 
+SECONDS_BETWEEN = 0.5  # between two means of estimates, each of which goes to a view as a whole
 FIRST_CELLS = 16  # of every pair, before the first exact means are shown: fewer would not fill a pass
 
 
@@ -94,12 +95,12 @@ def estimates_of_all(
     tokens: Sequence[list[str]],
     prompts: Sequence[PromptPair],
 ) -> Generator[Step[EffectMap], None, EffectMap | None]:
-    """Estimate every cell in every pair. The steps have no result before `mean` has the estimates of all pairs.
+    """Estimate every cell in every pair. The steps show the mean of the estimates of the pairs so far.
 
     Returns:
         The mean of the estimates; None, and a note in the first pair's sweep, if the effects can't be estimated.
     """
-    began = time.perf_counter()
+    began, shown = time.perf_counter(), float("-inf")
     guides: PairMean | None = None
     for i, pair in enumerate(pairs):
         prepared = runs[i]
@@ -113,12 +114,21 @@ def estimates_of_all(
         guides = guides or PairMean(guide, tokens, prompts)
         guides.put(i, guide)
         mean.put(i, prepared.empty_result())
-        yield Step(i + 1, len(pairs), remaining(time.perf_counter() - began, i + 1, len(pairs)))
+        now = time.perf_counter()
+        left = remaining(now - began, i + 1, len(pairs))
+        if now - shown < SECONDS_BETWEEN and i + 1 < len(pairs):
+            yield Step(i + 1, len(pairs), left)
+            continue
+        shown = now
+        for one in (guides, mean):
+            one.update(i + 1)
+        # A copy so far: what is equal in these pairs may differ in the next.
+        result = mean.result if i + 1 == len(pairs) else mean.result.model_copy(deep=True)
+        result.take_estimates(guides.result)
+        result.unpatched = guides.result.unpatched
+        if result is not mean.result:
+            yield _step(result, [*range(result.values.size)], i + 1, len(pairs), left, began)
     assert guides is not None
-    for one in (guides, mean):
-        one.update(len(pairs))
-    mean.result.take_estimates(guides.result)
-    mean.result.unpatched = guides.result.unpatched
     return guides.result
 
 

@@ -176,8 +176,8 @@ def test_a_cancel_anywhere_leaves_means_over_all_pairs(tiny):
     plain = ib.activation_patching(tiny, many, **options)
     estimates = ib.attribution_patching(tiny, many, **HEADS)
     steps = ib.activation_patching.steps(tiny, many, **options, estimate="gradient")
-    first = next(step for step in steps if step.result is not None)
-    assert first.done == 0 and not (first.result.state == COMPUTED).any() and not first.result.provenance["complete"]
+    first = next(step for step in steps if step.result is not None and step.done == 0)
+    assert not (first.result.state == COMPUTED).any() and not first.result.provenance["complete"]
     assert_whole(first.result, plain, estimates)
     counts, inside = [], 0
     for step in steps:  # each is what a cancel right after it would leave
@@ -196,11 +196,24 @@ def test_a_cancel_anywhere_leaves_means_over_all_pairs(tiny):
     assert step.done == step.total and step.result.provenance["complete"]
 
 
+def test_the_first_pairs_estimates_are_shown_while_the_others_are_made(tiny, monkeypatch):
+    monkeypatch.setattr(estimated_pairs, "SECONDS_BETWEEN", 0)
+    many = ib.PromptPairs(EQUAL)
+    steps = ib.activation_patching.steps(tiny, many, **HEADS, estimate="gradient")
+    for done in range(1, len(many)):
+        step = next(steps)
+        assert (step.done, step.total) == (done, len(many)) and not (step.result.state == COMPUTED).any()
+        expected = ib.attribution_patching(tiny, ib.PromptPairs(EQUAL[:done]), **HEADS)
+        np.testing.assert_allclose(step.result.normalized, expected.normalized, atol=1e-6)
+        assert step.result.pairs.done == done and len(step.cells) == step.result.values.size
+    steps.close()
+
+
 def test_a_cancel_between_two_layers_of_a_pass_leaves_means_over_all_pairs(tiny):
     many, asked = ib.PromptPairs(EQUAL), Counter()
     plain, estimates = ib.activation_patching(tiny, many, **HEADS), ib.attribution_patching(tiny, many, **HEADS)
     steps = ib.activation_patching.steps(tiny, many, **HEADS, estimate="gradient")
-    result = next(step.result for step in steps if step.result is not None)
+    result = next(step.result for step in steps if step.done == 0)
 
     def cancelled():
         asked["blocks"] += 1
@@ -224,7 +237,7 @@ def test_other_metrics_of_the_sweep_have_no_mean_where_any_pair_was_not_run(tiny
     np.testing.assert_allclose(other.values[run | equal], expected.values[run | equal], atol=1e-6)
     # Also before anything was run, when what no pair changes is known from the two unpatched runs.
     steps = ib.activation_patching.steps(tiny, many, metric=["logit_diff", "prob"], estimate="gradient")
-    first = next(step.result for step in steps if step.result is not None).by_metric("prob")
+    first = next(step.result for step in steps if step.done == 0 and step.result is not None).by_metric("prob")
     np.testing.assert_allclose(first.values[equal], expected.values[equal], atol=1e-6)
     np.testing.assert_allclose(first.pairs.values[:, equal], expected.pairs.values[:, equal], atol=1e-6)
     steps.close()

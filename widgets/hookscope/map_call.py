@@ -10,7 +10,7 @@ from typing import Any
 from interp_backend.common.method import Call
 from interp_backend.language.interventions import as_value
 from interp_backend.results.agreement import TOP_SHARE
-from interp_backend.results.effect_map import EffectMap
+from interp_backend.results.effect_map import COMPUTED, EffectMap
 from interp_backend.results.step import Step
 
 LONG_SECONDS = 30  # a sweep that would take longer stops after the cells with the largest estimates
@@ -43,7 +43,7 @@ class MapCall(Call):
     def steps(self) -> Iterator[Step[EffectMap]]:
         for step in super().steps():
             result = step.result
-            if self.stops and result is not None and result.estimates is not None and _is_long(step):
+            if self.stops and result is not None and (result.state == COMPUTED).any() and _is_long(step):
                 result.params["exact"] = _share_of(step)
                 result.provenance["complete"] = True
                 yield replace(step, total=step.done, seconds_left=0.0)
