@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 import threading
 import weakref
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, ClassVar
 
 import torch
@@ -149,9 +151,24 @@ class LanguageModel:
             "device": str(self.device),
             "dtype": self.dtype,
             "weights": self.weights,
+            "weights_hash": self.weights_hash,
             "bos": self._bos_in_front(),
             **({"origin": self.origin} if self.origin else {}),
         }
+
+    @cached_property
+    def weights_hash(self) -> str:
+        """The first half of a SHA-256 of the weights as they were when this was first asked for: of all names, shapes
+        and types, and of up to 4,096 numbers of each weight, evenly spread, so that models of any size take moments."""
+        digest = hashlib.sha256()
+        for name, weight in sorted(
+            getattr(self.raw, "original_model", self.raw).named_parameters(), key=lambda one: one[0]
+        ):
+            flat = weight.detach().reshape(-1)
+            some = flat[:: max(1, len(flat) // 4096)].float().cpu().numpy()
+            digest.update(f"{name} {tuple(weight.shape)} {weight.dtype}".encode())
+            digest.update(some.tobytes())
+        return digest.hexdigest()[:32]
 
     def _bos_in_front(self) -> dict[str, Any] | None:
         """The beginning-of-text token, whether prompts begin with it by default, and who puts it there."""

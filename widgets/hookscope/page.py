@@ -52,11 +52,18 @@ class Html:
 
 @dataclass(frozen=True)
 class View:
-    """A part of a page that is a panel, under a caption in plain text, with HTML that follows it."""
+    """A part of a page that is a panel.
+
+    Attributes:
+        caption: plain text above it.
+        after: HTML that follows it.
+        group: the panels of the page with which it shares its pinned place; by default those of the notebook.
+    """
 
     panel: Panel
     caption: str = ""
     after: str = ""
+    group: str | None = None
 
 
 Part = Html | View
@@ -81,20 +88,21 @@ def page(parts: Sequence[Part], title: str, *, style: str = "") -> str:
     if "</script" in script.lower():
         raise ValueError("The bundle report.js can't be inlined: it holds a closing script tag.")
     digest = base64.b64encode(hashlib.sha256(script.encode("utf-8")).digest()).decode("ascii")
-    body, panels = [], []
+    body: list[str] = []
+    views: list[View] = []
     for part in parts:
         if isinstance(part, Html):
             body.append(part.html)
             continue
         caption = part.caption and f"<p>{escaped(part.caption)}</p>"
-        body.append(f'<section>{caption}<div data-view="{len(panels)}"></div>{part.after}</section>')
-        panels.append(part.panel)
+        body.append(f'<section>{caption}<div data-view="{len(views)}"></div>{part.after}</section>')
+        views.append(part)
     return _PAGE.format(
         hash=f"sha256-{digest}",
         title=escaped(title),
         style=style and f"\n<style>{style}</style>",
         body="\n".join(body),
-        data=_packed(panels),
+        data=_packed(views),
         script=script,
     )
 
@@ -124,24 +132,23 @@ def _whole(state: dict[str, Any], shared: list[Any]) -> dict[str, Any]:
     return {name: shared[one["shared"]] if "shared" in one else one["own"] for name, one in state.items()}
 
 
-def _packed(panels: Sequence[Panel]) -> str:
+def _packed(views: Sequence[View]) -> str:
     """The states of panels as compressed JSON. What several of them have is in it once."""
-    states = [
-        {name: json.dumps(value, allow_nan=False) for name, value in panel.page_state().items()} for panel in panels
-    ]
+    whole = [{**view.panel.page_state(), **({"group": view.group} if view.group else {})} for view in views]
+    states = [{name: json.dumps(value, allow_nan=False) for name, value in state.items()} for state in whole]
     every = [text for state in states for text in state.values() if len(text) >= SHARED_FROM]
     shared = {text: i for i, text in enumerate(dict.fromkeys(text for text in every if every.count(text) > 1))}
-    views = [
+    packed_views = [
         {
-            "widget": panel.bundle,
+            "widget": view.panel.bundle,
             "state": {
                 name: {"shared": shared[text]} if text in shared else {"own": json.loads(text)}
                 for name, text in state.items()
             },
         }
-        for panel, state in zip(panels, states)
+        for view, state in zip(views, states)
     ]
-    content = {"schema_version": SCHEMA_VERSION, "shared": [json.loads(text) for text in shared], "views": views}
+    content = {"schema_version": SCHEMA_VERSION, "shared": [json.loads(text) for text in shared], "views": packed_views}
     packed = gzip.compress(json.dumps(content, allow_nan=False).encode("utf-8", "surrogatepass"), mtime=0)
     return base64.b64encode(packed).decode("ascii")
 

@@ -19,7 +19,6 @@ from interp_backend.results.read import result_from_wire
 
 from .attention_viewer import AttentionViewer
 from .circuit_graph import CircuitGraph
-from .links import link
 from .logit_lens_grid import LogitLensGrid
 from .page import Html, Part, View, escaped, read_page, write_page
 from .panel import Panel
@@ -32,6 +31,7 @@ PANELS: dict[type[BaseResult], type[ResultPanel]] = {
     AttentionPatterns: AttentionViewer,
     Graph: CircuitGraph,
 }
+GROUP = "page"  # in which the views of a report pin together
 # Text of the user's own: HTML in it is shown as text, links lead to pages alone, and nothing is loaded.
 _MARKDOWN = MarkdownIt("commonmark", {"html": False}).enable("table").disable("image")
 
@@ -77,7 +77,7 @@ class Report:
                 made += [panel] if panel is not part else []
                 parts.append(_view(panel, today))
         try:
-            return write_page(path, _linked(parts), self.title)
+            return write_page(path, parts, self.title)
         finally:
             for panel in made:
                 panel.close()
@@ -107,22 +107,14 @@ def _results(state: dict[str, Any]) -> Iterator[BaseResult]:
 
 
 def _view(panel: Panel, today: datetime.date) -> View:
-    if not panel.wait():
-        error: Any = panel.error or {"message": "it asks for nothing"}
-        raise ValueError(f"A {type(panel).__name__} has no result to report: {error['message']}")
+    panel.wait()
     if not isinstance(panel, ResultPanel):
-        return View(panel)
-    result = panel._shown()
-    return View(panel, after=_made(result, today, panel.code))
-
-
-def _linked(parts: list[Part]) -> list[Part]:
-    """The parts, whose views pin together on the page that is written of them."""
-    panels = [part.panel for part in parts if isinstance(part, View)]
-    alone = [panel for panel in panels if panel.group is None]
-    if len(panels) > 1 and alone:
-        link(*panels)
-    return parts
+        return View(panel, group=GROUP)
+    result: Any = getattr(panel, "result", None)
+    if result is None:
+        error: Any = panel.error or {"message": "it was never run."}
+        raise ValueError(f"This {type(panel).__name__} has no result to report: {error['message']}")
+    return View(panel, after=_made(result, today, panel.code), group=GROUP)
 
 
 def _made(result: BaseResult, today: datetime.date, code: str = "") -> str:
