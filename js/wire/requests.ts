@@ -268,6 +268,7 @@ export interface OnPatchTogetherRequest {
 export interface PathPatchingRequest {
   senders: string[] | null;
   receivers: string[];
+  together?: boolean;
   direction?: "denoise" | "noise";
   mlps?: "frozen" | "recomputed";
   metric?: "logit_diff" | "logit" | "log_prob" | "prob" | "answer_log_prob" | "rank" | "kl" | "kl_corrupt";
