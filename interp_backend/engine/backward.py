@@ -92,6 +92,7 @@ def gradients(
     score: Score,
     rule: str = "gradient",
     start: tuple[str, Tensor] | None = None,
+    drop: int | None = None,
 ) -> list[dict[str, Tensor]]:
     """Run one prompt and differentiate metrics of it by activations.
 
@@ -102,6 +103,8 @@ def gradients(
         score: the metrics.
         rule: a key of `RULES`.
         start: a hook and the activation [position, ...] that is written there. Without one the prompt runs as it is.
+        drop: a layer through whose attention and MLP nothing flows back, so that its skip connection alone is left
+            (GradDrop; Kramár et al. 2024, arXiv:2403.00745).
 
     Returns:
         For each metric, by hook name, the gradient [position, ...] in float32 or better; of a pattern
@@ -111,12 +114,33 @@ def gradients(
         Cancelled, RuntimeError: as `Turn.run`.
         ValueError: the model can't be differentiated, or not by this rule, or a metric has no gradient.
     """
-    alone = None if start is None else (start[0], start[1][None])
+    alone, model = None if start is None else (start[0], start[1][None]), turn.model
+    ends = [] if drop is None else [model.hook_name(name, drop) for name in ("resid_pre", "resid_post")]
+    kept = list(dict.fromkeys([*names, *(name for name in ends if name in model.raw.hook_dict)]))
 
     def of_one(found: list[dict[str, Tensor]], _: Any) -> list[dict[str, Tensor]]:
+        if drop is not None and (start is None or start[0] == model.hook_name("embed", 0)):
+            _refuse_other_paths(drop, ends, found)
         return [{name: grad[0] for name, grad in grads.items()} for grads in found]
 
-    return differentiated(turn, [tokens], names, read, vocabulary, score, rule, alone, of_one)
+    return differentiated(turn, [tokens], kept, read, vocabulary, score, rule, alone, of_one, drop)
+
+
+def _refuse_other_paths(layer: int, ends: Sequence[str], found: Sequence[dict[str, Tensor]]) -> None:
+    """Raise ValueError if something flows back through a layer beside its skip connection.
+
+    Args:
+        ends: the hooks of the residual stream before the layer and after it.
+    """
+    before, after = ends
+    for grads in found:
+        known = before in grads and after in grads  # a hook may not be there, or never be called
+        if not known or (grads[before] - grads[after]).norm() > 1e-3 * grads[after].norm() + 1e-9:
+            raise ValueError(
+                f"The gradient through layer {layer} can't be dropped, because not only a skip connection would be "
+                "left: there is a norm on the residual stream, or a part that is neither attention nor an MLP. Leave "
+                "grad_drop out."
+            )
 
 
 def differentiated(
@@ -129,6 +153,7 @@ def differentiated(
     rule: str,
     start: tuple[str, Tensor | None] | None,
     then: Callable[[list[dict[str, Tensor]], dict[str, Tensor]], T],
+    drop: int | None = None,
 ) -> T:
     """Run prompts of one length as `gradients` runs one, and make something of their gradients and activations.
 
@@ -136,11 +161,12 @@ def differentiated(
         start: a hook at which differentiation begins, and the activation [prompt, ...] that is written there or None.
         then: a function of the gradients that `gradients` returns, and of the activations by hook name, each [prompt,
             ...]. It is called in the same pass, with gradients enabled and the model's norms still under the rule.
+        drop: as in `gradients`.
     """
     model = turn.model
     refuse_rule(model, rule)
     norms = _frozen_norms(turn) if RULES[rule].frozen_norms else {}
-    run = _Run(model, RULES[rule], norms, set(names), start or (model.hook_name("embed", 0), None))
+    run = _Run(model, RULES[rule], norms, set(names), start or (model.hook_name("embed", 0), None), drop)
     readout = Readout(model, list(read), vocabulary, everything=bool(turn.users_hooks))
 
     def pass_() -> T:
@@ -221,6 +247,7 @@ class _Run:
         norms: every norm of the model as an affine map, for rules that freeze them.
         names: the hooks whose activations are kept.
         start: the hook at which differentiation begins, and the activation that is written there.
+        drop: the layer through whose attention and MLP nothing flows back.
     """
 
     def __init__(
@@ -230,8 +257,10 @@ class _Run:
         norms: dict[nn.Module, Frozen],
         names: set[str],
         start: tuple[str, Tensor | None],
+        drop: int | None = None,
     ):
         self.model, self.rule, self.norms, self.names, self.start = model, rule, norms, names, start
+        self.drop = drop
         self.kept: dict[str, Tensor] = {}
         self.seen: dict[Any, Tensor] = {}  # what later hooks of the same layer need
 
@@ -267,8 +296,14 @@ class _Run:
                 for part, factor in factors.items()
                 if factor != 1 and (name := f"{at}attn.hook_{part}") in known
             }
+        if self.drop is not None:
+            after |= {name: Tensor.detach for name in self._written_by(self.drop) if name in known}
         every = {self.start[0], *before, *after, *self.names}
         return [(name, Own(partial(self._act, name, before.get(name), after.get(name)))) for name in every]
+
+    def _written_by(self, layer: int) -> list[str]:
+        """What a layer adds to the residual stream."""
+        return [self.model.hook_name(name, layer) for name in ("attn_out", "mlp_out")]
 
     def _act(self, name: str, before: Any, after: Any, value: Tensor, hook: Any) -> Tensor:
         if name == self.start[0]:

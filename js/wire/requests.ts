@@ -139,6 +139,7 @@ export interface AttributionPatchingRequest {
   ig_over?: "inputs" | "activations";
   ig_points?: "midpoint" | "mib";
   qk_fix?: boolean;
+  grad_drop?: boolean;
   axes?: ("layer" | "head" | "position" | "source" | "neuron")[] | null;
   value?: FromOther | FromPrompt | Zero | MeanRequest | ResampleRequest | AddRequest | Scale;
   at?: number | null;

@@ -88,9 +88,13 @@ def test_one_run_gives_the_gradient_of_several_metrics():
 class Detached:
     """The forward run of a plain transformers model, in which each rule is written as what its paper detaches."""
 
-    def __init__(self, architecture: str, rule: str):
+    def __init__(self, architecture: str, rule: str, tokens=TOKENS, drop=None):
         self.model, self.rule, self.at = random_model(architecture).double().eval(), rule, {}
-        self.architecture = architecture
+        self.architecture, self.tokens, self.drop = architecture, list(tokens), drop
+
+    def added(self, layer: int, out: Tensor) -> Tensor:
+        """What a layer adds to the residual stream; the layer `drop` adds it as a constant."""
+        return out.detach() if layer == self.drop else out
 
     def keep(self, name: str, value: Tensor) -> Tensor:
         self.at[name] = value
@@ -137,20 +141,20 @@ class Detached:
 
     def gpt2(self):
         gpt = self.model.transformer
-        x = self.keep("embed", gpt.wte.weight[TOKENS].detach()) + gpt.wpe.weight[: len(TOKENS)]
+        x = self.keep("embed", gpt.wte.weight[self.tokens].detach()) + gpt.wpe.weight[: len(self.tokens)]
         for layer, block in enumerate(gpt.h):
             x = self.keep(f"{layer}.resid_pre", x)
             heads = block.attn.c_attn(self.norm(block.ln_1, x)[None])[0].view(len(x), 3, 4, 8)
             out = block.attn.c_proj(self.attend(*heads.unbind(1), str(layer))[None])[0]
-            x = self.keep(f"{layer}.resid_mid", x + self.keep(f"{layer}.attn_out", out))
+            x = self.keep(f"{layer}.resid_mid", x + self.added(layer, self.keep(f"{layer}.attn_out", out)))
             neurons = self.act(block.mlp.act, block.mlp.c_fc(self.norm(block.ln_2, x)[None])[0])
             out = block.mlp.c_proj(self.keep(f"{layer}.mlp_post", neurons)[None])[0]
-            x = x + self.keep(f"{layer}.mlp_out", out)
+            x = x + self.added(layer, self.keep(f"{layer}.mlp_out", out))
         return self.model.lm_head(self.norm(gpt.ln_f, x))[-1]
 
     def llama(self):
         llama = self.model.model
-        x = self.keep("embed", llama.embed_tokens.weight[TOKENS].detach())
+        x = self.keep("embed", llama.embed_tokens.weight[self.tokens].detach())
         cos, sin = (one.double()[0] for one in llama.rotary_emb(x[None], torch.arange(len(x))[None]))
 
         def rotate(one: Tensor) -> Tensor:
@@ -162,11 +166,11 @@ class Detached:
             normed = self.norm(block.input_layernorm, x)
             heads = [proj(normed).view(len(x), -1, 8) for proj in (attn.q_proj, attn.k_proj, attn.v_proj)]
             out = attn.o_proj(self.attend(*heads, str(layer), rotate))
-            x = self.keep(f"{layer}.resid_mid", x + self.keep(f"{layer}.attn_out", out))
+            x = self.keep(f"{layer}.resid_mid", x + self.added(layer, self.keep(f"{layer}.attn_out", out)))
             normed = self.norm(block.post_attention_layernorm, x)
             gate, up = self.act(mlp.act_fn, self.half(mlp.gate_proj(normed))), self.half(mlp.up_proj(normed))
             out = mlp.down_proj(self.keep(f"{layer}.mlp_post", gate * up))
-            x = x + self.keep(f"{layer}.mlp_out", out)
+            x = x + self.added(layer, self.keep(f"{layer}.mlp_out", out))
         return self.model.lm_head(self.norm(llama.norm, x))[-1]
 
 
