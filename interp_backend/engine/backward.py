@@ -50,6 +50,11 @@ class Rule:
     query_key: float = 1.0
     value: float = 1.0
 
+    @property
+    def about_patterns(self) -> bool:
+        """Whether something else than the derivative flows back through attention patterns."""
+        return self.frozen_patterns or self.temperature != 1
+
 
 RULES: dict[str, Rule] = {
     # Attribution patching: Nanda 2023; Kramár et al. 2024, arXiv:2403.00745
@@ -166,7 +171,8 @@ def differentiated(
     model = turn.model
     refuse_rule(model, rule)
     norms = _frozen_norms(turn) if RULES[rule].frozen_norms else {}
-    run = _Run(model, RULES[rule], norms, set(names), start or (model.hook_name("embed", 0), None), drop)
+    lost = RULES[rule].about_patterns and "pattern" in model.dead_hooks
+    run = _Run(model, RULES[rule], norms, set(names), start or (model.hook_name("embed", 0), None), drop, lost)
     readout = Readout(model, list(read), vocabulary, everything=bool(turn.users_hooks))
 
     def pass_() -> T:
@@ -185,7 +191,7 @@ def refuse_rule(model: LanguageModel, rule: str) -> None:
             "mode, or use activation patching."
         )
     chosen = RULES[rule]
-    if (chosen.frozen_patterns or chosen.temperature != 1) and (why := model.why_not("pattern")):
+    if chosen.about_patterns and (why := model.why_lacking("pattern")):
         raise ValueError(f"The rule {rule} changes what flows back through attention patterns. {why} Or use relp.")
     for layer in _layers_with_mlp(model) if chosen.ratio or chosen.half_gates else ():
         if why := model.absent.get("mlp_post", {}).get(layer):
@@ -248,6 +254,7 @@ class _Run:
         names: the hooks whose activations are kept.
         start: the hook at which differentiation begins, and the activation that is written there.
         drop: the layer through whose attention and MLP nothing flows back.
+        lost: whether edits of attention patterns are, in which case a rule about them has another way.
     """
 
     def __init__(
@@ -257,15 +264,17 @@ class _Run:
         norms: dict[nn.Module, Frozen],
         names: set[str],
         start: tuple[str, Tensor | None],
-        drop: int | None = None,
+        drop: int | None,
+        lost: bool,
     ):
         self.model, self.rule, self.norms, self.names, self.start = model, rule, norms, names, start
-        self.drop = drop
+        self.drop, self.lost = drop, lost
         self.kept: dict[str, Tensor] = {}
         self.seen: dict[Any, Tensor] = {}  # what later hooks of the same layer need
 
     def add_module_hooks(self) -> None:
         self.kept.clear()  # of an attempt that other code's hooks disturbed
+        self.seen.clear()
         for module, frozen in self.norms.items():
             # Before the hooks of a norm's output, by which a model with norms after attention shows attn_out.
             module.register_forward_pre_hook(Own(partial(self._enter_norm, module)))
@@ -284,12 +293,10 @@ class _Run:
                 before[post] = partial(self._by_ratio, pre, up)
             elif rule.half_gates and up in known:
                 before[post] = partial(scaled, factor=0.5)  # as if by half into each factor
-            scores, pattern = f"{at}attn.hook_attn_scores", f"{at}attn.hook_pattern"
-            if rule.frozen_patterns and pattern in known:
-                before[pattern] = lambda value: value.detach().requires_grad_()
-            if rule.temperature != 1 and pattern in known:
-                before[scores] = partial(self._note, scores)
-                before[pattern] = partial(self._softer, scores, layer)
+            scores, pattern, z = (f"{at}attn.hook_{name}" for name in ("attn_scores", "pattern", "z"))
+            if rule.about_patterns and pattern in known:
+                before |= {name: partial(self._note, name) for name in (scores, z) if name in known}
+                before[pattern] = partial(self._pattern, scores, z, layer)
             factors = {"q": rule.query_key, "k": rule.query_key, "v": rule.value}
             after |= {
                 name: partial(scaled, factor=factor)
@@ -354,20 +361,66 @@ class _Run:
         linear = self.seen.pop(up)
         return swapped(post, 0.5 * (by_gate + linear * _ratio(post, linear)))
 
-    def _softer(self, scores: str, layer: int, pattern: Tensor) -> Tensor:
-        """A pattern whose softmax has another temperature on the way back.
+    def _pattern(self, scores: str, z: str, layer: int, pattern: Tensor) -> Tensor:
+        """A pattern that is a constant, or whose softmax has another temperature on the way back.
 
-        As in the authors' own code, the derivative lacks the factor 1/temperature of the chain rule.
+        As in the authors' own code, the derivative then lacks the factor 1/temperature of the chain rule.
         """
-        before, t = self.seen.pop(scores), self.rule.temperature
+        mixed = self.seen.pop(z, None)
+        if mixed is not None:  # the values were mixed before the pattern was shown, so another one would come too late
+            return self._pattern_of_the_past(pattern, mixed, layer)
+        if self.lost:
+            raise _not_mixed_by(layer)
+        if self.rule.frozen_patterns:
+            return pattern.detach().requires_grad_()
+        return self._softer(self.seen.pop(scores), pattern, layer)
+
+    def _pattern_of_the_past(self, pattern: Tensor, mixed: Tensor, layer: int) -> Tensor:
+        """The same for a pattern by which values were mixed already: its gradient is replaced on the way back."""
+        if not pattern.requires_grad:
+            return pattern
+        (reached,) = torch.autograd.grad(mixed.sum(), pattern, retain_graph=True, allow_unused=True)
+        if reached is None:
+            raise _not_mixed_by(layer)
+        if self.rule.frozen_patterns:
+            pattern.register_hook(torch.zeros_like)
+            return pattern
+        whole = pattern.detach().to(torch.promote_types(pattern.dtype, torch.float32))
+        rounding = 1e-4 if pattern.dtype in (torch.float32, torch.float64) else 2e-2
+        if not torch.allclose(whole.sum(-1), torch.ones_like(whole[..., 0]), rtol=0, atol=rounding):
+            raise self._no_softmax(layer)
+        softer = whole.pow(1 / self.rule.temperature)  # the softmax of scores is known up to a factor of each row
+        softer = softer / softer.sum(-1, keepdim=True)
+
+        def through_softer(grad: Tensor) -> Tensor:
+            # What the softmax makes of this gradient is what a softer one would have made of the given one.
+            by_score = softer * (grad - (softer * grad).sum(-1, keepdim=True))
+            return torch.where(whole > 0, by_score / whole, 0).to(grad.dtype)
+
+        pattern.register_hook(through_softer)
+        return pattern
+
+    def _softer(self, before: Tensor, pattern: Tensor, layer: int) -> Tensor:
+        t = self.rule.temperature
         before = before.to(pattern.dtype) if pattern.dtype == torch.float64 else before.float()
         rounding = 1e-4 if pattern.dtype in (torch.float32, torch.float64) else 2e-2
         if not torch.allclose(before.softmax(-1), pattern.to(before.dtype), rtol=0, atol=rounding):
-            raise ValueError(
-                f"The attention patterns of layer {layer} are not the softmax of the scores that TransformerLens shows "
-                "(there may be attention sinks), so their derivative can't be changed. Use the rule gradient or relp."
-            )
+            raise self._no_softmax(layer)
         return swapped(pattern, t * (before / t).softmax(-1))
+
+    @staticmethod
+    def _no_softmax(layer: int) -> ValueError:
+        return ValueError(
+            f"The attention patterns of layer {layer} are not the softmax of the scores that TransformerLens shows "
+            "(there may be attention sinks), so their derivative can't be changed. Use the rule gradient or relp."
+        )
+
+
+def _not_mixed_by(layer: int) -> ValueError:
+    return ValueError(
+        f"The attention patterns of layer {layer} that TransformerLens shows are not those by which values are mixed, "
+        "so their derivative can't be changed. Use the rule gradient or relp."
+    )
 
 
 # Norms
