@@ -226,7 +226,7 @@ def test_a_bare_result_shows_its_picture_and_its_provenance(name):
     bundle = result._repr_mimebundle_()
     assert bundle["text/plain"] == repr(result)
     if result.plot() is None:
-        assert name in ("head_scores", "head_pairs", "graph") and "<img" not in bundle["text/html"]
+        assert name in ("head_scores", "head_pairs") and "<img" not in bundle["text/html"]
     else:
         assert '<img src="data:image/png;base64,iVBORw0K' in bundle["text/html"]
         assert "hookscope-tiny" in bundle["text/html"]
