@@ -280,7 +280,7 @@ def test_a_picture_of_a_circuit_by_hand():
     assert [color for _, color, _ in drawn] == [BLUE, BLUE, BLUE, ORANGE]
     widths = np.array([width for _, _, width in drawn]) - 0.3
     np.testing.assert_allclose(widths / widths[-1], [0.125, 0.25, 0.5, 1], rtol=1e-5)
-    assert picture.axes[0].get_title("left") == "4 of 41 edges"
+    assert picture.axes[0].get_title("left") == "4 of 75 edges"
     ticks = [tick.get_text() for tick in picture.axes[0].get_xticklabels()]
     assert ticks == ["0", "1", "2", "MLP"]
     assert [tick.get_text() for tick in picture.axes[0].get_yticklabels()] == ["input", "0", "1", "logits"]
