@@ -3,9 +3,10 @@
     python benchmarks/relp_ioi.py
 
 Jafari et al. 2025 (arXiv:2508.21258) compare both with activation patching on indirect objects, by Pearson's
-correlation. Here it is the mean over pairs of the correlation over layers and positions, with the 95% bootstrap interval
-of the mean, beside Spearman's; the prompts are the built-in pairs and others of the same wording, not the paper's. Needs
-GPT-2 small, from the model hub or from its cache; without it the script says so and ends without a number.
+correlation. Here it is the mean over pairs of the correlation over layers and positions, with the 95% bootstrap
+interval of the mean, beside Spearman's; the prompts are the built-in pairs and others of the same wording, not the
+paper's. Needs GPT-2 small, from the model hub or from its cache; without it the script says so and ends without a
+number.
 """
 
 from __future__ import annotations
