@@ -368,16 +368,16 @@ class _Run:
         """
         mixed = self.seen.pop(z, None)
         if mixed is not None:  # the values were mixed before the pattern was shown, so another one would come too late
-            return self._pattern_of_the_past(pattern, mixed, layer)
+            return self._pattern_of_the_past(pattern, mixed, z, layer)
         if self.lost:
             raise _not_mixed_by(layer)
         if self.rule.frozen_patterns:
             return pattern.detach().requires_grad_()
         return self._softer(self.seen.pop(scores), pattern, layer)
 
-    def _pattern_of_the_past(self, pattern: Tensor, mixed: Tensor, layer: int) -> Tensor:
+    def _pattern_of_the_past(self, pattern: Tensor, mixed: Tensor, z: str, layer: int) -> Tensor:
         """The same for a pattern by which values were mixed already: its gradient is replaced on the way back."""
-        if not pattern.requires_grad:
+        if not pattern.requires_grad or self.start[0] == z:  # differentiation begins above it
             return pattern
         (reached,) = torch.autograd.grad(mixed.sum(), pattern, retain_graph=True, allow_unused=True)
         if reached is None:

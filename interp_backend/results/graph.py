@@ -7,6 +7,7 @@ Names are those of EAP-IG and of the MIB benchmark (Mueller et al. 2025, arXiv:2
 from __future__ import annotations
 
 import heapq
+import html
 import json
 import re
 from collections.abc import Iterator, Sequence
@@ -426,6 +427,10 @@ class Graph(BaseResult):
             heads=heads,
             title=self.headline() + cut,
         )
+
+    def _as_html(self) -> str:
+        # Of a whole model the list of its largest edges says more than a picture.
+        return super()._as_html() if self.size <= MOST_DRAWN else f"<pre>{html.escape(repr(self))}</pre>"
 
     def headline(self) -> str:
         words = f"{self.size} of {self.edges} edges"

@@ -12,6 +12,7 @@ import numpy as np
 from matplotlib.collections import LineCollection
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
+from PIL import Image
 
 from .envelope import shortened
 from .thumbnails import pooled
@@ -33,13 +34,23 @@ class Picture(Figure):
     It is made without pyplot, so that no window system is needed and nothing stays in pyplot's registry.
     """
 
-    def __init__(self, width: float, height: float):
+    def __init__(self, width: float, height: float, colors: int | None = None):
+        """
+        Args:
+            colors: how many colours the PNG file has in a notebook. Many thin lines have thousands, and a file with 128
+                of them is a quarter as large. None is all of them.
+        """
         super().__init__(figsize=(width, height), layout="constrained")
+        self._colors = colors
 
     def _repr_png_(self) -> tuple[bytes, dict[str, int]]:
         """The PNG file, and its size on the page."""
         stream = io.BytesIO()
         self.savefig(stream, format="png", dpi=DRAWN_DPI)
+        if self._colors is not None:
+            drawn = Image.open(stream).convert("RGB").quantize(self._colors)
+            stream = io.BytesIO()
+            drawn.save(stream, format="png", optimize=True)
         width, height = self.get_size_inches()
         return stream.getvalue(), {"width": round(width * SHOWN_DPI), "height": round(height * SHOWN_DPI)}
 
@@ -195,7 +206,7 @@ def circuit(
         scores: of the edges; the widest line is the largest of either sign.
         layers, heads: how many there are.
     """
-    figure = Picture(min(18.0, max(6.0, 2.0 + 0.45 * (heads + 1))), min(24.0, 1.2 + 0.5 * (layers + 2)))
+    figure = Picture(min(18.0, max(6.0, 2.0 + 0.45 * (heads + 1))), min(24.0, 1.2 + 0.5 * (layers + 2)), colors=128)
     plane = figure.add_subplot()
     sizes = np.abs(scores)
     order = np.argsort(sizes, kind="stable")  # the largest are drawn last, above the others

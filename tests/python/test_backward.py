@@ -6,6 +6,7 @@ import sys
 from functools import cache
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from architectures import booted
@@ -309,6 +310,16 @@ def test_rules_about_patterns_are_refused_where_nothing_shows_when_values_are_mi
     monkeypatch.setattr(backward._Run, "_note", lambda self, name, value: value)
     with pytest.raises(ValueError, match="not those by which values are mixed"):
         found(model, ["hook_embed"], rule)
+
+
+@pytest.mark.parametrize("trains", [True, False])
+def test_rules_about_patterns_above_a_layer_in_which_differentiation_begins(trains):
+    """Weights that train have a gradient of their own, also below the activation that moves along the path."""
+    model = ib.load_model(boot(random_model("gptj"), "path").requires_grad_(trains))
+    pair = ib.PromptPair(clean="hello", corrupt="hallo", clean_answer="a", corrupt_answer="b")
+    for name in ("z", "q"):
+        made = ib.attribution_patching(model, pair, activation=name, rules="gim", ig_steps=1, ig_over="activations")
+        assert np.isfinite(made.values).all() and np.ptp(made.values) > 0
 
 
 def test_rules_about_patterns_are_refused_where_there_is_none():
