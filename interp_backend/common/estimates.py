@@ -124,7 +124,7 @@ class Estimates:
     # Effects
 
     def _effects(self, cells: dict[str, Cells], drop: int | None) -> dict[str, list[Tensor]]:
-        """The effects of one activation's cells, [*axes] for each metric.
+        """The effects of each activation's cells, [*axes] for each metric.
 
         Args:
             drop: a layer through whose attention and MLP nothing flows back.
