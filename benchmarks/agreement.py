@@ -15,8 +15,6 @@ import os
 import sys
 from pathlib import Path
 
-os.environ["HF_HUB_OFFLINE"] = "1"
-
 import numpy as np
 
 import interp_backend as ib
@@ -88,6 +86,7 @@ def verb(noun: str, place: str) -> ib.PromptPair:
 
 
 def main() -> None:
+    os.environ["HF_HUB_OFFLINE"] = "1"
     options = argparse.ArgumentParser()
     options.add_argument("--pairs", type=int, default=7, help="how many pairs of each task")
     chosen = options.parse_args()
@@ -108,9 +107,10 @@ def main() -> None:
     (out / "agreement.json").write_text(json.dumps(found, indent=2), encoding="utf-8")
 
 
-def measure(model: ib.LanguageModel, pair: ib.PromptPair, of_task: dict) -> None:
+def measure(model: ib.LanguageModel, pair: ib.PromptPair, of_task: dict, rules: dict[str, dict] = RULES) -> None:
+    """Add a pair's correlations, (Pearson's, Spearman's), to those of its task by activation and rule."""
     exact = {name: ib.activation_patching(model, pair, activation=name) for name in ACTIVATIONS}
-    for rule, arguments in RULES.items():
+    for rule, arguments in rules.items():
         estimates = ib.attribution_patching(model, pair, activation="all", **arguments)
         for name, swept in exact.items():
             swept.take_estimates(estimates[name])

@@ -62,6 +62,7 @@ class EstimateChoices:
     rule: str
     path: Path
     qk_fix: bool = False
+    grad_drop: bool = False
 
     @property
     def uses(self) -> list[tuple[str, Value]]:
@@ -122,7 +123,6 @@ class Estimates:
     def __init__(self, sweep: Sweep, choices: EstimateChoices, metrics: int | None = None):
         self.sweep, self.choices, self.metrics = sweep, choices, metrics
         self.binding = sweep.binding
-        self.fixed: dict[tuple[int, str, Any], Tensor] = {}  # by metric, activation and layer
         self.changes: dict[tuple[str, Any], tuple[str, Tensor]] = {
             (name, layer): self._change(name, layer)
             for name, _ in choices.uses
@@ -141,14 +141,57 @@ class Estimates:
 
     def maps(self) -> dict[str, EffectMap]:
         """The map of each activation."""
-        grads = self._gradients()
-        if self.choices.qk_fix:
-            self._fix(grads)
-        return {name: self._map(name, axes, grads) for name, axes in self.choices.axes.items()}
+        cells = {name: self._cells(name, axes) for name, axes in self.choices.axes.items()}
+        effects = self._effects(cells, None)
+        if self.choices.grad_drop:
+            effects = self._dropped(cells, effects)
+        return {name: self._map(cells[name], effects[name]) for name in cells}
 
-    # Gradients
+    def _cells(self, activation: str, axes: tuple[str, ...]) -> Cells:
+        texts = self.sweep.tokenized.texts[self.choices.side]
+        return cells_of(self.binding, activation, axes, self.choices.value, self.choices.where, texts)
 
-    def _gradients(self) -> list[dict[str, Tensor]]:
+    # Effects
+
+    def _effects(self, cells: dict[str, Cells], drop: int | None) -> dict[str, list[Tensor]]:
+        """The effects of each activation's cells, [*axes] for each metric.
+
+        Args:
+            drop: a layer through whose attention and MLP nothing flows back.
+        """
+        grads = self._gradients(drop)
+        fixed = self._fixed(grads) if self.choices.qk_fix else {}
+
+        def effect(activation: str, i: int, layer: int) -> Tensor:
+            hook, change = self.changes[activation, layer]
+            return fixed.get((i, activation, layer), change * grads[i][hook])
+
+        return {
+            name: [self._of_cells(some, partial(effect, name, i)) for i in range(len(grads))]
+            for name, some in cells.items()
+        }
+
+    def _of_cells(self, cells: Cells, of: Callable[[int], Tensor]) -> Tensor:
+        """What each cell has of something that layers have for each entry, summed over its entries and layers."""
+        patched = [layers_of(layer, cells.window, cells.layers) for layer in cells.places["layer"]]
+        each = {layer: _reduced(of(layer), cells) for layer in dict.fromkeys(chain(*patched))}
+        return torch.stack([torch.stack([each[layer] for layer in layers]).sum(0) for layers in patched])
+
+    def _dropped(self, cells: dict[str, Cells], plain: dict[str, list[Tensor]]) -> dict[str, list[Tensor]]:
+        """GradDrop: the sum of the sizes of the effects with each layer dropped, divided by how many layers there are
+        beside a cell's own, with the signs of the plain effects."""
+        layers = self.binding.model.n_layers
+        sizes = {name: [torch.zeros_like(one) for one in effects] for name, effects in plain.items()}
+        for layer in range(layers):
+            for name, effects in self._effects(cells, layer).items():
+                for size, one in zip(sizes[name], effects):
+                    size += one.abs() / (layers - 1)
+        return {
+            name: [torch.where(one < 0, -size, size) for one, size in zip(effects, sizes[name])]
+            for name, effects in plain.items()
+        }
+
+    def _gradients(self, drop: int | None) -> list[dict[str, Tensor]]:
         """For each metric, by hook name, the gradient at each place, or its mean over the points of the path."""
         path, base = self.choices.path, self.binding.base.activations
         hooks = {self.changes[name, layer][0] for name, layer in self.changes if name in self.choices.axes}
@@ -156,66 +199,56 @@ class Estimates:
             model = self.binding.model
             hooks |= {model.hook_name("pattern", layer) for name, layer in self.changes if name in FIXED}
         if not path.steps:
-            return self._run(hooks, None)
+            return self._run(hooks, None, drop)
         moved = dict(self.changes.values()) if path.over == "activations" else dict([self.changes["embed", 0]])
         total: list[dict[str, Tensor]] = []
         for hook in hooks if path.over == "activations" else moved:
             kept = {hook} if path.over == "activations" else hooks
             for point in path.points:
-                found = self._run(kept, (hook, base[hook] + point * moved[hook]))
+                found = self._run(kept, (hook, base[hook] + point * moved[hook]), drop)
                 total = total or [{} for _ in found]
                 for sums, grads in zip(total, found):
                     sums.update({name: sums.get(name, 0) + grad / path.steps for name, grad in grads.items()})
         return total
 
-    def _run(self, hooks: set[str], start: tuple[str, Tensor] | None) -> list[dict[str, Tensor]]:
+    def _run(self, hooks: set[str], start: tuple[str, Tensor] | None, drop: int | None) -> list[dict[str, Tensor]]:
         sweep, binding = self.sweep, self.binding
         read, tokens = sweep.readings.base_positions, binding.base.tokens.tolist()
 
         def score(logits: Tensor) -> Tensor:
             return sweep.measure(logits, self.metrics)
 
-        return gradients(binding.turn, tokens, sorted(hooks), read, sweep.vocabulary, score, self.choices.rule, start)
+        rule = self.choices.rule
+        return gradients(binding.turn, tokens, sorted(hooks), read, sweep.vocabulary, score, rule, start, drop)
 
-    def _fix(self, grads: list[dict[str, Tensor]]) -> None:
-        """Compute the patterns of patched queries and keys anew, instead of following the slope of their softmax."""
+    def _fixed(self, grads: list[dict[str, Tensor]]) -> dict[tuple[int, str, Any], Tensor]:
+        """The effects of queries and keys through their patterns, computed anew, instead of along the slope of the
+        softmax: by metric, activation and layer."""
         model, base = self.binding.model, self.binding.base
+        made: dict[tuple[int, str, Any], Tensor] = {}
         for part in FIXED.intersection(self.choices.axes):
             ours = {layer: self.changes[part, layer] for layer in model.layers_with(part)}
             patched = {layer: base.activations[hook] + change for layer, (hook, change) in ours.items()}
             for i, grad in enumerate(grads):
                 patterns = {layer: grad[model.hook_name("pattern", layer)] for layer in ours}
                 found = effects_through_patterns(self.binding.turn, base.tokens.tolist(), part, patched, patterns)
-                self.fixed.update({(i, part, layer): effect[..., None] for layer, effect in found.items()})
+                made.update({(i, part, layer): effect[..., None] for layer, effect in found.items()})
+        return made
 
     # Maps
 
-    def _map(self, activation: str, axes: tuple[str, ...], grads: list[dict[str, Tensor]]) -> EffectMap:
-        texts, side = self.sweep.tokenized.texts[self.choices.side], self.choices.side
-        cells = cells_of(self.binding, activation, axes, self.choices.value, self.choices.where, texts)
-        resolved = {"activation": activation, "axes": list(axes)}
+    def _map(self, cells: Cells, effects: list[Tensor]) -> EffectMap:
+        side, activation = self.choices.side, cells.activation
+        resolved = {"activation": activation, "axes": list(cells.axes)}
         result = self.sweep.empty_result(
             {**resolved, **self.choices.where.model_dump(mode="json", exclude_none=True)}, cells
         )
-        patched = [layers_of(layer, cells.window, cells.layers) for layer in cells.places["layer"]]
-        changes = {layer: self.changes[activation, layer] for layer in dict.fromkeys(chain(*patched))}
-
-        def of_cells(of: Callable[[int], Tensor]) -> Tensor:
-            """What each cell has of something that layers have for each entry, summed over its entries and layers."""
-            each = {layer: _reduced(of(layer), cells) for layer in changes}
-            return torch.stack([torch.stack([each[layer] for layer in layers]).sum(0) for layers in patched])
-
-        def effect(i: int, grad: dict[str, Tensor], layer: int) -> Tensor:
-            hook, change = changes[layer]
-            return self.fixed.get((i, activation, layer), change * grad[hook])
-
-        for i, (measured, grad) in enumerate(zip(result.measures.values(), grads)):
-            effects = of_cells(partial(effect, i, grad))
+        for measured, one in zip(result.measures.values(), effects):
             base = measured.baselines[side]
-            measured.values[...] = (float("nan") if base is None else base) + effects.cpu().numpy()
+            measured.values[...] = (float("nan") if base is None else base) + one.cpu().numpy()
         kept = [place for place, there in enumerate(self.binding.counterparts) if there is not None]
-        there = of_cells(lambda layer: self._patched(changes[layer][1], activation, kept))
-        changed = of_cells(lambda layer: (changes[layer][1] != 0).float())
+        there = self._of_cells(cells, lambda layer: self._patched(self.changes[activation, layer][1], activation, kept))
+        changed = self._of_cells(cells, lambda layer: (self.changes[activation, layer][1] != 0).float())
         result.state[...] = ESTIMATE
         result.state[(changed == 0).cpu().numpy()] = UNCHANGED
         result.state[(there == 0).cpu().numpy()] = NO_COUNTERPART

@@ -50,6 +50,11 @@ class Rule:
     query_key: float = 1.0
     value: float = 1.0
 
+    @property
+    def about_patterns(self) -> bool:
+        """Whether something else than the derivative flows back through attention patterns."""
+        return self.frozen_patterns or self.temperature != 1
+
 
 RULES: dict[str, Rule] = {
     # Attribution patching: Nanda 2023; Kramár et al. 2024, arXiv:2403.00745
@@ -92,6 +97,7 @@ def gradients(
     score: Score,
     rule: str = "gradient",
     start: tuple[str, Tensor] | None = None,
+    drop: int | None = None,
 ) -> list[dict[str, Tensor]]:
     """Run one prompt and differentiate metrics of it by activations.
 
@@ -102,6 +108,8 @@ def gradients(
         score: the metrics.
         rule: a key of `RULES`.
         start: a hook and the activation [position, ...] that is written there. Without one the prompt runs as it is.
+        drop: a layer through whose attention and MLP nothing flows back, so that its skip connection alone is left
+            (GradDrop; Kramár et al. 2024, arXiv:2403.00745).
 
     Returns:
         For each metric, by hook name, the gradient [position, ...] in float32 or better; of a pattern
@@ -111,12 +119,33 @@ def gradients(
         Cancelled, RuntimeError: as `Turn.run`.
         ValueError: the model can't be differentiated, or not by this rule, or a metric has no gradient.
     """
-    alone = None if start is None else (start[0], start[1][None])
+    alone, model = None if start is None else (start[0], start[1][None]), turn.model
+    ends = [] if drop is None else [model.hook_name(name, drop) for name in ("resid_pre", "resid_post")]
+    kept = list(dict.fromkeys([*names, *(name for name in ends if name in model.raw.hook_dict)]))
 
     def of_one(found: list[dict[str, Tensor]], _: Any) -> list[dict[str, Tensor]]:
+        if drop is not None and (start is None or start[0] == model.hook_name("embed", 0)):
+            _refuse_other_paths(drop, ends, found)
         return [{name: grad[0] for name, grad in grads.items()} for grads in found]
 
-    return differentiated(turn, [tokens], names, read, vocabulary, score, rule, alone, of_one)
+    return differentiated(turn, [tokens], kept, read, vocabulary, score, rule, alone, of_one, drop)
+
+
+def _refuse_other_paths(layer: int, ends: Sequence[str], found: Sequence[dict[str, Tensor]]) -> None:
+    """Raise ValueError if something flows back through a layer beside its skip connection.
+
+    Args:
+        ends: the hooks of the residual stream before the layer and after it.
+    """
+    before, after = ends
+    for grads in found:
+        known = before in grads and after in grads  # a hook may not be there, or never be called
+        if not known or (grads[before] - grads[after]).norm() > 1e-3 * grads[after].norm() + 1e-9:
+            raise ValueError(
+                f"The gradient through layer {layer} can't be dropped, because not only a skip connection would be "
+                "left: there is a norm on the residual stream, or a part that is neither attention nor an MLP. Leave "
+                "grad_drop out."
+            )
 
 
 def differentiated(
@@ -129,6 +158,7 @@ def differentiated(
     rule: str,
     start: tuple[str, Tensor | None] | None,
     then: Callable[[list[dict[str, Tensor]], dict[str, Tensor]], T],
+    drop: int | None = None,
 ) -> T:
     """Run prompts of one length as `gradients` runs one, and make something of their gradients and activations.
 
@@ -136,11 +166,13 @@ def differentiated(
         start: a hook at which differentiation begins, and the activation [prompt, ...] that is written there or None.
         then: a function of the gradients that `gradients` returns, and of the activations by hook name, each [prompt,
             ...]. It is called in the same pass, with gradients enabled and the model's norms still under the rule.
+        drop: as in `gradients`.
     """
     model = turn.model
     refuse_rule(model, rule)
     norms = _frozen_norms(turn) if RULES[rule].frozen_norms else {}
-    run = _Run(model, RULES[rule], norms, set(names), start or (model.hook_name("embed", 0), None))
+    lost = RULES[rule].about_patterns and "pattern" in model.dead_hooks
+    run = _Run(model, RULES[rule], norms, set(names), start or (model.hook_name("embed", 0), None), drop, lost)
     readout = Readout(model, list(read), vocabulary, everything=bool(turn.users_hooks))
 
     def pass_() -> T:
@@ -159,7 +191,7 @@ def refuse_rule(model: LanguageModel, rule: str) -> None:
             "mode, or use activation patching."
         )
     chosen = RULES[rule]
-    if (chosen.frozen_patterns or chosen.temperature != 1) and (why := model.why_not("pattern")):
+    if chosen.about_patterns and (why := model.why_lacking("pattern")):
         raise ValueError(f"The rule {rule} changes what flows back through attention patterns. {why} Or use relp.")
     for layer in _layers_with_mlp(model) if chosen.ratio or chosen.half_gates else ():
         if why := model.absent.get("mlp_post", {}).get(layer):
@@ -221,6 +253,8 @@ class _Run:
         norms: every norm of the model as an affine map, for rules that freeze them.
         names: the hooks whose activations are kept.
         start: the hook at which differentiation begins, and the activation that is written there.
+        drop: the layer through whose attention and MLP nothing flows back.
+        lost: whether edits of attention patterns are, in which case a rule about them has another way.
     """
 
     def __init__(
@@ -230,13 +264,17 @@ class _Run:
         norms: dict[nn.Module, Frozen],
         names: set[str],
         start: tuple[str, Tensor | None],
+        drop: int | None,
+        lost: bool,
     ):
         self.model, self.rule, self.norms, self.names, self.start = model, rule, norms, names, start
+        self.drop, self.lost = drop, lost
         self.kept: dict[str, Tensor] = {}
         self.seen: dict[Any, Tensor] = {}  # what later hooks of the same layer need
 
     def add_module_hooks(self) -> None:
         self.kept.clear()  # of an attempt that other code's hooks disturbed
+        self.seen.clear()
         for module, frozen in self.norms.items():
             # Before the hooks of a norm's output, by which a model with norms after attention shows attn_out.
             module.register_forward_pre_hook(Own(partial(self._enter_norm, module)))
@@ -255,20 +293,24 @@ class _Run:
                 before[post] = partial(self._by_ratio, pre, up)
             elif rule.half_gates and up in known:
                 before[post] = partial(scaled, factor=0.5)  # as if by half into each factor
-            scores, pattern = f"{at}attn.hook_attn_scores", f"{at}attn.hook_pattern"
-            if rule.frozen_patterns and pattern in known:
-                before[pattern] = lambda value: value.detach().requires_grad_()
-            if rule.temperature != 1 and pattern in known:
-                before[scores] = partial(self._note, scores)
-                before[pattern] = partial(self._softer, scores, layer)
+            scores, pattern, z = (f"{at}attn.hook_{name}" for name in ("attn_scores", "pattern", "z"))
+            if rule.about_patterns and pattern in known:
+                before |= {name: partial(self._note, name) for name in (scores, z) if name in known}
+                before[pattern] = partial(self._pattern, scores, z, layer)
             factors = {"q": rule.query_key, "k": rule.query_key, "v": rule.value}
             after |= {
                 name: partial(scaled, factor=factor)
                 for part, factor in factors.items()
                 if factor != 1 and (name := f"{at}attn.hook_{part}") in known
             }
+        if self.drop is not None:
+            after |= {name: Tensor.detach for name in self._written_by(self.drop) if name in known}
         every = {self.start[0], *before, *after, *self.names}
         return [(name, Own(partial(self._act, name, before.get(name), after.get(name)))) for name in every]
+
+    def _written_by(self, layer: int) -> list[str]:
+        """What a layer adds to the residual stream."""
+        return [self.model.hook_name(name, layer) for name in ("attn_out", "mlp_out")]
 
     def _act(self, name: str, before: Any, after: Any, value: Tensor, hook: Any) -> Tensor:
         if name == self.start[0]:
@@ -319,20 +361,66 @@ class _Run:
         linear = self.seen.pop(up)
         return swapped(post, 0.5 * (by_gate + linear * _ratio(post, linear)))
 
-    def _softer(self, scores: str, layer: int, pattern: Tensor) -> Tensor:
-        """A pattern whose softmax has another temperature on the way back.
+    def _pattern(self, scores: str, z: str, layer: int, pattern: Tensor) -> Tensor:
+        """A pattern that is a constant, or whose softmax has another temperature on the way back.
 
-        As in the authors' own code, the derivative lacks the factor 1/temperature of the chain rule.
+        As in the authors' own code, the derivative then lacks the factor 1/temperature of the chain rule.
         """
-        before, t = self.seen.pop(scores), self.rule.temperature
+        mixed = self.seen.pop(z, None)
+        if mixed is not None:  # the values were mixed before the pattern was shown, so another one would come too late
+            return self._pattern_of_the_past(pattern, mixed, z, layer)
+        if self.lost:
+            raise _not_mixed_by(layer)
+        if self.rule.frozen_patterns:
+            return pattern.detach().requires_grad_()
+        return self._softer(self.seen.pop(scores), pattern, layer)
+
+    def _pattern_of_the_past(self, pattern: Tensor, mixed: Tensor, z: str, layer: int) -> Tensor:
+        """The same for a pattern by which values were mixed already: its gradient is replaced on the way back."""
+        if not pattern.requires_grad or self.start[0] == z:  # differentiation begins above it
+            return pattern
+        (reached,) = torch.autograd.grad(mixed.sum(), pattern, retain_graph=True, allow_unused=True)
+        if reached is None:
+            raise _not_mixed_by(layer)
+        if self.rule.frozen_patterns:
+            pattern.register_hook(torch.zeros_like)
+            return pattern
+        whole = pattern.detach().to(torch.promote_types(pattern.dtype, torch.float32))
+        rounding = 1e-4 if pattern.dtype in (torch.float32, torch.float64) else 2e-2
+        if not torch.allclose(whole.sum(-1), torch.ones_like(whole[..., 0]), rtol=0, atol=rounding):
+            raise self._no_softmax(layer)
+        softer = whole.pow(1 / self.rule.temperature)  # the softmax of scores is known up to a factor of each row
+        softer = softer / softer.sum(-1, keepdim=True)
+
+        def through_softer(grad: Tensor) -> Tensor:
+            # What the softmax makes of this gradient is what a softer one would have made of the given one.
+            by_score = softer * (grad - (softer * grad).sum(-1, keepdim=True))
+            return torch.where(whole > 0, by_score / whole, 0).to(grad.dtype)
+
+        pattern.register_hook(through_softer)
+        return pattern
+
+    def _softer(self, before: Tensor, pattern: Tensor, layer: int) -> Tensor:
+        t = self.rule.temperature
         before = before.to(pattern.dtype) if pattern.dtype == torch.float64 else before.float()
         rounding = 1e-4 if pattern.dtype in (torch.float32, torch.float64) else 2e-2
         if not torch.allclose(before.softmax(-1), pattern.to(before.dtype), rtol=0, atol=rounding):
-            raise ValueError(
-                f"The attention patterns of layer {layer} are not the softmax of the scores that TransformerLens shows "
-                "(there may be attention sinks), so their derivative can't be changed. Use the rule gradient or relp."
-            )
+            raise self._no_softmax(layer)
         return swapped(pattern, t * (before / t).softmax(-1))
+
+    @staticmethod
+    def _no_softmax(layer: int) -> ValueError:
+        return ValueError(
+            f"The attention patterns of layer {layer} are not the softmax of the scores that TransformerLens shows "
+            "(there may be attention sinks), so their derivative can't be changed. Use the rule gradient or relp."
+        )
+
+
+def _not_mixed_by(layer: int) -> ValueError:
+    return ValueError(
+        f"The attention patterns of layer {layer} that TransformerLens shows are not those by which values are mixed, "
+        "so their derivative can't be changed. Use the rule gradient or relp."
+    )
 
 
 # Norms

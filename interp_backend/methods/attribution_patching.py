@@ -58,6 +58,7 @@ def attribution_patching(
     ig_over: Annotated[str, OneOf(PATHS, "path")] = "inputs",
     ig_points: Annotated[str, OneOf(POINTS, "choice of points")] = "midpoint",
     qk_fix: bool = False,
+    grad_drop: bool = False,
     axes: Axes = None,
     value: ValueLike = "other",
     at: int | None = None,
@@ -95,6 +96,10 @@ def attribution_patching(
         qk_fix: for queries and keys, compute the patched run's attention pattern anew, and take its change times its
             gradient, since a pattern that is saturated has no slope (the QK fix of AtP*, arXiv:2403.00745). Takes one
             more run for queries, and a run of every position for keys.
+        grad_drop: the size of an estimate is the sum of its sizes with the gradient through each layer's attention and
+            MLP dropped in turn, divided by the number of layers but one, since a direct and an indirect effect may
+            cancel in the plain gradient by accident (GradDrop of AtP*). The paper's estimate has no sign; here it has
+            that of the plain estimate. Takes a forward and a backward run more for each layer.
         axes, value, at, layers, heads, positions, sources, neurons: as in `activation_patching`. For a value that is
             drawn at random, the change is the mean over the draws.
         window: how many neighbouring layers are patched together in each cell. Their estimates add up only where values
@@ -116,9 +121,21 @@ def attribution_patching(
     wanted = _wanted(model, activation, tokenized, axes)
     path = Path(ig_steps, ig_over, ig_points == "mib", direction)
     choices = EstimateChoices(
-        wanted, side, as_value(value), where_of(layers, heads, positions, sources, neurons, window), rules, path, qk_fix
+        wanted,
+        side,
+        as_value(value),
+        where_of(layers, heads, positions, sources, neurons, window),
+        rules,
+        path,
+        qk_fix,
+        grad_drop,
     )
     refuse_window(window, choices.value)
+    if grad_drop and (window > 1 or model.n_layers < 2):
+        raise ValueError(
+            "GradDrop takes the mean over the layers beside the patched one. Leave it out for windows of several "
+            "layers, and for a model of one."
+        )
     if qk_fix:
         _refuse_fix(model, wanted, ig_steps)
     if ig_steps and ig_over == "inputs" and not isinstance(choices.value, FromOther):

@@ -28,7 +28,7 @@ from ..language.loading import load_model
 from ..language.metrics import as_measures
 from ..language.pairs import PromptPairs
 from ..language.prompts import PromptPair, Side
-from ..results.effect_map import COMPUTED, UNCHANGED, EffectMap
+from ..results.effect_map import COMPUTED, TOGETHER, UNCHANGED, EffectMap
 from ..results.graph import inputs_of, parse_node
 from ..results.step import Step, remaining
 from .activation_patching import Direction, Metrics, readings_of, tokenize_all
@@ -47,6 +47,7 @@ def path_patching(
     senders: Sequence[str] | None,
     receivers: Sequence[str],
     *,
+    together: bool = False,
     direction: Direction = "denoise",
     mlps: Annotated[str, OneOf(MLPS, "choice for MLPs")] = "frozen",
     metric: Metrics = "logit_diff",
@@ -64,6 +65,7 @@ def path_patching(
             all.
         receivers: what is patched together in each run: "a2.h3<q>", "<k>" or "<v>", "a2.h3" for all three, "m2",
             "logits". Heads that share keys and values have the input of the first of them.
+        together: patch all senders in one run, instead of each in its own.
         direction: as in `activation_patching`: from which run what the senders write is taken.
         mlps: whether MLPs between a sender and its receivers keep what they write in the patched run ("frozen"), or
             read the sender too ("recomputed").
@@ -71,7 +73,8 @@ def path_patching(
 
     Returns:
         An `EffectMap` with the axis `sender`: `values` [sender] is the metric of the run in which the receivers read
-        the sender's output from the other prompt. A sender that no receiver reads is unchanged.
+        the sender's output from the other prompt. A sender that no receiver reads is unchanged. Senders together are
+        one cell, "a0.h1 + m0".
 
     Raises:
         ValueError: as in `activation_patching`; or there is no such node; or single edges of the model can't be run.
@@ -82,7 +85,7 @@ def path_patching(
     tokenized = tokenize_all(model, pair, measures)
     readings_ = readings_of(tokenized, side, at, measures, many)
     with Turn(model) as turn:
-        ends = Ends.of(wiring_of(turn), senders, receivers)
+        ends = Ends.of(wiring_of(turn), senders, receivers, together)
         uses = [(name, OTHER) for name in dict.fromkeys(name for name, _ in writers(ends.wiring))]
         runs = BaseRuns(turn, tokenized, readings_, uses, 0)
         sweeps = [_Paths(runs, i, ends, mlps == "recomputed", memory) for i in range(len(tokenized))]
@@ -99,15 +102,17 @@ class Ends:
     Attributes:
         names: of the senders.
         senders, receivers: their indices in the graph.
+        together: whether all senders are patched in one run.
     """
 
     wiring: Sequence[Layer]
     names: list[str]
     senders: list[int]
     receivers: list[int]
+    together: bool = False
 
     @classmethod
-    def of(cls, wiring: Sequence[Layer], senders: Any, receivers: Any) -> Ends:
+    def of(cls, wiring: Sequence[Layer], senders: Any, receivers: Any, together: bool) -> Ends:
         """Raises ValueError: a name that is not in the graph, or no receivers."""
         writing, reading = sender_names(wiring), receiver_names(wiring)
         names = writing if senders is None else _names("senders", senders)
@@ -126,7 +131,7 @@ class Ends:
                     f"{name} is no receiver of this model: receivers are a0.h0<q>, <k> and <v>, m0 and logits. Heads "
                     "that share keys have the input of the first of them."
                 )
-        return cls(wiring, names, [writing.index(name) for name in names], list(columns))
+        return cls(wiring, names, [writing.index(name) for name in names], list(columns), together)
 
     @cached_property
     def real(self) -> Tensor:
@@ -144,14 +149,14 @@ class Ends:
 
     @property
     def labels(self) -> dict[str, list[str]]:
-        return {"sender": self.names}
+        return {"sender": [TOGETHER.join(self.names)] if self.together else self.names}
 
     @property
     def shape(self) -> tuple[int, ...]:
-        return (len(self.names),)
+        return (1 if self.together else len(self.names),)
 
     def indices(self) -> Iterator[tuple[int, ...]]:
-        return ((i,) for i in range(len(self.names)))
+        return ((i,) for i in range(*self.shape))
 
     def left_out(self, binding: Binding, index: tuple[int, ...]) -> int:
         return binding.left_out(range(len(binding.base.tokens)), OTHER)
@@ -215,34 +220,41 @@ class _Paths:
         return Circuits(live, nothing.expand(len(self.ends.real), *nothing.shape), True, added)
 
     def _added(self, binding: Binding, read: list[int]) -> dict[int, Tensor]:
-        """By receiver, what it reads beside what it does in the patched run, [sender, position, d_model]."""
+        """By receiver, what it reads beside what it does in the patched run, [cell, position, d_model]."""
         moved, ends = self._moved(binding), self.ends
         mlps = [reading for reading in readings(ends.wiring) if reading.part == "mlp"] if self.recomputed else []
         columns = dict.fromkeys([*ends.receivers, *(one.columns.start for one in mlps)])
         reads = ends.real[ends.senders]
-        added = {column: moved * reads[:, column, None, None] for column in columns}
+        each = {column: moved * reads[:, column, None, None] for column in columns}
+        added = {column: one.sum(0, keepdim=True) if ends.together else one for column, one in each.items()}
         if not mlps:
             return added
         # All heads are frozen. MLPs and receivers read the sender and every MLP below but the sender itself.
-        live = self._all_edges(len(moved), False)
+        live = self._all_edges(ends.shape[0], False)
         for one in mlps:
             live[:, one.row, list(columns)] = True
-        live[torch.arange(len(moved)), ends.senders] = False
-        inputs = {column: torch.zeros_like(moved) for column in ends.receivers}
+        live[0 if ends.together else torch.arange(len(moved)), ends.senders] = False
+        inputs = {column: torch.zeros_like(added[column]) for column in ends.receivers}
         circuits = self._circuits(binding, live, added)
         for _ in run_circuits(binding.turn, binding.base, circuits, read=read, memory=self.memory, inputs=inputs):
             pass
         return inputs
 
     def _moved(self, binding: Binding) -> Tensor:
-        """What each sender's output from the other run adds to the residual stream, [sender, position, d_model]."""
-        wiring, model = self.ends.wiring, binding.model
+        """What each sender's output from the other run adds to the residual stream, [sender, position, d_model].
+
+        What heads of one layer add together is no sum where a norm follows them: there the first of them has all of it.
+        """
+        wiring, model, chosen = self.ends.wiring, binding.model, set(self.ends.senders)
         changes = {one: binding.change(*one, OTHER)[1] for one in writers(wiring)}
         moved = what_senders_write(wiring, changes)
         for reading in readings(wiring):
             if reading.part == "q" and wiring[reading.layer].after is not None:
                 layer, heads = wiring[reading.layer], slice(reading.row, reading.row + wiring[reading.layer].heads["q"])
                 z = binding.base.activations[model.hook_name("z", reading.layer)]
+                if self.ends.together and (rows := [row for row in range(heads.start, heads.stop) if row in chosen]):
+                    moved[rows[0]] = moved[rows].sum(0)
+                    moved[rows[1:]] = 0
                 moved[heads] = _after_norm(binding.turn, layer, layer.written(z).sum(0), moved[heads])
         return moved[self.ends.senders]
 

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from .pictures import Picture
 
 SUMMARISED = 8  # cells in a printed result
+TOGETHER = " + "  # between senders that are patched in one run
 
 
 class CellState(IntEnum):
@@ -268,7 +269,7 @@ class EffectMap(BaseResult):
         """Which place of the model a cell is: its activation, its number on each axis, and the patched side.
 
         A run of several interventions is the place that they have in common, which may be all of the model. A sender is
-        what it writes.
+        what it writes, and several together again what they have in common.
 
         Args:
             index: of the cell along each axis, or flat in C order.
@@ -277,7 +278,9 @@ class EffectMap(BaseResult):
         if "run" in self.axes:
             return self._place_of_run(int(at[self.axes.index("run")]))
         if "sender" in self.axes:
-            return parse_node(self.labels["sender"][operator.index(at[self.axes.index("sender")])]).place
+            label = self.labels["sender"][operator.index(at[self.axes.index("sender")])]
+            places = [parse_node(name).place for name in label.split(TOGETHER)]
+            return Place(**{name: one for name, one in places[0] if all(getattr(p, name) == one for p in places)})
         parts = {axis: self._numbers(axis)[operator.index(i)] for axis, i in zip(self.axes, at, strict=True)}
         return _place(self.params.get("activation"), parts, self.patched_side)
 

@@ -7,6 +7,7 @@ Names are those of EAP-IG and of the MIB benchmark (Mueller et al. 2025, arXiv:2
 from __future__ import annotations
 
 import heapq
+import html
 import json
 import re
 from collections.abc import Iterator, Sequence
@@ -24,7 +25,10 @@ from .envelope import BaseResult, parse_json
 if TYPE_CHECKING:
     import pandas
 
+    from .pictures import Picture
+
 SUMMARISED = 12  # edges in a printed graph
+MOST_DRAWN = 200  # edges in a picture
 INPUT, LOGITS = "input", "logits"
 _NAME = re.compile(r"(?:input|logits|m(0|[1-9]\d{0,4})|a(0|[1-9]\d{0,4})\.h(0|[1-9]\d{0,4})(?:<([qkv])>)?)", re.ASCII)
 
@@ -259,7 +263,13 @@ class Graph(BaseResult):
         return made.pruned() if pruned else made
 
     def above(self, threshold: float, *, signed: bool = False, pruned: bool = True) -> Graph:
-        """The circuit of all edges whose scores are at least a threshold; arguments as of `top`."""
+        """The circuit of all edges whose scores are at least a threshold; arguments as of `top`.
+
+        Raises:
+            ValueError: the threshold is no number.
+        """
+        if not _is_number(threshold):
+            raise ValueError(f"threshold is the least score of the circuit's edges, a number, not {threshold!r:.60}.")
         made = self.with_edges(self.real & (np.nan_to_num(self._sizes(signed), nan=-np.inf) >= threshold))
         return made.pruned() if pruned else made
 
@@ -366,6 +376,7 @@ class Graph(BaseResult):
         """The graph as JSON that EAP-IG and the MIB benchmark read.
 
         There every head has its own keys and values. Heads that share them get equal parts of the shared edge's score.
+        A node's score is the sum over the edges that leave it.
 
         Raises:
             ValueError: the graph lacks heads or MLPs, which that format can't say.
@@ -387,29 +398,31 @@ class Graph(BaseResult):
         width = self.provenance.get("model", {}).get("d_model")
         cfg.update({"d_model": width} if width else {})
         inside = {INPUT, LOGITS, *self.pruned().nodes}
-        nodes = {name: {"in_graph": name in inside} for name in [*senders, LOGITS]}
+        nodes: dict[str, dict[str, Any]] = {name: {"in_graph": name in inside} for name in [*senders, LOGITS]}
+        for name, score in zip(senders, np.nan_to_num(self.scores).sum(1, dtype=np.float64)):
+            nodes[name]["score"] = float(score)
         return json.dumps({"cfg": cfg, "nodes": nodes, "edges": edges})
 
     @classmethod
     def from_mib(cls, text: str | bytes | Path, key_heads: int | None = None) -> Graph:
-        """Read the JSON of EAP-IG or of the MIB benchmark.
+        """Read the JSON of EAP-IG or of the MIB benchmark. What it says of nodes beside their edges is not read.
 
         Args:
-            text: the JSON, or the path of a file that holds it.
+            text: the JSON, or the `Path` of a file that holds it.
             key_heads: how many heads have their own keys and values in the model; None is all. The scores of heads
                 that share them are added, and a shared edge is in the circuit if one of theirs is.
 
         Raises:
             ValueError: text that is not such JSON, with a sentence that says where.
         """
-        text = text.read_text("utf-8") if isinstance(text, Path) else text
-        wire = parse_json(text)
+        wire = parse_json(_text_of(text))
         if not isinstance(wire, dict) or not all(isinstance(wire.get(k), dict) for k in ("cfg", "nodes", "edges")):
             raise ValueError('This is no graph of MIB: it has to have "cfg", "nodes" and "edges".')
         layers, heads = (_size(wire["cfg"], name) for name in ("n_layers", "n_heads"))
         parallel = wire["cfg"].get("parallel_attn_mlp", False) is True
-        if key_heads is not None and (key_heads < 1 or heads % key_heads):
-            raise ValueError(f"The {heads} heads of this graph can't share the keys of {key_heads}.")
+        whole = type(key_heads) is int and key_heads > 0
+        if key_heads is not None and (not whole or heads % key_heads):
+            raise ValueError(f"The {heads} heads of this graph can't share the keys of {key_heads!r:.20}.")
         senders, receivers = every_name(layers, heads)
         shared = every_name(layers, heads, key_heads)[1]
         of, _ = _shared(shared, receivers)
@@ -427,6 +440,46 @@ class Graph(BaseResult):
         return cls(method="", senders=senders, receivers=shared, parallel=parallel, scores=scores, kept=kept)
 
     # What a notebook or a terminal shows
+
+    def plot(self) -> Picture:
+        """The circuit: layers upwards, heads across and MLPs to their right, a line for each edge, blue for a positive
+        score and orange for a negative one, as wide as the score is large. A line into a head ends at its left for
+        queries, in the middle for keys, at its right for values. Of a larger circuit the 200 largest edges are drawn.
+        Needs matplotlib."""
+        from .pictures import BAR, circuit
+
+        layers = 1 + max((node.layer for node in self.sender_nodes if node.layer is not None), default=-1)
+        heads = 1 + max((node.head for node in self.sender_nodes if node.head is not None), default=-1)
+
+        def at(node: Node) -> tuple[float, float]:
+            if node.layer is None:
+                return ((heads - 1) / 2, 0.0 if node.name == INPUT else layers + 1.0)
+            # An MLP is to the right of the heads, and above them, since it reads what they write.
+            return (node.head, node.layer + 1.0) if node.head is not None else (heads + 0.5, node.layer + 1.4)
+
+        drawn = self._largest(self.kept)[:MOST_DRAWN]
+        rows, columns = np.unravel_index(drawn, self.kept.shape)
+        from_ = np.array([at(self.sender_nodes[row]) for row in rows]).reshape(-1, 2)
+        to = np.array([at(self.receiver_nodes[column]) for column in columns]).reshape(-1, 2)
+        parts = {"": 0.0, "q": -BAR, "k": 0.0, "v": BAR}
+        to[:, 0] += [parts[self.receiver_nodes[column].part] for column in columns]
+        nodes = [*self.sender_nodes, Node(LOGITS)]
+        inside = {INPUT, LOGITS, *self.nodes}
+        cut = f", the {MOST_DRAWN} largest are drawn" if self.size > MOST_DRAWN else ""
+        return circuit(
+            np.array([at(node) for node in nodes]),
+            np.array([node.name in inside for node in nodes]),
+            np.array([node.head is not None for node in nodes]),
+            np.stack([from_, to], 1),
+            self.scores.ravel()[drawn],
+            layers=layers,
+            heads=heads,
+            title=self.headline() + cut,
+        )
+
+    def _as_html(self) -> str:
+        # Of a whole model the list of its largest edges says more than a picture.
+        return super()._as_html() if self.size <= MOST_DRAWN else f"<pre>{html.escape(repr(self))}</pre>"
 
     def headline(self) -> str:
         words = f"{self.size} of {self.edges} edges"
@@ -527,6 +580,28 @@ def _count(n: Any) -> int:
     if isinstance(n, bool) or not hasattr(n, "__index__") or n < 0:
         raise ValueError(f"n is how many edges the circuit gets, a whole number, not {n!r}.")
     return int(n)
+
+
+def _is_number(value: Any) -> bool:
+    """Whether a value is a number other than NaN, also one of NumPy's."""
+    if isinstance(value, (bool, str, bytes)) or not hasattr(value, "__float__"):
+        return False
+    return np.ndim(value) == 0 and float(value) == float(value)
+
+
+def _text_of(given: Any) -> str | bytes:
+    """JSON text, or that of a file.
+
+    Raises:
+        ValueError: neither text nor a path; or a file's name as text.
+    """
+    if isinstance(given, Path):
+        return given.read_text("utf-8")
+    if not isinstance(given, (str, bytes)):
+        raise ValueError(f"A graph of MIB is read from JSON text or from the Path of a file, not from {given!r:.60}.")
+    if isinstance(given, str) and "{" not in given and given.strip().endswith(".json"):
+        raise ValueError(f"{given!r:.80} is the name of a file and no JSON. Give its path: Path({given!r:.80}).")
+    return given
 
 
 def _size(cfg: dict[str, Any], name: str) -> int:

@@ -9,8 +9,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from matplotlib.collections import LineCollection
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
+from PIL import Image
 
 from .envelope import shortened
 from .thumbnails import pooled
@@ -18,6 +20,7 @@ from .thumbnails import pooled
 MOST_TILED = 64  # cells along a side of a head's tile
 MOST_WRITTEN = 60  # columns; wider pictures are drawn without their numbers
 MOST_WRITTEN_CELLS = 4000
+BAR = 0.2  # half of the width of a head, where heads are 1 apart
 LONGEST_LABEL = 30  # characters
 ORANGE, NEUTRAL, BLUE = "#c8641b", "#f4f5f5", "#1667b7"
 COLORS = LinearSegmentedColormap.from_list("corrupt-clean", [ORANGE, NEUTRAL, BLUE])
@@ -31,13 +34,23 @@ class Picture(Figure):
     It is made without pyplot, so that no window system is needed and nothing stays in pyplot's registry.
     """
 
-    def __init__(self, width: float, height: float):
+    def __init__(self, width: float, height: float, colors: int | None = None):
+        """
+        Args:
+            colors: how many colours the PNG file has in a notebook. Many thin lines have thousands, and a file with 128
+                of them is a quarter as large. None is all of them.
+        """
         super().__init__(figsize=(width, height), layout="constrained")
+        self._colors = colors
 
     def _repr_png_(self) -> tuple[bytes, dict[str, int]]:
         """The PNG file, and its size on the page."""
         stream = io.BytesIO()
         self.savefig(stream, format="png", dpi=DRAWN_DPI)
+        if self._colors is not None:
+            drawn = Image.open(stream).convert("RGB").quantize(self._colors)
+            stream = io.BytesIO()
+            drawn.save(stream, format="png", optimize=True)
         width, height = self.get_size_inches()
         return stream.getvalue(), {"width": round(width * SHOWN_DPI), "height": round(height * SHOWN_DPI)}
 
@@ -168,6 +181,53 @@ def curves(
     plane.set_xlabel(label, fontsize=8)
     plane.tick_params(labelsize=7)
     plane.legend(fontsize=7)
+    plane.set_title(plain(title), fontsize=9, loc="left")
+    return figure
+
+
+def circuit(
+    nodes: np.ndarray,
+    inside: np.ndarray,
+    wide: np.ndarray,
+    edges: np.ndarray,
+    scores: np.ndarray,
+    *,
+    layers: int,
+    heads: int,
+    title: str,
+) -> Picture:
+    """Nodes and edges of a model: the input below, a row for each layer, the logits above; heads, then MLPs, across.
+
+    Args:
+        nodes: where each is, [node, 2], in rows and columns: row 0 is the input, 1 the first layer.
+        inside: which nodes are in the circuit.
+        wide: which are drawn as a bar, for edges that end at its left, middle or right.
+        edges: where each begins and ends, [edge, 2, 2].
+        scores: of the edges; the widest line is the largest of either sign.
+        layers, heads: how many there are.
+    """
+    figure = Picture(min(18.0, max(6.0, 2.0 + 0.45 * (heads + 1))), min(24.0, 1.2 + 0.5 * (layers + 2)), colors=128)
+    plane = figure.add_subplot()
+    sizes = np.abs(scores)
+    order = np.argsort(sizes, kind="stable")  # the largest are drawn last, above the others
+    widths = 0.3 + 2.7 * sizes / (sizes.max(initial=0) or 1.0)
+    colors = [BLUE if score > 0 else ORANGE for score in scores[order]]
+    plane.add_collection(LineCollection([*edges[order]], linewidths=widths[order], colors=colors, alpha=0.75, zorder=1))
+    plane.scatter(*nodes[~inside].T, s=6, color="#bbb", zorder=2)
+    plane.scatter(*nodes[inside & ~wide].T, s=22, color="#333", zorder=3)
+    x, y = nodes[inside & wide].T
+    plane.hlines(y, x - BAR, x + BAR, colors="#333", linewidths=4, zorder=3)
+    every = max(1, heads // 16)
+    plane.set_xticks([*range(0, heads, every), heads + 0.5], [*map(str, range(0, heads, every)), "MLP"], fontsize=7)
+    rows = max(1, layers // 48)
+    numbered = range(0, layers, rows)
+    plane.set_yticks(
+        [0, *(layer + 1 for layer in numbered), layers + 1], ["input", *map(str, numbered), "logits"], fontsize=7
+    )
+    plane.set_xlim(-0.7, heads + 1.2)
+    plane.set_ylim(-0.5, layers + 1.6)
+    plane.set_xlabel("head", fontsize=8)
+    plane.set_ylabel("layer", fontsize=8)
     plane.set_title(plain(title), fontsize=9, loc="left")
     return figure
 

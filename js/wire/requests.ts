@@ -145,6 +145,7 @@ export interface AttributionPatchingRequest {
   ig_over?: "inputs" | "activations";
   ig_points?: "midpoint" | "mib";
   qk_fix?: boolean;
+  grad_drop?: boolean;
   axes?: ("layer" | "head" | "position" | "source" | "neuron")[] | null;
   value?: FromOther | FromPrompt | Zero | MeanRequest | ResampleRequest | AddRequest | Scale;
   at?: number | null;
@@ -293,6 +294,7 @@ export interface OnPathMlpsRequest {
 export interface PathPatchingRequest {
   senders: string[] | null;
   receivers: string[];
+  together?: boolean;
   direction?: "denoise" | "noise";
   mlps?: "frozen" | "recomputed";
   metric?: "logit_diff" | "logit" | "log_prob" | "prob" | "answer_log_prob" | "rank" | "kl" | "kl_corrupt";

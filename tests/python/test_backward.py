@@ -6,8 +6,10 @@ import sys
 from functools import cache
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from architectures import booted
 from test_interrupts import Interrupter, is_free, own_on
 from test_model import hooks_on
 from torch import Tensor
@@ -88,9 +90,13 @@ def test_one_run_gives_the_gradient_of_several_metrics():
 class Detached:
     """The forward run of a plain transformers model, in which each rule is written as what its paper detaches."""
 
-    def __init__(self, architecture: str, rule: str):
+    def __init__(self, architecture: str, rule: str, tokens=TOKENS, drop=None):
         self.model, self.rule, self.at = random_model(architecture).double().eval(), rule, {}
-        self.architecture = architecture
+        self.architecture, self.tokens, self.drop = architecture, list(tokens), drop
+
+    def added(self, layer: int, out: Tensor) -> Tensor:
+        """What a layer adds to the residual stream; the layer `drop` adds it as a constant."""
+        return out.detach() if layer == self.drop else out
 
     def keep(self, name: str, value: Tensor) -> Tensor:
         self.at[name] = value
@@ -99,7 +105,7 @@ class Detached:
         return value
 
     def grads(self, names) -> dict[str, Tensor]:
-        logits = self.gpt2() if self.architecture == "gpt2" else self.llama()
+        logits = getattr(self, self.architecture)()
         made = torch.autograd.grad(logits[A] - logits[B], [self.at[name] for name in names], allow_unused=True)
         return {name: torch.zeros_like(self.at[name]) if g is None else g for name, g in zip(names, made)}
 
@@ -120,7 +126,7 @@ class Detached:
     def half(self, x):
         return x if self.rule == "gradient" else Scaled.apply(x, 0.5)
 
-    def attend(self, q, k, v, at, rotate=lambda x: x):
+    def attend(self, q, k, v, at, rotate=lambda x: x, scale=None, window=None):
         """q, k, v are [position, head, entry]; returns [position, head * entry]."""
         q, k, v = (self.keep(f"{at}.{name}", x) for name, x in zip("qkv", (q, k, v)))
         if self.rule == "gim":
@@ -128,8 +134,10 @@ class Detached:
         q, k, v = (x.transpose(0, 1) for x in (q, k, v))
         q, k = rotate(q), rotate(k)
         k, v = (x.repeat_interleave(len(q) // len(x), 0) for x in (k, v))
-        scores = q @ k.transpose(1, 2) / q.shape[-1] ** 0.5
+        scores = q @ k.transpose(1, 2) / (scale or q.shape[-1] ** 0.5)
         later = torch.ones(scores.shape[1:], dtype=torch.bool).triu(1)
+        if window is not None:
+            later |= torch.ones(scores.shape[1:], dtype=torch.bool).tril(-window)
         scores = scores.masked_fill(later, torch.finfo(torch.float64).min)
         pattern = Softer.apply(scores) if self.rule == "gim" else scores.softmax(-1)
         pattern = self.keep(f"{at}.pattern", pattern.detach() if self.rule == "relp_ah" else pattern)
@@ -137,20 +145,20 @@ class Detached:
 
     def gpt2(self):
         gpt = self.model.transformer
-        x = self.keep("embed", gpt.wte.weight[TOKENS].detach()) + gpt.wpe.weight[: len(TOKENS)]
+        x = self.keep("embed", gpt.wte.weight[self.tokens].detach()) + gpt.wpe.weight[: len(self.tokens)]
         for layer, block in enumerate(gpt.h):
             x = self.keep(f"{layer}.resid_pre", x)
             heads = block.attn.c_attn(self.norm(block.ln_1, x)[None])[0].view(len(x), 3, 4, 8)
             out = block.attn.c_proj(self.attend(*heads.unbind(1), str(layer))[None])[0]
-            x = self.keep(f"{layer}.resid_mid", x + self.keep(f"{layer}.attn_out", out))
+            x = self.keep(f"{layer}.resid_mid", x + self.added(layer, self.keep(f"{layer}.attn_out", out)))
             neurons = self.act(block.mlp.act, block.mlp.c_fc(self.norm(block.ln_2, x)[None])[0])
             out = block.mlp.c_proj(self.keep(f"{layer}.mlp_post", neurons)[None])[0]
-            x = x + self.keep(f"{layer}.mlp_out", out)
+            x = x + self.added(layer, self.keep(f"{layer}.mlp_out", out))
         return self.model.lm_head(self.norm(gpt.ln_f, x))[-1]
 
     def llama(self):
         llama = self.model.model
-        x = self.keep("embed", llama.embed_tokens.weight[TOKENS].detach())
+        x = self.keep("embed", llama.embed_tokens.weight[self.tokens].detach())
         cos, sin = (one.double()[0] for one in llama.rotary_emb(x[None], torch.arange(len(x))[None]))
 
         def rotate(one: Tensor) -> Tensor:
@@ -162,12 +170,65 @@ class Detached:
             normed = self.norm(block.input_layernorm, x)
             heads = [proj(normed).view(len(x), -1, 8) for proj in (attn.q_proj, attn.k_proj, attn.v_proj)]
             out = attn.o_proj(self.attend(*heads, str(layer), rotate))
-            x = self.keep(f"{layer}.resid_mid", x + self.keep(f"{layer}.attn_out", out))
+            x = self.keep(f"{layer}.resid_mid", x + self.added(layer, self.keep(f"{layer}.attn_out", out)))
             normed = self.norm(block.post_attention_layernorm, x)
             gate, up = self.act(mlp.act_fn, self.half(mlp.gate_proj(normed))), self.half(mlp.up_proj(normed))
             out = mlp.down_proj(self.keep(f"{layer}.mlp_post", gate * up))
-            x = x + self.keep(f"{layer}.mlp_out", out)
+            x = x + self.added(layer, self.keep(f"{layer}.mlp_out", out))
         return self.model.lm_head(self.norm(llama.norm, x))[-1]
+
+    def heads(self, attn, x):
+        """Queries, keys and values [position, head, entry] of separate matrices."""
+        return [proj(x).view(len(x), 4, 8) for proj in (attn.q_proj, attn.k_proj, attn.v_proj)]
+
+    def gpt_neo(self):
+        """Scores are not scaled, and every second layer looks back over a window."""
+        neo = self.model.transformer
+        x = self.keep("embed", neo.wte.weight[self.tokens].detach()) + neo.wpe.weight[: len(self.tokens)]
+        for layer, block in enumerate(neo.h):
+            x, attn = self.keep(f"{layer}.resid_pre", x), block.attn.attention
+            heads = self.heads(attn, self.norm(block.ln_1, x))
+            out = attn.out_proj(self.attend(*heads, str(layer), scale=1.0, window=4 if layer == 1 else None))
+            x = self.keep(f"{layer}.resid_mid", x + self.added(layer, self.keep(f"{layer}.attn_out", out)))
+            neurons = self.act(block.mlp.act, block.mlp.c_fc(self.norm(block.ln_2, x)))
+            out = block.mlp.c_proj(self.keep(f"{layer}.mlp_post", neurons))
+            x = x + self.added(layer, self.keep(f"{layer}.mlp_out", out))
+        return self.model.lm_head(self.norm(neo.ln_f, x))[-1]
+
+    def gptj(self):
+        """Attention and MLP side by side; four of eight entries are rotated, in pairs of neighbours."""
+        gptj = self.model.transformer
+        x = self.keep("embed", gptj.wte.weight[self.tokens].detach())
+        angles = torch.arange(len(x)).double()[:, None] / 10000 ** (torch.arange(0, 4, 2).double() / 4)
+        cos, sin = (f(angles).repeat_interleave(2, -1) for f in (torch.cos, torch.sin))
+
+        def rotate(one: Tensor) -> Tensor:
+            turned, rest = one[..., :4], one[..., 4:]
+            crossed = torch.stack([-turned[..., 1::2], turned[..., ::2]], -1).flatten(-2)
+            return torch.cat([turned * cos + crossed * sin, rest], -1)
+
+        for layer, block in enumerate(gptj.h):
+            x = self.keep(f"{layer}.resid_pre", x)
+            normed = self.norm(block.ln_1, x)
+            out = block.attn.out_proj(self.attend(*self.heads(block.attn, normed), str(layer), rotate))
+            neurons = self.act(block.mlp.act, block.mlp.fc_in(normed))
+            wrote = block.mlp.fc_out(self.keep(f"{layer}.mlp_post", neurons))
+            x = x + self.added(layer, self.keep(f"{layer}.attn_out", out))
+            x = x + self.added(layer, self.keep(f"{layer}.mlp_out", wrote))
+        return self.model.lm_head(self.norm(gptj.ln_f, x))[-1]
+
+    def opt(self):
+        opt = self.model.model.decoder
+        x = self.keep("embed", opt.embed_tokens.weight[self.tokens].detach())
+        x = x + opt.embed_positions.weight[2 : 2 + len(x)]
+        for layer, block in enumerate(opt.layers):
+            x, attn = self.keep(f"{layer}.resid_pre", x), block.self_attn
+            out = attn.out_proj(self.attend(*self.heads(attn, self.norm(block.self_attn_layer_norm, x)), str(layer)))
+            x = self.keep(f"{layer}.resid_mid", x + self.added(layer, self.keep(f"{layer}.attn_out", out)))
+            neurons = self.act(block.activation_fn, block.fc1(self.norm(block.final_layer_norm, x)))
+            out = block.fc2(self.keep(f"{layer}.mlp_post", neurons))
+            x = x + self.added(layer, self.keep(f"{layer}.mlp_out", out))
+        return self.model.lm_head(self.norm(opt.final_layer_norm, x))[-1]
 
 
 class Scaled(torch.autograd.Function):
@@ -195,11 +256,12 @@ class Softer(torch.autograd.Function):
         return softer * (grad - (softer * grad).sum(-1, keepdim=True))
 
 
-@pytest.mark.parametrize("architecture", ["gpt2", "llama"])
+@pytest.mark.parametrize("architecture", ["gpt2", "llama", "gpt_neo", "gptj", "opt"])
 @pytest.mark.parametrize("rule", RULES)
 def test_a_rule_equals_its_paper_written_out(architecture, rule):
-    layers = range(3)
-    names = {f"{layer}.{name}": HOOKS[name].format(layer) for layer in layers for name in HOOKS}
+    """Also where TransformerLens shows a pattern too late to be edited."""
+    layers, shown = range(3), activations_of(architecture)
+    names = {f"{layer}.{name}": HOOKS[name].format(layer) for layer in layers for name in shown}
     names = {"embed": "hook_embed"} | {k: hook for k, hook in names.items() if not k.endswith((".embed", "resid_post"))}
     expected = Detached(architecture, rule).grads(names)
     grads = found(double(architecture), list(names.values()), rule)
@@ -218,8 +280,7 @@ def test_with_frozen_norms_and_half_products_the_run_is_what_it_was(architecture
         seen.append(logits.detach())
         return (logits[:, 0, 0] - logits[:, 0, 1])[None]
 
-    kinds = ["gradient", "relp"] if architecture in DEAD_PATTERN else list(RULES)
-    made = [found(model, [hook], rule, score)[hook] for rule in kinds]
+    made = [found(model, [hook], rule, score)[hook] for rule in RULES]
     for logits in seen[1:]:
         torch.testing.assert_close(logits, seen[0], atol=1e-5, rtol=1e-5)
     assert all(not torch.allclose(grad, made[0], rtol=1e-3) for grad in made[1:])
@@ -230,9 +291,40 @@ def test_with_frozen_norms_and_half_products_the_run_is_what_it_was(architecture
 
 @pytest.mark.parametrize("architecture", sorted(DEAD_PATTERN))
 @pytest.mark.parametrize("rule", ["gim", "relp_ah"])
-def test_rules_about_patterns_are_refused_where_edits_of_patterns_are_lost(architecture, rule):
-    with pytest.raises(ValueError, match=f"The rule {rule} changes what flows back.*never reach.*Or use relp"):
-        found(ib.load_model(bridge(architecture)), ["hook_embed"], rule)
+def test_rules_about_patterns_are_refused_where_the_shown_pattern_mixes_nothing(architecture, rule, monkeypatch):
+    """TransformerLens shows another tensor than the one by which the values were mixed."""
+    raw = boot(random_model(architecture), "copies")
+    for block in raw.blocks:
+        fire = block.attn._fire_post_hoc_hook
+        monkeypatch.setattr(
+            block.attn, "_fire_post_hoc_hook", lambda hook, tensor, label, fire=fire: fire(hook, tensor * 1.0, label)
+        )
+    with pytest.raises(ValueError, match=r"patterns of layer 0 .* not those by which values are mixed.*relp"):
+        found(ib.load_model(raw), ["hook_embed"], rule)
+
+
+@pytest.mark.parametrize("rule", ["gim", "relp_ah"])
+def test_rules_about_patterns_are_refused_where_nothing_shows_when_values_are_mixed(rule, monkeypatch):
+    model = ib.load_model(boot(random_model("gptj"), "silent"))
+    assert "pattern" in model.dead_hooks
+    monkeypatch.setattr(backward._Run, "_note", lambda self, name, value: value)
+    with pytest.raises(ValueError, match="not those by which values are mixed"):
+        found(model, ["hook_embed"], rule)
+
+
+@pytest.mark.parametrize("trains", [True, False])
+def test_rules_about_patterns_above_a_layer_in_which_differentiation_begins(trains):
+    """Weights that train have a gradient of their own, also below the activation that moves along the path."""
+    model = ib.load_model(boot(random_model("gptj"), "path").requires_grad_(trains))
+    pair = ib.PromptPair(clean="hello", corrupt="hallo", clean_answer="a", corrupt_answer="b")
+    for name in ("z", "q"):
+        made = ib.attribution_patching(model, pair, activation=name, rules="gim", ig_steps=1, ig_over="activations")
+        assert np.isfinite(made.values).all() and np.ptp(made.values) > 0
+
+
+def test_rules_about_patterns_are_refused_where_there_is_none():
+    with pytest.raises(ValueError, match=r"The rule gim changes what flows back.*Or use relp"):
+        found(ib.load_model(booted("MambaForCausalLM")), ["hook_embed"], "gim")
 
 
 def test_a_model_made_in_inference_mode_is_refused():

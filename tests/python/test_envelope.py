@@ -35,6 +35,7 @@ MAKE = {
     "head_scores": lambda model: ib.head_scores(model, seeds=1),
     "head_pairs": lambda model: ib.head_circuits(model, 1, 1),
     "graph": lambda model: ib.edge_attribution(model, PAIR, keep_pairs=True),
+    "circuit": lambda model: ib.edge_attribution(model, PAIR).greedy(150),
     "faithfulness": lambda model: ib.faithfulness(model, PAIR, ib.edge_attribution(model, PAIR).greedy(20)),
     "robustness": lambda model: ib.circuit_robustness(model, PAIR, ib.edge_attribution(model, PAIR).greedy(20)),
 }
@@ -103,7 +104,7 @@ def test_any_result_is_read_by_its_family(name):
 
 
 def test_families_are_named_once():
-    assert len(FAMILIES) == 8 and all(
+    assert len(FAMILIES) == 9 and all(
         family.model_fields["family"].default == name for name, family in FAMILIES.items()
     )
 
@@ -225,8 +226,8 @@ def test_a_bare_result_shows_its_picture_and_its_provenance(name):
     result = made(name)
     bundle = result._repr_mimebundle_()
     assert bundle["text/plain"] == repr(result)
-    if result.plot() is None:
-        assert name in ("head_scores", "head_pairs", "graph") and "<img" not in bundle["text/html"]
+    if name in ("head_scores", "head_pairs", "graph"):  # tables, and a graph that is no circuit yet
+        assert "<img" not in bundle["text/html"] and (result.plot() is None) == (name != "graph")
     else:
         assert '<img src="data:image/png;base64,iVBORw0K' in bundle["text/html"]
         assert "hookscope-tiny" in bundle["text/html"]

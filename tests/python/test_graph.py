@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from matplotlib.colors import to_hex
 
 import interp_backend as ib
 from interp_backend.results.graph import edges_between, every_name, parse_edge, parse_node
+from interp_backend.results.pictures import BLUE, ORANGE
 
 
 def graph(layers=2, heads=3, key_heads=None, parallel=False, seed=0):
@@ -123,6 +125,37 @@ def test_a_file_of_mib(tmp_path):
         ib.Graph.from_mib(path, key_heads=2)
 
 
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        (None, "from JSON text or from the Path of a file, not from None"),
+        ({"cfg": {}}, "from JSON text or from the Path of a file"),
+        ("circuits/ioi.json", r"'circuits/ioi.json' is the name of a file and no JSON.*Path\('circuits/ioi.json'\)"),
+        ("nonsense", "This is not JSON"),
+        (b"", "This is not JSON"),
+    ],
+)
+def test_what_holds_no_graph_of_mib_is_refused(given, words):
+    with pytest.raises(ValueError, match=words):
+        ib.Graph.from_mib(given)
+    with pytest.raises(ValueError, match="can't share the keys of '2'"):
+        ib.Graph.from_mib(graph().to_mib(), key_heads="2")
+
+
+@pytest.mark.parametrize("key_heads", [None, 1])
+def test_the_score_of_a_node_is_the_sum_over_its_edges(key_heads):
+    """As in the newer files of EAP-IG, whose other fields of nodes are passed over when a graph is read."""
+    made = graph(2, 2, key_heads)
+    wire = json.loads(made.to_mib())
+    for row, name in enumerate(made.senders):
+        assert wire["nodes"][name]["score"] == pytest.approx(np.nansum(made.scores[row]), rel=1e-5)
+        from_node = [edge["score"] for edge_name, edge in wire["edges"].items() if edge_name.startswith(f"{name}->")]
+        assert wire["nodes"][name]["score"] == pytest.approx(sum(from_node), rel=1e-5)
+    assert "score" not in wire["nodes"]["logits"]
+    wire["nodes"]["m0"].update(score="unknown", neurons=[True], neurons_scores=[0.5])
+    np.testing.assert_allclose(ib.Graph.from_mib(json.dumps(wire), key_heads).scores, made.scores, rtol=1e-6)
+
+
 # Circuits
 
 
@@ -193,6 +226,13 @@ def test_n_is_a_number_of_edges(n):
         graph().top(n)
 
 
+@pytest.mark.parametrize("threshold", ["x", None, True, [1.0], float("nan")])
+def test_a_threshold_is_a_number(threshold):
+    with pytest.raises(ValueError, match="the least score of the circuit's edges, a number, not"):
+        graph().above(threshold)
+    assert graph().above(np.float32(0.5)).names == graph().above(0.5).names
+
+
 def test_places():
     made = graph()
     assert made.place_of("a1.h2<k>") == ib.Place(activation="k", layer=1, head=2)
@@ -209,8 +249,59 @@ def test_a_graph_prints_itself():
     made = graph().greedy(12)
     text = repr(made)
     assert f"{made.size} of {made.edges} edges" in text and made.names[0] in text
-    assert made.names[0].replace(">", "&gt;").replace("<", "&lt;") in made._repr_mimebundle_()["text/html"]
+    bundle = made._repr_mimebundle_()
+    assert bundle["text/plain"] == text and f'alt="Graph: {made.headline()}"' in bundle["text/html"]
     assert list(made.top_edges(2)["edge"]) == made.names[:2]
+
+
+def lines_of(picture):
+    """Each edge of a picture: where it begins and ends, its colour and its width."""
+    lines = picture.axes[0].collections[0]
+    ends = [segment.round(3).tolist() for segment in lines.get_segments()]
+    return list(zip(ends, map(to_hex, lines.get_colors()), lines.get_linewidths()))
+
+
+def test_a_picture_of_a_circuit_by_hand():
+    made = graph()
+    chain = {"input->a0.h1<v>": 2.0, "a0.h1->m0": -4.0, "m0->a1.h2<q>": 1.0, "a1.h2->logits": 0.5}
+    scores = np.where(made.real, np.float32(0), np.float32("nan"))
+    for name, score in chain.items():
+        scores[made.index(name)] = score
+    made = made.model_copy(update={"scores": scores}).with_edges([*chain])
+    picture = made.plot()
+    drawn = lines_of(picture)
+    # Heads are at 0, 1 and 2, MLPs at 3.5; the first layer is row 1. The largest edge is drawn last.
+    assert [ends for ends, _, _ in drawn] == [
+        [[2, 2], [1, 3]],
+        [[3.5, 1.4], [1.8, 2]],
+        [[1, 0], [1.2, 1]],
+        [[1, 1], [3.5, 1.4]],
+    ]
+    assert [color for _, color, _ in drawn] == [BLUE, BLUE, BLUE, ORANGE]
+    widths = np.array([width for _, _, width in drawn]) - 0.3
+    np.testing.assert_allclose(widths / widths[-1], [0.125, 0.25, 0.5, 1], rtol=1e-5)
+    assert picture.axes[0].get_title("left") == "4 of 75 edges"
+    ticks = [tick.get_text() for tick in picture.axes[0].get_xticklabels()]
+    assert ticks == ["0", "1", "2", "MLP"]
+    assert [tick.get_text() for tick in picture.axes[0].get_yticklabels()] == ["input", "0", "1", "logits"]
+
+
+def test_a_picture_shows_the_200_largest_edges_and_says_so():
+    whole = graph(6, 6)
+    picture = whole.plot()
+    assert picture.axes[0].get_title("left").endswith("edges, the 200 largest are drawn")
+    assert len(lines_of(picture)) == 200
+    largest = whole.top(200, pruned=False)
+    np.testing.assert_allclose(
+        sorted(width for _, _, width in lines_of(picture)), sorted(width for _, _, width in lines_of(largest.plot()))
+    )
+    assert "drawn" not in largest.plot().axes[0].get_title("left")
+
+
+@pytest.mark.parametrize("made", [graph().with_edges([]), graph(1, 1), graph(3, 4, 2)])
+def test_every_graph_has_a_picture(made):
+    png, _ = made.plot()._repr_png_()
+    assert png.startswith(b"\x89PNG") and len(lines_of(made.plot())) == made.size
 
 
 @pytest.mark.parametrize(

@@ -95,6 +95,61 @@ def test_with_recomputed_mlps_equals_three_runs(architecture, receivers):
     assert not np.allclose(found.values[:2], direct.values[:2], rtol=0, atol=1e-5)
 
 
+@pytest.mark.parametrize("architecture", CONFIGS)
+@pytest.mark.parametrize("receivers", RECEIVERS.values(), ids=RECEIVERS)
+def test_senders_together_equal_the_loop(architecture, receivers):
+    """Two heads of one layer, whose outputs a norm may mix, one that is above some receivers, an MLP and the input."""
+    raw = bridge(architecture)
+    receivers = [name.replace("h3<v>", "h2<v>") for name in receivers]
+    base, other = loops(raw, architecture in PARALLEL)
+    graph = set(ib.edge_attribution(raw, PAIR).names)
+    senders = ["input", "a0.h1", "a0.h3", "m0", "a1.h2"]
+    if architecture == "gemma2" and receivers == ["a2.h1<q>"]:
+        receivers = ["a2.h1"]  # this model hardly uses that head's queries
+    found = ib.path_patching(raw, PAIR, senders, receivers, together=True)
+    assert found.labels["sender"] == ["input + a0.h1 + a0.h3 + m0 + a1.h2"] and found.state.tolist() == [1]
+    change = {name: other.wrote[name] - base.wrote[name] for name in senders}
+    moved = {name: base.change(name, change[name]) for name in ("input", "m0", "a1.h2")}
+    moved["a0.h1"] = base.change("a0.h1", change["a0.h1"] + change["a0.h3"])  # both
+    added = {}
+    for name, one in moved.items():
+        for receiver in inputs_of(raw, receivers, name, graph):
+            added[receiver] = added.get(receiver, 0) + one
+    same_effects(found, [logit_diff(raw, base.logits_with(added, frozen=True), PAIR)])
+
+
+@pytest.mark.parametrize("architecture", ["gpt2", "gemma2", "gptj"])
+def test_senders_together_with_recomputed_mlps_equal_three_runs(architecture):
+    raw, senders = bridge(architecture), ["a0.h1", "a0.h2", "m0", "a1.h2"]
+    base, other = loops(raw, architecture in PARALLEL)
+    found = ib.path_patching(raw, PAIR, senders, ["a2.h0"], together=True, mlps="recomputed")
+    seen, hooks = {}, []
+    for at in range(3):
+        z = base.at(f"blocks.{at}.attn.hook_z").clone()
+        for head in [int(name[-1]) for name in senders if name.startswith(f"a{at}.")]:
+            z[:, head] = other.at(f"blocks.{at}.attn.hook_z")[:, head]
+        hooks.append((f"blocks.{at}.attn.hook_z", lambda v, hook, z=z: z[None].clone()))
+    hooks.append(("blocks.0.hook_mlp_out", lambda v, hook: other.at("blocks.0.hook_mlp_out")[None].clone()))
+    hooks.append(("blocks.2.hook_resid_pre", lambda v, hook: seen.__setitem__("read", v[0].clone())))
+    with torch.no_grad():
+        raw.run_with_hooks(base.tokens, fwd_hooks=hooks)
+    moved = seen["read"] - base.at("blocks.2.hook_resid_pre")
+    names = inputs_of(raw, ["a2.h0"], "m1", set(ib.edge_attribution(raw, PAIR).names))
+    same_effects(found, [logit_diff(raw, base.logits_with({name: moved for name in names}, frozen=True), PAIR)])
+
+
+def test_one_sender_together_is_that_sender_and_several_share_a_place():
+    model = ib.load_model(bridge("llama"))
+    alone, one = (ib.path_patching(model, PAIR, ["a0.h1"], ["logits"], together=way) for way in (False, True))
+    assert_close(one.values, alone.values, 1e-6)
+    assert one.labels == alone.labels and one.place_of(0) == ib.Place(activation="z", layer=0, head=1)
+    several = ib.read_result(ib.path_patching(model, PAIR, ["a0.h1", "a0.h2"], ["logits"], together=True).to_json())
+    assert several.place_of(0) == ib.Place(activation="z", layer=0)
+    assert "together=True" in ib.path_patching.code(several.params)
+    none = ib.path_patching(model, PAIR, ["m1", "m2"], ["a1.h0"], together=True)
+    assert none.state.tolist() == [CellState.UNCHANGED]
+
+
 @pytest.mark.parametrize("component", "qkv")
 def test_equals_transformer_lens(component):
     raw = boot(random_model("gpt2"), "direct")
