@@ -32,6 +32,7 @@ export interface Requests {
   read_pair: ReadPairRequest;
   repeated_token_loss: RepeatedTokenLossRequest;
   restrict: OnRestrictRequest;
+  run_again: OnRunAgainRequest;
   set_answer: OnSetAnswerRequest;
   show: OnShowRequest;
   shown: OnShownRequest;
@@ -307,6 +308,7 @@ export interface OnRestrictRequest {
   positions?: number[] | null;
   sources?: number[] | null;
 }
+export interface OnRunAgainRequest {}
 export interface OnSetAnswerRequest {
   side: "clean" | "corrupt";
   answer: string;

@@ -1,7 +1,7 @@
 // The controls above the picture: the rule, the metric, the direction, and the progress of the run.
 import { Argument, type Field } from "../../lib/arguments";
 import { type Choice, NameMenu } from "../../lib/controls";
-import { canAsk, useTrait, type ViewModel } from "../../lib/model";
+import { canAsk, type Status, useTrait, type ViewModel } from "../../lib/model";
 import type { PanelProps } from "../../lib/panel";
 import { RunState } from "../../lib/status";
 import { useStore } from "../../lib/store";
@@ -64,6 +64,12 @@ export function useSettings(model: ViewModel, state: CircuitState): Settings {
   useStore(state.requested);
   for (const name of ["rules", "ig_steps", "direction", "metric"]) useTrait(model, name);
   return state.choice();
+}
+
+/** The status of a tab whose own runs may have been stopped although the graph is there: then they can be run. */
+export function useStatus(model: ViewModel, unfinished: boolean): Status {
+  const status = useTrait<Status>(model, "status");
+  return status === "done" && unfinished ? "idle" : status;
 }
 
 export function MetricMenu({ model, state, settings }: Props & { settings: Settings }) {

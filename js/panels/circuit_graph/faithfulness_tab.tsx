@@ -3,13 +3,13 @@ import { useMemo } from "preact/hooks";
 import { divergingScale, toCss } from "../../lib/color";
 import type { Choice } from "../../lib/controls";
 import { count, fixed } from "../../lib/format";
-import { canAsk, type Failure, useTrait } from "../../lib/model";
+import { canAsk, type Failure, isBusy, useTrait } from "../../lib/model";
 import type { PanelProps } from "../../lib/panel";
 import { Absent, ErrorLine, Nothing, RunState } from "../../lib/status";
 import { useStore } from "../../lib/store";
 import { usePalette } from "../../lib/theme";
 import { CurveChart } from "./chart";
-import { MetricMenu, useSettings } from "./controls";
+import { MetricMenu, useSettings, useStatus } from "./controls";
 import type { Curves, Faith, Robustness, Setting } from "./runs";
 import { CircuitSlider } from "./slider";
 import type { CircuitState } from "./state";
@@ -25,6 +25,7 @@ export function FaithfulnessTab({ model, state }: Props) {
   const setting = useTrait<Setting | null>(model, "setting");
   const settings = useSettings(model, state);
   const asks = canAsk(model);
+  const status = useStatus(model, !robustness?.json.provenance.complete || (setting !== null && !curves));
   return (
     <>
       <div class="hs-controls" data-hs="controls">
@@ -32,9 +33,10 @@ export function FaithfulnessTab({ model, state }: Props) {
         <RunState
           model={model}
           rpc={state.rpc}
+          status={status}
           label="Running the circuit"
           took={(curves ?? robustness)?.json.provenance.seconds}
-          onRun={() => state.run({})}
+          onRun={() => state.runAgain()}
         />
       </div>
       <ErrorLine error={failure} rpc={asks ? state.rpc : null} />
@@ -42,14 +44,14 @@ export function FaithfulnessTab({ model, state }: Props) {
       {robustness ? (
         <div class="hs-circuit-area hs-faith-area">
           <Table model={model} state={state} robustness={robustness} setting={setting} />
-          <CurvesOf setting={setting} curves={curves} asks={asks} />
+          <CurvesOf setting={setting} curves={curves} asks={asks} busy={isBusy(status)} />
         </div>
       ) : (
         failure === null && (
           <Nothing
             model={model}
             busy={"Running the circuit\u2026"}
-            idle="The circuit was not run here: open the notebook and run its cell."
+            idle={asks ? undefined : "The circuit was not run here: open the notebook and run its cell."}
           />
         )
       )}
@@ -191,14 +193,16 @@ interface CurvesProps {
   setting: Setting | null;
   curves: Curves | null;
   asks: boolean;
+  busy: boolean;
 }
 
-function CurvesOf({ setting, curves, asks }: CurvesProps) {
+function CurvesOf({ setting, curves, asks, busy }: CurvesProps) {
   if (!curves) {
-    if (!asks && !setting) return null;
-    const words = setting
-      ? "Running circuits of every size\u2026"
-      : "Click a number to run circuits of every size.";
+    if (!asks) return null;
+    const words =
+      setting && busy
+        ? "Running circuits of every size\u2026"
+        : "Click a number to run circuits of every size.";
     return <Absent name="no-curves">{words}</Absent>;
   }
   const { cpr, cmd, random_cpr, areas, level, total, params } = curves.json;

@@ -47,13 +47,26 @@ export function edgesOf(paths: readonly (Path | null)[], json: GraphJson): Edge[
   return paths.flatMap((path) => {
     if (!path) return [];
     const inputs = inputsOf(path.receivers, json);
-    const least = LEAST_DRAWN * Math.abs(path.senders[0]?.carried ?? 0);
-    const strong = path.senders.slice(0, MOST_DRAWN).filter(({ carried }) => Math.abs(carried) >= least);
-    return strong.flatMap(({ name, carried }) =>
+    return strongest(path).flatMap(({ name, carried }) =>
       inputs.map((input): Edge => ({ ...input, from: name, score: Number.NaN, share: carried })),
     );
   });
 }
+
+function strongest({ senders }: Path): Path["senders"] {
+  const least = LEAST_DRAWN * Math.abs(senders[0]?.carried ?? 0);
+  return senders.slice(0, MOST_DRAWN).filter(({ carried }) => Math.abs(carried) >= least);
+}
+
+/** The last step in which a sender is drawn: there a click on it in the picture goes on. */
+export function stepOf(name: string, paths: readonly (Path | null)[]): number {
+  const drawn = paths.map((path) => path !== null && strongest(path).some((sender) => sender.name === name));
+  return Math.max(0, drawn.lastIndexOf(true));
+}
+
+/** Whether a step was not run to its end. */
+export const unfinished = (trail: readonly unknown[], paths: readonly (Path | null)[]): boolean =>
+  trail.some((_, step) => (paths[step]?.left ?? 1) > 0);
 
 /** Where receivers read: a head without a part is drawn as one input, since its three were patched together. */
 function inputsOf(receivers: readonly string[], json: GraphJson) {

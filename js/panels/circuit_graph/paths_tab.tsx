@@ -6,10 +6,10 @@ import { canAsk, type Failure, select, useRising, useTrait } from "../../lib/mod
 import type { PanelProps } from "../../lib/panel";
 import { ErrorLine, Nothing, RunState } from "../../lib/status";
 import { useStore } from "../../lib/store";
-import { type CircuitInfo, MetricMenu, useSettings } from "./controls";
+import { type CircuitInfo, MetricMenu, useSettings, useStatus } from "./controls";
 import { type Graph, LOGITS, nodesOf, parseNode, placeOfNode } from "./graph";
 import { BarList } from "./lists";
-import { edgesOf, inputsOfNode, type Path } from "./paths";
+import { edgesOf, inputsOfNode, type Path, stepOf, unfinished } from "./paths";
 import { type Hovered, Picture } from "./picture";
 import type { CircuitState } from "./state";
 import { longName, partName, percent, shortName } from "./words";
@@ -22,6 +22,7 @@ export function PathsTab({ model, state }: Props) {
   const paths = useStore(state.paths);
   const error = useTrait<Failure | null>(model, "error");
   const failure = problem === null ? error : { message: problem };
+  const idle = canAsk(model) ? undefined : "No path was followed here: open the notebook and run its cell.";
   return (
     <>
       <PathControls model={model} state={state} paths={paths} />
@@ -29,13 +30,7 @@ export function PathsTab({ model, state }: Props) {
       {graph && (paths.some(Boolean) || canAsk(model)) ? (
         <Trail model={model} state={state} graph={graph} paths={paths} />
       ) : (
-        failure === null && (
-          <Nothing
-            model={model}
-            busy={"Patching paths\u2026"}
-            idle="No path was followed here: open the notebook and run its cell."
-          />
-        )
+        failure === null && <Nothing model={model} busy={"Estimating the edges\u2026"} idle={idle} />
       )}
     </>
   );
@@ -45,6 +40,7 @@ function PathControls({ model, state, paths }: Props & { paths: readonly (Path |
   const info = useTrait<CircuitInfo>(model, "info");
   const mlps = useTrait<string>(model, "mlps");
   const settings = useSettings(model, state);
+  const trail = useTrait<string[][]>(model, "trail");
   const asks = canAsk(model);
   return (
     <div class="hs-controls" data-hs="controls">
@@ -68,9 +64,10 @@ function PathControls({ model, state, paths }: Props & { paths: readonly (Path |
       <RunState
         model={model}
         rpc={state.rpc}
+        status={useStatus(model, unfinished(trail, paths))}
         label="Patching"
         took={paths.at(-1)?.seconds}
-        onRun={() => state.run({})}
+        onRun={() => state.runAgain()}
       />
     </div>
   );
@@ -92,12 +89,17 @@ function Trail({ model, state, graph, paths }: TrailProps) {
   );
   const last = paths[trail.length - 1] ?? null;
   const asks = canAsk(model);
+  const reads = (name: string) => inputsOfNode(name, graph.json).size > 0;
   const choose = (name: string | null) => {
     if (name === null || !asks) return select(model, name === null ? null : placeOfNode(name));
     const at = trail.findIndex((step) => step.some((receiver) => nodeOf(receiver) === name));
     select(model, placeOfNode(name));
     if (at >= 0) state.rpc.request("back_to", { step: at });
-    else if (inputsOfNode(name, graph.json).size > 0) state.follow([name], stepOf(name, paths) + 1);
+    else if (reads(name)) state.follow([name], stepOf(name, paths) + 1);
+  };
+  const follow = (name: string) => {
+    select(model, placeOfNode(name));
+    state.follow([name], trail.length);
   };
   return (
     <>
@@ -134,7 +136,7 @@ function Trail({ model, state, graph, paths }: TrailProps) {
             receivers={trail.at(-1) ?? []}
             graph={graph}
             onHover={setHovered}
-            onChoose={asks ? choose : null}
+            onChoose={asks ? follow : null}
           />
         </div>
       </div>
@@ -144,12 +146,6 @@ function Trail({ model, state, graph, paths }: TrailProps) {
 
 /** The node whose inputs a receiver is: of several that share it, the first. */
 const nodeOf = (receiver: string): string => receiver.replace(/<.>$/, "");
-
-/** The step in whose list a sender is: the last one that it carries most in. */
-function stepOf(name: string, paths: readonly (Path | null)[]): number {
-  const carried = paths.map((path) => Math.abs(path?.senders.find((one) => one.name === name)?.carried ?? 0));
-  return Math.max(0, carried.lastIndexOf(Math.max(...carried)));
-}
 
 interface SendersProps {
   path: Path | null;

@@ -211,6 +211,7 @@ function Nodes({
   const first = [tabbed, pinned, nodes.at(-1)].find((name) => name && layout.boxes.has(name));
   const move = (from: string) =>
     keyHandler(({ key, currentTarget }) => {
+      if (key === "Escape") onChoose(null);
       const next = nodeBeyond(layout, from, key);
       if (next) {
         setTabbed(next);
@@ -218,7 +219,7 @@ function Nodes({
           ?.querySelector<HTMLElement>(`[data-node="${next}"]`)
           ?.focus();
       }
-      return next !== null;
+      return next !== null || key === "Escape";
     });
   return (
     <>
