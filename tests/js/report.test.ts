@@ -1,4 +1,5 @@
 import { afterEach, expect, test, vi } from "vitest";
+import { circuitTraits } from "./circuit_graph/circuits";
 import { editorTraits, heatmapTraits, maybe, part, press, settled } from "./helpers";
 import { makeAttribution, pairTraits } from "./lenses";
 
@@ -27,12 +28,13 @@ const VIEWS = [
   { widget: "prompt_pair_editor", caption: "tiny & <b>small</b>", state: editorTraits() },
   { widget: "patch_heatmap", caption: "", state: heatmapTraits() },
   { widget: "logit_lens_grid", caption: "", state: pairTraits({ attribution: makeAttribution() }) },
+  { widget: "circuit_graph", caption: "", state: circuitTraits() },
 ];
 
 test("a saved page mounts its views in order, under its title", async () => {
   const main = await openPage({ schema_version: 1, title: "Where <b>Oslo</b> lives", views: VIEWS });
   const names = [...main.querySelectorAll<HTMLElement>(".hs-root")].map((root) => root.dataset.hs);
-  expect(names).toEqual(["prompt-pair-editor", "patch-heatmap", "logit-lens-grid"]);
+  expect(names).toEqual(["prompt-pair-editor", "patch-heatmap", "logit-lens-grid", "circuit-graph"]);
   expect(main.querySelector("h1")?.textContent).toBe("Where <b>Oslo</b> lives");
   expect(main.querySelector("p")?.textContent).toBe("tiny & <b>small</b>");
 });
@@ -41,7 +43,7 @@ test("without a kernel nothing is offered that would need one", async () => {
   const main = await openPage({ schema_version: 1, title: "", views: VIEWS });
   // What is shown of a saved map or lens can still be chosen.
   const fields = [...main.querySelectorAll<HTMLElement>("textarea, input")].map((field) => field.dataset.hs);
-  expect(fields).toEqual(["color-limit"]);
+  expect(fields).toEqual(["color-limit", "edges"]);
   const menus = [...main.querySelectorAll<HTMLElement>("select")].map((menu) => menu.dataset.hs);
   expect(menus).toEqual(["units", "side", "color"]);
   for (const name of ["run", "cancel", "undo", "swap", "templates"]) expect(maybe(main, name)).toBeNull();

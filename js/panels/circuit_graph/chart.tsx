@@ -83,7 +83,7 @@ export function CurveChart({ curves: { json, curves } }: { curves: Curves }) {
             />
           ))}
           {ends.map(({ text, kind, y }) => (
-            <g key={text} transform={`translate(${width - EDGE.right + 8} ${y})`}>
+            <g key={text} data-hs="curve-name" transform={`translate(${width - EDGE.right + 8} ${y})`}>
               <path
                 class={`hs-curve hs-curve-${kind}`}
                 d={`M0 0H${SAMPLE}`}

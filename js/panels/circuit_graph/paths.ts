@@ -46,7 +46,7 @@ const MOST_DRAWN = 10;
 export function edgesOf(paths: readonly (Path | null)[], json: GraphJson): Edge[] {
   return paths.flatMap((path) => {
     if (!path) return [];
-    const inputs = inputsOf(path.receivers, json);
+    const inputs = path.receivers.map((name) => inputOfReceiver(name, json));
     return strongest(path).flatMap(({ name, carried }) =>
       inputs.map((input): Edge => ({ ...input, from: name, score: Number.NaN, share: carried })),
     );
@@ -68,13 +68,11 @@ export function stepOf(name: string, paths: readonly (Path | null)[]): number {
 export const unfinished = (trail: readonly unknown[], paths: readonly (Path | null)[]): boolean =>
   trail.some((_, step) => (paths[step]?.left ?? 1) > 0);
 
-/** Where receivers read: a head without a part is drawn as one input, since its three were patched together. */
-function inputsOf(receivers: readonly string[], json: GraphJson) {
-  return receivers.map((name) => {
-    const { head, part } = parseNode(name);
-    if (head !== null && !part) return { receiver: name, part: "", readers: [name], to: name };
-    return inputOf(json, name);
-  });
+/** Where a receiver reads: a head without a part is drawn as one input, since its three were patched together. */
+export function inputOfReceiver(name: string, json: GraphJson) {
+  const { head, part } = parseNode(name);
+  if (head !== null && !part) return { receiver: name, part: "", readers: [name], to: name };
+  return inputOf(json, name);
 }
 
 /** The inputs of one node, by part: "" for a node with a single one. */

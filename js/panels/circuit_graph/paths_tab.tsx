@@ -2,17 +2,27 @@
 import { useMemo, useState } from "preact/hooks";
 import { Argument } from "../../lib/arguments";
 import { count } from "../../lib/format";
-import { canAsk, type Failure, select, useRising, useTrait } from "../../lib/model";
+import {
+  canAsk,
+  type Failure,
+  isBusy,
+  type Status,
+  select,
+  useRising,
+  useSelection,
+  useTrait,
+  type ViewModel,
+} from "../../lib/model";
 import type { PanelProps } from "../../lib/panel";
 import { ErrorLine, Nothing, RunState } from "../../lib/status";
 import { useStore } from "../../lib/store";
 import { type CircuitInfo, MetricMenu, useSettings, useStatus } from "./controls";
-import { type Graph, LOGITS, nodesOf, parseNode, placeOfNode } from "./graph";
+import { drawnTo, type Graph, LOGITS, nodeOfPlace, nodesOf, placeOfNode } from "./graph";
 import { BarList } from "./lists";
-import { edgesOf, inputsOfNode, type Path, stepOf, unfinished } from "./paths";
+import { edgesOf, inputOfReceiver, inputsOfNode, type Path, stepOf, unfinished } from "./paths";
 import { type Hovered, Picture } from "./picture";
 import type { CircuitState } from "./state";
-import { longName, partName, percent, shortName } from "./words";
+import { longInputName, longName, partName, percent, readersName, shortName } from "./words";
 
 type Props = PanelProps<CircuitState>;
 const LISTED = 12;
@@ -82,17 +92,21 @@ function Trail({ model, state, graph, paths }: TrailProps) {
   const trail = useTrait<string[][]>(model, "trail");
   const [hovered, setHovered] = useState<Hovered>(null);
   const edges = useMemo(() => edgesOf(paths, graph.json), [paths, graph]);
-  const receivers = useMemo(() => new Set(trail.flat().map((name) => nodeOf(name))), [trail]);
+  const receivers = useMemo(() => {
+    const sends = new Set(edges.map(({ from }) => from));
+    return new Set(trail.flat().flatMap((name) => drawnTo(inputOfReceiver(name, graph.json), sends)));
+  }, [trail, edges, graph]);
   const nodes = useMemo(
     () => graph.nodes.filter((name) => receivers.has(name) || nodesOf(graph, edges).includes(name)),
     [graph, edges, receivers],
   );
   const last = paths[trail.length - 1] ?? null;
+  const reader = useReader(model, graph, trail);
   const asks = canAsk(model);
   const reads = (name: string) => inputsOfNode(name, graph.json).size > 0;
   const choose = (name: string | null) => {
     if (name === null || !asks) return select(model, name === null ? null : placeOfNode(name));
-    const at = trail.findIndex((step) => step.some((receiver) => nodeOf(receiver) === name));
+    const at = trail.findIndex((step) => step.some((receiver) => readsAt(receiver, name, graph)));
     select(model, placeOfNode(name));
     if (at >= 0) state.rpc.request("back_to", { step: at });
     else if (reads(name)) state.follow([name], stepOf(name, paths) + 1);
@@ -103,7 +117,7 @@ function Trail({ model, state, graph, paths }: TrailProps) {
   };
   return (
     <>
-      <Crumbs trail={trail} graph={graph} asks={asks} state={state} />
+      <Crumbs trail={trail} reader={reader} graph={graph} asks={asks} state={state} />
       <div class="hs-circuit-area">
         <div>
           <Picture
@@ -112,7 +126,7 @@ function Trail({ model, state, graph, paths }: TrailProps) {
             all={graph.nodes}
             edges={edges}
             rising={useRising(model)}
-            pinned={nodeOf(trail.at(-1)?.[0] ?? LOGITS)}
+            pinned={reader}
             marked={receivers}
             hovered={hovered}
             onHover={setHovered}
@@ -133,6 +147,7 @@ function Trail({ model, state, graph, paths }: TrailProps) {
         <div class="hs-circuit-side">
           <Senders
             path={last}
+            running={isBusy(useTrait<Status>(model, "status"))}
             receivers={trail.at(-1) ?? []}
             graph={graph}
             onHover={setHovered}
@@ -144,19 +159,30 @@ function Trail({ model, state, graph, paths }: TrailProps) {
   );
 }
 
-/** The node whose inputs a receiver is: of several that share it, the first. */
-const nodeOf = (receiver: string): string => receiver.replace(/<.>$/, "");
+/** Whether a node reads at a receiver. */
+function readsAt(receiver: string, name: string, { json }: Graph): boolean {
+  const { to, readers } = inputOfReceiver(receiver, json);
+  return to === name || readers.includes(name);
+}
+
+/** The node that reads at the last step: of several that share this input the pinned one, or else the first. */
+function useReader(model: ViewModel, graph: Graph, trail: string[][]): string {
+  const pinned = nodeOfPlace(graph, useSelection(model));
+  const { to, readers } = inputOfReceiver(trail.at(-1)?.[0] ?? LOGITS, graph.json);
+  return pinned && readers.includes(pinned) ? pinned : to;
+}
 
 interface SendersProps {
   path: Path | null;
+  running: boolean;
   receivers: readonly string[];
   graph: Graph;
   onHover(hovered: Hovered): void;
   onChoose: ((name: string) => void) | null;
 }
 
-function Senders({ path, receivers, graph, onHover, onChoose }: SendersProps) {
-  const title = `Into ${receivers.map((name) => receiverWords(name)).join(" and ")}`;
+function Senders({ path, running, receivers, graph, onHover, onChoose }: SendersProps) {
+  const title = `Into ${receivers.map((name) => longInputName(inputOfReceiver(name, graph.json))).join(" and ")}`;
   const senders = path?.senders ?? [];
   const rows = senders.slice(0, LISTED).map(({ name, carried }) => {
     const reads = inputsOfNode(name, graph.json).size > 0;
@@ -178,7 +204,7 @@ function Senders({ path, receivers, graph, onHover, onChoose }: SendersProps) {
         rows={rows}
         count={senders.length}
         largest={Math.abs(senders[0]?.carried ?? 0)}
-        nothing={path ? "No sender reaches it." : "Being patched\u2026"}
+        nothing={path ? "No sender reaches it." : running ? "Being patched\u2026" : "Not run yet."}
       />
       {path !== null && path.left > 0 && (
         <p class="hs-quiet">{`${count(path.left, "sender")} not run yet.`}</p>
@@ -187,26 +213,23 @@ function Senders({ path, receivers, graph, onHover, onChoose }: SendersProps) {
   );
 }
 
-function receiverWords(name: string): string {
-  const { part } = parseNode(name);
-  return part ? `the ${partName(part)} of ${longName(nodeOf(name))}` : longName(name);
-}
-
 interface CrumbsProps {
   trail: string[][];
+  /** The node that reads at the last step. */
+  reader: string;
   graph: Graph;
   asks: boolean;
   state: CircuitState;
 }
 
 /** The steps so far; a click goes back to one. After a head one can choose which of its inputs is patched. */
-function Crumbs({ trail, graph, asks, state }: CrumbsProps) {
+function Crumbs({ trail, reader, graph, asks, state }: CrumbsProps) {
   const last = trail.at(-1)?.[0] ?? LOGITS;
-  const inputs = inputsOfNode(nodeOf(last), graph.json);
+  const inputs = inputsOfNode(reader, graph.json);
   return (
     <nav class="hs-crumbs" aria-label="Steps" data-hs="trail">
       {trail.map((receivers, step) => {
-        const words = receivers.map((name) => crumbWords(name)).join(", ");
+        const words = receivers.map((name) => crumbWords(name, graph)).join(", ");
         const here = step === trail.length - 1;
         return (
           <span key={`${step} ${words}`}>
@@ -229,7 +252,7 @@ function Crumbs({ trail, graph, asks, state }: CrumbsProps) {
       })}
       {asks && inputs.size > 1 && (
         <span class="hs-inputs" role="group" aria-label="What it reads">
-          {[["", nodeOf(last)] as const, ...inputs].map(([part, receiver]) => (
+          {[["", reader] as const, ...inputs].map(([part, receiver]) => (
             <button
               key={part}
               type="button"
@@ -252,7 +275,7 @@ function Crumbs({ trail, graph, asks, state }: CrumbsProps) {
   );
 }
 
-function crumbWords(name: string): string {
-  const { part } = parseNode(name);
-  return part ? `${shortName(nodeOf(name))} ${partName(part)}` : shortName(name);
+function crumbWords(name: string, { json }: Graph): string {
+  const input = inputOfReceiver(name, json);
+  return `${readersName(input)} ${partName(input.part)}`.trim();
 }
