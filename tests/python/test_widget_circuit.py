@@ -251,16 +251,12 @@ def test_another_circuit_is_run_anew(view, embedded, capitals):
     view.set_state({"edges": 60})
     assert view.wait(60)
     circuit = ib.edge_attribution(embedded, capitals).reduced(60)
-    np.testing.assert_array_equal(
-        view.robustness.circuit, ib.circuit_robustness(embedded, capitals, circuit).circuit
-    )
+    np.testing.assert_array_equal(view.robustness.circuit, ib.circuit_robustness(embedded, capitals, circuit).circuit)
     expected = ib.faithfulness(embedded, capitals, circuit, **SETTING)
     np.testing.assert_array_equal(view.faithfulness.mean, expected.mean)
 
 
-@pytest.mark.parametrize(
-    "change", [{"ablation": "none"}, {"level": "<img>"}, {"positions": ""}, {"ablation": "mean"}]
-)
+@pytest.mark.parametrize("change", [{"ablation": "none"}, {"level": "<img>"}, {"positions": ""}, {"ablation": "mean"}])
 def test_a_setting_that_can_not_be_run_gets_a_sentence_and_the_view_goes_on(view, change):
     ask(view, "faithfulness_at", **{**SETTING, **change})
     assert view.error["message"] and view.faithfulness is None

@@ -80,7 +80,7 @@ function Table({ model, state, robustness, setting }: TableProps) {
   );
   return (
     <div>
-      <p class="hs-detail-words" data-hs="spread">
+      <p class="hs-detail-words hs-spread" data-hs="spread">
         {spreadWords(every, counts)}
       </p>
       <table class="hs-faith" data-hs="robustness">
@@ -214,7 +214,6 @@ function CurvesOf({ setting, curves, asks, busy }: CurvesProps) {
         Circuits of every size{" "}
         <small>{`${params.ablation} ablation of ${level}s, of ${total.toLocaleString("en")} in all`}</small>
       </h3>
-      <CurveChart curves={curves} />
       <dl class="hs-areas" data-hs="areas">
         <div title="The area under f of the circuits with the largest signed scores. It can be gamed: read it together with CMD">
           <dt>CPR</dt>
@@ -231,6 +230,7 @@ function CurvesOf({ setting, curves, asks, busy }: CurvesProps) {
           </div>
         )}
       </dl>
+      <CurveChart curves={curves} />
     </section>
   );
 }

@@ -5,7 +5,7 @@ import { type Rgb, toCss } from "../../lib/color";
 import { keyHandler } from "../../lib/keys";
 import { type Palette, usePalette } from "../../lib/theme";
 import { useWidth } from "../../lib/use_width";
-import { drawnTo, type Edge } from "./graph";
+import { drawnTo, type Edge, INPUT } from "./graph";
 import { type Layout, layoutCircuit, NODE_HEIGHT, nodeBeyond, pathBetween } from "./layout";
 import { longName, shortName } from "./words";
 
@@ -235,7 +235,7 @@ function Nodes({
             data-marked={marked?.has(name)}
             data-dim={lit !== null && !lit.has(name)}
             aria-pressed={name === pinned}
-            aria-label={longName(name)}
+            aria-label={name === INPUT ? `embed, ${longName(name)}` : longName(name)}
             title={`${longName(name)}. ${action}`}
             tabIndex={name === first ? 0 : -1}
             style={{
