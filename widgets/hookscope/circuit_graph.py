@@ -102,8 +102,8 @@ class CircuitGraph(ResultPanel):
     robustness: traitlets.Instance[Robustness | None] = traitlets.Instance(
         Robustness, allow_none=True, help="The circuit under every ablation."
     ).tag(sync=True, to_json=lambda result, _: result and result.to_wire())
-    setting = traitlets.Dict(
-        default_value=None, allow_none=True, help="The ablation, level and positions of `faithfulness`, or None."
+    setting: traitlets.Instance[dict[str, str] | None] = traitlets.Instance(
+        dict, allow_none=True, help="The ablation, level and positions of `faithfulness`, or None."
     ).tag(sync=True)
     faithfulness: traitlets.Instance[Faithfulness | None] = traitlets.Instance(
         Faithfulness, allow_none=True, help="Circuits of every size, for the setting."
