@@ -3,13 +3,13 @@ import { useMemo } from "preact/hooks";
 import { divergingScale, toCss } from "../../lib/color";
 import type { Choice } from "../../lib/controls";
 import { count, fixed } from "../../lib/format";
-import { canAsk, type Failure, isBusy, useTrait } from "../../lib/model";
+import { canAsk, type Failure, useTrait } from "../../lib/model";
 import type { PanelProps } from "../../lib/panel";
-import { Absent, ErrorLine, Nothing, RunState } from "../../lib/status";
+import { Absent, ErrorLine, RunState } from "../../lib/status";
 import { useStore } from "../../lib/store";
 import { usePalette } from "../../lib/theme";
 import { CurveChart } from "./chart";
-import { MetricMenu, useSettings, useStatus } from "./controls";
+import { isComing, MetricMenu, useSettings, useStatus } from "./controls";
 import type { Curves, Faith, Robustness, Setting } from "./runs";
 import { CircuitSlider } from "./slider";
 import type { CircuitState } from "./state";
@@ -26,6 +26,11 @@ export function FaithfulnessTab({ model, state }: Props) {
   const settings = useSettings(model, state);
   const asks = canAsk(model);
   const status = useStatus(model, !robustness?.json.provenance.complete || (setting !== null && !curves));
+  const missing = !asks
+    ? "The circuit was not run here: open the notebook and run its cell."
+    : isComing(status)
+      ? "Running the circuit\u2026"
+      : "Not run yet: press Run.";
   return (
     <>
       <div class="hs-controls" data-hs="controls">
@@ -44,16 +49,10 @@ export function FaithfulnessTab({ model, state }: Props) {
       {robustness ? (
         <div class="hs-circuit-area hs-faith-area">
           <Table model={model} state={state} robustness={robustness} setting={setting} />
-          <CurvesOf setting={setting} curves={curves} asks={asks} busy={isBusy(status)} />
+          <CurvesOf setting={setting} curves={curves} asks={asks} coming={isComing(status)} />
         </div>
       ) : (
-        failure === null && (
-          <Nothing
-            model={model}
-            busy={"Running the circuit\u2026"}
-            idle={asks ? undefined : "The circuit was not run here: open the notebook and run its cell."}
-          />
-        )
+        failure === null && <Absent>{missing}</Absent>
       )}
     </>
   );
@@ -193,14 +192,14 @@ interface CurvesProps {
   setting: Setting | null;
   curves: Curves | null;
   asks: boolean;
-  busy: boolean;
+  coming: boolean;
 }
 
-function CurvesOf({ setting, curves, asks, busy }: CurvesProps) {
+function CurvesOf({ setting, curves, asks, coming }: CurvesProps) {
   if (!curves) {
     if (!asks) return null;
     const words =
-      setting && busy
+      setting && coming
         ? "Running circuits of every size\u2026"
         : "Click a number to run circuits of every size.";
     return <Absent name="no-curves">{words}</Absent>;

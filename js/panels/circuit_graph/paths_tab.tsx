@@ -5,8 +5,6 @@ import { count } from "../../lib/format";
 import {
   canAsk,
   type Failure,
-  isBusy,
-  type Status,
   select,
   useRising,
   useSelection,
@@ -16,7 +14,7 @@ import {
 import type { PanelProps } from "../../lib/panel";
 import { ErrorLine, Nothing, RunState } from "../../lib/status";
 import { useStore } from "../../lib/store";
-import { type CircuitInfo, MetricMenu, useSettings, useStatus } from "./controls";
+import { type CircuitInfo, isComing, MetricMenu, useSettings, useStatus } from "./controls";
 import { drawnTo, type Graph, LOGITS, nodeOfPlace, nodesOf, placeOfNode } from "./graph";
 import { BarList } from "./lists";
 import { edgesOf, inputOfReceiver, inputsOfNode, type Path, stepOf, unfinished } from "./paths";
@@ -147,7 +145,7 @@ function Trail({ model, state, graph, paths }: TrailProps) {
         <div class="hs-circuit-side">
           <Senders
             path={last}
-            running={isBusy(useTrait<Status>(model, "status"))}
+            coming={isComing(useStatus(model, unfinished(trail, paths)))}
             receivers={trail.at(-1) ?? []}
             graph={graph}
             onHover={setHovered}
@@ -174,14 +172,14 @@ function useReader(model: ViewModel, graph: Graph, trail: string[][]): string {
 
 interface SendersProps {
   path: Path | null;
-  running: boolean;
+  coming: boolean;
   receivers: readonly string[];
   graph: Graph;
   onHover(hovered: Hovered): void;
   onChoose: ((name: string) => void) | null;
 }
 
-function Senders({ path, running, receivers, graph, onHover, onChoose }: SendersProps) {
+function Senders({ path, coming, receivers, graph, onHover, onChoose }: SendersProps) {
   const title = `Into ${receivers.map((name) => longInputName(inputOfReceiver(name, graph.json))).join(" and ")}`;
   const senders = path?.senders ?? [];
   const rows = senders.slice(0, LISTED).map(({ name, carried }) => {
@@ -204,7 +202,7 @@ function Senders({ path, running, receivers, graph, onHover, onChoose }: Senders
         rows={rows}
         count={senders.length}
         largest={Math.abs(senders[0]?.carried ?? 0)}
-        nothing={path ? "No sender reaches it." : running ? "Being patched\u2026" : "Not run yet."}
+        nothing={path ? "No sender reaches it." : coming ? "Being patched\u2026" : "Not run yet."}
       />
       {path !== null && path.left > 0 && (
         <p class="hs-quiet">{`${count(path.left, "sender")} not run yet.`}</p>

@@ -4,6 +4,7 @@ import { decodeCurves, decodeRobustness } from "../../../js/panels/circuit_graph
 import { CircuitState } from "../../../js/panels/circuit_graph/state";
 import { runRows } from "../../../js/panels/circuit_graph/tools";
 import { MemoryModel } from "../../../js/report/memory_model";
+import { eventually } from "../eventually";
 import { maybe, part, press, settled } from "../helpers";
 import { circuitTraits, curveTraits, faithTraits, makeCurves, makeRobustness, SETTING } from "./circuits";
 import { circuitWithoutKernel, click, drag, showCircuit } from "./shown_circuit";
@@ -67,6 +68,8 @@ test("a click asks for circuits of every size there, and the number is marked", 
 
 test("what was stopped does not say that it runs, and can be run", async () => {
   const { el, sent } = await showCircuit(faithTraits({ setting: SETTING }));
+  expect(part(el, "no-curves").textContent).toBe("Running circuits of every size\u2026");
+  await eventually(() => part(el, "run"));
   expect(part(el, "no-curves").textContent).toBe("Click a number to run circuits of every size.");
   await click(part(el, "run"));
   expect(sent.at(-1)).toMatchObject({ method: "run_again" });
@@ -75,7 +78,7 @@ test("what was stopped does not say that it runs, and can be run", async () => {
 test("a table that was stopped can be run on, a whole one can not", async () => {
   const partly = makeRobustness({ provenance: { seconds: 0.1, complete: false } });
   const { el, model } = await showCircuit(faithTraits({ robustness: partly }));
-  expect(maybe(el, "run")).not.toBeNull();
+  await eventually(() => part(el, "run"));
   model.set("robustness", makeRobustness());
   await settled();
   expect(maybe(el, "run")).toBeNull();
@@ -153,7 +156,8 @@ test("before a run it says what happens", async () => {
   expect(part(el, "nothing").textContent).toBe("Running the circuit\u2026");
   model.set("status", "done");
   await settled();
-  expect(part(el, "nothing").textContent).toBe("Not run yet: press Run.");
+  expect(part(el, "nothing").textContent).toBe("Running the circuit\u2026");
+  await eventually(() => expect(part(el, "nothing").textContent).toBe("Not run yet: press Run."));
   model.set("error", { message: "This ablation takes several prompts." });
   await settled();
   expect(part(el, "error").textContent).toContain("several prompts");

@@ -12,6 +12,7 @@ import {
 import { CircuitState } from "../../../js/panels/circuit_graph/state";
 import { pathRows } from "../../../js/panels/circuit_graph/tools";
 import { MemoryModel } from "../../../js/report/memory_model";
+import { eventually } from "../eventually";
 import { maybe, part, settled } from "../helpers";
 import { choose } from "../shown_heatmap";
 import { circuitTraits, makeGraph, makePath, PATHS, pathTraits, TRAIL } from "./circuits";
@@ -148,13 +149,16 @@ test("a step that runs says so, and one that was stopped can be run", async () =
   model.set("paths", [PATHS[0], makePath(["a1.h1"], { m0: 0.1 })]);
   await settled();
   expect(el.textContent).toContain("6 senders not run yet.");
+  expect(maybe(el, "run")).toBeNull(); // the tab may have been opened a moment ago
+  await eventually(() => part(el, "run"));
   await click(part(el, "run"));
   expect(sent.at(-1)).toMatchObject({ method: "run_again", params: {} });
 });
 
 test("a step without results that does not run does not say that it does", async () => {
   const { el } = await showCircuit(pathTraits({ paths: [], status: "done" }));
-  expect(part(el, "senders").textContent).toContain("Not run yet.");
+  expect(part(el, "senders").textContent).toContain("Being patched\u2026");
+  await eventually(() => expect(part(el, "senders").textContent).toContain("Not run yet."));
 });
 
 test("before the graph is there it says what runs", async () => {
