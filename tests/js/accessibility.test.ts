@@ -1,8 +1,16 @@
 import axe from "axe-core";
 import { expect, test } from "vitest";
+import circuitGraph from "../../js/panels/circuit_graph";
 import logitLensGrid from "../../js/panels/logit_lens_grid";
 import patchHeatmap from "../../js/panels/patch_heatmap";
 import promptPairEditor from "../../js/panels/prompt_pair_editor";
+import {
+  INFO as CIRCUIT_INFO,
+  circuitTraits,
+  curveTraits,
+  faithTraits,
+  pathTraits,
+} from "./circuit_graph/circuits";
 import {
   editorTraits,
   heatmapTraits,
@@ -75,6 +83,24 @@ test.each([
   ],
   ["attribution", logitLensGrid, pairTraits({ tab: "attribution", attribution: makeAttribution() })],
   ["attribution before its first run", logitLensGrid, lensTraits({ tab: "attribution" })],
+  [
+    "circuit with a pinned node and an error",
+    circuitGraph,
+    circuitTraits({
+      selection: { activation: "z", layer: 1, head: 1 },
+      error: { message: "Your metric failed.", traceback: "Traceback" },
+    }),
+  ],
+  ["circuit of no edges", circuitGraph, circuitTraits({ edges: 1 })],
+  [
+    "circuit of a graph that was given",
+    circuitGraph,
+    circuitTraits({ info: { ...CIRCUIT_INFO, given: true } }),
+  ],
+  ["paths", circuitGraph, pathTraits()],
+  ["paths of which one runs", circuitGraph, pathTraits({ paths: [], status: "running" })],
+  ["faithfulness with its curves", circuitGraph, curveTraits()],
+  ["faithfulness without curves", circuitGraph, faithTraits()],
   ["editor", promptPairEditor, editorTraits()],
   ["editor of an alignment", promptPairEditor, editorTraits({ pair: { ...PAIR, alignment: [[4, 5]] } })],
 ])(

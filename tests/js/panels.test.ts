@@ -3,6 +3,8 @@ import { expect, test } from "vitest";
 import type { Place } from "../../js/lib/place";
 import attentionViewer from "../../js/panels/attention_viewer";
 import { panel as attentionPanel } from "../../js/panels/attention_viewer/panel";
+import circuitGraph from "../../js/panels/circuit_graph";
+import { panel as circuitPanel } from "../../js/panels/circuit_graph/panel";
 import { panel as figurePanel } from "../../js/panels/circuitsvis/panel";
 import logitLensGrid from "../../js/panels/logit_lens_grid";
 import { panel as lensPanel } from "../../js/panels/logit_lens_grid/panel";
@@ -15,6 +17,13 @@ import {
   pairTraits as attentionTraits,
   makePairAttention,
 } from "./attention_viewer/viewers";
+import {
+  INFO as CIRCUIT_INFO,
+  circuitTraits,
+  faithTraits,
+  NODES,
+  pathTraits,
+} from "./circuit_graph/circuits";
 import { editorTraits, heatmapTraits, maybe, modelWithKernel, mountWidget, part, settled } from "./helpers";
 import { lensTraits, makeUnequalLens, pairTraits } from "./lenses";
 import { INFO, makeSweep, makeUnequal } from "./sweeps";
@@ -22,6 +31,7 @@ import { INFO, makeSweep, makeUnequal } from "./sweeps";
 const model = (traits: Record<string, unknown>) => new MemoryModel(traits);
 const heatmapOf = (traits: Record<string, unknown>) => heatmapPanel.state(model(heatmapTraits(traits)));
 const lensOf = (traits: Record<string, unknown>) => lensPanel.state(model(traits));
+const circuitOf = (traits = {}) => circuitPanel.state(model(circuitTraits(traits)));
 const attentionOf = (traits: Record<string, unknown>) => attentionPanel.state(model(attentionTraits(traits)));
 
 test("a cell's place leads back to the cell, in every panel and on every side", () => {
@@ -48,6 +58,10 @@ test("a cell's place leads back to the cell, in every panel and on every side", 
       expect(attentionPanel.cellOf(attention, attentionPanel.placeOf(attention, cell))).toEqual(cell);
     }
   }
+  const circuit = circuitOf();
+  for (const node of NODES) {
+    expect(circuitPanel.cellOf(circuit, circuitPanel.placeOf(circuit, node))).toBe(node);
+  }
   const editor = editorPanel.state(model(editorTraits()));
   expect(editorPanel.cellOf(editor, editorPanel.placeOf(editor, 4))).toBe(4);
 });
@@ -65,6 +79,7 @@ test("what a place says more than a panel has is ignored", () => {
   expect(heatmapPanel.cellOf(heatmapOf({}), place)).toBe(10);
   expect(lensPanel.cellOf(lensOf(lensTraits()), place)).toEqual({ row: 2, position: 4 });
   expect(attentionPanel.cellOf(attentionOf({}), place)).toEqual({ head: 5, position: 4, source: 1 });
+  expect(circuitPanel.cellOf(circuitOf(), { ...place, head: 1 })).toBe("a1.h1");
   expect(editorPanel.cellOf(editorPanel.state(model(editorTraits())), place)).toBe(4);
 });
 
@@ -78,9 +93,11 @@ test("nothing is pinned where the place is not there, or does not say enough", (
     expect(heatmapPanel.cellOf(heatmapOf({}), place)).toBeNull();
     expect(lensPanel.cellOf(lensOf(lensTraits()), place)).toBeNull();
     expect(attentionPanel.cellOf(attentionOf({}), place)).toBeNull();
+    if (place?.activation !== "resid_pre") expect(circuitPanel.cellOf(circuitOf(), place)).toBeNull();
     expect(editorPanel.cellOf(editorPanel.state(model(editorTraits())), place)).toBeNull();
   }
   expect(heatmapPanel.cellOf(heatmapOf({ result: null }), { layer: 0, position: 0 })).toBeNull();
+  expect(circuitPanel.cellOf(circuitOf({ result: null }), { layer: 0, head: 0 })).toBeNull();
   expect(figurePanel.cellOf({} as never, { layer: 0 })).toBeNull();
 });
 
@@ -134,6 +151,9 @@ const BARE = [
   ["heatmap", patchHeatmap, heatmapTraits(bare(INFO)), "sweep"],
   ["lens", logitLensGrid, lensTraits(bare(lensTraits().info)), "lens-result"],
   ["attribution", logitLensGrid, pairTraits({ ...bare(lensTraits().info), tab: "attribution" }), "nothing"],
+  ["circuit", circuitGraph, circuitTraits(bare(CIRCUIT_INFO)), "circuit"],
+  ["paths", circuitGraph, pathTraits(bare(CIRCUIT_INFO)), "senders"],
+  ["faithfulness", circuitGraph, faithTraits(bare(CIRCUIT_INFO)), "robustness"],
   ["attention", attentionViewer, attentionTraits({ ...bare(ATTENTION_INFO), opened: [[0, 1]] }), "matrix"],
 ] as const;
 
@@ -155,6 +175,8 @@ test.each(BARE)(
         "attribute",
         "actions",
         "more-options",
+        "rules",
+        "crumb",
       ]) {
         expect(maybe(el, name)).toBeNull();
       }

@@ -1,5 +1,6 @@
 import { gzipSync } from "node:zlib";
 import { afterEach, expect, test, vi } from "vitest";
+import { circuitTraits } from "./circuit_graph/circuits";
 import { editorTraits, heatmapTraits, maybe, part, press, settled } from "./helpers";
 import { makeAttribution, pairTraits } from "./lenses";
 
@@ -47,6 +48,7 @@ const VIEWS = [
   view("prompt_pair_editor", editorTraits()),
   view("patch_heatmap", heatmapTraits()),
   view("logit_lens_grid", pairTraits({ attribution: makeAttribution() })),
+  view("circuit_graph", circuitTraits()),
 ];
 
 test("a saved page mounts its views in their places", async () => {
@@ -54,7 +56,7 @@ test("a saved page mounts its views in their places", async () => {
   const names = [...main.querySelectorAll<HTMLElement>("[data-view] .hs-root")].map(
     (root) => root.dataset.hs,
   );
-  expect(names).toEqual(["prompt-pair-editor", "patch-heatmap", "logit-lens-grid"]);
+  expect(names).toEqual(["prompt-pair-editor", "patch-heatmap", "logit-lens-grid", "circuit-graph"]);
 });
 
 test("what several views have is in the page once", async () => {
@@ -69,9 +71,9 @@ test("without a kernel nothing is offered that would need one", async () => {
   const main = await openPage({ views: VIEWS });
   // What is shown of a saved map or lens can still be chosen.
   const fields = [...main.querySelectorAll<HTMLElement>("textarea, input")].map((field) => field.dataset.hs);
-  expect(fields).toEqual(["color-limit"]);
+  expect(fields).toEqual(["color-limit", "edges"]);
   const menus = [...main.querySelectorAll<HTMLElement>("select")].map((menu) => menu.dataset.hs);
-  expect(menus).toEqual(["save", "units", "save", "side", "color"]);
+  expect(menus).toEqual(["save", "units", "save", "side", "color", "save"]);
   for (const name of ["run", "cancel", "undo", "swap", "templates"]) expect(maybe(main, name)).toBeNull();
   expect(part(main, "params").textContent).toBe(
     "resid_pre \u00b7 logit difference \u00b7 clean \u2192 corrupt",

@@ -1,6 +1,7 @@
 // A view of a state that another version of Hookscope saved says what to do.
 import { afterEach, expect, test } from "vitest";
 import attentionViewer from "../../js/panels/attention_viewer";
+import circuitGraph from "../../js/panels/circuit_graph";
 import circuitsvis from "../../js/panels/circuitsvis";
 import logitLensGrid from "../../js/panels/logit_lens_grid";
 import patchHeatmap from "../../js/panels/patch_heatmap";
@@ -8,6 +9,7 @@ import promptPairEditor from "../../js/panels/prompt_pair_editor";
 import { MemoryModel } from "../../js/report/memory_model";
 import { SCHEMA_VERSION } from "../../js/wire/requests";
 import { viewerTraits } from "./attention_viewer/viewers";
+import { circuitTraits } from "./circuit_graph/circuits";
 import { tokensFigure } from "./circuitsvis/figures";
 import { editorTraits, heatmapTraits, maybe, mountWidget, settled } from "./helpers";
 import { lensTraits } from "./lenses";
@@ -18,6 +20,7 @@ const VIEWS = [
   ["patch-heatmap", patchHeatmap, heatmapTraits(), "direction"],
   ["logit-lens-grid", logitLensGrid, lensTraits(), "stream"],
   ["attention-viewer", attentionViewer, viewerTraits(), "thumbs"],
+  ["circuit-graph", circuitGraph, circuitTraits(), "trail"],
   ["circuitsvis", circuitsvis, { schema: SCHEMA_VERSION, figure: tokensFigure(), chosen: {} }, "figure"],
 ] as const;
 

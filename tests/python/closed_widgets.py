@@ -35,6 +35,7 @@ KINDS: dict[str, Callable[[ib.LanguageModel], Any]] = {
     "PatchHeatmap on an editor": heatmap_on_an_editor,
     "LogitLensGrid": lambda model: hs.LogitLensGrid(model, PAIR),
     "AttentionViewer": lambda model: hs.AttentionViewer(model, PAIR),
+    "CircuitGraph": lambda model: hs.CircuitGraph(model, PAIR),
     "colored_tokens": lambda model: colored_tokens(["a", "b"], np.array([1.0, 2.0])),
 }
 

@@ -21,6 +21,7 @@ VIEWS = {
     "patch_heatmap": hs.PatchHeatmap,
     "logit_lens_grid": hs.LogitLensGrid,
     "attention_viewer": hs.AttentionViewer,
+    "circuit_graph": hs.CircuitGraph,
     "circuitsvis": TokenValues,
 }
 

@@ -186,5 +186,5 @@ def test_a_model_of_one_layer_is_refused():
     plain = random_model("gpt2")
     plain.transformer.h = plain.transformer.h[:1]
     plain.config.n_layer = 1
-    with pytest.raises(ValueError, match="this one has none"):
+    with pytest.raises(ValueError, match="for a model of one"):
         ib.attribution_patching(ib.load_model(boot(plain, "single")), PAIR, grad_drop=True)

@@ -24,6 +24,7 @@ KINDS = {
     "editor": hs.PromptPairEditor,
     "lens": hs.LogitLensGrid,
     "viewer": hs.AttentionViewer,
+    "circuit": hs.CircuitGraph,
 }
 
 
@@ -72,6 +73,7 @@ def test_each_widget_takes_its_own_requests_and_those_of_every_panel(tables):
             "head_circuits",
             "show",
         },
+        "circuit": {"edge_attribution", "follow", "back_to", "path_mlps", "faithfulness_at", "run_again"},
     }
     with pytest.raises(BadRequest, match=r"There is no method 'edit'\. Known: cancel, shown, hidden"):
         protocol.parse(request("edit"), tables["viewer"])

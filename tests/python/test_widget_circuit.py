@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 
 import numpy as np
 import pytest
@@ -222,3 +223,66 @@ def test_saved(view, tmp_path):
     assert view.wait(60)
     page = view.save(tmp_path / "circuit.html").read_text("utf-8")
     assert "Norway" in page and '"trail"' in page
+
+
+# The third tab
+
+SETTING = {"ablation": "zero", "level": "node", "positions": "all"}
+
+
+def test_the_circuit_on_the_screen_is_run_under_every_ablation(view, embedded, capitals):
+    assert view.robustness is None
+    view.set_state({"tab": "faithfulness"})
+    assert view.wait(60) and view.faithfulness is None
+    circuit = ib.edge_attribution(embedded, capitals).reduced(30)
+    expected = ib.circuit_robustness(embedded, capitals, circuit)
+    np.testing.assert_array_equal(view.robustness.circuit, expected.circuit)
+    np.testing.assert_array_equal(run_code(view.code).circuit, expected.circuit)
+    ask(view, "faithfulness_at", **SETTING)
+    curves = ib.faithfulness(embedded, capitals, circuit, **SETTING)
+    np.testing.assert_array_equal(view.faithfulness.mean, curves.mean)
+    np.testing.assert_array_equal(run_code(view.code).mean, curves.mean)
+    sent = wire(view, "faithfulness")
+    assert (sent["cpr"], sent["cmd"], sent["random_cpr"]) == (curves.cpr, curves.cmd, curves.random_cpr)
+
+
+def test_another_circuit_is_run_anew(view, embedded, capitals):
+    ask(view, "faithfulness_at", **SETTING)
+    view.set_state({"edges": 60})
+    assert view.wait(60)
+    circuit = ib.edge_attribution(embedded, capitals).reduced(60)
+    np.testing.assert_array_equal(view.robustness.circuit, ib.circuit_robustness(embedded, capitals, circuit).circuit)
+    expected = ib.faithfulness(embedded, capitals, circuit, **SETTING)
+    np.testing.assert_array_equal(view.faithfulness.mean, expected.mean)
+
+
+@pytest.mark.parametrize("change", [{"ablation": "none"}, {"level": "<img>"}, {"positions": ""}, {"ablation": "mean"}])
+def test_a_setting_that_can_not_be_run_gets_a_sentence_and_the_view_goes_on(view, change):
+    ask(view, "faithfulness_at", **{**SETTING, **change})
+    assert view.error["message"] and view.faithfulness is None
+    ask(view, "faithfulness_at", "view:2", **SETTING)
+    assert view.error is None and view.faithfulness is not None and view.robustness is not None
+
+
+def test_what_was_cancelled_in_a_tab_can_be_run(view, embedded, capitals):
+    started, go_on = threading.Event(), threading.Event()
+
+    def slow(logits):
+        if view.tab != "edges":
+            started.set()
+            assert go_on.wait(60)
+        return logits.max(-1).values
+
+    view.metric = slow
+    assert view.wait(60)
+    view.tab = "paths"
+    assert started.wait(60)
+    view.cancel()
+    go_on.set()
+    assert view.wait(60)
+    assert not view.paths or view.paths[0] is None or (view.paths[0].state == 0).any()
+    ask(view, "run_again")
+    expected = ib.path_patching(embedded, capitals, None, ["logits"], direction="noise", metric=slow)
+    np.testing.assert_array_equal(view.paths[0].values, expected.values)
+    ask(view, "run_again", "view:2")  # everything is there
+    assert view.status == "done" and view.error is None

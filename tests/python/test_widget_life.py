@@ -27,7 +27,7 @@ FRANCE = ib.PromptPair(
     clean_answer=" Paris",
     corrupt_answer=" Stockholm",
 )
-KINDS = [hs.PatchHeatmap, hs.LogitLensGrid, hs.AttentionViewer]
+KINDS = [hs.PatchHeatmap, hs.LogitLensGrid, hs.AttentionViewer, hs.CircuitGraph]
 
 
 @pytest.fixture
@@ -62,6 +62,8 @@ def editor(embedded, capitals):
 
 def clean_of(result):
     """The clean prompt that a result is about."""
+    if isinstance(result, ib.Graph):
+        return result.params["pair"]["clean"]
     return (result.prompts if isinstance(result, ib.EffectMap) else result.sides)["clean"].text
 
 
@@ -201,7 +203,7 @@ def test_wait_is_false_if_the_traits_describe_no_call(heatmap, monkeypatch):
 
 
 def test_what_a_widget_synced_is_read_as_the_result_that_it_shows(embedded, capitals):
-    heatmap, grid, viewer = (Watched(kind, embedded, capitals) for kind in KINDS)
+    heatmap, grid, viewer = (Watched(kind, embedded, capitals) for kind in KINDS[:3])
     grid.attribute()
     assert grid.wait(60)
     pairs = Watched(hs.PatchHeatmap, embedded, ib.PromptPairs([capitals, FRANCE]))
@@ -363,6 +365,7 @@ def test_a_result_alone_is_shown_and_asks_for_nothing(embedded, capitals, submit
         (hs.PatchHeatmap, ib.activation_patching(embedded, capitals, activation="z"), ("direction", "noise")),
         (hs.LogitLensGrid, ib.logit_lens(embedded, capitals, stream="attn_out"), ("stream", "resid_pre")),
         (hs.AttentionViewer, ib.attention_patterns(embedded, capitals, "scores"), ("kind", "pattern")),
+        (hs.CircuitGraph, ib.edge_attribution(embedded, capitals), ("tab", "faithfulness")),
     ]:
         widget = Watched(kind, result=type(result).from_json(result.to_json()))
         assert widget.status == "done" and widget.model is None and widget.error is None
@@ -397,11 +400,18 @@ def test_a_widget_is_made_of_a_model_and_a_subject_or_of_a_result(kind, embedded
         (hs.LogitLensGrid, "result", "attribute", {"answer": " Oslo"}),
         (hs.AttentionViewer, "result", "head_scores", {}),
         (hs.AttentionViewer, "result", "patch_head", {"layer": 0, "head": 0}),
+        (hs.CircuitGraph, "result", "follow", {"receivers": ["m3"], "step": 1}),
+        (hs.CircuitGraph, "result", "run_again", {}),
     ],
 )
 def test_what_needs_a_model_is_refused_in_a_sentence_without_one(embedded, capitals, kind, trait, method, params):
-    made = {hs.PatchHeatmap: ib.activation_patching, hs.LogitLensGrid: ib.logit_lens}.get(kind, ib.attention_patterns)
-    widget = Watched(kind, result=made(embedded, capitals))
+    made = {
+        hs.PatchHeatmap: ib.activation_patching,
+        hs.LogitLensGrid: ib.logit_lens,
+        hs.AttentionViewer: ib.attention_patterns,
+        hs.CircuitGraph: ib.edge_attribution,
+    }
+    widget = Watched(kind, result=made[kind](embedded, capitals))
     ask(widget, method, **params)
     assert "shows a result and has no model to ask" in widget.error["message"]
     assert events(widget, "view:1") == ["accepted", "error"]

@@ -215,6 +215,12 @@ class Asker:
             adopting.finish("done")
         self._settle(panel)
 
+    def stopped(self, name: str) -> bool:
+        """Whether the work on an output ended, or will end, without its result."""
+        with self._lock:
+            asked = self._asked.get(name)
+            return asked is not None and asked.stopped
+
     @property
     def adopting(self) -> bool:
         """Whether the panel's traits are being set to those of a result that it was given."""

@@ -102,8 +102,8 @@ class CircuitGraph(ResultPanel):
     robustness: traitlets.Instance[Robustness | None] = traitlets.Instance(
         Robustness, allow_none=True, help="The circuit under every ablation."
     ).tag(sync=True, to_json=lambda result, _: result and result.to_wire())
-    setting = traitlets.Dict(
-        None, allow_none=True, help="The ablation, level and positions of `faithfulness`, or None."
+    setting: traitlets.Instance[dict[str, str] | None] = traitlets.Instance(
+        dict, allow_none=True, help="The ablation, level and positions of `faithfulness`, or None."
     ).tag(sync=True)
     faithfulness: traitlets.Instance[Faithfulness | None] = traitlets.Instance(
         Faithfulness, allow_none=True, help="Circuits of every size, for the setting."
@@ -342,6 +342,13 @@ class CircuitGraph(ResultPanel):
         with asker.defer():
             self.tab, self.setting = "faithfulness", {"ablation": ablation, "level": level, "positions": positions}
         return asker.refresh(id, of="faithfulness")
+
+    @action("run_again")
+    def _on_run_again(self, id: str) -> Task | None:
+        """Run what was cancelled, or failed, of what the open tab shows."""
+        asker = self._asking()
+        stopped = [name for name in self.wants() if asker.stopped(name)]
+        return asker.again(*stopped, id=id) if stopped else asker.refresh(id)
 
     @action("path_mlps")
     def _on_path_mlps(self, id: str, mlps: str) -> Task | None:

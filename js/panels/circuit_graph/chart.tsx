@@ -7,14 +7,15 @@ import { useWidth } from "../../lib/use_width";
 import type { Curve, Curves } from "./runs";
 
 const HEIGHT = 200;
-const EDGE = { left: 34, right: 110, top: 10, bottom: 22 };
+const EDGE = { left: 34, right: 132, top: 10, bottom: 22 };
+const SAMPLE = 22; // how long the piece of a line beside its name is
 /** Lines are told apart by their dashes, without colour. */
 const STYLES: Record<string, { dash: string; label: string; help: string }> = {
   signed: { dash: "", label: "signed (CPR)", help: "the largest scores" },
   absolute: { dash: "7 3", label: "either sign (CMD)", help: "the largest scores of either sign" },
   complement: { dash: "2 3", label: "all others", help: "everything but the circuits of either sign" },
 };
-const NAME_GAP = 13;
+const NAME_GAP = 14;
 
 const kindOf = (name: string): string => (name in STYLES ? name : "random");
 
@@ -81,10 +82,17 @@ export function CurveChart({ curves: { json, curves } }: { curves: Curves }) {
               stroke-dasharray={STYLES[curve.name]?.dash}
             />
           ))}
-          {ends.map(({ text, y }) => (
-            <text key={text} class="hs-curve-name" x={width - EDGE.right + 6} y={y + 4}>
-              {text}
-            </text>
+          {ends.map(({ text, kind, y }) => (
+            <g key={text} data-hs="curve-name" transform={`translate(${width - EDGE.right + 8} ${y})`}>
+              <path
+                class={`hs-curve hs-curve-${kind}`}
+                d={`M0 0H${SAMPLE}`}
+                stroke-dasharray={STYLES[kind]?.dash}
+              />
+              <text x={SAMPLE + 6} y={4}>
+                {text}
+              </text>
+            </g>
           ))}
         </svg>
       </div>
@@ -123,14 +131,18 @@ function lineOf({ values }: Curve, { x, y }: Chart): string {
   return path;
 }
 
-/** Names where the curves are furthest apart, in the middle of the scale, moved apart from top to bottom. */
+/** Names beside the ends of the curves, moved apart from top to bottom: many curves end in one point. */
 function namesOf(curves: readonly Curve[], { y }: Chart) {
   const named = curves.flatMap(({ name, values }) => {
     const kind = kindOf(name);
     if (kind === "random" && name !== "random 0") return [];
     const last = values.at(-1) ?? Number.NaN;
     return [
-      { text: STYLES[kind]?.label ?? "random", y: Number.isFinite(last) ? y(last) : HEIGHT - EDGE.bottom },
+      {
+        kind,
+        text: STYLES[kind]?.label ?? "random",
+        y: Number.isFinite(last) ? y(last) : HEIGHT - EDGE.bottom,
+      },
     ];
   });
   named.sort((a, b) => a.y - b.y);

@@ -1,9 +1,9 @@
 // The controls above the picture: the rule, the metric, the direction, and the progress of the run.
 import { Argument, type Field } from "../../lib/arguments";
 import { type Choice, NameMenu } from "../../lib/controls";
-import { canAsk, useTrait, type ViewModel } from "../../lib/model";
+import { canAsk, isBusy, type Status, useTrait, type ViewModel } from "../../lib/model";
 import type { PanelProps } from "../../lib/panel";
-import { RunState } from "../../lib/status";
+import { RunState, useLasting } from "../../lib/status";
 import { useStore } from "../../lib/store";
 import type { CircuitState, Choice as Settings } from "./state";
 
@@ -19,6 +19,8 @@ export interface CircuitInfo {
 }
 
 type Props = PanelProps<CircuitState>;
+/** Until the runs of a tab that was opened have begun, nothing is said to be stopped. */
+const TO_BEGIN_MS = 500;
 
 export function EdgeControls({ model, state }: Props) {
   const info = useTrait<CircuitInfo>(model, "info");
@@ -65,6 +67,16 @@ export function useSettings(model: ViewModel, state: CircuitState): Settings {
   for (const name of ["rules", "ig_steps", "direction", "metric"]) useTrait(model, name);
   return state.choice();
 }
+
+/** The status of a tab whose own runs may have been stopped although the graph is there: then they can be run. */
+export function useStatus(model: ViewModel, unfinished: boolean): Status {
+  const status = useTrait<Status>(model, "status");
+  const stopped = useLasting(status === "done" && unfinished, TO_BEGIN_MS);
+  return stopped ? "idle" : status;
+}
+
+/** Whether what is missing comes by itself: it runs, or the tab was opened a moment ago. */
+export const isComing = (status: Status): boolean => isBusy(status) || status === "done";
 
 export function MetricMenu({ model, state, settings }: Props & { settings: Settings }) {
   const info = useTrait<CircuitInfo>(model, "info");

@@ -5,11 +5,11 @@ import type { Choice } from "../../lib/controls";
 import { count, fixed } from "../../lib/format";
 import { canAsk, type Failure, useTrait } from "../../lib/model";
 import type { PanelProps } from "../../lib/panel";
-import { Absent, ErrorLine, Nothing, RunState } from "../../lib/status";
+import { Absent, ErrorLine, RunState } from "../../lib/status";
 import { useStore } from "../../lib/store";
 import { usePalette } from "../../lib/theme";
 import { CurveChart } from "./chart";
-import { MetricMenu, useSettings } from "./controls";
+import { isComing, MetricMenu, useSettings, useStatus } from "./controls";
 import type { Curves, Faith, Robustness, Setting } from "./runs";
 import { CircuitSlider } from "./slider";
 import type { CircuitState } from "./state";
@@ -25,6 +25,12 @@ export function FaithfulnessTab({ model, state }: Props) {
   const setting = useTrait<Setting | null>(model, "setting");
   const settings = useSettings(model, state);
   const asks = canAsk(model);
+  const status = useStatus(model, !robustness?.json.provenance.complete || (setting !== null && !curves));
+  const missing = !asks
+    ? "The circuit was not run here: open the notebook and run its cell."
+    : isComing(status)
+      ? "Running the circuit\u2026"
+      : "Not run yet: press Run.";
   return (
     <>
       <div class="hs-controls" data-hs="controls">
@@ -32,9 +38,10 @@ export function FaithfulnessTab({ model, state }: Props) {
         <RunState
           model={model}
           rpc={state.rpc}
+          status={status}
           label="Running the circuit"
           took={(curves ?? robustness)?.json.provenance.seconds}
-          onRun={() => state.run({})}
+          onRun={() => state.runAgain()}
         />
       </div>
       <ErrorLine error={failure} rpc={asks ? state.rpc : null} />
@@ -42,16 +49,10 @@ export function FaithfulnessTab({ model, state }: Props) {
       {robustness ? (
         <div class="hs-circuit-area hs-faith-area">
           <Table model={model} state={state} robustness={robustness} setting={setting} />
-          <CurvesOf setting={setting} curves={curves} asks={asks} />
+          <CurvesOf setting={setting} curves={curves} asks={asks} coming={isComing(status)} />
         </div>
       ) : (
-        failure === null && (
-          <Nothing
-            model={model}
-            busy={"Running the circuit\u2026"}
-            idle="The circuit was not run here: open the notebook and run its cell."
-          />
-        )
+        failure === null && <Absent>{missing}</Absent>
       )}
     </>
   );
@@ -78,7 +79,7 @@ function Table({ model, state, robustness, setting }: TableProps) {
   );
   return (
     <div>
-      <p class="hs-detail-words" data-hs="spread">
+      <p class="hs-detail-words hs-spread" data-hs="spread">
         {spreadWords(every, counts)}
       </p>
       <table class="hs-faith" data-hs="robustness">
@@ -191,14 +192,16 @@ interface CurvesProps {
   setting: Setting | null;
   curves: Curves | null;
   asks: boolean;
+  coming: boolean;
 }
 
-function CurvesOf({ setting, curves, asks }: CurvesProps) {
+function CurvesOf({ setting, curves, asks, coming }: CurvesProps) {
   if (!curves) {
-    if (!asks && !setting) return null;
-    const words = setting
-      ? "Running circuits of every size\u2026"
-      : "Click a number to run circuits of every size.";
+    if (!asks) return null;
+    const words =
+      setting && coming
+        ? "Running circuits of every size\u2026"
+        : "Click a number to run circuits of every size.";
     return <Absent name="no-curves">{words}</Absent>;
   }
   const { cpr, cmd, random_cpr, areas, level, total, params } = curves.json;
@@ -210,7 +213,6 @@ function CurvesOf({ setting, curves, asks }: CurvesProps) {
         Circuits of every size{" "}
         <small>{`${params.ablation} ablation of ${level}s, of ${total.toLocaleString("en")} in all`}</small>
       </h3>
-      <CurveChart curves={curves} />
       <dl class="hs-areas" data-hs="areas">
         <div title="The area under f of the circuits with the largest signed scores. It can be gamed: read it together with CMD">
           <dt>CPR</dt>
@@ -227,6 +229,7 @@ function CurvesOf({ setting, curves, asks }: CurvesProps) {
           </div>
         )}
       </dl>
+      <CurveChart curves={curves} />
     </section>
   );
 }

@@ -125,7 +125,7 @@ export function nodesOf(graph: Pick<Graph, "nodes">, edges: readonly Edge[]): st
 }
 
 /** The nodes that an edge is drawn to: of heads that share this input, those that write in this circuit. */
-export function drawnTo({ to, readers }: Edge, sends: ReadonlySet<string>): string[] {
+export function drawnTo({ to, readers }: Pick<Edge, "to" | "readers">, sends: ReadonlySet<string>): string[] {
   const writing = readers.filter((name) => sends.has(name));
   return writing.length > 0 ? writing : [to];
 }

@@ -25,7 +25,7 @@ export const NODE_HEIGHT = 20;
 const GUTTER = 26;
 const HEAD_WIDTH = 36;
 const MLP_WIDTH = 50;
-const PITCH = { least: 40, most: 104 };
+const PITCH = { least: 40, most: 168 };
 const ROW = { least: 40, most: 54, empty: 10, wanted: 560 };
 const MLP_RISE = 20;
 const EDGE = 16;
@@ -121,4 +121,28 @@ export function pathBetween({ onward }: Layout, from: Box, to: Box, part: string
   const side = from.width === MLP_WIDTH || part === "q" ? -bow : bow;
   const at = (n: number) => n.toFixed(1);
   return `M${at(x0)} ${at(y0)}C${at(x0 + side)} ${at(y0 + pull)} ${at(x1 + side)} ${at(y1 - pull)} ${at(x1)} ${at(y1)}`;
+}
+
+/** The stage of the model that a node is in: -1 before the layers, infinite after them. */
+function stageOf(name: string): number {
+  return parseNode(name).layer ?? (name === INPUT ? -1 : Number.POSITIVE_INFINITY);
+}
+
+/** The node that an arrow key leads to: the next one of the layer, or in the next layer that is drawn the one that is
+ *  nearest to the column. Null for other keys, or if there is none. */
+export function nodeBeyond({ boxes, onward }: Layout, name: string, key: string): string | null {
+  const from = boxes.get(name);
+  const aside = { ArrowRight: 1, ArrowLeft: -1 }[key];
+  const along = { ArrowUp: -onward, ArrowDown: onward }[key];
+  if (!from || !(aside || along)) return null;
+  const ahead = [...boxes.values()].filter((box) =>
+    aside
+      ? stageOf(box.name) === stageOf(name) && (box.x - from.x) * aside > 0
+      : (stageOf(box.name) - stageOf(name)) * (along ?? 0) > 0,
+  );
+  const stages = ahead.map((box) => stageOf(box.name));
+  const next = along === -1 ? Math.max(...stages) : Math.min(...stages);
+  const away = (box: Box) => Math.abs(box.x - from.x);
+  const there = ahead.filter((box) => stageOf(box.name) === next).sort((a, b) => away(a) - away(b));
+  return there[0]?.name ?? null;
 }

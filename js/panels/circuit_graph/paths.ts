@@ -46,22 +46,33 @@ const MOST_DRAWN = 10;
 export function edgesOf(paths: readonly (Path | null)[], json: GraphJson): Edge[] {
   return paths.flatMap((path) => {
     if (!path) return [];
-    const inputs = inputsOf(path.receivers, json);
-    const least = LEAST_DRAWN * Math.abs(path.senders[0]?.carried ?? 0);
-    const strong = path.senders.slice(0, MOST_DRAWN).filter(({ carried }) => Math.abs(carried) >= least);
-    return strong.flatMap(({ name, carried }) =>
+    const inputs = path.receivers.map((name) => inputOfReceiver(name, json));
+    return strongest(path).flatMap(({ name, carried }) =>
       inputs.map((input): Edge => ({ ...input, from: name, score: Number.NaN, share: carried })),
     );
   });
 }
 
-/** Where receivers read: a head without a part is drawn as one input, since its three were patched together. */
-function inputsOf(receivers: readonly string[], json: GraphJson) {
-  return receivers.map((name) => {
-    const { head, part } = parseNode(name);
-    if (head !== null && !part) return { receiver: name, part: "", readers: [name], to: name };
-    return inputOf(json, name);
-  });
+function strongest({ senders }: Path): Path["senders"] {
+  const least = LEAST_DRAWN * Math.abs(senders[0]?.carried ?? 0);
+  return senders.slice(0, MOST_DRAWN).filter(({ carried }) => Math.abs(carried) >= least);
+}
+
+/** The last step in which a sender is drawn: there a click on it in the picture goes on. */
+export function stepOf(name: string, paths: readonly (Path | null)[]): number {
+  const drawn = paths.map((path) => path !== null && strongest(path).some((sender) => sender.name === name));
+  return Math.max(0, drawn.lastIndexOf(true));
+}
+
+/** Whether a step was not run to its end. */
+export const unfinished = (trail: readonly unknown[], paths: readonly (Path | null)[]): boolean =>
+  trail.some((_, step) => (paths[step]?.left ?? 1) > 0);
+
+/** Where a receiver reads: a head without a part is drawn as one input, since its three were patched together. */
+export function inputOfReceiver(name: string, json: GraphJson) {
+  const { head, part } = parseNode(name);
+  if (head !== null && !part) return { receiver: name, part: "", readers: [name], to: name };
+  return inputOf(json, name);
 }
 
 /** The inputs of one node, by part: "" for a node with a single one. */

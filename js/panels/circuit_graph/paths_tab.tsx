@@ -2,17 +2,25 @@
 import { useMemo, useState } from "preact/hooks";
 import { Argument } from "../../lib/arguments";
 import { count } from "../../lib/format";
-import { canAsk, type Failure, select, useRising, useTrait } from "../../lib/model";
+import {
+  canAsk,
+  type Failure,
+  select,
+  useRising,
+  useSelection,
+  useTrait,
+  type ViewModel,
+} from "../../lib/model";
 import type { PanelProps } from "../../lib/panel";
 import { ErrorLine, Nothing, RunState } from "../../lib/status";
 import { useStore } from "../../lib/store";
-import { type CircuitInfo, MetricMenu, useSettings } from "./controls";
-import { type Graph, LOGITS, nodesOf, parseNode, placeOfNode } from "./graph";
+import { type CircuitInfo, isComing, MetricMenu, useSettings, useStatus } from "./controls";
+import { drawnTo, type Graph, LOGITS, nodeOfPlace, nodesOf, placeOfNode } from "./graph";
 import { BarList } from "./lists";
-import { edgesOf, inputsOfNode, type Path } from "./paths";
+import { edgesOf, inputOfReceiver, inputsOfNode, type Path, stepOf, unfinished } from "./paths";
 import { type Hovered, Picture } from "./picture";
 import type { CircuitState } from "./state";
-import { longName, partName, percent, shortName } from "./words";
+import { longInputName, longName, partName, percent, readersName, shortName } from "./words";
 
 type Props = PanelProps<CircuitState>;
 const LISTED = 12;
@@ -22,6 +30,7 @@ export function PathsTab({ model, state }: Props) {
   const paths = useStore(state.paths);
   const error = useTrait<Failure | null>(model, "error");
   const failure = problem === null ? error : { message: problem };
+  const idle = canAsk(model) ? undefined : "No path was followed here: open the notebook and run its cell.";
   return (
     <>
       <PathControls model={model} state={state} paths={paths} />
@@ -29,13 +38,7 @@ export function PathsTab({ model, state }: Props) {
       {graph && (paths.some(Boolean) || canAsk(model)) ? (
         <Trail model={model} state={state} graph={graph} paths={paths} />
       ) : (
-        failure === null && (
-          <Nothing
-            model={model}
-            busy={"Patching paths\u2026"}
-            idle="No path was followed here: open the notebook and run its cell."
-          />
-        )
+        failure === null && <Nothing model={model} busy={"Estimating the edges\u2026"} idle={idle} />
       )}
     </>
   );
@@ -45,6 +48,7 @@ function PathControls({ model, state, paths }: Props & { paths: readonly (Path |
   const info = useTrait<CircuitInfo>(model, "info");
   const mlps = useTrait<string>(model, "mlps");
   const settings = useSettings(model, state);
+  const trail = useTrait<string[][]>(model, "trail");
   const asks = canAsk(model);
   return (
     <div class="hs-controls" data-hs="controls">
@@ -68,9 +72,10 @@ function PathControls({ model, state, paths }: Props & { paths: readonly (Path |
       <RunState
         model={model}
         rpc={state.rpc}
+        status={useStatus(model, unfinished(trail, paths))}
         label="Patching"
         took={paths.at(-1)?.seconds}
-        onRun={() => state.run({})}
+        onRun={() => state.runAgain()}
       />
     </div>
   );
@@ -85,23 +90,32 @@ function Trail({ model, state, graph, paths }: TrailProps) {
   const trail = useTrait<string[][]>(model, "trail");
   const [hovered, setHovered] = useState<Hovered>(null);
   const edges = useMemo(() => edgesOf(paths, graph.json), [paths, graph]);
-  const receivers = useMemo(() => new Set(trail.flat().map((name) => nodeOf(name))), [trail]);
+  const receivers = useMemo(() => {
+    const sends = new Set(edges.map(({ from }) => from));
+    return new Set(trail.flat().flatMap((name) => drawnTo(inputOfReceiver(name, graph.json), sends)));
+  }, [trail, edges, graph]);
   const nodes = useMemo(
     () => graph.nodes.filter((name) => receivers.has(name) || nodesOf(graph, edges).includes(name)),
     [graph, edges, receivers],
   );
   const last = paths[trail.length - 1] ?? null;
+  const reader = useReader(model, graph, trail);
   const asks = canAsk(model);
+  const reads = (name: string) => inputsOfNode(name, graph.json).size > 0;
   const choose = (name: string | null) => {
     if (name === null || !asks) return select(model, name === null ? null : placeOfNode(name));
-    const at = trail.findIndex((step) => step.some((receiver) => nodeOf(receiver) === name));
+    const at = trail.findIndex((step) => step.some((receiver) => readsAt(receiver, name, graph)));
     select(model, placeOfNode(name));
     if (at >= 0) state.rpc.request("back_to", { step: at });
-    else if (inputsOfNode(name, graph.json).size > 0) state.follow([name], stepOf(name, paths) + 1);
+    else if (reads(name)) state.follow([name], stepOf(name, paths) + 1);
+  };
+  const follow = (name: string) => {
+    select(model, placeOfNode(name));
+    state.follow([name], trail.length);
   };
   return (
     <>
-      <Crumbs trail={trail} graph={graph} asks={asks} state={state} />
+      <Crumbs trail={trail} reader={reader} graph={graph} asks={asks} state={state} />
       <div class="hs-circuit-area">
         <div>
           <Picture
@@ -110,7 +124,7 @@ function Trail({ model, state, graph, paths }: TrailProps) {
             all={graph.nodes}
             edges={edges}
             rising={useRising(model)}
-            pinned={nodeOf(trail.at(-1)?.[0] ?? LOGITS)}
+            pinned={reader}
             marked={receivers}
             hovered={hovered}
             onHover={setHovered}
@@ -131,10 +145,11 @@ function Trail({ model, state, graph, paths }: TrailProps) {
         <div class="hs-circuit-side">
           <Senders
             path={last}
+            coming={isComing(useStatus(model, unfinished(trail, paths)))}
             receivers={trail.at(-1) ?? []}
             graph={graph}
             onHover={setHovered}
-            onChoose={asks ? choose : null}
+            onChoose={asks ? follow : null}
           />
         </div>
       </div>
@@ -142,25 +157,30 @@ function Trail({ model, state, graph, paths }: TrailProps) {
   );
 }
 
-/** The node whose inputs a receiver is: of several that share it, the first. */
-const nodeOf = (receiver: string): string => receiver.replace(/<.>$/, "");
+/** Whether a node reads at a receiver. */
+function readsAt(receiver: string, name: string, { json }: Graph): boolean {
+  const { to, readers } = inputOfReceiver(receiver, json);
+  return to === name || readers.includes(name);
+}
 
-/** The step in whose list a sender is: the last one that it carries most in. */
-function stepOf(name: string, paths: readonly (Path | null)[]): number {
-  const carried = paths.map((path) => Math.abs(path?.senders.find((one) => one.name === name)?.carried ?? 0));
-  return Math.max(0, carried.lastIndexOf(Math.max(...carried)));
+/** The node that reads at the last step: of several that share this input the pinned one, or else the first. */
+function useReader(model: ViewModel, graph: Graph, trail: string[][]): string {
+  const pinned = nodeOfPlace(graph, useSelection(model));
+  const { to, readers } = inputOfReceiver(trail.at(-1)?.[0] ?? LOGITS, graph.json);
+  return pinned && readers.includes(pinned) ? pinned : to;
 }
 
 interface SendersProps {
   path: Path | null;
+  coming: boolean;
   receivers: readonly string[];
   graph: Graph;
   onHover(hovered: Hovered): void;
   onChoose: ((name: string) => void) | null;
 }
 
-function Senders({ path, receivers, graph, onHover, onChoose }: SendersProps) {
-  const title = `Into ${receivers.map((name) => receiverWords(name)).join(" and ")}`;
+function Senders({ path, coming, receivers, graph, onHover, onChoose }: SendersProps) {
+  const title = `Into ${receivers.map((name) => longInputName(inputOfReceiver(name, graph.json))).join(" and ")}`;
   const senders = path?.senders ?? [];
   const rows = senders.slice(0, LISTED).map(({ name, carried }) => {
     const reads = inputsOfNode(name, graph.json).size > 0;
@@ -182,7 +202,7 @@ function Senders({ path, receivers, graph, onHover, onChoose }: SendersProps) {
         rows={rows}
         count={senders.length}
         largest={Math.abs(senders[0]?.carried ?? 0)}
-        nothing={path ? "No sender reaches it." : "Being patched\u2026"}
+        nothing={path ? "No sender reaches it." : coming ? "Being patched\u2026" : "Not run yet."}
       />
       {path !== null && path.left > 0 && (
         <p class="hs-quiet">{`${count(path.left, "sender")} not run yet.`}</p>
@@ -191,26 +211,23 @@ function Senders({ path, receivers, graph, onHover, onChoose }: SendersProps) {
   );
 }
 
-function receiverWords(name: string): string {
-  const { part } = parseNode(name);
-  return part ? `the ${partName(part)} of ${longName(nodeOf(name))}` : longName(name);
-}
-
 interface CrumbsProps {
   trail: string[][];
+  /** The node that reads at the last step. */
+  reader: string;
   graph: Graph;
   asks: boolean;
   state: CircuitState;
 }
 
 /** The steps so far; a click goes back to one. After a head one can choose which of its inputs is patched. */
-function Crumbs({ trail, graph, asks, state }: CrumbsProps) {
+function Crumbs({ trail, reader, graph, asks, state }: CrumbsProps) {
   const last = trail.at(-1)?.[0] ?? LOGITS;
-  const inputs = inputsOfNode(nodeOf(last), graph.json);
+  const inputs = inputsOfNode(reader, graph.json);
   return (
     <nav class="hs-crumbs" aria-label="Steps" data-hs="trail">
       {trail.map((receivers, step) => {
-        const words = receivers.map((name) => crumbWords(name)).join(", ");
+        const words = receivers.map((name) => crumbWords(name, graph)).join(", ");
         const here = step === trail.length - 1;
         return (
           <span key={`${step} ${words}`}>
@@ -233,7 +250,7 @@ function Crumbs({ trail, graph, asks, state }: CrumbsProps) {
       })}
       {asks && inputs.size > 1 && (
         <span class="hs-inputs" role="group" aria-label="What it reads">
-          {[["", nodeOf(last)] as const, ...inputs].map(([part, receiver]) => (
+          {[["", reader] as const, ...inputs].map(([part, receiver]) => (
             <button
               key={part}
               type="button"
@@ -256,7 +273,7 @@ function Crumbs({ trail, graph, asks, state }: CrumbsProps) {
   );
 }
 
-function crumbWords(name: string): string {
-  const { part } = parseNode(name);
-  return part ? `${shortName(nodeOf(name))} ${partName(part)}` : shortName(name);
+function crumbWords(name: string, { json }: Graph): string {
+  const input = inputOfReceiver(name, json);
+  return `${readersName(input)} ${partName(input.part)}`.trim();
 }

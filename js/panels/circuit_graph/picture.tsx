@@ -5,8 +5,8 @@ import { type Rgb, toCss } from "../../lib/color";
 import { keyHandler } from "../../lib/keys";
 import { type Palette, usePalette } from "../../lib/theme";
 import { useWidth } from "../../lib/use_width";
-import { drawnTo, type Edge } from "./graph";
-import { type Layout, layoutCircuit, NODE_HEIGHT, pathBetween } from "./layout";
+import { drawnTo, type Edge, INPUT } from "./graph";
+import { type Layout, layoutCircuit, NODE_HEIGHT, nodeBeyond, pathBetween } from "./layout";
 import { longName, shortName } from "./words";
 
 export interface Line {
@@ -211,6 +211,7 @@ function Nodes({
   const first = [tabbed, pinned, nodes.at(-1)].find((name) => name && layout.boxes.has(name));
   const move = (from: string) =>
     keyHandler(({ key, currentTarget }) => {
+      if (key === "Escape") onChoose(null);
       const next = nodeBeyond(layout, from, key);
       if (next) {
         setTabbed(next);
@@ -218,7 +219,7 @@ function Nodes({
           ?.querySelector<HTMLElement>(`[data-node="${next}"]`)
           ?.focus();
       }
-      return next !== null;
+      return next !== null || key === "Escape";
     });
   return (
     <>
@@ -234,7 +235,7 @@ function Nodes({
             data-marked={marked?.has(name)}
             data-dim={lit !== null && !lit.has(name)}
             aria-pressed={name === pinned}
-            aria-label={longName(name)}
+            aria-label={name === INPUT ? `embed, ${longName(name)}` : longName(name)}
             title={`${longName(name)}. ${action}`}
             tabIndex={name === first ? 0 : -1}
             style={{
@@ -254,20 +255,4 @@ function Nodes({
       })}
     </>
   );
-}
-
-/** The nearest node in the direction of an arrow key; null for other keys, or if there is none. */
-function nodeBeyond({ boxes }: Layout, name: string, key: string): string | null {
-  const from = boxes.get(name);
-  const by = { ArrowRight: [1, 0], ArrowLeft: [-1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[key];
-  if (!from || !by) return null;
-  const [dx = 0, dy = 0] = by;
-  let [nearest, least]: [string | null, number] = [null, Number.POSITIVE_INFINITY];
-  for (const { name: other, x, y } of boxes.values()) {
-    const along = (x - from.x) * dx + (y - from.y) * dy;
-    const beside = Math.abs((x - from.x) * dy) + Math.abs((y - from.y) * dx);
-    if (other !== name && along > 1 && along + 3 * beside < least)
-      [nearest, least] = [other, along + 3 * beside];
-  }
-  return nearest;
 }

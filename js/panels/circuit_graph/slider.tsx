@@ -6,6 +6,17 @@ import { circuitOf, type Edge, type Graph, nodesOf } from "./graph";
 
 const STEPS = 200;
 
+/** The sizes that the slider offers, each once: where a logarithmic scale gives the same size twice, an arrow key would
+ *  lead nowhere. */
+export function sizesTo(most: number): number[] {
+  const scale = Array.from({ length: STEPS + 1 }, (_, i) => Math.round(most ** (i / STEPS)));
+  return [...new Set(scale)];
+}
+
+/** Of the sizes, the one that is nearest. */
+export const nearestSize = (sizes: readonly number[], size: number): number =>
+  sizes.reduce((best, one, i) => (Math.abs(one - size) < Math.abs((sizes[best] ?? 0) - size) ? i : best), 0);
+
 /** The circuit on the screen. While the slider is dragged, it is the one under the thumb. */
 export function useCircuit(model: ViewModel, graph: Graph) {
   const chosen = useTrait<number>(model, "edges");
@@ -30,9 +41,8 @@ interface SliderProps {
 
 export function Slider({ model, graph, circuit }: SliderProps) {
   const { most, edges, nodes, setDragged } = circuit;
-  const top = Math.max(1, graph.edges.length);
-  const toEdges = (at: number) => Math.round(top ** (at / STEPS));
-  const at = Math.round((STEPS * Math.log(Math.min(most, top))) / Math.log(Math.max(2, top)));
+  const sizes = useMemo(() => sizesTo(Math.max(1, graph.edges.length)), [graph]);
+  const sizeOf = (input: HTMLInputElement) => sizes[Number(input.value)] ?? 1;
   const led = ledNowhere(graph, most, edges);
   return (
     <label class="hs-slider hs-small" title="How many of the largest edges are in the circuit">
@@ -41,11 +51,11 @@ export function Slider({ model, graph, circuit }: SliderProps) {
         type="range"
         data-hs="edges"
         min={0}
-        max={STEPS}
-        value={at}
+        max={sizes.length - 1}
+        value={nearestSize(sizes, most)}
         aria-valuetext={count(edges.length, "edge")}
-        onInput={({ currentTarget }) => setDragged(toEdges(Number(currentTarget.value)))}
-        onChange={({ currentTarget }) => write(model, "edges", toEdges(Number(currentTarget.value)))}
+        onInput={({ currentTarget }) => setDragged(sizeOf(currentTarget))}
+        onChange={({ currentTarget }) => write(model, "edges", sizeOf(currentTarget))}
       />
       <span data-hs="circuit-size">
         {`${count(edges.length, "edge")} of ${graph.json.edges.toLocaleString("en")}, ${count(nodes.length, "node")}`}

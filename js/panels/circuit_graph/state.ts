@@ -74,6 +74,11 @@ export class CircuitState {
     this.rpc.request("follow", { receivers, step });
   }
 
+  /** Runs what was stopped of the open tab. */
+  runAgain(): void {
+    this.rpc.request("run_again", {});
+  }
+
   dispose(): void {
     for (const stop of this.#stops) stop();
     this.rpc.dispose();

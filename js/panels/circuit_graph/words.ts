@@ -20,12 +20,22 @@ export function longName(name: string): string {
 
 export const partName = (part: string): string => PARTS[part] ?? "";
 
-/** What a node reads here, after its name: "5.1 q"; heads that share it are named as a range. */
-export function inputName({ to, part, readers }: Pick<Edge, "to" | "part" | "readers">): string {
-  const first = shortName(to);
+type Input = Pick<Edge, "to" | "part" | "readers">;
+
+/** Who reads here: "5.1"; heads that share an input are named as a range, "5.0\u20132". */
+export function readersName({ to, readers }: Input): string {
   const last = readers.at(-1);
-  const range = readers.length > 1 && last ? `${first}\u2013${parseNode(last).head}` : first;
-  return part ? `${range} ${part}` : range;
+  return readers.length > 1 && last ? `${shortName(to)}\u2013${parseNode(last).head}` : shortName(to);
+}
+
+/** What a node reads here, after its name: "5.1 q". */
+export const inputName = (input: Input): string => `${readersName(input)} ${input.part}`.trim();
+
+/** In a sentence: "the key of heads 5.0\u20132". */
+export function longInputName(input: Input): string {
+  if (!input.part) return longName(input.to);
+  const heads = input.readers.length > 1 ? "heads" : "head";
+  return `the ${partName(input.part)} of ${heads} ${readersName(input)}`;
 }
 
 export const edgeName = (edge: Edge): string => `${shortName(edge.from)} \u2192 ${inputName(edge)}`;

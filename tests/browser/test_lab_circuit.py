@@ -1,0 +1,238 @@
+"""The circuit graph in JupyterLab: its three tabs, by mouse and by keyboard, against the kernel's own numbers."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from checks import axe_violations, screenshot
+from contrast import hard_to_read
+from lab import PAUSED, Lab
+from playwright.sync_api import Locator, expect
+from views import expect_status, part
+
+# How the view writes a part of the gap, from an effect of "noise", which is the other way round.
+PERCENT = """
+def percent(share):
+    text = f"{100 * share:+.{1 if abs(share) < 0.0995 else 0}f}%"
+    return text.replace("-", "\\u2212") if float(text[:-1]) else text[1:]
+
+def percents(effects):
+    return [percent(float(share)) for share in sorted(-effects.normalized, key=lambda share: -abs(share))[:12]]
+"""
+
+
+@pytest.fixture
+def graph(lab: Lab) -> Locator:
+    view = lab.show("graph = hs.CircuitGraph(model, pair)\ngraph")
+    expect_status(view, "done")
+    expect(part(view, "circuit")).to_have_attribute("data-edges", "25")
+    return view
+
+
+def node(view: Locator, name: str) -> Locator:
+    return view.locator(f'[data-node="{name}"]')
+
+
+def open_tab(view: Locator, name: str) -> None:
+    view.get_by_role("tab", name=name).click()
+
+
+@pytest.fixture
+def paths(graph: Locator) -> Locator:
+    """The senders into the logits."""
+    open_tab(graph, "Paths")
+    expect(part(graph, "senders").locator("li")).to_have_count(12)
+    expect_status(graph, "done")
+    return graph
+
+
+@pytest.fixture
+def faithfulness(graph: Locator) -> Locator:
+    open_tab(graph, "Faithfulness")
+    expect(part(graph, "robustness").locator("button")).to_have_count(12)
+    expect_status(graph, "done")
+    return graph
+
+
+def curves_of(view: Locator) -> Locator:
+    """Circuits of every size under the first ablation."""
+    part(view, "robustness").locator("button").first.click()
+    expect(part(view, "areas")).to_be_visible()
+    return part(view, "curves")
+
+
+def test_the_largest_edges_are_the_kernels(lab: Lab, graph: Locator):
+    size, first = lab.value("graph.circuit.size, graph.circuit.names[0]").split()
+    expect(part(graph, "circuit")).to_have_attribute("data-edges", size)
+    assert first == "m0->logits"
+    rows = part(graph, "largest").locator("li")
+    expect(rows.locator(".hs-bar-name").first).to_have_text("mlp 0 → logits")
+    shares = (
+        "graph.circuit.top_edges(12)['score'] / (graph.result.baselines['clean'] - graph.result.baselines['corrupt'])"
+    )
+    lab.python(PERCENT)
+    expect(rows.locator(".hs-bar-number")).to_have_text(lab.value(f"*map(percent, {shares})").split())
+
+
+def test_the_slider_by_keyboard_changes_the_circuit_there_and_in_python(lab: Lab, graph: Locator):
+    slider = part(graph, "edges")
+    slider.focus()
+    slider.press("Home")
+    expect(part(graph, "circuit-size")).to_contain_text("0 edges of 479")
+    lab.expect("graph.edges, graph.circuit.size", "1 0")
+    for _ in range(3):
+        slider.press("ArrowRight")
+    lab.expect("graph.edges", 4)
+    slider.press("End")
+    expect(part(graph, "circuit-size")).to_contain_text("479 edges of 479, 22 nodes")
+    lab.expect("graph.edges, graph.circuit.size", "479 479")
+
+
+def test_a_node_is_pinned_by_a_click_and_by_keys(lab: Lab, graph: Locator):
+    cells = lab.cells()
+    node(graph, "m3").click()
+    expect(part(graph, "node")).to_contain_text("MLP 3")
+    expect(node(graph, "m3")).to_have_attribute("aria-pressed", "true")
+    lab.expect("graph.selection", {"activation": "mlp_out", "layer": 3})
+    press = lab.page.keyboard.press
+    press("ArrowLeft")
+    expect(node(graph, "a3.h3")).to_be_focused()
+    for key in ("a", "b", "Enter"):
+        press(key)
+    expect(node(graph, "a3.h3")).to_have_attribute("aria-pressed", "true")
+    lab.expect("graph.selection", {"activation": "z", "layer": 3, "head": 3})
+    press("Escape")
+    expect(part(graph, "circuit").locator('[aria-pressed="true"]')).to_have_count(0)
+    lab.expect("graph.selection", None)
+    assert lab.cells() == cells
+
+
+def test_what_is_under_the_pointer_stands_out_and_moves_nothing(lab: Lab, graph: Locator):
+    lab.page.mouse.move(0, 0)
+    expect(part(graph, "node")).to_have_count(0)
+    height = graph.evaluate("(view) => view.clientHeight")
+    node(graph, "m0").hover()
+    expect(part(graph, "node")).to_contain_text("MLP 0")
+    expect(node(graph, "m3")).to_have_attribute("data-dim", "true")
+    assert graph.evaluate("(view) => view.clientHeight") == height
+    lab.page.mouse.move(0, 0)
+    expect(part(graph, "node")).to_have_count(0)
+    part(graph, "largest").locator("li").first.hover()
+    expect(part(graph, "under-pointer")).to_contain_text(re.compile(r"mlp 0 → logits .*% of the gap"))
+    assert graph.evaluate("(view) => view.clientHeight") == height
+
+
+def test_an_edge_under_the_pointer_is_read_out(lab: Lab, graph: Locator):
+    lab.page.mouse.move(0, 0)
+    expect(part(graph, "under-pointer")).to_contain_text("Blue carries")
+    ends = [node(graph, name).bounding_box() for name in ("m0", "m1")]
+    assert ends[0] and ends[1]
+    # Between the two boxes, in the middle of their column.
+    lab.page.mouse.move(ends[0]["x"] + ends[0]["width"] / 2, (ends[1]["y"] + 20 + ends[0]["y"]) / 2)
+    expect(part(graph, "under-pointer")).to_contain_text("% of the gap")
+
+
+def test_another_rule_estimates_again(lab: Lab, graph: Locator):
+    part(graph, "rules").select_option(index=1)
+    lab.expect("graph.wait() and graph.result.params['rules']", "relp")
+    score = lab.value("f\"{graph.circuit.top_edges(1)['score'][0]:+.2f}\"")
+    expect(part(graph, "largest").locator("li > *").first).to_have_attribute("title", re.compile(re.escape(score)))
+
+
+def test_the_strongest_senders_are_followed_and_equal_path_patching(lab: Lab, paths: Locator):
+    lab.python(PERCENT)
+    lab.python("import interp_backend as ib")
+    numbers = part(paths, "senders").locator(".hs-bar-number")
+    for receiver in ("logits", None, None):
+        if receiver is None:
+            first = part(paths, "senders").locator("li").first
+            sender = first.locator(".hs-bar-name").inner_text()
+            first.click()
+            into = sender.replace("mlp", "MLP") if "mlp" in sender else f"head {sender}"
+            expect(part(paths, "senders").locator("h3")).to_contain_text(f"Into {into}")
+        lab.expect("graph.wait() and graph.status", "done")
+        shown = lab.value("*percents(ib.path_patching(model, pair, None, graph.trail[-1], direction='noise'))")
+        expect(numbers.first).to_have_text(shown.split()[0])
+        expect(numbers).to_have_text(shown.split()[: numbers.count()])
+    lab.expect("len(graph.trail)", 3)
+    screenshot(paths, "circuit-paths")
+    part(paths, "crumb").first.click()
+    expect(part(paths, "crumb")).to_have_count(0)
+    lab.expect("graph.trail", [["logits"]])
+    expect(part(paths, "senders").locator("h3")).to_contain_text("Into the logits")
+
+
+def test_the_value_of_a_head_alone(lab: Lab, paths: Locator):
+    node(paths, "a3.h3").click()
+    expect(part(paths, "input-all")).to_have_attribute("aria-pressed", "true")
+    part(paths, "input-v").click()
+    expect(part(paths, "input-v")).to_have_attribute("aria-pressed", "true")
+    expect(part(paths, "senders").locator("h3")).to_contain_text("Into the value of head 3.3")
+    lab.expect("graph.wait() and graph.trail", [["logits"], ["a3.h3<v>"]])
+    expect(part(paths, "senders").locator("li").first).to_contain_text("mlp 0")
+
+
+def test_faithfulness_has_the_kernels_numbers_and_a_click_draws_curves(lab: Lab, faithfulness: Locator):
+    buttons = part(faithfulness, "robustness").locator("button")
+    shown = lab.value("*(f'{f:.0%}' for f in graph.robustness.circuit[[0, 2]].ravel())").split()
+    expect(buttons).to_have_text(shown)
+    expect(part(faithfulness, "reason")).to_have_count(2)
+    curves_of(faithfulness)
+    expect(buttons.first).to_have_attribute("aria-pressed", "true")
+    areas = lab.value("f'{graph.faithfulness.cpr:.2f}', f'{graph.faithfulness.cmd:.2f}'").split()
+    expect(part(faithfulness, "areas").locator("dd")).to_contain_text(areas)
+    chart = part(faithfulness, "curve-chart")
+    chart.focus()
+    chart.press("Home")
+    expect(part(faithfulness, "curve-words")).to_contain_text("0.1% of all: signed (CPR) 0.00")
+    part(faithfulness, "edges").focus()
+    part(faithfulness, "edges").press("PageUp")
+    expect(part(faithfulness, "spread")).not_to_contain_text("25 edges or")
+    expect(buttons).to_have_count(12)
+    lab.expect("graph.wait() and graph.faithfulness.chosen_count == graph.circuit.size > 25", True)
+
+
+def test_a_run_is_cancelled_and_run_again(lab: Lab):
+    lab.python(PAUSED.replace("next(calls) > 10", "slow.is_set()") + "slow = threading.Event()\n")
+    view = lab.show("graph = hs.CircuitGraph(model, pair, metric=paused)\ngraph")
+    expect_status(view, "done")
+    lab.python("slow.set()")
+    open_tab(view, "Paths")
+    expect(part(view, "cancel")).to_be_visible()
+    part(view, "cancel").click()
+    lab.python("go_on.set()")
+    expect(part(view, "run")).to_be_visible()
+    part(view, "run").click()
+    expect(part(view, "senders").locator("li")).to_have_count(12)
+    expect(part(view, "run")).to_have_count(0)
+    lab.expect("graph.status", "done")
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_readable_and_accessible_in_the_theme(lab: Lab, graph: Locator, theme: str):
+    lab.set_theme(theme)
+    expect(graph).to_have_attribute("data-hs-theme", theme)
+    screenshot(graph, f"circuit-edges-{theme}")
+    node(graph, "a3.h3").click()
+    expect(part(graph, "node")).to_be_visible()
+    lab.page.mouse.move(0, 0)
+    expect(node(graph, "a3.h3")).to_have_attribute("aria-pressed", "true")
+    screenshot(graph, f"circuit-pinned-{theme}")
+    assert axe_violations(graph) == []
+    assert hard_to_read(graph) == []
+    open_tab(graph, "Paths")
+    expect(part(graph, "senders").locator("li")).to_have_count(12)
+    node(graph, "a3.h3").click()
+    expect(part(graph, "input-all")).to_be_visible()
+    expect(part(graph, "senders").locator("li").first).to_contain_text("mlp 0")
+    lab.page.mouse.move(0, 0)
+    screenshot(graph, f"circuit-paths-{theme}")
+    assert axe_violations(graph) == []
+    assert hard_to_read(graph) == []
+    open_tab(graph, "Faithfulness")
+    curves_of(graph)
+    lab.page.mouse.move(0, 0)
+    screenshot(graph, f"circuit-faithfulness-{theme}")
+    assert axe_violations(graph) == []
+    assert hard_to_read(graph) == []
