@@ -10,9 +10,12 @@ const out = join(root, "widgets", "hookscope", "static");
 const KB = 1024;
 
 /** The one list of bundles: each view's folder with the budget of its own code in KB, and the budgets of the saved
- *  page's script, without the views in it, and of what views share: js/lib/ and Preact. */
-const { views, report, shared } = JSON.parse(await readFile(join(root, "js", "bundles.json"), "utf8"));
-const OWN_KB = { ...views, report };
+ *  page's script, without the views in it, of the workbench, which shows other widgets' views, and of what views share:
+ *  js/lib/ and Preact. */
+const { views, report, workbench, shared } = JSON.parse(
+  await readFile(join(root, "js", "bundles.json"), "utf8"),
+);
+const OWN_KB = { ...views, report, workbench };
 export const bundles = Object.keys(OWN_KB);
 
 /** Where a bundle's own code is. */

@@ -2,6 +2,7 @@
 
 export interface Requests {
   activation_patching: ActivationPatchingRequest;
+  add_view: OnAddViewRequest;
   attention_patterns: AttentionPatternsRequest;
   attribute: OnAttributeRequest;
   attribute_head: OnAttributeHeadRequest;
@@ -10,7 +11,9 @@ export interface Requests {
   cancel: OnCancelRequest;
   circuit_robustness: CircuitRobustnessRequest;
   close_opened: OnCloseOpenedRequest;
+  close_view: OnCloseViewRequest;
   direct_logit_attribution: DirectLogitAttributionRequest;
+  double_view: OnDoubleViewRequest;
   edge_attribution: EdgeAttributionRequest;
   edit: OnEditRequest;
   faithfulness: FaithfulnessRequest;
@@ -35,6 +38,7 @@ export interface Requests {
   repeated_token_loss: RepeatedTokenLossRequest;
   restrict: OnRestrictRequest;
   run_again: OnRunAgainRequest;
+  save_report: OnSaveReportRequest;
   set_answer: OnSetAnswerRequest;
   show: OnShowRequest;
   shown: OnShownRequest;
@@ -106,6 +110,9 @@ export interface Scale {
   kind: "scale";
   factor: number;
 }
+export interface OnAddViewRequest {
+  kind: "heatmap" | "lens" | "attention" | "circuit";
+}
 export interface AttentionPatternsRequest {
   kind?: "pattern" | "value_weighted" | "scores" | "output_norm";
   layers?: number | number[] | null;
@@ -175,6 +182,9 @@ export interface CircuitRobustnessRequest {
   seed?: number;
 }
 export interface OnCloseOpenedRequest {}
+export interface OnCloseViewRequest {
+  at: number;
+}
 export interface DirectLogitAttributionRequest {
   answer?: string | number | (string | number)[] | null;
   wrong_answer?: string | number | (string | number)[] | null;
@@ -183,6 +193,9 @@ export interface DirectLogitAttributionRequest {
   by_source?: boolean;
   last?: number | null;
   prepend_bos?: boolean | null;
+}
+export interface OnDoubleViewRequest {
+  at: number;
 }
 export interface EdgeAttributionRequest {
   metric?: "logit_diff" | "logit" | "log_prob" | "prob" | "answer_log_prob" | "rank" | "kl" | "kl_corrupt";
@@ -318,6 +331,7 @@ export interface OnRestrictRequest {
   sources?: number[] | null;
 }
 export interface OnRunAgainRequest {}
+export interface OnSaveReportRequest {}
 export interface OnSetAnswerRequest {
   side: "clean" | "corrupt";
   answer: string;

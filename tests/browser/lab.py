@@ -229,7 +229,7 @@ class Lab(Notebook):
     def show(self, code: str) -> Locator:
         """Run code in a new cell at the end; returns the widget that it shows there."""
         cell = self.run(code)
-        widget = cell.locator(".hs-root")
+        widget = cell.locator(".hs-root").first
         try:
             widget.wait_for()
         except WaitedTooLong:

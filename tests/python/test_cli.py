@@ -58,3 +58,22 @@ def test_lab_without_jupyterlab_says_how_to_install_it(started, monkeypatch):
     with pytest.raises(SystemExit, match=r'pip install "hookscope\[lab\]"'):
         cli.main()
     assert not started and not Path("hookscope-examples").exists()
+
+
+def test_a_report_is_written_without_a_notebook(tmp_path, monkeypatch, capsys):
+    words = ["report", "--clean", "The capital of Norway is", "--corrupt", "The capital of Sweden is"]
+    answers = ["--answer", " Oslo", "--wrong", " Stockholm", "--title", "Oslo", "-o", str(tmp_path / "oslo.html")]
+    monkeypatch.setattr(sys, "argv", ["hookscope", *words, *answers])
+    cli.main()
+    assert "oslo.html" in capsys.readouterr().out
+    text = (tmp_path / "oslo.html").read_text("utf-8")
+    assert "<h1>Oslo</h1>" in text and text.count("data-view=") == 5
+
+
+@pytest.mark.parametrize(("more", "says"), [(["--model", "no/such-model"], "no/such-model"), ([], "answer")])
+def test_a_report_that_can_not_be_written_says_why(tmp_path, monkeypatch, more, says):
+    words = ["report", "--clean", "The capital of Norway is", "--corrupt", "The capital of Sweden is"]
+    monkeypatch.setattr(sys, "argv", ["hookscope", *words, *more, "-o", str(tmp_path / "oslo.html")])
+    with pytest.raises(SystemExit, match=says):
+        cli.main()
+    assert list(tmp_path.iterdir()) == []

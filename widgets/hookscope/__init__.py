@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from .prompt_pair_editor import PromptPairEditor as PromptPairEditor
     from .report import Report as Report
     from .report import load_report as load_report
+    from .workbench import Workbench as Workbench
+    from .workbench import open as open
 else:
     __getattr__, __dir__, __all__ = lazy_exports(__name__, __file__)
 

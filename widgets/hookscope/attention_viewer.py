@@ -85,6 +85,7 @@ class AttentionViewer(OfPrompt):
     """
 
     bundle = "attention_viewer"
+    choices = ("kind", "side", "scale", "without_first", "sort", "marks")
     quantity = "Attention"
     _parts = ("layer", "head", "position", "source")
     _saving = False

@@ -24,6 +24,15 @@ def main() -> None:
     command.set_defaults(run=lambda given: _demo(given.folder))
     command = commands.add_parser("lab", help="open JupyterLab on a copy of the example notebooks")
     command.set_defaults(run=lambda given: lab())
+    command = commands.add_parser("report", help="write what the views show of a pair into one page")
+    command.add_argument("--model", help="a name or a directory; by default the embedded model")
+    command.add_argument("--clean", required=True, help="the clean prompt")
+    command.add_argument("--corrupt", required=True, help="the corrupt prompt")
+    command.add_argument("--answer", default="", help="the clean prompt's answer, with its leading space")
+    command.add_argument("--wrong", default="", help="the corrupt prompt's answer, with its leading space")
+    command.add_argument("--title", help="the heading of the page")
+    command.add_argument("-o", "--output", type=Path, default=Path("report.html"), help="the file to write")
+    command.set_defaults(run=_report)
     command = commands.add_parser("doctor", help="print versions and what is wrong, for a bug report")
     command.set_defaults(run=lambda given: doctor())
     given = parser.parse_args()
@@ -34,6 +43,22 @@ def _demo(folder: Path) -> None:
     from .demo import demo  # imports torch
 
     demo(folder)
+
+
+def _report(given: argparse.Namespace) -> None:
+    from interp_backend import PromptPair, load_model  # imports torch
+
+    from .workbench import KINDS, Workbench
+
+    try:
+        pair = PromptPair(
+            clean=given.clean, corrupt=given.corrupt, clean_answer=given.answer, corrupt_answer=given.wrong
+        )
+        bench = Workbench(load_model(given.model) if given.model else load_model(), pair, views=list(KINDS))
+        path = bench.report(given.title or "").save(given.output)
+    except (ValueError, OSError) as problem:
+        sys.exit(str(problem))
+    print(f"Written: {path}")
 
 
 def lab() -> None:

@@ -61,6 +61,7 @@ class LogitLensGrid(OfPrompt):
     """
 
     bundle = "logit_lens_grid"
+    choices = ("stream", "lens", "color", "side", "tab")
     quantity = "Logit lens"
     _parts = ("layer", "position")
     stream = Argument(logit_lens, "stream")

@@ -71,11 +71,16 @@ Part = Html | View
 
 def write_page(path: str | Path, parts: Sequence[Part], title: str) -> Path:
     """Write a page with a heading. Returns the path."""
-    heading = Html(f"<h1>{escaped(title)}</h1>") if title else Html("")
     # As bytes, because translated newlines would change the script under its hash. Lone surrogates become question
     # marks.
-    write_whole(Path(path), page([heading, *parts], title).encode("utf-8", "replace"))
+    write_whole(Path(path), titled(parts, title).encode("utf-8", "replace"))
     return Path(path)
+
+
+def titled(parts: Sequence[Part], title: str) -> str:
+    """The HTML of a page with a heading."""
+    heading = Html(f"<h1>{escaped(title)}</h1>") if title else Html("")
+    return page([heading, *parts], title)
 
 
 def page(parts: Sequence[Part], title: str, *, style: str = "") -> str:

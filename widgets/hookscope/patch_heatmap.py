@@ -83,6 +83,7 @@ class PatchHeatmap(ResultPanel):
     """
 
     bundle = "patch_heatmap"
+    choices = ("method", *SHARED, "options", "units", "color_limit")
     _draft = False  # whether the result being put into the trait is still filling
     _shown_as_draft = False  # whether the displayed result was set while it was filling
 

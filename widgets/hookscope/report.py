@@ -13,6 +13,7 @@ from markdown_it import MarkdownIt
 from interp_backend.results.attention import AttentionPatterns
 from interp_backend.results.effect_map import EffectMap
 from interp_backend.results.envelope import BaseResult
+from interp_backend.results.files import write_whole
 from interp_backend.results.graph import Graph
 from interp_backend.results.lens import LogitLens
 from interp_backend.results.read import result_from_wire
@@ -20,7 +21,7 @@ from interp_backend.results.read import result_from_wire
 from .attention_viewer import AttentionViewer
 from .circuit_graph import CircuitGraph
 from .logit_lens_grid import LogitLensGrid
-from .page import Html, Part, View, escaped, read_page, write_page
+from .page import Html, Part, View, escaped, read_page, titled
 from .panel import Panel
 from .patch_heatmap import PatchHeatmap
 from .subject import ResultPanel
@@ -51,7 +52,7 @@ class Report:
         ValueError: a part that is none of these.
     """
 
-    def __init__(self, parts: Sequence[ResultPanel | BaseResult | str], title: str = "Report"):
+    def __init__(self, parts: Sequence[Panel | BaseResult | str], title: str = "Report"):
         self.title = str(title)
         self.parts = list(parts)
         for part in self.parts:
@@ -63,6 +64,15 @@ class Report:
 
         Raises:
             ValueError: a view has no result, and says why.
+        """
+        write_whole(Path(path), self.html().encode("utf-8", "replace"))
+        return Path(path)
+
+    def html(self) -> str:
+        """The report as the text of an HTML file. Waits for the views' results.
+
+        Raises:
+            ValueError: as `save`.
         """
         today = datetime.datetime.now(datetime.timezone.utc).date()
         made: list[Panel] = []  # views that this report alone shows
@@ -77,7 +87,7 @@ class Report:
                 made += [panel] if panel is not part else []
                 parts.append(_view(panel, today))
         try:
-            return write_page(path, parts, self.title)
+            return titled(parts, self.title)
         finally:
             for panel in made:
                 panel.close()

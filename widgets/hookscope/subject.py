@@ -30,6 +30,7 @@ SIDES = {False: ["prompt"], True: ["clean", "corrupt", "difference"]}
 class ResultPanel(Panel):
     """A panel of a method's result, which is in the trait `result`."""
 
+    choices: Sequence[str] = ()  # the traits that say what is computed and how it is drawn, in the order to set them
     _displays: Sequence[str] = ()  # the ids of the outputs that show the panel
     _pictured: Any = None  # the result whose picture these have
     layer_zero = traitlets.Enum(["bottom", "top"], "bottom", help="Where layer 0 is drawn.").tag(
