@@ -3,25 +3,11 @@ import { joinGroup } from "../lib/link";
 import type { ViewModel } from "../lib/model";
 import { mount } from "../lib/mount";
 import type { Panel } from "../lib/panel";
-import { Rpc } from "../lib/rpc";
 import { savedByAnother } from "../lib/schema";
 import tabsCss from "../lib/tabs.css";
+import { type Host, WorkbenchState } from "./state";
 import css from "./style.css";
-import { type Host, WorkbenchView } from "./view";
-
-export class WorkbenchState {
-  readonly rpc: Rpc;
-  /** Of the last view that was drawn: all views of one page have the same. */
-  host: Host | null = null;
-
-  constructor(model: ViewModel) {
-    this.rpc = new Rpc(model);
-  }
-
-  dispose(): void {
-    this.rpc.dispose();
-  }
-}
+import { WorkbenchView } from "./view";
 
 /** Its pinned place is that of its views, whatever they have. */
 const panel: Panel<WorkbenchState, object> = {

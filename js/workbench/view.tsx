@@ -11,14 +11,7 @@ import { ErrorLine } from "../lib/status";
 import { Tabs } from "../lib/tabs";
 import { useWidth } from "../lib/use_width";
 import { PlaceCard } from "./card";
-import type { WorkbenchState } from "./index";
-
-/** What anywidget gives to a view that shows others. */
-export interface Host {
-  getWidget(
-    ref: string,
-  ): Promise<{ render(context: { el: HTMLElement; signal: AbortSignal }): Promise<void> }>;
-}
+import type { Host, WorkbenchState } from "./state";
 
 type Props = PanelProps<WorkbenchState>;
 
@@ -126,25 +119,17 @@ function SideBySide({ model, state, width }: Props & { width: number }) {
   const split = useTrait<number>(model, "split");
   const [dragged, setDragged] = useState<number | null>(null);
   const share = dragged ?? split;
-  const shown = panels.map((_, i) => i).filter((i) => enlarged === null || i === enlarged);
-  if (enlarged !== null) {
-    return (
-      <>
-        {shown.map((i) => (
-          <Slot key={panels[i]} model={model} state={state} at={i} alone={false} />
-        ))}
-      </>
-    );
-  }
-  const others = shown.slice(1);
-  const column = (parity: number) => others.filter((_, i) => i % 2 === parity);
+  if (enlarged !== null)
+    return <Slot key={panels[enlarged]} model={model} state={state} at={enlarged} alone={false} />;
+  const columns = state.columnsOf(panels.slice(1));
+  const inColumn = (column: number) => columns.flatMap((one, i) => (one === column ? [i + 1] : []));
   return (
     <>
       <Slot key={panels[0]} model={model} state={state} at={0} alone={false} />
       <div class="hs-bench" style={{ gridTemplateColumns: `${share}fr 9px ${1 - share}fr` }}>
-        {[0, 1].map((parity) => (
-          <div key={parity} class="hs-bench-column" style={{ gridColumn: parity === 0 ? "1" : "3" }}>
-            {column(parity).map((i) => (
+        {[0, 1].map((column) => (
+          <div key={column} class="hs-bench-column" style={{ gridColumn: column === 0 ? "1" : "3" }}>
+            {inColumn(column).map((i) => (
               <Slot key={panels[i]} model={model} state={state} at={i} alone={false} />
             ))}
           </div>
