@@ -30,7 +30,7 @@ from ..language.loading import load_model
 from ..language.metrics import Measure, as_measures
 from ..language.pairs import PromptPairs
 from ..language.prompts import PromptPair, Side
-from ..results.graph import Graph
+from ..results.graph import Graph, edges_between
 from ..results.step import Step, remaining
 from .activation_patching import Direction, Metrics, readings_of, tokenize_all
 from .attribution_patching import POINTS
@@ -88,6 +88,7 @@ def edge_attribution(
     began = time.perf_counter()
     with Turn(model) as turn:
         wiring = wiring_of(turn)
+        parallel = any(layer.parallel for layer in wiring)
         uses = [(name, OTHER) for name in dict.fromkeys(name for name, _ in writers(wiring))]
         runs = BaseRuns(turn, tokenized, readings, uses, 0)
         scores: list[Tensor] = []
@@ -103,10 +104,14 @@ def edge_attribution(
                 left = remaining(time.perf_counter() - began, len(scores), len(tokenized))
                 yield Step(len(scores), len(tokenized), left)
         each = np.stack([one.float().cpu().numpy() for one in scores])
+        if not np.isfinite(each[:, edges_between(sender_names(wiring), receiver_names(wiring), parallel)]).all():
+            raise ValueError(
+                f"The {measure.label} has no finite gradient here, so no edge can be estimated. Choose another metric."
+            )
         result = Graph(
             senders=sender_names(wiring),
             receivers=receiver_names(wiring),
-            parallel=any(layer.parallel for layer in wiring),
+            parallel=parallel,
             scores=each.mean(0, dtype=np.float64).astype(np.float32),
             kept=np.isfinite(each[0]).astype(np.uint8),
             by_pair=each if keep_pairs else None,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import secrets
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -61,9 +62,12 @@ def content_of(result: BaseResult, kind: str, width: float | None = None, font_s
 
 def write_whole(path: Path, content: bytes) -> None:
     """Write a file. An older one is replaced only when the new one is complete."""
-    unfinished = path.with_name(f"{path.name}.part")
-    unfinished.write_bytes(content)
-    os.replace(unfinished, path)
+    unfinished = path.with_name(f".{secrets.token_hex(6)}.part")
+    try:
+        unfinished.write_bytes(content)
+        os.replace(unfinished, path)
+    finally:
+        unfinished.unlink(missing_ok=True)
 
 
 def _as_csv(table: pandas.DataFrame) -> bytes:

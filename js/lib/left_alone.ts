@@ -4,6 +4,13 @@ import { listen, type Status, trait, type ViewModel } from "./model";
 
 const QUIET_MS = 1500;
 
+/** So that the page does not jump while the view is drawn anew. */
+function holdHeight(area: HTMLElement | null): void {
+  if (!area) return;
+  area.style.minHeight = `${area.offsetHeight}px`;
+  setTimeout(() => area.style.removeProperty("min-height"), 2 * QUIET_MS);
+}
+
 export function whenLeftAlone(model: ViewModel, host: HTMLElement): () => void {
   // Only views of results have a result, and only the kernel can store a picture.
   if (model.readonly || model.get("asked") === undefined || model.get("result") === undefined)
@@ -15,6 +22,7 @@ export function whenLeftAlone(model: ViewModel, host: HTMLElement): () => void {
   };
   const ask = () => {
     if (host.matches(":hover, :focus-within")) return wait();
+    holdHeight(host.closest<HTMLElement>(".jp-OutputArea"));
     try {
       model.send({ kind: "request", id: `${Math.random()}-picture`, method: "picture", params: {} });
     } catch {

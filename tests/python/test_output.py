@@ -61,14 +61,15 @@ def test_a_picture_is_stored_beside_the_view_once_for_each_result(heatmap, monke
     heatmap._displays = ["first", "second"]
     ask(heatmap, "picture", "view:1")
     ask(heatmap, "picture", "view:2")
-    assert [name for name, _ in stored] == ["first", "second"]
-    data = stored[0][1]
+    assert [name for name, _ in stored] == ["first", "first", "second", "second"]
+    assert stored[0][1] == {"text/plain": ""}
+    data = stored[1][1]
     assert repr(heatmap.result) in data["text/plain"] and len(data["image/png"]) < 100_000
     assert Image.open(io.BytesIO(base64.b64decode(data["image/png"]))).width > 300
     heatmap.direction = "noise"
     assert heatmap.wait(60)
     ask(heatmap, "picture", "view:3")
-    assert len(stored) == 4
+    assert len(stored) == 8
 
 
 def test_a_very_large_picture_is_not_stored(heatmap, monkeypatch):

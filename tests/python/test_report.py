@@ -72,7 +72,7 @@ def test_every_view_says_how_it_was_made(views, tmp_path):
 
 def test_views_pin_together_on_the_page(views, tmp_path):
     path = hs.Report(views).save(tmp_path / "report.html")
-    groups = {view["state"]["group"] for view in read_page(path.read_text("utf-8"))}
+    groups = {part.state["group"] for part in read_page(path.read_text("utf-8"))}
     assert len(groups) == 1 and None not in groups
 
 
@@ -136,7 +136,7 @@ JSON = st.recursive(
 
 @given(JSON)
 def test_other_json_is_refused_in_a_sentence(value):
-    content = {"schema_version": 1, "shared": [], "views": value}
+    content = {"schema_version": 1, "shared": [], "views": value, "parts": []}
     packed = b64encode(gzip.compress(json.dumps(content).encode())).decode()
     try:
         read_page(f'<script type="application/gzip" id="hookscope-page">{packed}</script>')
@@ -170,3 +170,76 @@ def test_a_view_that_failed_says_why_and_no_file_is_left(embedded, capitals, tmp
 
 def test_views_without_captions_have_no_empty_paragraph(views):
     assert "<p></p>" not in page([View(views[0])], "x")
+
+
+def test_results_that_no_view_shows_come_back_too_in_the_order_of_the_page(embedded, views, tmp_path):
+    graph, pair = views[3].result, views[3].pair
+    path_effects = ib.path_patching(embedded, pair, None, ["logits"])
+    faithfulness = ib.faithfulness(embedded, pair, graph, random_circuits=0)
+    report = hs.Report(["text", path_effects, views[0], faithfulness, graph])
+    results = hs.load_report(report.save(tmp_path / "report.html"))
+    assert [one.method for one in results] == [
+        "path_patching",
+        "activation_patching",
+        "faithfulness",
+        "edge_attribution",
+    ]
+    np.testing.assert_array_equal(results[0].values, path_effects.values)
+
+
+def test_the_steps_of_a_trail_come_back(embedded, capitals, tmp_path):
+    view = Watched(hs.CircuitGraph, embedded, capitals)
+    view.follow("m3")
+    assert view.wait(60)
+    results = hs.load_report(view.save(tmp_path / "circuit.html"))
+    assert [one.method for one in results] == ["edge_attribution", "path_patching", "path_patching"]
+    np.testing.assert_array_equal(results[2].values, view.paths[1].values)
+    view.close()
+
+
+@pytest.mark.parametrize("damage", [b"\x00\xff", b"\xe9\x00\x80"])
+def test_a_file_that_is_no_text_is_refused_in_a_sentence(tmp_path, damage):
+    (tmp_path / "page.html").write_bytes(damage * 100)
+    with pytest.raises(ValueError, match=r"page\.html is no page"):
+        hs.load_report(tmp_path / "page.html")
+
+
+@given(st.integers(0, 400), st.integers(0, 255))
+def test_a_damaged_page_is_refused_in_a_sentence_or_read(at, byte):
+    content = {"schema_version": 1, "shared": [], "views": [], "parts": []}
+    packed = bytearray(gzip.compress(json.dumps(content).encode() + b" " * 600, mtime=0))
+    packed[at % len(packed)] = byte
+    text = f'<script type="application/gzip" id="hookscope-page">{b64encode(bytes(packed)).decode()}</script>'
+    try:
+        assert read_page(text) == []
+    except ValueError as problem:
+        assert "no page that Hookscope saved" in str(problem)
+
+
+def test_json_that_is_nested_too_deeply_is_refused_in_a_sentence():
+    packed = b64encode(gzip.compress(b"[" * 100_000)).decode()
+    with pytest.raises(ValueError, match="no page that Hookscope saved"):
+        read_page(f'<script type="application/gzip" id="hookscope-page">{packed}</script>')
+
+
+@pytest.mark.parametrize("name", ["report.pdf", "report"])
+def test_another_kind_of_file_is_refused(tmp_path, name):
+    with pytest.raises(ValueError, match="no kind of file"):
+        hs.Report(["x"]).save(tmp_path / name)
+
+
+@pytest.mark.parametrize("parts", ["hello", {"a": 1}, None])
+def test_a_report_has_a_list_of_parts(parts):
+    with pytest.raises(ValueError, match="list of parts"):
+        hs.Report(parts)
+
+
+def test_a_folder_in_the_way_leaves_nothing_behind(tmp_path):
+    (tmp_path / "report.html").mkdir()
+    with pytest.raises(OSError):
+        hs.Report(["x"]).save(tmp_path / "report.html")
+    assert [one.name for one in tmp_path.iterdir()] == ["report.html"]
+
+
+def test_direction_marks_in_markdown_have_no_effect(tmp_path):
+    assert "\u202e" not in hs.Report(["a\u202eb"]).save(tmp_path / "r.html").read_text("utf-8")

@@ -27,9 +27,9 @@ def wire(widget, name):
     return json.loads(json.dumps(widget.get_state(name)[name]))
 
 
-def run_code(code, **names):
+def run_code(code, name="result", **names):
     exec(code, names)
-    return names["result"]
+    return names[name]
 
 
 def follow(widget, *receivers, step, id="view:1"):
@@ -40,7 +40,9 @@ def test_the_graph_is_edge_attributions(view, embedded, capitals):
     assert view.status == "done" and view.error is None
     expected = ib.edge_attribution(embedded, capitals)
     np.testing.assert_array_equal(view.result.scores, expected.scores)
-    np.testing.assert_array_equal(run_code(view.code).scores, expected.scores)
+    made = run_code(view.code, name="circuit")
+    np.testing.assert_array_equal(made.scores, expected.scores)
+    assert made.names == view.circuit.names
 
 
 def test_a_view_is_sent_the_strongest_edges_and_who_reads_what(view):
@@ -286,3 +288,76 @@ def test_what_was_cancelled_in_a_tab_can_be_run(view, embedded, capitals):
     np.testing.assert_array_equal(view.paths[0].values, expected.values)
     ask(view, "run_again", "view:2")  # everything is there
     assert view.status == "done" and view.error is None
+
+
+# A graph that the user gave
+
+
+@pytest.fixture
+def given(embedded, capitals):
+    whole = ib.edge_attribution(embedded, capitals)
+    widget = Watched(hs.CircuitGraph, embedded, capitals, graph=whole.greedy(25))
+    yield widget
+    widget.close()
+
+
+def test_code_of_a_given_graph_gives_the_numbers_on_the_screen(given, embedded):
+    assert run_code(given.code, name="circuit", graph=given.result).names == given.circuit.names
+    given.tab = "faithfulness"
+    other = given.pair.model_copy(update={"clean": "The capital of Spain is", "clean_answer": " Madrid"})
+    for pair in (given.pair, other):
+        given.pair = pair
+        assert given.wait(60)
+        assert "your own graph" in given.code and pair.clean in given.code
+        made = run_code(given.code, graph=given.result)
+        np.testing.assert_array_equal(made.circuit, given.robustness.circuit)
+    assert "Spain" in given._headings(given.result)[0]
+
+
+def test_curves_may_come_before_the_table(embedded, capitals):
+    """Of a graph without parameters, such as one from a file."""
+    whole = ib.edge_attribution(embedded, capitals)
+    view = Watched(hs.CircuitGraph, embedded, capitals, graph=ib.Graph.from_mib(whole.greedy(25).to_mib()))
+    view.setting, view.tab = SETTING, "faithfulness"
+    assert view.wait(60) and view.error is None
+    view.edges = 20
+    assert view.wait(60) and view.error is None and view.faithfulness is not None
+    assert run_code(view.code, graph=view.result).cpr == pytest.approx(view.faithfulness.cpr)
+    view.close()
+
+
+@pytest.mark.parametrize("graph", [5, "m0->logits", {"edges": []}])
+def test_what_is_no_graph_is_refused(embedded, capitals, graph):
+    with pytest.raises(ValueError, match="graph is a Graph"):
+        hs.CircuitGraph(embedded, capitals, graph=graph)
+
+
+# Errors
+
+
+def test_an_error_goes_with_what_it_was_about(view):
+    view.edges, view.tab = 1, "faithfulness"
+    assert view.wait(60) and "in its circuit" in view.error["message"]
+    view.tab = "edges"
+    assert view.wait(60) and view.error is None
+
+
+def test_an_error_stays_while_what_it_is_about_is_asked_for(view):
+    ask(view, "edge_attribution", metric="rank")
+    view.tab = "paths"
+    assert view.wait(60)
+    view.tab = "edges"
+    assert view.wait(60) and view.status == "error" and "rank" in view.error["message"]
+    ask(view, "edge_attribution", metric="logit_diff")
+    assert view.error is None and view.status == "done"
+
+
+def test_a_refused_receiver_leaves_the_trail_as_it_was(view):
+    for receivers in (["input"], ["a9.h9"], ["a1.h1<k>", "nonsense"]):
+        follow(view, *receivers, step=1)
+        assert view.error["message"] and view.trail == [["logits"]]
+
+
+def test_a_metric_without_a_finite_gradient_gets_a_sentence(embedded, capitals):
+    with pytest.raises(ValueError, match="no finite gradient"):
+        ib.edge_attribution(embedded, capitals, metric=lambda logits: (logits[..., 0] * 0).sqrt() + logits[..., 1])

@@ -107,6 +107,7 @@ class Asker:
         self._refreshes = 0  # how many times wants were computed, to notice that others are newer
         self._adopting: Task | None = None  # ends when the panel's traits describe the result that it was given
         self._refused = False  # whether the panel's traits describe no call that could be made
+        self._failed: tuple[_Asked, Any] | None = None  # the last call that failed, and its error
         self._counter = itertools.count(1)
         self._last_told = 0.0
         self._deferring = threading.local()  # by thread: whether `refresh` waits until several traits have changed
@@ -163,7 +164,7 @@ class Asker:
             panel.fail(sentence(refused), getattr(refused, "field", None), id or "")
             return None
         if id is not None:
-            panel.error = None  # a valid request clears the error of the last one
+            self._settle_error(panel)  # a valid request clears the error of the last one
         self._start(panel, old, new)
         asked = self._asked.get(of or self.main)
         return asked.task if asked is not None and asked in new else None
@@ -308,8 +309,8 @@ class Asker:
         """Cancel old tasks and submit new ones. Call this without the lock, because observers may call `refresh`."""
         for asked in old:
             asked.cancel()
-        if new:
-            panel.error = None
+        if old or new:
+            self._settle_error(panel)
         main = self._asked.get(self.main)
         if main is not None and main in new:
             panel.asked = {"id": main.id, **main.want.call.to_json()}
@@ -354,6 +355,8 @@ class Asker:
             panel.progress = progress(main.last.done, main.last.total, within=main.last.within)
         if task.status == "error":
             panel.fail_of(task.error, task.id)
+            with self._lock:
+                self._failed = asked, panel.error
             return
         if task.status == "done" and asked.want.keep and task.progress is not None:
             with self._lock:
@@ -367,6 +370,14 @@ class Asker:
         if now - self._last_told >= SECONDS_BETWEEN or ends:
             self._last_told = now
             panel.progress = progress(step.done, step.total, step.seconds_left, step.within)
+
+    def _settle_error(self, panel: Panel) -> None:
+        """Set the panel's error to that of the last call that failed, as long as it is wanted; else to none."""
+        with self._lock:
+            if self._failed is not None and self._failed[0] not in self._asked.values():
+                self._failed = None
+            failed = self._failed
+        panel.error = None if failed is None else failed[1]
 
     def _settle(self, panel: Panel) -> None:
         """Set the panel's status to that of its tasks; repeat if their status changed meanwhile."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Annotated, Any
@@ -22,9 +22,9 @@ from interp_backend.methods.faithfulness import faithfulness
 from interp_backend.methods.path_patching import path_patching
 from interp_backend.results.codec import encode_array
 from interp_backend.results.effect_map import EffectMap
-from interp_backend.results.envelope import excerpt
+from interp_backend.results.envelope import BaseResult, excerpt
 from interp_backend.results.faithfulness import Faithfulness
-from interp_backend.results.graph import LOGITS, Graph
+from interp_backend.results.graph import LOGITS, Graph, parse_node
 from interp_backend.results.robustness import Robustness
 from interp_backend.results.step import Step
 from interp_backend.service.tasks import Task
@@ -85,7 +85,7 @@ class CircuitGraph(ResultPanel):
     metric = traitlets.Union(
         [traitlets.Unicode(), traitlets.Callable()], help="A metric's name, or a function of logits."
     ).tag(sync=True, to_json=lambda metric, _: name_of(metric))
-    edges = traitlets.Int(30, min=1, help="How many edges the circuit has before it is pruned.").tag(
+    edges = traitlets.Int(30, min=1, max=MOST_EDGES, help="How many edges the circuit has before it is pruned.").tag(
         sync=True, set_by_view=True
     )
     tab = traitlets.Enum(["edges", "paths", "faithfulness"], "edges", help="Which tab is open.").tag(
@@ -126,6 +126,9 @@ class CircuitGraph(ResultPanel):
         result: Graph | None = None,
     ) -> None:
         known = model_to_ask(model, pair, result, "a pair to compare")
+        for name, one in (("graph", graph), ("result", result)):
+            if one is not None and not isinstance(one, Graph):
+                raise ValueError(f"{name} is a Graph, as edge_attribution returns, not a {type(one).__name__}.")
         self._given = graph
         self._own_metric = metric if callable(metric) else None
         self._circuit: tuple[Graph, int, Graph] | None = None
@@ -177,6 +180,10 @@ class CircuitGraph(ResultPanel):
         """Make some nodes, such as "a5.h1" or "a5.h1<q>", the receivers of a further step of the second tab."""
         self._on_follow(self._asking().new_id(), list(receivers), len(self.trail))
 
+    def further_results(self) -> list[BaseResult]:
+        paths: Sequence[EffectMap | None] = self.paths
+        return [one for one in paths if one is not None]
+
     def page_state(self) -> dict[str, Any]:
         self._whole = True
         try:
@@ -185,7 +192,7 @@ class CircuitGraph(ResultPanel):
             self._whole = False
 
     def _headings(self, result: Graph) -> tuple[str, str]:
-        subject = _subject(result)
+        subject = self.pair if self._given is not None else _subject(result)
         words = [*model_words(result), result.metric_label]
         if subject is None:
             return "Circuit", " · ".join(words)
@@ -261,19 +268,21 @@ class CircuitGraph(ResultPanel):
         return next((one for one in reversed(others) if one is not None), self.circuit)
 
     def _show_code(self) -> None:
-        if self.result is None:
-            return
-        shown = self._of_tab()
-        self.code = self._code_of(shown)
-        if shown is self.robustness or shown is self.faithfulness:
-            self.code = self._code_of_circuit() + "result = " + self.code.split("\nresult = ", 1)[-1]
+        if self.result is not None:
+            shown = self._of_tab()
+            self.code = self._code_of(shown) if shown in self.paths else self._code_of_circuit(shown)
 
-    def _code_of_circuit(self) -> str:
-        """Code that makes the circuit on the screen; a graph that the user gave stays the user's."""
-        graph = self._code_of(self.result).replace("\nresult = ", "\ngraph = ").removesuffix("result.plot()\n")
-        if not graph:
-            graph = self._code_of(self.robustness).split("\nresult = ", 1)[0] + "\n# graph: your own graph\n"
-        return f"{graph}circuit = graph.reduced({self.edges})\n"
+    def _code_of_circuit(self, shown: Any) -> str:
+        """Code that makes the circuit on the screen, and what is shown of it. A graph that the user gave stays the
+        user's."""
+        code = self._code_of(self.result).removesuffix("result.plot()\n").replace("\nresult = ", "\ngraph = ")
+        if self._given is not None or not code:
+            head = "import interp_backend as ib\n" if shown is self.circuit else self._code_of(shown)
+            code = head.split("\n# circuit: ")[0].split("\nresult = ")[0].rstrip() + "\n# graph: your own graph\n"
+        code += f"circuit = graph.reduced({self.edges})\n"
+        if shown is self.circuit:
+            return code + "circuit.plot()\n"
+        return code + "result = " + self._code_of(shown).split("\nresult = ", 1)[-1]
 
     # Changes
 
@@ -301,6 +310,17 @@ class CircuitGraph(ResultPanel):
             self._asker.refresh()
             self._show_code()
 
+    @traitlets.validate("setting")
+    def _valid_setting(self, proposal: Any) -> dict[str, str] | None:
+        setting: Any = proposal["value"]
+        known = {"ablation": ABLATIONS, "level": LEVELS, "positions": POSITIONS}
+        for name, names in known.items() if setting is not None else ():
+            if not isinstance(setting, dict) or setting.get(name) not in names:
+                raise traitlets.TraitError(f"The {name} of a setting is one of {', '.join(names)}.")
+        if setting is not None and set(setting) != set(known):
+            raise traitlets.TraitError(f"A setting has {', '.join(known)}, and nothing else.")
+        return setting
+
     @traitlets.validate("metric")
     def _valid_metric(self, proposal: Any) -> Any:
         metric = proposal["value"]
@@ -326,9 +346,22 @@ class CircuitGraph(ResultPanel):
         if not 0 < step <= len(self.trail):
             raise ValueError(f"The trail has {len(self.trail)} steps, so the next one can't be step {step}.")
         asker = self._asking()
+        self._refuse_receivers(receivers)
         with asker.defer():
             self.tab, self.trail = "paths", [*self.trail[:step], receivers]
         return asker.refresh(id, of=_output(step))
+
+    def _refuse_receivers(self, names: Sequence[str]) -> None:
+        """Raise ValueError for a name that nothing of the shown graph reads by."""
+        graph: Any = self.result
+        for name in names:
+            parse_node(name)
+            own = graph is not None and name in graph.senders and graph.reads[graph.senders.index(name)].any()
+            if graph is not None and name not in graph.receivers and not own:
+                raise ValueError(
+                    f"{name} is no receiver of this model: receivers are heads, a0.h0<q>, <k> and <v>, m0 and logits. "
+                    "Heads that share keys have the input of the first of them."
+                )
 
     @action("back_to")
     def _on_back_to(self, id: str, step: Index) -> None:
@@ -341,7 +374,8 @@ class CircuitGraph(ResultPanel):
         """Run circuits of every size under one of the ablations."""
         asker = self._asking()
         with asker.defer():
-            self.tab, self.setting = "faithfulness", {"ablation": ablation, "level": level, "positions": positions}
+            self.setting = {"ablation": ablation, "level": level, "positions": positions}
+            self.tab = "faithfulness"
         return asker.refresh(id, of="faithfulness")
 
     @action("run_again")

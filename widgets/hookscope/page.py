@@ -8,12 +8,13 @@ import hashlib
 import html
 import io
 import json
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from interp_backend.results.envelope import SCHEMA_VERSION
+from interp_backend.results.envelope import SCHEMA_VERSION, BaseResult
 from interp_backend.results.files import write_whole
 
 from .bundles import script as bundled_script
@@ -45,9 +46,14 @@ MOST_UNPACKED = 1_000_000_000  # characters of JSON that a page may hold
 
 @dataclass(frozen=True)
 class Html:
-    """A part of a page that is HTML of our own making: all text in it is escaped."""
+    """A part of a page that is HTML of our own making: all text in it is escaped.
+
+    Attributes:
+        results: what it shows, for `load_report`.
+    """
 
     html: str
+    results: Sequence[BaseResult] = ()
 
 
 @dataclass(frozen=True)
@@ -57,12 +63,14 @@ class View:
     Attributes:
         caption: plain text above it.
         after: HTML that follows it.
+        results: what it shows beside the results in its traits, for `load_report`.
         group: the panels of the page with which it shares its pinned place; by default those of the notebook.
     """
 
     panel: Panel
     caption: str = ""
     after: str = ""
+    results: Sequence[BaseResult] = ()
     group: str | None = None
 
 
@@ -93,27 +101,34 @@ def page(parts: Sequence[Part], title: str, *, style: str = "") -> str:
     if "</script" in script.lower():
         raise ValueError("The bundle report.js can't be inlined: it holds a closing script tag.")
     digest = base64.b64encode(hashlib.sha256(script.encode("utf-8")).digest()).decode("ascii")
-    body: list[str] = []
-    views: list[View] = []
+    body, views = [], 0
     for part in parts:
         if isinstance(part, Html):
             body.append(part.html)
             continue
         caption = part.caption and f"<p>{escaped(part.caption)}</p>"
-        body.append(f'<section>{caption}<div data-view="{len(views)}"></div>{part.after}</section>')
-        views.append(part)
+        body.append(f'<section>{caption}<div data-view="{views}"></div>{part.after}</section>')
+        views += 1
     return _PAGE.format(
         hash=f"sha256-{digest}",
         title=escaped(title),
         style=style and f"\n<style>{style}</style>",
         body="\n".join(body),
-        data=_packed(views),
+        data=_packed(parts),
         script=script,
     )
 
 
-def read_page(text: str) -> list[dict[str, Any]]:
-    """The views of a page: the name and the state of each.
+@dataclass(frozen=True)
+class SavedPart:
+    """A part of a page that was read: the state of a view, or None, and the further results that it shows, as JSON."""
+
+    state: dict[str, Any] | None
+    results: list[Any]
+
+
+def read_page(text: str) -> list[SavedPart]:
+    """The parts of a page that have data, in their order.
 
     Raises:
         ValueError: text that is no such page, or one of another version.
@@ -125,35 +140,45 @@ def read_page(text: str) -> list[dict[str, Any]]:
             content = json.loads(stream.read(MOST_UNPACKED))
         if content["schema_version"] != SCHEMA_VERSION:
             raise ValueError(f"it has version {content['schema_version']!r:.20}, not {SCHEMA_VERSION}")
-        return [
-            {"widget": str(view["widget"]), "state": _whole(view["state"], content["shared"])}
-            for view in content["views"]
-        ]
-    except (OSError, EOFError, ValueError, KeyError, TypeError, IndexError, AttributeError) as problem:
+        states = [_whole(view["state"], content["shared"]) for view in content["views"]]
+        return [SavedPart(None if at is None else states[at], list(more)) for at, more in content["parts"]]
+    except DAMAGED as problem:
         raise ValueError(f"This is no page that Hookscope saved, or not all of it: {problem}.") from None
+
+
+DAMAGED = (OSError, EOFError, zlib.error, ValueError, KeyError, TypeError, IndexError, AttributeError, RecursionError)
 
 
 def _whole(state: dict[str, Any], shared: list[Any]) -> dict[str, Any]:
     return {name: shared[one["shared"]] if "shared" in one else one["own"] for name, one in state.items()}
 
 
-def _packed(views: Sequence[View]) -> str:
+def _packed(parts: Sequence[Part]) -> str:
     """The states of panels as compressed JSON. What several of them have is in it once."""
+    views = [part for part in parts if isinstance(part, View)]
     whole = [{**view.panel.page_state(), **({"group": view.group} if view.group else {})} for view in views]
     states = [{name: json.dumps(value, allow_nan=False) for name, value in state.items()} for state in whole]
     every = [text for state in states for text in state.values() if len(text) >= SHARED_FROM]
     shared = {text: i for i, text in enumerate(dict.fromkeys(text for text in every if every.count(text) > 1))}
-    packed_views = [
-        {
-            "widget": view.panel.bundle,
-            "state": {
-                name: {"shared": shared[text]} if text in shared else {"own": json.loads(text)}
-                for name, text in state.items()
-            },
-        }
-        for view, state in zip(views, states)
-    ]
-    content = {"schema_version": SCHEMA_VERSION, "shared": [json.loads(text) for text in shared], "views": packed_views}
+    content = {
+        "schema_version": SCHEMA_VERSION,
+        "shared": [json.loads(text) for text in shared],
+        "views": [
+            {
+                "widget": view.panel.bundle,
+                "state": {
+                    name: {"shared": shared[text]} if text in shared else {"own": json.loads(text)}
+                    for name, text in state.items()
+                },
+            }
+            for view, state in zip(views, states)
+        ],
+        "parts": [
+            [next((i for i, view in enumerate(views) if view is part), None), [one.to_wire() for one in part.results]]
+            for part in parts
+            if isinstance(part, View) or part.results
+        ],
+    }
     packed = gzip.compress(json.dumps(content, allow_nan=False).encode("utf-8", "surrogatepass"), mtime=0)
     return base64.b64encode(packed).decode("ascii")
 
@@ -164,5 +189,10 @@ _TURNS = {mark: f"\u27e8{mark:04X}\u27e9" for mark in _MARKS}
 
 
 def escaped(text: str) -> str:
-    """A text in HTML, in which a prompt's direction marks are visible and have no effect."""
-    return html.escape(text.translate(_TURNS))
+    """A text in HTML; see `visible`."""
+    return html.escape(visible(text))
+
+
+def visible(text: str) -> str:
+    """A text whose direction marks are visible and have no effect."""
+    return text.translate(_TURNS)

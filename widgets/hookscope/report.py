@@ -8,12 +8,13 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import traitlets
 from markdown_it import MarkdownIt
 
 from interp_backend.results.attention import AttentionPatterns
 from interp_backend.results.effect_map import EffectMap
 from interp_backend.results.envelope import BaseResult
-from interp_backend.results.files import write_whole
+from interp_backend.results.files import kind_of, write_whole
 from interp_backend.results.graph import Graph
 from interp_backend.results.lens import LogitLens
 from interp_backend.results.read import result_from_wire
@@ -21,12 +22,12 @@ from interp_backend.results.read import result_from_wire
 from .attention_viewer import AttentionViewer
 from .circuit_graph import CircuitGraph
 from .logit_lens_grid import LogitLensGrid
-from .page import Html, Part, View, escaped, read_page, titled
+from .page import Html, Part, SavedPart, View, escaped, read_page, titled, visible
 from .panel import Panel
 from .patch_heatmap import PatchHeatmap
 from .subject import ResultPanel
 
-PANELS: dict[type[BaseResult], type[ResultPanel]] = {
+PANELS: dict[type[BaseResult], Any] = {
     EffectMap: PatchHeatmap,
     LogitLens: LogitLensGrid,
     AttentionPatterns: AttentionViewer,
@@ -54,6 +55,8 @@ class Report:
 
     def __init__(self, parts: Sequence[Panel | BaseResult | str], title: str = "Report"):
         self.title = str(title)
+        if not isinstance(parts, (list, tuple)):
+            raise ValueError(f"A report has a list of parts, not one {type(parts).__name__}.")
         self.parts = list(parts)
         for part in self.parts:
             if not isinstance(part, (Panel, BaseResult, str)):
@@ -62,11 +65,16 @@ class Report:
     def save(self, path: str | Path) -> Path:
         """Write the report as one HTML file. Waits for the views' results.
 
+        Args:
+            path: ends with `.html`.
+
         Raises:
-            ValueError: a view has no result, and says why.
+            ValueError: another kind of file; or a view has no result, and says why.
         """
-        write_whole(Path(path), self.html().encode("utf-8", "replace"))
-        return Path(path)
+        path = Path(path)
+        kind_of(path, ("html", "htm"))
+        write_whole(path, self.html().encode("utf-8", "replace"))
+        return path
 
     def html(self) -> str:
         """The report as the text of an HTML file. Waits for the views' results.
@@ -79,13 +87,18 @@ class Report:
         parts: list[Part] = []
         for part in self.parts:
             if isinstance(part, str):
-                parts.append(Html(f'<div class="hs-prose">{_MARKDOWN.render(part)}</div>'))
-            elif isinstance(part, BaseResult) and type(part) not in PANELS:
-                parts.append(Html(f'<section class="hs-prose">{part._as_html()}{_made(part, today)}</section>'))
+                parts.append(Html(f'<div class="hs-prose">{_MARKDOWN.render(visible(part))}</div>'))
+                continue
+            if isinstance(part, BaseResult):
+                panel = _panel_of(part)
+                if panel is None:
+                    figure = f'<section class="hs-prose">{part._as_html()}{_made(part, today)}</section>'
+                    parts.append(Html(figure, [part]))
+                    continue
+                made.append(panel)
             else:
-                panel: Any = part if isinstance(part, Panel) else PANELS[type(part)](result=part)
-                made += [panel] if panel is not part else []
-                parts.append(_view(panel, today))
+                panel = part
+            parts.append(_view(panel, today))
         try:
             return titled(parts, self.title)
         finally:
@@ -105,15 +118,31 @@ def load_report(path: str | Path) -> list[BaseResult]:
     Raises:
         ValueError: the file is no such page, or a result in it can't be read.
     """
-    views = read_page(Path(path).read_text("utf-8"))
-    return [result for view in views for result in _results(view["state"])]
+    try:
+        text = Path(path).read_text("utf-8")
+    except UnicodeDecodeError:
+        raise ValueError(f"{Path(path).name} is no page that Hookscope saved: it is not text.") from None
+    return [result for part in read_page(text) for result in _results(part)]
 
 
-def _results(state: dict[str, Any]) -> Iterator[BaseResult]:
-    for value in state.values():
-        for one in value if isinstance(value, list) else [value]:
-            if isinstance(one, dict) and {"schema_version", "method"} <= set(one) and one.get("complete") is not False:
-                yield result_from_wire(one)
+def _results(part: SavedPart) -> Iterator[BaseResult]:
+    state = part.state or {}
+    for value in [state.get("result"), *(value for name, value in state.items() if name != "result"), *part.results]:
+        if (
+            isinstance(value, dict)
+            and {"schema_version", "method"} <= set(value)
+            and value.get("complete") is not False
+        ):
+            yield result_from_wire(value)
+
+
+def _panel_of(result: BaseResult) -> Panel | None:
+    """A view of a result; None for a result that no view shows."""
+    kind = next((panel for family, panel in PANELS.items() if isinstance(result, family)), None)
+    try:
+        return None if kind is None else kind(result=result)
+    except (ValueError, traitlets.TraitError):
+        return None
 
 
 def _view(panel: Panel, today: datetime.date) -> View:
@@ -124,7 +153,7 @@ def _view(panel: Panel, today: datetime.date) -> View:
     if result is None:
         error: Any = panel.error or {"message": "it was never run."}
         raise ValueError(f"This {type(panel).__name__} has no result to report: {error['message']}")
-    return View(panel, after=_made(result, today, panel.code), group=GROUP)
+    return View(panel, after=_made(result, today, panel.code), results=panel.further_results(), group=GROUP)
 
 
 def _made(result: BaseResult, today: datetime.date, code: str = "") -> str:

@@ -12,7 +12,7 @@ from interp_backend import METHODS, load_model
 from interp_backend.common.subject import subject_of
 from interp_backend.language.model import LanguageModel
 from interp_backend.language.prompts import PromptPair
-from interp_backend.results.envelope import excerpt
+from interp_backend.results.envelope import BaseResult, excerpt
 from interp_backend.results.files import KINDS, content_of, kind_of, save_result
 from interp_backend.service import protocol
 
@@ -55,7 +55,11 @@ class ResultPanel(Panel):
         if kind_of(path, ("html", *KINDS)) != "html":
             return save_result(self._of_tab(), path, width, font_size)
         title, caption = self._headings(result)
-        return write_page(path, [View(self, caption)], title)
+        return write_page(path, [View(self, caption, results=self.further_results())], title)
+
+    def further_results(self) -> list[BaseResult]:
+        """What the panel shows beside the results that its traits send whole."""
+        return []
 
     def _of_tab(self) -> Any:
         """The result that the open tab shows."""
@@ -105,6 +109,8 @@ class ResultPanel(Panel):
         if self._displays and self.status == "done" and self._of_tab() is not self._pictured:
             data = self._output(picture=True)
             for display_id in self._displays:
+                # By way of an empty output: JupyterLab does not take away the old view if one view replaces another.
+                update_display({"text/plain": ""}, raw=True, display_id=display_id)
                 update_display(data, raw=True, metadata=self._alt(), display_id=display_id)
 
     def _headings(self, result: Any) -> tuple[str, str]:

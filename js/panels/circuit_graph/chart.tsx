@@ -54,11 +54,11 @@ export function CurveChart({ curves: { json, curves } }: { curves: Curves }) {
       >
         <svg width={width} height={HEIGHT} aria-hidden="true">
           <g class="hs-curve-ground">
-            {[0, 0.5, 1].map((f) => (
+            {chart.ticks.map(({ f, text }) => (
               <g key={f}>
                 <line x1={EDGE.left} x2={width - EDGE.right} y1={chart.y(f)} y2={chart.y(f)} />
                 <text x={EDGE.left - 6} y={chart.y(f) + 4} text-anchor="end">
-                  {fixed(f, f === 0.5 ? 1 : 0)}
+                  {text}
                 </text>
               </g>
             ))}
@@ -118,15 +118,23 @@ function chartOf(sizes: readonly number[], curves: readonly Curve[], width: numb
     const cut = Math.min(high, Math.max(low, f));
     return EDGE.top + ((high - cut) / (high - low)) * (HEIGHT - EDGE.top - EDGE.bottom);
   };
-  return { x: (i: number) => xOf(sizes[i] ?? 1), xOf, y };
+  const ticks = [0, 0.5, 1].map((f) => ({ f, text: fixed(f, f === 0.5 ? 1 : 0) }));
+  if (low < -0.15) ticks.push({ f: low, text: endText(low, Math.min(...drawn) < low, "\u2264") });
+  if (high > 1.15) ticks.push({ f: high, text: endText(high, Math.max(...drawn) > high, "\u2265") });
+  return { x: (i: number) => xOf(sizes[i] ?? 1), xOf, y, ticks };
 }
+
+/** An end of the scale; a sign says that curves go on beyond it. */
+const endText = (f: number, cut: boolean, sign: string): string => `${cut ? sign : ""}${fixed(f, 1)}`;
 
 type Chart = ReturnType<typeof chartOf>;
 
 function lineOf({ values }: Curve, { x, y }: Chart): string {
   let path = "";
+  let broken = true;
   values.forEach((value, i) => {
-    if (Number.isFinite(value)) path += `${path ? "L" : "M"}${x(i).toFixed(1)} ${y(value).toFixed(1)}`;
+    if (Number.isFinite(value)) path += `${broken ? "M" : "L"}${x(i).toFixed(1)} ${y(value).toFixed(1)}`;
+    broken = !Number.isFinite(value);
   });
   return path;
 }

@@ -45,7 +45,8 @@ export function FaithfulnessTab({ model, state }: Props) {
         />
       </div>
       <ErrorLine error={failure} rpc={asks ? state.rpc : null} />
-      {graph && <CircuitSlider model={model} graph={graph} />}
+      {/* Without a kernel, what is on the page is of one circuit. */}
+      {graph && asks && <CircuitSlider model={model} graph={graph} />}
       {robustness ? (
         <div class="hs-circuit-area hs-faith-area">
           <Table model={model} state={state} robustness={robustness} setting={setting} />
