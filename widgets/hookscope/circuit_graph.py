@@ -181,7 +181,7 @@ class CircuitGraph(ResultPanel):
         self._on_follow(self._asking().new_id(), list(receivers), len(self.trail))
 
     def further_results(self) -> list[BaseResult]:
-        paths: Sequence[EffectMap | None] = self.paths
+        paths: Any = self.paths
         return [one for one in paths if one is not None]
 
     def page_state(self) -> dict[str, Any]:
