@@ -8,6 +8,7 @@ import re
 import numpy as np
 
 import interp_backend as ib
+from hookscope.page import read_page
 
 PROMPT = "The capital of Norway is"
 TWICE = "Oslo is in Norway. Oslo is in"
@@ -41,8 +42,7 @@ def run_code(code, **names):
 
 def state_in(page):
     """What the views of a page begin with."""
-    found = re.findall(r'<script[^>]*type="application/json"[^>]*>(.*?)</script>', page, re.S)
-    return [json.loads(part) for part in found]
+    return [part.state for part in read_page(page)]
 
 
 def find(value, key):

@@ -23,6 +23,7 @@ import hookscope.circuitsvis as cv
 from hookscope.circuitsvis import token_values
 from hookscope.circuitsvis.inputs import wire
 from hookscope.circuitsvis.offline import call_offline, offline
+from hookscope.page import read_page
 from interp_backend.results.codec import decode_array
 
 FUNCTIONS = [
@@ -344,8 +345,8 @@ def test_of_a_large_figure_a_view_asks_for_what_it_shows(watched):
     ask(figure, first=1, second=2)
     assert [event["event"] for event in sent] == ["accepted", "figure_part", "result"]
     assert decoded(sent[1]["part"]["values"]).tolist() == [5, 11]
-    page = json.loads(re.search(r'id="hookscope-page">(.*)</script>', page_of(figure))[1])
-    assert np.shape(page["views"][0]["state"]["figure"]["parts"]) == (2, 3)
+    [part] = read_page(page_of(figure))
+    assert np.shape(part.state["figure"]["parts"]) == (2, 3)
 
 
 @pytest.mark.parametrize("params", [{"first": 2, "second": 0}, {"first": 0}, {"first": -1, "second": 0}])
@@ -405,8 +406,8 @@ def test_html_is_whole_and_allows_its_own_script_alone():
 def test_html_shows_what_was_chosen():
     figure = cv.activations.text_neuron_activations(["a"], np.ones((1, 2, 3)))
     figure.chosen = {"second": 2}
-    page = json.loads(re.search(r'id="hookscope-page">(.*)</script>', page_of(figure))[1])
-    assert page["views"][0]["state"]["chosen"] == {"second": 2}
+    [part] = read_page(page_of(figure))
+    assert part.state["chosen"] == {"second": 2}
 
 
 # CircuitsVis itself

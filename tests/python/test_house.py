@@ -129,7 +129,7 @@ def test_every_constraint_is_pinned():
 RUNNING = {"hooks", "forward", "run_with_hooks", "run_with_cache", "generate", "logit_readout"}
 REGISTERING = {"register_forward_hook", "register_forward_pre_hook", "add_hook", "add_perma_hook"}
 # What may be called on a raw model, or on what is reached from it: none of these runs a module.
-HARMLESS = {"detach", "parameters", "modules", "named_modules", "to_tokens"}
+HARMLESS = {"detach", "parameters", "modules", "named_modules", "named_parameters", "to_tokens"}
 NO_MODULES = {"tokenizer", "cfg", "hook_dict"}
 
 

@@ -7,6 +7,7 @@ import io
 import re
 import subprocess
 import sys
+import uuid
 
 import nbformat
 import numpy as np
@@ -14,6 +15,7 @@ import pandas
 import pytest
 from defusedxml import ElementTree
 from driven_widgets import Watched, ask
+from jupyter_client.session import Session
 from PIL import Image
 
 import hookscope as hs
@@ -49,7 +51,6 @@ def test_a_notebook_run_by_a_program_has_pictures(tmp_path):
     subprocess.run(command, cwd=tmp_path, check=True, capture_output=True, timeout=300)
     page = (tmp_path / "report.html").read_text("utf-8")
     assert len(re.findall(r'<img[^>]*src="data:image/png;base64', page)) == len(NOTEBOOK)
-    assert 'alt="EffectMap: resid_pre, clean into corrupt, logit difference"' in page
     assert '<script type="application/vnd.jupyter.widget-view+json">' not in page
 
 
@@ -64,6 +65,7 @@ def test_a_picture_is_stored_beside_the_view_once_for_each_result(heatmap, monke
     assert [name for name, _ in stored] == ["first", "first", "second", "second"]
     assert stored[0][1] == {"text/plain": ""}
     data = stored[1][1]
+    assert heatmap._alt() == {"image/png": {"alt": "EffectMap: resid_pre, clean into corrupt, logit difference"}}
     assert repr(heatmap.result) in data["text/plain"] and len(data["image/png"]) < 100_000
     assert Image.open(io.BytesIO(base64.b64decode(data["image/png"]))).width > 300
     heatmap.direction = "noise"
@@ -78,16 +80,17 @@ def test_a_very_large_picture_is_not_stored(heatmap, monkeypatch):
     assert output.picture_of(heatmap.result) == {}
 
 
-def test_programs_send_cells_without_names(monkeypatch):
-    def running(metadata):
-        kernel = type("Kernel", (), {"get_parent": lambda self, channel: {"metadata": metadata}})()
+def test_programs_are_told_by_the_names_of_their_messages(monkeypatch):
+    def running(name):
+        kernel = type("Kernel", (), {"get_parent": lambda self, channel: {"header": {"msg_id": name}}})()
         shell = type("Shell", (), {"kernel": kernel})()
         monkeypatch.setattr("IPython.get_ipython", lambda: shell)
         return output.nobody_watches()
 
-    assert running({}) and not running({"cellId": "a1"})
+    ours = Session().msg_header("execute_request")["msg_id"]
+    assert running(ours) and not running(str(uuid.uuid4()))
     monkeypatch.setenv("SERVER_SOFTWARE", "voila/0.5.8")
-    assert not running({})
+    assert not running(ours)
 
 
 def test_outside_a_kernel_nothing_is_waited_for():

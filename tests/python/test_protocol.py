@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 import hookscope as hs
 from hookscope.panel import Panel
+from hookscope.subject import ResultPanel
 from interp_backend import activation_patching
 from interp_backend.language.model import ACTIVATIONS
 from interp_backend.results.codec import decode_array
@@ -56,7 +57,10 @@ def test_every_activation_can_be_asked_for(tables):
 def test_each_widget_takes_its_own_requests_and_those_of_every_panel(tables):
     common = set(Panel.actions())
     assert common == {"cancel", "shown", "hidden"}
-    own = {name: set(table) - common for name, table in tables.items()}
+    of_results = set(ResultPanel.actions()) - common
+    assert of_results == {"file", "picture"}
+    assert all(of_results <= set(table) for name, table in tables.items() if name != "editor")
+    own = {name: set(table) - common - of_results for name, table in tables.items()}
     assert own == {
         "heatmap": {
             *("activation_patching", "attribution_patching", "patch_together"),

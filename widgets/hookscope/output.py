@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import os
+import re
 import sys
 from typing import Any
 
@@ -17,7 +18,8 @@ COLORS = 128
 def nobody_watches() -> bool:
     """Whether the running cell was sent by a program such as nbconvert, which executes cells and shows nothing.
 
-    Notebooks name the cell that they send, programs do not. Voila is such a program, and yet shows a page.
+    Such programs, and consoles, send it by jupyter_client, which names a message by its session, its process and a
+    number; notebooks name it by a UUID. Voila is such a program, and yet shows a page.
     """
     if os.environ.get("SERVER_SOFTWARE", "").startswith("voila"):
         return False
@@ -25,7 +27,8 @@ def nobody_watches() -> bool:
     kernel = getattr(ipython and ipython.get_ipython(), "kernel", None)
     if kernel is None:
         return False
-    return not kernel.get_parent("shell").get("metadata", {}).get("cellId")
+    name = kernel.get_parent("shell").get("header", {}).get("msg_id", "")
+    return re.search(r"_\d+_\d+$", str(name)) is not None
 
 
 def picture_of(result: BaseResult) -> dict[str, Any]:
