@@ -37,6 +37,10 @@ def test_it_works_offline_and_is_text_all_through(page: Page, theme: str):
     view = page.locator(".hs-root")
     page.emulate_media(color_scheme=theme)
     expect(view).to_have_attribute("data-hs-theme", theme)
+    # A page unpacks its data, and draws its views as wide as the page, after it was loaded.
+    expect(part(view, "matrix")).to_have_count(2)
+    page.wait_for_function("() => document.querySelector('.hs-root').getBoundingClientRect().width > 1000")
+    page.evaluate("() => new Promise((drawn) => requestAnimationFrame(() => requestAnimationFrame(drawn)))")
     assert stand_side_by_side(view, "1.2", "0.0")
     point_at_token(view, 4)
     expect(part(view, "text-said")).to_contain_text(re.compile(r"Head 0\.0: .*\(4\) attends to"))
