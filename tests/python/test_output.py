@@ -34,6 +34,7 @@ hs.PatchHeatmap(model, pair)
 """,
     "hs.LogitLensGrid(model, pair)",
     "hs.CircuitGraph(model, pair)",
+    "hs.Workbench(model, pair)",
 )
 
 
@@ -50,7 +51,9 @@ def test_a_notebook_run_by_a_program_has_pictures(tmp_path):
     command = [sys.executable, "-m", "nbconvert", "--to", "html", "--execute", "report.ipynb"]
     subprocess.run(command, cwd=tmp_path, check=True, capture_output=True, timeout=300)
     page = (tmp_path / "report.html").read_text("utf-8")
-    assert len(re.findall(r'<img[^>]*src="data:image/png;base64', page)) == len(NOTEBOOK)
+    assert (
+        len(re.findall(r'<img[^>]*src="data:image/png;base64', page)) == len(NOTEBOOK) + 2
+    )  # a workbench has three views
     assert '<script type="application/vnd.jupyter.widget-view+json">' not in page
 
 

@@ -20,6 +20,7 @@ from .attention_viewer import AttentionViewer
 from .circuit_graph import CircuitGraph
 from .links import link
 from .logit_lens_grid import LogitLensGrid
+from .output import nobody_watches
 from .panel import Index, Panel, action
 from .patch_heatmap import PatchHeatmap
 from .place_card import PlaceCard, what_to_change
@@ -131,6 +132,18 @@ class Workbench(Panel):
         for panel in [*self.panels]:
             panel.close()
         super().close()
+
+    def _ipython_display_(self) -> None:
+        """Show the workbench; to a program that runs cells, the pictures of its views."""
+        from IPython.display import display
+
+        if nobody_watches():
+            for panel in self.panels:
+                if isinstance(panel, ResultPanel):
+                    display(panel)
+            return
+        data, metadata = self._repr_mimebundle_() or ({}, {})
+        display(data, metadata=metadata, raw=True)
 
     # What is shown
 
