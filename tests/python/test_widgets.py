@@ -304,14 +304,18 @@ def test_a_selection_may_come_from_a_dataframe(heatmap):
     json.dumps(heatmap.selection)
 
 
-def test_a_page_that_cannot_be_written_leaves_the_old_one_whole(heatmap, tmp_path):
+def test_a_page_that_cannot_be_written_leaves_the_old_one_whole(heatmap, tmp_path, monkeypatch):
     page = heatmap.save(tmp_path / "map.html")
     before = page.read_bytes()
     heatmap.layer_zero = "top"
-    (tmp_path / "map.html.part").mkdir()  # writing fails
-    with pytest.raises(OSError):
+
+    def full(*_):
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr("interp_backend.results.files.os.replace", full)
+    with pytest.raises(OSError, match="No space"):
         heatmap.save(page)
-    assert page.read_bytes() == before
+    assert page.read_bytes() == before and list(tmp_path.iterdir()) == [page]
 
 
 def test_a_pair_can_be_set_as_a_dictionary_and_a_bad_one_is_refused(editor):
