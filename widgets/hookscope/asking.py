@@ -372,9 +372,11 @@ class Asker:
             panel.progress = progress(step.done, step.total, step.seconds_left, step.within)
 
     def _settle_error(self, panel: Panel) -> None:
-        """Set the panel's error to that of the last call that failed, as long as it is wanted; else to none."""
+        """Set the panel's error to that of the last call that failed, as long as the panel wants it; else to none. The
+        next request clears the error of a detail."""
         with self._lock:
-            if self._failed is not None and self._failed[0] not in self._asked.values():
+            wanted = [asked for name, asked in self._asked.items() if name not in self._details]
+            if self._failed is not None and self._failed[0] not in wanted:
                 self._failed = None
             failed = self._failed
         panel.error = None if failed is None else failed[1]
