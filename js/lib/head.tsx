@@ -1,8 +1,8 @@
 // The title of a view, how to read it, and its export buttons.
 import type { ComponentChildren } from "preact";
-import { useEffect, useRef } from "preact/hooks";
 import { saveText } from "./clipboard";
 import { CopyButton } from "./controls";
+import { useFileAnswer } from "./file_answer";
 import type { PanelProps } from "./panel";
 import type { Rpc } from "./rpc";
 
@@ -58,7 +58,10 @@ type SaveMenuProps = Pick<ToolsProps, "csv" | "picture"> & { what: string; rpc: 
 
 /** A menu of files. A choice acts at once, and the menu then shows its name again. */
 function SaveMenu({ what, csv, picture, rpc }: SaveMenuProps) {
-  const file = useFile(rpc);
+  const expect = useFileAnswer(rpc, ({ format, text }) =>
+    saveText(String(text), `hookscope.${format}`, TYPES[format as Format]),
+  );
+  const file = (format: Format) => rpc && expect(rpc.request("file", { format }));
   const kinds = [
     { name: "png", help: "picture, as drawn here", save: picture },
     { name: "svg", help: "picture with text as text, for a paper", save: rpc && (() => file("svg")) },
@@ -91,19 +94,3 @@ function SaveMenu({ what, csv, picture, rpc }: SaveMenuProps) {
 
 const TYPES = { svg: "image/svg+xml", json: "application/json" };
 type Format = keyof typeof TYPES;
-
-/** A function that asks the kernel for a file and offers it for download; other views of the model ask for their own. */
-function useFile(rpc: Rpc | null) {
-  const asked = useRef("");
-  useEffect(
-    () =>
-      rpc?.onEvent(({ id, event, format, text }) => {
-        if (event !== "file" || id !== asked.current) return;
-        saveText(String(text), `hookscope.${format}`, TYPES[format as Format]);
-      }),
-    [rpc],
-  );
-  return (format: Format) => {
-    asked.current = rpc?.request("file", { format }) ?? "";
-  };
-}

@@ -1,6 +1,7 @@
 // When a notebook may store a picture of a view: its result is complete, and nobody sees the view, which the notebook
 // draws anew when the picture comes.
 import { listen, type Status, trait, type ViewModel } from "./model";
+import { randomId } from "./unique_id";
 
 const QUIET_MS = 1500;
 
@@ -18,7 +19,7 @@ export function whenLeftAlone(model: ViewModel, host: HTMLElement): () => void {
   const ask = () => {
     holdHeight(host.closest<HTMLElement>(".jp-OutputArea"));
     try {
-      model.send({ kind: "request", id: `${Math.random()}-picture`, method: "picture", params: {} });
+      model.send({ kind: "request", id: `${randomId()}-picture`, method: "picture", params: {} });
     } catch {
       // The kernel is gone, and the notebook keeps what it has.
     }

@@ -50,7 +50,7 @@ export function PlaceCard({ model }: { model: ViewModel }) {
             <span class="hs-muted">{` ${card.activation}${card.positions ? "" : ", all positions"}`}</span>
           )}
           {CHANGES.map(({ name, label, help }) => (
-            <OneEffect key={name} label={label} help={help} effect={card?.[name]} waiting={card !== null} />
+            <OneEffect key={name} label={label} help={help} effect={card?.[name]} />
           ))}
         </>
       )}
@@ -62,7 +62,6 @@ interface OneEffectProps {
   label: string;
   help: string;
   effect: Effect | null | undefined;
-  waiting: boolean;
 }
 
 function OneEffect({ label, help, effect }: OneEffectProps) {
@@ -83,7 +82,7 @@ function OneEffect({ label, help, effect }: OneEffectProps) {
 }
 
 /** "layer 2, head 1, position 5". */
-export function placeWords({ layer, head, neuron, position, source }: Place): string {
+function placeWords({ layer, head, neuron, position, source }: Place): string {
   const parts = { layer, head, neuron, position, source };
   const said = Object.entries(parts).filter(([, part]) => part !== undefined);
   return said.map(([name, part]) => `${name} ${part}`).join(", ") || "a place without a layer";

@@ -3,6 +3,7 @@
 import { useEffect, useRef, useState } from "preact/hooks";
 import { saveText } from "../lib/clipboard";
 import { Button, type Choice, Menu } from "../lib/controls";
+import { useFileAnswer } from "../lib/file_answer";
 import { keyHandler } from "../lib/keys";
 import { type Failure, useTrait, type ViewModel, write } from "../lib/model";
 import { Root } from "../lib/mount";
@@ -55,7 +56,8 @@ function Inside({ model, state }: Props) {
 
 function Toolbar({ model, state }: Props) {
   const { model: about, kinds } = useTrait<Info>(model, "info");
-  const file = useReport(state);
+  const expect = useFileAnswer(state.rpc, ({ text }) => saveText(String(text), "report.html", "text/html"));
+  const file = () => expect(state.rpc.request("save_report", {}));
   return (
     <div class="hs-head hs-bench-head">
       <h2 class="hs-title">
@@ -82,21 +84,6 @@ function Toolbar({ model, state }: Props) {
       )}
     </div>
   );
-}
-
-/** A function that asks for the report and offers it for download. */
-function useReport({ rpc }: WorkbenchState) {
-  const asked = useRef("");
-  useEffect(
-    () =>
-      rpc.onEvent(({ id, event, text }) => {
-        if (event === "file" && id === asked.current) saveText(String(text), "report.html", "text/html");
-      }),
-    [rpc],
-  );
-  return () => {
-    asked.current = rpc.request("save_report", {});
-  };
 }
 
 function AsTabs({ model, state }: Props) {

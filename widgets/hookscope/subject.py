@@ -103,7 +103,7 @@ class ResultPanel(Panel):
 
     @action("picture")
     def _on_picture(self, id: str) -> None:
-        """Store a picture of what is shown beside the view. A view asks for it when nobody is using it."""
+        """Store a picture of what is shown beside the view. A view asks for it when nobody sees it."""
         from IPython.display import update_display
 
         if self._displays and self.status == "done" and self._of_tab() is not self._pictured:
