@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from keyword import iskeyword
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +22,34 @@ def python_code(method: Method[..., Any], params: Mapping[str, Any], model_code:
     """Code that makes a call again; see `Method.code`."""
     subject = subject_of(params)
     variable, lines = ("", []) if subject is None else subject_code(subject)
+    return "\n".join([*_head(model_code), *lines, *_call_lines(method, params, variable), "result.plot()", ""])
+
+
+def session_code(calls: Sequence[tuple[str, Method[..., Any], Mapping[str, Any]]], model_code: str | None) -> str:
+    """Code that makes several calls again, one after another, with their results in `results`.
+
+    Args:
+        calls: for each call what is said above it, its method and its parameters.
+        model_code: as in `Method.code`.
+    """
+    lines, shown = [*_head(model_code), "results = []"], []
+    for words, method, params in calls:
+        subject = subject_of(params)
+        variable, defined = ("", []) if subject is None else subject_code(subject)
+        lines += ["", *(f"# {line}" for line in words.splitlines())]
+        lines += defined if defined != shown else []
+        shown = defined or shown
+        lines += [*_call_lines(method, params, variable), "results.append(result)"]
+    return "\n".join([*lines, ""])
+
+
+def _head(model_code: str | None) -> list[str]:
+    model = "# model: your own model object" if model_code is None else f"model = {model_code}"
+    return ["import interp_backend as ib", "", model]
+
+
+def _call_lines(method: Method[..., Any], params: Mapping[str, Any], variable: str) -> list[str]:
+    """The call, and what has to be said about its arguments."""
     notes: list[str] = []
     arguments = [f"    {variable},"] if variable else []
     for name, parameter in method.options.items():
@@ -31,9 +59,7 @@ def python_code(method: Method[..., Any], params: Mapping[str, Any], model_code:
         text, note = _printed(name, value)
         notes += [f"# {note}"] if note else []
         arguments.append(f"    {text}," if parameter.default is inspect.Parameter.empty else f"    {name}={text},")
-    model = "# model: your own model object" if model_code is None else f"model = {model_code}"
-    call = [f"result = ib.{method.name}(", "    model,", *arguments, ")", "result.plot()", ""]
-    return "\n".join(["import interp_backend as ib", "", model, *lines, *notes, *call])
+    return [*notes, f"result = ib.{method.name}(", "    model,", *arguments, ")"]
 
 
 def _value(name: str, params: Mapping[str, Any]) -> Any:

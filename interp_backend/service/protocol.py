@@ -71,6 +71,10 @@ def parse(message: Any, methods: Mapping[str, type[BaseModel]]) -> Request:
         raise BadRequest(f"The parameters of {method} can't be read: {_short(str(problem))}.", "params", id) from None
 
 
+def request(id: str, method: str, params: Mapping[str, Any]) -> dict[str, Any]:
+    return {"kind": "request", "id": id, "method": method, "params": dict(params)}
+
+
 def event(id: str, kind: str, **content: Any) -> dict[str, Any]:
     return {"kind": "event", "id": id, "event": kind, **content}
 

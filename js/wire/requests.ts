@@ -21,6 +21,8 @@ export interface Requests {
   figure_part: OnFigurePartRequest;
   file: OnFileRequest;
   follow: OnFollowRequest;
+  forget: OnForgetRequest;
+  go_to: OnGoToRequest;
   head_circuits: OnHeadCircuitsRequest;
   head_scores: OnHeadScoresRequest;
   heads: OnHeadsRequest;
@@ -35,16 +37,21 @@ export interface Requests {
   path_patching: PathPatchingRequest;
   picture: OnPictureRequest;
   read_pair: ReadPairRequest;
+  redo: OnRedoRequest;
   repeated_token_loss: RepeatedTokenLossRequest;
+  restore: OnRestoreRequest;
   restrict: OnRestrictRequest;
   run_again: OnRunAgainRequest;
   save_report: OnSaveReportRequest;
+  script: OnScriptRequest;
   set_answer: OnSetAnswerRequest;
   show: OnShowRequest;
   shown: OnShownRequest;
+  snapshot: OnSnapshotRequest;
   sources: OnSourcesRequest;
   train_tuned_lens: TrainTunedLensRequest;
   trajectory: OnTrajectoryRequest;
+  undo: OnUndoRequest;
 }
 export interface ActivationPatchingRequest {
   activation?:
@@ -248,6 +255,12 @@ export interface OnFollowRequest {
   receivers: string[];
   step?: number;
 }
+export interface OnForgetRequest {
+  name: string;
+}
+export interface OnGoToRequest {
+  step: number;
+}
 export interface OnHeadCircuitsRequest {
   layer: number;
   head: number;
@@ -319,10 +332,14 @@ export interface ReadPairRequest {
   metric?: "logit_diff" | "logit" | "log_prob" | "prob" | "answer_log_prob" | "rank" | "kl" | "kl_corrupt";
   top_k?: number;
 }
+export interface OnRedoRequest {}
 export interface RepeatedTokenLossRequest {
   ablate?: [number, number][];
   length?: number;
   seeds?: number;
+}
+export interface OnRestoreRequest {
+  name: string;
 }
 export interface OnRestrictRequest {
   layers?: number[] | null;
@@ -332,6 +349,9 @@ export interface OnRestrictRequest {
 }
 export interface OnRunAgainRequest {}
 export interface OnSaveReportRequest {}
+export interface OnScriptRequest {
+  form: "commands" | "interp_backend" | "transformerlens";
+}
 export interface OnSetAnswerRequest {
   side: "clean" | "corrupt";
   answer: string;
@@ -341,6 +361,9 @@ export interface OnShowRequest {
 }
 export interface OnShownRequest {
   view: string;
+}
+export interface OnSnapshotRequest {
+  name: string;
 }
 export interface OnSourcesRequest {
   layer: number;
@@ -358,6 +381,7 @@ export interface OnTrajectoryRequest {
   position: number;
   ids: number[];
 }
+export interface OnUndoRequest {}
 
 export const SCHEMA_VERSION = 1;
 export const NOT_COMPUTED = 0;

@@ -13,7 +13,7 @@ import { WorkbenchView } from "./view";
 const panel: Panel<WorkbenchState, object> = {
   name: "workbench",
   css: tabsCss + css,
-  needs: ["info", "panels", "names", "split", "enlarged"],
+  needs: ["info", "panels", "names", "split", "enlarged", "steps", "at"],
   state: (model) => new WorkbenchState(model),
   View: WorkbenchView,
   cellOf: (_, place) => place,

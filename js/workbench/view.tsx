@@ -8,10 +8,12 @@ import { keyHandler } from "../lib/keys";
 import { type Failure, useTrait, type ViewModel, write } from "../lib/model";
 import { Root } from "../lib/mount";
 import type { PanelProps } from "../lib/panel";
+import type { Rpc } from "../lib/rpc";
 import { ErrorLine } from "../lib/status";
 import { Tabs } from "../lib/tabs";
 import { useWidth } from "../lib/use_width";
 import { PlaceCard } from "./card";
+import { Record, type Step } from "./record";
 import type { Host, WorkbenchState } from "./state";
 
 type Props = PanelProps<WorkbenchState>;
@@ -26,20 +28,34 @@ const WIDE = 840;
 
 export function WorkbenchView({ model, state }: Props) {
   return (
-    <Root name="workbench" label="Workbench">
+    <Root name="workbench" label="Workbench" onKeyDown={model.readonly ? undefined : undoKeys(state.rpc)}>
       <Inside model={model} state={state} />
     </Root>
   );
+}
+
+/** Ctrl+Z and Ctrl+Shift+Z, except where they undo typing. */
+function undoKeys(rpc: Rpc) {
+  return (event: KeyboardEvent): void => {
+    const typing = (event.target as Element).matches("input, textarea");
+    if (typing || event.altKey || !(event.ctrlKey || event.metaKey) || event.key.toLowerCase() !== "z")
+      return;
+    rpc.request(event.shiftKey ? "redo" : "undo", {});
+    event.preventDefault();
+    event.stopPropagation();
+  };
 }
 
 function Inside({ model, state }: Props) {
   const box = useRef<HTMLDivElement>(null);
   const width = useWidth(box);
   const error = useTrait<Failure | null>(model, "error");
+  const [recorded, setRecorded] = useState(false);
   return (
     <div ref={box}>
-      <Toolbar model={model} state={state} />
+      <Toolbar model={model} state={state} recorded={recorded} onRecorded={setRecorded} />
       <ErrorLine error={error} rpc={state.rpc} />
+      {recorded && <Record model={model} state={state} />}
       <PlaceCard model={model} />
       {state.host === null ? (
         <p class="hs-nothing" data-hs="no-host">
@@ -54,7 +70,12 @@ function Inside({ model, state }: Props) {
   );
 }
 
-function Toolbar({ model, state }: Props) {
+interface ToolbarProps extends Props {
+  recorded: boolean;
+  onRecorded(shown: boolean): void;
+}
+
+function Toolbar({ model, state, recorded, onRecorded }: ToolbarProps) {
   const { model: about, kinds } = useTrait<Info>(model, "info");
   const expect = useFileAnswer(state.rpc, ({ text }) => saveText(String(text), "report.html", "text/html"));
   const file = () => expect(state.rpc.request("save_report", {}));
@@ -66,6 +87,16 @@ function Toolbar({ model, state }: Props) {
       </h2>
       {!model.readonly && (
         <span class="hs-tools">
+          <Undo model={model} state={state} />
+          <Button
+            name="record-toggle"
+            title="What was done, snapshots and notes"
+            quiet
+            expanded={recorded}
+            onClick={() => onRecorded(!recorded)}
+          >
+            History
+          </Button>
           <Menu
             name="add-view"
             label="Add a view of this pair"
@@ -83,6 +114,34 @@ function Toolbar({ model, state }: Props) {
         </span>
       )}
     </div>
+  );
+}
+
+function Undo({ model, state: { rpc } }: Props) {
+  const steps = useTrait<Step[]>(model, "steps");
+  const at = useTrait<number>(model, "at");
+  const next = steps[at + 1];
+  return (
+    <>
+      <Button
+        name="undo"
+        title={at > 0 ? `Undo: ${steps[at]?.words} (Ctrl+Z)` : "Nothing to undo"}
+        quiet
+        disabled={at === 0}
+        onClick={() => rpc.request("undo", {})}
+      >
+        Undo
+      </Button>
+      <Button
+        name="redo"
+        title={next ? `Redo: ${next.words} (Ctrl+Shift+Z)` : "Nothing to redo"}
+        quiet
+        disabled={!next}
+        onClick={() => rpc.request("redo", {})}
+      >
+        Redo
+      </Button>
+    </>
   );
 }
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from .logit_lens_grid import LogitLensGrid as LogitLensGrid
     from .patch_heatmap import PatchHeatmap as PatchHeatmap
     from .prompt_pair_editor import PromptPairEditor as PromptPairEditor
+    from .replays import replay as replay
     from .report import Report as Report
     from .report import load_report as load_report
     from .workbench import Workbench as Workbench

@@ -223,6 +223,17 @@ class Asker:
             return asked is not None and asked.stopped
 
     @property
+    def asked_now(self) -> list[_Asked]:
+        """What is asked for, or was answered, of all outputs."""
+        with self._lock:
+            return [*self._asked.values()]
+
+    @property
+    def main_asked(self) -> _Asked | None:
+        with self._lock:
+            return self._asked.get(self.main)
+
+    @property
     def adopting(self) -> bool:
         """Whether the panel's traits are being set to those of a result that it was given."""
         return self._adopting is not None
@@ -315,6 +326,8 @@ class Asker:
         if main is not None and main in new:
             panel.asked = {"id": main.id, **main.want.call.to_json()}
         for asked in new:
+            if panel._recorder is not None:
+                panel._recorder.note(asked)
             if asked.task is not None:
                 worker_of(self.model).submit(asked.task)
             else:

@@ -85,7 +85,7 @@ class AttentionViewer(OfPrompt):
     """
 
     bundle = "attention_viewer"
-    choices = ("kind", "side", "scale", "without_first", "sort", "marks")
+    choices = ("kind", "_last", "side", "scale", "without_first", "sort", "shown_layers", "marks", "opened")
     quantity = "Attention"
     _parts = ("layer", "head", "position", "source")
     _saving = False
@@ -380,7 +380,7 @@ class AttentionViewer(OfPrompt):
         self._set_together(id, {"kind": kind})
         return self._asking().refresh(id)
 
-    @action("heads")
+    @action("heads", command=False)
     def _on_heads(
         self,
         id: str,

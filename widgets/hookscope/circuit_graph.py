@@ -73,7 +73,7 @@ class CircuitGraph(ResultPanel):
     """
 
     bundle = "circuit_graph"
-    choices = ("rules", "ig_steps", "direction", "metric", "mlps", "edges", "tab")
+    choices = ("rules", "ig_steps", "direction", "metric", "mlps", "edges", "trail", "setting", "tab")
     _parts = ("layer", "head")
     _own_places = (LOGITS,)
 

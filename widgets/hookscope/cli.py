@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import shutil
 import sys
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 from .doctor import doctor
 
@@ -25,18 +27,32 @@ def main() -> None:
     command = commands.add_parser("lab", help="open JupyterLab on a copy of the example notebooks")
     command.set_defaults(run=lambda given: lab())
     command = commands.add_parser("report", help="write what the views show of a pair into one page")
-    command.add_argument("--model", help="a name or a directory; by default the embedded model")
-    command.add_argument("--clean", required=True, help="the clean prompt")
-    command.add_argument("--corrupt", required=True, help="the corrupt prompt")
-    command.add_argument("--answer", default="", help="the clean prompt's answer, with its leading space")
-    command.add_argument("--wrong", default="", help="the corrupt prompt's answer, with its leading space")
+    _add_subject(command, required=True)
     command.add_argument("--title", help="the heading of the page")
     command.add_argument("-o", "--output", type=Path, default=Path("report.html"), help="the file to write")
     command.set_defaults(run=_report)
+    command = commands.add_parser("run", help="do what a workbench's commands say, and print the results as JSON")
+    command.add_argument("commands", help="a file of commands, or - for standard input")
+    _add_subject(command, required=False)
+    command.set_defaults(run=_run)
     command = commands.add_parser("doctor", help="print versions and what is wrong, for a bug report")
     command.set_defaults(run=lambda given: doctor())
     given = parser.parse_args()
     given.run(given)
+
+
+def _add_subject(command: argparse.ArgumentParser, required: bool) -> None:
+    command.add_argument("--model", help="a name or a directory; by default the embedded model")
+    command.add_argument("--clean", required=required, help="the clean prompt")
+    command.add_argument("--corrupt", required=required, help="the corrupt prompt")
+    command.add_argument("--answer", default="", help="the clean prompt's answer, with its leading space")
+    command.add_argument("--wrong", default="", help="the corrupt prompt's answer, with its leading space")
+
+
+def _pair(given: argparse.Namespace) -> Any:
+    from interp_backend import PromptPair  # imports torch
+
+    return PromptPair(clean=given.clean, corrupt=given.corrupt, clean_answer=given.answer, corrupt_answer=given.wrong)
 
 
 def _demo(folder: Path) -> None:
@@ -46,19 +62,39 @@ def _demo(folder: Path) -> None:
 
 
 def _report(given: argparse.Namespace) -> None:
-    from interp_backend import PromptPair, load_model  # imports torch
+    from interp_backend import load_model  # imports torch
 
     from .workbench import KINDS, Workbench
 
     try:
-        pair = PromptPair(
-            clean=given.clean, corrupt=given.corrupt, clean_answer=given.answer, corrupt_answer=given.wrong
-        )
-        bench = Workbench(load_model(given.model) if given.model else load_model(), pair, views=list(KINDS))
+        bench = Workbench(load_model(given.model) if given.model else load_model(), _pair(given), views=list(KINDS))
         path = bench.report(given.title or "").save(given.output)
     except (ValueError, OSError) as problem:
         sys.exit(str(problem))
     print(f"Written: {path}")
+
+
+def _run(given: argparse.Namespace) -> None:
+    from .replays import replaying_anew  # imports torch
+
+    if (given.clean is None) != (given.corrupt is None):
+        sys.exit("Give both --clean and --corrupt, or neither for the pair of the commands.")
+    # One command on each line, as soon as it is done; at the end perhaps what forbids the next one.
+    problem: Exception | None = None
+    separator = "["
+    try:
+        text = sys.stdin.read() if given.commands == "-" else Path(given.commands).read_text("utf-8")
+        pair = None if given.clean is None else _pair(given)
+        for done in replaying_anew(text, given.model, pair):
+            print(f"{separator}\n{json.dumps(done.to_json(), allow_nan=False)}", end="", flush=True)
+            separator = ","
+    except (ValueError, OSError) as error:
+        problem = error
+        print(f"{separator}\n{json.dumps({'error': str(error)})}", end="")
+        separator = ","
+    print("\n]" if separator == "," else "[]")
+    if problem is not None:
+        sys.exit(str(problem))
 
 
 def lab() -> None:

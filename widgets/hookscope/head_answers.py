@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas
 
+from interp_backend.common.method import Call
 from interp_backend.common.prompts import read_prompts
 from interp_backend.common.top_tokens import likeliest_next
 from interp_backend.language.prompts import PromptPair
@@ -32,13 +33,19 @@ class HeadPatch:
     head: int
     activation: str
 
-    def steps(self) -> Iterator[Step[tuple[EffectMap, EffectMap]]]:
+    def calls(self) -> list[Call]:
+        """The map by position, and that of the whole head."""
         asked: dict[str, Any] = {"activation": self.activation, "layers": [self.layer], "heads": [self.head]}
+        by_axes = (("layer", "head", "position"), ("layer", "head"))
+        return [activation_patching.call(self.model, self.pair, axes=axes, **asked) for axes in by_axes]
+
+    def steps(self) -> Iterator[Step[tuple[EffectMap, EffectMap]]]:
+        positions, at_all = self.calls()
         whole = None
-        for step in activation_patching.steps(self.model, self.pair, axes=("layer", "head"), **asked):
+        for step in at_all.steps():
             whole = step.result
             yield Step(0, 1, step.seconds_left)
-        for step in activation_patching.steps(self.model, self.pair, axes=("layer", "head", "position"), **asked):
+        for step in positions.steps():
             by_position = step.result
             assert by_position is not None and whole is not None
             both = (by_position, whole) if by_position.complete else None
@@ -56,21 +63,17 @@ class HeadAttribution:
     last: int | None
     prepend_bos: bool | None
 
-    def steps(self) -> Iterator[Step[Attribution]]:
+    def calls(self) -> list[Call]:
         answer: Any = self.answer
         if answer is None and not (isinstance(self.prompt, PromptPair) and self.prompt.answers("clean")):
             ids = read_prompts(self.model, self.prompt, self.last, self.prepend_bos).ids
             answer = likeliest_next(self.model, next(iter(ids.values())))
-        yield from direct_logit_attribution.steps(
-            self.model,
-            self.prompt,
-            answer,
-            self.wrong_answer,
-            unit="head",
-            by_source=True,
-            last=self.last,
-            prepend_bos=self.prepend_bos,
-        )
+        how: dict[str, Any] = {"unit": "head", "by_source": True, "last": self.last, "prepend_bos": self.prepend_bos}
+        return [direct_logit_attribution.call(self.model, self.prompt, answer, self.wrong_answer, **how)]
+
+    def steps(self) -> Iterator[Step[Attribution]]:
+        [call] = self.calls()
+        yield from call.steps()
 
 
 @dataclass(frozen=True)

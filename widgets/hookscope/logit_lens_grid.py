@@ -61,7 +61,7 @@ class LogitLensGrid(OfPrompt):
     """
 
     bundle = "logit_lens_grid"
-    choices = ("stream", "lens", "color", "side", "tab")
+    choices = ("stream", "lens", "_targets", "_top_k", "_last", "_answers", "color", "side", "tab", "columns")
     quantity = "Logit lens"
     _parts = ("layer", "position")
     stream = Argument(logit_lens, "stream")
@@ -248,7 +248,7 @@ class LogitLensGrid(OfPrompt):
         self._targets, self._top_k, self._last = followed, top_k, last
         return self._asking().refresh(id)
 
-    @action("lens_window")
+    @action("lens_window", command=False)
     def _on_lens_window(self, id: str, result: str, side: Side, start: Index, stop: Index) -> None:
         """Send some columns of the shown lens, from start up to stop."""
         shown = self._still_shown(result, side)
@@ -261,7 +261,7 @@ class LogitLensGrid(OfPrompt):
         window = {"side": side, "start": start, "stop": start + part.entropy.shape[1]}
         self.send(protocol.event(id, "window", **window, arrays=arrays, tokens=tokens))
 
-    @action("trajectory")
+    @action("trajectory", command=False)
     def _on_trajectory(
         self,
         id: str,
@@ -301,7 +301,7 @@ class LogitLensGrid(OfPrompt):
         self._answers = answer, wrong_answer, position
         return asker.again("attribution", id=id)
 
-    @action("sources")
+    @action("sources", command=False)
     def _on_sources(self, id: str, layer: Index, head: Index) -> None:
         """Send what one head of the shown attribution moved from each position."""
         if self.attribution is None:

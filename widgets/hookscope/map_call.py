@@ -9,6 +9,7 @@ from typing import Any
 
 from interp_backend.common.method import Call
 from interp_backend.language.interventions import as_value
+from interp_backend.language.metrics import name_of
 from interp_backend.results.agreement import TOP_SHARE
 from interp_backend.results.effect_map import COMPUTED, EffectMap
 from interp_backend.results.step import Step
@@ -39,6 +40,17 @@ class MapCall(Call):
         return metrics[0] == metrics[1] and rules[0] == rules[1] and mine == theirs and self.stops == other.stops
 
     __hash__ = Call.__hash__
+
+    @property
+    def metric(self) -> str:
+        """The name of the metric that is shown; empty for a method without one."""
+        return name_of(self.arguments["metric"][0]) if "metric" in self.arguments else ""
+
+    def calls(self) -> list[Call]:
+        """The call for the shown metric alone."""
+        plain = {"metric": self.arguments.get("metric", [None])[0], "top_k": 0}
+        known = {name: plain.get(name, some) for name, some in self.arguments.items()}
+        return [Call(self.method, self.model, known)]
 
     def steps(self) -> Iterator[Step[EffectMap]]:
         for step in super().steps():

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from contextlib import AbstractContextManager, nullcontext, suppress
+from typing import TYPE_CHECKING, Annotated, Any, Protocol, TypeVar
 
 import anywidget
 import traitlets
@@ -36,16 +36,28 @@ Word = Annotated[str, Field(min_length=1, max_length=1000)]
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-def action(name: str, request: type[BaseModel] | None = None) -> Callable[[F], F]:
+class Recorder(Protocol):
+    """Notes what a person does in a panel, and what the panel asks for because of it."""
+
+    def recording(self, panel: Panel, do: str, params: dict[str, Any]) -> AbstractContextManager[None]: ...
+
+    def note(self, asked: Any) -> None: ...
+
+
+def action(name: str, request: type[BaseModel] | None = None, *, command: bool = True) -> Callable[[F], F]:
     """Mark a method of a panel as the answer to a request of this name.
 
     The fields of the request are the method's parameters after `self` and the request's id, unless `request` gives its
     pydantic model. The method returns the task that will answer the request, or None if the request is answered when
     the method returns.
+
+    Args:
+        command: the request is something that a person does, and not a view's own, such as for a part of a result.
     """
 
     def mark(function: F) -> F:
-        function.__dict__.update(request_name=name, request=request or request_model(function, "self", "id"))
+        asked = request or request_model(function, "self", "id")
+        function.__dict__.update(request_name=name, request=asked, command=command)
         return function
 
     return mark
@@ -60,6 +72,7 @@ class Panel(anywidget.AnyWidget):
     _own_places: Sequence[str] = ()  # places that are no activations which could be patched, such as the logits
     _closed = False
     _from_view = False  # whether a trait is being set to what a view has set
+    _recorder: Recorder | None = None
     _asker: Asker | None = None
 
     # A view that finds another version in a saved notebook asks the reader to run the cell again.
@@ -123,7 +136,7 @@ class Panel(anywidget.AnyWidget):
         """
         return self._asker is None or self._asker.wait(timeout)
 
-    @action("cancel")
+    @action("cancel", command=False)
     def _on_cancel(self, id: str) -> None:
         """Cancel the running work."""
         self.cancel()
@@ -172,24 +185,55 @@ class Panel(anywidget.AnyWidget):
         if not isinstance(sync_data, dict):
             return self.fail("A view's state is an object.", "state")
         for name, value in sync_data.items():
-            if not self.has_trait(name) or not self.trait_metadata(name, "set_by_view"):
-                self.fail(f"{name} can't be set from a view.", str(name))
-                continue
             try:
-                self._from_view = True
-                super().set_state({name: value})
+                self._refuse_trait(name)
+                with self._recorded("set", {name: value}):
+                    self._from_view = True
+                    super().set_state({name: value})
             except (traitlets.TraitError, ValueError, TypeError, RecursionError) as problem:
                 deep = isinstance(problem, RecursionError)
-                self.fail(f"{name} is nested too deeply." if deep else sentence(problem), name)
-                self.send_state(name)  # other views may have received the refused value
+                self.fail(f"{name} is nested too deeply." if deep else sentence(problem), str(name))
+                if self.has_trait(name):
+                    self.send_state(name)  # other views may have received the refused value
             finally:
                 self._from_view = False
+
+    def _refuse_trait(self, name: str) -> None:
+        """Raise ValueError for a trait that views may not set."""
+        if not self.has_trait(name) or not self.trait_metadata(name, "set_by_view"):
+            raise ValueError(f"{name} can't be set from a view.")
+
+    def perform(self, do: str, params: Mapping[str, Any]) -> None:
+        """Do what a command says, as if a view had asked for it.
+
+        Raises:
+            ValueError, TraitError: the panel has no such request or trait, or not with these values.
+        """
+        if do == "set":
+            for name, value in params.items():
+                self._refuse_trait(name)
+                with self._recorded(do, {name: value}):
+                    setattr(self, name, value)
+            return
+        request = protocol.parse(protocol.request(self._asking().new_id(), do, params), self._methods())
+        with self._recorded(do, dict(params)):
+            self._answer(request)
+
+    def _recorded(self, do: str, params: dict[str, Any]) -> AbstractContextManager[None]:
+        """Let the recorder note a command while it is carried out; it forgets a command that raises an error."""
+        noted = getattr(self.actions().get(do), "command", True)
+        return self._recorder.recording(self, do, params) if self._recorder and noted else nullcontext()
 
     @classmethod
     def actions(cls) -> dict[str, Callable[..., Task | None]]:
         """The methods that a view may request, by the names that it uses."""
         parts = [part for base in reversed(cls.__mro__) for part in vars(base).values()]
         return {part.request_name: part for part in parts if hasattr(part, "request_name")}
+
+    @classmethod
+    def requests(cls) -> set[str]:
+        """The names of all requests that a panel with a model can answer."""
+        return {*cls.actions()}
 
     def _methods(self) -> dict[str, type[BaseModel]]:
         """The pydantic model of each request that a view may send, by name."""
@@ -202,7 +246,8 @@ class Panel(anywidget.AnyWidget):
             request = protocol.parse(message, self._methods())
             id = request.id
             self.send(protocol.event(id, "accepted"))
-            task = self._answer(request)
+            with self._recorded(request.method, request.params.model_dump(mode="json", exclude_unset=True)):
+                task = self._answer(request)
             if task is None or task.id != id:
                 self.send(protocol.event(id, "result"))
         except BadRequest as problem:
@@ -214,7 +259,7 @@ class Panel(anywidget.AnyWidget):
         arguments = {name: getattr(request.params, name) for name in type(request.params).model_fields}
         return self.actions()[request.method](self, request.id, **arguments)
 
-    @action("shown")
+    @action("shown", command=False)
     def _on_shown(self, id: str, view: str) -> None:
         """Note that a view of this widget is on a page now."""
         self._views.add(view)
@@ -222,7 +267,7 @@ class Panel(anywidget.AnyWidget):
         if self._asker is not None:
             self._asker.refresh()
 
-    @action("hidden")
+    @action("hidden", command=False)
     def _on_hidden(self, id: str, view: str) -> None:
         """Note that a view is gone from its page."""
         self._was_shown = True

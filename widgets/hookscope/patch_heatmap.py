@@ -83,7 +83,7 @@ class PatchHeatmap(ResultPanel):
     """
 
     bundle = "patch_heatmap"
-    choices = ("method", *SHARED, "options", "units", "color_limit")
+    choices = ("method", *SHARED, "options", "narrowed", "units", "color_limit")
     _draft = False  # whether the result being put into the trait is still filling
     _shown_as_draft = False  # whether the displayed result was set while it was filling
 
@@ -449,6 +449,10 @@ class PatchHeatmap(ResultPanel):
         return () if self.result is None else self.result.axes
 
     # Requests
+
+    @classmethod
+    def requests(cls) -> set[str]:
+        return {*super().requests(), *offered()}
 
     def _methods(self) -> dict[str, type[BaseModel]]:
         methods = {} if self._asker is None else {name: method.request for name, method in offered().items()}

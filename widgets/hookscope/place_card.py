@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+from interp_backend.common.method import Call
 from interp_backend.language.interventions import Mean, Zero
 from interp_backend.language.model import ACTIVATIONS, LanguageModel
 from interp_backend.language.prompts import PromptPair
@@ -13,7 +14,7 @@ from interp_backend.methods.activation_patching import Axis, activation_patching
 from interp_backend.place import Place
 from interp_backend.results.codec import finite_or_none
 from interp_backend.results.effect_map import EffectMap
-from interp_backend.results.step import Step
+from interp_backend.results.step import Step, last_result
 
 
 @dataclass(frozen=True)
@@ -29,22 +30,36 @@ class PlaceCard:
     place: Place
     prompts: tuple[str, ...]
 
+    def calls(self) -> list[Call]:
+        """For each change, the map that has the place as a cell."""
+        return [*self._calls().values()]
+
+    def _calls(self) -> dict[str, Call]:
+        activation, axes = what_to_change(self.place)
+        where = {"layers": [self.place.layer], "heads": [self.place.head] if "head" in axes else None}
+        changes: dict[str, dict[str, Any]] = {
+            "patched": {"direction": "denoise"},
+            "zeroed": {"direction": "noise", "value": Zero()},
+            "averaged": {"direction": "noise", "value": Mean(prompts=self.prompts)},
+        }
+        return {
+            name: activation_patching.call(self.model, self.pair, activation=activation, axes=axes, **where, **how)
+            for name, how in changes.items()
+        }
+
     def steps(self) -> Iterator[Step[dict[str, Any]]]:
         activation, axes = what_to_change(self.place)
-        changes: list[tuple[str, dict[str, Any]]] = [
-            ("patched", {"direction": "denoise"}),
-            ("zeroed", {"direction": "noise", "value": Zero()}),
-            ("averaged", {"direction": "noise", "value": Mean(prompts=self.prompts)}),
-        ]
-        at = "position" in axes
-        card: dict[str, Any] = {"place": self.place.to_json(), "activation": activation, "positions": at}
-        for done, (name, how) in enumerate(changes, 1):
-            parts = {"layers": [self.place.layer], "heads": [self.place.head] if "head" in axes else None}
-            found = activation_patching(
-                self.model, self.pair, activation=activation, axes=axes, top_k=1, **parts, **how
+        card: dict[str, Any] = {
+            "place": self.place.to_json(),
+            "activation": activation,
+            "positions": "position" in axes,
+        }
+        calls = self._calls()
+        for done, (name, call) in enumerate(calls.items(), 1):
+            card[name] = _effect(
+                last_result(replace(call, arguments={**call.arguments, "top_k": 1}).steps()), self.place
             )
-            card[name] = _effect(found, self.place)
-            yield Step(done, len(changes), None, dict(card))
+            yield Step(done, len(calls), None, dict(card))
 
     def to_json(self) -> dict[str, Any]:
         return {"method": "place_card", "params": self.place.to_json()}

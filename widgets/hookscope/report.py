@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import traitlets
-from markdown_it import MarkdownIt
 
 from interp_backend.results.attention import AttentionPatterns
 from interp_backend.results.effect_map import EffectMap
@@ -22,6 +21,7 @@ from interp_backend.results.read import result_from_wire
 from .attention_viewer import AttentionViewer
 from .circuit_graph import CircuitGraph
 from .logit_lens_grid import LogitLensGrid
+from .markdown import MARKDOWN
 from .page import Html, Part, SavedPart, View, escaped, read_page, titled, visible
 from .panel import Panel
 from .patch_heatmap import PatchHeatmap
@@ -34,8 +34,6 @@ PANELS: dict[type[BaseResult], Any] = {
     Graph: CircuitGraph,
 }
 GROUP = "page"  # in which the views of a report pin together
-# Text of the user's own: HTML in it is shown as text, links lead to pages alone, and nothing is loaded.
-_MARKDOWN = MarkdownIt("commonmark", {"html": False}).enable("table").disable("image")
 
 
 class Report:
@@ -87,7 +85,7 @@ class Report:
         parts: list[Part] = []
         for part in self.parts:
             if isinstance(part, str):
-                parts.append(Html(f'<div class="hs-prose">{_MARKDOWN.render(visible(part))}</div>'))
+                parts.append(Html(f'<div class="hs-prose">{MARKDOWN.render(visible(part))}</div>'))
                 continue
             if isinstance(part, BaseResult):
                 panel = _panel_of(part)

@@ -65,7 +65,7 @@ class ResultPanel(Panel):
         """The result that the open tab shows."""
         return self._shown()
 
-    @action("file")
+    @action("file", command=False)
     def _on_file(self, id: str, format: Literal["svg", "json"]) -> None:
         """Send what is shown as the content of a file."""
         text = content_of(self._of_tab(), format).decode("utf-8")
@@ -101,7 +101,7 @@ class ResultPanel(Panel):
         result = self._pictured
         return {} if result is None else {"image/png": {"alt": f"{type(result).__name__}: {result.headline()}"}}
 
-    @action("picture")
+    @action("picture", command=False)
     def _on_picture(self, id: str) -> None:
         """Store a picture of what is shown beside the view. A view asks for it when nobody sees it."""
         from IPython.display import update_display

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import secrets
 import weakref
 from collections.abc import Sequence
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,14 +20,19 @@ from interp_backend.service import protocol
 from .asking import Asker, Want
 from .attention_viewer import AttentionViewer
 from .circuit_graph import CircuitGraph
+from .commands import Command, as_commands, as_file
+from .history import History, State, ViewState
 from .links import link
 from .logit_lens_grid import LogitLensGrid
+from .markdown import fenced, tree
 from .output import nobody_watches
-from .panel import Index, Panel, action
+from .panel import Index, Panel, Word, action
 from .patch_heatmap import PatchHeatmap
 from .place_card import PlaceCard, what_to_change
 from .prompt_pair_editor import PromptPairEditor
+from .replays import Replayed, replaying
 from .report import Report
+from .script import session_script
 from .subject import ResultPanel
 
 KINDS: dict[str, tuple[type[ResultPanel], str, str]] = {
@@ -53,6 +60,9 @@ class Workbench(Panel):
         panels: the views, in their order.
         selection: the pinned place, such as `{"layer": 2, "position": 5}`, or None.
         card: what changing the pinned place does, or None.
+        notes: text in Markdown, which a report begins with.
+        commands: what was done, as JSON that `replay` and `hookscope run` take.
+        snapshots: the names of the kept states.
     """
 
     bundle = "workbench"
@@ -69,6 +79,11 @@ class Workbench(Panel):
         sync=True, set_by_view=True
     )
     card = traitlets.Instance(dict, allow_none=True, help="What changing the pinned place does.").tag(sync=True)
+    steps = traitlets.List(traitlets.Dict(), help="What was done, with what was undone after it.").tag(sync=True)
+    at = traitlets.Int(0, help="The step whose state is shown.").tag(sync=True)
+    snapshots = traitlets.List(traitlets.Unicode(), help="The names of the kept states.").tag(sync=True)
+    notes = traitlets.Unicode(help="Notes in Markdown.").tag(sync=True, set_by_view=True)
+    prose = traitlets.List(help="The notes as a tree of elements.").tag(sync=True)
 
     def __init__(self, model: Any, pair: PromptPair | None = None, *, views: Sequence[str] = DEFAULT) -> None:
         known = load_model(model)
@@ -83,7 +98,13 @@ class Workbench(Panel):
         )
         self._asker = Asker(self, known, main="card")
         made = [_kind(name)(known, self._editor) for name in views]
+        self._recorder = self._history = History(self)
+        self._kept: dict[str, State] = {}
+        opening = {"pair": self._editor.pair.model_dump(mode="json", exclude_defaults=True), "views": list(views)}
+        self._history.begin(Command(do="open", params=opening), "opened")
         self._show([self._editor, *made])
+        self._history.entries[0].state = self._state()
+        self._tell_history()
         found = weakref.ref(self)
         self._editor.observe(lambda change: (bench := found()) is not None and bench._on_pair(), "pair")
 
@@ -110,15 +131,99 @@ class Workbench(Panel):
         self._show([one for one in self.panels if one is not panel])
         panel.close()
 
-    def report(self, title: str = "", notes: str = "") -> Report:
-        """A report of all views, under notes in Markdown; save it with `.save(path)`."""
-        pair = self._editor.pair
+    def report(self, title: str = "", notes: str | None = None) -> Report:
+        """A report of all views, under notes in Markdown, with the commands at its end; save it with `.save(path)`.
+
+        Args:
+            title: by default the two prompts.
+            notes: by default those of the workbench.
+        """
+        pair, notes = self._editor.pair, self.notes if notes is None else notes
         title = title or f"“{pair.clean}” against “{pair.corrupt}”"
-        return Report([*([notes] if notes else []), *self.panels], title=title)
+        done = fenced(as_file([entry.command for entry in self._history.done]))
+        commands = f"## What was done\n\n`hookscope run` does it again from this file.\n\n{done}"
+        return Report([*([notes] if notes.strip() else []), *self.panels, commands], title=title)
 
     def save(self, path: str | Path) -> Path:
         """Write a report of all views as one HTML page; see `Report.save`."""
         return self.report().save(path)
+
+    # What was done
+
+    @property
+    def commands(self) -> list[dict[str, Any]]:
+        """What was done in the views, step by step, as JSON; not what was set from Python."""
+        return [entry.command.to_json() for entry in self._history.done]
+
+    def undo(self) -> None:
+        """Go back to the state before the last step."""
+        self.go_to(max(0, self.at - 1))
+
+    def redo(self) -> None:
+        """Go forward to the state that was undone last."""
+        self.go_to(min(len(self.steps) - 1, self.at + 1))
+
+    def go_to(self, step: int) -> None:
+        """Show the state after a step, counted from 0, the opening. Later steps can be redone until something new is
+        done.
+
+        Raises:
+            ValueError: there is no such step.
+        """
+        if not 0 <= step < len(self._history.entries):
+            raise ValueError(f"There is no step {step}: the steps are 0 to {len(self._history.entries) - 1}.")
+        self._history.at = step
+        self._restore(self._history.entries[step].state)
+        self._tell_history()
+
+    def snapshot(self, name: str) -> None:
+        """Keep what is shown now under a name; an earlier state of that name is replaced."""
+        name = name.strip()
+        if not 0 < len(name) <= 100:
+            raise ValueError("A snapshot has a name of 1 to 100 characters.")
+        self._kept = {**{one: state for one, state in self._kept.items() if one != name}, name: self._state()}
+        self.snapshots = list(self._kept)
+
+    def restore(self, name: str) -> None:
+        """Show a kept state again, as a step that can be undone.
+
+        Raises:
+            ValueError: there is no snapshot of this name.
+        """
+        if name not in self._kept:
+            raise ValueError(f"There is no snapshot {name!r}. There are {', '.join(self._kept) or 'none'}.")
+        self._restore(self._kept[name])
+
+    def forget(self, name: str) -> None:
+        """Drop a kept state."""
+        self._kept.pop(name, None)
+        self.snapshots = list(self._kept)
+
+    def replay(self, commands: Any, *, keep_pair: bool = True) -> list[Replayed]:
+        """Do what commands say in this workbench, one after another, each waited for.
+
+        Args:
+            commands: `commands` of a workbench, or JSON text of such a list.
+            keep_pair: leave out the commands that set the pair.
+
+        Returns:
+            Each command with the results that it led to.
+
+        Raises:
+            ValueError: a command can't be carried out here; those before it have been.
+        """
+        return list(replaying(self, as_commands(commands), keep_pair))
+
+    def code(self, over: Literal["interp_backend", "transformerlens"] = "interp_backend") -> str:
+        """What was computed, step by step, as a Python script.
+
+        Args:
+            over: "interp_backend" for Hookscope's own functions, or "transformerlens" for TransformerLens alone.
+
+        Raises:
+            ValueError: a call has no such form.
+        """
+        return session_script(self._history.done, self._asking().model, over)
 
     def wait(self, timeout: float | None = None) -> bool:
         return all([panel.wait(timeout) for panel in self.panels]) and super().wait(timeout)
@@ -131,6 +236,7 @@ class Workbench(Panel):
     def close(self) -> None:
         for panel in [*self.panels]:
             panel.close()
+        self._history.entries, self._kept = [], {}
         super().close()
 
     def _ipython_display_(self) -> None:
@@ -148,11 +254,106 @@ class Workbench(Panel):
     # What is shown
 
     def _show(self, panels: Sequence[Panel]) -> None:
+        for panel in self.panels:
+            if panel not in panels:
+                panel._recorder = None
+        for panel in panels:
+            self._watch(panel)
         with self.hold_trait_notifications():
             self.enlarged = None
             self.names = _names(panels)
             self.panels = list(panels)
         link(self, *self.panels)
+
+    def _watch(self, panel: Panel) -> None:
+        """Note what a view asks for, and pin the place in what it shows next."""
+        if panel._recorder is not None:
+            return
+        panel._recorder = self._history
+        self._history.keys.setdefault(panel, secrets.token_hex(6))
+        for asked in panel._asker.asked_now if panel._asker is not None else ():
+            self._history.note(asked)
+        bench, found = weakref.ref(self), weakref.ref(panel)
+
+        def pin(change: Any) -> None:
+            here, there = bench(), found()
+            if here is not None and there is not None and here.selection is not None and there.selection is None:
+                with suppress(traitlets.TraitError):  # it has no such place
+                    there.selection = here.selection
+
+        if panel.has_trait("result"):
+            panel.observe(pin, "result")
+
+    @property
+    def kinds(self) -> list[str]:
+        """The kinds of the views."""
+        return [kind for kind in map(_kind_name, self.panels) if kind]
+
+    def name_of(self, panel: Panel) -> str | None:
+        """The name of a view, by which commands call it; None for the workbench itself."""
+        return None if panel is self else self.names[self.panels.index(panel)]
+
+    def view_for(self, command: Command) -> Panel:
+        """The view that a command is for: by its name or, without one, the first that knows the request, which is added
+        if it is missing.
+
+        Raises:
+            ValueError: there is none.
+        """
+        if command.view is not None:
+            if command.view not in self.names:
+                raise ValueError(f"There is no view {command.view!r}. There are {', '.join(self.names)}.")
+            return self.panels[self.names.index(command.view)]
+        known = [panel for panel in (self, *self.panels) if command.do == "set" or command.do in panel._methods()]
+        if known:
+            return known[0]
+        kind = next((name for name, (kind, *_) in KINDS.items() if command.do in kind.requests()), None)
+        if kind is None:
+            raise ValueError(f"No view knows the request {command.do!r}.")
+        return self.add(kind)
+
+    # States
+
+    def _state(self) -> State:
+        views = tuple(
+            ViewState(
+                self._history.keys[panel], _kind_name(panel), {name: getattr(panel, name) for name in panel.choices}
+            )
+            for panel in self.panels
+            if isinstance(panel, ResultPanel)
+        )
+        return State(self._editor.pair, views, self.selection)  # pyright: ignore[reportArgumentType]
+
+    def _restore(self, state: State) -> None:
+        """Show what was shown. Views that were closed since are made again, apart from those of the user's own."""
+        there = {self._history.keys.get(panel): panel for panel in self.panels}
+        shown: list[tuple[ResultPanel, ViewState]] = []
+        for view in state.views:
+            panel: Any = there.get(view.key)
+            if panel is None and view.kind:
+                panel = _kind(view.kind)(self.model, self._editor)
+                self._history.keys[panel] = view.key
+            if panel is not None:
+                shown.append((panel, view))
+        panels = [self._editor, *(panel for panel, _ in shown)]
+        gone = [panel for panel in self.panels if panel not in panels]
+        if panels != self.panels:
+            self._show(panels)
+        for panel in gone:
+            panel.close()
+        with ExitStack() as stack:
+            for panel in panels:
+                stack.enter_context(panel._asking().defer())
+            self._editor.pair = state.pair
+            for panel, view in shown:
+                for name, value in view.choices.items():
+                    setattr(panel, name, value)
+        for panel in panels:
+            panel._asking().refresh()
+        self.selection = state.place
+
+    def _tell_history(self) -> None:
+        self.steps, self.at = self._history.to_json(), self._history.at
 
     def _placed(self, place: Place) -> Place:
         return place  # each view says for itself whether it has the place
@@ -184,6 +385,10 @@ class Workbench(Panel):
         if self._asker is not None:
             self._asker.refresh()
 
+    @traitlets.observe("notes")
+    def _on_notes(self, change: Any) -> None:
+        self.prose = tree(self.notes)
+
     @traitlets.validate("enlarged")
     def _valid_enlarged(self, proposal: Any) -> int | None:
         at = proposal["value"]
@@ -202,8 +407,7 @@ class Workbench(Panel):
     def _on_double_view(self, id: str, at: Index) -> None:
         """Add a view with the same choices beside one, to compare another choice with it."""
         panel = self._at(at)
-        made: Any = next(kind for kind, _, _ in KINDS.values() if isinstance(panel, kind))
-        twin = made(panel.model, self._editor)
+        twin: Any = _kind(_kind_name(panel))(panel.model, self._editor)
         asker = twin._asking()
         with asker.defer():
             for name in panel.choices:
@@ -216,7 +420,43 @@ class Workbench(Panel):
         """Take a view off the workbench."""
         self.remove(self._at(at))
 
-    @action("save_report")
+    @action("undo", command=False)
+    def _on_undo(self, id: str) -> None:
+        """Go back by one step."""
+        self.undo()
+
+    @action("redo", command=False)
+    def _on_redo(self, id: str) -> None:
+        """Go forward by one step."""
+        self.redo()
+
+    @action("go_to", command=False)
+    def _on_go_to(self, id: str, step: Index) -> None:
+        """Show the state after a step."""
+        self.go_to(step)
+
+    @action("snapshot")
+    def _on_snapshot(self, id: str, name: Word) -> None:
+        """Keep what is shown under a name."""
+        self.snapshot(name)
+
+    @action("restore")
+    def _on_restore(self, id: str, name: Word) -> None:
+        """Show a kept state again."""
+        self.restore(name)
+
+    @action("forget")
+    def _on_forget(self, id: str, name: Word) -> None:
+        """Drop a kept state."""
+        self.forget(name)
+
+    @action("script", command=False)
+    def _on_script(self, id: str, form: Literal["commands", "interp_backend", "transformerlens"]) -> None:
+        """Send what was done as the content of a file: as JSON, or as Python."""
+        text = as_file([entry.command for entry in self._history.done]) if form == "commands" else self.code(form)
+        self.send(protocol.event(id, "file", format="json" if form == "commands" else "py", text=text))
+
+    @action("save_report", command=False)
     def _on_save_report(self, id: str) -> None:
         """Send a report of all views as the content of a file."""
         self.send(protocol.event(id, "file", format="html", text=self.report().html()))
@@ -238,12 +478,17 @@ def _kind(name: Any) -> Any:
     return KINDS[name][0]
 
 
+def _kind_name(panel: Panel) -> str:
+    # anywidget gives each widget a class of its own.
+    return next((name for name, (kind, *_) in KINDS.items() if isinstance(panel, kind)), "")
+
+
 def _names(panels: Sequence[Panel]) -> list[str]:
     """The views' names, numbered where there are several of a kind."""
     names: list[str] = []
     for panel in panels:
-        # anywidget gives each widget a class of its own.
-        label = next((label for kind, label, _ in KINDS.values() if isinstance(panel, kind)), panel.title or "Prompts")
+        kind = _kind_name(panel)
+        label = KINDS[kind][1] if kind else panel.title or "Prompts"
         again = sum(name.startswith(label) for name in names)
         names.append(f"{label} {again + 1}" if again else label)
     return names

@@ -85,7 +85,7 @@ class TokenValues(RenderedHTML):
             "figure": {**state["figure"], "parts": self._figure_parts.all()},
         }  # if there is no kernel to ask
 
-    @action("figure_part")
+    @action("figure_part", command=False)
     def _on_figure_part(self, id: str, first: Index, second: Index) -> None:
         """A part of a large figure: of one layer and neuron, say."""
         if self._figure_parts is None:

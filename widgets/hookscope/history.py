@@ -1,0 +1,200 @@
+"""What was done in a workbench: commands with the state after each, to undo, replay and print them."""
+
+from __future__ import annotations
+
+import threading
+import time
+import weakref
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from interp_backend.common.method import Call
+from interp_backend.language.prompts import PromptPair
+from interp_backend.results.effect_map import EffectMap
+from interp_backend.results.envelope import BaseResult
+
+from .commands import Command, calls_of, words_of
+from .map_call import MapCall
+from .panel import Panel
+
+if TYPE_CHECKING:
+    from .workbench import Workbench
+
+MOST = 500  # steps that can be undone
+WITH_RESULTS = 20  # steps whose results are kept
+TOGETHER = 2.0  # seconds within which changes of one choice, such as while typing or dragging, are one step
+
+
+@dataclass(frozen=True)
+class ViewState:
+    """A view and its choices.
+
+    Attributes:
+        key: tells the views of one workbench apart, also after they are closed.
+        kind: a name in `KINDS`; "" for a view that the workbench could not make again.
+    """
+
+    key: str
+    kind: str
+    choices: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class State:
+    """What a workbench shows."""
+
+    pair: PromptPair
+    views: tuple[ViewState, ...]
+    place: dict[str, Any] | None
+
+
+@dataclass(frozen=True, eq=False)
+class Asked:
+    """Something that a view asked for.
+
+    Attributes:
+        call: the call as it was then: another metric of the same runs changes it later.
+        task: what the asker knows of it, with its last step.
+    """
+
+    call: Any
+    task: Any
+
+    @property
+    def done(self) -> bool:
+        """Whether the result is whole."""
+        return self.task.task is None or self.task.task.status == "done"
+
+    @property
+    def result(self) -> Any:
+        """The result so far; of a map with several metrics, by the chosen one."""
+        found = None if self.task.last is None else self.task.last.result
+        if isinstance(found, EffectMap) and isinstance(self.call, MapCall) and self.call.metric in found.measures:
+            return found.by_metric(self.call.metric)
+        return found
+
+
+@dataclass(eq=False)
+class Entry:
+    """A command, and the state after it.
+
+    Attributes:
+        asked: what the views asked for because of it.
+    """
+
+    command: Command
+    words: str
+    time: float = field(default_factory=time.time)
+    state: State = field(init=False)
+    asked: list[Asked] = field(default_factory=list)
+
+    def results(self) -> list[Any]:
+        """What the command has computed so far."""
+        return [asked.result for asked in self.asked if asked.result is not None]
+
+    def runs(self) -> Iterator[tuple[Call, BaseResult | None]]:
+        """The calls that the command led to, each with its result if that is known."""
+        for asked in self.asked:
+            calls, found = calls_of(asked.call), asked.result
+            several = found if isinstance(found, tuple) else (found,)
+            known = asked.done and len(several) == len(calls) and all(isinstance(one, BaseResult) for one in several)
+            yield from zip(calls, several if known else [None] * len(calls))
+
+
+class History:
+    """The entries of one workbench, of which those up to `at` describe what it shows.
+
+    Args:
+        bench: the workbench, which is referred to weakly.
+    """
+
+    def __init__(self, bench: Workbench):
+        self._bench = weakref.ref(bench)
+        self._lock = threading.RLock()
+        self.keys: weakref.WeakKeyDictionary[Panel, str] = weakref.WeakKeyDictionary()  # of the views, also once closed
+        self.entries: list[Entry] = []
+        self.at = -1
+
+    @property
+    def done(self) -> list[Entry]:
+        """The entries that were not undone."""
+        return self.entries[: self.at + 1]
+
+    @contextmanager
+    def recording(self, panel: Panel, do: str, params: dict[str, Any]) -> Iterator[None]:
+        """Note a command while it is carried out, and forget it if it raises an error."""
+        bench = self._bench()
+        if bench is None or not self._counts(bench, panel, do, params):
+            yield
+            return
+        command = Command(view=bench.name_of(panel), do=do, params=params)
+        with self._lock:
+            entries, at = self.entries, self.at
+            last = self.done[-1]
+            goes_on = _same_choice(last.command, command) and time.time() - last.time < TOGETHER
+            entry = Entry(command, words_of(command, self._before(panel, command)))
+            entry.asked = list(last.asked) if goes_on else []
+            self.entries = [*self.done[: -1 if goes_on else None], entry][-MOST:]
+            self.at = len(self.entries) - 1
+        try:
+            yield
+        except BaseException:
+            with self._lock:
+                self.entries, self.at = entries, at
+            raise
+        if do != "set" and not entry.asked:
+            self.note_again(panel)
+        entry.state = bench._state()
+        for old in self.entries[1:-WITH_RESULTS]:
+            for asked in old.asked:
+                asked.task.last = None
+        bench._tell_history()
+
+    def begin(self, command: Command, words: str) -> None:
+        """Note the first command, which opens the workbench."""
+        self.entries, self.at = [Entry(command, words)], 0
+
+    def note(self, asked: Any) -> None:
+        """Note something that a view asks for, as a consequence of the last command."""
+        with self._lock:
+            if self.entries:
+                self.entries[self.at].asked.append(Asked(asked.want.call, asked))
+
+    def note_again(self, panel: Panel) -> None:
+        """Note what a view shows anyway, for a command that changes nothing but the metric of the same runs."""
+        main = panel._asker and panel._asker.main_asked
+        if main is not None:
+            self.note(main)
+
+    def to_json(self) -> list[dict[str, Any]]:
+        """The entries for a view."""
+        return [
+            {"view": entry.command.view or "", "words": entry.words, "time": round(entry.time)}
+            for entry in self.entries
+        ]
+
+    def _counts(self, bench: Workbench, panel: Panel, do: str, params: dict[str, Any]) -> bool:
+        if not self.entries or (panel is not bench and panel not in bench.panels):
+            return False
+        if do == "set" and set(params) == {"selection"}:
+            # A click pins its place in all views, and the workbench's own pin stands for all of them.
+            return panel is bench and params["selection"] != bench.selection
+        return True
+
+    def _before(self, panel: Panel, command: Command) -> dict[str, Any]:
+        """What the parameters of a command are before it: the view's choices, and what was said last."""
+        same = (one.command for one in reversed(self.done) if _same_kind(one.command, command))
+        said = next(same, command.model_copy(update={"params": {}})).params
+        shown = panel.get_state([name for name in command.params if panel.has_trait(name)])
+        asked: Any = panel.asked
+        return {**said, **shown, "method": asked and asked["method"]}
+
+
+def _same_kind(a: Command, b: Command) -> bool:
+    return (a.view, a.do) == (b.view, b.do) and (a.do != "set" or set(a.params) == set(b.params))
+
+
+def _same_choice(a: Command, b: Command) -> bool:
+    return a.do in ("set", "edit") and _same_kind(a, b)

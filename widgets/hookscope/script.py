@@ -1,0 +1,44 @@
+"""What was computed in a workbench, as one Python script."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from interp_backend.common.code import session_code
+from interp_backend.common.method import Call
+from interp_backend.language.model import LanguageModel
+from interp_backend.results.envelope import BaseResult
+from interp_backend.results.step import last_result
+
+from .history import Entry
+
+
+def session_script(entries: Sequence[Entry], model: LanguageModel, over: str) -> str:
+    """Every call that the entries led to, each once.
+
+    Args:
+        over: "interp_backend" or "transformerlens".
+    """
+    known: list[Any] = []
+    runs: list[tuple[str, Call, BaseResult | None]] = []
+    for entry in entries:
+        words = f"{entry.command.view}: {entry.words}" if entry.command.view else entry.words
+        for call, result in entry.runs():
+            if call.to_json() not in known:
+                known.append(call.to_json())
+                runs.append((words, call, result))
+                words = ""
+    if over == "interp_backend":
+        return session_code([(words, call.method, _params(call, result)) for words, call, result in runs], model.code)
+    from interp_backend import transformerlens_code
+
+    scripts = [transformerlens_code(result or last_result(call.steps()), model) for _, call, result in runs]
+    return "\n\n".join(scripts)
+
+
+def _params(call: Call, result: BaseResult | None) -> Mapping[str, Any]:
+    """The arguments of a call, with the share of the cells that were run if a long sweep ended early."""
+    asked = call.method.to_params(call.arguments)
+    early = {} if result is None else {name: some for name, some in result.params.items() if name == "exact"}
+    return {**asked, **early}
