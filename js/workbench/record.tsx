@@ -112,15 +112,17 @@ function Snapshots({ model, state: { rpc } }: Props) {
           keep();
         }}
       >
-        <input
-          class="hs-input"
-          data-hs="snapshot-name"
-          aria-label="Name of a snapshot"
-          placeholder="Keep this state as…"
-          maxLength={100}
-          value={typed}
-          onInput={(event) => setTyped(event.currentTarget.value)}
-        />
+        <label class="hs-small-field" title="The pair, all choices and the pinned place are kept">
+          <input
+            type="text"
+            data-hs="input-snapshot"
+            aria-label="Name of a snapshot"
+            placeholder="Keep this state as…"
+            maxLength={100}
+            value={typed}
+            onInput={(event) => setTyped(event.currentTarget.value)}
+          />
+        </label>
         <Button
           name="keep"
           title="Keep the pair, all choices and the pinned place under this name"
@@ -170,9 +172,10 @@ function Notes({ model }: { model: ViewModel }) {
       <h3 class="hs-record-title">Notes</h3>
       <textarea
         class="hs-notes"
-        data-hs="notes"
+        data-hs="input-notes"
+        title="Notes in Markdown, with which a report begins"
         aria-label="Notes in Markdown"
-        placeholder="What you see, in Markdown. A report begins with it."
+        placeholder="What you see, in Markdown"
         rows={4}
         value={notes}
         onKeyDown={(event) => event.stopPropagation()}

@@ -124,7 +124,7 @@ function Undo({ model, state: { rpc } }: Props) {
   return (
     <>
       <Button
-        name="undo"
+        name="undo-step"
         title={at > 0 ? `Undo: ${steps[at]?.words} (Ctrl+Z)` : "Nothing to undo"}
         quiet
         disabled={at === 0}
@@ -133,7 +133,7 @@ function Undo({ model, state: { rpc } }: Props) {
         Undo
       </Button>
       <Button
-        name="redo"
+        name="redo-step"
         title={next ? `Redo: ${next.words} (Ctrl+Shift+Z)` : "Nothing to redo"}
         quiet
         disabled={!next}

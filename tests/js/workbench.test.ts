@@ -3,7 +3,7 @@ import { afterEach, expect, test, vi } from "vitest";
 import { MemoryModel } from "../../js/report/memory_model";
 import { SCHEMA_VERSION } from "../../js/wire/requests";
 import workbench from "../../js/workbench";
-import { maybe, part, press, settled, unexplained } from "./helpers";
+import { maybe, part, press, settled, unexplained, write as writeIn } from "./helpers";
 
 const INFO = {
   model: { name: "tiny", n_layers: 4, n_heads: 4, device: "cpu" },
@@ -21,6 +21,15 @@ const TRAITS = {
   enlarged: null,
   selection: null,
   card: null,
+  steps: [
+    { view: "", words: "opened", time: 1_700_000_000 },
+    { view: "Patching", words: "activation z", time: 1_700_000_060 },
+    { view: "", words: "pinned layer 2, head 1", time: 1_700_000_120 },
+  ],
+  at: 1,
+  snapshots: [],
+  notes: "",
+  prose: [],
   error: null,
   status: "idle",
 };
@@ -167,6 +176,114 @@ test("the card says what changing the pinned place does", async () => {
   expect(text).toContain("patched 0.84 (+8.40)");
   expect(text).toContain("zeroed \u22120.64");
   expect(text).not.toContain("averaged");
+});
+
+async function showRecord(traits: Record<string, unknown> = {}) {
+  const shown = await show(traits);
+  part(shown.el, "record-toggle").click();
+  await settled();
+  return shown;
+}
+
+test("undo and redo name the step, and are off where there is none", async () => {
+  const { el, model, requests } = await show();
+  expect(part(el, "undo-step").title).toBe("Undo: activation z (Ctrl+Z)");
+  expect(part(el, "redo-step").title).toBe("Redo: pinned layer 2, head 1 (Ctrl+Shift+Z)");
+  part(el, "undo-step").click();
+  part(el, "redo-step").click();
+  expect(requests().map(({ method }) => method)).toEqual(["undo", "redo"]);
+  model.set("at", 0);
+  model.set("steps", [{ view: "", words: "opened", time: 0 }]);
+  await settled();
+  expect(part<HTMLButtonElement>(el, "undo-step").disabled).toBe(true);
+  expect(part<HTMLButtonElement>(el, "redo-step").disabled).toBe(true);
+});
+
+test("Ctrl+Z undoes a step, but not while one types", async () => {
+  const { el, requests } = await showRecord();
+  const root = part(el, "workbench");
+  expect(press(root, "z", { ctrlKey: true }).defaultPrevented).toBe(true);
+  press(root, "Z", { ctrlKey: true, shiftKey: true });
+  press(root, "z");
+  expect(press(part(el, "input-notes"), "z", { ctrlKey: true }).defaultPrevented).toBe(false);
+  expect(requests().map(({ method }) => method)).toEqual(["undo", "redo"]);
+});
+
+test("the history lists steps, and a click goes to the state after one", async () => {
+  const { el, requests } = await showRecord();
+  const steps = [...part(el, "steps").querySelectorAll("button")];
+  expect(steps.map((step) => step.querySelector(".hs-step-words")?.textContent)).toEqual([
+    "opened",
+    "Patching: activation z",
+    "pinned layer 2, head 1",
+  ]);
+  expect(steps.map((step) => step.getAttribute("aria-current"))).toEqual([null, "step", null]);
+  steps[2]?.click();
+  expect(requests()).toMatchObject([{ method: "go_to", params: { step: 2 } }]);
+  expect(unexplained(el)).toEqual([]);
+});
+
+test.each(["commands", "interp_backend", "transformerlens"])(
+  "what was done is copied as %s",
+  async (form) => {
+    const writeText = vi.fn(async () => {});
+    vi.stubGlobal("navigator", { clipboard: { writeText } });
+    const { el, model, requests } = await showRecord();
+    part(el, `copy-${form}`).click();
+    expect(requests()).toMatchObject([{ method: "script", params: { form } }]);
+    model.receive({ kind: "event", id: requests()[0]?.id, event: "file", format: "py", text: "code" });
+    await settled();
+    expect(writeText).toHaveBeenCalledWith("code");
+    expect(part(el, `copy-${form}`).textContent).toBe("Copied");
+  },
+);
+
+test("a state is kept under a name, comes back, and is dropped", async () => {
+  const { el, model, requests } = await showRecord();
+  expect(part<HTMLButtonElement>(el, "keep").disabled).toBe(true);
+  writeIn(el, "snapshot", "  the heads ");
+  await settled();
+  part(el, "keep").click();
+  await settled();
+  expect(part<HTMLInputElement>(el, "input-snapshot").value).toBe("");
+  model.set("snapshots", ["the heads"]);
+  await settled();
+  part(el, "restore").click();
+  part(el, "forget").click();
+  expect(requests().map(({ method, params }) => [method, params.name])).toEqual([
+    ["snapshot", "the heads"],
+    ["restore", "the heads"],
+    ["forget", "the heads"],
+  ]);
+});
+
+test("notes are written as Markdown and shown as elements, none of which could run anything", async () => {
+  const { el, model } = await showRecord();
+  writeIn(el, "notes", "# Seen");
+  expect(model.get("notes")).toBe("# Seen");
+  model.set("prose", [
+    ["h1", {}, ["Seen ", ["em", {}, ["here"]]]],
+    ["script", {}, ["alert(1)"]],
+    [
+      "p",
+      {},
+      [
+        ["a", { href: "javascript:alert(1)" }, ["bad"]],
+        ["a", { href: "https://a.org" }, ["good"]],
+      ],
+    ],
+    ["img", { href: "x", onerror: "alert(1)" }, []],
+    "<b>text</b>",
+  ]);
+  await settled();
+  const prose = part(el, "prose");
+  expect(prose.querySelector("h1 em")?.textContent).toBe("here");
+  expect([...prose.querySelectorAll("a")].map((a) => a.getAttribute("href"))).toEqual([
+    null,
+    "https://a.org",
+  ]);
+  expect(prose.querySelector("script, img, b, [onerror]")).toBeNull();
+  expect(prose.textContent).toContain("<b>text</b>");
 });
 
 test("a notebook that can't show views inside a view says what to do", async () => {

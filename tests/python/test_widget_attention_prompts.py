@@ -20,16 +20,18 @@ from interp_backend.results.codec import decode_array
 # Prompts
 
 
-def test_another_prompt_is_read_and_what_was_pinned_in_the_old_one_is_put_away(one):
+def test_another_prompt_is_read_and_actions_on_the_old_one_are_put_away(one):
     one.selection, one.opened = {"position": 5}, [[2, 2], [0, 1]]
     ask(one, "attribute_head", layer=0, head=0)
     assert one.head_attribution is not None
     ask(one, "show", id="view:2", text=PROMPT)
     assert one.error is None and one.prompt == PROMPT and one.result.sides["prompt"].text == PROMPT
-    assert one.selection is None and one.opened == [[2, 2], [0, 1]]
+    assert one.selection == {"position": 5} and one.opened == [[2, 2], [0, 1]]
     assert one.head_attribution is None and one.attribution is None
     assert wire_of(one)["id"] == "view:2" and events(one, "view:2") == ["accepted", "result"]
     assert "induction" not in scores_by_name(one)
+    ask(one, "show", id="view:3", text="Oslo")
+    assert one.selection is None  # there is no such position
 
 
 @pytest.mark.parametrize("text, sentence", [("", "is empty"), (LONG * 3, "last=127")])

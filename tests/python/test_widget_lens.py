@@ -233,11 +233,14 @@ def test_a_page_has_all_columns_however_many(one, monkeypatch, tmp_path):
     assert one.get_state("result")["result"]["sides"]["prompt"]["arrays"] is None
 
 
-def test_another_prompt_is_read_and_what_was_pinned_in_the_old_one_is_put_away(one):
+def test_another_prompt_is_read_and_the_pin_stays_where_it_has_such_a_place(one):
     one.selection, one.columns = {"layer": 2, "position": 5}, [1, 4]
     ask(one, "show", text="Oslo is in")
     assert one.error is None and one.prompt == "Oslo is in"
-    assert one.result.sides["prompt"].text == "Oslo is in" and one.selection is None and one.columns is None
+    assert one.result.sides["prompt"].text == "Oslo is in" and one.columns is None
+    assert one.selection == {"layer": 2, "position": 5}
+    ask(one, "show", text="Oslo")
+    assert len(one.result.sides["prompt"].ids) <= 5 and one.selection is None
 
 
 @pytest.mark.parametrize("text, sentence", [("", "is empty"), (LONG * 3, "last=127")])

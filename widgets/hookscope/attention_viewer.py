@@ -259,7 +259,6 @@ class AttentionViewer(OfPrompt):
         frame = Frame(result, self._look)
         with self._showing, self.hold_sync():
             self._frame = frame
-            self.selection = None
             self.opened = [head for head in self.opened if tuple(head) in known]
             if self._asker is None or self.head_roles is not None:
                 self._open_a_head()
@@ -268,6 +267,7 @@ class AttentionViewer(OfPrompt):
             if self.side not in frame.sides:
                 self.side = frame.sides[0]
             self.result = result
+            self._unpin_what_is_gone()
             self._look_again()
 
     def _take_roles(self, id: str, step: Step[list[dict[str, Any]]]) -> None:

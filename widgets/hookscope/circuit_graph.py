@@ -301,8 +301,6 @@ class CircuitGraph(ResultPanel):
             self.faithfulness = None
         if name == "result":
             return
-        if name == "pair" and self._asker is not None:
-            self.selection = None
         if name == "trail":
             kept = [a == b for a, b in zip(self.trail, change["old"] or [])]
             self.paths = self.paths[: kept.index(False) if False in kept else len(kept)]

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from interp_backend.common.method import Call
 
 MOST = 10_000  # commands in one list
+KEPT = {"snapshot": "kept as", "restore": "back to", "forget": "dropped"}
 
 
 class Command(BaseModel):
@@ -71,12 +72,20 @@ def words_of(command: Command, before: Mapping[str, Any]) -> str:
     """
     changed = {name: some for name, some in command.params.items() if before.get(name) != some}
     if command.do == "set" and set(changed) == {"selection"}:
-        return "unpinned" if changed["selection"] is None else f"pinned {_listed(changed['selection'])}"
+        return "unpinned" if changed["selection"] is None else f"pinned {_place(changed['selection'])}"
     if command.do == "edit":
         pair = command.params["pair"]
         return f"“{pair.get('clean', '')}” against “{pair.get('corrupt', '')}”"
+    if command.do in KEPT:
+        return f"{KEPT[command.do]} {command.params['name']}"
     what = "" if command.do in ("set", before.get("method")) else command.do.replace("_", " ")
     return " ".join(part for part in (what, _listed(changed)) if part) or "again"
+
+
+def _place(place: Mapping[str, Any]) -> str:
+    """`layer 2, position 5 of resid_pre`."""
+    parts = {name: some for name, some in place.items() if name not in ("activation", "side")}
+    return " of ".join(part for part in (_listed(parts), str(place.get("activation", ""))) if part)
 
 
 def _listed(params: Mapping[str, Any]) -> str:

@@ -47,7 +47,7 @@ class State:
 
     pair: PromptPair
     views: tuple[ViewState, ...]
-    place: dict[str, Any] | None
+    own: Mapping[str, Any]  # traits of the workbench itself
 
 
 @dataclass(frozen=True, eq=False)
@@ -178,6 +178,8 @@ class History:
     def _counts(self, bench: Workbench, panel: Panel, do: str, params: dict[str, Any]) -> bool:
         if not self.entries or (panel is not bench and panel not in bench.panels):
             return False
+        if do == "set" and set(params) == {"notes"}:
+            return False  # nothing that is undone may take written text away
         if do == "set" and set(params) == {"selection"}:
             # A click pins its place in all views, and the workbench's own pin stands for all of them.
             return panel is bench and params["selection"] != bench.selection

@@ -56,8 +56,7 @@ def _join(panel: Panel, group: str) -> None:
 
 
 def _on_selection(change: Any) -> None:
-    # What a view sets, the page's other views have set themselves.
-    if not change["owner"]._from_view and not getattr(_taking, "now", False):
+    if not change["owner"]._alone and not getattr(_taking, "now", False):
         _share(change["owner"])
 
 

@@ -191,7 +191,7 @@ class LogitLensGrid(OfPrompt):
 
     def _put_away(self) -> None:
         self._last = self._answers = None
-        self.selection = self.columns = self.attribution = None
+        self.columns = self.attribution = None
 
     # Traits
 

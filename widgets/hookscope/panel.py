@@ -71,7 +71,7 @@ class Panel(anywidget.AnyWidget):
     _parts: Sequence[str] = ()  # the parts of a place that the panel shows
     _own_places: Sequence[str] = ()  # places that are no activations which could be patched, such as the logits
     _closed = False
-    _from_view = False  # whether a trait is being set to what a view has set
+    _alone = False  # whether a trait is being set in this panel alone, and not in those that share its pinned place
     _recorder: Recorder | None = None
     _asker: Asker | None = None
 
@@ -188,7 +188,7 @@ class Panel(anywidget.AnyWidget):
             try:
                 self._refuse_trait(name)
                 with self._recorded("set", {name: value}):
-                    self._from_view = True
+                    self._alone = True  # the page's other views have set it themselves
                     super().set_state({name: value})
             except (traitlets.TraitError, ValueError, TypeError, RecursionError) as problem:
                 deep = isinstance(problem, RecursionError)
@@ -196,7 +196,7 @@ class Panel(anywidget.AnyWidget):
                 if self.has_trait(name):
                     self.send_state(name)  # other views may have received the refused value
             finally:
-                self._from_view = False
+                self._alone = False
 
     def _refuse_trait(self, name: str) -> None:
         """Raise ValueError for a trait that views may not set."""
@@ -344,14 +344,17 @@ class Panel(anywidget.AnyWidget):
         return place
 
     def _unpin_what_is_gone(self) -> None:
-        """Unpin the place if the new result does not have it."""
+        """Unpin the place if the new result does not have it. Panels that share it keep it."""
         selection: Any = self.selection
         place = as_place(selection)
         try:
             if place is not None:
                 self._placed(place)
         except ValueError:
+            self._alone = True
             self.selection = None
+        finally:
+            self._alone = False
 
 
 def _receive(panel: Panel, message: Any, _: Any) -> None:

@@ -20,6 +20,17 @@ def session_script(entries: Sequence[Entry], model: LanguageModel, over: str) ->
     Args:
         over: "interp_backend" or "transformerlens".
     """
+    runs = runs_of(entries)
+    if over == "interp_backend":
+        return session_code([(words, call.method, _params(call, result)) for words, call, result in runs], model.code)
+    from interp_backend import transformerlens_code
+
+    scripts = [transformerlens_code(result or last_result(call.steps()), model) for _, call, result in runs]
+    return "\n\n".join(scripts)
+
+
+def runs_of(entries: Sequence[Entry]) -> list[tuple[str, Call, BaseResult | None]]:
+    """Every call that the entries led to, each once: what was done, the call, and its result if that is known."""
     known: list[Any] = []
     runs: list[tuple[str, Call, BaseResult | None]] = []
     for entry in entries:
@@ -29,12 +40,7 @@ def session_script(entries: Sequence[Entry], model: LanguageModel, over: str) ->
                 known.append(call.to_json())
                 runs.append((words, call, result))
                 words = ""
-    if over == "interp_backend":
-        return session_code([(words, call.method, _params(call, result)) for words, call, result in runs], model.code)
-    from interp_backend import transformerlens_code
-
-    scripts = [transformerlens_code(result or last_result(call.steps()), model) for _, call, result in runs]
-    return "\n\n".join(scripts)
+    return runs
 
 
 def _params(call: Call, result: BaseResult | None) -> Mapping[str, Any]:

@@ -42,6 +42,7 @@ KINDS: dict[str, tuple[type[ResultPanel], str, str]] = {
     "circuit": (CircuitGraph, "Circuit", "edges, paths and faithfulness"),
 }
 DEFAULT = ("heatmap", "lens", "attention")
+OWN = ("split", "enlarged", "selection")  # what a step or a snapshot keeps of the workbench itself
 
 
 class Workbench(Panel):
@@ -86,6 +87,7 @@ class Workbench(Panel):
     prose = traitlets.List(help="The notes as a tree of elements.").tag(sync=True)
 
     def __init__(self, model: Any, pair: PromptPair | None = None, *, views: Sequence[str] = DEFAULT) -> None:
+        self._history, self._kept = History(self), dict[str, State]()  # first: close() clears them, whatever fails here
         known = load_model(model)
         for name in views:
             _kind(name)
@@ -98,9 +100,8 @@ class Workbench(Panel):
         )
         self._asker = Asker(self, known, main="card")
         made = [_kind(name)(known, self._editor) for name in views]
-        self._recorder = self._history = History(self)
-        self._kept: dict[str, State] = {}
         opening = {"pair": self._editor.pair.model_dump(mode="json", exclude_defaults=True), "views": list(views)}
+        self._recorder = self._history
         self._history.begin(Command(do="open", params=opening), "opened")
         self._show([self._editor, *made])
         self._history.entries[0].state = self._state()
@@ -322,7 +323,7 @@ class Workbench(Panel):
             for panel in self.panels
             if isinstance(panel, ResultPanel)
         )
-        return State(self._editor.pair, views, self.selection)  # pyright: ignore[reportArgumentType]
+        return State(self._editor.pair, views, {name: getattr(self, name) for name in OWN})
 
     def _restore(self, state: State) -> None:
         """Show what was shown. Views that were closed since are made again, apart from those of the user's own."""
@@ -350,7 +351,8 @@ class Workbench(Panel):
                     setattr(panel, name, value)
         for panel in panels:
             panel._asking().refresh()
-        self.selection = state.place
+        for name, value in state.own.items():
+            setattr(self, name, value)
 
     def _tell_history(self) -> None:
         self.steps, self.at = self._history.to_json(), self._history.at
