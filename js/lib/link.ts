@@ -1,6 +1,6 @@
 // Views that share their pinned place. It works between all views of a page, with or without a kernel, whichever bundles
 // they come from: what they know of each other is in the page itself.
-import { isChosen, listen, select, trait, type ViewModel } from "./model";
+import { isPinning, listen, select, trait, type ViewModel } from "./model";
 import type { Panel } from "./panel";
 import { type Place, samePlace } from "./place";
 
@@ -41,7 +41,7 @@ export function joinGroup<State, Cell>(
     member.group = trait<string | null | undefined>(model, "group") ?? null;
   };
   const tell = () => {
-    if (taking || member.group === null || !isChosen(model)) return;
+    if (taking || member.group === null || !isPinning()) return;
     for (const other of members) if (other !== member && other.group === member.group) other.take(pinned());
   };
   regroup();

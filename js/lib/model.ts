@@ -76,16 +76,16 @@ export function canAsk(model: ViewModel): boolean {
 /** Whether layer 0 is at the bottom. */
 export const useRising = (model: ViewModel): boolean => useTrait<string>(model, "layer_zero") !== "top";
 
-/** The model whose place a view is pinning at this moment. */
-let choosing: ViewModel | null = null;
-/** Whether a view pins this place now; otherwise Python does, which also pins it in the views that share it. */
-export const isChosen = (model: ViewModel): boolean => choosing === model;
+let pinning = false;
+/** Whether a view is pinning a place at this moment. What Python pins it also pins in the views that share it. */
+export const isPinning = (): boolean => pinning;
 
 /** The pinned place, which every view may set. */
 export function select(model: ViewModel, place: Place | null): void {
-  choosing = model;
+  const before = pinning;
+  pinning = true;
   write(model, "selection", place);
-  choosing = null;
+  pinning = before;
 }
 
 export const useSelection = (model: ViewModel): Place | null =>

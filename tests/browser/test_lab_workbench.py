@@ -8,7 +8,7 @@ import pytest
 from checks import axe_violations, screenshot
 from lab import Lab
 from playwright.sync_api import Locator, expect
-from views import expect_status, part, place_of
+from views import choose, expect_status, part, place_of
 
 PINNED = "{'activation': 'resid_pre', 'layer': 2, 'position': 5, 'side': 'corrupt'}"
 
@@ -128,3 +128,62 @@ def test_the_notebook_keeps_a_picture_once_nobody_sees_the_view(lab: Lab):
     )
     lab.page.evaluate(HIDDEN, False)
     expect_status(view.page.locator(".hs-root").last, "done")
+
+
+def test_what_was_done_is_listed_undone_kept_and_copied(lab: Lab, bench: Locator):
+    heatmap = part(bench, "patch-heatmap")
+    choose(heatmap, "activation", "z")
+    lab.expect("bench.panels[1].activation", "z")
+    expect_status(heatmap, "done")
+    column = int(part(heatmap, "grid").get_attribute("aria-colcount") or 0) - 1
+    pin(heatmap, 2, column)
+    expect(part(bench, "undo-step")).to_have_attribute("title", re.compile("pinned layer"))
+    part(bench, "record-toggle").click()
+    record = part(bench, "record")
+    expect(part(record, "steps").get_by_role("listitem")).to_have_count(3)
+    part(record, "input-snapshot").fill("heads")
+    part(record, "keep").click()
+    expect(part(record, "restore")).to_have_text("heads")
+    part(record, "input-notes").fill("# Seen\n\nIt is **head** 2.1. <img src=x onerror=alert(1)>")
+    expect(part(record, "prose").locator("strong")).to_have_text("head")
+    assert part(record, "prose").locator("img").count() == 0
+    assert axe_violations(record) == []
+    for theme in ("light", "dark"):
+        lab.set_theme(theme)
+        screenshot(bench, f"workbench-record-{theme}")
+    part(bench, "undo-step").click()  # the snapshot
+    part(bench, "undo-step").click()  # the pin
+    expect(part(bench, "card")).to_contain_text("Nothing pinned")
+    heatmap.press("Control+z")
+    lab.expect("bench.panels[1].activation", "resid_pre")
+    expect(part(heatmap, "grid")).to_have_attribute("aria-colcount", "6")
+    part(record, "restore").click()
+    lab.expect("(bench.panels[1].activation, bench.selection['layer'])", "('z', 2)")
+    expect(part(bench, "card")).to_contain_text("layer 2")
+    lab.page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    part(record, "copy-interp_backend").click()
+    expect(part(record, "copy-interp_backend")).to_have_text("Copied")
+    code = lab.page.evaluate("() => navigator.clipboard.readText()")
+    assert code.startswith("import interp_backend as ib") and "activation='z'" in code
+
+
+def test_prompts_of_unequal_length_are_followed_by_their_alignment(lab: Lab):
+    lab.page.set_viewport_size({"width": 1600, "height": 1400})
+    lab.python(
+        "unequal = hs.PromptPair(clean='The capital of Norway is', corrupt='The lovely old capital of Sweden is',"
+        " clean_answer=' Oslo', corrupt_answer=' Stockholm')"
+    )
+    view = lab.show("bench = hs.Workbench(model, unequal)\nbench")
+    heatmap, lens = part(view, "patch-heatmap"), part(view, "logit-lens-grid")
+    for panel in (heatmap, lens):
+        expect_status(panel, "done")
+    before, after = (
+        lab.value("len(bench.editor.tokens['clean']['ids'])"),
+        lab.value("len(bench.editor.tokens['corrupt']['ids'])"),
+    )
+    assert int(before) < int(after)
+    pin(heatmap, 2, int(part(heatmap, "grid").get_attribute("aria-colcount") or 0) - 1)
+    lab.expect("(bench.selection['position'], bench.selection['side'])", f"({int(after) - 1}, 'corrupt')")
+    expect(part(lens, "detail-cell")).to_contain_text(f"position {int(before) - 1}")
+    part(lens, "side").select_option(label=None, index=1)
+    expect(part(lens, "detail-cell")).to_contain_text(f"position {int(after) - 1}")
