@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 import hookscope as hs
 import interp_backend as ib
-from hookscope import cli, commands, history, markdown, script
+from hookscope import cli, commands, history, markdown, script, states
 from interp_backend.results.step import last_result
 
 HEADS = {"activation": "z", "axes": ["layer", "head"], "direction": "noise", "metric": "logit_diff"}
@@ -287,7 +287,7 @@ GESTURES = st.lists(
 @given(GESTURES)
 def test_undoing_everything_and_doing_it_again_changes_nothing(embedded, capitals, gestures):
     def shown(bench):
-        state = bench._state()
+        state = states.state_of(bench)
         return state.pair, [(view.kind, dict(view.choices)) for view in state.views], bench.selection
 
     bench = hs.Workbench(embedded, capitals, views=["heatmap", "lens"])

@@ -5,49 +5,25 @@ from __future__ import annotations
 import threading
 import time
 import weakref
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from interp_backend.common.method import Call
-from interp_backend.language.prompts import PromptPair
 from interp_backend.results.effect_map import EffectMap
 from interp_backend.results.envelope import BaseResult
 
 from .commands import Command, calls_of, words_of
 from .map_call import MapCall
 from .panel import Panel
+from .states import State, state_of
 
 if TYPE_CHECKING:
     from .workbench import Workbench
 
-MOST = 500  # steps that can be undone
 WITH_RESULTS = 20  # steps whose results are kept
 TOGETHER = 2.0  # seconds within which changes of one choice, such as while typing or dragging, are one step
-
-
-@dataclass(frozen=True)
-class ViewState:
-    """A view and its choices.
-
-    Attributes:
-        key: tells the views of one workbench apart, also after they are closed.
-        kind: a name in `KINDS`; "" for a view that the workbench could not make again.
-    """
-
-    key: str
-    kind: str
-    choices: Mapping[str, Any]
-
-
-@dataclass(frozen=True)
-class State:
-    """What a workbench shows."""
-
-    pair: PromptPair
-    views: tuple[ViewState, ...]
-    own: Mapping[str, Any]  # traits of the workbench itself
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,7 +32,7 @@ class Asked:
 
     Attributes:
         call: the call as it was then: another metric of the same runs changes it later.
-        task: what the asker knows of it, with its last step.
+        task: what the asker knows of it, with its last step; None once that was let go.
     """
 
     call: Any
@@ -65,12 +41,12 @@ class Asked:
     @property
     def done(self) -> bool:
         """Whether the result is whole."""
-        return self.task.task is None or self.task.task.status == "done"
+        return self.task is not None and (self.task.task is None or self.task.task.status == "done")
 
     @property
     def result(self) -> Any:
         """The result so far; of a map with several metrics, by the chosen one."""
-        found = None if self.task.last is None else self.task.last.result
+        found = None if self.task is None or self.task.last is None else self.task.last.result
         if isinstance(found, EffectMap) and isinstance(self.call, MapCall) and self.call.metric in found.measures:
             return found.by_metric(self.call.metric)
         return found
@@ -113,7 +89,6 @@ class History:
     def __init__(self, bench: Workbench):
         self._bench = weakref.ref(bench)
         self._lock = threading.RLock()
-        self.keys: weakref.WeakKeyDictionary[Panel, str] = weakref.WeakKeyDictionary()  # of the views, also once closed
         self.entries: list[Entry] = []
         self.at = -1
 
@@ -136,7 +111,7 @@ class History:
             goes_on = _same_choice(last.command, command) and time.time() - last.time < TOGETHER
             entry = Entry(command, words_of(command, self._before(panel, command)))
             entry.asked = list(last.asked) if goes_on else []
-            self.entries = [*self.done[: -1 if goes_on else None], entry][-MOST:]
+            self.entries = [*self.done[: -1 if goes_on else None], entry]
             self.at = len(self.entries) - 1
         try:
             yield
@@ -146,15 +121,14 @@ class History:
             raise
         if do != "set" and not entry.asked:
             self.note_again(panel)
-        entry.state = bench._state()
-        for old in self.entries[1:-WITH_RESULTS]:
-            for asked in old.asked:
-                asked.task.last = None
+        entry.state = state_of(bench)
+        for old in self.entries[:-WITH_RESULTS]:
+            old.asked = [Asked(asked.call, None) for asked in old.asked]
         bench._tell_history()
 
-    def begin(self, command: Command, words: str) -> None:
+    def begin(self, command: Command) -> None:
         """Note the first command, which opens the workbench."""
-        self.entries, self.at = [Entry(command, words)], 0
+        self.entries, self.at = [Entry(command, "opened")], 0
 
     def note(self, asked: Any) -> None:
         """Note something that a view asks for, as a consequence of the last command."""

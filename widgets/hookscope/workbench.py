@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 import weakref
 from collections.abc import Sequence
-from contextlib import ExitStack, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal
 
@@ -21,7 +21,7 @@ from .asking import Asker, Want
 from .attention_viewer import AttentionViewer
 from .circuit_graph import CircuitGraph
 from .commands import Command, as_commands, as_file
-from .history import History, State, ViewState
+from .history import History
 from .links import link
 from .logit_lens_grid import LogitLensGrid
 from .markdown import fenced, tree
@@ -33,6 +33,7 @@ from .prompt_pair_editor import PromptPairEditor
 from .replays import Replayed, replaying
 from .report import Report
 from .script import session_script
+from .states import State, restore, state_of
 from .subject import ResultPanel
 
 KINDS: dict[str, tuple[type[ResultPanel], str, str]] = {
@@ -42,7 +43,6 @@ KINDS: dict[str, tuple[type[ResultPanel], str, str]] = {
     "circuit": (CircuitGraph, "Circuit", "edges, paths and faithfulness"),
 }
 DEFAULT = ("heatmap", "lens", "attention")
-OWN = ("split", "enlarged", "selection")  # what a step or a snapshot keeps of the workbench itself
 
 
 class Workbench(Panel):
@@ -88,6 +88,9 @@ class Workbench(Panel):
 
     def __init__(self, model: Any, pair: PromptPair | None = None, *, views: Sequence[str] = DEFAULT) -> None:
         self._history, self._kept = History(self), dict[str, State]()  # first: close() clears them, whatever fails here
+        # What `states` knows of the views: a key that stays, and the kind of those that can be made again.
+        self.view_keys: weakref.WeakKeyDictionary[Panel, str] = weakref.WeakKeyDictionary()
+        self.made: weakref.WeakKeyDictionary[Panel, str] = weakref.WeakKeyDictionary()
         known = load_model(model)
         for name in views:
             _kind(name)
@@ -99,12 +102,11 @@ class Workbench(Panel):
             },
         )
         self._asker = Asker(self, known, main="card")
-        made = [_kind(name)(known, self._editor) for name in views]
         opening = {"pair": self._editor.pair.model_dump(mode="json", exclude_defaults=True), "views": list(views)}
         self._recorder = self._history
-        self._history.begin(Command(do="open", params=opening), "opened")
-        self._show([self._editor, *made])
-        self._history.entries[0].state = self._state()
+        self._history.begin(Command(do="open", params=opening))
+        self.show([self.make(name) for name in views])
+        self._history.entries[0].state = state_of(self)
         self._tell_history()
         found = weakref.ref(self)
         self._editor.observe(lambda change: (bench := found()) is not None and bench._on_pair(), "pair")
@@ -119,18 +121,17 @@ class Workbench(Panel):
         """Add a view: a name ("heatmap", "lens", "attention", "circuit"), or a view of your own, such as of another
         model. It is linked with the others. Returns the view."""
         if isinstance(panel, str):
-            panel = _kind(panel)(self.model, self._editor)
+            panel = self.make(panel)
         if not isinstance(panel, ResultPanel):
             raise ValueError(f"add takes one of {', '.join(KINDS)}, or a view, not {panel!r:.60}.")
-        self._show([*self.panels, panel])
+        self.show([*self.panels[1:], panel])
         return panel
 
     def remove(self, panel: Panel) -> None:
         """Take a view off the workbench, and close it. The editor stays."""
         if panel is self._editor or panel not in self.panels:
             raise ValueError("This view is not on the workbench, or it is the editor, which stays.")
-        self._show([one for one in self.panels if one is not panel])
-        panel.close()
+        self.show([one for one in self.panels[1:] if one is not panel])
 
     def report(self, title: str = "", notes: str | None = None) -> Report:
         """A report of all views, under notes in Markdown, with the commands at its end; save it with `.save(path)`.
@@ -142,7 +143,7 @@ class Workbench(Panel):
         pair, notes = self._editor.pair, self.notes if notes is None else notes
         title = title or f"“{pair.clean}” against “{pair.corrupt}”"
         done = fenced(as_file([entry.command for entry in self._history.done]))
-        commands = f"## What was done\n\n`hookscope run` does it again from this file.\n\n{done}"
+        commands = f"## What was done\n\nIn a file, `hookscope run` does it again.\n\n{done}"
         return Report([*([notes] if notes.strip() else []), *self.panels, commands], title=title)
 
     def save(self, path: str | Path) -> Path:
@@ -174,7 +175,7 @@ class Workbench(Panel):
         if not 0 <= step < len(self._history.entries):
             raise ValueError(f"There is no step {step}: the steps are 0 to {len(self._history.entries) - 1}.")
         self._history.at = step
-        self._restore(self._history.entries[step].state)
+        restore(self, self._history.entries[step].state)
         self._tell_history()
 
     def snapshot(self, name: str) -> None:
@@ -182,7 +183,7 @@ class Workbench(Panel):
         name = name.strip()
         if not 0 < len(name) <= 100:
             raise ValueError("A snapshot has a name of 1 to 100 characters.")
-        self._kept = {**{one: state for one, state in self._kept.items() if one != name}, name: self._state()}
+        self._kept = {**{one: state for one, state in self._kept.items() if one != name}, name: state_of(self)}
         self.snapshots = list(self._kept)
 
     def restore(self, name: str) -> None:
@@ -193,7 +194,7 @@ class Workbench(Panel):
         """
         if name not in self._kept:
             raise ValueError(f"There is no snapshot {name!r}. There are {', '.join(self._kept) or 'none'}.")
-        self._restore(self._kept[name])
+        restore(self, self._kept[name])
 
     def forget(self, name: str) -> None:
         """Drop a kept state."""
@@ -254,24 +255,35 @@ class Workbench(Panel):
 
     # What is shown
 
-    def _show(self, panels: Sequence[Panel]) -> None:
-        for panel in self.panels:
-            if panel not in panels:
-                panel._recorder = None
+    def make(self, kind: str) -> ResultPanel:
+        """A view of the pair, not shown yet."""
+        panel = _kind(kind)(self.model, self._editor)
+        self.made[panel] = kind
+        return panel
+
+    def show(self, views: Sequence[Panel]) -> None:
+        """Show these views below the editor, and close those that are not among them."""
+        panels, before = [self._editor, *views], self.panels
+        if panels == before:
+            return
         for panel in panels:
             self._watch(panel)
         with self.hold_trait_notifications():
             self.enlarged = None
             self.names = _names(panels)
-            self.panels = list(panels)
-        link(self, *self.panels)
+            self.panels = panels
+        link(self, *panels)
+        for panel in before:
+            if panel not in panels:
+                panel._recorder = None
+                panel.close()
 
     def _watch(self, panel: Panel) -> None:
         """Note what a view asks for, and pin the place in what it shows next."""
         if panel._recorder is not None:
             return
         panel._recorder = self._history
-        self._history.keys.setdefault(panel, secrets.token_hex(6))
+        self.view_keys.setdefault(panel, secrets.token_hex(6))
         for asked in panel._asker.asked_now if panel._asker is not None else ():
             self._history.note(asked)
         bench, found = weakref.ref(self), weakref.ref(panel)
@@ -312,47 +324,6 @@ class Workbench(Panel):
         if kind is None:
             raise ValueError(f"No view knows the request {command.do!r}.")
         return self.add(kind)
-
-    # States
-
-    def _state(self) -> State:
-        views = tuple(
-            ViewState(
-                self._history.keys[panel], _kind_name(panel), {name: getattr(panel, name) for name in panel.choices}
-            )
-            for panel in self.panels
-            if isinstance(panel, ResultPanel)
-        )
-        return State(self._editor.pair, views, {name: getattr(self, name) for name in OWN})
-
-    def _restore(self, state: State) -> None:
-        """Show what was shown. Views that were closed since are made again, apart from those of the user's own."""
-        there = {self._history.keys.get(panel): panel for panel in self.panels}
-        shown: list[tuple[ResultPanel, ViewState]] = []
-        for view in state.views:
-            panel: Any = there.get(view.key)
-            if panel is None and view.kind:
-                panel = _kind(view.kind)(self.model, self._editor)
-                self._history.keys[panel] = view.key
-            if panel is not None:
-                shown.append((panel, view))
-        panels = [self._editor, *(panel for panel, _ in shown)]
-        gone = [panel for panel in self.panels if panel not in panels]
-        if panels != self.panels:
-            self._show(panels)
-        for panel in gone:
-            panel.close()
-        with ExitStack() as stack:
-            for panel in panels:
-                stack.enter_context(panel._asking().defer())
-            self._editor.pair = state.pair
-            for panel, view in shown:
-                for name, value in view.choices.items():
-                    setattr(panel, name, value)
-        for panel in panels:
-            panel._asking().refresh()
-        for name, value in state.own.items():
-            setattr(self, name, value)
 
     def _tell_history(self) -> None:
         self.steps, self.at = self._history.to_json(), self._history.at
@@ -409,13 +380,14 @@ class Workbench(Panel):
     def _on_double_view(self, id: str, at: Index) -> None:
         """Add a view with the same choices beside one, to compare another choice with it."""
         panel = self._at(at)
-        twin: Any = _kind(_kind_name(panel))(panel.model, self._editor)
+        kind = _kind_name(panel)
+        twin: Any = self.make(kind) if panel.model is self.model else _kind(kind)(panel.model, self._editor)
         asker = twin._asking()
         with asker.defer():
             for name in panel.choices:
                 setattr(twin, name, getattr(panel, name))
         asker.refresh()
-        self._show([*self.panels[: at + 1], twin, *self.panels[at + 1 :]])
+        self.show([*self.panels[1 : at + 1], twin, *self.panels[at + 1 :]])
 
     @action("close_view")
     def _on_close_view(self, id: str, at: Index) -> None:
