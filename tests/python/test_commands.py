@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import sys
@@ -294,7 +295,7 @@ def test_undoing_everything_and_doing_it_again_changes_nothing(embedded, capital
     try:
         first = shown(bench)
         for view, do, params in gestures:
-            if view is None or view in bench.names:
+            with contextlib.suppress(ValueError):  # there is no such view any more
                 bench.view_for(commands.Command(view=view, do=do, params=params)).perform(do, params)
         last = shown(bench)
         bench.go_to(0)
