@@ -45,6 +45,7 @@ export interface Requests {
   sources: OnSourcesRequest;
   train_tuned_lens: TrainTunedLensRequest;
   trajectory: OnTrajectoryRequest;
+  transformerlens_code: OnTransformerlensCodeRequest;
 }
 export interface ActivationPatchingRequest {
   activation?:
@@ -358,6 +359,7 @@ export interface OnTrajectoryRequest {
   position: number;
   ids: number[];
 }
+export interface OnTransformerlensCodeRequest {}
 
 export const SCHEMA_VERSION = 1;
 export const NOT_COMPUTED = 0;
