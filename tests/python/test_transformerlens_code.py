@@ -35,12 +35,14 @@ MIXED = PromptPairs([PAIR, LONGER, SHORTER])
 
 
 @cache
-def model_of(architecture, folded=False):
-    if not folded:
-        return ib.load_model(bridge(architecture))
+def folded_bridge(architecture):
     raw = boot(random_model(architecture), f"{architecture}-folded")
     raw.enable_compatibility_mode(disable_warnings=True)
-    return ib.load_model(raw)
+    return raw
+
+
+def model_of(architecture, folded=False):
+    return ib.load_model(folded_bridge(architecture) if folded else bridge(architecture))
 
 
 def values_of(code, model, **names):
