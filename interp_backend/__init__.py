@@ -51,5 +51,6 @@ if TYPE_CHECKING:
     from .results.lens import LogitLens as LogitLens
     from .results.read import read_result as read_result
     from .results.robustness import Robustness as Robustness
+    from .scripts.transformerlens import transformerlens_code as transformerlens_code
 else:
     __getattr__, __dir__, __all__ = lazy_exports(__name__, __file__)

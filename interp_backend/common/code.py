@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import inspect
 from collections.abc import Mapping, Sequence
 from keyword import iskeyword
@@ -106,17 +107,27 @@ def _constructor(model: BaseModel) -> str:
 
 
 def _metric(named: Any) -> tuple[str, str | None]:
-    """A metric of a result, "name" or "name@position", as an argument."""
+    """A metric of a result as an argument, and what has to be said about it."""
+    name, at, own = metric_parts(named)
+    text = name if own else repr(name)
+    return text if at is None else f"({text}, {at})", f"{name}: your own function of the logits" if own else None
+
+
+def metric_parts(named: Any) -> tuple[str, int | None, bool]:
+    """A metric of a result, "name" or "name@position": its name, its position, and whether it is the user's own.
+
+    Raises:
+        ValueError: it is no text, or its position is no whole number.
+    """
     if not isinstance(named, str):
         raise ValueError(f"A metric is named by text, not {named!r}.")
     name, at_sign, at = named.partition("@")
     if at_sign and not at.removeprefix("-").isdecimal():
         raise ValueError(f"A metric is read at a position, a whole number, not {at!r}.")
     own = name not in METRICS
-    if own and (not name.isidentifier() or iskeyword(name)):  # a lambda, for example, has no name that could be written
-        name = "my_metric"
-    text = name if own else repr(name)
-    return f"({text}, {int(at)})" if at_sign else text, f"{name}: your own function of the logits" if own else None
+    if own and (not name.isidentifier() or iskeyword(name) or name == "metric" or hasattr(builtins, name)):
+        name = "my_metric"  # a lambda, for example, has no name that could be written
+    return name, int(at) if at_sign else None, own
 
 
 def _plain(value: Any) -> Any:

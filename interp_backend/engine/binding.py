@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from itertools import chain
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -25,6 +24,7 @@ from ..language.interventions import (
     Value,
     as_tuple,
     check_activation,
+    drawn_prompts,
     in_range,
 )
 from ..language.model import ACTIVATIONS, LanguageModel
@@ -310,16 +310,8 @@ class Binding:
     def _draw(self, value: Resample) -> list[Recording]:
         """Runs of prompts that are drawn at random for this base prompt, never the base prompt itself."""
         if value not in self._drawn:
-            base = self.base.tokens.tolist()
-            fitting = [text for text in value.prompts if len(self._ids(text)) == len(base) and self._ids(text) != base]
-            if not fitting:
-                raise ValueError(
-                    f"No other prompt of the data set has {len(base)} tokens, as many as the patched one, so there is "
-                    "nothing to draw from. Add prompts of that length."
-                )
-            again = len(fitting) < value.draws
-            chosen = np.random.default_rng([value.seed, *base]).choice(len(fitting), value.draws, replace=again)
-            self._drawn[value] = self._recorded(tuple(fitting[i] for i in chosen))
+            ids = {text: self._ids(text) for text in value.prompts}
+            self._drawn[value] = self._recorded(tuple(drawn_prompts(value, self.base.tokens.tolist(), ids)))
         return self._drawn[value]
 
     def _recorded(self, texts: tuple[str, ...]) -> list[Recording]:

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, Union, get_args
 
+import numpy as np
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError, create_model
 
 from .model import ACTIVATIONS, LanguageModel
@@ -226,6 +227,28 @@ def as_value(value: Any) -> Value:
             f"FromOther(), FromPrompt(text), Zero(), Mean(prompts), Resample(prompts), Add(...), Scale(factor), or a "
             f"dictionary with kind ({kinds}) and their fields."
         ) from None
+
+
+def drawn_prompts(value: Resample, base: Sequence[int], ids: Mapping[str, Sequence[int]]) -> list[str]:
+    """The prompts that a `Resample` draws for a prompt: as long as it is, and never the prompt itself.
+
+    Args:
+        base: the tokens of the prompt that is patched.
+        ids: the tokens of each prompt of the data set.
+
+    Raises:
+        ValueError: there is none to draw.
+    """
+    base = list(base)
+    fitting = [text for text in value.prompts if len(ids[text]) == len(base) and list(ids[text]) != base]
+    if not fitting:
+        raise ValueError(
+            f"No other prompt of the data set has {len(base)} tokens, as many as the patched one, so there is "
+            "nothing to draw from. Add prompts of that length."
+        )
+    again = len(fitting) < value.draws
+    chosen = np.random.default_rng([value.seed, *base]).choice(len(fitting), value.draws, replace=again)
+    return [fitting[i] for i in chosen]
 
 
 def check_activation(model: LanguageModel | None, activation: Any) -> str:

@@ -62,7 +62,12 @@ def load_model(
         with _wrapping:
             if _embedded is None:
                 with _no_progress_bar():  # loading is too fast for a progress bar
-                    _embedded = _wrap(_boot(str(PRETRAINED), "cpu", "float32"), "hookscope-tiny", "ib.load_model()")
+                    _embedded = _wrap(
+                        _boot(str(PRETRAINED), "cpu", "float32"),
+                        "hookscope-tiny",
+                        "ib.load_model()",
+                        boot=_boot_code(_EMBEDDED, "cpu", "float32"),
+                    )
             return _embedded
     if source is not None and not isinstance(source, (str, Path)):
         return _wrap(source, str(getattr(getattr(source, "cfg", None), "model_name", None) or "model"), None)
@@ -74,21 +79,71 @@ def load_model(
         raise ValueError(f"dtype has to be {', '.join(map(repr, DTYPES[:-1]))} or {DTYPES[-1]!r}, not {dtype!r}.")
     dtype = dtype or "float32"
     if source is None:
-        return _wrap(_boot(str(PRETRAINED), device, dtype), "hookscope-tiny", code)
+        boot = _boot_code(_EMBEDDED, device, dtype)
+        return _wrap(_boot(str(PRETRAINED), device, dtype), "hookscope-tiny", code, boot=boot)
     if source in PACKAGED:
-        return _load_gguf(packaged(str(source)), device, dtype, str(source), code)
+        package, file = PACKAGED[str(source)]
+        find = f"next(Path(one.locate()) for one in distribution({package!r}).files if one.name == {file!r})"
+        found = ["from importlib.metadata import distribution", "from pathlib import Path"], find
+        return _load_gguf(packaged(str(source)), device, dtype, str(source), code, found)
     path = Path(source).expanduser()
     if path.suffix == ".gguf" and path.is_file():
-        return _load_gguf(path.resolve(), device, dtype, path.stem, code)
+        find = f"Path({str(path.resolve())!r})"
+        return _load_gguf(path.resolve(), device, dtype, path.stem, code, (["from pathlib import Path"], find))
     if path.is_dir():
         _refuse_pickles(path, allow_pickle)
-        return _wrap(_boot(str(path), device, dtype), path.resolve().name, code)
+        boot = _boot_code(([], repr(str(path))), device, dtype)
+        return _wrap(_boot(str(path), device, dtype), path.resolve().name, code, boot=boot)
     if _is_path(source) or path.suffix == ".gguf":
         raise ValueError(
             f"There is no {'file' if path.suffix == '.gguf' else 'directory'} {str(source)!r}. Give the path of a "
             "directory that save_pretrained wrote or of a GGUF file, or a name that the model hub knows."
         )
-    return _wrap(_boot(str(source), device, dtype), str(source), code)
+    boot = _boot_code(([], repr(str(source))), device, dtype)
+    return _wrap(_boot(str(source), device, dtype), str(source), code, boot=boot)
+
+
+Found = tuple[list[str], str]  # where a model is: imports, and an expression
+# The folder of the embedded model's checkpoint. Nothing of this package is imported for it.
+_EMBEDDED: Found = (
+    ["from importlib.util import find_spec", "from pathlib import Path"],
+    'str(Path(find_spec("interp_backend").origin).with_name("pretrained"))',
+)
+_IMPORT = "from transformer_lens.model_bridge import TransformerBridge"
+
+
+def _boot_code(found: Found, device: str | None, dtype: str) -> str:
+    """Python that loads what `_boot` loads, without this package."""
+    imports, source = found
+    options = [f"device={device!r}"] if device else []
+    options += [f"dtype=torch.{dtype}"] if dtype != "float32" else []
+    loads = f"model = TransformerBridge.boot_transformers({', '.join([source, *options])})"
+    return "\n".join([*imports, *([""] if imports else []), _IMPORT, "", loads])
+
+
+def _gguf_code(found: Found, device: str | None, dtype: str) -> str:
+    """Python that loads what `_load_gguf` loads, without this package."""
+    imports, path = found
+    where = "str(path.parent), gguf_file=path.name"
+    moved = f".to({device!r})" if device else ""
+    return "\n".join(
+        [
+            *imports,
+            "",
+            _IMPORT,
+            "from transformers import AutoModelForCausalLM, AutoTokenizer",
+            "",
+            f"# The file's quantised weights are dequantised to {dtype}.",
+            f"path = {path}",
+            f"tokenizer = AutoTokenizer.from_pretrained({where})",
+            "loaded = AutoModelForCausalLM.from_pretrained(",
+            f'    {where}, dtype=torch.{dtype}, attn_implementation="eager"',
+            ")",
+            "model = TransformerBridge.boot_transformers(",
+            f"    str(path.parent), hf_model=loaded{moved}, tokenizer=tokenizer, dtype=torch.{dtype}",
+            ")",
+        ]
+    )
 
 
 def _is_path(source: str | Path) -> bool:
@@ -109,7 +164,7 @@ def _boot(source: str, device: str | None, dtype: str) -> Any:
         ) from problem
 
 
-def _load_gguf(path: Path, device: str | None, dtype: str, name: str, code: str) -> LanguageModel:
+def _load_gguf(path: Path, device: str | None, dtype: str, name: str, code: str, found: Found) -> LanguageModel:
     bridge = _bridge()
     try:
         raw, tokenizer, origin = read_gguf(path, getattr(torch, dtype), device)
@@ -118,7 +173,7 @@ def _load_gguf(path: Path, device: str | None, dtype: str, name: str, code: str)
         raise
     except Exception as problem:
         raise ValueError(f"Can't load a model from {path.name}: {problem}") from problem
-    return _wrap(raw, name, code, origin)
+    return _wrap(raw, name, code, origin, _gguf_code(found, device, dtype))
 
 
 def _bridge() -> Any:
@@ -161,7 +216,9 @@ def _refuse_pickles(directory: Path, allow_pickle: bool) -> None:
         )
 
 
-def _wrap(raw: Any, name: str, code: str | None, origin: dict[str, Any] | None = None) -> LanguageModel:
+def _wrap(
+    raw: Any, name: str, code: str | None, origin: dict[str, Any] | None = None, boot: str | None = None
+) -> LanguageModel:
     if not hasattr(raw, "hook_dict") or not hasattr(raw, "cfg"):
         raise TypeError(
             f"Can't make a model from {type(raw).__name__}. Give a name, a directory, a TransformerBridge "
@@ -179,7 +236,7 @@ def _wrap(raw: Any, name: str, code: str | None, origin: dict[str, Any] | None =
     with _wrapping:
         model = _wrapped.get(id(raw))
         if model is None:
-            model = _wrapped[id(raw)] = LanguageModel(raw, name, code, origin)
+            model = _wrapped[id(raw)] = LanguageModel(raw, name, code, origin, boot)
     model.refuse_training_mode()
     model.refuse_dtype()
     return model

@@ -65,17 +65,26 @@ class LanguageModel:
         raw: the TransformerBridge or HookedTransformer itself.
         name: its name in results and views.
         code: a Python expression that loads it again; None for a user's own object.
+        boot: lines of Python that load it with TransformerLens alone; None for a user's own object.
         origin: for a model from a GGUF file, the file's name, hash and quantisation.
         lock: held while a method runs, because hooks are global state of a model. A raw model has one lock, however
             often it is wrapped. Methods that run inside another one, on its thread, share its lock.
         held: what holds the lock (a weak reference), and for which thread; see `engine/turn.py`.
     """
 
-    def __init__(self, raw: Any, name: str, code: str | None = None, origin: dict[str, Any] | None = None):
+    def __init__(
+        self,
+        raw: Any,
+        name: str,
+        code: str | None = None,
+        origin: dict[str, Any] | None = None,
+        boot: str | None = None,
+    ):
         self.raw = raw
         self.name = name
         self.code = code
         self.origin = origin
+        self.boot = boot
         self.lock = threading.Lock()
         self.held: tuple[Callable[[], Any], threading.Thread | None] = (lambda: None), None
         self._texts_of: Any = None  # the tokenizer whose texts of tokens are kept

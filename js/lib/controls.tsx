@@ -107,6 +107,22 @@ export function Button({
   );
 }
 
+const CONFIRMED_MS = 1500;
+
+/** A function that copies a text, and whether that was just done. */
+export function useCopied(): [boolean, (text: string) => Promise<void>] {
+  const [copied, setCopied] = useState(false);
+  const timer = useRef<ReturnType<typeof setTimeout>>(undefined);
+  useEffect(() => () => clearTimeout(timer.current), []);
+  const copy = async (text: string) => {
+    await copyText(text);
+    setCopied(true);
+    clearTimeout(timer.current);
+    timer.current = setTimeout(() => setCopied(false), CONFIRMED_MS);
+  };
+  return [copied, copy];
+}
+
 /** Copies the text that `text` returns, and briefly confirms it. */
 export function CopyButton({
   name,
@@ -114,17 +130,9 @@ export function CopyButton({
   text,
   children,
 }: Pick<ButtonProps, "name" | "children"> & { title: string; text(): string }) {
-  const [copied, setCopied] = useState(false);
-  const timer = useRef<ReturnType<typeof setTimeout>>(undefined);
-  useEffect(() => () => clearTimeout(timer.current), []);
-  const copy = async () => {
-    await copyText(text());
-    setCopied(true);
-    clearTimeout(timer.current);
-    timer.current = setTimeout(() => setCopied(false), 1500);
-  };
+  const [copied, copy] = useCopied();
   return (
-    <Button name={name} title={title} quiet onClick={copy}>
+    <Button name={name} title={title} quiet onClick={() => copy(text())}>
       {copied ? "Copied" : children}
     </Button>
   );

@@ -1,7 +1,7 @@
 // The title of a view, how to read it, and its export buttons.
 import type { ComponentChildren } from "preact";
 import { saveText } from "./clipboard";
-import { CopyButton } from "./controls";
+import { CopyButton, useCopied } from "./controls";
 import { useFileAnswer } from "./file_answer";
 import type { PanelProps } from "./panel";
 import type { Rpc } from "./rpc";
@@ -44,6 +44,7 @@ export function Tools({ what = "what is shown", code, table, csv, picture, kerne
           Copy code
         </CopyButton>
       )}
+      {code && ask && <CodeMenu rpc={ask} />}
       {table && (
         <CopyButton name="copy" title={`Copy ${what} as a table`} text={table}>
           Copy
@@ -51,6 +52,31 @@ export function Tools({ what = "what is shown", code, table, csv, picture, kerne
       )}
       {(csv || picture || ask) && <SaveMenu what={what} csv={csv} picture={picture} rpc={ask} />}
     </span>
+  );
+}
+
+/** Other forms of the code, which the kernel writes when one is chosen. */
+function CodeMenu({ rpc }: { rpc: Rpc }) {
+  const [copied, copy] = useCopied();
+  const expect = useFileAnswer(rpc, ({ text }) => copy(String(text)));
+  return (
+    <label class="hs-select hs-select-quiet" title="Copy the code in another form">
+      <span aria-hidden="true">{copied ? "Copied" : "as"}</span>
+      <select
+        data-hs="code-form"
+        aria-label="Copy the code in another form"
+        value=""
+        onChange={({ currentTarget }) => {
+          currentTarget.value = "";
+          expect(rpc.request("transformerlens_code", {}));
+        }}
+      >
+        <option value="" hidden />
+        <option value="transformerlens">
+          {"Copy as TransformerLens code \u2014 a script without interp_backend"}
+        </option>
+      </select>
+    </label>
   );
 }
 

@@ -51,6 +51,7 @@ export interface Requests {
   sources: OnSourcesRequest;
   train_tuned_lens: TrainTunedLensRequest;
   trajectory: OnTrajectoryRequest;
+  transformerlens_code: OnTransformerlensCodeRequest;
   undo: OnUndoRequest;
 }
 export interface ActivationPatchingRequest {
@@ -381,6 +382,7 @@ export interface OnTrajectoryRequest {
   position: number;
   ids: number[];
 }
+export interface OnTransformerlensCodeRequest {}
 export interface OnUndoRequest {}
 
 export const SCHEMA_VERSION = 1;

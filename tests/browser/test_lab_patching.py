@@ -269,6 +269,11 @@ def test_the_copied_code_is_that_of_what_is_shown(lab: Lab, heatmap: Locator):
     expect(part(heatmap, "copy-code")).to_have_text("Copied")
     copied = lab.page.evaluate("navigator.clipboard.readText()")
     assert copied.strip() == lab.value("cells.code")
+    part(heatmap, "code-form").select_option("transformerlens")
+    expect(part(heatmap, "code-form").locator("..")).to_contain_text("Copied")
+    script = lab.page.evaluate("navigator.clipboard.readText()")
+    form = "__import__('interp_backend').transformerlens_code(cells.result, cells.model)"
+    assert script.strip() == lab.value(form).strip()
 
 
 def test_what_a_metric_raised_is_there_with_its_traceback(lab: Lab):

@@ -4,9 +4,9 @@ import { Attribution } from "../../js/panels/logit_lens_grid/attribution";
 import { attributionRows, lensCsv, toTable, type View } from "../../js/panels/logit_lens_grid/export";
 import { decodeLens, type ResultJson } from "../../js/panels/logit_lens_grid/result";
 import { type Shown, shownSide } from "../../js/panels/logit_lens_grid/sides";
-import { part, settled } from "./helpers";
+import { maybe, part, settled } from "./helpers";
 import { lensTraits, makeAttribution, makeLens, makeLensPair, makeLongLens, OSLO, TOKENS } from "./lenses";
-import { showLens } from "./shown_lens";
+import { lensWithoutKernel, showLens } from "./shown_lens";
 
 const viewOf = (json: ResultJson, name: "prompt" | "difference", columns: [number, number]): View => {
   const lens = decodeLens(json);
@@ -70,4 +70,26 @@ test("the code of each tab is its own", async () => {
   part(el, "copy-code").click();
   expect(writeText).toHaveBeenLastCalledWith("ib.attribute()");
   vi.unstubAllGlobals();
+});
+
+test("another form of the code is asked for, copied, and not offered on a page", async () => {
+  const writeText = vi.fn(async () => {});
+  vi.stubGlobal("navigator", { ...navigator, clipboard: { writeText } });
+  const { el, sent, answer } = await showLens();
+  const menu = part<HTMLSelectElement>(el, "code-form");
+  menu.value = "transformerlens";
+  menu.dispatchEvent(new Event("change", { bubbles: true }));
+  const request = sent.at(-1);
+  expect([request?.method, menu.value]).toEqual(["transformerlens_code", ""]);
+  expect(writeText).not.toHaveBeenCalled();
+  answer("file", request, { format: "py", text: "import torch" });
+  await settled();
+  expect(writeText).toHaveBeenLastCalledWith("import torch");
+  expect(menu.parentElement?.textContent).toContain("Copied");
+  vi.unstubAllGlobals();
+});
+
+test("a page without a kernel has one form of the code", async () => {
+  const { el } = await lensWithoutKernel();
+  expect([maybe(el, "copy-code") === null, maybe(el, "code-form")]).toEqual([false, null]);
 });

@@ -58,7 +58,7 @@ def test_each_widget_takes_its_own_requests_and_those_of_every_panel(tables):
     common = set(Panel.actions())
     assert common == {"cancel", "shown", "hidden"}
     of_results = set(ResultPanel.actions()) - common
-    assert of_results == {"file", "picture"}
+    assert of_results == {"file", "picture", "transformerlens_code"}
     assert all(of_results <= set(table) for name, table in tables.items() if name != "editor")
     own = {name: set(table) - common - of_results for name, table in tables.items()}
     assert own == {

@@ -378,3 +378,12 @@ def test_estimates_agree_with_exact_patching_as_far_as_is_known(model, name):
             )
             found = [table.corr().loc["exact", "estimate"] for table in (both, both.rank())]
             assert found == pytest.approx(figures, abs=0.02), (activation, rule)
+
+
+def test_its_script_loads_the_file_and_gives_the_same_numbers(model):
+    result = ib.activation_patching(model, CAPITALS, activation="z", layers=[10, 20], heads=[0, 1])
+    made = {}
+    with torch.set_grad_enabled(True):  # the script switches gradients off for good
+        exec(ib.transformerlens_code(result, model), made)
+    assert made["model"] is not model.raw
+    assert_close(made["values"], result.values)

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import traitlets
 
-from interp_backend import METHODS, load_model
+from interp_backend import METHODS, load_model, transformerlens_code
 from interp_backend.common.subject import subject_of
 from interp_backend.language.model import LanguageModel
 from interp_backend.language.prompts import PromptPair
@@ -70,6 +70,12 @@ class ResultPanel(Panel):
         """Send what is shown as the content of a file."""
         text = content_of(self._of_tab(), format).decode("utf-8")
         self.send(protocol.event(id, "file", format=format, text=text))
+
+    @action("transformerlens_code", command=False)
+    def _on_transformerlens_code(self, id: str) -> None:
+        """Send a script that makes what is shown with TransformerLens alone."""
+        text = transformerlens_code(self._of_tab(), self.model)
+        self.send(protocol.event(id, "file", format="py", text=text))
 
     # What a notebook stores
 

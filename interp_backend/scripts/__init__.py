@@ -1,0 +1,1 @@
+"""Calls as scripts that use TransformerLens alone."""
