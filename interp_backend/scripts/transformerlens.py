@@ -44,7 +44,6 @@ def transformerlens_code(result: Any, model: Any = None) -> str:
         )
     printed = Printed(name, params, result, None if model is None else load_model(model))
     script = WRITERS[name](printed)
-    quiet = [] if script.gradients else ["torch.set_grad_enabled(False)"]
     lines = [
         f"# {name.replace('_', ' ').capitalize()} with TransformerLens alone. `values` are",
         f"# {script.about}.",
@@ -52,7 +51,7 @@ def transformerlens_code(result: Any, model: Any = None) -> str:
         "import numpy as np",
         "import torch",
         *_model_lines(printed),
-        *quiet,
+        f"torch.set_grad_enabled({script.gradients})",
         "",
         *script.body,
         "print(values)",

@@ -9,14 +9,17 @@ import sys
 
 import numpy as np
 import pytest
+import torch
 from driven_widgets import Watched, ask
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from script_values import same_values
 
 import hookscope as hs
 import interp_backend as ib
 from hookscope import cli, commands, history, markdown, script, states
 from interp_backend.results.step import last_result
+from interp_backend.scripts.parts import WRITERS
 
 HEADS = {"activation": "z", "axes": ["layer", "head"], "direction": "noise", "metric": "logit_diff"}
 OTHER = ib.PromptPair(
@@ -199,16 +202,27 @@ def test_replayed_on_another_pair_they_are_what_the_methods_give(bench, embedded
     assert again[3].results[0]["patched"]["value"] == pytest.approx(card.values[2, 1], abs=1e-4)
 
 
-def test_the_printed_script_gives_the_same_numbers(bench):
+def test_replay_and_both_scripts_give_the_same_numbers(bench, embedded):
     do_things(bench)
-    shown = {}
+    hs.replay(bench.commands, embedded)  # as replayed numbers are compared with the first ones above
+    shown, printed = {}, []
     exec(bench.code(), shown)
+    code = bench.code("transformerlens")
+    with torch.set_grad_enabled(True):  # scripts switch gradients off for good
+        exec(compile(code, "script", "exec"), {"print": printed.append})
+    printed = iter(printed)
     runs = script.runs_of(bench._history.done)
     assert len(runs) == len(shown["results"]) > 10
-    for (_, call, result), printed in zip(runs, shown["results"], strict=True):
-        expected = numbers([last_result(call.steps()) if result is None else result])
-        for one, two in zip(expected, numbers([printed]), strict=True):
+    compared = 0
+    for (_, call, result), by_script in zip(runs, shown["results"], strict=True):
+        result = last_result(call.steps()) if result is None else result
+        for one, two in zip(numbers([result]), numbers([by_script]), strict=True):
             assert np.allclose(one, two, atol=1e-5, equal_nan=True)
+        if call.method.name in WRITERS:
+            same_values(next(printed), result)
+            compared += 1
+    assert compared > 9 and next(printed, None) is None
+    assert "# No script over TransformerLens alone: 'read_pair'" in code
 
 
 def test_a_workbench_takes_the_commands_of_another(bench, embedded):

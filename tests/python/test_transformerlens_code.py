@@ -15,6 +15,7 @@ import torch
 from driven_widgets import Watched, ask, events
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from script_values import same, same_values
 
 import hookscope as hs
 import interp_backend as ib
@@ -54,35 +55,9 @@ def values_of(code, model, **names):
     return space["values"]
 
 
-def same(values, expected):
-    """Equal to a share of the largest value, and to rounding where all are about zero."""
-    values, expected = np.asarray(values, np.float64), np.asarray(expected, np.float64)
-    assert values.shape == expected.shape
-    largest = np.nanmax(np.abs(expected), initial=0)
-    np.testing.assert_allclose(values, expected, atol=max(1e-4 * largest, 2e-6), rtol=0)
-
-
 def check(result, model, **names):
     """The script of a result gives the result's values."""
-    values = values_of(ib.transformerlens_code(result, model), model, **names)
-    if isinstance(result, ib.Graph):
-        return same(values, np.where(result.real, result.scores, np.nan))
-    if isinstance(result, ib.HeadScores):
-        assert set(values) == set(result.scores) - {"prefix_matching", "copy", "copying"}
-        return [same(values[name], result.scores[name]) for name in values]
-    if isinstance(result, ib.EffectMap):
-        return same(values, result.values)
-    sides = {"prompt": values} if "prompt" in result.sides else values
-    assert set(sides) == set(result.sides)
-    for name, found in sides.items():
-        arrays = result.sides[name]
-        if isinstance(result, ib.LogitLens):
-            arrays = arrays.arrays.model_dump() if False else arrays.arrays
-            for field, array in found.items():
-                same(array, getattr(arrays, field))
-        else:
-            same(found, arrays.values)
-    return None
+    same_values(values_of(ib.transformerlens_code(result, model), model, **names), result)
 
 
 # On every kind of model

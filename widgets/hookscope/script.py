@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from interp_backend import transformerlens_code
 from interp_backend.common.code import session_code
 from interp_backend.common.method import Call
 from interp_backend.language.model import LanguageModel
@@ -23,10 +24,16 @@ def session_script(entries: Sequence[Entry], model: LanguageModel, over: str) ->
     runs = runs_of(entries)
     if over == "interp_backend":
         return session_code([(words, call.method, _params(call, result)) for words, call, result in runs], model.code)
-    from interp_backend import transformerlens_code
+    return "\n\n".join(_plain_script(words, call, result, model) for words, call, result in runs)
 
-    scripts = [transformerlens_code(result or last_result(call.steps()), model) for _, call, result in runs]
-    return "\n\n".join(scripts)
+
+def _plain_script(words: str, call: Call, result: BaseResult | None, model: LanguageModel) -> str:
+    """The script of one call over TransformerLens alone, which stands for itself; or why there is none."""
+    try:
+        script = transformerlens_code(result or last_result(call.steps()), model)
+    except ValueError as problem:
+        script = f"# No script over TransformerLens alone: {problem}"
+    return "\n".join([*(f"# {line}" for line in words.splitlines()), script])
 
 
 def runs_of(entries: Sequence[Entry]) -> list[tuple[str, Call, BaseResult | None]]:
