@@ -12,6 +12,7 @@ import traitlets
 from interp_backend import load_model
 from interp_backend.language.prompts import PromptPair
 from interp_backend.place import Place, as_place
+from interp_backend.results.envelope import BaseResult
 from interp_backend.results.step import Step
 from interp_backend.service import protocol
 
@@ -20,7 +21,7 @@ from .attention_viewer import AttentionViewer
 from .circuit_graph import CircuitGraph
 from .links import link
 from .logit_lens_grid import LogitLensGrid
-from .output import nobody_watches
+from .output import Pictured
 from .panel import Index, Panel, action
 from .patch_heatmap import PatchHeatmap
 from .place_card import PlaceCard, what_to_change
@@ -37,7 +38,7 @@ KINDS: dict[str, tuple[type[ResultPanel], str, str]] = {
 DEFAULT = ("heatmap", "lens", "attention")
 
 
-class Workbench(Panel):
+class Workbench(Pictured):
     """Editor, patch heatmap, logit lens and attention of one pair, side by side, with one pinned place.
 
     A click in any view pins the same place in all of them, and a card says what patching, zeroing and averaging that
@@ -133,17 +134,11 @@ class Workbench(Panel):
             panel.close()
         super().close()
 
-    def _ipython_display_(self) -> None:
-        """Show the workbench; to a program that runs cells, the pictures of its views."""
-        from IPython.display import display
-
-        if nobody_watches():
-            for panel in self.panels:
-                if isinstance(panel, ResultPanel):
-                    display(panel)
-            return
-        data, metadata = self._repr_mimebundle_() or ({}, {})
-        display(data, metadata=metadata, raw=True)
+    def pictured(self) -> list[BaseResult]:
+        panels = [panel for panel in self.panels if isinstance(panel, ResultPanel)]
+        if any(panel.status in ("queued", "running") for panel in panels):
+            return []  # the view of the last of them will ask once more
+        return [result for panel in panels for result in panel.pictured()]
 
     # What is shown
 
@@ -153,6 +148,9 @@ class Workbench(Panel):
             self.names = _names(panels)
             self.panels = list(panels)
         link(self, *self.panels)
+        for panel in panels:
+            if isinstance(panel, ResultPanel):
+                panel._inside = {self, *panel._inside}
 
     def _placed(self, place: Place) -> Place:
         return place  # each view says for itself whether it has the place
