@@ -1,9 +1,12 @@
-"""The picture that JupyterLab stores below a view: unseen while the view is alive, and shown in its place when it is not."""
+"""The picture that a notebook stores below a view: unseen while the view lives, shown in its place when it does not."""
 
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Iterator
+from urllib.parse import urlsplit
 
 import pytest
 from checks import complaints_of, screenshot
@@ -15,6 +18,12 @@ from views import choose, expect_status, part
 NAME = "pictures"
 PICTURE = "img[class^='hookscope-picture']"
 SHOWN = "heatmap = hs.PatchHeatmap(model, pair)\nheatmap"
+OF_NBCONVERT = (
+    "cdnjs.cloudflare.com",
+    "unpkg.com",
+    "cdn.jsdelivr.net",
+    "fonts.googleapis.com",
+)  # its own scripts and styles
 OUTPUTS = "() => jupyterapp.shell.currentWidget.content.model.toJSON().cells.flatMap(({ outputs = [] }) => outputs)"
 RESTORED = """async () => {
   while (!window.jupyterapp) await new Promise((resolve) => setTimeout(resolve, 50));
@@ -87,6 +96,26 @@ def test_without_a_kernel_the_notebook_shows_the_pictures_alone(
         expect(sentence).to_be_hidden()
     screenshot(page, "notebook-without-kernel")
     page.close()
+
+
+@pytest.mark.parametrize("options", ["html", "html --template=classic", "html --theme=dark", "slides"])
+def test_converted_to_a_page_it_shows_the_pictures_offline(browser: Browser, jupyter: JupyterServer, options: str):
+    command = [sys.executable, "-m", "nbconvert", f"{NAME}.ipynb", "--to", *options.split(), "--output=converted"]
+    subprocess.run(command, cwd=jupyter.notebooks, check=True, capture_output=True, timeout=300)
+    context = browser.new_context(offline=True, viewport={"width": 1200, "height": 1600})
+    page = context.new_page()
+    elsewhere: list[str] = []
+    page.on("request", lambda request: request.url.startswith("http") and elsewhere.append(request.url))
+    page.goto(next(jupyter.notebooks.glob("converted*.html")).as_uri())
+    for at in (0, 1):
+        expect(page.locator(PICTURE).nth(at)).to_be_visible()
+        assert page.locator(PICTURE).nth(at).evaluate("(image) => image.naturalWidth > 300")
+    assert page.get_by_text("Loading widget").count() == 0
+    assert [url for url in elsewhere if not urlsplit(url).hostname.startswith(OF_NBCONVERT)] == []
+    screenshot(page, f"converted-{'-'.join(options.replace('=', '-').replace(' --', '-').split())}")
+    context.close()
+    for file in jupyter.notebooks.glob("converted*.html"):
+        file.unlink()
 
 
 def test_a_notebook_without_trust_shows_the_pictures_too(pictures: Lab, browser: Browser, jupyter: JupyterServer):

@@ -22,20 +22,24 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 LARGEST = 200_000  # bytes; a notebook stores the picture of each view
-COLORS = 64  # a picture of few colours is a quarter as large
+COLORS = 64  # of one result's picture; one of few colours is a quarter as large
 OUTPUTS = 4  # of one view, the last ones, that get its picture
 
 # Where the view is alive, it hides the picture. Where it is not, JupyterLab has an error text, and nothing else, in the
 # view's output, and the picture hides that. On a dark page the picture is dark too: black and white change places, and
 # blue stays blue.
-SHOWN = """\
+STYLE = """\
 <style>
 .jp-OutputArea-child:not(:has(.jp-OutputArea-output *)):has(+ .jp-OutputArea-child .{name}) {{ display: none }}
-:is([data-jp-theme-light="false"], .vscode-dark, .vscode-high-contrast:not(.vscode-high-contrast-light)) .{name} {{
+:is([data-jp-theme-light="false"], .vscode-dark, .vscode-high-contrast:not(.vscode-high-contrast-light)) img.{name} {{
   filter: invert(1) hue-rotate(180deg)
 }}
 </style>
-<img class="{name}" alt="{alt}" width="{width}" style="max-width: 100%" src="data:image/{kind};base64,{data}">"""
+"""
+SENTENCE = '<div class="{name}">{text}</div>'
+PICTURE = (
+    '<img class="{name}" alt="{alt}" width="{width}" style="max-width: 100%" src="data:image/{kind};base64,{data}">'
+)
 
 
 class Pictured(Panel):
@@ -52,23 +56,26 @@ class Pictured(Panel):
 
     def pictured(self) -> list[BaseResult]:
         """The complete results that are shown."""
-        raise NotImplementedError
+        return []
+
+    def without_view(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        """What is shown, as an output and its metadata: a picture, or else a sentence."""
+        results = self.pictured()
+        return self._output(results) if results else (self._without_results(), {})
 
     def _ipython_display_(self) -> None:
         """Show the view, and below it an output for its picture; to a program that runs cells, the picture alone."""
         from IPython.display import display
 
-        data, metadata = self._repr_mimebundle_() or ({"text/plain": repr(self)}, {})
         if nobody_watches():
             self.wait()
-            # Without the view: nothing that opens the notebook later has its model.
-            results = self.pictured()
-            data, metadata = self._output(results) if results else ({"text/plain": data["text/plain"]}, {})
+            data, metadata = self.without_view()  # nothing that opens the notebook later has the view's model
             display(data, raw=True, metadata=metadata)
             return
+        data, metadata = self._repr_mimebundle_() or (self._without_results(), {})
         display(data, raw=True, metadata=metadata)
         if _kernel() is not None:
-            empty = {"text/html": f'<div class="{self._picture}"></div>', "text/plain": ""}
+            empty = {**self._without_results(), "text/plain": ""}  # the view has this text already
             shown: Any = display(empty, raw=True, display_id=True)
             self._outputs = [*self._outputs, shown.display_id][-OUTPUTS:]
             self._kept = ()
@@ -91,7 +98,7 @@ class Pictured(Panel):
             self._kept = results
 
     def _output(self, results: Sequence[BaseResult]) -> tuple[dict[str, Any], dict[str, Any]]:
-        """Results as an output without scripts, and its metadata: a picture as HTML and PNG, unless it is very large."""
+        """Results as an output and its metadata: a picture as HTML and PNG, unless it is very large."""
         data, metadata = {"text/plain": "\n".join(map(repr, results))}, {}
         picture = picture_of(results)
         png = "" if picture is None else encoded(picture, "png")
@@ -102,9 +109,15 @@ class Pictured(Panel):
             kind = "webp" if features.check("webp") else "png"
             of_page = {"alt": html.escape(alt), "width": picture.width // 2, "kind": kind}
             data["image/png"] = png
-            data["text/html"] = SHOWN.format(name=self._picture, data=encoded(picture, kind), **of_page)
+            shown = PICTURE.format(name=self._picture, data=encoded(picture, kind), **of_page)
+            data["text/html"] = STYLE.format(name=self._picture) + shown
             metadata["image/png"] = {"alt": alt}
         return data, metadata
+
+    def _without_results(self) -> dict[str, Any]:
+        """A sentence as an output, which stands there until there is a picture."""
+        shown = SENTENCE.format(name=self._picture, text=html.escape(self.stand_in))
+        return {"text/plain": self.stand_in, "text/html": STYLE.format(name=self._picture) + shown}
 
 
 def picture_of(results: Sequence[BaseResult]) -> Image | None:
@@ -120,7 +133,7 @@ def picture_of(results: Sequence[BaseResult]) -> Image | None:
     for one in drawn:
         whole.paste(one, (0, top))
         top += one.height
-    return whole.quantize(COLORS)
+    return whole.quantize(min(256, COLORS * len(drawn)))
 
 
 def encoded(picture: Image, kind: str) -> str:
