@@ -25,12 +25,14 @@ LARGEST = 200_000  # bytes; a notebook stores the picture of each view
 COLORS = 64  # of one result's picture; one of few colours is a quarter as large
 OUTPUTS = 4  # of one view, the last ones, that get its picture
 
-# Where the view is alive, it hides the picture. Where it is not, JupyterLab has an error text, and nothing else, in the
-# view's output, and the picture hides that. On a dark page the picture is dark too: black and white change places, and
-# blue stays blue.
+# Where the view is alive, it hides the picture. Where it is not, its output has an error text of JupyterLab and nothing
+# else, or the sentence that stands in for it on a page of nbconvert, and the picture hides that. On a dark page the
+# picture is dark too: black and white change places, and blue stays blue.
 STYLE = """\
 <style>
-.jp-OutputArea-child:not(:has(.jp-OutputArea-output *)):has(+ .jp-OutputArea-child .{name}) {{ display: none }}
+.jp-OutputArea-child:is(:has(> [data-mime-type="text/plain"]), :not(:has(.jp-OutputArea-output *))):has(
+  + .jp-OutputArea-child .{name}
+) {{ display: none }}
 :is([data-jp-theme-light="false"], .vscode-dark, .vscode-high-contrast:not(.vscode-high-contrast-light)) img.{name} {{
   filter: invert(1) hue-rotate(180deg)
 }}
