@@ -21,6 +21,7 @@ from jupyter_client.session import Session
 from PIL import Image
 
 import hookscope as hs
+import hookscope.circuitsvis as cv
 import interp_backend as ib
 from hookscope import output
 
@@ -132,8 +133,29 @@ def test_programs_are_told_by_the_names_of_their_messages(monkeypatch):
 
     ours = Session().msg_header("execute_request")["msg_id"]
     assert running(ours) and not running(str(uuid.uuid4()))
+    with monkeypatch.context() as colab:
+        colab.setitem(sys.modules, "google.colab", SimpleNamespace())
+        assert not running(ours)
     monkeypatch.setenv("SERVER_SOFTWARE", "voila/0.5.8")
     assert not running(ours)
+
+
+def test_colab_is_told_which_widget_manager_to_load(heatmap, stored, monkeypatch):
+    widgets = SimpleNamespace(_installed_url="https://colab.test/manager.js")
+    colab = SimpleNamespace(enable_custom_widget_manager=lambda: None, _widgets=widgets)
+    monkeypatch.setitem(sys.modules, "google.colab.output", colab)
+    heatmap._ipython_display_()
+    data, metadata = stored["output 0"]
+    kind = "application/vnd.jupyter.widget-view+json"
+    assert kind in data and metadata[kind]["colab"]["custom_widget_manager"] == {"url": widgets._installed_url}
+
+
+def test_a_figure_of_circuitsvis_is_stored_whole_by_a_program(monkeypatch):
+    stored = []
+    monkeypatch.setattr("IPython.display.display", lambda data, **how: stored.append(data))
+    monkeypatch.setattr(output, "nobody_watches", lambda: True)
+    cv.tokens.colored_tokens(["a", " b"], [0.5, -1.0])._ipython_display_()
+    assert len(stored) == 1 and "<iframe" in stored[0]["text/html"] and "widget-view" not in str(stored[0].keys())
 
 
 def test_outside_a_kernel_nothing_is_waited_for():

@@ -151,10 +151,11 @@ def nobody_watches() -> bool:
     """Whether the running cell was sent by a program such as nbconvert, which executes cells and shows nothing.
 
     Such programs, and consoles, send it by jupyter_client, which names a message by its session, its process and a
-    number; notebooks name it by a UUID. Voila is such a program, and yet shows a page.
+    number; notebooks name it by a UUID. Voila is such a program, and yet shows a page. What Colab sends is not known.
     """
     kernel = _kernel()
-    if kernel is None or os.environ.get("SERVER_SOFTWARE", "").startswith("voila"):
+    on_a_page = os.environ.get("SERVER_SOFTWARE", "").startswith("voila") or "google.colab" in sys.modules
+    if kernel is None or on_a_page:
         return False
     name = kernel.get_parent("shell").get("header", {}).get("msg_id", "")
     return re.search(r"_\d+_\d+$", str(name)) is not None
