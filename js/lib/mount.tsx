@@ -1,9 +1,9 @@
 // Mounts a view and its styles in the host's element, so that shadow roots work too.
 import { type ComponentChildren, render } from "preact";
 import { useErrorBoundary, useRef } from "preact/hooks";
-import { whenLeftAlone } from "./left_alone";
 import type { ViewModel } from "./model";
 import type { Panel } from "./panel";
+import { askForPicture, hidePicture } from "./stored_picture";
 import { PaletteProvider, useRootPalette } from "./theme";
 import themeCss from "./theme.css";
 import { randomId } from "./unique_id";
@@ -18,12 +18,12 @@ export function mount<State>(
   state: State,
 ): () => void {
   const style = document.createElement("style");
-  style.textContent = `:where(.hs-host-${name}){${themeCss}${css}}`;
+  style.textContent = `:where(.hs-host-${name}){${themeCss}${css}}${hidePicture(model)}`;
   const host = document.createElement("div");
   host.className = `hs-host-${name}`;
   el.append(style, host);
   const leave = announce(model);
-  const stop = whenLeftAlone(model, host);
+  const stop = askForPicture(model);
   render(
     <Boundary>
       <View model={model} state={state} />

@@ -55,6 +55,7 @@ def jupyter_server(directory: Path, allow_origin: str) -> Iterator[JupyterServer
     command = [
         *(sys.executable, "-m", "jupyterlab", "--allow-root", "--no-browser", "--expose-app-in-browser"),
         *("--ip=127.0.0.1", f"--port={port}", "--ServerApp.port_retries=0", f"--IdentityProvider.token={token}"),
+        "--JupyterNotebookApp.expose_app_in_browser=True",
         *(f"--ServerApp.root_dir={notebooks}", f"--ServerApp.allow_origin={allow_origin}"),
     ]
     environment = {**os.environ, **{name: str(path) for name, path in homes.items()}}
@@ -62,14 +63,14 @@ def jupyter_server(directory: Path, allow_origin: str) -> Iterator[JupyterServer
     with (directory / "server.log").open("wb") as log:
         process = subprocess.Popen(command, env=environment, stdout=log, stderr=subprocess.STDOUT)
         try:
-            _wait_until_it_answers(f"{url}/api", process)
+            wait_until_it_answers(f"{url}/api", process)
             yield JupyterServer(url, token, notebooks)
         finally:
             process.terminate()  # ends its kernels too
             process.wait(STARTING_SECONDS)
 
 
-def _wait_until_it_answers(url: str, process: subprocess.Popen[bytes]) -> None:
+def wait_until_it_answers(url: str, process: subprocess.Popen[bytes]) -> None:
     give_up = time.monotonic() + STARTING_SECONDS
     while time.monotonic() < give_up and process.poll() is None:
         try:
@@ -200,6 +201,9 @@ class Notebook:
 class Lab(Notebook):
     """A notebook in JupyterLab."""
 
+    tree = "lab/tree"  # where the server has it
+    at_start = ("application:toggle-left-area",)
+
     def __init__(self, browser: Browser, server: JupyterServer, name: str, setup: str, *, density: int = 2) -> None:
         path = server.notebooks / f"{name}.ipynb"
         kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
@@ -208,10 +212,10 @@ class Lab(Notebook):
         self.page.set_default_timeout(KERNEL_SECONDS * 1000)
         self.complaints = complaints_of(self.page)
         self._shown = 0
-        self.page.goto(f"{server.url}/lab/tree/{path.name}?reset&token={server.token}")
+        self.page.goto(f"{server.url}/{self.tree}/{path.name}?reset&token={server.token}")
         self.page.evaluate(WAIT_UNTIL_READY, STARTING_SECONDS)
-        self.command("application:toggle-left-area")
-        self.command("notebook:run-all-cells")
+        for name in (*self.at_start, "notebook:run-all-cells"):
+            self.command(name)
         self.python("")  # returns once the first cell has
 
     def command(self, name: str, **arguments: object) -> None:
@@ -288,3 +292,10 @@ class Lab(Notebook):
               return [notebook.widgets.length, notebook.activeCellIndex];
             }"""
         )
+
+
+class Notebook7(Lab):
+    """The same in Notebook 7, which the server of JupyterLab serves too."""
+
+    tree = "notebooks"
+    at_start = ()

@@ -9,7 +9,7 @@ from attention_view import TWICE, opened, point_at_token, toggle
 from checks import screenshot
 from lab import JupyterServer, Lab
 from playwright.sync_api import Browser, expect
-from views import choose, expect_status, part, place_of
+from views import cell, choose, expect_status, part, place_of
 
 
 def test_while_a_cell_runs_the_widget_says_that_it_waits(lab: Lab, tmp_path: Path):
@@ -26,6 +26,28 @@ def test_while_a_cell_runs_the_widget_says_that_it_waits(lab: Lab, tmp_path: Pat
     expect(part(heatmap, "waiting")).to_have_count(0)
     expect(heatmap).to_contain_text("corrupt into clean")
     expect_status(heatmap, "done")
+
+
+def test_while_a_cell_runs_subshells_answer_the_widget(lab: Lab, tmp_path: Path):
+    heatmap = lab.show("hs.PatchHeatmap(model, pair)")
+    expect_status(heatmap, "done")
+    with lab.busy(tmp_path / "over"):
+        choose(heatmap, "direction", "corrupt → clean")
+        expect(cell(heatmap, 23)).to_contain_text("changes")
+        expect_status(heatmap, "done")
+        assert not (tmp_path / "over").exists()
+
+
+def test_two_views_of_one_widget_show_the_same(lab: Lab):
+    first = lab.show("twice = hs.PatchHeatmap(model, pair)\ntwice")
+    second = lab.show("twice")
+    for view in (first, second):
+        expect_status(view, "done")
+    choose(first, "direction", "corrupt → clean")
+    expect(cell(second, 23)).to_contain_text("changes")
+    part(second, "cells").click(position=place_of(second, 3, 5))
+    for view in (first, second):
+        expect(part(view, "pin")).to_have_attribute("data-cell", "23")
 
 
 # The maps that executing a cell again leaves behind follow the editor too.

@@ -111,25 +111,6 @@ def test_files_come_from_the_menu(lab: Lab):
             assert download.value.path().read_text("utf-8").startswith(begins)
 
 
-HIDDEN = """(hidden) => {
-  Object.defineProperty(document, 'hidden', { get: () => hidden, configurable: true });
-  document.dispatchEvent(new Event('visibilitychange'));
-}"""
-
-
-def test_the_notebook_keeps_a_picture_once_nobody_sees_the_view(lab: Lab):
-    view = lab.show("pictured = hs.PatchHeatmap(model, pair)\npictured")
-    expect_status(view, "done")
-    lab.page.evaluate(HIDDEN, True)
-    lab.page.wait_for_function(
-        """() => jupyterapp.shell.currentWidget.content.model.toJSON().cells
-          .flatMap(({ outputs = [] }) => outputs).some(({ data = {} }) => 'image/png' in data
-            && 'application/vnd.jupyter.widget-view+json' in data)"""
-    )
-    lab.page.evaluate(HIDDEN, False)
-    expect_status(view.page.locator(".hs-root").last, "done")
-
-
 def test_what_was_done_is_listed_undone_kept_and_copied(lab: Lab, bench: Locator):
     heatmap = part(bench, "patch-heatmap")
     choose(heatmap, "activation", "z")

@@ -128,3 +128,14 @@ def test_while_a_cell_runs_the_widget_says_that_it_waits(vscode: Webview, heatma
     expect(cell(heatmap, 23)).to_contain_text("changes")
     expect_status(heatmap, "done")
     vscode.expect("heatmap.direction", "noise")
+
+
+def test_a_picture_is_stored_below_the_view_which_hides_it_as_long_as_it_lives(vscode: Webview, heatmap: Locator):
+    picture = vscode.page.locator(f"img.{vscode.value('heatmap._picture')}")
+    expect(picture).to_have_count(1)
+    expect(picture).to_be_hidden()
+    vscode.python("heatmap.close()")
+    expect(heatmap).to_have_count(0)
+    expect(picture).to_be_visible()
+    assert picture.evaluate("(image) => getComputedStyle(image).filter").startswith("invert(1)")  # the page is dark
+    screenshot(vscode.page.locator("body"), "vscode-picture")

@@ -67,3 +67,41 @@ def tab_to(view: Locator, name: str) -> None:
             return
         keyboard.press("Tab")
     raise AssertionError(f"Tab does not lead to {name}")
+
+
+# What every host has to show: cells of a notebook that begins with `SETUP`, and what has to work in what they show.
+HEATMAP = "heatmap = hs.PatchHeatmap(model, pair)\nheatmap"
+BENCH = "bench = hs.Workbench(model, pair)\nbench"
+BROKEN = """def broken(logits):
+    raise ValueError("this metric is broken on purpose")
+
+hs.PatchHeatmap(model, pair, metric=broken)"""
+
+
+def expect_sweeps_and_pins(heatmap: Locator) -> None:
+    """Of a new heatmap: another activation is swept, and a click pins."""
+    expect_status(heatmap, "done")
+    choose(heatmap, "activation", "z, by head —")
+    expect(part(heatmap, "grid")).to_have_attribute("aria-colcount", "4")
+    expect(part(heatmap, "cell").filter(has_text="not computed yet")).to_have_count(0)
+    expect_status(heatmap, "done")
+    part(heatmap, "cells").click(position=place_of(heatmap, 3, 1))
+    expect(part(heatmap, "pin")).to_have_count(1)
+    expect(part(heatmap, "detail-cell")).to_contain_text("layer 3")
+
+
+def expect_linked_views(bench: Locator) -> None:
+    """Of a new workbench: a click in its heatmap pins in its lens, and the card tells what the place does."""
+    heatmap, lens = part(bench, "patch-heatmap"), part(bench, "logit-lens-grid")
+    for view in (heatmap, lens):
+        expect_status(view, "done")
+    column = int(part(heatmap, "grid").get_attribute("aria-colcount") or 0) - 1
+    part(heatmap, "cells").first.click(position=place_of(heatmap, 2, column))
+    expect(part(lens, "detail-cell")).to_contain_text("layer 2")
+    expect(part(bench, "card")).to_contain_text("patched 0.84")
+
+
+def expect_the_error(broken: Locator) -> None:
+    expect(part(broken, "error")).to_contain_text(
+        "The metric broken failed: ValueError: this metric is broken on purpose"
+    )

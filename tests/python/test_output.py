@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import base64
 import io
+import json
 import re
 import subprocess
 import sys
 import uuid
+from types import SimpleNamespace
 
 import nbformat
 import numpy as np
@@ -19,8 +21,9 @@ from jupyter_client.session import Session
 from PIL import Image
 
 import hookscope as hs
+import hookscope.circuitsvis as cv
 import interp_backend as ib
-from hookscope import output, subject
+from hookscope import output
 
 NOTEBOOK = (
     """
@@ -51,36 +54,74 @@ def test_a_notebook_run_by_a_program_has_pictures(tmp_path):
     command = [sys.executable, "-m", "nbconvert", "--to", "html", "--execute", "report.ipynb"]
     subprocess.run(command, cwd=tmp_path, check=True, capture_output=True, timeout=300)
     page = (tmp_path / "report.html").read_text("utf-8")
-    assert (
-        len(re.findall(r'<img[^>]*src="data:image/png;base64', page)) == len(NOTEBOOK) + 2
-    )  # a workbench has three views
+    assert len(re.findall(r'<img[^>]*src="data:image/(webp|png);base64', page)) == len(NOTEBOOK)
     assert '<script type="application/vnd.jupyter.widget-view+json">' not in page
 
 
-def test_a_picture_is_stored_beside_the_view_once_for_each_result(heatmap, monkeypatch):
-    stored = []
-    monkeypatch.setattr("IPython.display.update_display", lambda data, **how: stored.append((how["display_id"], data)))
+@pytest.fixture
+def stored(monkeypatch):
+    """In a kernel: the outputs by their ids, as a notebook would keep them."""
+    outputs = {}
+
+    def display(data, raw, metadata=None, display_id=False):
+        name = f"output {len(outputs)}"
+        outputs[name] = (data, metadata)
+        return SimpleNamespace(display_id=name) if display_id else None
+
+    def update(data, raw, metadata, display_id):
+        outputs[display_id] = (data, metadata)
+
+    monkeypatch.setattr("IPython.display.display", display)
+    monkeypatch.setattr("IPython.display.update_display", update)
+    monkeypatch.setattr(output, "_kernel", lambda: SimpleNamespace(get_parent=lambda channel: {}))
+    return outputs
+
+
+def test_a_picture_is_stored_below_every_view_once_for_each_result(heatmap, stored):
     ask(heatmap, "picture")
-    assert stored == []  # it is not displayed anywhere
-    heatmap._displays = ["first", "second"]
-    ask(heatmap, "picture", "view:1")
-    ask(heatmap, "picture", "view:2")
-    assert [name for name, _ in stored] == ["first", "first", "second", "second"]
-    assert stored[0][1] == {"text/plain": ""}
-    data = stored[1][1]
-    assert heatmap._alt() == {"image/png": {"alt": "EffectMap: resid_pre, clean into corrupt, logit difference"}}
-    assert repr(heatmap.result) in data["text/plain"] and len(data["image/png"]) < 100_000
+    assert stored == {}  # it is not displayed anywhere
+    for _ in range(2):
+        heatmap._ipython_display_()
+    views = [stored["output 0"], stored["output 2"]]
+    assert all("application/vnd.jupyter.widget-view+json" in data for data, _ in views)
+    ask(heatmap, "picture")
+    assert views == [stored["output 0"], stored["output 2"]]
+    data, metadata = stored["output 1"]
+    assert stored["output 3"][0] is data
+    assert metadata == {"image/png": {"alt": "EffectMap: resid_pre, clean into corrupt, logit difference"}}
+    assert data["text/plain"] == repr(heatmap.result) and len(json.dumps(data)) < 40_000
     assert Image.open(io.BytesIO(base64.b64decode(data["image/png"]))).width > 300
+    assert f'class="{heatmap._picture}"' in data["text/html"] and "<script" not in data["text/html"]
+    ask(heatmap, "picture")
+    assert stored["output 1"][0] is data
     heatmap.direction = "noise"
     assert heatmap.wait(60)
-    ask(heatmap, "picture", "view:3")
-    assert len(stored) == 8
+    ask(heatmap, "picture")
+    assert stored["output 1"][0] is stored["output 3"][0] is not data
+
+
+def test_a_workbench_stores_one_picture_of_all_its_views(embedded, capitals, stored):
+    bench = hs.Workbench(embedded, capitals)
+    bench._ipython_display_()
+    assert bench.wait(60)
+    ask(bench.panels[1], "picture")
+    data, metadata = stored["output 1"]
+    assert len(stored) == 2 and data["text/html"].count("<img") == 1
+    assert re.findall(r"\w+(?=: )", metadata["image/png"]["alt"])[0] == "EffectMap"
+    assert [len(panel.pictured()) for panel in bench.panels[1:]] == [1, 1, 1]
+    assert data["text/plain"].count("\n") > len(repr(bench.panels[1].result).splitlines())
+    bench.close()
+
+
+def test_what_a_picture_says_can_not_end_its_tag(heatmap, monkeypatch):
+    monkeypatch.setattr(ib.EffectMap, "headline", lambda result: '"><script>alert(1)</script>')
+    data, _ = heatmap._output([heatmap.result])
+    assert "<script" not in data["text/html"] and 'alt="EffectMap: &quot;&gt;&lt;script' in data["text/html"]
 
 
 def test_a_very_large_picture_is_not_stored(heatmap, monkeypatch):
-    assert "image/png" in output.picture_of(heatmap.result)
     monkeypatch.setattr(output, "LARGEST", 100)
-    assert output.picture_of(heatmap.result) == {}
+    assert heatmap._output([heatmap.result]) == ({"text/plain": repr(heatmap.result)}, {})
 
 
 def test_programs_are_told_by_the_names_of_their_messages(monkeypatch):
@@ -92,13 +133,33 @@ def test_programs_are_told_by_the_names_of_their_messages(monkeypatch):
 
     ours = Session().msg_header("execute_request")["msg_id"]
     assert running(ours) and not running(str(uuid.uuid4()))
+    with monkeypatch.context() as colab:
+        colab.setitem(sys.modules, "google.colab", SimpleNamespace())
+        assert not running(ours)
     monkeypatch.setenv("SERVER_SOFTWARE", "voila/0.5.8")
     assert not running(ours)
 
 
+def test_colab_is_told_which_widget_manager_to_load(heatmap, stored, monkeypatch):
+    widgets = SimpleNamespace(_installed_url="https://colab.test/manager.js")
+    colab = SimpleNamespace(enable_custom_widget_manager=lambda: None, _widgets=widgets)
+    monkeypatch.setitem(sys.modules, "google.colab.output", colab)
+    heatmap._ipython_display_()
+    data, metadata = stored["output 0"]
+    kind = "application/vnd.jupyter.widget-view+json"
+    assert kind in data and metadata[kind]["colab"]["custom_widget_manager"] == {"url": widgets._installed_url}
+
+
+def test_a_figure_of_circuitsvis_is_stored_whole_by_a_program(monkeypatch):
+    stored = []
+    monkeypatch.setattr("IPython.display.display", lambda data, **how: stored.append(data))
+    monkeypatch.setattr(output, "nobody_watches", lambda: True)
+    cv.tokens.colored_tokens(["a", " b"], [0.5, -1.0])._ipython_display_()
+    assert len(stored) == 1 and "<iframe" in stored[0]["text/html"] and "widget-view" not in str(stored[0].keys())
+
+
 def test_outside_a_kernel_nothing_is_waited_for():
     assert not output.nobody_watches()
-    assert subject.nobody_watches is output.nobody_watches
 
 
 @pytest.mark.parametrize("kind", ["svg", "png", "pdf"])

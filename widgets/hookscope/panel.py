@@ -169,9 +169,13 @@ class Panel(anywidget.AnyWidget):
         """What a notebook stores of this widget, with a sentence for readers whose notebook runs no scripts."""
         outputs = super()._repr_mimebundle_(**options)
         if outputs is not None:
-            name = self.title or type(self).__name__
-            outputs[0]["text/plain"] = f"Hookscope {name}: to see it, trust this notebook or run the cell again."
+            outputs[0]["text/plain"] = self.stand_in
         return outputs
+
+    @property
+    def stand_in(self) -> str:
+        """What readers see where there is no view."""
+        return f"Hookscope {self.title or type(self).__name__}: to see it, trust this notebook or run the cell again."
 
     def page_state(self) -> dict[str, Any]:
         """The traits for a saved page, which has no kernel to ask for more."""

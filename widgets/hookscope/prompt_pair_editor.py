@@ -17,11 +17,12 @@ from interp_backend.results.step import Step
 from interp_backend.service.tasks import Task
 
 from .asking import Asker, Want
-from .panel import Panel, action
+from .output import Pictured
+from .panel import action
 from .traits import PairTrait
 
 
-class PromptPairEditor(Panel):
+class PromptPairEditor(Pictured):
     """Two prompts and their answers, as text and as tokens, with the model's predictions for both.
 
     Args:

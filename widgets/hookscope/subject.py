@@ -17,22 +17,19 @@ from interp_backend.results.files import KINDS, content_of, kind_of, save_result
 from interp_backend.service import protocol
 
 from .asking import Asker, follow
-from .output import nobody_watches, picture_of, without_view
+from .output import Pictured
 from .page import View, write_page
-from .panel import Panel, action
+from .panel import action
 from .prompt_pair_editor import PromptPairEditor
 from .traits import PairTrait
 
-DISPLAYS = 4  # outputs of one panel that get a picture, the last ones
 SIDES = {False: ["prompt"], True: ["clean", "corrupt", "difference"]}
 
 
-class ResultPanel(Panel):
+class ResultPanel(Pictured):
     """A panel of a method's result, which is in the trait `result`."""
 
     choices: Sequence[str] = ()  # the traits that say what is computed and how it is drawn, in the order to set them
-    _displays: Sequence[str] = ()  # the ids of the outputs that show the panel
-    _pictured: Any = None  # the result whose picture these have
     layer_zero = traitlets.Enum(["bottom", "top"], "bottom", help="Where layer 0 is drawn.").tag(
         sync=True, set_by_view=True
     )
@@ -77,47 +74,8 @@ class ResultPanel(Panel):
         text = transformerlens_code(self._of_tab(), self.model)
         self.send(protocol.event(id, "file", format="py", text=text))
 
-    # What a notebook stores
-
-    def _ipython_display_(self) -> None:
-        """Show the view, in an output that can later be given a picture for readers without a kernel."""
-        from IPython.display import display
-
-        if nobody_watches():
-            self.wait()
-            # Without the view: nothing that opens the notebook later has its model, and it would hide the picture.
-            display(without_view(self._output(picture=True)), raw=True, metadata=self._alt())
-            return
-        shown = display(self._output(picture=False), raw=True, display_id=True)
-        if shown is not None:
-            self._displays = [*self._displays, shown.display_id][-DISPLAYS:]
-
-    def _output(self, picture: bool) -> dict[str, Any]:
-        outputs = self._repr_mimebundle_()
-        data: dict[str, Any] = {} if outputs is None else outputs[0]
-        if picture and self.status == "done":
-            result = self._of_tab()
-            data.update(picture_of(result))
-            data["text/plain"] = f"{data.get('text/plain', '')}\n{result!r}"
-            self._pictured = result
-        return data
-
-    def _alt(self) -> dict[str, Any]:
-        """The picture in words, for those who can't see it."""
-        result = self._pictured
-        return {} if result is None else {"image/png": {"alt": f"{type(result).__name__}: {result.headline()}"}}
-
-    @action("picture", command=False)
-    def _on_picture(self, id: str) -> None:
-        """Store a picture of what is shown beside the view. A view asks for it when nobody sees it."""
-        from IPython.display import update_display
-
-        if self._displays and self.status == "done" and self._of_tab() is not self._pictured:
-            data = self._output(picture=True)
-            for display_id in self._displays:
-                # By way of an empty output: JupyterLab does not take away the old view if one view replaces another.
-                update_display({"text/plain": ""}, raw=True, display_id=display_id)
-                update_display(data, raw=True, metadata=self._alt(), display_id=display_id)
+    def pictured(self) -> list[BaseResult]:
+        return [self._of_tab()] if self.status == "done" else []
 
     def _headings(self, result: Any) -> tuple[str, str]:
         """The title and the caption of a saved page."""

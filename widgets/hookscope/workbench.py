@@ -14,6 +14,7 @@ import traitlets
 from interp_backend import load_model
 from interp_backend.language.prompts import PromptPair
 from interp_backend.place import Place, as_place
+from interp_backend.results.envelope import BaseResult
 from interp_backend.results.step import Step
 from interp_backend.service import protocol
 
@@ -25,7 +26,7 @@ from .history import History
 from .links import link
 from .logit_lens_grid import LogitLensGrid
 from .markdown import fenced, tree
-from .output import nobody_watches
+from .output import Pictured
 from .panel import Index, Panel, Word, action
 from .patch_heatmap import PatchHeatmap
 from .place_card import PlaceCard, what_to_change
@@ -45,7 +46,7 @@ KINDS: dict[str, tuple[type[ResultPanel], str, str]] = {
 DEFAULT = ("heatmap", "lens", "attention")
 
 
-class Workbench(Panel):
+class Workbench(Pictured):
     """Editor, patch heatmap, logit lens and attention of one pair, side by side, with one pinned place.
 
     A click in any view pins the same place in all of them, and a card says what patching, zeroing and averaging that
@@ -87,7 +88,7 @@ class Workbench(Panel):
     prose = traitlets.List(help="The notes as a tree of elements.").tag(sync=True)
 
     def __init__(self, model: Any, pair: PromptPair | None = None, *, views: Sequence[str] = DEFAULT) -> None:
-        self._history, self._kept = History(self), dict[str, State]()  # first: close() clears them, whatever fails here
+        self._history, self._states = History(self), dict[str, State]()  # first: close() clears them, whatever fails here
         # What `states` knows of the views: a key that stays, and the kind of those that can be made again.
         self.view_keys: weakref.WeakKeyDictionary[Panel, str] = weakref.WeakKeyDictionary()
         self.made: weakref.WeakKeyDictionary[Panel, str] = weakref.WeakKeyDictionary()
@@ -183,8 +184,8 @@ class Workbench(Panel):
         name = name.strip()
         if not 0 < len(name) <= 100:
             raise ValueError("A snapshot has a name of 1 to 100 characters.")
-        self._kept = {**{one: state for one, state in self._kept.items() if one != name}, name: state_of(self)}
-        self.snapshots = list(self._kept)
+        self._states = {**{one: state for one, state in self._states.items() if one != name}, name: state_of(self)}
+        self.snapshots = list(self._states)
 
     def restore(self, name: str) -> None:
         """Show a kept state again, as a step that can be undone.
@@ -192,14 +193,14 @@ class Workbench(Panel):
         Raises:
             ValueError: there is no snapshot of this name.
         """
-        if name not in self._kept:
-            raise ValueError(f"There is no snapshot {name!r}. There are {', '.join(self._kept) or 'none'}.")
-        restore(self, self._kept[name])
+        if name not in self._states:
+            raise ValueError(f"There is no snapshot {name!r}. There are {', '.join(self._states) or 'none'}.")
+        restore(self, self._states[name])
 
     def forget(self, name: str) -> None:
         """Drop a kept state."""
-        self._kept.pop(name, None)
-        self.snapshots = list(self._kept)
+        self._states.pop(name, None)
+        self.snapshots = list(self._states)
 
     def replay(self, commands: Any, *, keep_pair: bool = True) -> list[Replayed]:
         """Do what commands say in this workbench, one after another, each waited for.
@@ -238,20 +239,14 @@ class Workbench(Panel):
     def close(self) -> None:
         for panel in [*self.panels]:
             panel.close()
-        self._history.entries, self._kept = [], {}
+        self._history.entries, self._states = [], {}
         super().close()
 
-    def _ipython_display_(self) -> None:
-        """Show the workbench; to a program that runs cells, the pictures of its views."""
-        from IPython.display import display
-
-        if nobody_watches():
-            for panel in self.panels:
-                if isinstance(panel, ResultPanel):
-                    display(panel)
-            return
-        data, metadata = self._repr_mimebundle_() or ({}, {})
-        display(data, metadata=metadata, raw=True)
+    def pictured(self) -> list[BaseResult]:
+        panels = [panel for panel in self.panels if isinstance(panel, ResultPanel)]
+        if any(panel.status in ("queued", "running") for panel in panels):
+            return []  # the view of the last of them will ask once more
+        return [result for panel in panels for result in panel.pictured()]
 
     # What is shown
 
@@ -273,6 +268,9 @@ class Workbench(Panel):
             self.names = _names(panels)
             self.panels = panels
         link(self, *panels)
+        for panel in panels:
+            if isinstance(panel, ResultPanel):
+                panel._inside = {self, *panel._inside}
         for panel in before:
             if panel not in panels:
                 panel._recorder = None

@@ -3,6 +3,7 @@ import { KernelManager, ServerConnection } from "@jupyterlab/services";
 
 let kernel;
 let manager;
+const shownHtml = new Map(); // by display id
 
 /** Starts a kernel, and the widget manager on it. */
 export async function start(baseUrl, token) {
@@ -15,6 +16,11 @@ export async function start(baseUrl, token) {
   const kernels = new KernelManager({ serverSettings });
   kernel = await kernels.startNew({ name: "python3" });
   kernel.commsOverSubshells = "disabled"; // as VS Code has it
+  kernel.iopubMessage.connect((_, { header, content }) => {
+    const html = content.data?.["text/html"];
+    if (header.msg_type === "update_display_data" && html)
+      shownHtml.get(content.transient.display_id).innerHTML = html;
+  });
   const { activate } = await import("/ipywidgets.js");
   activate();
   window.vscIPyWidgets8.load();
@@ -46,6 +52,7 @@ export async function execute(code, seconds, output) {
     if (header.msg_type === "error") failed = content.traceback.join("\n");
     const view = content.data?.["application/vnd.jupyter.widget-view+json"];
     if (view && output) shown.push(display(view.model_id, output));
+    else if (content.data?.["text/html"] && output) displayHtml(content, output);
   };
   const tooLong = new Promise((_, reject) => {
     setTimeout(() => reject(new Error(`The kernel was still busy after ${seconds} s with ${code}`)), 1000 * seconds);
@@ -68,4 +75,12 @@ async function display(id, output) {
   const model = await manager.get_model(id);
   const view = await manager.create_view(model, { el: output });
   manager.display_view(undefined, view, { node: output });
+}
+
+/** HTML has an output of its own below the view, in the same page. */
+function displayHtml({ data, transient }, output) {
+  const html = document.createElement("div");
+  html.innerHTML = data["text/html"];
+  output.after(html);
+  if (transient?.display_id) shownHtml.set(transient.display_id, html);
 }

@@ -10,9 +10,10 @@ text could try. The script fits the frame to its view, and its colours to the pa
 from __future__ import annotations
 
 import html
+from typing import Any
 
+from ..output import Pictured
 from ..page import View, page
-from ..panel import Panel
 
 _FRAME = """<iframe class="hookscope-frame" title="{title}" srcdoc="{page}"
   style="display: block; width: 100%; height: 420px; margin: 0; border: 0"></iframe>
@@ -22,7 +23,7 @@ _FRAME = """<iframe class="hookscope-frame" title="{title}" srcdoc="{page}"
 _STYLE = "main#hookscope-views { max-width: none; padding: 0 }"
 
 
-class RenderedHTML(Panel):
+class RenderedHTML(Pictured):
     """A widget that is also HTML, as CircuitsVis's are: self-contained, without the network, without a kernel."""
 
     def _repr_html_(self) -> str:
@@ -37,9 +38,5 @@ class RenderedHTML(Panel):
     __html__ = __str__ = show_code = _repr_html_
     local_src = cdn_src = property(_repr_html_)
 
-    def _ipython_display_(self) -> None:
-        # IPython would put the HTML into the notebook beside the widget: a second copy of about 300 KB.
-        from IPython.display import display
-
-        data, metadata = self._repr_mimebundle_() or ({"text/plain": repr(self)}, {})
-        display(data, metadata=metadata, raw=True)
+    def without_view(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        return {"text/plain": self.stand_in, "text/html": self._repr_html_()}, {}
