@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 import hookscope as hs
 import interp_backend as ib
+from hookscope import attention_frame
 from hookscope.page import Html, View, escaped, page, read_page
 
 HOSTILE = '</script><script>alert(1)</script><img src=x onerror=alert(2)>\u202e "quoted" & [x](javascript:alert(3))'
@@ -48,6 +49,23 @@ def test_results_come_back_as_they_were(views, tmp_path):
     np.testing.assert_array_equal(results[1].arrays_of("clean").top_probs, views[1].result.arrays_of("clean").top_probs)
     np.testing.assert_array_equal(results[3].scores, views[3].result.scores)
     assert results[0].provenance == views[0].result.provenance
+
+
+def test_attention_of_many_numbers_comes_back_rounded_and_says_so(embedded, capitals, tmp_path, monkeypatch):
+    view = Watched(hs.AttentionViewer, embedded, capitals)
+    monkeypatch.setattr(attention_frame, "MOST_EXACT", 100)
+    [loaded] = hs.load_report(view.save(tmp_path / "page.html"))
+    assert [text for text in loaded.warnings if "rounded" in text] and not view.result.warnings
+    for side in ("clean", "corrupt"):
+        exact = view.result.values_of(side)
+        np.testing.assert_array_equal(np.isnan(loaded.values_of(side)), np.isnan(exact))
+        assert 0 < np.nanmax(np.abs(loaded.values_of(side) - exact)) < 0.001
+    view.close()
+
+
+def test_attention_that_is_too_large_for_a_page_is_left_out_of_what_comes_back(viewer, views, few, tmp_path):
+    path = hs.Report([viewer, views[0]]).save(tmp_path / "report.html")
+    assert [one.method for one in hs.load_report(path)] == ["activation_patching"]
 
 
 def test_a_page_of_one_view_can_be_loaded_too(views, tmp_path):

@@ -113,7 +113,9 @@ def load_report(path: str | Path) -> list[BaseResult]:
         path: the file. Nothing in it is run.
 
     Returns:
-        Results as their methods returned them. Attention of which the page has thumbnails alone is left out.
+        Results as their methods returned them, but for attention of many numbers: more than 3 million are rounded to a
+        thousandth of the largest in each row, as `warnings` of the result say, and a result of more than 6 million is
+        left out.
 
     Raises:
         ValueError: the file is no such page, or a result in it can't be read.
