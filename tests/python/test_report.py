@@ -111,6 +111,13 @@ def test_what_two_views_have_is_stored_once(embedded, capitals, tmp_path):
         view.close()
 
 
+def test_a_report_of_all_views_of_the_embedded_model_is_small(embedded, views, tmp_path):
+    editor = hs.PromptPairEditor(embedded, views[0].pair)
+    path = hs.Report([editor, *views]).save(tmp_path / "report.html")
+    assert path.stat().st_size < 400_000
+    editor.close()
+
+
 def test_markdown_is_rendered_and_html_is_text(tmp_path):
     text = body_of(
         hs.Report([f"# A *title*\n\n| a | b |\n| - | - |\n| 1 | 2 |\n\n{HOSTILE}"]).save(tmp_path / "r.html")
