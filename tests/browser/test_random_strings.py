@@ -68,7 +68,7 @@ def write(panels: list[Any], strings: Strings, path: Path) -> None:
         cv.tokens.colored_tokens(tokens, [(i % 21) / 10 - 1 for i in range(len(tokens))]),
         cv.attention.attention_heads(np.tri(24, dtype=np.float32)[None] / 24, tokens[:24], [strings.one()]),
     ]
-    today = datetime.date(2026, 1, 1)
+    now = datetime.datetime(2026, 1, 1, tzinfo=datetime.timezone.utc)
     views = [View(panel, strings.one()) for panel in figures]
     for panel in panels:
         result = panel.reading if panel is panels[0] else panel.result
@@ -76,7 +76,7 @@ def write(panels: list[Any], strings: Strings, path: Path) -> None:
         if panel is not panels[0]:
             given = {strings.one(): strings.one() for _ in range(5)}
             said = strings.fill({**result.provenance, "warnings": [""]})
-            made = _made(result.model_copy(update={"params": given, "provenance": said}), today, strings.one())
+            made = _made(result.model_copy(update={"params": given, "provenance": said}), now, strings.one())
         views.append(View(Filled(panel, strings), strings.one(), made))  # pyright: ignore[reportArgumentType]
     write_page(path, views, strings.one())
     for figure in figures:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import gzip
 import json
 import re
@@ -17,6 +18,7 @@ import hookscope as hs
 import interp_backend as ib
 from hookscope import attention_frame
 from hookscope.page import Html, View, escaped, page, read_page
+from tiny_models import bridge
 
 HOSTILE = '</script><script>alert(1)</script><img src=x onerror=alert(2)>\u202e "quoted" & [x](javascript:alert(3))'
 
@@ -84,8 +86,36 @@ def test_results_without_a_view_are_shown_as_their_picture_or_text(embedded, vie
 def test_every_view_says_how_it_was_made(views, tmp_path):
     text = body_of(hs.Report(views).save(tmp_path / "report.html"))
     assert text.count("How this was made") == len(views)
-    for said in ("hookscope-tiny", "torch", "activation_patching", "ib.load_model()", "logit_lens"):
+    times = re.findall(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d[+-]\d\d:\d\d", text)
+    assert len(times) == 2 * len(views)  # made, and saved
+    for said in (
+        "hookscope-tiny",
+        "tokenizer",
+        "weights as trained",
+        "python 3",
+        "torch",
+        "activation_patching",
+        "ib.load_model()",
+        "logit_lens",
+    ):
         assert said in text
+
+
+def test_what_is_needed_to_make_a_result_again_is_in_its_provenance(embedded, capitals):
+    said = ib.activation_patching(embedded, capitals).provenance
+    model = said["model"]
+    assert model["tokenizer"]["tokens"] == embedded.raw.tokenizer.vocab_size and len(model["tokenizer"]["hash"]) == 32
+    assert {"name", "weights", "weights_hash", "device", "dtype"} <= set(model)
+    assert {"hookscope", "torch", "transformers", "transformer_lens", "python"} <= set(said["versions"])
+    assert datetime.datetime.fromisoformat(said["made"]).utcoffset() is not None
+
+
+def test_another_tokenizer_has_another_hash(monkeypatch):
+    model = ib.load_model(bridge("gpt2"))
+    before = model.describe()["tokenizer"]
+    assert model.describe()["tokenizer"] == before
+    monkeypatch.setattr(model.raw, "tokenizer", ib.load_model().raw.tokenizer)
+    assert model.describe()["tokenizer"] != before
 
 
 def test_views_pin_together_on_the_page(views, tmp_path):
