@@ -94,5 +94,11 @@ def test_it_prints(browser: Browser, saved: Path, tmp_path: Path):
         expect(page.locator(".hs-root")).to_have_count(5)
         page.emulate_media(media="print")
         expect(page.locator("[data-hs=copy-code]").first).to_be_hidden()
+        page.evaluate("dispatchEvent(new Event('beforeprint'))")
+        page.set_viewport_size({"width": 700, "height": 1000})  # A4
+        boxes = page.locator(".hs-report-view").evaluate_all(
+            "(views) => views.map((view) => [view.getBoundingClientRect().width, view.scrollWidth - view.clientWidth])"
+        )
+        assert len(boxes) == 5 and all(600 < width < 681 and cut <= 0 for width, cut in boxes)
         content = page.pdf()
         assert content.startswith(b"%PDF") and len(content) > 20_000
