@@ -5,8 +5,8 @@
 # make test-newest  the Python tests with the newest release of every dependency, in an environment of their own
 # make release-check  build sdist and wheel, install the wheel into a clean environment, and run it there
 # make docs   the documentation in build/docs/html, which opens from disk
-# make bench  how long a click takes, how a sweep compares with TransformerLens, what a logit lens costs, and attention
-#             beside CircuitsVis
+# make bench  how long a click takes, how a sweep compares with TransformerLens, what a logit lens costs, attention
+#             beside CircuitsVis, and how large reports are
 
 PYTHON ?= python3
 # For a Linux machine without a GPU: the address of PyTorch's CPU index (see README), else PyPI's build is taken.
@@ -100,6 +100,7 @@ bench: setup build/.test build/.model
 	$(BIN)/python benchmarks/lens_frames.py
 	$(BIN)/python benchmarks/attention.py
 	$(BIN)/python benchmarks/real_model.py
+	$(BIN)/python benchmarks/reports.py
 
 # The README's pictures, from the real widgets.
 pictures: setup build/.test build/.model

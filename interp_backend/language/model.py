@@ -88,6 +88,7 @@ class LanguageModel:
         self.lock = threading.Lock()
         self.held: tuple[Callable[[], Any], threading.Thread | None] = (lambda: None), None
         self._texts_of: Any = None  # the tokenizer whose texts of tokens are kept
+        self._tokenizer: tuple[Any, dict[str, Any]] | None = None  # the tokenizer that was described last, and how
         self._token_texts: dict[int, str] = {}
         self._tokenizer_lock = threading.Lock()  # fast tokenizers raise "already borrowed" across threads
         # Every `with` of the lock has a second context that does nothing, so that an interrupt on exit is raised inside
@@ -161,6 +162,7 @@ class LanguageModel:
             "dtype": self.dtype,
             "weights": self.weights,
             "weights_hash": self.weights_hash,
+            "tokenizer": self._tokenizer_described(),
             "bos": self._bos_in_front(),
             **({"origin": self.origin} if self.origin else {}),
         }
@@ -178,6 +180,19 @@ class LanguageModel:
             digest.update(f"{name} {tuple(weight.shape)} {weight.dtype}".encode())
             digest.update(some.tobytes())
         return digest.hexdigest()[:32]
+
+    def _tokenizer_described(self) -> dict[str, Any] | None:
+        """The tokenizer's class, how many tokens it knows, and the first half of a SHA-256 of them and their ids."""
+        tokenizer = self.raw.tokenizer
+        if tokenizer is None:
+            return None
+        if self._tokenizer is None or self._tokenizer[0] is not tokenizer:
+            with self._tokenizer_lock:
+                known = sorted((id, text) for text, id in tokenizer.get_vocab().items())
+            digest = hashlib.sha256("\n".join(f"{id} {text!r}" for id, text in known).encode("utf-8", "replace"))
+            described = {"class": type(tokenizer).__name__, "tokens": len(known), "hash": digest.hexdigest()[:32]}
+            self._tokenizer = (tokenizer, described)
+        return self._tokenizer[1]
 
     def _bos_in_front(self) -> dict[str, Any] | None:
         """The beginning-of-text token, whether prompts begin with it by default, and who puts it there."""

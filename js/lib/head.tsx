@@ -5,6 +5,7 @@ import { CopyButton, useCopied } from "./controls";
 import { useFileAnswer } from "./file_answer";
 import type { PanelProps } from "./panel";
 import type { Rpc } from "./rpc";
+import type { ResultEnvelope } from "./schema";
 
 interface HeadProps {
   title: string;
@@ -31,11 +32,13 @@ interface ToolsProps {
   table?: (() => string) | undefined;
   csv?: (() => void) | undefined;
   picture?: (() => void) | undefined;
+  /** The result as the view has it, which is what is saved where no kernel can be asked. */
+  held?: ResultEnvelope | null | undefined;
   /** Writes other kinds of files, if there is a kernel that does. */
   kernel?: PanelProps<{ rpc: Rpc }> | undefined;
 }
 
-export function Tools({ what = "what is shown", code, table, csv, picture, kernel }: ToolsProps) {
+export function Tools({ what = "what is shown", code, table, csv, picture, held, kernel }: ToolsProps) {
   const ask = kernel && !kernel.model.readonly ? kernel.state.rpc : null;
   return (
     <span class="hs-tools">
@@ -50,7 +53,7 @@ export function Tools({ what = "what is shown", code, table, csv, picture, kerne
           Copy
         </CopyButton>
       )}
-      {(csv || picture || ask) && <SaveMenu what={what} csv={csv} picture={picture} rpc={ask} />}
+      {(csv || picture || ask) && <SaveMenu what={what} csv={csv} picture={picture} held={held} rpc={ask} />}
     </span>
   );
 }
@@ -80,19 +83,19 @@ function CodeMenu({ rpc }: { rpc: Rpc }) {
   );
 }
 
-type SaveMenuProps = Pick<ToolsProps, "csv" | "picture"> & { what: string; rpc: Rpc | null };
+type SaveMenuProps = Pick<ToolsProps, "csv" | "picture" | "held"> & { what: string; rpc: Rpc | null };
 
 /** A menu of files. A choice acts at once, and the menu then shows its name again. */
-function SaveMenu({ what, csv, picture, rpc }: SaveMenuProps) {
-  const expect = useFileAnswer(rpc, ({ format, text }) =>
-    saveText(String(text), `hookscope.${format}`, TYPES[format as Format]),
-  );
+function SaveMenu({ what, csv, picture, held, rpc }: SaveMenuProps) {
+  const expect = useFileAnswer(rpc, ({ format, text }) => keep(format as Format, String(text)));
   const file = (format: Format) => rpc && expect(rpc.request("file", { format }));
+  // Of a large result a view has only a part, which Python can't read.
+  const whole = held && held.complete !== false ? () => keep("json", JSON.stringify(held)) : null;
   const kinds = [
     { name: "png", help: "picture, as drawn here", save: picture },
     { name: "svg", help: "picture with text as text, for a paper", save: rpc && (() => file("svg")) },
     { name: "csv", help: "table for a spreadsheet", save: csv },
-    { name: "json", help: "all of it, for Python to read again", save: rpc && (() => file("json")) },
+    { name: "json", help: "all of it, for Python to read again", save: rpc ? () => file("json") : whole },
   ].filter(({ save }) => save);
   return (
     <label class="hs-select hs-select-quiet" title={`Save ${what} as a file`}>
@@ -120,3 +123,7 @@ function SaveMenu({ what, csv, picture, rpc }: SaveMenuProps) {
 
 const TYPES = { svg: "image/svg+xml", json: "application/json" };
 type Format = keyof typeof TYPES;
+
+function keep(format: Format, text: string): void {
+  saveText(text, `hookscope.${format}`, TYPES[format]);
+}

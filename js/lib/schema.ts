@@ -16,6 +16,8 @@ export interface ResultEnvelope {
   method: string;
   /** The task that computed the result. */
   id: string;
+  /** False for a part of a result, from which Python can't read it again. */
+  complete?: boolean;
 }
 
 /** A decoded result, or a sentence that says why it can't be shown. */

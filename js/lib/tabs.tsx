@@ -22,6 +22,7 @@ export function Tabs({ label, tabs, chosen, onChoose, children }: TabsProps) {
   const id = useUniqueId();
   const at = tabs.findIndex(({ name }) => name === chosen);
   const onKeyDown = keysAmong("tab", at, tabs.length, (next) => onChoose(tabs[next]?.name ?? chosen));
+  if (tabs.length === 1) return <>{children}</>;
   return (
     <>
       <div class="hs-tabs" role="tablist" aria-label={label} tabIndex={-1} onKeyDown={onKeyDown}>

@@ -14,6 +14,9 @@ interface Page {
   views: { widget: string; state: Record<string, Value> }[];
 }
 
+/** Pixels across A4 or Letter between common margins. */
+const PAPER = 680;
+
 mountPage();
 
 async function mountPage(): Promise<void> {
@@ -23,6 +26,7 @@ async function mountPage(): Promise<void> {
   style.textContent = css;
   document.head.append(style);
   fitFrame();
+  addEventListener("beforeprint", fitPaper);
   const page = await unpack(data.textContent ?? "");
   const places = [...document.querySelectorAll<HTMLElement>("[data-view]")];
   for (const el of places) {
@@ -30,6 +34,14 @@ async function mountPage(): Promise<void> {
     if (page.schema_version !== SCHEMA_VERSION)
       el.textContent = `This page has format ${page.schema_version}, and its script reads format ${SCHEMA_VERSION}.`;
     else if (view) mountView(el, view, page.shared);
+  }
+}
+
+/** A view can't draw itself anew while the browser prints. So it keeps its width, and becomes smaller as a whole. */
+function fitPaper(): void {
+  for (const el of document.querySelectorAll<HTMLElement>(".hs-report-view")) {
+    el.style.setProperty("--hs-drawn", `${el.clientWidth}px`);
+    el.style.setProperty("--hs-shrink", String(Math.min(1, PAPER / el.clientWidth)));
   }
 }
 

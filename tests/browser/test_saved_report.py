@@ -46,6 +46,37 @@ def test_it_opens_offline_pins_across_views_and_runs_no_text(browser: Browser, s
         expect(page.locator("h1").first).to_contain_text("<script>alert(1)")
 
 
+@pytest.mark.parametrize(
+    ("name", "method"),
+    [
+        ("patch-heatmap", "activation_patching"),
+        ("logit-lens-grid", "logit_lens"),
+        ("attention-viewer", "attention_patterns"),
+        ("circuit-graph", "edge_attribution"),
+    ],
+)
+def test_a_view_saves_itself_without_a_kernel(browser: Browser, saved: Path, name: str, method: str):
+    with offline_page(browser, saved) as page:
+        menu = part(page.locator(f"[data-hs={name}]"), "save")
+        entries = menu.locator("option:not([hidden])")
+        expect(entries).to_have_count(3)
+        assert entries.evaluate_all("(all) => all.map((one) => one.value)") == ["png", "csv", "json"]
+        files = {}
+        for kind in ("png", "csv", "json"):
+            with page.expect_download() as download:
+                menu.select_option(kind)
+            files[kind] = download.value.path().read_bytes()
+        assert ib.read_result(files["json"].decode()).method == method
+        assert files["png"].startswith(b"\x89PNG") and files["csv"].decode().count("\n") > 3
+
+
+def test_tabs_of_what_was_never_run_are_absent(browser: Browser, saved: Path):
+    with offline_page(browser, saved) as page:
+        expect(page.locator(".hs-root")).to_have_count(5)
+        expect(part(page.locator("[data-hs=circuit-graph]"), "largest")).to_be_visible()
+        expect(page.locator("[role=tab]")).to_have_count(0)
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_it_is_accessible_and_fits_a_narrow_page(browser: Browser, saved: Path, scheme: str):
     with offline_page(browser, saved) as page:
@@ -63,5 +94,11 @@ def test_it_prints(browser: Browser, saved: Path, tmp_path: Path):
         expect(page.locator(".hs-root")).to_have_count(5)
         page.emulate_media(media="print")
         expect(page.locator("[data-hs=copy-code]").first).to_be_hidden()
+        page.evaluate("dispatchEvent(new Event('beforeprint'))")
+        page.set_viewport_size({"width": 700, "height": 1000})  # A4
+        boxes = page.locator(".hs-report-view").evaluate_all(
+            "(views) => views.map((view) => [view.getBoundingClientRect().width, view.scrollWidth - view.clientWidth])"
+        )
+        assert len(boxes) == 5 and all(600 < width < 681 and cut <= 0 for width, cut in boxes)
         content = page.pdf()
         assert content.startswith(b"%PDF") and len(content) > 20_000

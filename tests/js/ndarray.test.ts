@@ -15,6 +15,16 @@ test("uint8 is read byte by byte", () => {
   expect([...decodeBytes({ dtype: "uint8", shape: [3], data: "AAL/" })]).toEqual([0, 2, 255]);
 });
 
+test("rounded numbers are near by a thousandth of the largest in their row", () => {
+  // encode_rounded(np.array([[1, -2.5, 0.01, 0], [np.nan, np.inf, -1e-3, 2e-3]], np.float32))
+  const data = "AAAgQG8SAztgACfo/v8l0AYABAMPDwEH";
+  const values = decodeFloats({ dtype: "rounded", shape: [2, 4], data });
+  const expected = [0.99856, -2.5, 0.0099225, 0, Number.NaN, Number.POSITIVE_INFINITY, -0.0009997, 0.002];
+  for (const [i, value] of expected.entries())
+    if (Number.isFinite(value)) expect(values[i]).toBeCloseTo(value, 6);
+    else expect(values[i]).toBe(value);
+});
+
 test("an empty array is empty", () => {
   expect(decodeFloats({ dtype: "float32", shape: [0, 3], data: "" })).toHaveLength(0);
 });

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import gzip
 import json
 import re
@@ -15,7 +16,9 @@ from hypothesis import strategies as st
 
 import hookscope as hs
 import interp_backend as ib
+from hookscope import attention_frame
 from hookscope.page import Html, View, escaped, page, read_page
+from tiny_models import bridge
 
 HOSTILE = '</script><script>alert(1)</script><img src=x onerror=alert(2)>\u202e "quoted" & [x](javascript:alert(3))'
 
@@ -50,6 +53,23 @@ def test_results_come_back_as_they_were(views, tmp_path):
     assert results[0].provenance == views[0].result.provenance
 
 
+def test_attention_of_many_numbers_comes_back_rounded_and_says_so(embedded, capitals, tmp_path, monkeypatch):
+    view = Watched(hs.AttentionViewer, embedded, capitals)
+    monkeypatch.setattr(attention_frame, "MOST_EXACT", 100)
+    [loaded] = hs.load_report(view.save(tmp_path / "page.html"))
+    assert [text for text in loaded.warnings if "rounded" in text] and not view.result.warnings
+    for side in ("clean", "corrupt"):
+        exact = view.result.values_of(side)
+        np.testing.assert_array_equal(np.isnan(loaded.values_of(side)), np.isnan(exact))
+        assert 0 < np.nanmax(np.abs(loaded.values_of(side) - exact)) < 0.001
+    view.close()
+
+
+def test_attention_that_is_too_large_for_a_page_is_left_out_of_what_comes_back(viewer, views, few, tmp_path):
+    path = hs.Report([viewer, views[0]]).save(tmp_path / "report.html")
+    assert [one.method for one in hs.load_report(path)] == ["activation_patching"]
+
+
 def test_a_page_of_one_view_can_be_loaded_too(views, tmp_path):
     [result] = hs.load_report(views[0].save(tmp_path / "map.html"))
     np.testing.assert_array_equal(result.values, views[0].result.values)
@@ -66,8 +86,36 @@ def test_results_without_a_view_are_shown_as_their_picture_or_text(embedded, vie
 def test_every_view_says_how_it_was_made(views, tmp_path):
     text = body_of(hs.Report(views).save(tmp_path / "report.html"))
     assert text.count("How this was made") == len(views)
-    for said in ("hookscope-tiny", "torch", "activation_patching", "ib.load_model()", "logit_lens"):
+    times = re.findall(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d[+-]\d\d:\d\d", text)
+    assert len(times) == 2 * len(views)  # made, and saved
+    for said in (
+        "hookscope-tiny",
+        "tokenizer",
+        "weights as trained",
+        "python 3",
+        "torch",
+        "activation_patching",
+        "ib.load_model()",
+        "logit_lens",
+    ):
         assert said in text
+
+
+def test_what_is_needed_to_make_a_result_again_is_in_its_provenance(embedded, capitals):
+    said = ib.activation_patching(embedded, capitals).provenance
+    model = said["model"]
+    assert model["tokenizer"]["tokens"] == embedded.raw.tokenizer.vocab_size and len(model["tokenizer"]["hash"]) == 32
+    assert {"name", "weights", "weights_hash", "device", "dtype"} <= set(model)
+    assert {"hookscope", "torch", "transformers", "transformer_lens", "python"} <= set(said["versions"])
+    assert datetime.datetime.fromisoformat(said["made"]).utcoffset() is not None
+
+
+def test_another_tokenizer_has_another_hash(monkeypatch):
+    model = ib.load_model(bridge("gpt2"))
+    before = model.describe()["tokenizer"]
+    assert model.describe()["tokenizer"] == before
+    monkeypatch.setattr(model.raw, "tokenizer", ib.load_model().raw.tokenizer)
+    assert model.describe()["tokenizer"] != before
 
 
 def test_views_pin_together_on_the_page(views, tmp_path):
@@ -91,6 +139,13 @@ def test_what_two_views_have_is_stored_once(embedded, capitals, tmp_path):
     assert sizes[2] - sizes[1] < 0.3 * (sizes[0] - len(page([], "")))
     for view in views:
         view.close()
+
+
+def test_a_report_of_all_views_of_the_embedded_model_is_small(embedded, views, tmp_path):
+    editor = hs.PromptPairEditor(embedded, views[0].pair)
+    path = hs.Report([editor, *views]).save(tmp_path / "report.html")
+    assert path.stat().st_size < 400_000
+    editor.close()
 
 
 def test_markdown_is_rendered_and_html_is_text(tmp_path):

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 import interp_backend as ib
-from interp_backend.results.codec import decode_array, encode_array
+from interp_backend.results.codec import decode_array, encode_array, encode_rounded
 from interp_backend.results.effect_map import CellState, EffectMap
 
 any_array = st.sampled_from([np.float32, np.int32, np.uint8]).flatmap(
@@ -31,6 +31,28 @@ def test_an_array_survives_json_bit_for_bit(array):
     decoded = decode_array(strict_json(json.dumps(encode_array(array), allow_nan=False)))
     assert decoded.dtype == array.dtype and decoded.shape == array.shape
     assert decoded.tobytes() == array.tobytes()
+
+
+@given(
+    arrays.arrays(
+        np.float32, arrays.array_shapes(max_dims=3, min_side=0, max_side=4), elements=st.floats(width=32)
+    ).map(lambda array: np.where(np.isneginf(array), np.nan, array).astype(np.float32))
+)
+def test_a_rounded_array_is_near_by_a_thousandth_of_its_row(array):
+    decoded = decode_array(strict_json(json.dumps(encode_rounded(array), allow_nan=False)))
+    assert decoded.dtype == np.float32 and decoded.shape == array.shape
+    finite = np.isfinite(array)
+    np.testing.assert_array_equal(decoded[~finite], array[~finite])
+    largest = np.where(finite, np.abs(array), 0).max(-1, keepdims=True, initial=0).astype(np.float64)
+    allowed = 0.00101 * largest + 1e-44  # the smallest numbers have no thousandth
+    error = np.abs(decoded[finite].astype(np.float64) - array[finite])
+    assert (error <= np.broadcast_to(allowed, array.shape)[finite]).all()
+    assert (np.where(finite, np.abs(decoded), 0).max(-1, initial=0) == largest[..., 0]).all()
+
+
+def test_small_numbers_of_a_row_are_rounded_more_finely():
+    row = np.array([1, 1e-2, 1e-4, -1e-4], np.float32)
+    np.testing.assert_allclose(decode_array(encode_rounded(row)), row, rtol=0.05)
 
 
 @given(
@@ -60,9 +82,10 @@ def test_what_is_no_array_is_refused(value):
         {"more": 1},
     ],
 )
-def test_a_damaged_array_is_refused(change):
+@pytest.mark.parametrize("encode", [encode_array, encode_rounded])
+def test_a_damaged_array_is_refused(encode, change):
     with pytest.raises(ValueError):
-        decode_array(encode_array(np.zeros(2, np.float32)) | change)
+        decode_array(encode(np.zeros(2, np.float32)) | change)
 
 
 @pytest.fixture

@@ -10,12 +10,17 @@ import numpy as np
 
 from interp_backend.common.head_measures import MEASURES
 from interp_backend.results.attention import AttentionPatterns
-from interp_backend.results.codec import encode_array
+from interp_backend.results.codec import encode_array, encode_rounded
 from interp_backend.results.head_table import HeadScores, Score
 from interp_backend.results.thumbnails import Scale, size_for, thumbnails
 
 MOST_SENT = 300_000  # numbers in one message; larger results are sent head by head, as heads are opened
-MOST_SAVED = 3_000_000  # numbers in a page; larger results have only those of the opened heads
+MOST_EXACT = 3_000_000  # numbers in a page as they are; more are rounded to what nobody can see
+MOST_SAVED = 6_000_000  # numbers in a page; larger results have only those of the opened heads
+ROUNDED = (
+    "So that this page stays small, its numbers are rounded to a thousandth of the largest in each row of a head. Run "
+    "the cell again for the exact ones."
+)
 
 
 @dataclass
@@ -71,13 +76,18 @@ class Frame:
 
     def is_whole(self, saving: bool) -> bool:
         """Whether all numbers are sent at once."""
-        numbers = sum(side.values.size for side in self.result.sides.values())
-        return numbers <= (MOST_SAVED if saving else MOST_SENT)
+        return self._numbers() <= (MOST_SAVED if saving else MOST_SENT)
+
+    def _numbers(self) -> int:
+        return sum(side.values.size for side in self.result.sides.values())
 
     def to_wire(self, opened: Sequence[Sequence[int]], saving: bool) -> dict[str, Any]:
-        """The result for a view; a large result goes without its numbers, which a view requests head by head."""
+        """The result for a view. A large result goes without its numbers, which a view requests head by head; on a
+        page, where none can be requested, they are rounded if that makes them fit."""
         result, whole = self.result, self.is_whole(saving)
         every = range(len(result.layers)), range(len(result.heads))
+        rounded = saving and whole and self._numbers() > MOST_EXACT
+        encode = encode_rounded if rounded else encode_array
         kept = {}
         for layer, head in opened if saving and not whole else ():
             i, j = result.index_of(layer, head)
@@ -94,8 +104,10 @@ class Frame:
             "axis_labels": self.look.axis_labels,
             "sides": {n: {"text": s.text, "ids": s.ids, "tokens": s.tokens} for n, s in result.sides.items()},
             "whole": whole,
-            "values": {s: encode_array(result.values_for_view(s, *every)) for s in self.sides if whole},
+            "complete": whole,
+            "values": {s: encode(result.values_for_view(s, *every)) for s in self.sides if whole},
             "kept": kept,
+            "warnings": [*result.warnings, *([ROUNDED] if rounded else [])],
         }
 
     def thumbs(self, side: str, scale: str, without_first: bool) -> dict[str, Any] | None:

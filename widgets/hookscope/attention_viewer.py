@@ -194,7 +194,9 @@ class AttentionViewer(OfPrompt):
         with self._showing:  # a page does not need the updates for live views
             self._saving = True
             try:
-                return super().page_state()
+                state = super().page_state()
+                # A view that has all numbers draws the thumbnails itself.
+                return {**state, "thumbs": None} if (state["result"] or {}).get("whole") else state
             finally:
                 self._saving = False
 

@@ -80,7 +80,7 @@ class Report:
         Raises:
             ValueError: as `save`.
         """
-        today = datetime.datetime.now(datetime.timezone.utc).date()
+        now = datetime.datetime.now().astimezone().replace(microsecond=0)
         made: list[Panel] = []  # views that this report alone shows
         parts: list[Part] = []
         for part in self.parts:
@@ -90,13 +90,13 @@ class Report:
             if isinstance(part, BaseResult):
                 panel = _panel_of(part)
                 if panel is None:
-                    figure = f'<section class="hs-prose">{part._as_html()}{_made(part, today)}</section>'
+                    figure = f'<section class="hs-prose">{part._as_html()}{_made(part, now)}</section>'
                     parts.append(Html(figure, [part]))
                     continue
                 made.append(panel)
             else:
                 panel = part
-            parts.append(_view(panel, today))
+            parts.append(_view(panel, now))
         try:
             return titled(parts, self.title)
         finally:
@@ -111,7 +111,9 @@ def load_report(path: str | Path) -> list[BaseResult]:
         path: the file. Nothing in it is run.
 
     Returns:
-        Results as their methods returned them. Attention of which the page has thumbnails alone is left out.
+        Results as their methods returned them, but for attention of many numbers: more than 3 million are rounded to a
+        thousandth of the largest in each row, as `warnings` of the result say, and a result of more than 6 million is
+        left out.
 
     Raises:
         ValueError: the file is no such page, or a result in it can't be read.
@@ -143,7 +145,7 @@ def _panel_of(result: BaseResult) -> Panel | None:
         return None
 
 
-def _view(panel: Panel, today: datetime.date) -> View:
+def _view(panel: Panel, now: datetime.datetime) -> View:
     panel.wait()
     if not isinstance(panel, ResultPanel):
         return View(panel, group=GROUP)
@@ -151,10 +153,10 @@ def _view(panel: Panel, today: datetime.date) -> View:
     if result is None:
         error: Any = panel.error or {"message": "it was never run."}
         raise ValueError(f"This {type(panel).__name__} has no result to report: {error['message']}")
-    return View(panel, after=_made(result, today, panel.code), results=panel.further_results(), group=GROUP)
+    return View(panel, after=_made(result, now, panel.code), results=panel.further_results(), group=GROUP)
 
 
-def _made(result: BaseResult, today: datetime.date, code: str = "") -> str:
+def _made(result: BaseResult, now: datetime.datetime, code: str = "") -> str:
     """How a result was made, folded away."""
     said = result.provenance
     model = said.get("model") or {}
@@ -163,10 +165,10 @@ def _made(result: BaseResult, today: datetime.date, code: str = "") -> str:
         "method": getattr(result, "method", ""),
         "model": ", ".join(f"{name} {_plain(value)}" for name, value in model.items() if value is not None),
         "versions": versions,
-        "computed": result.provenance_line(),
+        "computed": " · ".join(filter(None, [result.provenance_line(), said.get("made", "")])),
         "warnings": " ".join(result.every_warning()),
         "arguments": json.dumps(result.params, ensure_ascii=False)[:20_000],
-        "saved": today.isoformat(),
+        "saved": now.isoformat(),
     }
     rows = "".join(f"<dt>{name}</dt><dd>{escaped(str(fact))}</dd>" for name, fact in facts.items() if fact)
     source = f"<pre>{escaped(code)}</pre>" if code else ""

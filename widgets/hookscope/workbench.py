@@ -88,7 +88,10 @@ class Workbench(Pictured):
     prose = traitlets.List(help="The notes as a tree of elements.").tag(sync=True)
 
     def __init__(self, model: Any, pair: PromptPair | None = None, *, views: Sequence[str] = DEFAULT) -> None:
-        self._history, self._states = History(self), dict[str, State]()  # first: close() clears them, whatever fails here
+        self._history, self._states = (
+            History(self),
+            dict[str, State](),
+        )  # first: close() clears them, whatever fails here
         # What `states` knows of the views: a key that stays, and the kind of those that can be made again.
         self.view_keys: weakref.WeakKeyDictionary[Panel, str] = weakref.WeakKeyDictionary()
         self.made: weakref.WeakKeyDictionary[Panel, str] = weakref.WeakKeyDictionary()

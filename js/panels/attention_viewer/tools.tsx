@@ -24,7 +24,7 @@ export function HeadTools({ model, state, scene, subtitle }: HeadToolsProps) {
   const code = useTrait<string | null | undefined>(model, "code");
   useStore(state.heads.revision);
   const taken = takenOf(state, scene);
-  if (!taken) return <Tools code={code} kernel={{ model, state }} />;
+  if (!taken) return <Tools code={code} held={scene?.attention.json} kernel={{ model, state }} />;
   return (
     <Tools
       what={taken.scene.attention.titleOf(taken.head)}
@@ -32,6 +32,7 @@ export function HeadTools({ model, state, scene, subtitle }: HeadToolsProps) {
       table={() => toTsv(toRows(taken))}
       csv={() => saveCsv(toCsv(toRows(taken)), fileName(taken))}
       picture={() => savePicture(taken, subtitle)}
+      held={taken.scene.attention.json}
       kernel={{ model, state }}
     />
   );

@@ -31,11 +31,15 @@ export function CircuitTools({ model, state, graph, tab, title, subtitle }: Tool
   };
   const rows = () =>
     tab === "paths" ? pathRows(state) : tab === "faithfulness" ? runRows(state) : edgeRows(graph, edges);
+  const runs = (state.curves.get().value ?? state.robustness.get().value)?.json;
+  // A step of a path is here without what only Python reads of it.
+  const held = tab === "paths" ? null : tab === "faithfulness" ? runs : graph.json;
   return (
     <Tools
       code={useTrait<string | null | undefined>(model, "code")}
       table={() => toTsv(rows())}
       csv={() => saveCsv(toCsv(rows()), tab === "edges" ? "circuit" : tab)}
+      held={held}
       kernel={{ model, state }}
       picture={tab === "faithfulness" ? undefined : save}
     />

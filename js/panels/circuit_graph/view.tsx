@@ -1,6 +1,6 @@
 // The CircuitGraph view: title, tabs, and the chosen tab.
 import { Head } from "../../lib/head";
-import { useTrait, write } from "../../lib/model";
+import { canAsk, useTrait, write } from "../../lib/model";
 import { Root } from "../../lib/mount";
 import type { PanelProps } from "../../lib/panel";
 import { useStore } from "../../lib/store";
@@ -27,6 +27,10 @@ export function CircuitView({ model, state }: PanelProps<CircuitState>) {
   const { value: graph } = useStore(state.graph);
   const words = graph ? wordsOf(graph, tab) : "which edges carry the difference between the two prompts";
   const Tab = { paths: PathsTab, faithfulness: FaithfulnessTab }[tab] ?? EdgesTab;
+  const [paths, robustness] = [useStore(state.paths), useStore(state.robustness)];
+  const empty = { paths: !paths.some(Boolean), faithfulness: !robustness.value && !robustness.problem };
+  // Without a kernel, a tab of what was never run would stay empty.
+  const tabs = TABS.filter(({ name }) => canAsk(model) || name === tab || !empty[name as keyof typeof empty]);
   const title = { paths: "Path patching", faithfulness: "Faithfulness" }[tab] ?? "Circuit";
   return (
     <Root name="circuit-graph" label="Circuit">
@@ -35,7 +39,7 @@ export function CircuitView({ model, state }: PanelProps<CircuitState>) {
           <CircuitTools model={model} state={state} graph={graph} tab={tab} title={title} subtitle={words} />
         )}
       </Head>
-      <Tabs label="Views" tabs={TABS} chosen={tab} onChoose={(name) => write(model, "tab", name)}>
+      <Tabs label="Views" tabs={tabs} chosen={tab} onChoose={(name) => write(model, "tab", name)}>
         <Tab model={model} state={state} />
       </Tabs>
     </Root>

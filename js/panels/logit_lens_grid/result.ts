@@ -41,7 +41,6 @@ export interface ResultJson extends ResultEnvelope {
   tokens: Record<string, string>;
   warnings?: string[];
   provenance: { model?: { name?: string }; seconds?: number | null; warnings?: string[] };
-  complete?: boolean;
 }
 
 export interface WindowJson {

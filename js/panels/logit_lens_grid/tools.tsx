@@ -32,6 +32,7 @@ export function LensTools({ model, state, view, title, words }: LensToolsProps) 
       table={() => toTable(view)}
       csv={() => saveCsv(lensCsv(view), `logit-lens-${view.lens.json.params.stream}`)}
       picture={() => saveLensPicture(view, palette, title, words)}
+      held={view.lens.json}
       kernel={{ model, state }}
     />
   );
@@ -53,6 +54,7 @@ export function AttributionTools({ model, state, attribution, shown, rising, wor
       table={() => toTsv(rows())}
       csv={() => saveCsv(toCsv(rows()), "logit-attribution")}
       picture={() => saveAttributionPicture(attribution, shown, rising, palette, words)}
+      held={attribution.json}
       kernel={{ model, state }}
     />
   );

@@ -27,6 +27,11 @@ const TABS = [
 
 export function LogitLensView({ model, state }: ViewProps) {
   const tab = useTrait<string>(model, "tab") === "attribution" ? "attribution" : "lens";
+  const { value, problem } = useStore(state.attribution);
+  // Without a kernel, a tab of what was never run would stay empty.
+  const tabs = TABS.filter(
+    ({ name }) => canAsk(model) || name === tab || name === "lens" || value || problem,
+  );
   return (
     <Root name="logit-lens-grid" label="Logit lens">
       {tab === "lens" ? (
@@ -34,7 +39,7 @@ export function LogitLensView({ model, state }: ViewProps) {
       ) : (
         <AttributionHead model={model} state={state} />
       )}
-      <Tabs label="Views" tabs={TABS} chosen={tab} onChoose={(name) => write(model, "tab", name)}>
+      <Tabs label="Views" tabs={tabs} chosen={tab} onChoose={(name) => write(model, "tab", name)}>
         {tab === "lens" ? (
           <LensPanel model={model} state={state} />
         ) : (

@@ -116,6 +116,7 @@ function Exports({ model, state, sweep, subtitle }: ViewProps & { sweep: Sweep; 
       table={() => toTable(sweep, look.raw, rising)}
       csv={() => saveCsv(toCsv(allCells(sweep)), `patching-${sweep.json.params.activation}`)}
       picture={picture}
+      held={sweep.json}
       kernel={{ model, state }}
     />
   );
