@@ -1,7 +1,6 @@
 // What was done: steps to go back to, kept states, notes, and all of it as commands or as code.
 import { useState } from "preact/hooks";
-import { copyText } from "../lib/clipboard";
-import { Button } from "../lib/controls";
+import { Button, useCopied } from "../lib/controls";
 import { useFileAnswer } from "../lib/file_answer";
 import { useTrait, type ViewModel, write } from "../lib/model";
 import type { PanelProps } from "../lib/panel";
@@ -82,12 +81,8 @@ interface CopyScriptProps {
 
 /** Copies what the kernel answers. */
 function CopyScript({ rpc, form, title, children }: CopyScriptProps) {
-  const [copied, setCopied] = useState(false);
-  const expect = useFileAnswer(rpc, async ({ text }) => {
-    await copyText(String(text));
-    setCopied(true);
-    setTimeout(() => setCopied(false), 1500);
-  });
+  const [copied, copy] = useCopied();
+  const expect = useFileAnswer(rpc, ({ text }) => copy(String(text)));
   return (
     <Button name={`copy-${form}`} title={title} quiet onClick={() => expect(rpc.request("script", { form }))}>
       {copied ? "Copied" : children}

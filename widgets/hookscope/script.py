@@ -30,7 +30,8 @@ def session_script(entries: Sequence[Entry], model: LanguageModel, over: str) ->
 def _plain_script(words: str, call: Call, result: BaseResult | None, model: LanguageModel) -> str:
     """The script of one call over TransformerLens alone, which stands for itself; or why there is none."""
     try:
-        script = transformerlens_code(result or last_result(call.steps()), model)
+        made = result or last_result(call.steps())
+        script = transformerlens_code(made if isinstance(made, BaseResult) else call, model)
     except ValueError as problem:
         script = f"# No script over TransformerLens alone: {problem}"
     return "\n".join([*(f"# {line}" for line in words.splitlines()), script])
