@@ -16,12 +16,12 @@ function download(blob: Blob, name: string): void {
   URL.revokeObjectURL(link.href);
 }
 
-export function saveText(text: string, name: string, type: string): void {
-  download(new Blob([text], { type }), name);
+export function saveFile(content: string | Uint8Array<ArrayBuffer>, name: string, type: string): void {
+  download(new Blob([content], { type }), name);
 }
 
 export function saveCsv(text: string, name: string): void {
-  saveText(text, `${name}.csv`, "text/csv");
+  saveFile(text, `${name}.csv`, "text/csv");
 }
 
 export function savePng(canvas: HTMLCanvasElement, name: string): void {

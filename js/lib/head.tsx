@@ -1,6 +1,6 @@
 // The title of a view, how to read it, and its export buttons.
 import type { ComponentChildren } from "preact";
-import { saveText } from "./clipboard";
+import { saveFile } from "./clipboard";
 import { CopyButton, useCopied } from "./controls";
 import { useFileAnswer } from "./file_answer";
 import type { PanelProps } from "./panel";
@@ -92,7 +92,7 @@ function SaveMenu({ what, csv, picture, held, rpc }: SaveMenuProps) {
   // Of a large result a view has only a part, which Python can't read.
   const whole = held && held.complete !== false ? () => keep("json", JSON.stringify(held)) : null;
   const kinds = [
-    { name: "png", help: "picture, as drawn here", save: picture },
+    { name: "png", help: "picture", save: picture ?? (rpc && (() => file("png"))) },
     { name: "svg", help: "picture with text as text, for a paper", save: rpc && (() => file("svg")) },
     { name: "csv", help: "table for a spreadsheet", save: csv },
     { name: "json", help: "all of it, for Python to read again", save: rpc ? () => file("json") : whole },
@@ -121,9 +121,11 @@ function SaveMenu({ what, csv, picture, held, rpc }: SaveMenuProps) {
   );
 }
 
-const TYPES = { svg: "image/svg+xml", json: "application/json" };
+const TYPES = { svg: "image/svg+xml", png: "image/png", json: "application/json" };
 type Format = keyof typeof TYPES;
 
+/** A picture of pixels comes in base64. */
 function keep(format: Format, text: string): void {
-  saveText(text, `hookscope.${format}`, TYPES[format]);
+  const content = format === "png" ? Uint8Array.from(atob(text), (byte) => byte.charCodeAt(0)) : text;
+  saveFile(content, `hookscope.${format}`, TYPES[format]);
 }

@@ -250,7 +250,7 @@ export interface OnFigurePartRequest {
   second: number;
 }
 export interface OnFileRequest {
-  format: "svg" | "json";
+  format: "svg" | "png" | "json";
 }
 export interface OnFollowRequest {
   receivers: string[];

@@ -1,7 +1,7 @@
 // The workbench: its toolbar, the card of the pinned place, and the views in two columns, or as tabs where there is
 // little room.
 import { useEffect, useRef, useState } from "preact/hooks";
-import { saveText } from "../lib/clipboard";
+import { saveFile } from "../lib/clipboard";
 import { Button, type Choice, Menu } from "../lib/controls";
 import { useFileAnswer } from "../lib/file_answer";
 import { keyHandler } from "../lib/keys";
@@ -77,7 +77,7 @@ interface ToolbarProps extends Props {
 
 function Toolbar({ model, state, recorded, onRecorded }: ToolbarProps) {
   const { model: about, kinds } = useTrait<Info>(model, "info");
-  const expect = useFileAnswer(state.rpc, ({ text }) => saveText(String(text), "report.html", "text/html"));
+  const expect = useFileAnswer(state.rpc, ({ text }) => saveFile(String(text), "report.html", "text/html"));
   const file = () => expect(state.rpc.request("save_report", {}));
   return (
     <div class="hs-head hs-bench-head">

@@ -173,6 +173,13 @@ def test_the_value_of_a_head_alone(lab: Lab, paths: Locator):
     expect(part(paths, "senders").locator("li").first).to_contain_text("mlp 0")
 
 
+def test_what_the_view_does_not_draw_itself_is_a_picture_of_the_kernel(lab: Lab, faithfulness: Locator):
+    with lab.page.expect_download() as download:
+        part(faithfulness, "save").select_option("png")
+    assert download.value.suggested_filename == "hookscope.png"
+    assert download.value.path().read_bytes().startswith(b"\x89PNG")
+
+
 def test_faithfulness_has_the_kernels_numbers_and_a_click_draws_curves(lab: Lab, faithfulness: Locator):
     buttons = part(faithfulness, "robustness").locator("button")
     shown = lab.value("*(f'{f:.0%}' for f in graph.robustness.circuit[[0, 2]].ravel())").split()

@@ -231,5 +231,7 @@ def test_a_view_gets_files_from_the_kernel(heatmap):
     assert [(event["id"], event["format"]) for event in files] == [("view:1", "svg"), ("view:2", "json")]
     assert ElementTree.fromstring(files[0]["text"]).tag.endswith("svg")
     assert ib.read_result(files[1]["text"]).method == "activation_patching"
+    ask(heatmap, "file", "view:4", format="png")
+    assert Image.open(io.BytesIO(base64.b64decode(heatmap.sent[-2]["text"]))).width > 300
     ask(heatmap, "file", "view:3", format="exe")
     assert heatmap.error["field"] == "format"

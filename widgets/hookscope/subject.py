@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -63,9 +64,10 @@ class ResultPanel(Pictured):
         return self._shown()
 
     @action("file", command=False)
-    def _on_file(self, id: str, format: Literal["svg", "json"]) -> None:
-        """Send what is shown as the content of a file."""
-        text = content_of(self._of_tab(), format).decode("utf-8")
+    def _on_file(self, id: str, format: Literal["svg", "png", "json"]) -> None:
+        """Send what is shown as the content of a file: as text, or in base64."""
+        content = content_of(self._of_tab(), format)
+        text = base64.b64encode(content).decode("ascii") if format == "png" else content.decode("utf-8")
         self.send(protocol.event(id, "file", format=format, text=text))
 
     @action("transformerlens_code", command=False)
