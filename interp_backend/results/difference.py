@@ -64,7 +64,10 @@ def names_of(first: EffectMap, second: EffectMap) -> tuple[str, str]:
     if "model" in apart:
         apart = [name for name in apart if name != "weights"]
     ours, theirs = (", ".join(filter(None, (aspects[name] for name in apart))) for aspects in every)
-    return (ours, theirs) if ours and theirs else ("first map", "second map")
+    if not ours or not theirs:
+        return "first map", "second map"
+    several = len(apart) > 1  # then a name has commas
+    return (f"({ours})", f"({theirs})") if several else (ours, theirs)
 
 
 def _aspects(one: EffectMap) -> Iterator[tuple[str, str]]:
@@ -115,8 +118,7 @@ def difference_headline(first: Term, second: Term) -> str:
         [patched_words(one.method, one.params), how_words(one.params), one.metric_label] for one in (first, second)
     )
     shared = [words for words, other in zip(ours, theirs) if words == other]
-    both = MINUS.join(f"({one.name})" if "," in one.name else one.name for one in (first, second))
-    return ", ".join([both, *shared])
+    return ", ".join([first.name + MINUS + second.name, *shared])
 
 
 # How to read the numbers of a difference.

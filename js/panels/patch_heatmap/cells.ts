@@ -10,6 +10,8 @@ import { baseRun, FUTURE, hasEffect, stateOf } from "./places";
 import type { Sweep } from "./result";
 
 const WIDEST = 2;
+/** The colours of a difference reach at least this far, so that smaller ones stay pale; as in Python. */
+const LEAST_DIFFERENCE = 0.1;
 /** How much is left of the colour of a cell whose mean may be zero. */
 const FADED = 0.35;
 
@@ -17,7 +19,7 @@ export type Units = "normalized" | "raw";
 
 /** How the cells of a sweep are shown. */
 export interface Look {
-  /** Whether there is a scale from 0 to 1, and so a colour. */
+  /** Whether there is a scale from 0 to 1, or that of a difference, and so a colour. */
   scaled: boolean;
   /** Whether cells show the metric's own values. */
   raw: boolean;
@@ -26,8 +28,16 @@ export interface Look {
 }
 
 export function lookOf(sweep: Sweep, units: Units = "normalized", limit: number | null = null): Look {
-  const scaled = !isRaw(sweep);
-  return { scaled, raw: !scaled || units === "raw", limit };
+  const { terms, values } = sweep;
+  const noScale = isRaw(sweep);
+  // The difference of two metrics has no raw value.
+  const raw = noScale || (units === "raw" && (!terms || values.some(Number.isFinite)));
+  return { scaled: terms !== null || !noScale, raw, limit };
+}
+
+/** The numbers that the colours are of: the effects, also under raw values, unless those have a scale of their own. */
+function coloured({ terms, values, normalized }: Sweep, raw: boolean): Float32Array {
+  return terms && raw ? values : normalized;
 }
 
 /** Whether both baselines have the same score, so that there is no scale from 0 to 1. */
@@ -43,16 +53,23 @@ export function isRaw({ state, values, normalized }: Sweep): boolean {
 
 /** The scale extends to 1, or to the largest effect if that is larger, up to 2. Single neurons have small effects, so
  *  for them it extends only to the largest effect. */
-export function domainOf({ normalized, axes }: Sweep, limit: number | null = null) {
-  let largest = axes.includes("neuron") ? 0 : 1;
-  for (const value of normalized) if (Math.abs(value) > largest) largest = Math.abs(value);
-  const domain = limit ?? Math.min(WIDEST, largest || 1);
+export function domainOf(sweep: Sweep, limit: number | null = null, raw = false) {
+  const ownUnit = raw && sweep.terms !== null;
+  let largest = sweep.axes.includes("neuron") || ownUnit ? 0 : sweep.terms ? LEAST_DIFFERENCE : 1;
+  for (const value of coloured(sweep, raw))
+    if (Math.abs(value) > largest && Number.isFinite(value)) largest = Math.abs(value);
+  const domain = ownUnit ? largest || 1 : (limit ?? Math.min(WIDEST, largest || 1));
   return { domain, clipped: largest > domain };
 }
 
 /** The ticks in the units that the cells show; colours are those of the effects in either. */
 export function legendTicks(sweep: Sweep, { raw, limit }: Pick<Look, "raw" | "limit">): LegendTick[] {
-  const { domain, clipped } = domainOf(sweep, limit);
+  const { domain, clipped } = domainOf(sweep, limit, raw);
+  if (sweep.terms)
+    return [0, domain, -domain].map((value) => {
+      const bound = value === 0 || !clipped ? "" : value > 0 ? "\u2265 " : "\u2264 ";
+      return { value, text: bound + effectAt(value) };
+    });
   const denoise = sweep.json.params.direction === "denoise";
   const { clean, corrupt } = sweep.json.baselines;
   const [base, gap] = [sweep.json.baselines[baseRun(sweep)] ?? 0, (clean ?? 0) - (corrupt ?? 0)];
@@ -78,7 +95,7 @@ function effectAt(value: number): string {
 }
 
 export function legendOf(sweep: Sweep, palette: Palette, look: Look): LegendScale {
-  const { domain } = domainOf(sweep, look.limit);
+  const { domain } = domainOf(sweep, look.limit, look.raw);
   return { scale: divergingScale(palette, domain), domain, ticks: legendTicks(sweep, look) };
 }
 
@@ -129,14 +146,14 @@ function paintCell(
   sweep: Sweep,
   palette: Palette,
   scale: Scale,
-  { scaled }: Look,
+  { scaled, raw }: Look,
   cell: number,
 ): (Omit<CellPaint, "text"> & { text?: string }) | null {
   const state = stateOf(sweep, cell);
   if (state === NOT_COMPUTED || state === FUTURE) return null;
   if (state === UNCHANGED) return { fill: palette.soft, ink: palette.faint, text: "=", mark: null };
   if (state === NO_COUNTERPART) return { fill: null, ink: palette.faint, text: "", mark: "stroke" };
-  const effect = sweep.normalized[cell] ?? Number.NaN;
+  const effect = coloured(sweep, raw)[cell] ?? Number.NaN;
   const colored = scaled && Number.isFinite(effect) ? effect : 0;
   const mark = state === ESTIMATE ? "hatch" : null;
   if (!isFaded(sweep, cell)) return { fill: scale.fill(colored), ink: scale.ink(colored), mark };
