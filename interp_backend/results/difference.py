@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from .effect_map import EffectMap
 
 MINUS = " \u2212 "
+LONG_TITLE = 60  # characters, above a picture
 
 
 class Term(Record):
@@ -61,8 +62,9 @@ def names_of(first: EffectMap, second: EffectMap) -> tuple[str, str]:
     """Two maps in the few words that tell them apart."""
     every = [dict(_aspects(one)) for one in (first, second)]
     apart = [name for name in every[0] if every[0][name] != every[1][name]]
-    if "model" in apart:
-        apart = [name for name in apart if name != "weights"]
+    for enough, further in (("model", "weights"), ("clean", "corrupt")):
+        if enough in apart and further in apart:
+            apart.remove(further)
     ours, theirs = (", ".join(filter(None, (aspects[name] for name in apart))) for aspects in every)
     if not ours or not theirs:
         return "first map", "second map"
@@ -82,9 +84,9 @@ def _aspects(one: EffectMap) -> Iterator[tuple[str, str]]:
     yield "metric", one.metric_label
     yield "at", "read at the end" if params.get("at") is None else f"read at {params['at']}"
     yield "rules", str(params.get("rules", "run"))
-    clean, corrupt = (excerpt(one.prompts[side].text, 40) for side in ("clean", "corrupt"))
-    one_pair = f"\u201c{clean}\u201d against \u201c{corrupt}\u201d"
-    yield "prompts", one_pair if one.pairs is None else f"mean of {len(one.pairs.labels)} pairs"
+    for side in ("clean", "corrupt"):
+        text = f"\u201c{excerpt(one.prompts[side].text, 40)}\u201d"
+        yield side, text if one.pairs is None else f"mean of {len(one.pairs.labels)} pairs, {text} the first"
 
 
 def _value_words(params: Mapping[str, Any]) -> str:
@@ -119,6 +121,12 @@ def difference_headline(first: Term, second: Term) -> str:
     )
     shared = [words for words, other in zip(ours, theirs) if words == other]
     return ", ".join([first.name + MINUS + second.name, *shared])
+
+
+def difference_title(first: Term, second: Term) -> str:
+    """The headline, on two lines if it is long."""
+    headline, at = difference_headline(first, second), len(first.name)
+    return headline if len(headline) <= LONG_TITLE else f"{headline[:at]}\n{headline[at:].lstrip()}"
 
 
 # How to read the numbers of a difference.

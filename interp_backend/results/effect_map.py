@@ -18,6 +18,7 @@ from .difference import (
     DIFFERENCE_SCALE,
     Term,
     difference_headline,
+    difference_title,
     how_words,
     metric_words,
     names_of,
@@ -478,7 +479,7 @@ class EffectMap(BaseResult):
             signs=np.array(["", "", "=", "/", ""], dtype=object)[self.state],
             axes=self.axes,
             labels=[self._with_counterparts(axis) for axis in self.axes],
-            title=self.headline(),
+            title=self.headline() if self.terms is None else difference_title(*self.terms),
             # Single neurons and entries do little: the end of their scale is then their own largest effect.
             reach=least if self.terms is None else min(least, LEAST_REACH),
         )

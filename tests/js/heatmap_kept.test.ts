@@ -3,6 +3,7 @@ import { expect, test } from "vitest";
 import { domainOf, legendTicks, lookOf } from "../../js/panels/patch_heatmap/cells";
 import { allCells } from "../../js/panels/patch_heatmap/export";
 import { decodeResult, type ResultJson } from "../../js/panels/patch_heatmap/result";
+import { captionOf } from "../../js/panels/patch_heatmap/words";
 import { arrayJson, maybe, part, settled } from "./helpers";
 import { cellText, choose, clickCell, show, withoutKernel } from "./shown_heatmap";
 import { makeSweep, withProbability } from "./sweeps";
@@ -76,7 +77,7 @@ test("a saved page shows the map, the kept one and their difference", async () =
   choose(el, "shows", 2);
   await settled();
   expect(cellText(el, 10)).toMatch(/, 0\.50 \u2212 0\.43 = \+0\.07$/);
-  expect(part(el, "subtitle").textContent).toContain("z \u2212 attn_out; above 0");
+  expect(part(el, "subtitle").textContent).toContain("this map minus the kept map; above 0");
 });
 
 test("a difference can be hovered and pinned, and shows its three numbers and the raw ones", async () => {
@@ -159,6 +160,18 @@ test("the code and the table are of what is shown", async () => {
     expect.closeTo(0.43),
     "computed",
   ]);
+});
+
+test("a picture of a difference names both maps, and the prompts only if both have the same", () => {
+  const caption = (...pairs: string[]) => {
+    const difference = makeDifference();
+    difference.terms?.forEach((term, i) => {
+      term.params = { pair: { clean: pairs[i] } };
+    });
+    return captionOf(decodeResult(difference));
+  };
+  expect(caption("a", "b")).toEqual(["z \u2212 attn_out"]);
+  expect(caption("a", "a").join()).toMatch(/^z \u2212 attn_out,.*The capital of Norway is.*clean/);
 });
 
 test("the kept map has nothing to ask for, and a place that the map lacks is not pinned in it", async () => {

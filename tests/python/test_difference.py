@@ -129,7 +129,9 @@ def test_other_metrics_and_directions_are_compared_by_their_effects_alone(run):
 
 def test_a_difference_is_saved_as_a_picture_a_table_and_json(run, tmp_path):
     gone = run["resid"].minus(run["attn"])
-    assert "resid_pre \u2212 attn_out" in gone.save(tmp_path / "a.svg").read_text("utf-8")
+    assert "resid_pre \u2212 attn_out, clean into corrupt" in gone.save(tmp_path / "a.svg").read_text("utf-8")
+    long = run["resid"].minus(run["prob"]).plot().axes[0].get_title("left")
+    assert long.splitlines()[1].startswith("\u2212 (corrupt into clean, probability)")
     assert "first,second" in gone.save(tmp_path / "a.csv").read_text("utf-8")
     assert ib.read_result(gone.save(tmp_path / "a.json").read_text("utf-8")).headline() == gone.headline()
     image = gone.plot().axes[0].images[0]
@@ -141,7 +143,7 @@ def test_other_pairs_of_the_same_length_are_compared_position_by_position(run):
     pair = PAIR.model_copy(update={"clean": PAIR.corrupt, "corrupt": PAIR.clean})
     gone = run["resid"].minus(ib.activation_patching(bridge("gpt2"), pair))
     assert gone.labels == run["resid"].labels and gone.terms is not None
-    assert gone.terms[0].name == f"\u201c{PAIR.clean}\u201d against \u201c{PAIR.corrupt}\u201d"
+    assert [term.name for term in gone.terms] == [f"\u201c{PAIR.clean}\u201d", f"\u201c{PAIR.corrupt}\u201d"]
 
 
 def test_the_mean_of_several_pairs_is_compared_by_its_mean_effect(run):

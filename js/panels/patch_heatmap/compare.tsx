@@ -2,6 +2,7 @@
 import { Button, NameMenu } from "../../lib/controls";
 import { trait, useTrait, type ViewModel, write } from "../../lib/model";
 import type { PanelProps } from "../../lib/panel";
+import { quoted } from "../../lib/picture_caption";
 import { useStore } from "../../lib/store";
 import { type HeatmapInfo, metricLabel } from "./params";
 import type { Sweep } from "./result";
@@ -64,9 +65,10 @@ export function CompareLine({ model, state, shown }: PanelProps<HeatmapState> & 
   if (problem) return <p class="hs-quiet">{problem}</p>;
   if (!kept) return null;
   const { chosen, which, why } = shown;
+  const words = mapWords(info, kept, map);
   const choices = [
-    { name: "map", label: "this map", help: map ? mapWords(info, map) : "" },
-    { name: "kept", label: "kept map", help: mapWords(info, kept) },
+    { name: "map", label: "this map", help: map ? mapWords(info, map, kept) : "" },
+    { name: "kept", label: "kept map", help: words },
     { name: "difference", label: "difference", help: difference ? termNames(difference) : "", reason: why },
   ] as const;
   return (
@@ -78,8 +80,8 @@ export function CompareLine({ model, state, shown }: PanelProps<HeatmapState> & 
         value={chosen}
         onChoose={(name) => write(model, "shows", name)}
       />
-      <span class="hs-small" data-hs="kept-words">
-        kept: {mapWords(info, kept)}
+      <span class="hs-small hs-cut" data-hs="kept-words" title={words}>
+        kept: {words}
       </span>
       {!model.readonly && (
         <Button name="drop-kept" title="Forget the kept map" quiet onClick={() => state.dropKept()}>
@@ -95,10 +97,13 @@ export function CompareLine({ model, state, shown }: PanelProps<HeatmapState> & 
   );
 }
 
-function mapWords(info: HeatmapInfo, { json }: Sweep): string {
+/** A map in words, with its prompt if that of the other map is another one. */
+function mapWords(info: HeatmapInfo, { json }: Sweep, other: Sweep | null): string {
+  const { text } = json.prompts.clean;
   const direction = info.directions.find(({ name }) => name === json.params.direction)?.label;
   const parts = [json.params.activation, metricLabel(info, json), direction];
-  return `${parts.filter(Boolean).join(", ")}, of \u201c${json.prompts.clean.text}\u201d`;
+  if (other && other.json.prompts.clean.text !== text) parts.push(quoted(text));
+  return parts.filter(Boolean).join(", ");
 }
 
 /** The code of what is shown. A kept map has none of its own. */

@@ -49,6 +49,7 @@ interface TermJson {
   effects: ArrayJson;
   values: ArrayJson;
   metric_label: string;
+  params?: { pair?: unknown };
 }
 
 interface PromptJson {

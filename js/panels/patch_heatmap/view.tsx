@@ -47,7 +47,7 @@ import { answerFor, PickBar } from "./picks";
 import { cellOf, FUTURE, placeOf, stateOf } from "./places";
 import type { ResultJson, Sweep } from "./result";
 import type { HeatmapState, ShownSweep, Together } from "./state";
-import { captionOf, howToRead, meanOf, termNames } from "./words";
+import { captionOf, howToRead, meanOf } from "./words";
 
 type ViewProps = PanelProps<HeatmapState>;
 type SweepProps = ViewProps & { which: Shows; sweep: Sweep };
@@ -98,7 +98,7 @@ export function PatchHeatmapView({ model, state }: ViewProps) {
 function subtitleOf(model: ViewModel, sweep: Sweep | null): string {
   const { direction, value = OTHER_RUN } = sweep?.json.params ?? readParams(model);
   if (!sweep) return howToRead(direction, value, false);
-  if (sweep.terms) return `${termNames(sweep)}; above 0, the first is further towards clean`;
+  if (sweep.terms) return "this map minus the kept map; above 0, this map is further towards clean";
   return [howToRead(direction, value, lookOf(sweep).raw), meanOf(sweep)].filter(Boolean).join(" · ");
 }
 

@@ -134,7 +134,15 @@ function whyNoDifference(sweep: Sweep, cell: number): string | null {
 }
 
 /** What a picture that is away from its notebook has to say: the model, the answers and the prompts. */
-export function captionOf({ json, pairs }: Sweep): string[] {
+export function captionOf(sweep: Sweep): string[] {
+  const { json, pairs } = sweep;
+  if (json.terms) {
+    const [first, second] = json.terms.map(({ params }) => JSON.stringify(params?.pair));
+    return [
+      termNames(sweep),
+      ...(first === second ? captionOf({ ...sweep, json: { ...json, terms: null } }) : []),
+    ];
+  }
   const { name } = json.provenance.model ?? {};
   const { clean, corrupt } = json.prompts;
   const answers = RUNS.flatMap((run) => {
