@@ -114,19 +114,20 @@ def metric_words(first: str, second: str) -> str:
     return f"difference in {first}" if first == second else f"difference in effect ({first}{MINUS}{second})"
 
 
-def difference_headline(first: Term, second: Term) -> str:
-    """The two maps, and what they have in common."""
+def difference_headline(first: Term, second: Term, breaks: bool = False) -> str:
+    """The two maps, and what they have in common.
+
+    Args:
+        breaks: on three lines if it is long.
+    """
     ours, theirs = (
         [patched_words(one.method, one.params), how_words(one.params), one.metric_label] for one in (first, second)
     )
-    shared = [words for words, other in zip(ours, theirs) if words == other]
-    return ", ".join([first.name + MINUS + second.name, *shared])
-
-
-def difference_title(first: Term, second: Term) -> str:
-    """The headline, on two lines if it is long."""
-    headline, at = difference_headline(first, second), len(first.name)
-    return headline if len(headline) <= LONG_TITLE else f"{headline[:at]}\n{headline[at:].lstrip()}"
+    shared = ", ".join(words for words, other in zip(ours, theirs) if words == other)
+    headline = ", ".join(filter(None, [first.name + MINUS + second.name, shared]))
+    if not breaks or len(headline) <= LONG_TITLE:
+        return headline
+    return f"{first.name}\n{MINUS.lstrip()}{second.name}\n{shared}".rstrip()
 
 
 # How to read the numbers of a difference.

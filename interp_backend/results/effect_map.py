@@ -18,7 +18,6 @@ from .difference import (
     DIFFERENCE_SCALE,
     Term,
     difference_headline,
-    difference_title,
     how_words,
     metric_words,
     names_of,
@@ -109,7 +108,14 @@ class EffectMap(BaseResult):
     """
 
     # "sweep" is what older versions of the heatmap called the id.
-    derived = BaseResult.derived | {"normalized", "normalized_estimates", "agreement", "scale_text", "sweep"}
+    derived = BaseResult.derived | {
+        "normalized",
+        "normalized_estimates",
+        "agreement",
+        "scale_text",
+        "headline",
+        "sweep",
+    }
 
     family: Literal["effect_map"] = "effect_map"
     method: str = ""
@@ -428,6 +434,7 @@ class EffectMap(BaseResult):
             **self._estimates_to_wire(),
             "scale_text": self.scale_text,
             "measures": measures,
+            **({} if self.terms is None else {"headline": self.headline()}),
         }
 
     def _estimates_to_wire(self) -> dict[str, Any]:
@@ -479,7 +486,7 @@ class EffectMap(BaseResult):
             signs=np.array(["", "", "=", "/", ""], dtype=object)[self.state],
             axes=self.axes,
             labels=[self._with_counterparts(axis) for axis in self.axes],
-            title=self.headline() if self.terms is None else difference_title(*self.terms),
+            title=self.headline() if self.terms is None else difference_headline(*self.terms, breaks=True),
             # Single neurons and entries do little: the end of their scale is then their own largest effect.
             reach=least if self.terms is None else min(least, LEAST_REACH),
         )

@@ -41,6 +41,7 @@ function makeDifference(change: Partial<ResultJson> = {}): ResultJson {
     top_runs: {},
     metric_label: "difference in logit difference",
     scale_text: "0 is no difference",
+    headline: "z \u2212 attn_out",
     terms: [term("z", first, (i) => i), term("attn_out", second, () => 2)],
     ...change,
   });
@@ -77,7 +78,7 @@ test("a saved page shows the map, the kept one and their difference", async () =
   choose(el, "shows", 2);
   await settled();
   expect(cellText(el, 10)).toMatch(/, 0\.50 \u2212 0\.43 = \+0\.07$/);
-  expect(part(el, "subtitle").textContent).toContain("this map minus the kept map; above 0");
+  expect(part(el, "subtitle").textContent).toContain("this map minus the kept map; blue");
 });
 
 test("a difference can be hovered and pinned, and shows its three numbers and the raw ones", async () => {
@@ -111,14 +112,27 @@ test("a difference without a raw value keeps its effects and its estimates under
   expect(part(el, "detail-cell").textContent).toContain("logit difference 4.00, probability 2.00");
 });
 
-test("the colours reach to the largest difference, in the unit that the cells show", () => {
+test("under raw values the raw ones are subtracted, and the colours stay those of the effects", async () => {
+  const { el } = await show(traits({ shows: "difference", units: "raw" }));
+  expect(cellText(el, 4)).toMatch(/, 4\.00 \u2212 2\.00 = \+2\.00$/);
+  expect(part(el, "raw-difference").textContent).toContain("those of the effects");
+  const without = makeDifference({ normalized: floats(() => Number.NaN), scale_text: "" });
+  const other = await show(traits({ difference: without, shows: "difference" }));
+  expect(part(other.el, "raw-difference").textContent).toContain("no scale from 0 to 1");
+  expect(maybe(other.el, "legend")).toBeNull();
+  expect(part(other.el, "subtitle").textContent).not.toContain("blue");
+});
+
+test("the colours reach to the largest difference", () => {
   const sweep = decodeResult(makeDifference());
   expect(domainOf(sweep)).toEqual({ domain: expect.closeTo(0.43), clipped: false });
   expect(domainOf(sweep, 0.2)).toEqual({ domain: 0.2, clipped: true });
-  const texts = (units: "raw" | "normalized") =>
-    legendTicks(sweep, lookOf(sweep, units)).map(({ text }) => text);
-  expect(texts("normalized")).toEqual(["0", "0.43", "\u22120.43"]);
-  expect(texts("raw")).toEqual(["0", "15", "\u221215"]);
+  for (const units of ["normalized", "raw"] as const)
+    expect(legendTicks(sweep, lookOf(sweep, units)).map(({ text }) => text)).toEqual([
+      "0",
+      "0.43",
+      "\u22120.43",
+    ]);
   const same = decodeResult(makeDifference({ normalized: floats(() => 0) }));
   expect(domainOf(same).domain).toBe(0.1);
 });

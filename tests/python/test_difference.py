@@ -131,7 +131,11 @@ def test_a_difference_is_saved_as_a_picture_a_table_and_json(run, tmp_path):
     gone = run["resid"].minus(run["attn"])
     assert "resid_pre \u2212 attn_out, clean into corrupt" in gone.save(tmp_path / "a.svg").read_text("utf-8")
     long = run["resid"].minus(run["prob"]).plot().axes[0].get_title("left")
-    assert long.splitlines()[1].startswith("\u2212 (corrupt into clean, probability)")
+    assert long.splitlines() == [
+        "(clean into corrupt, logit difference)",
+        "\u2212 (corrupt into clean, probability)",
+        "resid_pre",
+    ]
     assert "first,second" in gone.save(tmp_path / "a.csv").read_text("utf-8")
     assert ib.read_result(gone.save(tmp_path / "a.json").read_text("utf-8")).headline() == gone.headline()
     image = gone.plot().axes[0].images[0]

@@ -19,7 +19,7 @@ export type Units = "normalized" | "raw";
 
 /** How the cells of a sweep are shown. */
 export interface Look {
-  /** Whether there is a scale from 0 to 1, or that of a difference, and so a colour. */
+  /** Whether there is a scale from 0 to 1, and so a colour. */
   scaled: boolean;
   /** Whether cells show the metric's own values. */
   raw: boolean;
@@ -29,15 +29,10 @@ export interface Look {
 
 export function lookOf(sweep: Sweep, units: Units = "normalized", limit: number | null = null): Look {
   const { terms, values } = sweep;
-  const noScale = isRaw(sweep);
+  const scaled = !isRaw(sweep);
   // The difference of two metrics has no raw value.
-  const raw = noScale || (units === "raw" && (!terms || values.some(Number.isFinite)));
-  return { scaled: terms !== null || !noScale, raw, limit };
-}
-
-/** The numbers that the colours are of: the effects, also under raw values, unless those have a scale of their own. */
-function coloured({ terms, values, normalized }: Sweep, raw: boolean): Float32Array {
-  return terms && raw ? values : normalized;
+  const hasRaw = !terms || values.some(Number.isFinite);
+  return { scaled, raw: !scaled || (units === "raw" && hasRaw), limit };
 }
 
 /** Whether both baselines have the same score, so that there is no scale from 0 to 1. */
@@ -53,18 +48,17 @@ export function isRaw({ state, values, normalized }: Sweep): boolean {
 
 /** The scale extends to 1, or to the largest effect if that is larger, up to 2. Single neurons have small effects, so
  *  for them it extends only to the largest effect. */
-export function domainOf(sweep: Sweep, limit: number | null = null, raw = false) {
-  const ownUnit = raw && sweep.terms !== null;
-  let largest = sweep.axes.includes("neuron") || ownUnit ? 0 : sweep.terms ? LEAST_DIFFERENCE : 1;
-  for (const value of coloured(sweep, raw))
-    if (Math.abs(value) > largest && Number.isFinite(value)) largest = Math.abs(value);
-  const domain = ownUnit ? largest || 1 : (limit ?? Math.min(WIDEST, largest || 1));
+export function domainOf({ normalized, axes, terms }: Sweep, limit: number | null = null) {
+  let largest = axes.includes("neuron") ? 0 : terms ? LEAST_DIFFERENCE : 1;
+  for (const value of normalized) if (Math.abs(value) > largest) largest = Math.abs(value);
+  const domain = limit ?? Math.min(WIDEST, largest || 1);
   return { domain, clipped: largest > domain };
 }
 
 /** The ticks in the units that the cells show; colours are those of the effects in either. */
 export function legendTicks(sweep: Sweep, { raw, limit }: Pick<Look, "raw" | "limit">): LegendTick[] {
-  const { domain, clipped } = domainOf(sweep, limit, raw);
+  const { domain, clipped } = domainOf(sweep, limit);
+  // A raw difference is no effect times a gap, since each map has a gap of its own.
   if (sweep.terms)
     return [0, domain, -domain].map((value) => {
       const bound = value === 0 || !clipped ? "" : value > 0 ? "\u2265 " : "\u2264 ";
@@ -95,7 +89,7 @@ function effectAt(value: number): string {
 }
 
 export function legendOf(sweep: Sweep, palette: Palette, look: Look): LegendScale {
-  const { domain } = domainOf(sweep, look.limit, look.raw);
+  const { domain } = domainOf(sweep, look.limit);
   return { scale: divergingScale(palette, domain), domain, ticks: legendTicks(sweep, look) };
 }
 
@@ -146,14 +140,14 @@ function paintCell(
   sweep: Sweep,
   palette: Palette,
   scale: Scale,
-  { scaled, raw }: Look,
+  { scaled }: Look,
   cell: number,
 ): (Omit<CellPaint, "text"> & { text?: string }) | null {
   const state = stateOf(sweep, cell);
   if (state === NOT_COMPUTED || state === FUTURE) return null;
   if (state === UNCHANGED) return { fill: palette.soft, ink: palette.faint, text: "=", mark: null };
   if (state === NO_COUNTERPART) return { fill: null, ink: palette.faint, text: "", mark: "stroke" };
-  const effect = coloured(sweep, raw)[cell] ?? Number.NaN;
+  const effect = sweep.normalized[cell] ?? Number.NaN;
   const colored = scaled && Number.isFinite(effect) ? effect : 0;
   const mark = state === ESTIMATE ? "hatch" : null;
   if (!isFaded(sweep, cell)) return { fill: scale.fill(colored), ink: scale.ink(colored), mark };

@@ -7,7 +7,6 @@ import { useStore } from "../../lib/store";
 import { type HeatmapInfo, metricLabel } from "./params";
 import type { Sweep } from "./result";
 import type { HeatmapState, ShownSweep } from "./state";
-import { termNames } from "./words";
 
 export type Shows = "map" | "kept" | "difference";
 
@@ -69,7 +68,7 @@ export function CompareLine({ model, state, shown }: PanelProps<HeatmapState> & 
   const choices = [
     { name: "map", label: "this map", help: map ? mapWords(info, map, kept) : "" },
     { name: "kept", label: "kept map", help: words },
-    { name: "difference", label: "difference", help: difference ? termNames(difference) : "", reason: why },
+    { name: "difference", label: "difference", help: difference?.json.headline, reason: why },
   ] as const;
   return (
     <div class="hs-controls hs-compare" data-hs="compare">

@@ -94,6 +94,7 @@ export interface ResultJson extends ResultEnvelope {
   metric_label?: string;
   /** Of a difference: the first map minus the second. */
   terms?: [TermJson, TermJson] | null;
+  headline?: string;
   prompts: Record<Run, PromptJson>;
   top: TopJson | null;
   top_runs: Record<Run, TopJson> | Record<string, never>;

@@ -95,10 +95,12 @@ export function PatchHeatmapView({ model, state }: ViewProps) {
   );
 }
 
+const BLUE = "; blue: this map is further towards clean";
+
 function subtitleOf(model: ViewModel, sweep: Sweep | null): string {
   const { direction, value = OTHER_RUN } = sweep?.json.params ?? readParams(model);
   if (!sweep) return howToRead(direction, value, false);
-  if (sweep.terms) return "this map minus the kept map; above 0, this map is further towards clean";
+  if (sweep.terms) return `this map minus the kept map${lookOf(sweep).scaled ? BLUE : ""}`;
   return [howToRead(direction, value, lookOf(sweep).raw), meanOf(sweep)].filter(Boolean).join(" · ");
 }
 
@@ -116,9 +118,10 @@ function Exports({ model, state, which, sweep, subtitle }: SweepProps & { subtit
     const board = boardOf(sweep, rising, state.neurons.get(), hidden);
     // The menus are not in the picture, so its title contains their settings.
     const { activation } = sweep.json.params;
-    const words = [sweep.terms ? "" : activation, metricLabel(info, sweep.json), subtitle];
-    const title = words.filter(Boolean).join(" \u00b7 ");
-    savePicture(sweep, board, look, palette, title, captionOf(sweep));
+    const label = metricLabel(info, sweep.json);
+    const words = sweep.terms ? [label, sweep.json.scale_text] : [activation, label, subtitle];
+    const below = words.filter(Boolean).join(" \u00b7 ");
+    savePicture(sweep, board, look, palette, below, captionOf(sweep));
   };
   return (
     <Tools
@@ -244,7 +247,14 @@ function Remarks({ sweep, look }: { sweep: Sweep; look: Look }) {
           {count(faded, "cell")} of {sweep.state.length} faded: the 95% interval of the mean contains zero.
         </p>
       )}
-      {!look.scaled && (
+      {sweep.terms && look.raw && (
+        <p class="hs-quiet" data-hs="raw-difference">
+          {look.scaled
+            ? "Colours and legend are those of the effects."
+            : "One of the two maps has no scale from 0 to 1, so raw values are subtracted."}
+        </p>
+      )}
+      {!look.scaled && !sweep.terms && (
         <p class="hs-quiet" data-hs="raw">
           The clean and the corrupt run score the same, so there is no scale from 0 to 1; raw values are
           shown.

@@ -55,9 +55,6 @@ export function termValuesText(sweep: Sweep, cell: number): string {
   return [first, second].map(({ metric, values }) => `${metric} ${fixed(values[cell])}`).join(", ");
 }
 
-/** The two maps of a difference. */
-export const termNames = ({ terms }: Sweep): string => (terms ?? []).map(({ name }) => name).join(" \u2212 ");
-
 export function effectWords(sweep: Sweep, cell: number): string {
   if (sweep.terms) return termsText(sweep, cell, false);
   const verb = sweep.json.params.direction === "denoise" ? "recovers" : "changes";
@@ -139,7 +136,7 @@ export function captionOf(sweep: Sweep): string[] {
   if (json.terms) {
     const [first, second] = json.terms.map(({ params }) => JSON.stringify(params?.pair));
     return [
-      termNames(sweep),
+      json.headline ?? "",
       ...(first === second ? captionOf({ ...sweep, json: { ...json, terms: null } }) : []),
     ];
   }
