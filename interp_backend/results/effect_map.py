@@ -14,6 +14,17 @@ from pydantic import Field, model_validator
 from ..place import Place, Side, as_place
 from .agreement import Agreement, agreement
 from .codec import Bytes, Floats, Ints, encode_array
+from .difference import (
+    DIFFERENCE_SCALE,
+    Term,
+    difference_headline,
+    how_words,
+    metric_words,
+    names_of,
+    patched_words,
+    refuse_unlike,
+    shared_provenance,
+)
 from .envelope import BaseResult, Record, shape_words
 from .graph import parse_node
 from .metric_values import MetricValues, PairValues, normalize, scale_text
@@ -25,6 +36,7 @@ if TYPE_CHECKING:
     from .pictures import Picture
 
 SUMMARISED = 8  # cells in a printed result
+LEAST_REACH = 0.1  # of the colours of a difference: smaller ones stay pale
 TOGETHER = " + "  # between senders that are patched in one run
 
 
@@ -91,10 +103,19 @@ class EffectMap(BaseResult):
         top: for each cell the likeliest tokens of the patched run, [*axes, k], if they were asked for.
         top_runs: the same for the clean and the corrupt run, [k].
         tokens: the text of every token id in `top` and `top_runs`.
+        terms: of a difference that `minus` returned, the two maps: the first minus the second. Its labels, places,
+            params and prompts are the first map's.
     """
 
     # "sweep" is what older versions of the heatmap called the id.
-    derived = BaseResult.derived | {"normalized", "normalized_estimates", "agreement", "scale_text", "sweep"}
+    derived = BaseResult.derived | {
+        "normalized",
+        "normalized_estimates",
+        "agreement",
+        "scale_text",
+        "headline",
+        "sweep",
+    }
 
     family: Literal["effect_map"] = "effect_map"
     method: str = ""
@@ -114,6 +135,7 @@ class EffectMap(BaseResult):
     top: TopTokens | None = None
     top_runs: dict[str, TopTokens] = Field(default_factory=dict)
     tokens: dict[int, str] = Field(default_factory=dict)
+    terms: tuple[Term, Term] | None = None
 
     @model_validator(mode="after")
     def _makes_sense(self) -> EffectMap:
@@ -146,6 +168,8 @@ class EffectMap(BaseResult):
             raise ValueError(f"estimates have to be shaped like values, {shape}")
         if self.top is not None and self.top.ids.shape[:-1] != shape:
             raise ValueError(f"top has to be shaped like values, {shape}, with one axis more")
+        if any(not term.effects.shape == term.values.shape == shape for term in self.terms or ()):
+            raise ValueError(f"the terms of a difference have to be shaped like values, {shape}")
         return self
 
     # Numbers
@@ -156,15 +180,18 @@ class EffectMap(BaseResult):
 
         Denoise (the corrupt run is patched): 0 is the corrupt run, 1 the clean one. Noise (the clean run is patched):
         0 is the clean run, -1 the corrupt one. So 0 is always "no effect". NaN everywhere if the two runs
-        score the same. For a data set, the mean effect in units of the mean gap.
+        score the same. For a data set, the mean effect in units of the mean gap. For a difference, the first map's
+        effect in units of its own gap minus the second's in units of its own.
         """
+        if self.terms is not None:
+            return self.terms[0].effects - self.terms[1].effects
         if self.pairs is not None:
             return self.pairs.mean
         return normalize(self.values, self.baselines, self.params.get("direction"))
 
     def normalized_cells(self, cells: Sequence[int] | np.ndarray) -> np.ndarray:
         """`normalized` of some cells alone (flat, in C order), [cell]: without the whole map, for one prompt pair."""
-        if self.pairs is not None:
+        if self.pairs is not None or self.terms is not None:
             return self.normalized.ravel()[cells]
         return normalize(self.values.ravel()[cells], self.baselines, self.params.get("direction"))
 
@@ -177,6 +204,8 @@ class EffectMap(BaseResult):
     @property
     def scale_text(self) -> str:
         """Which runs 0 and 1 (or -1) of `normalized` are, as a sentence; empty if there is no scale."""
+        if self.terms is not None:
+            return DIFFERENCE_SCALE if np.isfinite(self.normalized).any() else ""
         mean = self.pairs is not None
         return scale_text(self.metric_label, self.baselines, self.params.get("direction"), mean=mean)
 
@@ -202,6 +231,68 @@ class EffectMap(BaseResult):
                 "provenance": {**self.provenance, "warnings": others + chosen.warnings},
             }
         )
+
+    # Differences
+
+    def minus(self, other: EffectMap) -> EffectMap:
+        """This map minus another, cell by cell: a map that prints, plots, is saved and read as any other.
+
+        Args:
+            other: a map with the same axes and, on each of them, the same layers, heads, neurons and positions by
+                number. Its activation, method, metric, direction, prompts and model may be others.
+
+        Returns:
+            A map shaped like both, [*axes]. `normalized` is the difference of the effects, each in units of the gap
+            between its own two runs: above 0, this map's patch moves the model further towards the clean answer.
+            `values` is the difference of the raw values, in the unit of the metric; NaN if the two metrics differ.
+            `terms` has the numbers of both maps. A cell is computed where both maps have an exact value, unchanged
+            where both are unchanged, an estimate where either is one, and without a counterpart where either is.
+            There are no baselines, intervals, estimates of exact cells, or likely tokens of a difference.
+
+        Raises:
+            ValueError: the maps have other axes or places, they have neither one metric nor a scale each, or one of
+                them is a difference itself.
+        """
+        refuse_unlike(self, other)
+        state = _state_of_both(self.state, other.state)
+        names = names_of(self, other)
+        first, second = self._as_term(names[0]), other._as_term(names[1])
+        with np.errstate(invalid="ignore"):  # infinity minus infinity is no number
+            values = first.values - second.values
+        same = self.metric_label == other.metric_label
+        return EffectMap(
+            method="difference",
+            params=self.params,
+            provenance=shared_provenance(self, other),
+            axes=self.axes,
+            labels=self.labels,
+            places=self.places,
+            counterparts=self.counterparts,
+            prompts=self.prompts,
+            values=values if same else np.full_like(values, np.nan),
+            state=state,
+            baselines={"clean": None, "corrupt": None},
+            metric_label=metric_words(self.metric_label, other.metric_label),
+            terms=(first, second),
+        )
+
+    def _as_term(self, name: str) -> Term:
+        known = np.isin(self.state, (COMPUTED, UNCHANGED, ESTIMATE))
+        return Term(
+            name=name,
+            effects=np.where(known, self.normalized, np.float32(np.nan)),
+            values=np.where(known, self.values, np.float32(np.nan)),
+            metric_label=self.metric_label,
+            method=self.method,
+            params=self.params,
+            provenance=self.provenance,
+        )
+
+    def indices_of(self, axis: str) -> list[Any]:
+        """What each index of an axis stands for: its number in the model, or the label of what has no number."""
+        named = axis in ("run", "sender")
+        numbers, labels = self._numbers(axis), self.labels[axis]
+        return [number if isinstance(number, int) and not named else label for number, label in zip(numbers, labels)]
 
     # Estimates
 
@@ -343,6 +434,7 @@ class EffectMap(BaseResult):
             **self._estimates_to_wire(),
             "scale_text": self.scale_text,
             "measures": measures,
+            **({} if self.terms is None else {"headline": self.headline()}),
         }
 
     def _estimates_to_wire(self) -> dict[str, Any]:
@@ -357,8 +449,8 @@ class EffectMap(BaseResult):
 
         An axis gives the model's own number of a layer, head, position, source position or neuron, and beside a
         position its token. Where effects were estimated, `estimate` is the normalized estimate. A data set also has
-        the interval, and the number of pairs with the sign of the mean. With several metrics, each has a column under
-        its name.
+        the interval, and the number of pairs with the sign of the mean. A difference has the normalized effects of its
+        two maps, `first` and `second`. With several metrics, each has a column under its name.
         """
         import pandas
 
@@ -375,6 +467,8 @@ class EffectMap(BaseResult):
         if self.pairs is not None:
             low, high = self.pairs.interval
             columns.update(low=low.ravel(), high=high.ravel(), agree=self.pairs.agree.ravel())
+        if self.terms is not None:
+            columns.update(first=self.terms[0].effects.ravel(), second=self.terms[1].effects.ravel())
         if (estimates := self.normalized_estimates) is not None:
             columns["estimate"] = estimates.ravel()
         columns["state"] = np.array([state.words for state in CellState], dtype=object)[self.state.ravel()]
@@ -386,15 +480,15 @@ class EffectMap(BaseResult):
         """A still picture: the normalized effects, layer 0 at the bottom, blue towards clean. Needs matplotlib."""
         from .pictures import heatmap
 
-        effects = self.normalized
+        effects, least = self.normalized, 1.0 if self.axes[-1] in ("position", "head") else 1e-6
         return heatmap(
             effects if np.isfinite(effects).any() else self.values,
             signs=np.array(["", "", "=", "/", ""], dtype=object)[self.state],
             axes=self.axes,
             labels=[self._with_counterparts(axis) for axis in self.axes],
-            title=self.headline(),
+            title=self.headline() if self.terms is None else difference_headline(*self.terms, breaks=True),
             # Single neurons and entries do little: the end of their scale is then their own largest effect.
-            reach=1.0 if self.axes[-1] in ("position", "head") else 1e-6,
+            reach=least if self.terms is None else min(least, LEAST_REACH),
         )
 
     def _with_counterparts(self, axis: str) -> list[str]:
@@ -412,15 +506,12 @@ class EffectMap(BaseResult):
         return both
 
     def headline(self) -> str:
-        denoise = self.params.get("direction") == "denoise"
-        value = self.params.get("value")
-        kind = value.get("kind", "other") if isinstance(value, Mapping) else "other"
-        into = "clean into corrupt" if denoise else "corrupt into clean"
-        if kind != "other":
-            into = f"{kind} in the {'corrupt' if denoise else 'clean'} run"
+        if self.terms is not None:
+            return difference_headline(*self.terms)
         estimated = ", estimated" if (self.state == ESTIMATE).any() else ""
         many = f", mean of {self.pairs.done} pairs" if self.pairs is not None else ""
-        return f"{self.params.get('activation', self.method)}, {into}, {self.metric_label}{estimated}{many}"
+        what = patched_words(self.method, self.params)
+        return f"{what}, {how_words(self.params)}, {self.metric_label}{estimated}{many}"
 
     def summary(self) -> Iterator[str]:
         counts = [(state, int((self.state == state).sum())) for state in CellState]
@@ -431,7 +522,8 @@ class EffectMap(BaseResult):
         sizes = np.nan_to_num(np.abs(effects).ravel(), nan=-1.0)
         largest = np.argsort(-sizes, kind="stable")[:SUMMARISED]
         if (sizes[largest] >= 0).any():
-            yield "largest effects:" if effects is not self.values else "largest values:"
+            what = "values" if effects is self.values else "effects"
+            yield f"largest {what}:" if self.terms is None else f"largest differences of {what}:"
         for cell in largest[sizes[largest] >= 0]:
             at = np.unravel_index(cell, self.values.shape)
             words = ", ".join(f"{axis} {self._in_words(axis, int(i))}" for axis, i in zip(self.axes, at))
@@ -440,6 +532,15 @@ class EffectMap(BaseResult):
     def _in_words(self, axis: str, index: int) -> str:
         number, label = self._numbers(axis)[index], self.labels[axis][index]
         return f"{number} {label!r}" if isinstance(number, int) and axis in ("position", "source") else label
+
+
+def _state_of_both(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """The state of each cell of a difference, from those of its two maps."""
+    state = np.full(first.shape, COMPUTED, np.uint8)
+    state[(first == UNCHANGED) & (second == UNCHANGED)] = UNCHANGED
+    for lesser in (ESTIMATE, NOT_COMPUTED, NO_COUNTERPART):  # the last that either map has
+        state[(first == lesser) | (second == lesser)] = lesser
+    return state
 
 
 def _place(activation: Any, parts: Mapping[str, Any], side: Side) -> Place:

@@ -94,7 +94,7 @@ def heatmap(
     plane.set_xlabel(axes[-1], fontsize=8)
     plane.set_yticks(range(len(rows)), rows, fontsize=7)
     plane.set_ylabel(".".join(axes[:-1]), fontsize=8)
-    plane.set_title(plain(title), fontsize=9, loc="left")
+    plane.set_title("\n".join(map(plain, title.splitlines())), fontsize=9, loc="left")
     figure.colorbar(image, ax=plane).ax.tick_params(labelsize=7)
     return figure
 

@@ -14,6 +14,7 @@ export interface Requests {
   close_view: OnCloseViewRequest;
   direct_logit_attribution: DirectLogitAttributionRequest;
   double_view: OnDoubleViewRequest;
+  drop_kept: OnDropKeptRequest;
   edge_attribution: EdgeAttributionRequest;
   edit: OnEditRequest;
   faithfulness: FaithfulnessRequest;
@@ -28,6 +29,7 @@ export interface Requests {
   heads: OnHeadsRequest;
   hidden: OnHiddenRequest;
   induction_heads: InductionHeadsRequest;
+  keep: OnKeepRequest;
   lens_window: OnLensWindowRequest;
   logit_lens: LogitLensRequest;
   open: OnOpenRequest;
@@ -205,6 +207,7 @@ export interface DirectLogitAttributionRequest {
 export interface OnDoubleViewRequest {
   at: number;
 }
+export interface OnDropKeptRequest {}
 export interface EdgeAttributionRequest {
   metric?: "logit_diff" | "logit" | "log_prob" | "prob" | "answer_log_prob" | "rank" | "kl" | "kl_corrupt";
   direction?: "denoise" | "noise";
@@ -281,6 +284,7 @@ export interface InductionHeadsRequest {
   length?: number;
   seeds?: number;
 }
+export interface OnKeepRequest {}
 export interface OnLensWindowRequest {
   result: string;
   side: string;

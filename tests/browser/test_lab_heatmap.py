@@ -165,6 +165,31 @@ def test_keys_inside_a_widget_are_no_commands_of_the_notebook(lab: Lab, heatmap:
         expect(part(heatmap, name)).to_be_focused()
 
 
+def test_a_kept_map_is_subtracted_from_the_next_one(lab: Lab, heatmap: Locator):
+    part(heatmap, "keep").focus()
+    lab.page.keyboard.press("Enter")
+    expect(part(heatmap, "kept-words")).to_have_text("kept: resid_pre, logit difference, clean → corrupt")
+    choose(heatmap, "activation", "attn_out")
+    lab.expect("heatmap.difference.terms[0].name, heatmap.difference.complete", "attn_out True")
+    choose(heatmap, "shows", "difference")
+    lab.expect("heatmap.shows", "difference")
+    part(heatmap, "cells").click(position=place_of(heatmap, 2, 5))
+    numbers = (
+        "[one[2, 5] for one in (heatmap.result.normalized, heatmap.kept.normalized, heatmap.difference.normalized)]"
+    )
+    words = lab.value(f"'{{:.2f}} − {{:.2f}} = {{:+.2f}}'.format(*{numbers})").replace("-", "−")
+    expect(part(heatmap, "detail-cell")).to_contain_text(words)
+    lab.expect("heatmap.selection", {"activation": "attn_out", "layer": 2, "position": 5, "side": "corrupt"})
+    for theme in ("dark", "light"):
+        lab.set_theme(theme)
+        expect(heatmap).to_have_attribute("data-hs-theme", theme)
+        screenshot(heatmap, f"heatmap-difference-{theme}")
+        assert axe_violations(heatmap) == [] and hard_to_read(heatmap) == []
+    choose(heatmap, "activation", "z, by head —")
+    expect(part(heatmap, "no-difference")).to_contain_text("One map is by layer and head")
+    expect(cell(heatmap, 0)).to_contain_text("recovers")
+
+
 BARE = "import interp_backend as ib\nbare = ib.activation_patching(model, pair, top_k=10)\n"
 
 

@@ -60,12 +60,19 @@ def _on_selection(change: Any) -> None:
         _share(change["owner"])
 
 
+def linked_with(panel: Panel) -> list[Panel]:
+    """The other panels of its group."""
+    if panel.group is None:
+        return []
+    return [other for other in _members if other is not panel and other.group == panel.group and not other._closed]
+
+
 def _share(panel: Panel) -> None:
     """Pin the place of one panel in the others of its group."""
-    others = [other for other in _members if other is not panel and other.group == panel.group and not other._closed]
+    others = linked_with(panel)
     _taking.now = True
     try:
-        for other in others if panel.group is not None else ():
+        for other in others:
             try:
                 other.selection = panel.selection
             except traitlets.TraitError:  # it has no such place

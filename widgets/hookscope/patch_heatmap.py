@@ -12,6 +12,7 @@ from pydantic import BaseModel, Field
 
 from interp_backend import METHODS
 from interp_backend.common.cells import choose_axes, interventions_of, opened
+from interp_backend.common.code import session_code
 from interp_backend.common.estimates import refuse_flat
 from interp_backend.common.subject import subject_of
 from interp_backend.language.interventions import as_asked
@@ -29,6 +30,7 @@ from interp_backend.service.protocol import Request
 from interp_backend.service.tasks import Task
 
 from .asking import Want
+from .links import linked_with
 from .map_call import MapCall
 from .menus import DEFAULTS, SHARED, for_value, gives_map, menus_of, metric_menu, offered
 from .panel import action
@@ -78,12 +80,15 @@ class PatchHeatmap(ResultPanel):
         selection: the pinned place, such as `{"layer": 2, "position": 5}`, or None. Set it to pin.
         together: the joint effect of several cells that were patched in one run, after `patch_together`.
         opened: the `EffectMap` of the parts of one cell, after `open_cell`.
+        kept: the `EffectMap` that later ones are compared with, after `keep`. Set it to compare with any other.
+        difference: the shown map minus the kept one, as `EffectMap.minus` gives it; None where there is none.
+        shows: what the view shows: "map", "kept" or "difference".
         code: Python code that computes exactly what is shown.
         status, progress, error: the state of the sweep.
     """
 
     bundle = "patch_heatmap"
-    choices = ("method", *SHARED, "options", "narrowed", "units", "color_limit")
+    choices = ("method", *SHARED, "options", "narrowed", "units", "color_limit", "kept", "shows")
     _draft = False  # whether the result being put into the trait is still filling
     _shown_as_draft = False  # whether the displayed result was set while it was filling
 
@@ -111,6 +116,15 @@ class PatchHeatmap(ResultPanel):
     result = MapTrait(help="The map that is shown.")
     together = traitlets.Instance(dict, allow_none=True, help="The joint effect of several cells.").tag(sync=True)
     opened = MapTrait(help="The parts of one cell.")
+    kept = MapTrait(help="The map that later ones are compared with.")
+    difference = MapTrait(help="The shown map minus the kept one.")
+    difference_code = traitlets.Unicode(help="Python code that computes the difference.").tag(sync=True)
+    why_no_difference = traitlets.Unicode(help="Why the kept map can't be subtracted from the shown one.").tag(
+        sync=True
+    )
+    shows = traitlets.Enum(
+        ["map", "kept", "difference"], "map", help="What is shown: the map, the kept one, or their difference."
+    ).tag(sync=True, set_by_view=True)
 
     def __init__(
         self,
@@ -145,7 +159,7 @@ class PatchHeatmap(ResultPanel):
         self._sweep: EffectMap | None = None  # the result that is filling, with all its metrics
         self._shown_by_us: EffectMap | None = None
         self._unsent: list[int] = []
-        self._last_sent = 0.0
+        self._last_sent = self._last_compared = 0.0
         super().__init__(
             pair=pair.pair if isinstance(pair, PromptPairEditor) else pair,
             method=method,
@@ -184,6 +198,24 @@ class PatchHeatmap(ResultPanel):
             ValueError: there is no result yet, no such cell, or one without parts.
         """
         self._on_open(self._asking().new_id(), Place.model_validate(cell))
+
+    def keep(self) -> None:
+        """Keep the shown map, in this heatmap and in those that are linked with it, to compare others with it.
+
+        Raises:
+            ValueError: there is no result yet.
+        """
+        # A copy, since a sweep goes on filling its map; and of the shown metric alone, since it stays that metric's.
+        self._keep(self._shown().model_copy(update={"measures": {}}).model_copy(deep=True))
+
+    def drop_kept(self) -> None:
+        """Forget the kept map, in this heatmap and in those that are linked with it."""
+        self._keep(None)
+
+    def _keep(self, kept: EffectMap | None) -> None:
+        for panel in (self, *linked_with(self)):
+            if isinstance(panel, PatchHeatmap):
+                panel.kept = kept
 
     def _headings(self, result: EffectMap) -> tuple[str, str]:
         return title_of(result), " · ".join([*model_words(result), *answers_of(result)])
@@ -243,6 +275,8 @@ class PatchHeatmap(ResultPanel):
             self._unsent = []
         elif result.pairs is not None and step.cells and step.done < step.total:
             self._show(draft=True)
+        if self.shows == "difference" and now - self._last_compared >= SECONDS_BETWEEN_MEANS:
+            self._subtract()
 
     def _end(self, status: str) -> None:
         if self._shown_as_draft:
@@ -262,6 +296,30 @@ class PatchHeatmap(ResultPanel):
         finally:
             self._draft = False
         self.code = self._code_of(shown)
+        self._subtract()
+
+    def _of_tab(self) -> EffectMap:
+        found = {"kept": self.kept, "difference": self.difference}.get(self.shows)
+        return self._shown() if found is None else found
+
+    @traitlets.observe("kept", "shows")
+    def _on_kept(self, change: Any) -> None:
+        if self.kept is None:
+            self.shows = "map"
+        self._subtract()
+
+    def _subtract(self) -> None:
+        """Subtract the kept map from the shown one, or say why that can't be done."""
+        self._last_compared = time.perf_counter()
+        result, kept = self.result, self.kept
+        difference, why = None, ""
+        if result is not None and kept is not None:
+            try:
+                difference = result.minus(kept)
+            except ValueError as problem:
+                why = str(problem)
+        self.difference, self.why_no_difference = difference, why
+        self.difference_code = "" if difference is None else self._code_of_difference(difference)
 
     # Changes
 
@@ -353,6 +411,7 @@ class PatchHeatmap(ResultPanel):
             self._shown_as_draft = False
             self.result = result
             self.code = self._code_of(result)
+            self._subtract()
 
         if self._asker is None:
             show()
@@ -381,18 +440,17 @@ class PatchHeatmap(ResultPanel):
         result = proposal["value"]
         if result is None or result is self._shown_by_us:
             return result
-        method = METHODS.get(result.method)
-        if method is None or not gives_map(method) or "sender" in result.axes:
-            raise traitlets.TraitError(
-                f"This result comes from {result.method or 'no method'}, whose results the heatmap does not show. "
-                "Draw it with result.plot()."
-            )
-        if result.params.get("direction") not in ("denoise", "noise") or "metric" not in result.params:
-            raise traitlets.TraitError("This result does not name its direction and its metric.")
+        _refuse_unknown(result)
         checked(lambda: choose_axes(self._model, result.params.get("activation"), result.axes))
         checked(lambda: self._code_of(result))
         result.params.update(axes=list(result.axes))
         return result
+
+    @traitlets.validate("kept")
+    def _valid_kept(self, proposal: Any) -> EffectMap | None:
+        if proposal["value"] is not None:
+            _refuse_unknown(proposal["value"])
+        return proposal["value"]
 
     @traitlets.validate("color_limit")
     def _valid_color_limit(self, proposal: Any) -> float | None:
@@ -443,6 +501,23 @@ class PatchHeatmap(ResultPanel):
         code = super()._code_of(result)
         chosen_by_others = estimated and "chosen_by" in result.provenance and code
         return f"# Another rule or metric chose which cells were run.\n{code}" if chosen_by_others else code
+
+    def _code_of_difference(self, difference: EffectMap) -> str:
+        """Code for both maps and their difference; empty if no code here makes both."""
+        terms = difference.terms or ()
+        if len({str(term.provenance.get("model")) for term in terms}) != 1:
+            return ""  # a view knows the code of one model
+        estimated = (difference.state == ESTIMATE).any()
+        dropped = () if estimated else ("estimate", "exact")
+        calls = [
+            (term.name, METHODS[term.method], {name: some for name, some in term.params.items() if name not in dropped})
+            for term in terms
+        ]
+        try:
+            both = session_code(calls, self.model and self.model.code)
+        except ValueError:
+            return ""  # parameters from a file that are no code
+        return f"{both}\nresult = results[0].minus(results[1])\nresult.plot()\n"
 
     @property
     def _parts(self) -> Sequence[str]:  # pyright: ignore[reportIncompatibleVariableOverride]
@@ -541,11 +616,33 @@ class PatchHeatmap(ResultPanel):
 
         return asker.detail("opened", id, MapCall(call), show)
 
+    @action("keep")
+    def _on_keep(self, id: str) -> None:
+        """Keep the shown map to compare others with it."""
+        self.keep()
+
+    @action("drop_kept")
+    def _on_drop_kept(self, id: str) -> None:
+        """Forget the kept map."""
+        self.drop_kept()
+
     @action("close_opened")
     def _on_close_opened(self, id: str) -> None:
         """Close the opened cell."""
         self._asking().drop("opened")
         self.opened = None
+
+
+def _refuse_unknown(result: EffectMap) -> None:
+    """Raise TraitError for a map that the heatmap does not show."""
+    method = METHODS.get(result.method)
+    if method is None or not gives_map(method) or "sender" in result.axes:
+        raise traitlets.TraitError(
+            f"This result comes from {result.method or 'no method'}, whose results the heatmap does not show. "
+            "Draw it with result.plot()."
+        )
+    if result.params.get("direction") not in ("denoise", "noise") or "metric" not in result.params:
+        raise traitlets.TraitError("This result does not name its direction and its metric.")
 
 
 def _as_in(shown: EffectMap) -> dict[str, Any]:

@@ -10,6 +10,8 @@ import { baseRun, FUTURE, hasEffect, stateOf } from "./places";
 import type { Sweep } from "./result";
 
 const WIDEST = 2;
+/** The colours of a difference reach at least this far, so that smaller ones stay pale; as in Python. */
+const LEAST_DIFFERENCE = 0.1;
 /** How much is left of the colour of a cell whose mean may be zero. */
 const FADED = 0.35;
 
@@ -26,8 +28,11 @@ export interface Look {
 }
 
 export function lookOf(sweep: Sweep, units: Units = "normalized", limit: number | null = null): Look {
+  const { terms, values } = sweep;
   const scaled = !isRaw(sweep);
-  return { scaled, raw: !scaled || units === "raw", limit };
+  // The difference of two metrics has no raw value.
+  const hasRaw = !terms || values.some(Number.isFinite);
+  return { scaled, raw: !scaled || (units === "raw" && hasRaw), limit };
 }
 
 /** Whether both baselines have the same score, so that there is no scale from 0 to 1. */
@@ -43,8 +48,8 @@ export function isRaw({ state, values, normalized }: Sweep): boolean {
 
 /** The scale extends to 1, or to the largest effect if that is larger, up to 2. Single neurons have small effects, so
  *  for them it extends only to the largest effect. */
-export function domainOf({ normalized, axes }: Sweep, limit: number | null = null) {
-  let largest = axes.includes("neuron") ? 0 : 1;
+export function domainOf({ normalized, axes, terms }: Sweep, limit: number | null = null) {
+  let largest = axes.includes("neuron") ? 0 : terms ? LEAST_DIFFERENCE : 1;
   for (const value of normalized) if (Math.abs(value) > largest) largest = Math.abs(value);
   const domain = limit ?? Math.min(WIDEST, largest || 1);
   return { domain, clipped: largest > domain };
@@ -53,6 +58,12 @@ export function domainOf({ normalized, axes }: Sweep, limit: number | null = nul
 /** The ticks in the units that the cells show; colours are those of the effects in either. */
 export function legendTicks(sweep: Sweep, { raw, limit }: Pick<Look, "raw" | "limit">): LegendTick[] {
   const { domain, clipped } = domainOf(sweep, limit);
+  // A raw difference is no effect times a gap, since each map has a gap of its own.
+  if (sweep.terms)
+    return [0, domain, -domain].map((value) => {
+      const bound = value === 0 || !clipped ? "" : value > 0 ? "\u2265 " : "\u2264 ";
+      return { value, text: bound + effectAt(value) };
+    });
   const denoise = sweep.json.params.direction === "denoise";
   const { clean, corrupt } = sweep.json.baselines;
   const [base, gap] = [sweep.json.baselines[baseRun(sweep)] ?? 0, (clean ?? 0) - (corrupt ?? 0)];

@@ -4,6 +4,7 @@ import { canAsk, useTrait } from "../../lib/model";
 import type { PanelProps } from "../../lib/panel";
 import { RunState } from "../../lib/status";
 import { useStore } from "../../lib/store";
+import { KeepButton } from "./compare";
 import { LimitField, UnitsMenu } from "./look";
 import { Options, unusual } from "./options";
 import { entryOf, type HeatmapInfo, metricLabel, takes, useParams } from "./params";
@@ -17,6 +18,7 @@ export function Controls(props: ControlsProps) {
   return (
     <div class="hs-controls" data-hs="controls">
       <Menus {...props} />
+      {sweep && <KeepButton model={model} state={state} />}
       <RunState
         model={model}
         rpc={state.rpc}

@@ -17,7 +17,15 @@ import { axisWords, baseRun, isPosition, tokensAt, unravel } from "./places";
 import type { Axis, Run, Sweep } from "./result";
 import type { Together } from "./state";
 import { PairStrip } from "./strip";
-import { effectWords, estimateWords, intervalWords, pairWords, unpatchedWords, whyNone } from "./words";
+import {
+  effectWords,
+  estimateWords,
+  intervalWords,
+  pairWords,
+  termValuesText,
+  unpatchedWords,
+  whyNone,
+} from "./words";
 
 interface DetailProps extends CellProps {
   /** Whether to show many likely tokens. */
@@ -74,7 +82,7 @@ export function Detail({
         )}
         {!together && children}
       </div>
-      {sweep.pairs ? (
+      {sweep.terms ? null : sweep.pairs ? (
         cell !== null && <PairStrip sweep={sweep} cell={cell} />
       ) : (
         <>
@@ -179,9 +187,12 @@ function Words({ sweep, scaled, metric, cell }: CellProps & { cell: number }) {
   const none = whyNone(sweep, cell);
   if (none)
     return <>{sweep.state[cell] === UNCHANGED ? `${none} here, so patching changes nothing` : none}</>;
-  const value = `${metric} ${metricValue(sweep.json.params.metric, sweep.values[cell])}`;
+  const value = sweep.terms
+    ? termValuesText(sweep, cell)
+    : `${metric} ${metricValue(sweep.json.params.metric, sweep.values[cell])}`;
+  const hasEffect = sweep.terms ? Number.isFinite(sweep.normalized[cell]) : scaled;
   const lines: ComponentChildren[] = [
-    scaled && <b>{effectWords(sweep, cell)}</b>,
+    hasEffect && <b>{effectWords(sweep, cell)}</b>,
     estimateWords(sweep, cell),
     intervalWords(sweep, cell),
     ...pairWords(sweep, cell),

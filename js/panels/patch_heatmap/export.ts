@@ -37,24 +37,30 @@ const STATES = new Map<number, string>([
 
 /** One line for each cell, as in Python's `to_dataframe`. */
 export function allCells(sweep: Sweep): string[][] {
-  const { axes, shape, values, normalized, estimates } = sweep;
+  const { axes, shape, values, normalized, estimates, terms } = sweep;
   const lines: string[][] = [];
   for (let cell = 0; cell < values.length; cell++) {
     const state = STATES.get(stateOf(sweep, cell));
     if (!state) continue;
     const at = unravel(cell, shape);
     const parts = axes.flatMap((axis, i) => partCells(sweep, axis, at[i] ?? 0));
-    const numbers = [values[cell], normalized[cell], ...(estimates ? [estimates[cell]] : [])];
+    const further = [...(terms ?? []).map(({ effects }) => effects), ...(estimates ? [estimates] : [])];
+    const numbers = [values, normalized, ...further].map((array) => array[cell]);
     lines.push([...parts, ...numbers.map((value) => numberCell(value)), state]);
   }
   const names = axes.flatMap((axis) => (axis === "position" ? [axis, "token"] : [axis]));
-  return [[...names, "value", "normalized", ...(estimates ? ["estimate"] : []), "state"], ...lines];
+  const further = [...(terms ? ["first", "second"] : []), ...(estimates ? ["estimate"] : [])];
+  return [[...names, "value", "normalized", ...further, "state"], ...lines];
 }
 
 function partCells(sweep: Sweep, axis: Axis, index: number): string[] {
   const [number, label] = [String(numberOf(sweep, axis, index)), plainCell(labelOf(sweep, axis, index))];
   return axis === "position" ? [number, label] : [axis === "layer" ? label : number];
 }
+
+/** What a file of the sweep is called, without its ending. */
+export const fileName = ({ json, terms }: Sweep): string =>
+  `patching-${terms ? "difference" : json.params.activation}`;
 
 export function savePicture(
   sweep: Sweep,
@@ -68,7 +74,7 @@ export function savePicture(
   const room = board.panels.length > 0 ? (PANELS_ACROSS + 1) * panel : Number.POSITIVE_INFINITY;
   const canvas = document.createElement("canvas");
   paintPicture(canvas, {
-    title: "Activation patching",
+    title: sweep.terms ? "Difference" : "Activation patching",
     subtitle,
     caption,
     shape: board,
@@ -77,7 +83,7 @@ export function savePicture(
     legend: look.scaled ? legendOf(sweep, palette, look) : null,
     palette,
   });
-  savePng(canvas, `patching-${sweep.json.params.activation}-${sweep.json.params.direction}`);
+  savePng(canvas, sweep.terms ? fileName(sweep) : `${fileName(sweep)}-${sweep.json.params.direction}`);
 }
 
 function tableNumber(sweep: Sweep, raw: boolean, cell: number): string {

@@ -122,9 +122,10 @@ export function entryOf({ activations }: HeatmapInfo, params: Pick<Params, "acti
   );
 }
 
-type Measured = Pick<ResultJson, "measures"> & { params: { metric: string } };
+type Measured = Pick<ResultJson, "measures" | "terms" | "metric_label"> & { params: { metric: string } };
 
-export function metricLabel(info: HeatmapInfo, { params, measures }: Measured): string {
+export function metricLabel(info: HeatmapInfo, { params, measures, terms, metric_label }: Measured): string {
+  if (terms && metric_label) return metric_label;
   const entry = info.metrics.find(({ name }) => name === params.metric);
   return entry?.label ?? measures?.[params.metric]?.label ?? params.metric;
 }

@@ -14,7 +14,8 @@ export function stateOf(sweep: Sweep, cell: number): number {
   if (looksAhead(sweep, cell)) return FUTURE;
   const state = sweep.state[cell] ?? NOT_COMPUTED;
   // The cells that were not run are estimated by one metric; by another one they have no number.
-  return state === ESTIMATE && !Number.isFinite(sweep.values[cell]) ? NOT_COMPUTED : state;
+  const known = Number.isFinite(sweep.values[cell]) || Number.isFinite(sweep.normalized[cell]);
+  return state === ESTIMATE && !known ? NOT_COMPUTED : state;
 }
 
 /** Whether a cell has an effect of its own, exact or estimated. */

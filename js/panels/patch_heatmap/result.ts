@@ -43,6 +43,15 @@ interface MeasureJson {
   warnings?: string[];
 }
 
+/** One of the two maps of a difference. */
+interface TermJson {
+  name: string;
+  effects: ArrayJson;
+  values: ArrayJson;
+  metric_label: string;
+  params?: { pair?: unknown };
+}
+
 interface PromptJson {
   text: string;
   ids: number[];
@@ -82,6 +91,10 @@ export interface ResultJson extends ResultEnvelope {
   measures?: Record<string, MeasureJson>;
   pairs?: PairsJson | null;
   scale_text?: string;
+  metric_label?: string;
+  /** Of a difference: the first map minus the second. */
+  terms?: [TermJson, TermJson] | null;
+  headline?: string;
   prompts: Record<Run, PromptJson>;
   top: TopJson | null;
   top_runs: Record<Run, TopJson> | Record<string, never>;
@@ -116,6 +129,14 @@ export interface Pairs {
   known: Int32Array | null;
 }
 
+/** One of the two maps of a difference, in the few words that tell it from the other. */
+export interface Term {
+  name: string;
+  metric: string;
+  effects: Float32Array;
+  values: Float32Array;
+}
+
 export interface Sweep {
   json: ResultJson;
   axes: Axis[];
@@ -134,6 +155,8 @@ export interface Sweep {
   top: TopArrays | null;
   topRuns: Partial<Record<Run, TopArrays>>;
   tokens: Record<string, string>;
+  /** Of a difference: the first map minus the second. */
+  terms: [Term, Term] | null;
 }
 
 export function decodeResult(json: ResultJson): Sweep {
@@ -160,7 +183,12 @@ export function decodeResult(json: ResultJson): Sweep {
     top: json.top && decodeTop(json.top),
     topRuns: Object.fromEntries(Object.entries(json.top_runs).map(([run, top]) => [run, decodeTop(top)])),
     tokens: { ...json.tokens },
+    terms: json.terms ? [decodeTerm(json.terms[0]), decodeTerm(json.terms[1])] : null,
   };
+}
+
+function decodeTerm({ name, effects, values, metric_label }: TermJson): Term {
+  return { name, metric: metric_label, effects: decodeFloats(effects), values: decodeFloats(values) };
 }
 
 /** Writes the cells of a partial event into the arrays. */

@@ -49,6 +49,9 @@ export class HeatmapState {
   readonly rpc: Rpc;
   readonly shown: Store<ShownSweep>;
   readonly opened: Store<ShownSweep>;
+  /** The map that others are compared with, and the shown map minus it. */
+  readonly kept: Store<ShownSweep>;
+  readonly difference: Store<ShownSweep>;
   readonly picked: Store<readonly number[]>;
   /** How many neurons each layer shows. */
   readonly neurons = new Store(20);
@@ -65,6 +68,8 @@ export class HeatmapState {
     this.rpc = new Rpc(model);
     this.shown = new Store(read(model, "result"));
     this.opened = new Store(read(model, "opened"));
+    this.kept = new Store(read(model, "kept"));
+    this.difference = new Store(read(model, "difference"));
     this.picked = new Store(this.#cellsTogether());
     this.#stops = [
       listen(
@@ -73,6 +78,13 @@ export class HeatmapState {
         drawnLater(() => this.#replace()),
       ),
       listen(model, "change:opened", () => this.opened.set(read(model, "opened"))),
+      ...(["kept", "difference"] as const).map((name) =>
+        listen(
+          model,
+          `change:${name}`,
+          drawnLater(() => this[name].set(read(model, name))),
+        ),
+      ),
       listen(model, "change:together", () => this.#showTogether()),
       ...PARAM_TRAITS.map((name) => listen(model, `change:${name}`, () => this.#arrived())),
       this.rpc.onEvent((event) => this.#onEvent(event)),
@@ -121,6 +133,14 @@ export class HeatmapState {
 
   close(): void {
     this.rpc.request("close_opened", {});
+  }
+
+  keep(): void {
+    this.rpc.request("keep", {});
+  }
+
+  dropKept(): void {
+    this.rpc.request("drop_kept", {});
   }
 
   dispose(): void {
@@ -179,6 +199,8 @@ function placesOf({ json }: Sweep): string {
   return JSON.stringify([json.axes, json.labels, json.places]);
 }
 
-function read(model: ViewModel, name: "result" | "opened", metric?: string): ShownSweep {
+type MapName = "result" | "opened" | "kept" | "difference";
+
+function read(model: ViewModel, name: MapName, metric?: string): ShownSweep {
   return readResult(model, name, (json: ResultJson) => decodeResult(metric ? ofMeasure(json, metric) : json));
 }

@@ -26,9 +26,10 @@ import { NO_COUNTERPART } from "../../wire/requests";
 import { EstimateCheck, EstimatedLine } from "./agreement";
 import { type Board, boardOf, foldable } from "./board";
 import { countFaded, type Look, lookOf } from "./cells";
+import { CompareLine, codeOf, type Shows, useShown } from "./compare";
 import { Controls } from "./controls";
 import { Detail } from "./detail";
-import { allCells, savePicture, toTable } from "./export";
+import { allCells, fileName, savePicture, toTable } from "./export";
 import { limitOf, unitsOf, useLook } from "./look";
 import { Opened, SweepMap, useBoard } from "./map";
 import { NarrowedLine, TimeLeft } from "./narrow";
@@ -49,25 +50,31 @@ import type { HeatmapState, ShownSweep, Together } from "./state";
 import { captionOf, howToRead, meanOf } from "./words";
 
 type ViewProps = PanelProps<HeatmapState>;
+type SweepProps = ViewProps & { which: Shows; sweep: Sweep };
 
 export function PatchHeatmapView({ model, state }: ViewProps) {
-  const shown = useStore(state.shown);
+  const compared = useShown({ model, state });
+  const { which, shown } = compared;
+  const map = useStore(state.shown);
   const error = useTrait<Failure | null>(model, "error");
   useParams(model);
   const status = useTrait<Status>(model, "status");
   const { value: sweep, problem } = shown;
+  const latest = map.value;
   const methods = methodNames(useTrait<HeatmapInfo>(model, "info"));
-  const current = useCurrent(model, state.rpc, sweep?.json.id, methods);
+  // The kept map is what it is, whatever was asked for since.
+  const current = useCurrent(model, state.rpc, latest?.json.id, methods) || which === "kept";
   const title = titleOf(sweep?.json.method);
   const subtitle = subtitleOf(model, sweep);
   return (
     <Root name="patch-heatmap" label={title}>
       <Head title={title} words={subtitle}>
-        {sweep && <Exports model={model} state={state} sweep={sweep} subtitle={subtitle} />}
+        {sweep && <Exports model={model} state={state} which={which} sweep={sweep} subtitle={subtitle} />}
       </Head>
-      <Controls model={model} state={state} sweep={sweep} />
+      <Controls model={model} state={state} sweep={latest} />
+      <CompareLine model={model} state={state} shown={compared} />
       <NarrowedLine model={model} state={state} />
-      {sweep && <TimeLeft model={model} state={state} sweep={sweep} />}
+      {latest && <TimeLeft model={model} state={state} sweep={latest} />}
       <ErrorLine
         error={problem === null ? error : { message: problem }}
         rpc={canAsk(model) ? state.rpc : null}
@@ -78,7 +85,7 @@ export function PatchHeatmapView({ model, state }: ViewProps) {
           current={current}
           words={`the last map, ${sweep.json.params.activation} of “${sweep.json.prompts.clean.text}”`}
         >
-          <SweepView model={model} state={state} shown={shown} sweep={sweep} />
+          <SweepView model={model} state={state} which={which} shown={shown} sweep={sweep} />
         </Output>
       ) : (
         problem === null &&
@@ -88,16 +95,20 @@ export function PatchHeatmapView({ model, state }: ViewProps) {
   );
 }
 
+const BLUE = "; blue: this map is further towards clean";
+
 function subtitleOf(model: ViewModel, sweep: Sweep | null): string {
   const { direction, value = OTHER_RUN } = sweep?.json.params ?? readParams(model);
   if (!sweep) return howToRead(direction, value, false);
+  if (sweep.terms) return `this map minus the kept map${lookOf(sweep).scaled ? BLUE : ""}`;
   return [howToRead(direction, value, lookOf(sweep).raw), meanOf(sweep)].filter(Boolean).join(" · ");
 }
 
-function Exports({ model, state, sweep, subtitle }: ViewProps & { sweep: Sweep; subtitle: string }) {
+function Exports({ model, state, which, sweep, subtitle }: SweepProps & { subtitle: string }) {
   const palette = usePalette();
   const rising = useRising(model);
-  const code = useTrait<string | undefined>(model, "code");
+  useTrait(model, "code");
+  useTrait(model, "difference_code");
   // A saved page may show a different metric from the one in the code.
   const own = useTrait<ResultJson | null>(model, "result")?.params.metric === sweep.json.params.metric;
   const info = useTrait<HeatmapInfo>(model, "info");
@@ -107,14 +118,16 @@ function Exports({ model, state, sweep, subtitle }: ViewProps & { sweep: Sweep; 
     const board = boardOf(sweep, rising, state.neurons.get(), hidden);
     // The menus are not in the picture, so its title contains their settings.
     const { activation } = sweep.json.params;
-    const words = [activation, metricLabel(info, sweep.json), subtitle].join(" \u00b7 ");
-    savePicture(sweep, board, look, palette, words, captionOf(sweep));
+    const label = metricLabel(info, sweep.json);
+    const words = sweep.terms ? [label, sweep.json.scale_text] : [activation, label, subtitle];
+    const below = words.filter(Boolean).join(" \u00b7 ");
+    savePicture(sweep, board, look, palette, below, captionOf(sweep));
   };
   return (
     <Tools
-      code={own ? code : null}
+      code={own ? codeOf(model, which) : null}
       table={() => toTable(sweep, look.raw, rising)}
-      csv={() => saveCsv(toCsv(allCells(sweep)), `patching-${sweep.json.params.activation}`)}
+      csv={() => saveCsv(toCsv(allCells(sweep)), fileName(sweep))}
       picture={picture}
       held={sweep.json}
       kernel={{ model, state }}
@@ -122,11 +135,14 @@ function Exports({ model, state, sweep, subtitle }: ViewProps & { sweep: Sweep; 
   );
 }
 
-function SweepView({ model, state, shown, sweep }: ViewProps & { shown: ShownSweep; sweep: Sweep }) {
+function SweepView({ model, state, which, shown, sweep }: SweepProps & { shown: ShownSweep }) {
   const info = useTrait<HeatmapInfo>(model, "info");
   const pinned = cellOf(sweep, useSelection(model));
-  const asks = canAsk(model);
-  const picked = useStore(state.picked);
+  // What is asked for is always about the map itself.
+  const own = which === "map";
+  const asks = canAsk(model) && own;
+  const pickedOfMap = useStore(state.picked);
+  const picked = own ? pickedOfMap : NONE;
   const [active, setActive] = useState<number | null>(null);
   const hovered = active !== null && active < sweep.state.length ? active : null;
   // `shown` is a new object whenever cells have arrived.
@@ -138,6 +154,12 @@ function SweepView({ model, state, shown, sweep }: ViewProps & { shown: ShownSwe
   const { board, equal } = useBoard({ model, state }, sweep, shown);
   const together = useTrait<Together | null | undefined>(model, "together");
   const opening = useRef(false);
+  const pin = (cell: number | null) => {
+    const place = cell === null ? null : placeOf(sweep, cell);
+    const { value: latest } = state.shown.get();
+    // A place that only the kept map has can't be pinned.
+    if (!place || own || (latest && cellOf(latest, place) !== null)) select(model, place);
+  };
   const pending = useStore(state.rpc.pending);
   const beside = fitsBeside(board, width);
   const map = (
@@ -154,11 +176,11 @@ function SweepView({ model, state, shown, sweep }: ViewProps & { shown: ShownSwe
         pinned={pinned}
         picked={picked}
         onActive={setActive}
-        onPin={(cell) => select(model, cell === null ? null : placeOf(sweep, cell))}
+        onPin={pin}
         onPick={asks ? (cells) => state.picked.set(cells.filter(patched)) : null}
       />
-      <PickBar model={model} state={state} sweep={sweep} />
-      <EstimatedLine model={model} state={state} sweep={sweep} revision={shown} />
+      {own && <PickBar model={model} state={state} sweep={sweep} />}
+      {own && <EstimatedLine model={model} state={state} sweep={sweep} revision={shown} />}
       <Remarks sweep={sweep} look={look} />
     </div>
   );
@@ -190,13 +212,15 @@ function SweepView({ model, state, shown, sweep }: ViewProps & { shown: ShownSwe
               </Button>
             )}
           </Detail>
-          <EstimateCheck model={model} state={state} sweep={sweep} revision={shown} />
+          {own && <EstimateCheck model={model} state={state} sweep={sweep} revision={shown} />}
         </div>
       </div>
-      <Opened model={model} state={state} asked={opening} />
+      {own && <Opened model={model} state={state} asked={opening} />}
     </>
   );
 }
+
+const NONE: readonly number[] = [];
 
 /** The room for the details beside a map, and the height from which a map has them there, so that both fit on a screen. */
 const DETAIL = 420;
@@ -224,7 +248,14 @@ function Remarks({ sweep, look }: { sweep: Sweep; look: Look }) {
           {count(faded, "cell")} of {sweep.state.length} faded: the 95% interval of the mean contains zero.
         </p>
       )}
-      {!look.scaled && (
+      {sweep.terms && look.raw && (
+        <p class="hs-quiet" data-hs="raw-difference">
+          {look.scaled
+            ? "Colours and legend are those of the effects."
+            : "One of the two maps has no scale from 0 to 1, so raw values are subtracted."}
+        </p>
+      )}
+      {!look.scaled && !sweep.terms && (
         <p class="hs-quiet" data-hs="raw">
           The clean and the corrupt run score the same, so there is no scale from 0 to 1; raw values are
           shown.

@@ -38,7 +38,25 @@ export function effectText({ axes }: Sweep, value: number): string {
   return fixed(value, axes.includes("neuron") ? 3 : 2);
 }
 
+/** A difference with its two numbers: "0.81 − 0.43 = +0.38". */
+export function termsText(sweep: Sweep, cell: number, raw: boolean): string {
+  const numbers = (sweep.terms ?? []).map((term) => (raw ? term.values : term.effects)[cell] ?? Number.NaN);
+  const [first = "", second = ""] = numbers.map((value) => effectText(sweep, value));
+  const difference = effectText(sweep, (raw ? sweep.values : sweep.normalized)[cell] ?? Number.NaN);
+  const sign = /^[\d.]*[1-9]/.test(difference) ? "+" : "";
+  return `${first} \u2212 ${second.startsWith("\u2212") ? `(${second})` : second} = ${sign}${difference}`;
+}
+
+/** The raw values of a difference: their difference too if they are of one metric. */
+export function termValuesText(sweep: Sweep, cell: number): string {
+  const [first, second] = sweep.terms ?? [];
+  if (!first || !second) return "";
+  if (first.metric === second.metric) return `${first.metric} ${termsText(sweep, cell, true)}`;
+  return [first, second].map(({ metric, values }) => `${metric} ${fixed(values[cell])}`).join(", ");
+}
+
 export function effectWords(sweep: Sweep, cell: number): string {
+  if (sweep.terms) return termsText(sweep, cell, false);
   const verb = sweep.json.params.direction === "denoise" ? "recovers" : "changes";
   return `${verb} ${effectText(sweep, sweep.normalized[cell] ?? Number.NaN)}`;
 }
@@ -51,6 +69,8 @@ export function intervalWords(sweep: Sweep, cell: number): string {
 
 /** Of an exact effect, what was estimated for it; of an estimate, that it is one. */
 export function estimateWords(sweep: Sweep, cell: number): string {
+  if (sweep.terms)
+    return stateOf(sweep, cell) === ESTIMATE ? "estimated from gradients in one of the two" : "";
   if (stateOf(sweep, cell) === ESTIMATE) return "estimated from gradients, not run";
   const estimate = sweep.estimates?.[cell] ?? Number.NaN;
   const run = stateOf(sweep, cell) === COMPUTED && Number.isFinite(estimate);
@@ -76,6 +96,7 @@ export function unpatchedWords({ unpatched }: Sweep, cell: number): string {
 
 /** Why a cell has no number; null if it has one. */
 export function whyNone(sweep: Sweep, cell: number): string | null {
+  if (sweep.terms) return whyNoDifference(sweep, cell);
   switch (stateOf(sweep, cell)) {
     case NOT_COMPUTED:
       return "not computed yet";
@@ -94,8 +115,31 @@ export function whyNone(sweep: Sweep, cell: number): string | null {
   }
 }
 
+function whyNoDifference(sweep: Sweep, cell: number): string | null {
+  switch (stateOf(sweep, cell)) {
+    case NOT_COMPUTED:
+      return "not computed in both maps yet";
+    case UNCHANGED:
+      return "clean and corrupt are equal in both maps";
+    case NO_COUNTERPART:
+      return "one of the two maps has nothing to patch here";
+    case FUTURE:
+      return "a later token, which the head can't attend to";
+    default:
+      return null;
+  }
+}
+
 /** What a picture that is away from its notebook has to say: the model, the answers and the prompts. */
-export function captionOf({ json, pairs }: Sweep): string[] {
+export function captionOf(sweep: Sweep): string[] {
+  const { json, pairs } = sweep;
+  if (json.terms) {
+    const [first, second] = json.terms.map(({ params }) => JSON.stringify(params?.pair));
+    return [
+      json.headline ?? "",
+      ...(first === second ? captionOf({ ...sweep, json: { ...json, terms: null } }) : []),
+    ];
+  }
   const { name } = json.provenance.model ?? {};
   const { clean, corrupt } = json.prompts;
   const answers = RUNS.flatMap((run) => {
@@ -117,7 +161,8 @@ export function captionOf({ json, pairs }: Sweep): string[] {
 
 /** A cell's text for screen readers: "layer 2, position 5 ' is', recovers 0.78". */
 export function describeCell(sweep: Sweep, raw: boolean, cell: number): string {
-  const value = raw ? fixed(sweep.values[cell]) : effectWords(sweep, cell);
+  const numbers = sweep.terms && termsText(sweep, cell, raw);
+  const value = numbers ?? (raw ? fixed(sweep.values[cell]) : effectWords(sweep, cell));
   const words = [value, estimateWords(sweep, cell), intervalWords(sweep, cell), unpatchedWords(sweep, cell)];
   const description = whyNone(sweep, cell) ?? words.filter(Boolean).join(", ");
   return `${placeWords(sweep, cell)}, ${description}`;
