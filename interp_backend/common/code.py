@@ -5,6 +5,7 @@ from __future__ import annotations
 import builtins
 import inspect
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from keyword import iskeyword
 from typing import TYPE_CHECKING, Any
 
@@ -21,27 +22,45 @@ if TYPE_CHECKING:
 
 def python_code(method: Method[..., Any], params: Mapping[str, Any], model_code: str | None) -> str:
     """Code that makes a call again; see `Method.code`."""
-    subject = subject_of(params)
-    variable, lines = ("", []) if subject is None else subject_code(subject)
+    variable, lines = _subject(method, params)
     return "\n".join([*_head(model_code), *lines, *_call_lines(method, params, variable), "result.plot()", ""])
 
 
-def session_code(calls: Sequence[tuple[str, Method[..., Any], Mapping[str, Any]]], model_code: str | None) -> str:
+@dataclass(frozen=True)
+class Said:
+    """A call in the code of several.
+
+    Attributes:
+        words: what is said above it.
+        before: lines that define what its arguments need.
+    """
+
+    words: str
+    method: Method[..., Any]
+    params: Mapping[str, Any]
+    before: Sequence[str] = ()
+
+
+def session_code(calls: Sequence[Said], model_code: str | None) -> str:
     """Code that makes several calls again, one after another, with their results in `results`.
 
     Args:
-        calls: for each call what is said above it, its method and its parameters.
         model_code: as in `Method.code`.
     """
     lines, shown = [*_head(model_code), "results = []"], []
-    for words, method, params in calls:
-        subject = subject_of(params)
-        variable, defined = ("", []) if subject is None else subject_code(subject)
-        lines += ["", *(f"# {line}" for line in words.splitlines())]
+    for said in calls:
+        variable, defined = _subject(said.method, said.params)
+        lines += ["", *(f"# {line}" for line in said.words.splitlines())]
         lines += defined if defined != shown else []
         shown = defined or shown
-        lines += [*_call_lines(method, params, variable), "results.append(result)"]
+        lines += [*said.before, *_call_lines(said.method, said.params, variable), "results.append(result)"]
     return "\n".join([*lines, ""])
+
+
+def _subject(method: Method[..., Any], params: Mapping[str, Any]) -> tuple[str, list[str]]:
+    """The variable of the prompt or pair that a method runs on, and the lines that define it."""
+    subject = subject_of(params) if method.subject else None
+    return ("", []) if subject is None else subject_code(subject)
 
 
 def _head(model_code: str | None) -> list[str]:

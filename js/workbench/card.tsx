@@ -49,6 +49,9 @@ export function PlaceCard({ model }: { model: ViewModel }) {
           {card && (
             <span class="hs-muted">{` ${card.activation}${card.positions ? "" : ", all positions"}`}</span>
           )}
+          {card && CHANGES.every(({ name }) => isAbsent(card[name])) && (
+            <span class="hs-muted">the other prompt has no such place</span>
+          )}
           {CHANGES.map(({ name, label, help }) => (
             <OneEffect key={name} label={label} help={help} effect={card?.[name]} />
           ))}
@@ -58,6 +61,9 @@ export function PlaceCard({ model }: { model: ViewModel }) {
   );
 }
 
+const isAbsent = (effect: Effect | null | undefined) =>
+  effect === null || (effect?.effect === null && effect.value === null);
+
 interface OneEffectProps {
   label: string;
   help: string;
@@ -65,7 +71,7 @@ interface OneEffectProps {
 }
 
 function OneEffect({ label, help, effect }: OneEffectProps) {
-  if (!effect) return null;
+  if (!effect || isAbsent(effect)) return null;
   return (
     <span class="hs-effect" title={help}>
       {`${label} `}

@@ -1,5 +1,5 @@
 // What was done: steps to go back to, kept states, notes, and all of it as commands or as code.
-import { useState } from "preact/hooks";
+import { useEffect, useRef, useState } from "preact/hooks";
 import { Button, useCopied } from "../lib/controls";
 import { useFileAnswer } from "../lib/file_answer";
 import { useTrait, type ViewModel, write } from "../lib/model";
@@ -31,10 +31,17 @@ export function Record({ model, state }: Props) {
 function Steps({ model, state: { rpc } }: Props) {
   const steps = useTrait<Step[]>(model, "steps");
   const at = useTrait<number>(model, "at");
+  const list = useRef<HTMLOListElement>(null);
+  useEffect(() => {
+    const [box, step] = [list.current, list.current?.children[at] as HTMLElement | undefined];
+    // Within the list alone: the page stays where it is.
+    if (box && step)
+      box.scrollTop = step.offsetTop - box.offsetTop - (box.clientHeight - step.offsetHeight) / 2;
+  }, [at, steps]);
   return (
     <section aria-label="Steps">
       <h3 class="hs-record-title">Steps</h3>
-      <ol class="hs-steps" data-hs="steps">
+      <ol class="hs-steps" data-hs="steps" ref={list}>
         {steps.map(({ view, words, time }, i) => (
           <li key={`${i} ${time}`}>
             <button
@@ -172,6 +179,7 @@ function Notes({ model }: { model: ViewModel }) {
         aria-label="Notes in Markdown"
         placeholder="What you see, in Markdown"
         rows={4}
+        maxLength={20_000}
         value={notes}
         onKeyDown={(event) => event.stopPropagation()}
         onInput={(event) => write(model, "notes", event.currentTarget.value)}

@@ -88,6 +88,9 @@ def _run(given: argparse.Namespace) -> None:
         for done in replaying_anew(text, given.model, pair):
             print(f"{separator}\n{json.dumps(done.to_json(), allow_nan=False)}", end="", flush=True)
             separator = ","
+    except BrokenPipeError:  # whoever reads has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
     except (ValueError, OSError) as error:
         problem = error
         print(f"{separator}\n{json.dumps({'error': str(error)})}", end="")

@@ -39,6 +39,10 @@ class Asked:
     task: Any
 
     @property
+    def failed(self) -> bool:
+        return self.task is not None and self.task.task is not None and self.task.task.status == "error"
+
+    @property
     def done(self) -> bool:
         """Whether the result is whole."""
         return self.task is not None and (self.task.task is None or self.task.task.status == "done")
@@ -73,6 +77,8 @@ class Entry:
     def runs(self) -> Iterator[tuple[Call, BaseResult | None]]:
         """The calls that the command led to, each with its result if that is known."""
         for asked in self.asked:
+            if asked.failed:
+                continue
             calls, found = calls_of(asked.call), asked.result
             several = found if isinstance(found, tuple) else (found,)
             known = asked.done and len(several) == len(calls) and all(isinstance(one, BaseResult) for one in several)
@@ -89,6 +95,8 @@ class History:
     def __init__(self, bench: Workbench):
         self._bench = weakref.ref(bench)
         self._lock = threading.RLock()
+        self._replaying = False  # each command is an entry of its own, also one that changes nothing
+        self._silent = False  # what is asked for follows from no command
         self.entries: list[Entry] = []
         self.at = -1
 
@@ -105,11 +113,13 @@ class History:
             yield
             return
         command = Command(view=bench.name_of(panel), do=do, params=params)
+        self.update()
+        before = self._before(panel, command)
         with self._lock:
             entries, at = self.entries, self.at
             last = self.done[-1]
-            goes_on = _same_choice(last.command, command) and time.time() - last.time < TOGETHER
-            entry = Entry(command, words_of(command, self._before(panel, command)))
+            goes_on = self._goes_on(last, command)
+            entry = Entry(command, "")
             entry.asked = list(last.asked) if goes_on else []
             self.entries = [*self.done[: -1 if goes_on else None], entry]
             self.at = len(self.entries) - 1
@@ -119,12 +129,36 @@ class History:
             with self._lock:
                 self.entries, self.at = entries, at
             raise
-        if do != "set" and not entry.asked:
-            self.note_again(panel)
-        entry.state = state_of(bench)
+        if not entry.asked and (do != "set" or "selection" in params):
+            self._note_again(panel)
+        entry.words, entry.state = words_of(command, before), state_of(bench)
         for old in self.entries[:-WITH_RESULTS]:
-            old.asked = [Asked(asked.call, None) for asked in old.asked]
+            old.asked = [Asked(asked.call, None) for asked in old.asked if not asked.failed]
         bench._tell_history()
+
+    @contextmanager
+    def replaying(self) -> Iterator[None]:
+        """In a `with` block, each command is an entry of its own."""
+        before, self._replaying = self._replaying, True
+        try:
+            yield
+        finally:
+            self._replaying = before
+
+    @contextmanager
+    def silent(self) -> Iterator[None]:
+        """In a `with` block, what views ask for is not noted."""
+        before, self._silent = self._silent, True
+        try:
+            yield
+        finally:
+            self._silent = before
+
+    def update(self) -> None:
+        """Let the state after the last command be the present one, with what Python changed since."""
+        bench = self._bench()
+        if bench is not None and self.entries:
+            self.entries[self.at].state = state_of(bench)
 
     def begin(self, command: Command) -> None:
         """Note the first command, which opens the workbench."""
@@ -133,11 +167,11 @@ class History:
     def note(self, asked: Any) -> None:
         """Note something that a view asks for, as a consequence of the last command."""
         with self._lock:
-            if self.entries:
+            if self.entries and not self._silent:
                 self.entries[self.at].asked.append(Asked(asked.want.call, asked))
 
-    def note_again(self, panel: Panel) -> None:
-        """Note what a view shows anyway, for a command that changes nothing but the metric of the same runs."""
+    def _note_again(self, panel: Panel) -> None:
+        """Note what a view shows anyway, for a command that asks for nothing new, as for another metric of its runs."""
         main = panel._asker and panel._asker.main_asked
         if main is not None:
             self.note(main)
@@ -156,8 +190,14 @@ class History:
             return False  # nothing that is undone may take written text away
         if do == "set" and set(params) == {"selection"}:
             # A click pins its place in all views, and the workbench's own pin stands for all of them.
-            return panel is bench and params["selection"] != bench.selection
+            return panel is bench and (self._replaying or params["selection"] != bench.selection)
         return True
+
+    def _goes_on(self, last: Entry, command: Command) -> bool:
+        """Whether a command changes the choice of the last one once more, as while typing or dragging."""
+        if self._replaying or command.do not in ("set", "edit") or "selection" in command.params:
+            return False
+        return _same_kind(last.command, command) and time.time() - last.time < TOGETHER
 
     def _before(self, panel: Panel, command: Command) -> dict[str, Any]:
         """What the parameters of a command are before it: the view's choices, and what was said last."""
@@ -170,7 +210,3 @@ class History:
 
 def _same_kind(a: Command, b: Command) -> bool:
     return (a.view, a.do) == (b.view, b.do) and (a.do != "set" or set(a.params) == set(b.params))
-
-
-def _same_choice(a: Command, b: Command) -> bool:
-    return a.do in ("set", "edit") and _same_kind(a, b)

@@ -49,10 +49,13 @@ _taking = threading.local()  # whether this thread is pinning in others what was
 
 
 def _join(panel: Panel, group: str) -> None:
+    """Let a panel, and those that it was linked with, join a group."""
     if panel not in _members:
         _members.add(panel)
         panel.observe(_on_selection, "selection")
-    panel.group = group
+    before = panel.group
+    for one in (panel, *(other for other in _members if before is not None and other.group == before)):
+        one.group = group
 
 
 def _on_selection(change: Any) -> None:

@@ -212,7 +212,10 @@ class LogitLensGrid(OfPrompt):
     @traitlets.validate("columns")
     def _valid_columns(self, proposal: Any) -> list[int] | None:
         columns = proposal["value"]
-        longest = max((len(side.ids) for side in self.result.sides.values()), default=0) if self.result else 0
+        if self.result is None:  # a result that has fewer will brush all of them
+            longest = max(columns or [0])
+        else:
+            longest = max(len(side.ids) for side in self.result.sides.values())
         if columns is None or (len(columns) == 2 and 0 <= columns[0] < columns[1] <= longest):
             return columns
         raise traitlets.TraitError(f"The columns are [start, stop] within 0 to {longest}, or None, not {columns!r}.")

@@ -9,6 +9,7 @@ from markdown_it import MarkdownIt
 from markdown_it.tree import SyntaxTreeNode
 
 MARKDOWN = MarkdownIt("commonmark", {"html": False}).enable("table").disable("image")
+MARKDOWN.validateLink = lambda url: re.match("(https?|mailto):", url, re.IGNORECASE) is not None
 CODE = ("code_block", "code_inline", "fence")
 
 

@@ -219,6 +219,8 @@ class Panel(anywidget.AnyWidget):
                 with self._recorded(do, {name: value}):
                     setattr(self, name, value)
             return
+        if not getattr(self.actions().get(do), "command", True):
+            raise ValueError(f"{do} is a request of the view's own, and no command.")
         request = protocol.parse(protocol.request(self._asking().new_id(), do, params), self._methods())
         with self._recorded(do, dict(params)):
             self._answer(request)
@@ -313,7 +315,7 @@ class Panel(anywidget.AnyWidget):
         """Show the error that ended a task, with a remedy if the error names arguments that would work."""
         remedy = None
         asked: Any = self.asked
-        if isinstance(problem, Refused) and asked is not None:
+        if isinstance(problem, Refused) and asked is not None and asked["method"] in self._methods():
             params = {**asked["params"], **problem.change}
             known = self._methods()[asked["method"]].model_fields
             params = {name: value for name, value in params.items() if name in known}

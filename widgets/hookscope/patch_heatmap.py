@@ -12,7 +12,7 @@ from pydantic import BaseModel, Field
 
 from interp_backend import METHODS
 from interp_backend.common.cells import choose_axes, interventions_of, opened
-from interp_backend.common.code import session_code
+from interp_backend.common.code import Said, session_code
 from interp_backend.common.estimates import refuse_flat
 from interp_backend.common.subject import subject_of
 from interp_backend.language.interventions import as_asked
@@ -510,7 +510,11 @@ class PatchHeatmap(ResultPanel):
         estimated = (difference.state == ESTIMATE).any()
         dropped = () if estimated else ("estimate", "exact")
         calls = [
-            (term.name, METHODS[term.method], {name: some for name, some in term.params.items() if name not in dropped})
+            Said(
+                term.name,
+                METHODS[term.method],
+                {name: some for name, some in term.params.items() if name not in dropped},
+            )
             for term in terms
         ]
         try:

@@ -9,7 +9,7 @@ from typing import Any
 from interp_backend.common.method import Call
 from interp_backend.language.interventions import Mean, Zero
 from interp_backend.language.model import ACTIVATIONS, LanguageModel
-from interp_backend.language.prompts import PromptPair
+from interp_backend.language.prompts import PromptPair, tokenize
 from interp_backend.methods.activation_patching import Axis, activation_patching
 from interp_backend.place import Place
 from interp_backend.results.codec import finite_or_none
@@ -40,12 +40,18 @@ class PlaceCard:
         changes: dict[str, dict[str, Any]] = {
             "patched": {"direction": "denoise"},
             "zeroed": {"direction": "noise", "value": Zero()},
-            "averaged": {"direction": "noise", "value": Mean(prompts=self.prompts)},
+            "averaged": {"direction": "noise", "value": Mean(prompts=self.prompts, by_position=self._of_one_length)},
         }
         return {
             name: activation_patching.call(self.model, self.pair, activation=activation, axes=axes, **where, **how)
             for name, how in changes.items()
         }
+
+    @property
+    def _of_one_length(self) -> bool:
+        """Whether a mean over the prompts exists at each position, and not only over all of them."""
+        ids = tokenize(self.model, self.pair).ids
+        return len(ids["clean"]) == len(ids["corrupt"])
 
     def steps(self) -> Iterator[Step[dict[str, Any]]]:
         activation, axes = what_to_change(self.place)

@@ -88,9 +88,10 @@ class PromptPairEditor(Pictured):
         self.reading = step.result
 
     def _placed(self, place: Place) -> Place:
-        length = len(self.tokens["clean"]["ids"]) if self.tokens else 0
+        side = place.side or "clean"
+        length = len(self.tokens[side]["ids"]) if self.tokens else 0
         if place.position is not None and place.position not in range(length):
-            raise ValueError(f"There is no token {place.position}: the clean prompt has {length}.")
+            raise ValueError(f"There is no token {place.position}: the {side} prompt has {length}.")
         return place
 
     @traitlets.observe("pair", "metric")
@@ -101,10 +102,8 @@ class PromptPairEditor(Pictured):
             return None
         [measure] = as_measures(self.metric)
         tokenized = tokenize(asker.model, self.pair, measure.whole_answer)
-        pinned = self.selection or {}
-        if pinned.get("position", 0) >= max(1, len(tokenized.ids["clean"])):
-            self.selection = None
         self.tokens = tokenized.to_json()
+        self._unpin_what_is_gone()
         return asker.refresh()
 
     @action("edit")

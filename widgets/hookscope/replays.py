@@ -15,6 +15,7 @@ from interp_backend.results.codec import finite_or_none
 from interp_backend.results.envelope import BaseResult
 
 from .commands import Command, as_commands
+from .panel import sentence
 
 if TYPE_CHECKING:
     from .workbench import Workbench
@@ -98,7 +99,7 @@ def replaying_anew(commands: Any, model: Any = None, pair: PromptPair | None = N
     from .workbench import Workbench
 
     listed = as_commands(commands)
-    opening = _opening(listed[0]) if listed and listed[0].do == "open" else Opening()
+    opening = _opening(listed[0]) if listed and is_opening(listed[0]) else Opening()
     bench = Workbench(load_model() if model is None else model, pair or opening.pair, views=opening.views)
     try:
         yield from replaying(bench, listed, keep_pair=pair is not None)
@@ -112,27 +113,43 @@ def replaying(bench: Workbench, commands: Sequence[Command], keep_pair: bool) ->
         if keep_pair and command.do in SETS_PAIR:
             continue
         try:
-            yield _replayed(bench, command)
-        except (ValueError, traitlets.TraitError) as problem:
+            yield _replayed(bench, command, keep_pair)
+        except (ValueError, TypeError, traitlets.TraitError, RecursionError) as problem:
             where = f"{command.view}, {command.do}" if command.view else command.do
-            raise ValueError(f"Command {number} ({where}): {problem}") from None
+            raise ValueError(f"Command {number} ({where}): {sentence(problem)}") from None
 
 
-def _replayed(bench: Workbench, command: Command) -> Replayed:
+def _replayed(bench: Workbench, command: Command, keep_pair: bool) -> Replayed:
     history = bench._history
-    before = len(history.done)
-    if command.do == "open":
-        before -= 1  # the workbench's own opening stands for it
-        for kind in _opening(command).views:
-            if kind not in bench.kinds:
-                bench.add(kind)
-    else:
-        bench.view_for(command).perform(command.do, command.params)
-    whole = bench.wait()
-    problem: Any = next((panel.error for panel in (bench, *bench.panels) if panel.error), None)
+    before = history.done
+    known = len(before[-1].asked) if len(before) > 1 or command.do != "open" else 0
+    old = {panel: panel.error for panel in (bench, *bench.panels)}
+    with history.replaying():
+        if is_opening(command):
+            _open(bench, _opening(command), keep_pair)
+        else:
+            panel = bench.view_for(command)
+            bench.wait()  # a view that was added for it
+            panel.perform(command.do, command.params)
+        whole = bench.wait()
+    problem: Any = next((one.error for one in (bench, *bench.panels) if one.error not in (None, old.get(one))), None)
     if problem is not None or not whole:
         raise ValueError(problem["message"] if problem is not None else "It asks for nothing that could be computed.")
-    return Replayed(command, [result for entry in history.done[before:] for result in entry.results()])
+    asked = [*before[-1].asked[known:], *(one for entry in history.done[len(before) :] for one in entry.asked)]
+    return Replayed(command, [one.result for one in asked if one.result is not None])
+
+
+def is_opening(command: Command) -> bool:
+    """Whether a command opens a workbench; a view has a request of this name too."""
+    return command.do == "open" and command.view is None
+
+
+def _open(bench: Workbench, opening: Opening, keep_pair: bool) -> None:
+    if opening.pair is not None and not keep_pair:
+        bench.editor.pair = opening.pair
+    for kind in opening.views:
+        if kind not in bench.kinds:
+            bench.add(kind)
 
 
 def _opening(command: Command) -> Opening:

@@ -6,10 +6,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from interp_backend import transformerlens_code
-from interp_backend.common.code import session_code
+from interp_backend.common.code import Said, session_code
 from interp_backend.common.method import Call
 from interp_backend.language.model import LanguageModel
+from interp_backend.methods.edge_attribution import edge_attribution
 from interp_backend.results.envelope import BaseResult
+from interp_backend.results.graph import Graph
 from interp_backend.results.step import last_result
 
 from .history import Entry
@@ -23,7 +25,11 @@ def session_script(entries: Sequence[Entry], model: LanguageModel, over: str) ->
     """
     runs = runs_of(entries)
     if over == "interp_backend":
-        return session_code([(words, call.method, _params(call, result)) for words, call, result in runs], model.code)
+        said = [
+            Said(words, call.method, _params(call, result), _circuit_of(call, [one for _, one, _ in runs[:at]]))
+            for at, (words, call, result) in enumerate(runs)
+        ]
+        return session_code(said, model.code)
     return "\n\n".join(_plain_script(words, call, result, model) for words, call, result in runs)
 
 
@@ -49,6 +55,16 @@ def runs_of(entries: Sequence[Entry]) -> list[tuple[str, Call, BaseResult | None
                 runs.append((words, call, result))
                 words = ""
     return runs
+
+
+def _circuit_of(call: Call, before: Sequence[Call]) -> list[str]:
+    """The lines that define the circuit that a call runs: edges of a graph that was computed before."""
+    circuit = call.arguments.get("circuit")
+    graphs = [at for at, one in enumerate(before) if one.method is edge_attribution]
+    if not isinstance(circuit, Graph) or not graphs:
+        return []
+    names = [f"        {name!r}," for name in circuit.names]
+    return [f"circuit = results[{graphs[-1]}].with_edges(", "    [", *names, "    ]", ")"]
 
 
 def _params(call: Call, result: BaseResult | None) -> Mapping[str, Any]:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+import traitlets
 
 from interp_backend.language.prompts import PromptPair
 
@@ -42,7 +44,7 @@ class State:
 
 def state_of(bench: Workbench) -> State:
     views = tuple(
-        ViewState(bench.view_keys[panel], bench.made.get(panel), {name: getattr(panel, name) for name in panel.choices})
+        ViewState(bench.view_keys[panel], bench.made.get(panel), choices_of(panel))
         for panel in bench.panels
         if isinstance(panel, ResultPanel)
     )
@@ -50,9 +52,11 @@ def state_of(bench: Workbench) -> State:
 
 
 def restore(bench: Workbench, state: State) -> None:
-    """Show what was shown. Views that were closed since are made again, apart from those of the user's own."""
+    """Show what was shown. Views that were closed since are made again; views of the user's own stay as they are."""
     there = {bench.view_keys[panel]: panel for panel in bench.panels}
     shown: list[tuple[ResultPanel, ViewState]] = []
+    known = {view.key for view in state.views}
+    own = [panel for key, panel in there.items() if panel not in bench.made and key not in known]
     for view in state.views:
         panel: Any = there.get(view.key)
         if panel is None and view.kind is not None:
@@ -60,16 +64,26 @@ def restore(bench: Workbench, state: State) -> None:
             bench.view_keys[panel] = view.key
         if panel is not None:
             shown.append((panel, view))
-    bench.show([panel for panel, _ in shown])
+    bench.show([*(panel for panel, _ in shown), *(panel for panel in own if panel is not bench.editor)])
     askers = [panel._asker for panel in bench.panels if panel._asker is not None]
     with ExitStack() as stack:
         for asker in askers:
             stack.enter_context(asker.defer())
         bench.editor.pair = state.pair
         for panel, view in shown:
-            for name, value in view.choices.items():
-                setattr(panel, name, value)
+            choose(panel, view.choices)
     for asker in askers:
         asker.refresh()
     for name, value in state.own.items():
         setattr(bench, name, value)
+
+
+def choices_of(panel: ResultPanel) -> dict[str, Any]:
+    return {name: getattr(panel, name) for name in (*panel.choices, "layer_zero")}
+
+
+def choose(panel: ResultPanel, choices: Mapping[str, Any]) -> None:
+    """Set the choices of a view. One that its next result may have, and the shown one has not, is left out."""
+    for name, value in choices.items():
+        with suppress(traitlets.TraitError):
+            setattr(panel, name, value)

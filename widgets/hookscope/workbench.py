@@ -27,14 +27,15 @@ from .links import link
 from .logit_lens_grid import LogitLensGrid
 from .markdown import fenced, tree
 from .output import Pictured
-from .panel import Index, Panel, Word, action
+from .page import visible
+from .panel import Index, Panel, Word, action, whole_characters
 from .patch_heatmap import PatchHeatmap
 from .place_card import PlaceCard, what_to_change
 from .prompt_pair_editor import PromptPairEditor
 from .replays import Replayed, replaying
 from .report import Report
 from .script import session_script
-from .states import State, restore, state_of
+from .states import State, choices_of, choose, restore, state_of
 from .subject import ResultPanel
 
 KINDS: dict[str, tuple[type[ResultPanel], str, str]] = {
@@ -44,6 +45,7 @@ KINDS: dict[str, tuple[type[ResultPanel], str, str]] = {
     "circuit": (CircuitGraph, "Circuit", "edges, paths and faithfulness"),
 }
 DEFAULT = ("heatmap", "lens", "attention")
+LONGEST_NOTES = 20_000  # characters; they are read again while one types
 
 
 class Workbench(Pictured):
@@ -74,7 +76,7 @@ class Workbench(Pictured):
         sync=True, to_json=lambda panels, _: [f"anywidget:{panel.model_id}" for panel in panels]
     )
     names = traitlets.List(traitlets.Unicode(), help="The views' names.").tag(sync=True)
-    split = traitlets.Float(0.5, min=0.25, max=0.75, help="The first column's part of the width.").tag(
+    split = traitlets.Float(0.5, help="The first column's part of the width, from 0.25 to 0.75.").tag(
         sync=True, set_by_view=True
     )
     enlarged = traitlets.Int(None, allow_none=True, help="Which view fills the width, or None.").tag(
@@ -124,10 +126,13 @@ class Workbench(Pictured):
     def add(self, panel: ResultPanel | str) -> ResultPanel:
         """Add a view: a name ("heatmap", "lens", "attention", "circuit"), or a view of your own, such as of another
         model. It is linked with the others. Returns the view."""
+        self._asking()
         if isinstance(panel, str):
             panel = self.make(panel)
         if not isinstance(panel, ResultPanel):
             raise ValueError(f"add takes one of {', '.join(KINDS)}, or a view, not {panel!r:.60}.")
+        if panel._recorder is not None:
+            raise ValueError("This view is on a workbench already. Make another one, or double it there.")
         self.show([*self.panels[1:], panel])
         return panel
 
@@ -176,14 +181,19 @@ class Workbench(Pictured):
         Raises:
             ValueError: there is no such step.
         """
-        if not 0 <= step < len(self._history.entries):
-            raise ValueError(f"There is no step {step}: the steps are 0 to {len(self._history.entries) - 1}.")
-        self._history.at = step
-        restore(self, self._history.entries[step].state)
+        self._asking()
+        history = self._history
+        if not 0 <= step < len(history.entries):
+            raise ValueError(f"There is no step {step}: the steps are 0 to {len(history.entries) - 1}.")
+        history.update()
+        history.at = step
+        with history.silent():
+            restore(self, history.entries[step].state)
         self._tell_history()
 
     def snapshot(self, name: str) -> None:
         """Keep what is shown now under a name; an earlier state of that name is replaced."""
+        self._asking()
         name = name.strip()
         if not 0 < len(name) <= 100:
             raise ValueError("A snapshot has a name of 1 to 100 characters.")
@@ -196,6 +206,7 @@ class Workbench(Pictured):
         Raises:
             ValueError: there is no snapshot of this name.
         """
+        self._asking()
         if name not in self._states:
             raise ValueError(f"There is no snapshot {name!r}. There are {', '.join(self._states) or 'none'}.")
         restore(self, self._states[name])
@@ -361,7 +372,19 @@ class Workbench(Pictured):
 
     @traitlets.observe("notes")
     def _on_notes(self, change: Any) -> None:
-        self.prose = tree(self.notes)
+        self.prose = tree(whole_characters(visible(self.notes)))
+
+    @traitlets.validate("notes")
+    def _valid_notes(self, proposal: Any) -> str:
+        if len(proposal["value"]) > LONGEST_NOTES:
+            raise traitlets.TraitError(f"Notes have at most {LONGEST_NOTES:,} characters. Put the rest into a report.")
+        return proposal["value"]
+
+    @traitlets.validate("split")
+    def _valid_split(self, proposal: Any) -> float:
+        if not 0.25 <= proposal["value"] <= 0.75:
+            raise traitlets.TraitError("The first column has 0.25 to 0.75 of the width.")
+        return proposal["value"]
 
     @traitlets.validate("enlarged")
     def _valid_enlarged(self, proposal: Any) -> int | None:
@@ -385,8 +408,7 @@ class Workbench(Pictured):
         twin: Any = self.make(kind) if panel.model is self.model else _kind(kind)(panel.model, self._editor)
         asker = twin._asking()
         with asker.defer():
-            for name in panel.choices:
-                setattr(twin, name, getattr(panel, name))
+            choose(twin, choices_of(panel))
         asker.refresh()
         self.show([*self.panels[1 : at + 1], twin, *self.panels[at + 1 :]])
 
