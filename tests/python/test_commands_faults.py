@@ -38,8 +38,8 @@ def test_the_card_of_prompts_of_unequal_length_is_whole(bench, embedded, place):
     pin(bench, place)
     assert bench.error is None
     assert all(bench.card[change]["value"] is not None for change in ("patched", "zeroed", "averaged"))
-    whole = {"clean": UNEQUAL.clean, "corrupt": UNEQUAL.corrupt}
-    assert bench.editor.selection == place and len(whole) == 2
+    bench.editor.selection = place
+    assert bench.editor.error is None and bench.editor.selection == place
     again = hs.replay(bench.commands, embedded, UNEQUAL)
     assert again[-1].results[0] == bench.card
 
@@ -109,19 +109,14 @@ def test_scripts_run_whatever_was_asked_for(bench):
     circuit.set_state({"edges": 12})
     ask(circuit, "faithfulness_at", "view:3", ablation="zero", level="edge", positions="all")
     ask(bench.editor, "edit", "view:4", pair={**UNEQUAL.model_dump(), "corrupt_answer": " Reykjavik city"})
-    assert bench.error is None
+    bench.wait(60)
     shown = {}
     exec(bench.code(), shown)
-    found = [one for one in shown["results"] if isinstance(one, ib.Faithfulness)]
-    assert (
-        np.allclose(found[0].curves["value"][:3], circuit_curves(bench)[:3], atol=1e-4, equal_nan=True) if found else 0
-    )
-    assert found
-
-
-def circuit_curves(bench):
     results = [one for entry in bench._history.done for one in entry.results()]
-    return next(one for one in results if isinstance(one, ib.Faithfulness)).curves["value"]
+    [first], [again] = (
+        [one for one in some if isinstance(one, ib.Faithfulness)] for some in (results, shown["results"])
+    )
+    assert np.allclose(first.mean, again.mean, atol=1e-5, equal_nan=True) and first.sizes == again.sizes
 
 
 def test_a_detail_can_come_first_in_a_list(embedded, capitals):

@@ -39,8 +39,9 @@ class Asked:
     task: Any
 
     @property
-    def failed(self) -> bool:
-        return self.task is not None and self.task.task is not None and self.task.task.status == "error"
+    def stopped(self) -> bool:
+        """Whether it failed, or was given up for something newer."""
+        return self.task is not None and self.task.stopped and not self.done
 
     @property
     def done(self) -> bool:
@@ -77,7 +78,7 @@ class Entry:
     def runs(self) -> Iterator[tuple[Call, BaseResult | None]]:
         """The calls that the command led to, each with its result if that is known."""
         for asked in self.asked:
-            if asked.failed:
+            if asked.stopped:
                 continue
             calls, found = calls_of(asked.call), asked.result
             several = found if isinstance(found, tuple) else (found,)
@@ -133,7 +134,7 @@ class History:
             self._note_again(panel)
         entry.words, entry.state = words_of(command, before), state_of(bench)
         for old in self.entries[:-WITH_RESULTS]:
-            old.asked = [Asked(asked.call, None) for asked in old.asked if not asked.failed]
+            old.asked = [Asked(asked.call, None) for asked in old.asked if not asked.stopped]
         bench._tell_history()
 
     @contextmanager
