@@ -64,7 +64,7 @@ def test_each_widget_takes_its_own_requests_and_those_of_every_panel(tables):
     assert own == {
         "heatmap": {
             *("activation_patching", "attribution_patching", "patch_together"),
-            *("open", "close_opened", "restrict", "set_answer"),
+            *("open", "close_opened", "drop_kept", "keep", "restrict", "set_answer"),
         },
         "editor": {"edit"},
         "lens": {"logit_lens", "lens_window", "trajectory", "attribute", "sources", "show"},

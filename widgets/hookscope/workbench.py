@@ -7,9 +7,10 @@ import weakref
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import traitlets
+from pydantic import Field
 
 from interp_backend import load_model
 from interp_backend.language.prompts import PromptPair
@@ -28,7 +29,7 @@ from .logit_lens_grid import LogitLensGrid
 from .markdown import fenced, tree
 from .output import Pictured
 from .page import visible
-from .panel import Index, Panel, Word, action, whole_characters
+from .panel import Index, Panel, action, whole_characters
 from .patch_heatmap import PatchHeatmap
 from .place_card import PlaceCard, what_to_change
 from .prompt_pair_editor import PromptPairEditor
@@ -46,6 +47,7 @@ KINDS: dict[str, tuple[type[ResultPanel], str, str]] = {
 }
 DEFAULT = ("heatmap", "lens", "attention")
 LONGEST_NOTES = 20_000  # characters; they are read again while one types
+Name = Annotated[str, Field(min_length=1, max_length=100, pattern=r"\S")]
 
 
 class Workbench(Pictured):
@@ -90,10 +92,9 @@ class Workbench(Pictured):
     prose = traitlets.List(help="The notes as a tree of elements.").tag(sync=True)
 
     def __init__(self, model: Any, pair: PromptPair | None = None, *, views: Sequence[str] = DEFAULT) -> None:
-        self._history, self._states = (
-            History(self),
-            dict[str, State](),
-        )  # first: close() clears them, whatever fails here
+        # First, because close() clears them whatever fails below.
+        self._history = History(self)
+        self._states: dict[str, State] = {}
         # What `states` knows of the views: a key that stays, and the kind of those that can be made again.
         self.view_keys: weakref.WeakKeyDictionary[Panel, str] = weakref.WeakKeyDictionary()
         self.made: weakref.WeakKeyDictionary[Panel, str] = weakref.WeakKeyDictionary()
@@ -192,13 +193,8 @@ class Workbench(Pictured):
         self._tell_history()
 
     def snapshot(self, name: str) -> None:
-        """Keep what is shown now under a name; an earlier state of that name is replaced."""
-        self._asking()
-        name = name.strip()
-        if not 0 < len(name) <= 100:
-            raise ValueError("A snapshot has a name of 1 to 100 characters.")
-        self._states = {**{one: state for one, state in self._states.items() if one != name}, name: state_of(self)}
-        self.snapshots = list(self._states)
+        """Keep what is shown now under a name of at most 100 characters; an earlier state of that name is replaced."""
+        self.perform("snapshot", {"name": name})
 
     def restore(self, name: str) -> None:
         """Show a kept state again, as a step that can be undone.
@@ -206,15 +202,11 @@ class Workbench(Pictured):
         Raises:
             ValueError: there is no snapshot of this name.
         """
-        self._asking()
-        if name not in self._states:
-            raise ValueError(f"There is no snapshot {name!r}. There are {', '.join(self._states) or 'none'}.")
-        restore(self, self._states[name])
+        self.perform("restore", {"name": name})
 
     def forget(self, name: str) -> None:
         """Drop a kept state."""
-        self._states.pop(name, None)
-        self.snapshots = list(self._states)
+        self.perform("forget", {"name": name})
 
     def replay(self, commands: Any, *, keep_pair: bool = True) -> list[Replayed]:
         """Do what commands say in this workbench, one after another, each waited for.
@@ -433,19 +425,24 @@ class Workbench(Pictured):
         self.go_to(step)
 
     @action("snapshot")
-    def _on_snapshot(self, id: str, name: Word) -> None:
+    def _on_snapshot(self, id: str, name: Name) -> None:
         """Keep what is shown under a name."""
-        self.snapshot(name)
+        self._states.pop(name, None)
+        self._states[name] = state_of(self)
+        self.snapshots = list(self._states)
 
     @action("restore")
-    def _on_restore(self, id: str, name: Word) -> None:
+    def _on_restore(self, id: str, name: Name) -> None:
         """Show a kept state again."""
-        self.restore(name)
+        if name not in self._states:
+            raise ValueError(f"There is no snapshot {name!r}. There are {', '.join(self._states) or 'none'}.")
+        restore(self, self._states[name])
 
     @action("forget")
-    def _on_forget(self, id: str, name: Word) -> None:
+    def _on_forget(self, id: str, name: Name) -> None:
         """Drop a kept state."""
-        self.forget(name)
+        self._states.pop(name, None)
+        self.snapshots = list(self._states)
 
     @action("script", command=False)
     def _on_script(self, id: str, form: Literal["commands", "interp_backend", "transformerlens"]) -> None:
