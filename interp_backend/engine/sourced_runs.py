@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from .exchanged import Exchanged
-from .executor import MOST_ROWS, MOST_ROWS_ELSEWHERE, check_memory
+from .executor import check_memory
 from .fused import fused
 from .modules import read_out
 from .own import Own
@@ -25,6 +25,7 @@ from .recording import Recording
 from .turn import Turn
 from .wiring import PARTS, Layer, Reading, readings, wiring_of, writers
 
+MOST_NUMBERS = 2**21  # of what the heads of a layer read in a pass: with more, memory decides how long it takes
 RECORDED = -1  # in place of the number of a run: what a sender wrote in a recorded run
 
 
@@ -91,12 +92,14 @@ def run_sourced(
 def most_data(turn: Turn, inputs: Sequence[Input], length: int, memory: int | None) -> int:
     """How many data of a length a pass of `run_sourced` may have."""
     check_memory(memory)
-    model, wiring, runs = turn.model, wiring_of(turn), max(1, _runs(inputs))
+    wiring, runs = wiring_of(turn), max(1, _runs(inputs))
+    widest = max(max(layer.heads.values()) for layer in wiring)
+    numbers = runs * length * turn.model.d_model  # of one receiver of each run
     if memory is not None:
-        widest = max(sum(layer.heads.values()) for layer in wiring)
-        size = max(4, wiring[0].write.element_size()) * length * model.d_model
-        return max(1, memory // (runs * size * (2 * len(wiring) + 4 * widest + 12)))
-    return max(1, MOST_ROWS.get(model.device.type, MOST_ROWS_ELSEWHERE) // (runs * length))
+        return max(
+            1, memory // (max(4, wiring[0].write.element_size()) * numbers * (2 * len(wiring) + 4 * widest + 12))
+        )
+    return max(1, MOST_NUMBERS // (numbers * widest))
 
 
 def _runs(inputs: Sequence[Input]) -> int:

@@ -63,7 +63,7 @@ def causal_scrubbing(
     sides: Annotated[str, OneOf(DATA, "choice of prompts")] = "clean",
     others: Annotated[str, OneOf(RESAMPLED, "way to resample")] = "together",
     unscrub: Annotated[str, OneOf(UNSCRUBBED, "choice of nodes")] = "hypothesis",
-    samples: Annotated[int, Count("how often each datum is scrubbed", 1, 1000)] = 4,
+    samples: Annotated[int, Count("how often each datum is scrubbed", 1, 1000)] = 1,
     seed: Annotated[int, Count("the seed of everything that is drawn", 0)] = 0,
     memory: Annotated[int | None, Local()] = None,
 ) -> Iterator[Step[Scrubbing]]:
