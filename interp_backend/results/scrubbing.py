@@ -174,7 +174,8 @@ class Scrubbing(BaseResult):
 
     def summary(self) -> Iterator[str]:
         (low, high), means = self.interval, self.baselines
-        many = f"{len(self.data)} data, {len(self.sources)} samples of each, {len(self.tree)} nodes of the tree"
+        samples = "one sample" if len(self.sources) == 1 else f"{len(self.sources)} samples"
+        many = f"{len(self.data)} data, {samples} of each, {len(self.tree)} nodes of the tree"
         yield f"{many}; recovered {self.recovered:.1f}% [{low:.1f}, {high:.1f}]"
         said = [f"{name} {value:.3f}" for name, value in means.items() if value is not None]
         yield f"{', '.join(said)}; the best constant output recovers {self.constant:.1f}%"
