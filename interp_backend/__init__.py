@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from .methods.activation_patching import activation_patching as activation_patching
     from .methods.attention_patterns import attention_patterns as attention_patterns
     from .methods.attribution_patching import attribution_patching as attribution_patching
+    from .methods.causal_scrubbing import causal_scrubbing as causal_scrubbing
     from .methods.circuit_robustness import circuit_robustness as circuit_robustness
     from .methods.direct_logit_attribution import direct_logit_attribution as direct_logit_attribution
     from .methods.edge_attribution import edge_attribution as edge_attribution
@@ -48,9 +49,12 @@ if TYPE_CHECKING:
     from .results.graph import Graph as Graph
     from .results.head_table import HeadPairs as HeadPairs
     from .results.head_table import HeadScores as HeadScores
+    from .results.hypothesis import Datum as Datum
+    from .results.hypothesis import Hypothesis as Hypothesis
     from .results.lens import LogitLens as LogitLens
     from .results.read import read_result as read_result
     from .results.robustness import Robustness as Robustness
+    from .results.scrubbing import Scrubbing as Scrubbing
     from .scripts.transformerlens import transformerlens_code as transformerlens_code
 else:
     __getattr__, __dir__, __all__ = lazy_exports(__name__, __file__)

@@ -13,6 +13,9 @@ from pydantic import BaseModel
 
 from ..language.interventions import Intervention, as_value
 from ..language.metrics import METRICS
+from ..language.pairs import PromptPairs
+from ..language.prompts import as_pair
+from ..results.hypothesis import as_hypothesis
 from .signatures import ChoicesBy, marker
 from .subject import subject_code, subject_of
 
@@ -102,12 +105,23 @@ def _printed(name: str, value: Any) -> tuple[str, str | None]:
         return name, f"{name}: your own object"
     if name == "metric":
         return _metric(value)
+    if name == "hypothesis":
+        hypothesis = as_hypothesis(value)
+        own = any(not isinstance(feature, str) for feature in hypothesis.agree.values())
+        return _further_in(hypothesis.code()), "the functions of the hypothesis: your own" if own else None
+    if name == "data":
+        _, lines = subject_code(PromptPairs([as_pair(pair) for pair in value]))
+        return _further_in("\n".join(lines).removeprefix("pairs = ")), None
     if name == "value":
         return _constructor(as_value(value)), None
     if name == "interventions":
         parts = [[_constructor(Intervention.model_validate(one)) for one in part] for part in value]
         return _list([part[0] if len(part) == 1 else _list(part) for part in parts]), None
     return repr(_plain(value)), None
+
+
+def _further_in(text: str) -> str:
+    return text.replace("\n", "\n    ")
 
 
 def _list(items: list[str]) -> str:

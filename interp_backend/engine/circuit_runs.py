@@ -5,16 +5,15 @@ terms of that sum are what the sender writes in this very run (the edge is live)
 wrote in the reference, another run or a mean. So what a receiver reads is the reference's stream, plus a product of the
 circuit's mask and of what the senders' live outputs differ by from their fixed ones.
 
-The model's own code computes norms, attention and MLPs. Inside a pass, the linear modules that make queries, keys and
-values give those of the mixtures, and the one that writes the heads' outputs hands them over. Many circuits go through
-each block together, from the first layer and position on at which one of them differs from both runs (`packing.py`);
-where a model's blocks can't be called so, the same happens in a batch through the whole model.
+The model's own code computes norms, attention and MLPs (`exchanged.py`). Many circuits go through each block together,
+from the first layer and position on at which one of them differs from both runs (`packing.py`); where a model's blocks
+can't be called so, the same happens in a batch through the whole model.
 """
 
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from typing import Any
@@ -23,15 +22,15 @@ import torch
 from torch import Tensor
 
 from ..language.model import LanguageModel
+from .exchanged import Exchanged
 from .executor import MOST_ROWS, MOST_ROWS_ELSEWHERE, SHARE_OF_MEMORY, Pass, check_memory, difference, free_memory
 from .fused import fused
 from .modules import read_out
-from .own import Own
 from .packing import FewRows, Layout, Start, run_packed
 from .recording import Recording
 from .turn import Turn
 from .watch import Cancelled
-from .wiring import PARTS, Layer, Reading, readings, real_edges, through, wiring_of, writers
+from .wiring import PARTS, Layer, Reading, readings, real_edges, wiring_of, writers
 
 Outputs = Mapping[tuple[str, int], Tensor]  # by activation and layer, as of `writers`, [position, ...]
 
@@ -259,7 +258,7 @@ class _Plan:
         mixing.refuse_missed(min(self.starts[i] for i in running))
 
 
-class _Mixing:
+class _Mixing(Exchanged):
     """What receivers read in one pass, and what senders write in it.
 
     Attributes:
@@ -268,18 +267,17 @@ class _Mixing:
     """
 
     def __init__(self, plan: _Plan, chosen: list[int]):
-        self.plan, self.chosen, self.model = plan, chosen, plan.model
+        super().__init__(plan.model, plan.wiring)
+        self.plan, self.chosen = plan, chosen
         self.live = plan.circuits.live[chosen] & plan.real
         self.change = plan.circuits.change[:, plan.first :]
         self.reference = plan.reference[:, plan.first :]
-        self._readings = readings(plan.wiring)
         self.delta = self.change.new_empty(len(chosen), *self.change.shape)
         rows = {reading.layer: reading.row for reading in reversed(self._readings)}
         for delta, i in zip(self.delta, chosen):
             known = slice(rows[plan.starts[i]])  # all others are written before they are read
             torch.mul(self.change[known], -plan.as_base[i, known, None, None].to(delta.dtype), out=delta[known])
         self.running, self.at = len(chosen), torch.arange(self.change.shape[1], device=self.change.device)
-        self._fired: set[tuple[int, str]] = set()
         self._plain = torch.ones(len(self.reference), dtype=torch.bool, device=self.change.device)
         self._normed: list[tuple[Layer, int]] = []  # layers with a norm after attention, and the row of the first head
         for reading in self._readings:
@@ -346,64 +344,22 @@ class _Mixing:
             made[:, early] = self.plan.base.last_resid[self.plan.read][early].to(made.dtype)
         return made
 
-    # In the model
+    # What senders write
 
-    def patch(self) -> None:
-        """Until this pass ends, make the model's modules read the mixtures."""
-        for reading in self._readings[:-1]:
-            layer = self.plan.wiring[reading.layer]
-            if reading.part == "mlp":
-                module = layer.mlp_norm if layer.own_norm else layer.mlp
-                module.register_forward_pre_hook(Own(partial(self._into_mlp, reading, layer)))
-                continue
-            self._replace(layer.linears[reading.part], partial(self._project, reading, layer))
-            if reading.part == "q":
-                self._replace(layer.linears["o"], partial(self._hand_over, reading, layer))
-
-    @staticmethod
-    def _replace(module: Any, function: Callable[..., Any]) -> None:
-        module.forward = Own(function, otherwise=module.forward)
-
-    def hooks(self) -> list[tuple[str, Any]]:
-        """The hooks that note what MLPs write."""
-        mlps = [reading for reading in self._readings if reading.part == "mlp"]
-        return [(self.model.hook_name("mlp_out", one.layer), Own(partial(self._from_mlp, one))) for one in mlps]
-
-    def _project(self, reading: Reading, layer: Layer, rows: Tensor) -> Tensor:
-        """A layer's queries, keys or values, each head's from what it reads; shaped like the linear module's output."""
-        self._fired.add((reading.layer, reading.part))
-        normed = through(layer.norm, self.read(reading)).flatten(1, 2)
-        made = torch.baddbmm(layer.read_bias[reading.part][:, None], normed, layer.read[reading.part])
-        return made.transpose(0, 1).reshape(*rows.shape[:-1], -1)
-
-    def _hand_over(self, reading: Reading, layer: Layer, rows: Tensor) -> Tensor:
-        """Note what each head writes. The model's own stream gets nothing: no receiver reads it."""
-        self._fired.add((reading.layer, "o"))
+    def heads_wrote(self, reading: Reading, layer: Layer, z: Tensor) -> None:
         heads = slice(reading.row, reading.row + layer.heads["q"])
-        z = rows.reshape(self.running, len(self.at), layer.heads["q"], -1)
         self._note(heads, layer.written(z).transpose(0, 1) - self.reference[heads][:, self.at])
-        return rows.new_zeros(*rows.shape[:-1], self.model.d_model)
 
-    def _into_mlp(self, reading: Reading, layer: Layer, module: Any, args: tuple[Any, ...]) -> Any:
-        self._fired.add((reading.layer, "mlp"))
-        mixed = self.read(reading)[0]
-        mixed = mixed if layer.own_norm else through(layer.mlp_norm, mixed)
-        return (mixed.reshape(args[0].shape), *args[1:])
+    def mlp_wrote(self, reading: Reading, out: Tensor) -> None:
+        self._note(slice(reading.row, reading.row + 1), out[:, None] - self.reference[reading.row][self.at])
 
-    def _from_mlp(self, reading: Reading, value: Tensor, hook: Any) -> None:
-        wrote = value.reshape(self.running, 1, len(self.at), -1)
-        self._note(slice(reading.row, reading.row + 1), wrote - self.reference[reading.row][self.at])
+    @property
+    def rows(self) -> tuple[int, int]:
+        return self.running, len(self.at)
 
     def _note(self, rows: slice, delta: Tensor) -> None:
         whole = len(self.at) == self.delta.shape[2]
         self.delta[: self.running, rows][:, :, slice(None) if whole else self.at] = delta
-
-    def refuse_missed(self, first: int) -> None:
-        """Raise RuntimeError if a module that should have read a mixture was never called."""
-        for at, layer in enumerate(self.plan.wiring[first:], first):
-            parts = {*PARTS, "o"} | ({"mlp"} if layer.mlp is not None else set())
-            if missed := {part for part in parts if (at, part) not in self._fired}:
-                raise RuntimeError(f"what layer {at} reads for {min(missed)} can't be exchanged")
 
 
 # Whether a model can be run so

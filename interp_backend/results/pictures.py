@@ -133,11 +133,13 @@ def word_panels(panels: Sequence[WordPanel], rows: Sequence[str]) -> Picture:
 
 @dataclass(frozen=True)
 class BarPanel:
-    """A bar for each label."""
+    """A bar for each label, and the ends of its interval if there are intervals."""
 
     title: str
     labels: Sequence[str]
     values: np.ndarray
+    low: np.ndarray | None = None
+    high: np.ndarray | None = None
 
 
 def bar_panels(panels: Sequence[BarPanel]) -> Picture:
@@ -146,6 +148,8 @@ def bar_panels(panels: Sequence[BarPanel]) -> Picture:
     for plane, panel in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels):
         values, labels = panel.values[::-1], [plain(label, LONGEST_LABEL) for label in panel.labels[::-1]]
         plane.barh(range(len(values)), values, color=[BLUE if value > 0 else ORANGE for value in values])
+        if panel.low is not None and panel.high is not None:
+            plane.hlines(range(len(values)), panel.low[::-1], panel.high[::-1], color="#444", linewidth=1.5)
         plane.set_yticks(range(len(values)), labels, fontsize=7)
         plane.axvline(0, color="#888", linewidth=0.8)
         plane.set_title(plain(panel.title), fontsize=9, loc="left")

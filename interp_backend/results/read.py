@@ -13,6 +13,7 @@ from .graph import Graph
 from .head_table import HeadPairs, HeadScores
 from .lens import LogitLens
 from .robustness import Robustness
+from .scrubbing import Scrubbing
 
 FAMILIES: dict[str, type[BaseResult]] = {
     family.model_fields["family"].default: family
@@ -26,6 +27,7 @@ FAMILIES: dict[str, type[BaseResult]] = {
         Graph,
         Faithfulness,
         Robustness,
+        Scrubbing,
     )
 }
 # Results of older versions name their method alone, and those of patching have no family's method.
@@ -37,7 +39,7 @@ def read_result(text: str | bytes) -> BaseResult:
 
     Returns:
         An `EffectMap`, `LogitLens`, `Attribution`, `AttentionPatterns`, `HeadScores`, `HeadPairs`, `Graph`,
-        `Faithfulness` or `Robustness`.
+        `Faithfulness`, `Robustness` or `Scrubbing`.
 
     Raises:
         ValueError: text that is not JSON, another schema version, a family of results that this version does not

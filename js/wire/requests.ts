@@ -9,6 +9,7 @@ export interface Requests {
   attribution_patching: AttributionPatchingRequest;
   back_to: OnBackToRequest;
   cancel: OnCancelRequest;
+  causal_scrubbing: CausalScrubbingRequest;
   circuit_robustness: CircuitRobustnessRequest;
   close_opened: OnCloseOpenedRequest;
   close_view: OnCloseViewRequest;
@@ -183,6 +184,27 @@ export interface OnBackToRequest {
   step: number;
 }
 export interface OnCancelRequest {}
+export interface CausalScrubbingRequest {
+  hypothesis: {
+    [k: string]: unknown;
+  };
+  data: PromptPair[];
+  metric?: "log_prob" | "logit_diff" | "prob" | "kl";
+  sides?: "clean" | "both";
+  others?: "together" | "separately";
+  unscrub?: "hypothesis" | "all" | "none";
+  samples?: number;
+  seed?: number;
+}
+export interface PromptPair {
+  clean: string;
+  corrupt: string;
+  clean_answer?: string | string[];
+  corrupt_answer?: string | string[];
+  score_first_token?: boolean;
+  prepend_bos?: boolean | null;
+  alignment?: [number, number][] | null;
+}
 export interface CircuitRobustnessRequest {
   circuit: {
     [k: string]: unknown;
@@ -219,15 +241,6 @@ export interface EdgeAttributionRequest {
 }
 export interface OnEditRequest {
   pair: PromptPair;
-}
-export interface PromptPair {
-  clean: string;
-  corrupt: string;
-  clean_answer?: string | string[];
-  corrupt_answer?: string | string[];
-  score_first_token?: boolean;
-  prepend_bos?: boolean | null;
-  alignment?: [number, number][] | null;
 }
 export interface FaithfulnessRequest {
   circuit: {
