@@ -96,6 +96,7 @@ bench: setup build/.test build/.model
 	$(BIN)/python benchmarks/first_light.py
 	$(BIN)/python benchmarks/activation_patching.py
 	$(BIN)/python benchmarks/attribution.py
+	$(BIN)/python benchmarks/acdc.py
 	$(BIN)/python benchmarks/logit_lens.py
 	$(BIN)/python benchmarks/lens_frames.py
 	$(BIN)/python benchmarks/attention.py

@@ -96,7 +96,7 @@ def acdc(
     model = load_model(model)
     measure, many, thresholds = one_measure(metric), isinstance(pair, PromptPairs), _thresholds(threshold)
     if start is not None:
-        refuse_no_graph(start)
+        refuse_no_graph(start, "start")
     tokenized = tokenize_all(model, pair, [measure])
     readings = readings_of(tokenized, "clean", at, [measure], many)
     value, began = ablation_value(ablation, tokenized, seed), time.perf_counter()
@@ -287,7 +287,7 @@ class _Guesses:
 
     @property
     def runs(self) -> int:
-        """How many runs to make together: so many that a decision costs the least, those that come to nothing included."""
+        """How many runs to make together: as many as make a decision cheapest, with those that come to nothing."""
         right = 1 - min(0.9, self.wrong / self.tried)
         sizes = np.arange(1, MOST_RUNS + 1)
         used = (1 - right**sizes) / (1 - right)  # the expected number of decisions up to the first wrong guess

@@ -288,7 +288,7 @@ def test_prompts_of_different_lengths():
         ({"ablation": "mean"}, "nothing to ablate with by mean"),
         ({"metric": ["kl", "prob"]}, "scores of one metric"),
         ({"metric": lambda logits: logits[:, 0] * float("nan")}, "no finite number in the run of a circuit"),
-        ({"start": "m0->logits"}, "circuit is a Graph"),
+        ({"start": "m0->logits"}, "start is a Graph"),
         ({"seed": -1}, "0 or more"),
     ],
 )

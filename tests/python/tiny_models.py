@@ -216,7 +216,7 @@ def compiled_model(program: str) -> TransformerBridge:
     """Two layers of four heads compiled by hand from a program, as Tracr does it; everything else is zero.
 
     The residual stream has a block for the token, one for the position, one for what is written on the way and one for
-    the answer, which the unembedding reads. It is the same object for the same program, so tests must leave it as it is.
+    the answer, which the unembedding reads. The same object for the same program, so tests must leave it as it is.
 
     Args:
         program: "reverse" recodes each token as the next one of the vocabulary (MLP 0), and says at the end of six
