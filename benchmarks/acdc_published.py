@@ -107,63 +107,15 @@ def parts(head: Head, letters: str) -> Iterator[str]:
 
 # Prompts
 
-NAMES = [
-    "Mary",
-    "John",
-    "Tom",
-    "Anna",
-    "James",
-    "Kate",
-    "Paul",
-    "Laura",
-    "Mark",
-    "Sarah",
-    "David",
-    "Alice",
-    "Peter",
-    "Emma",
-    "Simon",
-    "Jack",
-]
+
+def listed(words: str) -> list[str]:
+    return words.split()
+
+
+NAMES = listed("Mary John Tom Anna James Kate Paul Laura Mark Sarah David Alice Peter Emma Simon Jack")
 NOUNS = ["war", "trial", "project", "study", "journey", "campaign", "dispute", "conflict", "marriage", "reign"]
-WORDS = [
-    "load",
-    "size",
-    "file",
-    "last",
-    "project",
-    "target",
-    "model",
-    "files",
-    "name",
-    "state",
-    "option",
-    "page",
-    "task",
-    "key",
-    "user",
-    "path",
-    "list",
-    "note",
-]
-OTHERS = [
-    "oil",
-    "column",
-    "piece",
-    "crime",
-    "population",
-    "unit",
-    "dark",
-    "sun",
-    "court",
-    "river",
-    "field",
-    "road",
-    "house",
-    "stone",
-    "music",
-    "paper",
-]
+WORDS = listed("load size file last project target model files name state option page task key user path list note")
+OTHERS = listed("oil column piece crime population unit dark sun court river field road house stone music paper")
 
 
 def indirect_object_pairs(draw: random.Random, count: int) -> list[ib.PromptPair]:

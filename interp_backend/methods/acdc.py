@@ -95,8 +95,7 @@ def acdc(
     """
     model = load_model(model)
     measure, many, thresholds = one_measure(metric), isinstance(pair, PromptPairs), _thresholds(threshold)
-    if start is not None:
-        refuse_no_graph(start, "start")
+    _refuse_no_start(start)
     tokenized = tokenize_all(model, pair, [measure])
     readings = readings_of(tokenized, "clean", at, [measure], many)
     value, began = ablation_value(ablation, tokenized, seed), time.perf_counter()
@@ -118,6 +117,14 @@ def acdc(
         result.baselines = pairs.baselines
         result.provenance = provenance(turn) | {"executor": "hooks" if reason else "packed", "executor_reason": reason}
         yield from _searched(result, pairs, order, seed, began)
+
+
+def _refuse_no_start(start: Any) -> None:
+    """Raise ValueError for anything but None or a graph with edges in its circuit."""
+    if start is not None:
+        refuse_no_graph(start, "start")
+        if start.size == 0:
+            raise ValueError("No edge of start is in its circuit, so there is nothing to remove. Choose some edges.")
 
 
 def _thresholds(given: Any) -> list[float]:

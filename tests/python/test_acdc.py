@@ -302,8 +302,10 @@ def test_a_metric_of_an_answer_needs_one():
         ib.acdc(bridge("gpt2"), ib.PromptPair(clean="hello", corrupt="hallo"), threshold=0.1, metric="logit_diff")
 
 
-def test_a_circuit_of_another_model_is_refused():
+def test_a_circuit_of_another_model_or_of_nothing_is_refused():
     other = ib.edge_attribution(bridge("gpt2"), PAIR)
+    with pytest.raises(ValueError, match="No edge of start is in its circuit"):
+        ib.acdc(bridge("gpt2"), PAIR, threshold=0.1, start=other.with_edges([]))
     with pytest.raises(ValueError, match="of another model"):
         ib.acdc(bridge("llama"), PAIR, threshold=0.1, start=other)
 
