@@ -97,6 +97,7 @@ bench: setup build/.test build/.model
 	$(BIN)/python benchmarks/activation_patching.py
 	$(BIN)/python benchmarks/attribution.py
 	$(BIN)/python benchmarks/causal_scrubbing.py
+	$(BIN)/python benchmarks/acdc.py
 	$(BIN)/python benchmarks/logit_lens.py
 	$(BIN)/python benchmarks/lens_frames.py
 	$(BIN)/python benchmarks/attention.py

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from .language.prompts import TokenizedPair as TokenizedPair
     from .language.prompts import tokenize as tokenize
     from .language.tuned_lens import TunedLens as TunedLens
+    from .methods.acdc import acdc as acdc
     from .methods.activation_patching import activation_patching as activation_patching
     from .methods.attention_patterns import attention_patterns as attention_patterns
     from .methods.attribution_patching import attribution_patching as attribution_patching
@@ -54,6 +55,7 @@ if TYPE_CHECKING:
     from .results.lens import LogitLens as LogitLens
     from .results.read import read_result as read_result
     from .results.robustness import Robustness as Robustness
+    from .results.roc import Roc as Roc
     from .results.scrubbing import Scrubbing as Scrubbing
     from .scripts.transformerlens import transformerlens_code as transformerlens_code
 else:

@@ -53,10 +53,10 @@ def ablation_value(ablation: str, tokenized: Sequence[TokenizedPair], seed: int)
     return Zero() if ablation == "zero" else FromOther()
 
 
-def refuse_no_graph(circuit: Any) -> None:
+def refuse_no_graph(circuit: Any, name: str = "circuit") -> None:
     """Raise ValueError for anything that is not a graph."""
     if not isinstance(circuit, Graph):
-        raise ValueError(f"circuit is a Graph with scores, as edge_attribution returns, not {circuit!r:.60}.")
+        raise ValueError(f"{name} is a Graph with scores, as edge_attribution returns, not {circuit!r:.60}.")
 
 
 def refuse_other_model(circuit: Graph, wiring: Sequence[Layer]) -> None:

@@ -81,7 +81,8 @@ def _call_lines(method: Method[..., Any], params: Mapping[str, Any], variable: s
             continue
         text, note = _printed(name, value)
         notes += [f"# {note}"] if note else []
-        arguments.append(f"    {text}," if parameter.default is inspect.Parameter.empty else f"    {name}={text},")
+        by_place = parameter.default is inspect.Parameter.empty and parameter.kind is not parameter.KEYWORD_ONLY
+        arguments.append(f"    {text}," if by_place else f"    {name}={text},")
     return [*notes, f"result = ib.{method.name}(", "    model,", *arguments, ")"]
 
 

@@ -277,6 +277,8 @@ class _Mixing(Exchanged):
         for delta, i in zip(self.delta, chosen):
             known = slice(rows[plan.starts[i]])  # all others are written before they are read
             torch.mul(self.change[known], -plan.as_base[i, known, None, None].to(delta.dtype), out=delta[known])
+        below = plan.as_base[chosen, : rows[min(plan.starts[i] for i in chosen)]]
+        self._shared = below.shape[1] if bool((below == below[:1]).all()) else 0  # senders that write alike in all runs
         self.running, self.at = len(chosen), torch.arange(self.change.shape[1], device=self.change.device)
         self._plain = torch.ones(len(self.reference), dtype=torch.bool, device=self.change.device)
         self._normed: list[tuple[Layer, int]] = []  # layers with a norm after attention, and the row of the first head
@@ -311,12 +313,26 @@ class _Mixing(Exchanged):
         return torch.add(by_receiver, stream, out=mixed.new_empty(by_receiver.shape))  # contiguous, in one go
 
     def _mixed(self, mask: Tensor, delta: Tensor) -> Tensor:
-        """What the live edges add to the reference's stream, [circuit, receiver, position, d_model]."""
-        before = mask.shape[2]
-        plain = mask * self._plain[:before] if self._normed else mask
-        mixed = torch.bmm(plain, delta.flatten(2)).view(*mask.shape[:2], *delta.shape[2:])
+        """What the live edges add to the reference's stream, [circuit, receiver, position, d_model].
+
+        What senders that write alike in all runs add is computed once for receivers whose masks are alike too.
+        """
+        shared = min(self._shared, mask.shape[2])
+        if not shared or len(mask) == 1:
+            return self._summed(mask, delta)
+        own = (mask[:, :, :shared] != mask[:1, :, :shared]).any(2).any(0)
+        mixed = self._summed(mask[:1, :, :shared], delta[:1, :shared]).repeat(len(mask), 1, 1, 1)
+        if own.any():
+            mixed[:, own] = self._summed(mask[:, own, :shared], delta[:, :shared])
+        return mixed if shared == mask.shape[2] else mixed.add_(self._summed(mask, delta, shared))
+
+    def _summed(self, mask: Tensor, delta: Tensor, first: int = 0) -> Tensor:
+        """What the live edges from some senders add, from the first of them on."""
+        last = mask.shape[2]
+        plain = mask * self._plain[:last] if self._normed else mask
+        mixed = torch.bmm(plain[:, :, first:], delta[:, first:].flatten(2)).view(*mask.shape[:2], *delta.shape[2:])
         for layer, row in self._normed:
-            if row < before:
+            if first <= row < last:
                 mixed = mixed + self._through_norm(layer, row, mask, delta)
         return mixed
 

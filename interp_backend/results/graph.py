@@ -21,6 +21,7 @@ from pydantic import Field, model_validator
 from ..place import Place
 from .codec import Bytes, Floats, encode_array
 from .envelope import BaseResult, parse_json
+from .roc import Roc
 
 if TYPE_CHECKING:
     import pandas
@@ -110,8 +111,12 @@ class Graph(BaseResult):
         scores: [sender, receiver], float32; NaN where there is no edge, since the reader comes first.
         kept: [sender, receiver], uint8: 1 for the edges in the circuit, at first all of them.
         by_pair: the scores of each pair of a data set, [pair, sender, receiver], if they were asked for.
+        thresholds: of a search such as `acdc`, the thresholds that it was made for, ascending.
+        circuits: the circuit of each threshold, [threshold, sender, receiver], uint8, if there are several.
+        values: for each threshold the mean of the metric in the run of its circuit; None before its search has ended.
         metric_label: the metric in words; its unit is that of the scores.
-        baselines: the mean of the metric in the clean and in the corrupt runs; None where it is not finite.
+        baselines: the mean of the metric in the clean and in the corrupt runs, and of a search in the run of the
+            circuit that it begins with ("start"); None where it is not finite.
     """
 
     derived = BaseResult.derived | {"edges", "size", "readers", "strongest"}
@@ -125,6 +130,9 @@ class Graph(BaseResult):
     scores: Floats
     kept: Bytes
     by_pair: Floats | None = None
+    thresholds: list[float] = Field(default_factory=list)
+    circuits: Bytes | None = None
+    values: list[float | None] = Field(default_factory=list)
     metric_label: str = ""
     baselines: dict[str, float | None] = Field(default_factory=dict)
 
@@ -136,6 +144,7 @@ class Graph(BaseResult):
             raise ValueError(f"scores and kept are [sender, receiver], {list(shape)}")
         if self.by_pair is not None and self.by_pair.shape[1:] != shape:
             raise ValueError(f"by_pair is [pair, sender, receiver], [..., {shape[0]}, {shape[1]}]")
+        _refuse_other_circuits(self)
         real = self.real
         if not np.array_equal(np.isfinite(self.scores), real) or np.isinf(self.scores).any():
             raise ValueError("scores are finite for every edge, and NaN where a reader comes before the writer")
@@ -321,6 +330,56 @@ class Graph(BaseResult):
                 return self.with_edges(kept)
             kept = left
 
+    def at(self, threshold: float) -> Graph:
+        """The circuit of one threshold of a search.
+
+        Raises:
+            ValueError: the search was not made for this threshold.
+        """
+        if not self.thresholds:
+            raise ValueError("This graph is of no search over thresholds. Circuits of its scores: above(threshold).")
+        if not _is_number(threshold) or float(threshold) not in self.thresholds:
+            known = ", ".join(f"{one:g}" for one in self.thresholds)
+            raise ValueError(f"There is no circuit of the threshold {threshold!r:.40}. Choose one of {known}.")
+        if self.circuits is None:
+            return self
+        return self.model_copy(update={"kept": self.circuits[self.thresholds.index(float(threshold))]})
+
+    def roc(self, truth: Graph | Sequence[str], *, level: str = "edge", signed: bool = False) -> Roc:
+        """How well the scores tell the edges of a known circuit from all others.
+
+        Args:
+            truth: the known circuit: a graph of the same model, or names of edges; of nodes, at the level of nodes.
+            level: "edge", or "node": a node has the largest score among the edges that leave it, and is in a circuit if
+                one of them is.
+            signed: rank by the scores themselves; by default by their size, and those of a search as they are.
+
+        Raises:
+            ValueError: the truth is not of this model, or has all of its edges or none; or there is no such level.
+        """
+        scores = self.scores if signed or self.thresholds else np.abs(self.scores)
+        inside = self._truth(truth, level)
+        if level == "edge":
+            return Roc.of(scores[self.real], inside[self.real])
+        return Roc.of(np.where(self.real, scores, -np.inf).max(1), inside)
+
+    def _truth(self, truth: Graph | Sequence[str], level: str) -> np.ndarray:
+        """Which edges [sender, receiver] or nodes [sender] a known circuit has."""
+        if level not in ("edge", "node"):
+            raise ValueError(f"There is no level {level!r:.40}. Choose one of edge, node.")
+        if isinstance(truth, Graph):
+            if (truth.senders, truth.receivers, truth.parallel) != (self.senders, self.receivers, self.parallel):
+                raise ValueError("The known circuit is of another model than this graph.")
+            kept = truth.kept.astype(bool)
+            return kept if level == "edge" else np.asarray(kept.any(1))
+        if isinstance(truth, str):
+            raise ValueError(f"The known circuit is a Graph or a list of names, not {truth!r:.60}.")
+        if level == "edge":
+            return self.with_edges(list(truth)).kept.astype(bool)
+        if unknown := [name for name in truth if name not in self.senders]:
+            raise ValueError(f"This graph has no node {unknown[0]!r:.60} that writes.")
+        return np.isin(self.senders, list(truth))
+
     def complement(self) -> Graph:
         """The circuit of all other edges."""
         return self.with_edges(self.real & ~self.kept.astype(bool))
@@ -351,7 +410,7 @@ class Graph(BaseResult):
         arrays["score"] = self.scores.ravel()[at]
         readers = [np.flatnonzero(self.reads[:, column]).tolist() for column in range(len(self.receivers))]
         return {
-            **self.model_dump(mode="json", exclude=None if whole else {"scores", "kept", "by_pair"}),
+            **self.model_dump(mode="json", exclude=None if whole else {"scores", "kept", "by_pair", "circuits"}),
             "complete": whole,
             "size": self.size,
             "edges": self.edges,
@@ -490,6 +549,9 @@ class Graph(BaseResult):
         yield f"{len(self.senders)} senders, {len(self.receivers)} receivers; the largest edges of the circuit:"
         for at in self._largest(self.kept)[:SUMMARISED]:
             yield f"  {self.scores.flat[at]:+.4f}  {self._name_at(at)}"
+        if self.circuits is not None:
+            sizes = self.circuits.sum((1, 2), dtype=np.int64)
+            yield "edges by threshold: " + ", ".join(f"{one:g}: {n}" for one, n in zip(self.thresholds, sizes))
 
 
 def edges_between(senders: Sequence[str], receivers: Sequence[str], parallel: bool) -> np.ndarray:
@@ -574,6 +636,19 @@ def _refuse_unordered(senders: Sequence[str], receivers: Sequence[str]) -> None:
     first = {(node.layer, part) for node in made if node.head is not None for part in "qkv"}
     if shared != first:
         raise ValueError("every layer with heads has receivers for their queries, keys and values")
+
+
+def _refuse_other_circuits(graph: Graph) -> None:
+    """Raise ValueError for circuits that are not those of a graph's thresholds."""
+    known = graph.thresholds
+    if sorted(set(known)) != known or len(graph.values) != len(known):
+        raise ValueError("thresholds are ascending numbers, each once, and values are one for each of them")
+    if (graph.circuits is not None) != (len(known) > 1):
+        raise ValueError("circuits are given if there are several thresholds")
+    if graph.circuits is not None and graph.circuits.shape != (len(known), *graph.kept.shape):
+        raise ValueError(f"circuits are [threshold, sender, receiver], {[len(known), *graph.kept.shape]}")
+    if graph.circuits is not None and (graph.circuits > graph.real).any():
+        raise ValueError("circuits are 1 for edges in the circuit of a threshold, else 0")
 
 
 def _count(n: Any) -> int:

@@ -157,7 +157,7 @@ def test_another_pair_starts_from_its_own_numbers(view, embedded):
     )
     view.pair = other
     assert view.wait(60)
-    assert view.selection is None and view.trail == [["logits"], ["m3"]]
+    assert view.selection == {"layer": 2, "head": 1} and view.trail == [["logits"], ["m3"]]
     np.testing.assert_array_equal(view.result.scores, ib.edge_attribution(embedded, other).scores)
     expected = ib.path_patching(embedded, other, None, ["m3"], direction="noise")
     np.testing.assert_array_equal(view.paths[1].values, expected.values)

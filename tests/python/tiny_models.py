@@ -209,3 +209,58 @@ def hand_written(*heads: tuple[int, int, str]) -> TransformerBridge:
 def induction_model() -> TransformerBridge:
     """A model that does nothing but induction: PREVIOUS notes the token before, INDUCTION continues what it finds."""
     return hand_written((*PREVIOUS, "previous"), (*INDUCTION, "induction"))
+
+
+@cache
+def compiled_model(program: str) -> TransformerBridge:
+    """Two layers of four heads compiled by hand from a program, as Tracr does it; everything else is zero.
+
+    The residual stream has a block for the token, one for the position, one for what is written on the way and one for
+    the answer, which the unembedding reads. The same object for the same program, so tests must leave it as it is.
+
+    Args:
+        program: "reverse" recodes each token as the next one of the vocabulary (MLP 0), and says at the end of six
+            tokens what stands at the opposite end (head 1.2); "majority" writes the share of "x" among the tokens so
+            far (head 0.1) and says it if it is large (MLP 1).
+    """
+    vocabulary, context, width = 257, 8, 1028
+    d_head = width // 4
+    config = transformers.GPT2Config(
+        n_layer=2, n_head=4, n_embd=width, n_inner=vocabulary, vocab_size=vocabulary, n_positions=context
+    )
+    config.tie_word_embeddings = False
+    model = transformers.GPT2LMHeadModel(config)
+    for name, parameter in model.named_parameters():
+        if "ln" not in name:
+            parameter.data.zero_()
+    token, position, way, answer = 0, vocabulary, vocabulary + context, 2 * vocabulary + context
+    eye = torch.eye(vocabulary)
+    model.transformer.wte.weight.data[:, token:position] = eye
+    model.transformer.wpe.weight.data[:, position:way] = torch.eye(context)
+    model.lm_head.weight.data[:, answer : answer + vocabulary] = eye
+
+    def head(layer: int, number: int) -> tuple[torch.Tensor, ...]:
+        attention, at = model.transformer.h[layer].attn, number * d_head
+        parts = [attention.c_attn.weight.data[:, i * width + at :][:, :d_head] for i in range(3)]
+        return (*parts, attention.c_proj.weight.data[at:][:d_head])
+
+    if program == "reverse":
+        mlp = model.transformer.h[0].mlp
+        mlp.c_fc.weight.data[token:position] = eye * 0.1
+        mlp.c_proj.weight.data[:, way:answer] = eye.roll(1, 1)  # each token as the next one
+        query, key, value, out = head(1, 2)
+        key[position:way, :context] = torch.eye(context)
+        for at in range(1, 7):
+            query[position + at, 7 - at] = 1.0
+        value[way:answer, :vocabulary] = eye
+        out[:vocabulary, answer : answer + vocabulary] = eye
+    else:
+        x = BYTES.index("x")
+        query, key, value, out = head(0, 1)
+        value[token + x, 0] = 1.0
+        out[0, way] = 0.005  # so little that it changes no norm
+        mlp = model.transformer.h[1].mlp
+        mlp.c_fc.weight.data[way, 0] = 5.0
+        mlp.c_fc.bias.data[0] = -3.0
+        mlp.c_proj.weight.data[0, answer + x] = 0.1  # an answer that is not quite certain
+    return boot(model, program)
