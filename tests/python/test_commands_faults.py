@@ -121,7 +121,9 @@ def test_scripts_run_whatever_was_asked_for(bench):
 
 def test_a_detail_can_come_first_in_a_list(embedded, capitals):
     [done] = hs.replay([{"do": "patch_head", "params": {"layer": 1, "head": 1}}], embedded, capitals)
-    assert isinstance(done.results[-1], tuple)
+    assert len(done.results) == 1 and isinstance(done.results[0], tuple)
+    [done] = hs.replay([{"do": "activation_patching", "params": HEADS}], embedded, capitals)
+    assert [result.axes for result in done.results] == [("layer", "head")]
 
 
 def test_an_old_error_does_not_stop_a_replay(bench):

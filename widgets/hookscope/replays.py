@@ -129,7 +129,8 @@ def _replayed(bench: Workbench, command: Command, keep_pair: bool) -> Replayed:
             _open(bench, _opening(command), keep_pair)
         else:
             panel = bench.view_for(command)
-            bench.wait()  # a view that was added for it
+            bench.wait()  # a view that was added for it, and whose first result is none of the command's
+            known = len(before[-1].asked)
             panel.perform(command.do, command.params)
         whole = bench.wait()
     problem: Any = next((one.error for one in (bench, *bench.panels) if one.error not in (None, old.get(one))), None)
