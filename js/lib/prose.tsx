@@ -18,5 +18,6 @@ function element(part: Prose, key: number): ComponentChildren {
   const leads = tag === "a" && /^(https?|mailto):/i.test(href ?? "");
   const link = leads ? { href, target: "_blank", rel: "noreferrer noopener" } : {};
   const children = tag === "hr" || tag === "br" ? null : inside.map(element);
-  return h(tag, { key, ...link }, children);
+  const scrolled = tag === "pre" ? { tabIndex: 0 } : {}; // a long line is reached by keyboard
+  return h(tag, { key, ...link, ...scrolled }, children);
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from html import escape
 from typing import Any
 
 from markdown_it import MarkdownIt
@@ -10,7 +11,16 @@ from markdown_it.tree import SyntaxTreeNode
 
 MARKDOWN = MarkdownIt("commonmark", {"html": False}).enable("table").disable("image")
 MARKDOWN.validateLink = lambda url: re.match("(https?|mailto):", url, re.IGNORECASE) is not None
-CODE = ("code_block", "code_inline", "fence")
+BLOCKS = ("code_block", "fence")
+CODE = (*BLOCKS, "code_inline")
+
+
+def _scrolled_by_keyboard(_renderer: Any, tokens: Any, index: int, _options: Any, _env: Any) -> str:
+    return f'<pre tabindex="0"><code>{escape(tokens[index].content)}</code></pre>\n'
+
+
+for block in BLOCKS:
+    MARKDOWN.add_render_rule(block, _scrolled_by_keyboard)
 
 
 def tree(text: str) -> list[Any]:
@@ -27,7 +37,7 @@ def _elements(node: SyntaxTreeNode) -> list[Any]:
         return _parts(node) or [node.content or "\n"]
     attributes = {"href": str(node.attrs["href"])} if "href" in node.attrs else {}
     element = [node.tag, attributes, [node.content] if node.type in CODE else _parts(node)]
-    return [["pre", {}, [element]]] if node.type in ("code_block", "fence") else [element]
+    return [["pre", {}, [element]]] if node.type in BLOCKS else [element]
 
 
 def fenced(code: str) -> str:

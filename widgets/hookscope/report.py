@@ -171,7 +171,7 @@ def _made(result: BaseResult, now: datetime.datetime, code: str = "") -> str:
         "saved": now.isoformat(),
     }
     rows = "".join(f"<dt>{name}</dt><dd>{escaped(str(fact))}</dd>" for name, fact in facts.items() if fact)
-    source = f"<pre>{escaped(code)}</pre>" if code else ""
+    source = f'<pre tabindex="0">{escaped(code)}</pre>' if code else ""
     return f'<details class="hs-made"><summary>How this was made</summary><dl>{rows}</dl>{source}</details>'
 
 
