@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import heapq
 import html
-import json
 import re
 from collections.abc import Iterator, Sequence
 from functools import cached_property
@@ -20,7 +19,7 @@ from pydantic import Field, model_validator
 
 from ..place import Place
 from .codec import Bytes, Floats, encode_array
-from .envelope import BaseResult, parse_json
+from .envelope import BaseResult
 from .roc import Roc
 
 if TYPE_CHECKING:
@@ -330,6 +329,40 @@ class Graph(BaseResult):
                 return self.with_edges(kept)
             kept = left
 
+    def within(self, nodes: Sequence[str]) -> Graph:
+        """The circuit's edges between some nodes, the input and the logits, without dangling nodes.
+
+        Raises:
+            ValueError: the graph has no such node.
+        """
+        return self.with_edges(
+            self.kept.astype(bool) & np.logical_and(*self._ends_in({INPUT, LOGITS, *nodes}))
+        ).pruned()
+
+    def without_nodes(self, nodes: Sequence[str]) -> Graph:
+        """The circuit without the edges into and out of some nodes, and without what then dangles.
+
+        Raises:
+            ValueError: the graph has no such node, or one of them is the input or the logits.
+        """
+        if ends := [name for name in (INPUT, LOGITS) if name in nodes]:
+            raise ValueError(f"Every path leads through the {ends[0]}, so no circuit is without it.")
+        others = {*self.senders, LOGITS} - {*self._known(nodes)}
+        return self.with_edges(self.kept.astype(bool) & np.logical_and(*self._ends_in(others))).pruned()
+
+    def _known(self, nodes: Sequence[str]) -> Sequence[str]:
+        """The nodes, of which all are in this graph."""
+        if unknown := [name for name in nodes if name not in self.senders and name != LOGITS]:
+            raise ValueError(f"This graph has no node {unknown[0]!r:.60}. Nodes are input, a0.h1, m0 and logits.")
+        return nodes
+
+    def _ends_in(self, nodes: set[str]) -> tuple[np.ndarray, np.ndarray]:
+        """Which edges come from some nodes, [sender, 1], and which are read by one of them, [1, receiver]."""
+        self._known([*nodes])
+        inside = np.isin(self.senders, list(nodes))
+        read = self.reads[inside].any(0) | np.isin(self.receivers, list(nodes & {LOGITS}))
+        return inside[:, None], read[None]
+
     def at(self, threshold: float) -> Graph:
         """The circuit of one threshold of a search.
 
@@ -440,27 +473,9 @@ class Graph(BaseResult):
         Raises:
             ValueError: the graph lacks heads or MLPs, which that format can't say.
         """
-        layers = len([node for node in self.sender_nodes if node.name[0] == "m"])
-        heads = len([node for node in self.sender_nodes if node.head is not None and node.layer == 0])
-        senders, receivers = every_name(layers, heads)
-        if senders != self.senders:
-            raise ValueError("MIB's graphs have the same heads and an MLP in every layer, and this model has not.")
-        of, share = _shared(self.receivers, receivers)
-        edges = {
-            f"{senders[i]}->{receivers[j]}": {
-                "score": float(self.scores[i, of[j]] / share[j]),
-                "in_graph": bool(self.kept[i, of[j]]),
-            }
-            for j, i in np.argwhere(edges_between(senders, receivers, self.parallel).T)
-        }
-        cfg = {"n_layers": layers, "n_heads": heads, "parallel_attn_mlp": self.parallel}
-        width = self.provenance.get("model", {}).get("d_model")
-        cfg.update({"d_model": width} if width else {})
-        inside = {INPUT, LOGITS, *self.pruned().nodes}
-        nodes: dict[str, dict[str, Any]] = {name: {"in_graph": name in inside} for name in [*senders, LOGITS]}
-        for name, score in zip(senders, np.nan_to_num(self.scores).sum(1, dtype=np.float64)):
-            nodes[name]["score"] = float(score)
-        return json.dumps({"cfg": cfg, "nodes": nodes, "edges": edges})
+        from .circuit_files import to_mib
+
+        return to_mib(self)
 
     @classmethod
     def from_mib(cls, text: str | bytes | Path, key_heads: int | None = None) -> Graph:
@@ -474,29 +489,35 @@ class Graph(BaseResult):
         Raises:
             ValueError: text that is not such JSON, with a sentence that says where.
         """
-        wire = parse_json(_text_of(text))
-        if not isinstance(wire, dict) or not all(isinstance(wire.get(k), dict) for k in ("cfg", "nodes", "edges")):
-            raise ValueError('This is no graph of MIB: it has to have "cfg", "nodes" and "edges".')
-        layers, heads = (_size(wire["cfg"], name) for name in ("n_layers", "n_heads"))
-        parallel = wire["cfg"].get("parallel_attn_mlp", False) is True
-        whole = type(key_heads) is int and key_heads > 0
-        if key_heads is not None and (not whole or heads % key_heads):
-            raise ValueError(f"The {heads} heads of this graph can't share the keys of {key_heads!r:.20}.")
-        senders, receivers = every_name(layers, heads)
-        shared = every_name(layers, heads, key_heads)[1]
-        of, _ = _shared(shared, receivers)
-        row, column = ({name: i for i, name in enumerate(names)} for names in (senders, receivers))
-        scores = np.where(edges_between(senders, shared, parallel), np.float32(0), np.float32("nan"))
-        kept = np.zeros(scores.shape, np.uint8)
-        real = edges_between(senders, receivers, parallel)
-        for name, edge in wire["edges"].items():
-            sender, receiver = (node.name for node in parse_edge(name))
-            if sender not in row or receiver not in column or not real[row[sender], column[receiver]]:
-                raise ValueError(f"A model of {layers} layers of {heads} heads has no edge {name!r:.80}.")
-            at = row[sender], of[column[receiver]]
-            scores[at] += _number(name, edge)
-            kept[at] |= edge["in_graph"]
-        return cls(method="", senders=senders, receivers=shared, parallel=parallel, scores=scores, kept=kept)
+        from .circuit_files import from_mib
+
+        return from_mib(text, key_heads)
+
+    def to_edge_list(self) -> str:
+        """The circuit as a JSON list of edges, as auto-circuit writes them: "A0.1->A2.3.Q", "Resid Start->MLP 0". There
+        every head has its own keys and values, so an edge into shared ones is listed for each head that reads them."""
+        from .circuit_files import to_edge_list
+
+        return to_edge_list(self)
+
+    def read_circuit(self, text: str | bytes | Path) -> Graph:
+        """The circuit of a file, in this graph.
+
+        Args:
+            text: a graph as JSON, as `to_json` or `to_mib` writes it; or edges as in auto-circuit or as in this graph,
+                one a line, as a JSON list, or as JSON that gives each a score, true or false, or the positions that it
+                is at. Or the `Path` of a file that holds one of these.
+
+        Returns:
+            The graph in the file; if that only lists edges, this graph with them as its circuit, and with their scores
+            if they have some.
+
+        Raises:
+            ValueError: the text is none of these, or of a model with other nodes.
+        """
+        from .circuit_files import read_circuit
+
+        return read_circuit(self, text)
 
     # What a notebook or a terminal shows
 
@@ -606,19 +627,6 @@ def every_name(layers: int, heads: int, key_heads: int | None = None) -> tuple[l
     return senders, [*receivers, LOGITS]
 
 
-def _shared(receivers: Sequence[str], every: Sequence[str]) -> tuple[list[int], np.ndarray]:
-    """For each of all receivers the one that stands for it, and how many share that one."""
-    column = {name: i for i, name in enumerate(receivers)}
-    of: list[int] = []
-    last: dict[tuple[int | None, str], int] = {}
-    for node in map(parse_node, every):
-        own = column.get(node.name)
-        key = (node.layer, node.part)
-        last[key] = own if own is not None else last[key]
-        of.append(last[key])
-    return of, np.bincount(of, minlength=len(receivers))[of]
-
-
 def _refuse_unordered(senders: Sequence[str], receivers: Sequence[str]) -> None:
     """Raise ValueError for nodes that are not those of a model, each once and in its order."""
     made, read = [*map(parse_node, senders)], [*map(parse_node, receivers)]
@@ -662,36 +670,3 @@ def _is_number(value: Any) -> bool:
     if isinstance(value, (bool, str, bytes)) or not hasattr(value, "__float__"):
         return False
     return np.ndim(value) == 0 and float(value) == float(value)
-
-
-def _text_of(given: Any) -> str | bytes:
-    """JSON text, or that of a file.
-
-    Raises:
-        ValueError: neither text nor a path; or a file's name as text.
-    """
-    if isinstance(given, Path):
-        return given.read_text("utf-8")
-    if not isinstance(given, (str, bytes)):
-        raise ValueError(f"A graph of MIB is read from JSON text or from the Path of a file, not from {given!r:.60}.")
-    if isinstance(given, str) and "{" not in given and given.strip().endswith(".json"):
-        raise ValueError(f"{given!r:.80} is the name of a file and no JSON. Give its path: Path({given!r:.80}).")
-    return given
-
-
-def _size(cfg: dict[str, Any], name: str) -> int:
-    size = cfg.get(name)
-    if type(size) is not int or not 0 < size <= 1000:
-        raise ValueError(f"This is no graph of MIB: its cfg has to say {name}.")
-    return size
-
-
-def _number(name: str, edge: Any) -> float:
-    """The score of an edge of MIB's JSON."""
-    fields = edge if isinstance(edge, dict) else {}
-    score, inside = fields.get("score"), fields.get("in_graph")
-    number = isinstance(score, (int, float)) and not isinstance(score, bool) and abs(score) < 3e38
-    if not number or not isinstance(inside, bool):
-        raise ValueError(f'The edge {name!r:.80} has to have a number "score" and a Boolean "in_graph".')
-    assert score is not None
-    return float(score)

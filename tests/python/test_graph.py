@@ -128,8 +128,8 @@ def test_a_file_of_mib(tmp_path):
 @pytest.mark.parametrize(
     ("given", "words"),
     [
-        (None, "from JSON text or from the Path of a file, not from None"),
-        ({"cfg": {}}, "from JSON text or from the Path of a file"),
+        (None, "from text or from the Path of a file, not from None"),
+        ({"cfg": {}}, "from text or from the Path of a file"),
         ("circuits/ioi.json", r"'circuits/ioi.json' is the name of a file and no JSON.*Path\('circuits/ioi.json'\)"),
         ("nonsense", "This is not JSON"),
         (b"", "This is not JSON"),
