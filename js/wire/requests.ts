@@ -4,6 +4,7 @@ export interface Requests {
   acdc: AcdcRequest;
   activation_patching: ActivationPatchingRequest;
   add_view: OnAddViewRequest;
+  ask_of_nodes: OnAskOfNodesRequest;
   attention_patterns: AttentionPatternsRequest;
   attribute: OnAttributeRequest;
   attribute_head: OnAttributeHeadRequest;
@@ -12,6 +13,7 @@ export interface Requests {
   cancel: OnCancelRequest;
   causal_scrubbing: CausalScrubbingRequest;
   circuit_robustness: CircuitRobustnessRequest;
+  close_answer: OnCloseAnswerRequest;
   close_opened: OnCloseOpenedRequest;
   close_view: OnCloseViewRequest;
   direct_logit_attribution: DirectLogitAttributionRequest;
@@ -26,12 +28,14 @@ export interface Requests {
   follow: OnFollowRequest;
   forget: OnForgetRequest;
   go_to: OnGoToRequest;
+  group_nodes: OnGroupNodesRequest;
   head_circuits: OnHeadCircuitsRequest;
   head_scores: OnHeadScoresRequest;
   heads: OnHeadsRequest;
   hidden: OnHiddenRequest;
   induction_heads: InductionHeadsRequest;
   keep: OnKeepRequest;
+  keep_nodes: OnKeepNodesRequest;
   lens_window: OnLensWindowRequest;
   logit_lens: LogitLensRequest;
   open: OnOpenRequest;
@@ -42,6 +46,7 @@ export interface Requests {
   picture: OnPictureRequest;
   read_pair: ReadPairRequest;
   redo: OnRedoRequest;
+  remove_nodes: OnRemoveNodesRequest;
   repeated_token_loss: RepeatedTokenLossRequest;
   restore: OnRestoreRequest;
   restrict: OnRestrictRequest;
@@ -57,6 +62,8 @@ export interface Requests {
   trajectory: OnTrajectoryRequest;
   transformerlens_code: OnTransformerlensCodeRequest;
   undo: OnUndoRequest;
+  undo_edit: OnUndoEditRequest;
+  ungroup_nodes: OnUngroupNodesRequest;
 }
 export interface AcdcRequest {
   threshold: number | number[];
@@ -135,6 +142,10 @@ export interface Scale {
 }
 export interface OnAddViewRequest {
   kind: "heatmap" | "lens" | "attention" | "circuit";
+}
+export interface OnAskOfNodesRequest {
+  what: "patch" | "paths" | "ablate" | "faithfulness";
+  nodes: string[];
 }
 export interface AttentionPatternsRequest {
   kind?: "pattern" | "value_weighted" | "scores" | "output_norm";
@@ -225,6 +236,7 @@ export interface CircuitRobustnessRequest {
   at?: number | null;
   seed?: number;
 }
+export interface OnCloseAnswerRequest {}
 export interface OnCloseOpenedRequest {}
 export interface OnCloseViewRequest {
   at: number;
@@ -290,6 +302,10 @@ export interface OnForgetRequest {
 export interface OnGoToRequest {
   step: number;
 }
+export interface OnGroupNodesRequest {
+  nodes: string[];
+  name: string;
+}
 export interface OnHeadCircuitsRequest {
   layer: number;
   head: number;
@@ -310,6 +326,9 @@ export interface InductionHeadsRequest {
   seeds?: number;
 }
 export interface OnKeepRequest {}
+export interface OnKeepNodesRequest {
+  nodes: string[];
+}
 export interface OnLensWindowRequest {
   result: string;
   side: string;
@@ -363,6 +382,9 @@ export interface ReadPairRequest {
   top_k?: number;
 }
 export interface OnRedoRequest {}
+export interface OnRemoveNodesRequest {
+  nodes: string[];
+}
 export interface RepeatedTokenLossRequest {
   ablate?: [number, number][];
   length?: number;
@@ -413,6 +435,10 @@ export interface OnTrajectoryRequest {
 }
 export interface OnTransformerlensCodeRequest {}
 export interface OnUndoRequest {}
+export interface OnUndoEditRequest {}
+export interface OnUngroupNodesRequest {
+  name: string;
+}
 
 export const SCHEMA_VERSION = 1;
 export const NOT_COMPUTED = 0;

@@ -6,10 +6,9 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Annotated, Any
+from typing import Any
 
 import traitlets
-from pydantic import Field
 
 from interp_backend.common.circuits import ABLATIONS, LEVELS, POSITIONS
 from interp_backend.common.subject import subject_of
@@ -31,6 +30,7 @@ from interp_backend.service.tasks import Task
 
 from .asking import Want
 from .menus import choices, field_of, metric_menu
+from .node_sets import QUESTIONS, Nodes, NodeSets
 from .panel import Index, action
 from .prompt_pair_editor import PromptPairEditor
 from .subject import ResultPanel, model_to_ask, model_words
@@ -38,10 +38,9 @@ from .traits import Argument, PairTrait
 
 MOST_EDGES = 5000  # that a view is sent
 SECONDS_BETWEEN = 0.25  # between two updates of what fills
-Nodes = Annotated[list[Annotated[str, Field(max_length=20)]], Field(min_length=1, max_length=2000)]
 
 
-class CircuitGraph(ResultPanel):
+class CircuitGraph(NodeSets, ResultPanel):
     """The edges between embedding, heads, MLPs and logits that carry the difference between two prompts.
 
     Its first tab shows the largest edges by `edge_attribution`, as many as the slider says. The second follows paths
@@ -62,6 +61,11 @@ class CircuitGraph(ResultPanel):
     Attributes:
         result: the `Graph` of all edges, or None while the model still runs.
         circuit: the `Graph` whose chosen edges are those on the screen.
+        chosen: the nodes that are chosen in the picture.
+        edits: what was done to the circuit since, in order: each is {"keep": nodes} or {"remove": nodes}.
+        groups: nodes that are drawn as one, by the group's name.
+        question: what is asked of some nodes, as {"what": "ablate", "nodes": ["a2.h1"]}, or None.
+        answer: the result that answers it, or None.
         trail: the receivers of each step of the second tab, from the logits down.
         paths: the `EffectMap` of each step, or None while it runs.
         robustness: the `Robustness` of the circuit in the third tab, or None.
@@ -73,7 +77,10 @@ class CircuitGraph(ResultPanel):
     """
 
     bundle = "circuit_graph"
-    choices = ("rules", "ig_steps", "direction", "metric", "mlps", "edges", "trail", "setting", "tab")
+    choices = (
+        *("rules", "ig_steps", "direction", "metric", "mlps", "edges", "trail", "setting"),
+        *("edits", "groups", "chosen", "question", "tab"),
+    )
     _parts = ("layer", "head")
     _own_places = (LOGITS,)
 
@@ -131,7 +138,7 @@ class CircuitGraph(ResultPanel):
                 raise ValueError(f"{name} is a Graph, as edge_attribution returns, not a {type(one).__name__}.")
         self._given = graph
         self._own_metric = metric if callable(metric) else None
-        self._circuit: tuple[Graph, int, Graph] | None = None
+        self._circuit: tuple[Graph, Any, Graph] | None = None
         self._call_of_result: Any = None
         self._last_sent = 0.0
         self._whole = False  # send the graph with all its scores, for a page
@@ -150,6 +157,7 @@ class CircuitGraph(ResultPanel):
                 "given": graph is not None,
                 **{name: field_of(edge_attribution, name) for name in ("rules", "ig_steps", "direction")},
                 "mlps": field_of(path_patching, "mlps"),
+                "questions": choices(QUESTIONS, {}),
                 "ablations": choices(ABLATIONS, {}),
                 "levels": choices(LEVELS, {}),
                 "positions": choices(POSITIONS, {}),
@@ -172,8 +180,9 @@ class CircuitGraph(ResultPanel):
         """
         whole: Graph = self._shown()
         known = self._circuit
-        if known is None or known[0] is not whole or known[1] != self.edges:
-            known = self._circuit = whole, self.edges, whole.reduced(self.edges)
+        wanted = self.edges, str(self.edits)
+        if known is None or known[0] is not whole or known[1] != wanted:
+            known = self._circuit = whole, wanted, self._edited(whole.reduced(self.edges))
         return known[2]
 
     def follow(self, *receivers: str) -> None:
@@ -182,7 +191,7 @@ class CircuitGraph(ResultPanel):
 
     def further_results(self) -> list[BaseResult]:
         paths: Any = self.paths
-        return [one for one in paths if one is not None]
+        return [one for one in (*paths, self.answer) if one is not None]
 
     def page_state(self) -> dict[str, Any]:
         self._whole = True
@@ -214,6 +223,8 @@ class CircuitGraph(ResultPanel):
             for step, receivers in enumerate(self.trail):
                 call = path_patching.call(self.model, self.pair, None, list(receivers), mlps=self.mlps, **how)
                 wants[_output(step)] = Want(call, partial(self._take_path, step), keep=True, priority=2)
+        if self.tab == "edges":
+            wants.update(self._wants_of_nodes())
         # The circuit of a graph that is about to be replaced is not run.
         if self.tab == "faithfulness" and self._call_of_result == wants["result"].call:
             wants.update(self._runs_of(self.circuit))
@@ -279,15 +290,26 @@ class CircuitGraph(ResultPanel):
         if self._given is not None or not code:
             head = "import interp_backend as ib\n" if shown is self.circuit else self._code_of(shown)
             code = head.split("\n# circuit: ")[0].split("\nresult = ")[0].rstrip() + "\n# graph: your own graph\n"
-        code += f"circuit = graph.reduced({self.edges})\n"
+        code += f"circuit = graph.reduced({self.edges}){self._code_of_edits()}\n"
         if shown is self.circuit:
-            return code + "circuit.plot()\n"
+            return code + (self._code_of_nodes() or "circuit.plot()\n")
         return code + "result = " + self._code_of(shown).split("\nresult = ", 1)[-1]
 
     # Changes
 
     @traitlets.observe(
-        "pair", "rules", "ig_steps", "direction", "metric", "mlps", "tab", "trail", "edges", "setting", "result"
+        "pair",
+        "rules",
+        "ig_steps",
+        "direction",
+        "metric",
+        "mlps",
+        "tab",
+        "trail",
+        "edges",
+        "edits",
+        "setting",
+        "result",
     )
     def _on_change(self, change: Any) -> None:
         name = change["name"]
@@ -295,7 +317,7 @@ class CircuitGraph(ResultPanel):
             self._own_metric = self.metric
         if name in ("pair", "direction", "metric", "mlps"):
             self.paths = []  # these belong to other choices
-        if name in ("pair", "metric", "edges", "result"):
+        if name in ("pair", "metric", "edges", "edits", "result"):
             self.robustness = self.faithfulness = None
         if name == "setting":
             self.faithfulness = None

@@ -10,6 +10,7 @@ import { EdgeControls } from "./controls";
 import { type Edge, type Graph, nodeOfPlace, placeOfNode } from "./graph";
 import { BarList, type Row } from "./lists";
 import { type Hovered, Picture, sizeOf } from "./picture";
+import { AnswerCard, EditsLine, SetBar } from "./set_bar";
 import { Slider, useCircuit } from "./slider";
 import type { CircuitState } from "./state";
 import { edgeName, inputName, longName, shortName, sizeWords } from "./words";
@@ -28,7 +29,7 @@ export function EdgesTab({ model, state }: Props) {
       <ErrorLine error={failure} rpc={canAsk(model) ? state.rpc : null} />
       {graph ? (
         <Output name="graph-result" current={current} words="the last graph">
-          <Circuit model={model} graph={graph} />
+          <Circuit model={model} state={state} graph={graph} />
         </Output>
       ) : (
         failure === null && <Nothing model={model} busy={"Estimating the edges\u2026"} />
@@ -37,7 +38,7 @@ export function EdgesTab({ model, state }: Props) {
   );
 }
 
-function Circuit({ model, graph }: Pick<Props, "model"> & { graph: Graph }) {
+function Circuit({ model, state, graph }: Props & { graph: Graph }) {
   const circuit = useCircuit(model, graph);
   const { edges, nodes } = circuit;
   const pinned = nodeOfPlace(graph, useSelection(model));
@@ -47,6 +48,9 @@ function Circuit({ model, graph }: Pick<Props, "model"> & { graph: Graph }) {
   return (
     <>
       <Slider model={model} graph={graph} circuit={circuit} />
+      <EditsLine model={model} state={state} />
+      <SetBar model={model} state={state} graph={graph} />
+      <AnswerCard model={model} state={state} />
       <div class="hs-circuit-area">
         <div>
           <Picture

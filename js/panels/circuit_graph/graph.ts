@@ -96,12 +96,32 @@ export function inputOf(json: Pick<GraphJson, "senders" | "receivers" | "readers
   return { receiver, part, readers, to: readers[0] ?? LOGITS };
 }
 
+/** What was done to a circuit. */
+export type Edit = { keep: string[] } | { remove: string[] };
+
 /** The strongest edges without dangling nodes: those that nothing leads into, and those that lead nowhere. A circuit
- *  that Python chose is shown whole as it is. */
-export function circuitOf({ json, edges }: Graph, most: number): Edge[] {
-  if (json.size <= most && json.size < json.edges) return edges;
-  return pruned(edges.slice(0, most));
+ *  that Python chose is shown whole as it is. Then the edits, as Python makes them. */
+export function circuitOf({ json, edges }: Graph, most: number, edits: readonly Edit[]): Edge[] {
+  const whole = json.size <= most && json.size < json.edges;
+  const first = whole ? edges : pruned(edges.slice(0, most));
+  return edits.reduce(
+    (left, edit) => pruned("keep" in edit ? within(left, edit.keep) : without(left, edit.remove)),
+    first,
+  );
 }
+
+function within(edges: readonly Edge[], nodes: readonly string[]): Edge[] {
+  const inside = new Set([INPUT, LOGITS, ...nodes]);
+  return edges.filter((edge) => inside.has(edge.from) && endsOf(edge).some((name) => inside.has(name)));
+}
+
+function without(edges: readonly Edge[], nodes: readonly string[]): Edge[] {
+  const gone = new Set(nodes);
+  return edges.filter((edge) => !gone.has(edge.from) && endsOf(edge).some((name) => !gone.has(name)));
+}
+
+/** The nodes that read an edge: the logits are no reader with a name of its own. */
+const endsOf = ({ to, readers }: Edge): readonly string[] => (readers.length > 0 ? readers : [to]);
 
 export function pruned(edges: readonly Edge[]): Edge[] {
   let kept = [...edges];

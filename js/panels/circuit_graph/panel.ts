@@ -8,7 +8,19 @@ import { CircuitView } from "./view";
 export const panel: Panel<CircuitState, string> = {
   name: "circuit-graph",
   css: tabsCss + css,
-  needs: ["info", "status", "result", "tab", "edges", "trail", "paths", "setting"],
+  needs: [
+    "info",
+    "status",
+    "result",
+    "tab",
+    "edges",
+    "trail",
+    "paths",
+    "setting",
+    "edits",
+    "groups",
+    "chosen",
+  ],
   state: (model) => new CircuitState(model),
   View: CircuitView,
   cellOf(state, place) {

@@ -2,7 +2,7 @@
 import { useEffect, useMemo, useState } from "preact/hooks";
 import { count } from "../../lib/format";
 import { useTrait, type ViewModel, write } from "../../lib/model";
-import { circuitOf, type Edge, type Graph, nodesOf } from "./graph";
+import { circuitOf, type Edit, type Graph, nodesOf } from "./graph";
 
 const STEPS = 200;
 
@@ -23,7 +23,8 @@ export function useCircuit(model: ViewModel, graph: Graph) {
   const [dragged, setDragged] = useState<number | null>(null);
   useEffect(() => setDragged(null), [chosen, graph]);
   const most = dragged ?? chosen;
-  const edges = useMemo(() => circuitOf(graph, most), [graph, most]);
+  const edits = useTrait<Edit[]>(model, "edits");
+  const edges = useMemo(() => circuitOf(graph, most, edits), [graph, most, edits]);
   const nodes = useMemo(() => nodesOf(graph, edges), [graph, edges]);
   return { most, edges, nodes, setDragged };
 }
@@ -43,7 +44,7 @@ export function Slider({ model, graph, circuit }: SliderProps) {
   const { most, edges, nodes, setDragged } = circuit;
   const sizes = useMemo(() => sizesTo(Math.max(1, graph.edges.length)), [graph]);
   const sizeOf = (input: HTMLInputElement) => sizes[Number(input.value)] ?? 1;
-  const led = ledNowhere(graph, most, edges);
+  const led = useMemo(() => ledNowhere(graph, most), [graph, most]);
   return (
     <label class="hs-slider hs-small" title="How many of the largest edges are in the circuit">
       <span>Edges</span>
@@ -66,5 +67,5 @@ export function Slider({ model, graph, circuit }: SliderProps) {
 }
 
 /** How many of the largest edges are left out of the circuit, since nothing leads into them or out of them. */
-const ledNowhere = (graph: Graph, most: number, edges: readonly Edge[]): number =>
-  Math.max(0, Math.min(most, graph.edges.length) - edges.length);
+const ledNowhere = (graph: Graph, most: number): number =>
+  Math.max(0, Math.min(most, graph.edges.length) - circuitOf(graph, most, []).length);

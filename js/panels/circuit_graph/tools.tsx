@@ -5,7 +5,7 @@ import { useRising, useTrait } from "../../lib/model";
 import type { PanelProps } from "../../lib/panel";
 import { numberCell, toCsv, toTsv } from "../../lib/table";
 import { usePalette } from "../../lib/theme";
-import { circuitOf, type Graph, nodesOf } from "./graph";
+import { circuitOf, type Edge, type Edit, type Graph, nodesOf } from "./graph";
 import { edgesOf } from "./paths";
 import { saveCircuitPicture } from "./picture_file";
 import type { CircuitState } from "./state";
@@ -16,8 +16,9 @@ export function CircuitTools({ model, state, graph, tab, title, subtitle }: Tool
   const palette = usePalette();
   const rising = useRising(model);
   const edges = useTrait<number>(model, "edges");
+  const edits = useTrait<Edit[]>(model, "edits");
   const save = () => {
-    const drawn = tab === "paths" ? edgesOf(state.paths.get(), graph.json) : circuitOf(graph, edges);
+    const drawn = tab === "paths" ? edgesOf(state.paths.get(), graph.json) : circuitOf(graph, edges, edits);
     saveCircuitPicture({
       name: tab === "paths" ? "paths" : "circuit",
       title,
@@ -30,7 +31,11 @@ export function CircuitTools({ model, state, graph, tab, title, subtitle }: Tool
     });
   };
   const rows = () =>
-    tab === "paths" ? pathRows(state) : tab === "faithfulness" ? runRows(state) : edgeRows(graph, edges);
+    tab === "paths"
+      ? pathRows(state)
+      : tab === "faithfulness"
+        ? runRows(state)
+        : edgeRows(circuitOf(graph, edges, edits), graph.json.metric_label);
   const runs = (state.curves.get().value ?? state.robustness.get().value)?.json;
   // A step of a path is here without what only Python reads of it.
   const held = tab === "paths" ? null : tab === "faithfulness" ? runs : graph.json;
@@ -46,14 +51,14 @@ export function CircuitTools({ model, state, graph, tab, title, subtitle }: Tool
   );
 }
 
-export function edgeRows(graph: Graph, most: number): string[][] {
-  const lines = circuitOf(graph, most).map(({ from, receiver, score, share }) => [
+export function edgeRows(edges: readonly Edge[], metric: string): string[][] {
+  const lines = edges.map(({ from, receiver, score, share }) => [
     from,
     receiver,
     numberCell(score),
     numberCell(share),
   ]);
-  return [["sender", "receiver", graph.json.metric_label, "part of the gap"], ...lines];
+  return [["sender", "receiver", metric, "part of the gap"], ...lines];
 }
 
 /** The curves if they were run, else the table of ablations. */

@@ -1,6 +1,6 @@
 // The first tab: the circuit at the slider's size, a pinned node, and what is under the pointer.
 import { expect, test, vi } from "vitest";
-import { decodeGraph } from "../../../js/panels/circuit_graph/graph";
+import { circuitOf, decodeGraph } from "../../../js/panels/circuit_graph/graph";
 import { edgeRows } from "../../../js/panels/circuit_graph/tools";
 import { eventually } from "../eventually";
 import { maybe, part, press, settled } from "../helpers";
@@ -207,7 +207,7 @@ test("a graph of an unknown format is refused with a sentence", async () => {
 });
 
 test("the table has the circuit's edges with their scores and shares", () => {
-  expect(edgeRows(decodeGraph(makeGraph()), 3)).toEqual([
+  expect(edgeRows(circuitOf(decodeGraph(makeGraph()), 3, []), "logit difference")).toEqual([
     ["sender", "receiver", "logit difference", "part of the gap"],
     ["input", "a0.h1<v>", "5", "0.5"],
     ["a0.h1", "a1.h0<k>", "-4", "-0.4"],

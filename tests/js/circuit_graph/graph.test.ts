@@ -89,16 +89,20 @@ test("sizes are written as parts of the gap, with true signs", () => {
 
 test("the circuit is the largest edges without those that lead nowhere", () => {
   const graph = decodeGraph(makeGraph());
-  const sizes = [1, 2, 3, 4, 5, 6, 7, 1000].map((most) => circuitOf(graph, most).length);
+  const sizes = [1, 2, 3, 4, 5, 6, 7, 1000].map((most) => circuitOf(graph, most, []).length);
   expect(sizes).toEqual([0, 0, 3, 3, 5, 5, 6, 6]);
   // The key that head 1.1 reads, too, leads on to the logits.
-  expect(circuitOf(graph, 3).map(nameOf)).toEqual(["input->a0.h1<v>", "a0.h1->a1.h0<k>", "a1.h1->logits"]);
+  expect(circuitOf(graph, 3, []).map(nameOf)).toEqual([
+    "input->a0.h1<v>",
+    "a0.h1->a1.h0<k>",
+    "a1.h1->logits",
+  ]);
 });
 
 test("a circuit that Python chose is shown whole until the slider is below its size", () => {
   const graph = decodeGraph(makeGraph({ size: 7 }));
-  expect(circuitOf(graph, 7)).toHaveLength(7);
-  expect(circuitOf(graph, 6)).toHaveLength(5);
+  expect(circuitOf(graph, 7, [])).toHaveLength(7);
+  expect(circuitOf(graph, 6, [])).toHaveLength(5);
 });
 
 /** In words: an edge is kept if it lies on a path from the input to the logits. A path goes on from what is read to any
@@ -140,7 +144,7 @@ test("an edge to heads that share it is drawn to those that write", () => {
   expect(drawnTo(key, new Set(["a1.h1"]))).toEqual(["a1.h1"]);
   expect(drawnTo(key, new Set(["a1.h0", "a1.h1"]))).toEqual(["a1.h0", "a1.h1"]);
   expect(drawnTo(key, new Set())).toEqual(["a1.h0"]);
-  expect(nodesOf(graph, circuitOf(graph, 3))).toEqual(["input", "a0.h1", "a1.h1", "logits"]);
+  expect(nodesOf(graph, circuitOf(graph, 3, []))).toEqual(["input", "a0.h1", "a1.h1", "logits"]);
 });
 
 test("every node has a place that leads back to it, at whatever position", () => {
