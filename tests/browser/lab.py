@@ -102,17 +102,6 @@ WAIT_UNTIL_READY = """async (seconds) => {
   while (sessionContext.session?.kernel?.status !== 'idle') await pause();
 }"""
 
-# A command that comes while JupyterLab attaches the kernel is dropped without a word, so it is given until it counts.
-RUN_THE_FIRST_CELL = """async (seconds) => {
-  const giveUp = Date.now() + 1000 * seconds;
-  const [cell] = jupyterapp.shell.currentWidget.content.widgets;
-  while (cell.model.executionCount === null) {
-    if (Date.now() > giveUp) throw new Error('The first cell did not run.');
-    await jupyterapp.commands.execute('notebook:run-all-cells');
-    await new Promise((resolve) => setTimeout(resolve, 50));
-  }
-}"""
-
 APPEND_AND_RUN = """async ([code, id]) => {
   const notebook = jupyterapp.shell.currentWidget.content;
   notebook.activeCellIndex = notebook.widgets.length - 1;
@@ -225,9 +214,9 @@ class Lab(Notebook):
         self._shown = 0
         self.page.goto(f"{server.url}/{self.tree}/{path.name}?reset&token={server.token}")
         self.page.evaluate(WAIT_UNTIL_READY, STARTING_SECONDS)
-        for command in self.at_start:
-            self.command(command)
-        self.page.evaluate(RUN_THE_FIRST_CELL, STARTING_SECONDS)
+        for name in (*self.at_start, "notebook:run-all-cells"):
+            self.command(name)
+        self.python("")  # returns once the first cell has
 
     def command(self, name: str, **arguments: object) -> None:
         self.page.evaluate(

@@ -85,7 +85,7 @@ def opened(browser: Browser, server: JupyterServer, name: str) -> Page:
 def test_without_a_kernel_the_notebook_shows_the_pictures_alone(
     pictures: Lab, browser: Browser, jupyter: JupyterServer
 ):
-    pictures.page.evaluate("() => jupyterapp.serviceManager.sessions.shutdownAll()")
+    pictures.page.evaluate("() => jupyterapp.shell.currentWidget.sessionContext.shutdown()")
     page = opened(browser, jupyter, NAME)
     for picture in (pictures_of(page).nth(0), pictures_of(page).nth(1)):
         expect(picture).to_be_visible()

@@ -42,8 +42,8 @@ test("what can be done with chosen nodes is offered while some are chosen", asyn
   expect(part(el, "set").textContent).toContain("mlp 0, 1.1");
   const nodes = ["m0", "a1.h1"];
   for (const [name, method, params] of [
-    ["keep", "keep_nodes", { nodes }],
-    ["remove", "remove_nodes", { nodes }],
+    ["keep-nodes", "keep_nodes", { nodes }],
+    ["remove-nodes", "remove_nodes", { nodes }],
     ["ask-patch", "ask_of_nodes", { what: "patch", nodes }],
     ["ask-ablate", "ask_of_nodes", { what: "ablate", nodes }],
   ] as const) {
