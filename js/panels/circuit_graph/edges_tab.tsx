@@ -7,11 +7,14 @@ import type { PanelProps } from "../../lib/panel";
 import { ErrorLine, Nothing } from "../../lib/status";
 import { useStore } from "../../lib/store";
 import { EdgeControls } from "./controls";
+import { EdgeTable } from "./edge_table";
 import { type Edge, type Graph, nodeOfPlace, placeOfNode } from "./graph";
+import { largestOf } from "./lines";
 import { BarList, type Row } from "./lists";
-import { type Hovered, Picture, sizeOf } from "./picture";
+import { type Hovered, Picture } from "./picture";
 import { Slider, useCircuit } from "./slider";
 import type { CircuitState } from "./state";
+import { useWays, Ways } from "./ways";
 import { edgeName, inputName, longName, shortName, sizeWords } from "./words";
 
 type Props = PanelProps<CircuitState>;
@@ -42,11 +45,15 @@ function Circuit({ model, graph }: Pick<Props, "model"> & { graph: Graph }) {
   const { edges, nodes } = circuit;
   const pinned = nodeOfPlace(graph, useSelection(model));
   const [hovered, setHovered] = useState<Hovered>(null);
+  const ways = useWays(model);
   const pin = (name: string | null) =>
     select(model, name === null || name === pinned ? null : placeOfNode(name));
   return (
     <>
-      <Slider model={model} graph={graph} circuit={circuit} />
+      <div class="hs-ways">
+        <Slider model={model} graph={graph} circuit={circuit} />
+        <Ways model={model} ways={ways} nodes={nodes} edges={edges} />
+      </div>
       <div class="hs-circuit-area">
         <div>
           <Picture
@@ -55,6 +62,7 @@ function Circuit({ model, graph }: Pick<Props, "model"> & { graph: Graph }) {
             all={graph.nodes}
             edges={edges}
             rising={useRising(model)}
+            arrange={ways.arrange}
             pinned={pinned}
             pinStandsOut
             hovered={hovered}
@@ -81,6 +89,7 @@ function Circuit({ model, graph }: Pick<Props, "model"> & { graph: Graph }) {
           onPin={pin}
         />
       </div>
+      {ways.table && <EdgeTable edges={edges} metric={graph.json.params.metric} onHover={setHovered} />}
     </>
   );
 }
@@ -100,7 +109,7 @@ interface DetailsProps {
 /** Of the node under the pointer, or else of the pinned one. */
 function Details({ graph, edges, pinned, hovered, onHover, onPin }: DetailsProps) {
   const node = hovered && "node" in hovered ? hovered.node : pinned;
-  const largest = useMemo(() => edges.reduce((most, edge) => Math.max(most, sizeOf(edge)), 0), [edges]);
+  const largest = useMemo(() => largestOf(edges), [edges]);
   const metric = graph.json.params.metric;
   const rowOf = (edge: Edge, text: string, other: string): Row => ({
     key: `${edge.from} ${edge.receiver}`,

@@ -7,8 +7,9 @@ import { numberCell, toCsv, toTsv } from "../../lib/table";
 import { usePalette } from "../../lib/theme";
 import { circuitOf, type Graph, nodesOf } from "./graph";
 import { edgesOf } from "./paths";
-import { saveCircuitPicture } from "./picture_file";
+import { saveCircuitPng, saveCircuitSvg } from "./picture_file";
 import type { CircuitState } from "./state";
+import { useArrange } from "./ways";
 
 type ToolsProps = PanelProps<CircuitState> & { graph: Graph; tab: string; title: string; subtitle: string };
 
@@ -16,9 +17,10 @@ export function CircuitTools({ model, state, graph, tab, title, subtitle }: Tool
   const palette = usePalette();
   const rising = useRising(model);
   const edges = useTrait<number>(model, "edges");
-  const save = () => {
+  const arrange = useArrange(model);
+  const save = (saveAs: typeof saveCircuitPng) => () => {
     const drawn = tab === "paths" ? edgesOf(state.paths.get(), graph.json) : circuitOf(graph, edges);
-    saveCircuitPicture({
+    saveAs({
       name: tab === "paths" ? "paths" : "circuit",
       title,
       subtitle,
@@ -26,6 +28,7 @@ export function CircuitTools({ model, state, graph, tab, title, subtitle }: Tool
       nodes: nodesOf(graph, drawn),
       edges: drawn,
       rising,
+      arrange,
       palette,
     });
   };
@@ -41,7 +44,8 @@ export function CircuitTools({ model, state, graph, tab, title, subtitle }: Tool
       csv={() => saveCsv(toCsv(rows()), tab === "edges" ? "circuit" : tab)}
       held={held}
       kernel={{ model, state }}
-      picture={tab === "faithfulness" ? undefined : save}
+      picture={tab === "faithfulness" ? undefined : save(saveCircuitPng)}
+      vector={tab === "faithfulness" ? undefined : save(saveCircuitSvg)}
     />
   );
 }
