@@ -7,6 +7,8 @@ interface Size {
   ownBudget: number;
   shared: number;
   sharedBudget: number;
+  libraries: number;
+  librariesBudget: number;
 }
 
 export const bundles: string[];

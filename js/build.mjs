@@ -10,9 +10,9 @@ const out = join(root, "widgets", "hookscope", "static");
 const KB = 1024;
 
 /** The one list of bundles: each view's folder with the budget of its own code in KB, and the budgets of the saved
- *  page's script, without the views in it, of the workbench, which shows other widgets' views, and of what views share:
- *  js/lib/ and Preact. */
-const { views, report, workbench, shared } = JSON.parse(
+ *  page's script, without the views in it, of the workbench, which shows other widgets' views, of what views share:
+ *  js/lib/ and Preact, and of the libraries that only one view needs. */
+const { views, report, workbench, shared, libraries } = JSON.parse(
   await readFile(join(root, "js", "bundles.json"), "utf8"),
 );
 const OWN_KB = { ...views, report, workbench };
@@ -70,6 +70,10 @@ export const options = {
   jsxFactory: "h",
   jsxFragment: "Fragment",
   inject: ["js/jsx.ts"],
+  // Of d3-zoom's transitions nothing is used.
+  alias: Object.fromEntries(
+    ["d3-transition", "d3-interpolate"].map((name) => [name, "./js/panels/circuit_graph/no_transitions.ts"]),
+  ),
   plugins: [cssAsText, viewsAsModule],
   metafile: true,
   sourcemap: "external",
@@ -77,21 +81,26 @@ export const options = {
   logLevel: "warning",
 };
 
-/** How much of each bundle comes from its own folder and from what views share, in bytes, with their budgets. */
+/** How much of each bundle comes from its own folder, from what views share and from other libraries, in bytes, with
+ *  their budgets. A saved page has the libraries of all views. */
 export function sizes({ outputs }) {
   return bundles.map((name) => {
     const [, { bytes, inputs }] = Object.entries(outputs).find(([path]) => path.endsWith(`/${name}.js`));
-    const size = { name, bytes, own: 0, ownBudget: OWN_KB[name] * KB, shared: 0, sharedBudget: shared * KB };
+    const kb =
+      name === "report" ? Object.values(libraries).reduce((a, b) => a + b, 0) : (libraries[name] ?? 0);
+    const budgets = { ownBudget: OWN_KB[name] * KB, sharedBudget: shared * KB, librariesBudget: kb * KB };
+    const size = { name, bytes, own: 0, shared: 0, libraries: 0, ...budgets };
     for (const [path, { bytesInOutput }] of Object.entries(inputs)) {
       if (path.startsWith(`${folderOf(name)}/`)) size.own += bytesInOutput;
       else if (isShared(path)) size.shared += bytesInOutput;
+      else if (path.includes("node_modules/")) size.libraries += bytesInOutput;
     }
     return size;
   });
 }
 
 const isShared = (path) =>
-  path.startsWith("js/lib/") || path === "js/jsx.ts" || path.includes("node_modules/");
+  path.startsWith("js/lib/") || path === "js/jsx.ts" || path.includes("node_modules/preact/");
 
 async function clearOldBundles() {
   await mkdir(out, { recursive: true });
@@ -107,10 +116,11 @@ function checkBudgets(metafile) {
     fits &&= bytes <= budget;
     return `${(bytes / KB).toFixed(1)} of ${budget / KB} KB${bytes > budget ? " (TOO LARGE)" : ""}`;
   };
-  for (const { name, bytes, own, ownBudget, shared, sharedBudget } of sizes(metafile)) {
-    console.log(
-      `${name}.js  ${(bytes / KB).toFixed(1)} KB: own ${share(own, ownBudget)}, shared ${share(shared, sharedBudget)}`,
-    );
+  for (const size of sizes(metafile)) {
+    const parts = ["own", "shared", "libraries"]
+      .filter((part) => size[part] > 0)
+      .map((part) => `${part} ${share(size[part], size[`${part}Budget`])}`);
+    console.log(`${size.name}.js  ${(size.bytes / KB).toFixed(1)} KB: ${parts.join(", ")}`);
   }
   return fits;
 }

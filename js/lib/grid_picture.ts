@@ -33,9 +33,10 @@ export interface Picture extends Frame {
   paint: PaintCell;
 }
 
-const EDGE = 16;
-const HEAD = 48;
-const CAPTION = 16;
+/** Around a picture, and for its heading and each line below that. */
+export const EDGE = 16;
+export const HEAD = 48;
+export const CAPTION = 16;
 const LEGEND_ROOM = 96;
 /** Device pixels per CSS pixel. */
 export const DENSITY = 2;

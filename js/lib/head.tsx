@@ -32,13 +32,24 @@ interface ToolsProps {
   table?: (() => string) | undefined;
   csv?: (() => void) | undefined;
   picture?: (() => void) | undefined;
+  /** Saves an SVG that the view makes itself. */
+  vector?: (() => void) | undefined;
   /** The result as the view has it, which is what is saved where no kernel can be asked. */
   held?: ResultEnvelope | null | undefined;
   /** Writes other kinds of files, if there is a kernel that does. */
   kernel?: PanelProps<{ rpc: Rpc }> | undefined;
 }
 
-export function Tools({ what = "what is shown", code, table, csv, picture, held, kernel }: ToolsProps) {
+export function Tools({
+  what = "what is shown",
+  code,
+  table,
+  csv,
+  picture,
+  vector,
+  held,
+  kernel,
+}: ToolsProps) {
   const ask = kernel && !kernel.model.readonly ? kernel.state.rpc : null;
   return (
     <span class="hs-tools">
@@ -53,7 +64,9 @@ export function Tools({ what = "what is shown", code, table, csv, picture, held,
           Copy
         </CopyButton>
       )}
-      {(csv || picture || ask) && <SaveMenu what={what} csv={csv} picture={picture} held={held} rpc={ask} />}
+      {(csv || picture || ask) && (
+        <SaveMenu what={what} csv={csv} picture={picture} vector={vector} held={held} rpc={ask} />
+      )}
     </span>
   );
 }
@@ -83,17 +96,24 @@ function CodeMenu({ rpc }: { rpc: Rpc }) {
   );
 }
 
-type SaveMenuProps = Pick<ToolsProps, "csv" | "picture" | "held"> & { what: string; rpc: Rpc | null };
+type SaveMenuProps = Pick<ToolsProps, "csv" | "picture" | "vector" | "held"> & {
+  what: string;
+  rpc: Rpc | null;
+};
 
 /** A menu of files. A choice acts at once, and the menu then shows its name again. */
-function SaveMenu({ what, csv, picture, held, rpc }: SaveMenuProps) {
+function SaveMenu({ what, csv, picture, vector, held, rpc }: SaveMenuProps) {
   const expect = useFileAnswer(rpc, ({ format, text }) => keep(format as Format, String(text)));
   const file = (format: Format) => rpc && expect(rpc.request("file", { format }));
   // Of a large result a view has only a part, which Python can't read.
   const whole = held && held.complete !== false ? () => keep("json", JSON.stringify(held)) : null;
   const kinds = [
     { name: "png", help: "picture", save: picture ?? (rpc && (() => file("png"))) },
-    { name: "svg", help: "picture with text as text, for a paper", save: rpc && (() => file("svg")) },
+    {
+      name: "svg",
+      help: "picture with text as text, for a paper",
+      save: vector ?? (rpc && (() => file("svg"))),
+    },
     { name: "csv", help: "table for a spreadsheet", save: csv },
     { name: "json", help: "all of it, for Python to read again", save: rpc ? () => file("json") : whole },
   ].filter(({ save }) => save);

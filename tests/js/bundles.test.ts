@@ -14,11 +14,13 @@ function outputOf(name: string) {
 
 test.each(sizes(built.metafile))(
   "$name.js keeps its budgets",
-  ({ name, own, ownBudget, shared, sharedBudget }) => {
+  ({ name, own, ownBudget, shared, sharedBudget, libraries, librariesBudget }) => {
     expect(own).toBeGreaterThan(["report", "workbench"].includes(name) ? 1_000 : 10_000);
     expect(own).toBeLessThanOrEqual(ownBudget);
     expect(shared).toBeGreaterThan(10_000);
     expect(shared).toBeLessThanOrEqual(sharedBudget);
+    expect(libraries > 0).toBe(["circuit_graph", "report"].includes(name));
+    expect(libraries).toBeLessThanOrEqual(librariesBudget);
   },
 );
 

@@ -73,7 +73,7 @@ test("without a kernel nothing is offered that would need one", async () => {
   const fields = [...main.querySelectorAll<HTMLElement>("textarea, input")].map((field) => field.dataset.hs);
   expect(fields).toEqual(["color-limit", "edges"]);
   const menus = [...main.querySelectorAll<HTMLElement>("select")].map((menu) => menu.dataset.hs);
-  expect(menus).toEqual(["save", "units", "save", "side", "color", "save"]);
+  expect(menus).toEqual(["save", "units", "save", "side", "color", "save", "arrange"]);
   for (const name of ["run", "cancel", "undo", "swap", "templates"]) expect(maybe(main, name)).toBeNull();
   expect(part(main, "params").textContent).toBe(
     "resid_pre \u00b7 logit difference \u00b7 clean \u2192 corrupt",

@@ -71,6 +71,7 @@ class CircuitGraph(NodeSets, ResultPanel):
         robustness: the `Robustness` of the circuit in the third tab, or None.
         setting: the ablation, level and positions of `faithfulness` there, or None before one is chosen.
         faithfulness: the `Faithfulness` of circuits of every size for that setting, or None.
+        arrange: "head", where a head has its column in every circuit, or "flow", where few edges of this one cross.
         selection: the pinned node as a place, such as `{"layer": 2, "head": 5}`, or None.
         code: Python code that computes what the open tab shows.
         status, progress, error: the state of the run.
@@ -78,7 +79,7 @@ class CircuitGraph(NodeSets, ResultPanel):
 
     bundle = "circuit_graph"
     choices = (
-        *("rules", "ig_steps", "direction", "metric", "mlps", "edges", "trail", "setting"),
+        *("rules", "ig_steps", "direction", "metric", "mlps", "edges", "arrange", "trail", "setting"),
         *("edits", "groups", "chosen", "question", "tab"),
     )
     _parts = ("layer", "head")
@@ -95,6 +96,11 @@ class CircuitGraph(NodeSets, ResultPanel):
     edges = traitlets.Int(30, min=1, max=MOST_EDGES, help="How many edges the circuit has before it is pruned.").tag(
         sync=True, set_by_view=True
     )
+    arrange = traitlets.Enum(
+        ["head", "flow"],
+        "head",
+        help='Where nodes stand: "head", each in its column, or "flow", so that few edges cross.',
+    ).tag(sync=True, set_by_view=True)
     tab = traitlets.Enum(["edges", "paths", "faithfulness"], "edges", help="Which tab is open.").tag(
         sync=True, set_by_view=True
     )

@@ -7,12 +7,15 @@ import type { PanelProps } from "../../lib/panel";
 import { ErrorLine, Nothing } from "../../lib/status";
 import { useStore } from "../../lib/store";
 import { EdgeControls } from "./controls";
+import { EdgeTable } from "./edge_table";
 import { type Edge, type Graph, nodeOfPlace, placeOfNode } from "./graph";
+import { largestOf } from "./lines";
 import { BarList, type Row } from "./lists";
-import { type Hovered, Picture, sizeOf } from "./picture";
-import { AnswerCard, EditsLine, SetBar } from "./set_bar";
+import { type Hovered, Picture } from "./picture";
+import { AnswerCard, EditsLine, SetBar, useSets } from "./set_bar";
 import { Slider, useCircuit } from "./slider";
 import type { CircuitState } from "./state";
+import { useWays, Ways } from "./ways";
 import { edgeName, inputName, longName, shortName, sizeWords } from "./words";
 
 type Props = PanelProps<CircuitState>;
@@ -43,11 +46,16 @@ function Circuit({ model, state, graph }: Props & { graph: Graph }) {
   const { edges, nodes } = circuit;
   const pinned = nodeOfPlace(graph, useSelection(model));
   const [hovered, setHovered] = useState<Hovered>(null);
+  const ways = useWays(model);
+  const sets = useSets(model, state);
   const pin = (name: string | null) =>
     select(model, name === null || name === pinned ? null : placeOfNode(name));
   return (
     <>
-      <Slider model={model} graph={graph} circuit={circuit} />
+      <div class="hs-ways">
+        <Slider model={model} graph={graph} circuit={circuit} />
+        <Ways model={model} ways={ways} nodes={nodes} edges={edges} />
+      </div>
       <EditsLine model={model} state={state} />
       <SetBar model={model} state={state} graph={graph} />
       <AnswerCard model={model} state={state} />
@@ -59,8 +67,10 @@ function Circuit({ model, state, graph }: Props & { graph: Graph }) {
             all={graph.nodes}
             edges={edges}
             rising={useRising(model)}
+            arrange={ways.arrange}
             pinned={pinned}
             pinStandsOut
+            {...sets}
             hovered={hovered}
             onHover={setHovered}
             action="Click to see what it reads and who reads it"
@@ -85,6 +95,7 @@ function Circuit({ model, state, graph }: Props & { graph: Graph }) {
           onPin={pin}
         />
       </div>
+      {ways.table && <EdgeTable edges={edges} metric={graph.json.params.metric} onHover={setHovered} />}
     </>
   );
 }
@@ -104,7 +115,7 @@ interface DetailsProps {
 /** Of the node under the pointer, or else of the pinned one. */
 function Details({ graph, edges, pinned, hovered, onHover, onPin }: DetailsProps) {
   const node = hovered && "node" in hovered ? hovered.node : pinned;
-  const largest = useMemo(() => edges.reduce((most, edge) => Math.max(most, sizeOf(edge)), 0), [edges]);
+  const largest = useMemo(() => largestOf(edges), [edges]);
   const metric = graph.json.params.metric;
   const rowOf = (edge: Edge, text: string, other: string): Row => ({
     key: `${edge.from} ${edge.receiver}`,

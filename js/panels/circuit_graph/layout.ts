@@ -9,10 +9,19 @@ export interface Box {
   x: number;
   y: number;
   width: number;
+  /** Of a group: how many nodes it stands for. */
+  count?: number;
+}
+
+export interface Point {
+  x: number;
+  y: number;
 }
 
 export interface Layout {
   boxes: Map<string, Box>;
+  /** Points that an edge passes through, by `routeKey`, if the arrangement leads it around nodes. */
+  routes?: ReadonlyMap<string, readonly Point[]>;
   /** The labelled rows of layers, with the middle of their heads. */
   rows: { layer: number; y: number }[];
   width: number;
@@ -22,13 +31,15 @@ export interface Layout {
 }
 
 export const NODE_HEIGHT = 20;
-const GUTTER = 26;
+export const GUTTER = 26;
 const HEAD_WIDTH = 36;
 const MLP_WIDTH = 50;
 const PITCH = { least: 40, most: 168 };
 const ROW = { least: 40, most: 54, empty: 10, wanted: 560 };
 const MLP_RISE = 20;
-const EDGE = 16;
+export const EDGE = 16;
+/** Heads are narrower than MLPs and the two ends. */
+export const widthOfNode = (head: number | null): number => (head === null ? MLP_WIDTH : HEAD_WIDTH);
 
 /**
  * @param nodes to be drawn.
@@ -64,7 +75,7 @@ export function layoutCircuit(
   const middle = GUTTER + columns.span / 2;
   const boxes = new Map<string, Box>();
   for (const { name, layer, head } of drawn) {
-    const width = head === null ? MLP_WIDTH : HEAD_WIDTH;
+    const width = widthOfNode(head);
     if (layer === null) boxes.set(name, { name, x: middle, y: place(name === INPUT ? start : end), width });
     else {
       const y = (yOf.get(layer) ?? 0) + (head === null ? MLP_RISE : 0);
@@ -104,45 +115,69 @@ function headsOf(nodes: ReturnType<typeof parseNode>[]): number[] {
   return [...heads].sort((a, b) => a - b);
 }
 
-const clamp = (value: number, least: number, most: number) => Math.min(most, Math.max(least, value));
+export const clamp = (value: number, least: number, most: number) => Math.min(most, Math.max(least, value));
 
 /** Where on a head each of its inputs is. */
 const PORTS: Record<string, number> = { q: -9, k: 0, v: 9 };
 
-/** An edge as an SVG path from the far side of the node that writes to the near side of the node that reads. An edge
- *  within one column bows to the side, or it would run through the nodes between. */
-export function pathBetween({ onward }: Layout, from: Box, to: Box, part: string): string {
+export const routeKey = (from: string, to: string): string => `${from} ${to}`;
+
+/** An edge as cubic curves, from the far side of the node that writes to the near side of the node that reads: the
+ *  start, then six numbers for each curve. An edge within one column bows to the side, or it would run through the nodes
+ *  between. */
+export function curveBetween(layout: Layout, from: Box, to: Box, part: string): number[] {
+  const { onward, routes } = layout;
   const half = (NODE_HEIGHT / 2) * onward;
-  const [x0, y0] = [from.x, from.y + half];
-  const [x1, y1] = [to.x + (PORTS[part] ?? 0), to.y - half];
-  const far = Math.abs(y1 - y0);
+  const start = { x: from.x, y: from.y + half };
+  const end = { x: to.x + (PORTS[part] ?? 0), y: to.y - half };
+  const route = routes?.get(routeKey(from.name, to.name));
+  if (route) return curveThrough([start, ...route, end]);
+  const far = Math.abs(end.y - start.y);
   const pull = Math.max(14, far * 0.45) * onward;
   const bow = Math.abs(from.x - to.x) < from.width && far > 60 ? Math.min(72, 18 + far * 0.16) : 0;
   const side = from.width === MLP_WIDTH || part === "q" ? -bow : bow;
-  const at = (n: number) => n.toFixed(1);
-  return `M${at(x0)} ${at(y0)}C${at(x0 + side)} ${at(y0 + pull)} ${at(x1 + side)} ${at(y1 - pull)} ${at(x1)} ${at(y1)}`;
+  return [start.x, start.y, start.x + side, start.y + pull, end.x + side, end.y - pull, end.x, end.y];
 }
 
-/** The stage of the model that a node is in: -1 before the layers, infinite after them. */
-function stageOf(name: string): number {
-  return parseNode(name).layer ?? (name === INPUT ? -1 : Number.POSITIVE_INFINITY);
+/** Upright at each point, so that the pieces meet smoothly. */
+function curveThrough(points: readonly Point[]): number[] {
+  const curve: number[] = [];
+  points.forEach(({ x, y }, i) => {
+    const last = points[i - 1];
+    const middle = (y + (last?.y ?? y)) / 2;
+    if (last) curve.push(last.x, middle, x, middle);
+    curve.push(x, y);
+  });
+  return curve;
+}
+
+export const pathOf = (curve: readonly number[]): string =>
+  curve.map((n, i) => (i === 0 ? "M" : i % 6 === 2 ? "C" : " ") + n.toFixed(1)).join("");
+
+/** The stage of the model that a node is in: -1 before the layers, infinite after them. A group is in the row that it is
+ *  nearest to. */
+function stageOf({ name, y, count }: Box, rows: Layout["rows"]): number {
+  if (count === undefined) return parseNode(name).layer ?? (name === INPUT ? -1 : Number.POSITIVE_INFINITY);
+  const away = (row: { y: number }) => Math.abs(row.y - y);
+  return rows.reduce((best, row) => (away(row) < away(best) ? row : best), rows[0] ?? { layer: 0, y }).layer;
 }
 
 /** The node that an arrow key leads to: the next one of the layer, or in the next layer that is drawn the one that is
  *  nearest to the column. Null for other keys, or if there is none. */
-export function nodeBeyond({ boxes, onward }: Layout, name: string, key: string): string | null {
+export function nodeBeyond({ boxes, onward, rows }: Layout, name: string, key: string): string | null {
   const from = boxes.get(name);
   const aside = { ArrowRight: 1, ArrowLeft: -1 }[key];
   const along = { ArrowUp: -onward, ArrowDown: onward }[key];
   if (!from || !(aside || along)) return null;
+  const stage = (box: Box) => stageOf(box, rows);
   const ahead = [...boxes.values()].filter((box) =>
     aside
-      ? stageOf(box.name) === stageOf(name) && (box.x - from.x) * aside > 0
-      : (stageOf(box.name) - stageOf(name)) * (along ?? 0) > 0,
+      ? stage(box) === stage(from) && (box.x - from.x) * aside > 0
+      : (stage(box) - stage(from)) * (along ?? 0) > 0,
   );
-  const stages = ahead.map((box) => stageOf(box.name));
+  const stages = ahead.map(stage);
   const next = along === -1 ? Math.max(...stages) : Math.min(...stages);
   const away = (box: Box) => Math.abs(box.x - from.x);
-  const there = ahead.filter((box) => stageOf(box.name) === next).sort((a, b) => away(a) - away(b));
+  const there = ahead.filter((box) => stage(box) === next).sort((a, b) => away(a) - away(b));
   return there[0]?.name ?? null;
 }

@@ -15,11 +15,13 @@ import type { PanelProps } from "../../lib/panel";
 import { ErrorLine, Nothing, RunState } from "../../lib/status";
 import { useStore } from "../../lib/store";
 import { type CircuitInfo, isComing, MetricMenu, useSettings, useStatus } from "./controls";
+import { EdgeTable } from "./edge_table";
 import { drawnTo, type Graph, LOGITS, nodeOfPlace, nodesOf, placeOfNode } from "./graph";
 import { BarList } from "./lists";
 import { edgesOf, inputOfReceiver, inputsOfNode, type Path, stepOf, unfinished } from "./paths";
 import { type Hovered, Picture } from "./picture";
 import type { CircuitState } from "./state";
+import { useWays, Ways } from "./ways";
 import { longInputName, longName, partName, percent, readersName, shortName } from "./words";
 
 type Props = PanelProps<CircuitState>;
@@ -100,6 +102,7 @@ function Trail({ model, state, graph, paths }: TrailProps) {
   );
   const last = paths[trail.length - 1] ?? null;
   const reader = useReader(model, graph, trail);
+  const ways = useWays(model);
   const asks = canAsk(model);
   const reads = (name: string) => inputsOfNode(name, graph.json).size > 0;
   const choose = (name: string | null) => {
@@ -115,7 +118,10 @@ function Trail({ model, state, graph, paths }: TrailProps) {
   };
   return (
     <>
-      <Crumbs trail={trail} reader={reader} graph={graph} asks={asks} state={state} />
+      <div class="hs-ways">
+        <Crumbs trail={trail} reader={reader} graph={graph} asks={asks} state={state} />
+        <Ways model={model} ways={ways} nodes={nodes} edges={edges} />
+      </div>
       <div class="hs-circuit-area">
         <div>
           <Picture
@@ -124,6 +130,7 @@ function Trail({ model, state, graph, paths }: TrailProps) {
             all={graph.nodes}
             edges={edges}
             rising={useRising(model)}
+            arrange={ways.arrange}
             pinned={reader}
             marked={receivers}
             hovered={hovered}
@@ -153,6 +160,7 @@ function Trail({ model, state, graph, paths }: TrailProps) {
           />
         </div>
       </div>
+      {ways.table && <EdgeTable edges={edges} onHover={setHovered} />}
     </>
   );
 }

@@ -1,28 +1,28 @@
 // The drawing of a circuit: edges on a canvas, nodes as buttons over it. What belongs to the node or the edge under the
 // pointer is drawn once more on a second canvas, while the first fades.
-import { useEffect, useMemo, useRef, useState } from "preact/hooks";
-import { type Rgb, toCss } from "../../lib/color";
+import { useMemo, useRef } from "preact/hooks";
 import { keyHandler } from "../../lib/keys";
-import { type Palette, usePalette } from "../../lib/theme";
+import { usePalette } from "../../lib/theme";
 import { useWidth } from "../../lib/use_width";
-import { drawnTo, type Edge, INPUT } from "./graph";
-import { type Layout, layoutCircuit, NODE_HEIGHT, nodeBeyond, pathBetween } from "./layout";
-import { longName, shortName } from "./words";
+import { type Drawn, useFitted } from "./arrangement";
+import { Band, nodesWithin, useBand } from "./band";
+import { AllEdges, LitEdges } from "./edge_canvas";
+import type { Edge } from "./graph";
+import { type Group, grouped } from "./groups";
+import type { Layout } from "./layout";
+import { type Line, largestOf, linesOf } from "./lines";
+import { nearestAmong } from "./nearest";
+import { Nodes } from "./nodes";
+import { type Lit, pathsAmong } from "./through";
+import { useZoom, zoomIn, zoomOut } from "./zoom";
+import { ZoomButtons } from "./zoom_buttons";
 
-export interface Line {
-  edge: Edge;
-  path: string;
-}
+export type Hovered = { node: string } | { edge: Edge } | null;
 
-interface PictureProps {
+export interface PictureProps extends Drawn {
   label: string;
-  nodes: readonly string[];
-  /** All nodes of the model, which say how many columns there are. */
-  all: readonly string[];
-  edges: readonly Edge[];
-  rising: boolean;
   pinned: string | null;
-  /** Whether the pinned node's own edges stand out while nothing is under the pointer. */
+  /** Whether the paths through the pinned node stand out while nothing is under the pointer. */
   pinStandsOut?: boolean;
   /** Nodes with a mark of their own, such as the receivers of a trail. */
   marked?: ReadonlySet<string>;
@@ -32,50 +32,117 @@ interface PictureProps {
   /** What a click on a node does, for its tooltip. */
   action: string;
   onChoose(name: string | null): void;
+  /** Nodes of a set that the reader is making. */
+  chosen?: ReadonlySet<string>;
+  /** A click on a node with Shift. */
+  onToggle?(name: string): void;
+  /** All nodes in a rectangle that was drawn with Shift. */
+  onChooseAll?(names: string[]): void;
+  /** Nodes that are drawn as one. */
+  groups?: readonly Group[];
+  onOpenGroup?(name: string): void;
 }
 
 const px = (n: number): string => `${n}px`;
-
-export type Hovered = { node: string } | { edge: Edge } | null;
+const NO_GROUPS: readonly Group[] = [];
 
 export function Picture(props: PictureProps) {
-  const { label, nodes, all, edges, rising, pinned, hovered, onHover } = props;
-  const box = useRef<HTMLDivElement>(null);
-  const width = useWidth(box);
+  const { label, nodes, pinned, hovered, groups = NO_GROUPS } = props;
+  const [view, inner] = [useRef<HTMLDivElement>(null), useRef<HTMLDivElement>(null)];
+  const width = useWidth(view);
   const palette = usePalette();
-  const layout = useMemo(() => layoutCircuit(nodes, all, width, rising), [nodes, all, width, rising]);
+  const { layout, scale: least, height } = useFitted(props, groups, width);
+  const edges = useMemo(() => grouped(props.edges, groups), [props.edges, groups]);
   const lines = useMemo(() => linesOf(layout, edges), [layout, edges]);
+  const largest = useMemo(() => largestOf(edges), [edges]);
+  const zoom = useZoom(view, inner, layout, least, { width, height });
   const focus = focusOf(hovered, props.pinStandsOut ? pinned : null);
-  const lit = useMemo(() => lines.filter(({ edge }) => isLit(edge, focus)), [lines, focus?.key]);
-  const largest = useMemo(() => edges.reduce((most, edge) => Math.max(most, sizeOf(edge)), 0), [edges]);
-  const shades = { largest, palette };
+  const through = useMemo(() => pathsAmong(lines), [lines]);
+  const lit = useMemo(() => (focus ? litBy(focus, lines, through) : NOTHING_LIT), [lines, focus?.key]);
+  const latest = useRef(props);
+  latest.current = props;
+  const lineAt = useLineAt(lines, largest, layout);
+  const placeOf = (event: PointerEvent) => {
+    const box = (inner.current as HTMLElement).getBoundingClientRect();
+    const scale = box.width / layout.width || 1;
+    return { x: (event.clientX - box.left) / scale, y: (event.clientY - box.top) / scale };
+  };
+  const band = useBand(
+    placeOf,
+    props.onChooseAll && ((corners) => props.onChooseAll?.(nodesWithin(layout, corners))),
+  );
+  const overGround = (event: PointerEvent) => {
+    if (band.move(event) || inner.current?.dataset.moving) return;
+    if ((event.target as Element).closest("button")) return;
+    const { x, y } = placeOf(event);
+    const edge = lineAt(x, y)?.edge ?? null;
+    const known = hovered && "edge" in hovered ? hovered.edge : null;
+    if (edge !== known || (hovered && !edge)) props.onHover(edge && { edge });
+  };
+  const shades = { layout, scale: zoom.scale, largest, palette };
   return (
-    <div class="hs-circuit" ref={box}>
-      {/* biome-ignore lint/a11y/useKeyWithClickEvents: edges can be reached in the lists beside the picture */}
+    <div class="hs-circuit" ref={view} style={{ height: px(height) }}>
       <div
         class="hs-circuit-inner"
+        ref={inner}
         role="group"
         aria-label={label}
         data-hs="circuit"
         data-nodes={nodes.length}
         data-edges={edges.length}
+        data-arrange={layout.routes ? "flow" : "head"}
         style={{ width: px(layout.width), height: px(layout.height) }}
-        onPointerMove={(event) => {
-          if ((event.target as Element).closest("button")) return;
-          const { left, top } = event.currentTarget.getBoundingClientRect();
-          const line = lineAt(lines, event.clientX - left, event.clientY - top);
-          onHover(line ? { edge: line.edge } : null);
+        {...band.handlers}
+        onKeyDown={keyHandler(({ key }) => {
+          const act = {
+            "+": () => zoomIn(zoom),
+            "=": () => zoomIn(zoom),
+            "-": () => zoomOut(zoom),
+            "0": zoom.fit,
+          }[key];
+          act?.();
+          return act !== undefined;
+        })}
+        onPointerMove={overGround}
+        onPointerLeave={() => props.onHover(null)}
+        onClick={(event) => {
+          if (!event.shiftKey && !(event.target as Element).closest("button")) props.onChoose(null);
         }}
-        onPointerLeave={() => onHover(null)}
-        onClick={(event) => !(event.target as Element).closest("button") && props.onChoose(null)}
       >
-        <Rows layout={layout} />
-        <Lines layout={layout} lines={lines} faded={focus !== null} {...shades} />
-        <Lines layout={layout} lines={focus ? lit : []} {...shades} />
-        <Nodes {...props} layout={layout} lit={focus && nodesLit(lit, focus)} />
+        {useMemo(
+          () => (
+            <Rows layout={layout} />
+          ),
+          [layout],
+        )}
+        <AllEdges {...shades} lines={lines} faded={focus !== null} />
+        <LitEdges {...shades} lit={lit} />
+        <Nodes
+          latest={latest}
+          layout={layout}
+          pinned={pinned}
+          marked={props.marked}
+          chosen={props.chosen}
+          action={props.action}
+          choosable={props.onToggle !== undefined}
+          lit={focus && nodesLit(lit, focus)}
+          reveal={zoom.reveal}
+        />
+        {band.corners && <Band corners={band.corners} />}
       </div>
+      {!zoom.whole && <ZoomButtons zoom={zoom} least={least} />}
     </div>
   );
+}
+
+/** The index of the edges is made when the pointer first comes. */
+function useLineAt(lines: readonly Line[], largest: number, { width, height }: Layout) {
+  const index = useRef<{ lines: readonly Line[]; at: ReturnType<typeof nearestAmong> } | null>(null);
+  return (x: number, y: number) => {
+    if (index.current?.lines !== lines)
+      index.current = { lines, at: nearestAmong(lines, largest, width, height) };
+    return index.current.at(x, y);
+  };
 }
 
 function Rows({ layout }: { layout: Layout }) {
@@ -95,82 +162,6 @@ function Rows({ layout }: { layout: Layout }) {
   );
 }
 
-interface Shades {
-  largest: number;
-  palette: Palette;
-}
-
-function Lines({
-  layout,
-  lines,
-  faded,
-  largest,
-  palette,
-}: Shades & { layout: Layout; lines: readonly Line[]; faded?: boolean }) {
-  const canvas = useRef<HTMLCanvasElement>(null);
-  useEffect(() => {
-    if (canvas.current) paintLines(canvas.current, layout, lines, { largest, palette });
-  }, [layout, lines, largest, palette]);
-  return <canvas ref={canvas} class={faded ? "hs-faded" : ""} />;
-}
-
-export const sizeOf = ({ share, score }: Edge): number =>
-  Math.abs(Number.isFinite(share) ? share : score) || 0;
-const isFor = ({ share, score }: Edge): boolean => (Number.isFinite(share) ? share : score) >= 0;
-
-function paintLines(canvas: HTMLCanvasElement, layout: Layout, lines: readonly Line[], shades: Shades): void {
-  const scale = window.devicePixelRatio || 1;
-  canvas.width = Math.round(layout.width * scale);
-  canvas.height = Math.round(layout.height * scale);
-  canvas.style.width = px(layout.width);
-  canvas.style.height = px(layout.height);
-  const context = canvas.getContext("2d");
-  if (!context) return;
-  context.scale(scale, scale);
-  paintEdges(context, lines, shades);
-}
-
-/** The strongest edges last, so that they lie on top. */
-export function paintEdges(
-  context: CanvasRenderingContext2D,
-  lines: readonly Line[],
-  { largest, palette }: Shades,
-): void {
-  context.lineCap = "round";
-  for (const { edge, path } of [...lines].reverse()) {
-    context.lineWidth = widthOf(edge, largest);
-    context.strokeStyle = toCss(inkOf(edge, palette));
-    context.globalAlpha = 0.8;
-    context.stroke(new Path2D(path));
-  }
-  context.globalAlpha = 1;
-}
-
-export const widthOf = (edge: Edge, largest: number): number =>
-  Math.max(0.7, (7 * sizeOf(edge)) / (largest || 1));
-export const inkOf = (edge: Edge, { clean, corrupt }: Palette): Rgb => (isFor(edge) ? clean : corrupt);
-
-export function linesOf(layout: Layout, edges: readonly Edge[]): Line[] {
-  const sends = new Set(edges.map(({ from }) => from));
-  return edges.flatMap((edge) =>
-    drawnTo(edge, sends).flatMap((name) => {
-      const [from, to] = [layout.boxes.get(edge.from), layout.boxes.get(name)];
-      return from && to ? [{ edge, path: pathBetween(layout, from, to, edge.part) }] : [];
-    }),
-  );
-}
-
-const NEAR = 10;
-let measuring: CanvasRenderingContext2D | null | undefined;
-
-function lineAt(lines: readonly Line[], x: number, y: number): Line | null {
-  measuring ??= document.createElement("canvas").getContext("2d");
-  if (!measuring) return null;
-  measuring.lineWidth = NEAR;
-  for (const line of lines) if (measuring.isPointInStroke(new Path2D(line.path), x, y)) return line;
-  return null;
-}
-
 interface Focus {
   key: string;
   node: string | null;
@@ -184,75 +175,22 @@ function focusOf(hovered: Hovered, pinned: string | null): Focus | null {
   return { key: node ?? `${edge?.from} ${edge?.receiver}`, node, edge };
 }
 
-function isLit(edge: Edge, focus: Focus | null): boolean {
-  if (!focus) return false;
-  if (focus.edge) return edge.from === focus.edge.from && edge.receiver === focus.edge.receiver;
-  return edge.from === focus.node || edge.to === focus.node || edge.readers.includes(focus.node ?? "");
+const NOTHING_LIT: readonly Lit[] = [];
+
+/** Of a node all paths through it, of an edge the edge. */
+function litBy(
+  { node, edge }: Focus,
+  lines: readonly Line[],
+  through: (node: string) => Lit[],
+): readonly Lit[] {
+  if (node) return through(node);
+  return lines
+    .filter((line) => line.edge.from === edge?.from && line.edge.receiver === edge.receiver)
+    .map((line) => ({ line, away: 1 }));
 }
 
-function nodesLit(lit: readonly Line[], { node }: Focus): Set<string> {
-  return new Set([
-    ...(node ? [node] : []),
-    ...lit.flatMap(({ edge }) => [edge.from, edge.to, ...edge.readers]),
-  ]);
-}
-
-function Nodes({
-  layout,
-  nodes,
-  pinned,
-  marked,
-  lit,
-  action,
-  onHover,
-  onChoose,
-}: PictureProps & { layout: Layout; lit: Set<string> | null }) {
-  const [tabbed, setTabbed] = useState<string | null>(null);
-  const first = [tabbed, pinned, nodes.at(-1)].find((name) => name && layout.boxes.has(name));
-  const move = (from: string) =>
-    keyHandler(({ key, currentTarget }) => {
-      if (key === "Escape") onChoose(null);
-      const next = nodeBeyond(layout, from, key);
-      if (next) {
-        setTabbed(next);
-        (currentTarget as Element).parentElement
-          ?.querySelector<HTMLElement>(`[data-node="${next}"]`)
-          ?.focus();
-      }
-      return next !== null || key === "Escape";
-    });
-  return (
-    <>
-      {nodes.map((name) => {
-        const at = layout.boxes.get(name);
-        if (!at) return null;
-        return (
-          <button
-            key={name}
-            type="button"
-            class="hs-plain hs-focusable hs-node"
-            data-node={name}
-            data-marked={marked?.has(name)}
-            data-dim={lit !== null && !lit.has(name)}
-            aria-pressed={name === pinned}
-            aria-label={name === INPUT ? `embed, ${longName(name)}` : longName(name)}
-            title={`${longName(name)}. ${action}`}
-            tabIndex={name === first ? 0 : -1}
-            style={{
-              left: px(at.x - at.width / 2),
-              top: px(at.y - NODE_HEIGHT / 2),
-              width: px(at.width),
-              height: px(NODE_HEIGHT),
-            }}
-            onPointerEnter={() => onHover({ node: name })}
-            onFocus={() => setTabbed(name)}
-            onClick={() => onChoose(name)}
-            onKeyDown={move(name)}
-          >
-            {shortName(name)}
-          </button>
-        );
-      })}
-    </>
-  );
+function nodesLit(lit: readonly Lit[], { node }: Focus): Set<string> {
+  const found = new Set(node ? [node] : []);
+  for (const { line } of lit) found.add(line.edge.from).add(line.to);
+  return found;
 }

@@ -1,40 +1,46 @@
 // The drawing of a circuit as a picture file.
-import { savePng } from "../../lib/clipboard";
+import { saveFile, savePng } from "../../lib/clipboard";
 import { toCss } from "../../lib/color";
 import { paintFrame } from "../../lib/grid_picture";
-import { captionOf } from "../../lib/picture_caption";
 import type { Palette } from "../../lib/theme";
-import type { Edge, Graph } from "./graph";
-import { type Layout, layoutCircuit, NODE_HEIGHT } from "./layout";
-import { linesOf, paintEdges, sizeOf } from "./picture";
+import { type CircuitPicture, type Figure, FOOT, figureOf, legendOf, STROKE, TO_WORDS } from "./figure";
+import { type Layout, NODE_HEIGHT } from "./layout";
+import { largestOf, linesOf, paintEdges } from "./lines";
+import { circuitSvg } from "./svg";
 import { shortName } from "./words";
 
-const WIDTH = 720;
-
-interface CircuitPicture {
-  name: string;
-  title: string;
-  subtitle: string;
-  graph: Graph;
-  nodes: readonly string[];
-  edges: readonly Edge[];
-  rising: boolean;
-  palette: Palette;
+export function saveCircuitPng(picture: CircuitPicture): void {
+  const canvas = document.createElement("canvas");
+  paintFigure(canvas, figureOf(picture));
+  savePng(canvas, picture.name);
 }
 
-export function saveCircuitPicture(picture: CircuitPicture): void {
-  const { name, graph, nodes, edges, rising, palette } = picture;
-  const layout = layoutCircuit(nodes, graph.nodes, WIDTH, rising);
-  const canvas = document.createElement("canvas");
-  const { pair } = graph.json.params;
-  const sides = pair ? { clean: { text: pair.clean }, corrupt: { text: pair.corrupt } } : {};
-  const caption = captionOf({ ...graph.json, sides });
-  const context = paintFrame(canvas, { ...picture, caption, legend: null }, layout);
+export function saveCircuitSvg(picture: CircuitPicture): void {
+  saveFile(circuitSvg(figureOf(picture)), `${picture.name}.svg`, "image/svg+xml");
+}
+
+function paintFigure(canvas: HTMLCanvasElement, figure: Figure): void {
+  const { layout, edges, palette } = figure;
+  const size = { width: layout.width, height: layout.height + FOOT };
+  const context = paintFrame(canvas, { ...figure, legend: null }, size);
   if (!context) return;
   paintRows(context, layout, palette);
-  paintEdges(context, linesOf(layout, edges), { largest: Math.max(...edges.map(sizeOf)), palette });
+  paintEdges(context, linesOf(layout, edges), { largest: largestOf(edges), palette });
   paintNodes(context, layout, palette);
-  savePng(canvas, name);
+  paintLegend(context, figure);
+}
+
+function paintLegend(context: CanvasRenderingContext2D, { layout, edges, palette }: Figure): void {
+  const y = layout.height + FOOT / 2;
+  context.font = `11px ${palette.ui}`;
+  context.textAlign = "left";
+  context.textBaseline = "middle";
+  for (const { x, ink, width, words } of legendOf(edges)) {
+    context.fillStyle = toCss(palette[ink]);
+    context.fillRect(x, y - width / 2, STROKE, width);
+    context.fillStyle = toCss(palette.muted);
+    context.fillText(words, x + TO_WORDS, y);
+  }
 }
 
 function paintRows(context: CanvasRenderingContext2D, layout: Layout, palette: Palette): void {

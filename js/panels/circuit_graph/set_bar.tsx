@@ -6,6 +6,7 @@ import { canAsk, useTrait, type ViewModel, write } from "../../lib/model";
 import type { PanelProps } from "../../lib/panel";
 import type { OnAskOfNodesRequest } from "../../wire/requests";
 import type { Edit, Graph } from "./graph";
+import type { Group } from "./groups";
 import { BarList, type Row } from "./lists";
 import { type Answer, type AnswerJson, decodeAnswer, type Question } from "./node_sets";
 import { RobustnessTable, spreadOf } from "./robustness_table";
@@ -22,6 +23,28 @@ export function namesOf(nodes: readonly string[]): string {
   return nodes.length > NAMED ? `${named} and ${nodes.length - NAMED} more` : named;
 }
 
+/** Nodes that are drawn as one, by name, as pictures take them. */
+export function useGroups(model: ViewModel): Group[] {
+  const groups = useTrait<Record<string, string[]>>(model, "groups");
+  return useMemo(() => Object.entries(groups).map(([name, nodes]) => ({ name, nodes })), [groups]);
+}
+
+/** How the picture takes part: which nodes are chosen and grouped, and how that changes. */
+export function useSets(model: ViewModel, state: CircuitState) {
+  const names = useTrait<string[]>(model, "chosen");
+  const chosen = useMemo(() => new Set(names), [names]);
+  const groups = useGroups(model);
+  if (!canAsk(model)) return { groups };
+  return {
+    groups,
+    chosen,
+    onToggle: (name: string) =>
+      write(model, "chosen", chosen.has(name) ? names.filter((one) => one !== name) : [...names, name]),
+    onChooseAll: (more: readonly string[]) => write(model, "chosen", [...new Set([...names, ...more])]),
+    onOpenGroup: (name: string) => state.rpc.request("ungroup_nodes", { name }),
+  };
+}
+
 export function SetBar({ model, state, graph }: Props & { graph: Graph }) {
   const all = useTrait<string[]>(model, "chosen");
   const chosen = useMemo(() => all.filter((name) => graph.nodes.includes(name)), [all, graph]);
@@ -33,14 +56,14 @@ export function SetBar({ model, state, graph }: Props & { graph: Graph }) {
     <div class="hs-controls hs-set" data-hs="set" role="group" aria-label="The chosen nodes">
       <b title={chosen.map(longName).join(", ")}>{namesOf(chosen)}</b>
       <Button
-        name="keep"
+        name="keep-nodes"
         title="Keep these nodes and the edges between them, and nothing else"
         onClick={() => rpc.request("keep_nodes", { nodes })}
       >
         Keep
       </Button>
       <Button
-        name="remove"
+        name="remove-nodes"
         title="Remove these nodes from the circuit"
         onClick={() => rpc.request("remove_nodes", { nodes })}
       >

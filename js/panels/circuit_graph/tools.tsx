@@ -7,8 +7,10 @@ import { numberCell, toCsv, toTsv } from "../../lib/table";
 import { usePalette } from "../../lib/theme";
 import { circuitOf, type Edge, type Edit, type Graph, nodesOf } from "./graph";
 import { edgesOf } from "./paths";
-import { saveCircuitPicture } from "./picture_file";
+import { saveCircuitPng, saveCircuitSvg } from "./picture_file";
+import { useGroups } from "./set_bar";
 import type { CircuitState } from "./state";
+import { useArrange } from "./ways";
 
 type ToolsProps = PanelProps<CircuitState> & { graph: Graph; tab: string; title: string; subtitle: string };
 
@@ -17,9 +19,11 @@ export function CircuitTools({ model, state, graph, tab, title, subtitle }: Tool
   const rising = useRising(model);
   const edges = useTrait<number>(model, "edges");
   const edits = useTrait<Edit[]>(model, "edits");
-  const save = () => {
+  const arrange = useArrange(model);
+  const groups = useGroups(model);
+  const save = (saveAs: typeof saveCircuitPng) => () => {
     const drawn = tab === "paths" ? edgesOf(state.paths.get(), graph.json) : circuitOf(graph, edges, edits);
-    saveCircuitPicture({
+    saveAs({
       name: tab === "paths" ? "paths" : "circuit",
       title,
       subtitle,
@@ -27,6 +31,8 @@ export function CircuitTools({ model, state, graph, tab, title, subtitle }: Tool
       nodes: nodesOf(graph, drawn),
       edges: drawn,
       rising,
+      arrange,
+      groups: tab === "edges" ? groups : [],
       palette,
     });
   };
@@ -46,7 +52,8 @@ export function CircuitTools({ model, state, graph, tab, title, subtitle }: Tool
       csv={() => saveCsv(toCsv(rows()), tab === "edges" ? "circuit" : tab)}
       held={held}
       kernel={{ model, state }}
-      picture={tab === "faithfulness" ? undefined : save}
+      picture={tab === "faithfulness" ? undefined : save(saveCircuitPng)}
+      vector={tab === "faithfulness" ? undefined : save(saveCircuitSvg)}
     />
   );
 }

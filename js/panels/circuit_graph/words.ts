@@ -1,19 +1,21 @@
 // How the view names nodes and edges, and writes their sizes.
 import { fixed, metricValue } from "../../lib/format";
 import { type Edge, INPUT, LOGITS, parseNode } from "./graph";
+import { groupOf } from "./groups";
 
 const PARTS: Record<string, string> = { q: "query", k: "key", v: "value" };
 
 /** In a node of the picture: "5.1", "mlp 5". */
 export function shortName(name: string): string {
   const { layer, head } = parseNode(name);
-  if (layer === null) return name === INPUT ? "embed" : name;
+  if (layer === null) return name === INPUT ? "embed" : (groupOf(name) ?? name);
   return head === null ? `mlp ${layer}` : `${layer}.${head}`;
 }
 
 /** In a sentence: "head 5.1", "MLP 5", "the logits". */
 export function longName(name: string): string {
   const { layer, head } = parseNode(name);
+  if (groupOf(name) !== null) return `the group ${groupOf(name)}`;
   if (layer === null) return name === LOGITS ? "the logits" : "the embedding";
   return head === null ? `MLP ${layer}` : `head ${layer}.${head}`;
 }

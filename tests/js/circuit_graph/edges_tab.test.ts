@@ -28,7 +28,9 @@ test("the circuit is drawn, named, counted and listed", async () => {
   const { el, sent } = await showCircuit();
   expect(part(el, "subtitle").textContent).toBe("logit difference; 100% is the gap between the prompts");
   expect(nodeNames(el)).toEqual(["input", "a0.h1", "m0", "a1.h1", "logits"]);
-  expect(node(el, "a1.h1").title).toBe("head 1.1. Click to see what it reads and who reads it");
+  expect(node(el, "a1.h1").title).toContain(
+    "head 1.1. Click to see what it reads and who reads it. Shift and click",
+  );
   expect(sizeOf(el)).toBe("5 edges of 38, 5 nodes");
   expect(rowsOf(el, "largest")).toEqual([
     "embed \u2192 0.1 v+50%",
@@ -86,7 +88,7 @@ test("a click pins a node, lists what it reads and who reads it, and dims the re
   expect(part(el, "node").textContent).toBe("head 1.1 reads 1, read by 1");
   expect(rowsOf(el, "reads")).toEqual(["k: 0.1\u221240%"]);
   expect(rowsOf(el, "read-by")).toEqual(["logits+30%"]);
-  expect(dimmed(el)).toEqual(["input", "m0"]);
+  expect(dimmed(el)).toEqual(["m0"]);
   await click(node(el, "a1.h1"));
   expect(model.get("selection")).toBeNull();
   expect([pressed(el), dimmed(el)]).toEqual([null, []]);
@@ -218,7 +220,7 @@ test("the table has the circuit's edges with their scores and shares", () => {
 test("a saved page keeps the slider, pins and the pointer, and asks for nothing", async () => {
   const { el, model } = await circuitWithoutKernel();
   expect(part(el, "params").textContent).toBe("logit difference, gradient");
-  expect(el.querySelector("select:not([data-hs=save]), textarea")).toBeNull();
+  expect(el.querySelector("select:not([data-hs=save], [data-hs=arrange]), textarea")).toBeNull();
   for (const name of ["run", "cancel"]) expect(maybe(el, name)).toBeNull();
   await drag(el, 2, true);
   expect([model.get("edges"), nodeNames(el).length]).toEqual([3, 4]);

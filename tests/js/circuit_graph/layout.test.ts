@@ -2,13 +2,13 @@ import fc from "fast-check";
 import { expect, test } from "vitest";
 import { decodeGraph } from "../../../js/panels/circuit_graph/graph";
 import {
+  curveBetween,
   type Layout,
   layoutCircuit,
   NODE_HEIGHT,
   nodeBeyond,
-  pathBetween,
 } from "../../../js/panels/circuit_graph/layout";
-import { linesOf } from "../../../js/panels/circuit_graph/picture";
+import { linesOf } from "../../../js/panels/circuit_graph/lines";
 import { nearestSize, sizesTo } from "../../../js/panels/circuit_graph/slider";
 import { makeGraph, NODES } from "./circuits";
 
@@ -87,11 +87,8 @@ test("an edge leaves at the far side of a node and arrives at its input, queries
   const layout = layoutCircuit(NODES, NODES, 640, true);
   const [from, to] = [boxOf(layout, "a0.h0"), boxOf(layout, "a1.h1")];
   const ends = (part: string) => {
-    const path =
-      pathBetween(layout, from, to, part)
-        .match(/-?[\d.]+/g)
-        ?.map(Number) ?? [];
-    return [path.slice(0, 2), path.slice(-2)];
+    const curve = curveBetween(layout, from, to, part);
+    return [curve.slice(0, 2), curve.slice(-2)];
   };
   const start = [from.x, from.y - NODE_HEIGHT / 2];
   expect(ends("k")).toEqual([start, [to.x, to.y + NODE_HEIGHT / 2]]);

@@ -187,7 +187,7 @@ test("a table has the senders of every step", () => {
 test("a saved page shows the steps, and a click pins without asking for anything", async () => {
   const { el, model } = await circuitWithoutKernel(pathTraits());
   expect(part(el, "trail").textContent).toContain("logits\u2190 1.1");
-  expect(el.querySelector("select:not([data-hs=save])")).toBeNull();
+  expect(el.querySelector("select:not([data-hs=save], [data-hs=arrange])")).toBeNull();
   for (const name of ["crumb", "input-all", "run"]) expect(maybe(el, name)).toBeNull();
   expect(rowButton(el, "senders", 0).tagName).toBe("DIV");
   await click(node(el, "m0"));
