@@ -3,11 +3,13 @@ import { saveCsv } from "../../lib/clipboard";
 import { Tools } from "../../lib/head";
 import { useRising, useTrait } from "../../lib/model";
 import type { PanelProps } from "../../lib/panel";
+import { useStore } from "../../lib/store";
 import { numberCell, toCsv, toTsv } from "../../lib/table";
 import { usePalette } from "../../lib/theme";
 import { circuitOf, type Graph, nodesOf } from "./graph";
 import { edgesOf } from "./paths";
 import { saveCircuitPicture } from "./picture_file";
+import { type Search, thresholdAt } from "./search";
 import type { CircuitState } from "./state";
 
 type ToolsProps = PanelProps<CircuitState> & { graph: Graph; tab: string; title: string; subtitle: string };
@@ -16,10 +18,16 @@ export function CircuitTools({ model, state, graph, tab, title, subtitle }: Tool
   const palette = usePalette();
   const rising = useRising(model);
   const edges = useTrait<number>(model, "edges");
+  const chosen = useTrait<number | null | undefined>(model, "threshold");
+  const { value: search } = useStore(state.search);
+  const found = tab === "acdc" && search ? search : null;
   const save = () => {
-    const drawn = tab === "paths" ? edgesOf(state.paths.get(), graph.json) : circuitOf(graph, edges);
+    const drawn =
+      tab === "paths"
+        ? edgesOf(state.paths.get(), graph.json)
+        : (found?.circuit(thresholdAt(found, chosen)) ?? circuitOf(graph, edges));
     saveCircuitPicture({
-      name: tab === "paths" ? "paths" : "circuit",
+      name: tab === "edges" ? "circuit" : tab,
       title,
       subtitle,
       graph,
@@ -30,7 +38,13 @@ export function CircuitTools({ model, state, graph, tab, title, subtitle }: Tool
     });
   };
   const rows = () =>
-    tab === "paths" ? pathRows(state) : tab === "faithfulness" ? runRows(state) : edgeRows(graph, edges);
+    tab === "paths"
+      ? pathRows(state)
+      : tab === "faithfulness"
+        ? runRows(state)
+        : found
+          ? searchRows(found)
+          : edgeRows(graph, edges);
   const runs = (state.curves.get().value ?? state.robustness.get().value)?.json;
   // A step of a path is here without what only Python reads of it.
   const held = tab === "paths" ? null : tab === "faithfulness" ? runs : graph.json;
@@ -54,6 +68,18 @@ export function edgeRows(graph: Graph, most: number): string[][] {
     numberCell(share),
   ]);
   return [["sender", "receiver", graph.json.metric_label, "part of the gap"], ...lines];
+}
+
+/** The edges of all circuits, and which of these each is in. */
+export function searchRows({ json, graph, circuit }: Search): string[][] {
+  const circuits = json.thresholds.map((_, at) => new Set(circuit(at)));
+  const lines = graph.edges.map((edge) => [
+    edge.from,
+    edge.receiver,
+    numberCell(edge.score),
+    ...circuits.map((one) => (one.has(edge) ? "1" : "0")),
+  ]);
+  return [["sender", "receiver", json.metric_label, ...json.thresholds.map((one) => `at ${one}`)], ...lines];
 }
 
 /** The curves if they were run, else the table of ablations. */
