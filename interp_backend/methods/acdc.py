@@ -31,7 +31,7 @@ from ..language.loading import load_model
 from ..language.metrics import METRICS, Measure
 from ..language.pairs import PromptPairs
 from ..language.prompts import PromptPair
-from ..results.graph import Graph, edges_between
+from ..results.graph import Graph, edges_between, is_number
 from ..results.step import Step, remaining
 from .activation_patching import Metrics, readings_of, tokenize_all
 from .edge_attribution import mean_of, one_measure
@@ -47,6 +47,11 @@ ORDERS = {
 }
 
 
+def _own_graph(name: str) -> AskedAs:
+    """A graph as a result's parameter: the user's own object, by the argument's name."""
+    return AskedAs(dict[str, Any] | None, lambda graph: None if graph is None else {"own": name})
+
+
 @method
 def acdc(
     model: Any,
@@ -56,9 +61,8 @@ def acdc(
     metric: Metrics = "kl",
     order: Annotated[str, OneOf(ORDERS, "order")] = "reverse",
     ablation: Annotated[str, OneOf(ABLATIONS, "ablation")] = "counterfactual",
-    start: Annotated[
-        Graph | None, AskedAs(dict[str, Any] | None, lambda one: None if one is None else {"own": "start"})
-    ] = None,
+    start: Annotated[Graph | None, _own_graph("start")] = None,
+    beside: Annotated[Graph | None, _own_graph("beside")] = None,
     at: int | None = None,
     seed: Annotated[int, Count("the seed of everything that is drawn", 0)] = 0,
     memory: Annotated[int | None, Local()] = None,
@@ -79,6 +83,8 @@ def acdc(
         ablation: what removed edges carry, as in `faithfulness`.
         start: a graph of whose circuit the search begins, such as `edge_attribution(...).above(0.01)`; by default all
             edges.
+        beside: a graph, such as `edge_attribution`'s, whose largest edges of either sign are run for comparison: as
+            many as the circuit of each threshold has. `values_beside` is their metric.
         at, memory: as in `activation_patching`.
         seed: for a random order and for resampled prompts.
 
@@ -88,21 +94,24 @@ def acdc(
         0. With several, a score is the smallest threshold at which the edge is gone; where none removes it, what
         removing it cost at the largest. `at(threshold)` is the circuit of each, and `kept` that of the smallest.
         Decisions that lie within rounding of a threshold may differ from those of another program. Each step has the
-        circuit so far.
+        circuit so far, and `provenance["undecided"]` is how many decisions are to be taken.
 
     Raises:
         ValueError: as in `faithfulness`; or a threshold is no positive number.
     """
     model = load_model(model)
-    measure, many, thresholds = one_measure(metric), isinstance(pair, PromptPairs), _thresholds(threshold)
+    measure, many, thresholds = one_measure(metric), isinstance(pair, PromptPairs), ascending(threshold)
     _refuse_no_start(start)
+    if beside is not None:
+        refuse_no_graph(beside, "beside")
     tokenized = tokenize_all(model, pair, [measure])
     readings = readings_of(tokenized, "clean", at, [measure], many)
     value, began = ablation_value(ablation, tokenized, seed), time.perf_counter()
     with Turn(model) as turn:
         wiring = wiring_of(turn)
-        if start is not None:
-            refuse_other_model(start, wiring)
+        for graph in (start, beside):
+            if graph is not None:
+                refuse_other_model(graph, wiring)
         uses = [(name, value) for name in dict.fromkeys(name for name, _ in writers(wiring))]
         runs = BaseRuns(turn, tokenized, readings, uses, 0)
         pairs = _Pairs(measure, many)
@@ -116,7 +125,7 @@ def acdc(
         result.metric_label = _label(measure, thresholds)
         result.baselines = pairs.baselines
         result.provenance = provenance(turn) | {"executor": "hooks" if reason else "packed", "executor_reason": reason}
-        yield from _searched(result, pairs, order, seed, began)
+        yield from _searched(result, pairs, order, seed, began, beside)
 
 
 def _refuse_no_start(start: Any) -> None:
@@ -127,18 +136,18 @@ def _refuse_no_start(start: Any) -> None:
             raise ValueError("No edge of start is in its circuit, so there is nothing to remove. Choose some edges.")
 
 
-def _thresholds(given: Any) -> list[float]:
-    """The thresholds, ascending.
+def ascending(thresholds: Any) -> list[float]:
+    """One or several thresholds as a list, ascending.
 
     Raises:
         ValueError: anything but positive numbers, each once.
     """
-    several = given if isinstance(given, (list, tuple, range, np.ndarray)) else [given]
-    wrong = any(isinstance(one, (bool, str, bytes)) or not hasattr(one, "__float__") for one in several)
-    made = [] if wrong else sorted(float(one) for one in several)
+    listed = isinstance(thresholds, (list, tuple, range)) or getattr(thresholds, "ndim", 0) == 1
+    several = [*thresholds] if listed else [thresholds]
+    made = sorted(float(one) for one in several) if all(map(is_number, several)) else []
     if not made or not all(0 < one < math.inf for one in made):
         raise ValueError(
-            f"threshold is a number above 0 (at 0, rounding would decide), or a list of them, not {given!r:.60}."
+            f"threshold is a number above 0 (at 0, rounding would decide), or a list of them, not {thresholds!r:.60}."
         )
     if len(set(made)) < len(made) or len(made) > MOST_THRESHOLDS:
         raise ValueError(f"Give each threshold once, and at most {MOST_THRESHOLDS}: here are {len(made)}.")
@@ -206,7 +215,9 @@ class _Pairs:
         return total / len(self.sweeps)
 
 
-def _searched(result: Graph, pairs: _Pairs, order: str, seed: int, began: float) -> Iterator[Step[Graph]]:
+def _searched(
+    result: Graph, pairs: _Pairs, order: str, seed: int, began: float, beside: Graph | None
+) -> Iterator[Step[Graph]]:
     """The search for each threshold, the largest first: it ends soonest, and what edges cost there is a guess for the
     next one."""
     first, thresholds, edges = result.kept.astype(bool), result.thresholds, _in_order(result, order, seed)
@@ -214,12 +225,13 @@ def _searched(result: Graph, pairs: _Pairs, order: str, seed: int, began: float)
     result.circuits = circuits if len(thresholds) > 1 else None
     mean, sign = float(pairs.means(first[None])[0]), _sign(pairs.measure)
     result.baselines["start"] = mean
+    result.values_beside = [] if beside is None else [None] * len(thresholds)
     guesses, largest = _Guesses(np.zeros(first.shape), pairs.length), None
     done, total = 0, len(edges) * len(thresholds)
 
     def step() -> Step[Graph]:
         seconds = time.perf_counter() - began
-        result.provenance.update(complete=None not in result.values, seconds=seconds)
+        result.provenance.update(complete=None not in result.values, seconds=seconds, undecided=total - done)
         return Step(done, total, remaining(seconds, done, total), result)
 
     yield step()
@@ -236,6 +248,9 @@ def _searched(result: Graph, pairs: _Pairs, order: str, seed: int, began: float)
             result.scores[first] = _scores(largest, first, circuits[at:], thresholds[at:])[first]
             if search.done == len(edges):
                 result.values[at] = sign * search.loss
+                if beside is not None:
+                    largest_beside = beside.top(result.size, pruned=False).kept.astype(bool)
+                    result.values_beside[at] = float(pairs.means(largest_beside[None])[0])
             yield step()
         guesses.growth = search.growth.copy()
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import heapq
 import html
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
@@ -113,6 +113,8 @@ class Graph(BaseResult):
         thresholds: of a search such as `acdc`, the thresholds that it was made for, ascending.
         circuits: the circuit of each threshold, [threshold, sender, receiver], uint8, if there are several.
         values: for each threshold the mean of the metric in the run of its circuit; None before its search has ended.
+        values_beside: of a search beside which another graph's largest edges were run, as many as each threshold's
+            circuit has, their mean.
         metric_label: the metric in words; its unit is that of the scores.
         baselines: the mean of the metric in the clean and in the corrupt runs, and of a search in the run of the
             circuit that it begins with ("start"); None where it is not finite.
@@ -132,6 +134,7 @@ class Graph(BaseResult):
     thresholds: list[float] = Field(default_factory=list)
     circuits: Bytes | None = None
     values: list[float | None] = Field(default_factory=list)
+    values_beside: list[float | None] = Field(default_factory=list)
     metric_label: str = ""
     baselines: dict[str, float | None] = Field(default_factory=dict)
 
@@ -276,7 +279,7 @@ class Graph(BaseResult):
         Raises:
             ValueError: the threshold is no number.
         """
-        if not _is_number(threshold):
+        if not is_number(threshold):
             raise ValueError(f"threshold is the least score of the circuit's edges, a number, not {threshold!r:.60}.")
         made = self.with_edges(self.real & (np.nan_to_num(self._sizes(signed), nan=-np.inf) >= threshold))
         return made.pruned() if pruned else made
@@ -371,7 +374,7 @@ class Graph(BaseResult):
         """
         if not self.thresholds:
             raise ValueError("This graph is of no search over thresholds. Circuits of its scores: above(threshold).")
-        if not _is_number(threshold) or float(threshold) not in self.thresholds:
+        if not is_number(threshold) or float(threshold) not in self.thresholds:
             known = ", ".join(f"{one:g}" for one in self.thresholds)
             raise ValueError(f"There is no circuit of the threshold {threshold!r:.40}. Choose one of {known}.")
         if self.circuits is None:
@@ -391,27 +394,42 @@ class Graph(BaseResult):
             ValueError: the truth is not of this model, or has all of its edges or none; or there is no such level.
         """
         scores = self.scores if signed or self.thresholds else np.abs(self.scores)
-        inside = self._truth(truth, level)
+        inside = self._parts_of(truth, level)
         if level == "edge":
             return Roc.of(scores[self.real], inside[self.real])
         return Roc.of(np.where(self.real, scores, -np.inf).max(1), inside)
 
-    def _truth(self, truth: Graph | Sequence[str], level: str) -> np.ndarray:
-        """Which edges [sender, receiver] or nodes [sender] a known circuit has."""
+    def jaccard(self, other: Graph | Sequence[str], *, level: str = "edge") -> float:
+        """The edges, or nodes, that are in both of two circuits, as a part of those that are in either: 1 if the two
+        are equal. Arguments as of `roc`."""
+        mine, theirs = self._parts_of(self, level), self._parts_of(other, level)
+        either = int((mine | theirs).sum())
+        return int((mine & theirs).sum()) / either if either else 1.0
+
+    def without(self, other: Graph | Sequence[str]) -> Graph:
+        """The edges of this circuit that are not in another one, which may be names of edges.
+
+        Raises:
+            ValueError: the other circuit is not of this model.
+        """
+        return self.with_edges(self.kept.astype(bool) & ~self._parts_of(other, "edge"))
+
+    def _parts_of(self, circuit: Graph | Sequence[str], level: str) -> np.ndarray:
+        """Which edges [sender, receiver] or nodes [sender] a circuit has."""
         if level not in ("edge", "node"):
             raise ValueError(f"There is no level {level!r:.40}. Choose one of edge, node.")
-        if isinstance(truth, Graph):
-            if (truth.senders, truth.receivers, truth.parallel) != (self.senders, self.receivers, self.parallel):
-                raise ValueError("The known circuit is of another model than this graph.")
-            kept = truth.kept.astype(bool)
+        if isinstance(circuit, Graph):
+            if (circuit.senders, circuit.receivers, circuit.parallel) != (self.senders, self.receivers, self.parallel):
+                raise ValueError("This circuit is of another model than the graph.")
+            kept = circuit.kept.astype(bool)
             return kept if level == "edge" else np.asarray(kept.any(1))
-        if isinstance(truth, str):
-            raise ValueError(f"The known circuit is a Graph or a list of names, not {truth!r:.60}.")
+        if isinstance(circuit, str) or not isinstance(circuit, Iterable):
+            raise ValueError(f"A circuit is a Graph or a list of names, not {circuit!r:.60}.")
         if level == "edge":
-            return self.with_edges(list(truth)).kept.astype(bool)
-        if unknown := [name for name in truth if name not in self.senders]:
+            return self.with_edges(list(circuit)).kept.astype(bool)
+        if unknown := [name for name in circuit if name not in self.senders]:
             raise ValueError(f"This graph has no node {unknown[0]!r:.60} that writes.")
-        return np.isin(self.senders, list(truth))
+        return np.isin(self.senders, list(circuit))
 
     def complement(self) -> Graph:
         """The circuit of all other edges."""
@@ -450,6 +468,16 @@ class Graph(BaseResult):
             "readers": readers,
             "strongest": {name: encode_array(one) for name, one in arrays.items()},
         }
+
+    def to_search_view(self, most: int) -> dict[str, Any]:
+        """What a view draws of a search: as `to_view`, of all edges that are in the circuit of any threshold, and for
+        each threshold the size of its circuit and which of the strongest edges it has, as bits, the lowest first."""
+        circuits = self.kept[None] if self.circuits is None else self.circuits
+        every = self.with_edges(circuits.any(0))
+        at = every._largest(every.kept)[:most]
+        bits = np.packbits(circuits.reshape(len(circuits), -1)[:, at], axis=1, bitorder="little")
+        sizes = circuits.sum((1, 2), dtype=np.int64).tolist()
+        return {**every.to_view(most), "complete": False, "sizes": sizes, "circuits": encode_array(bits)}
 
     def top_edges(self, k: int = 20) -> pandas.DataFrame:
         """The k largest edges of the circuit, of either sign: rows of `to_dataframe`."""
@@ -651,6 +679,8 @@ def _refuse_other_circuits(graph: Graph) -> None:
     known = graph.thresholds
     if sorted(set(known)) != known or len(graph.values) != len(known):
         raise ValueError("thresholds are ascending numbers, each once, and values are one for each of them")
+    if len(graph.values_beside) not in (0, len(known)):
+        raise ValueError("values_beside, if they are given, are one for each threshold")
     if (graph.circuits is not None) != (len(known) > 1):
         raise ValueError("circuits are given if there are several thresholds")
     if graph.circuits is not None and graph.circuits.shape != (len(known), *graph.kept.shape):
@@ -665,7 +695,7 @@ def _count(n: Any) -> int:
     return int(n)
 
 
-def _is_number(value: Any) -> bool:
+def is_number(value: Any) -> bool:
     """Whether a value is a number other than NaN, also one of NumPy's."""
     if isinstance(value, (bool, str, bytes)) or not hasattr(value, "__float__"):
         return False

@@ -28,19 +28,20 @@ from interp_backend.results.robustness import Robustness
 from interp_backend.results.step import Step
 from interp_backend.service.tasks import Task
 
+from .acdc_tab import MOST_EDGES, SECONDS_BETWEEN, AcdcTab
 from .asking import Want
-from .menus import choices, field_of, metric_menu
+from .menus import choices, field_of
 from .node_sets import QUESTIONS, Nodes, NodeSets
 from .panel import Index, action
 from .prompt_pair_editor import PromptPairEditor
-from .subject import ResultPanel, model_to_ask, model_words
+from .subject import model_to_ask, model_words
 from .traits import Argument, PairTrait
 
-MOST_EDGES = 5000  # that a view is sent
-SECONDS_BETWEEN = 0.25  # between two updates of what fills
+# What changes the circuit that other tabs are about, by its source.
+OF_CIRCUIT = {"edges": ("edges", "edits", "result"), "acdc": ("threshold", "acdc")}
 
 
-class CircuitGraph(NodeSets, ResultPanel):
+class CircuitGraph(NodeSets, AcdcTab):
     """The edges between embedding, heads, MLPs and logits that carry the difference between two prompts.
 
     Its first tab shows the largest edges by `edge_attribution`, as many as the slider says. The second follows paths
@@ -80,7 +81,7 @@ class CircuitGraph(NodeSets, ResultPanel):
     bundle = "circuit_graph"
     choices = (
         *("rules", "ig_steps", "direction", "metric", "mlps", "edges", "arrange", "trail", "setting"),
-        *("edits", "groups", "chosen", "question", "tab"),
+        *("edits", "groups", "chosen", "question", "search", "threshold", "source", "tab"),
     )
     _parts = ("layer", "head")
     _own_places = (LOGITS,)
@@ -101,7 +102,7 @@ class CircuitGraph(NodeSets, ResultPanel):
         "head",
         help='Where nodes stand: "head", each in its column, or "flow", so that few edges cross.',
     ).tag(sync=True, set_by_view=True)
-    tab = traitlets.Enum(["edges", "paths", "faithfulness"], "edges", help="Which tab is open.").tag(
+    tab = traitlets.Enum(["edges", "acdc", "paths", "faithfulness"], "edges", help="Which tab is open.").tag(
         sync=True, set_by_view=True
     )
     trail = traitlets.List(
@@ -159,7 +160,8 @@ class CircuitGraph(NodeSets, ResultPanel):
             layer_zero=layer_zero,
             info={
                 "model": None if known is None else known.describe(),
-                "metrics": metric_menu(self._own_metric),
+                "metrics": self._metrics(),
+                "search": self._search_menus(),
                 "given": graph is not None,
                 **{name: field_of(edge_attribution, name) for name in ("rules", "ig_steps", "direction")},
                 "mlps": field_of(path_patching, "mlps"),
@@ -173,17 +175,23 @@ class CircuitGraph(NodeSets, ResultPanel):
             self._start(known, pair)
         elif result is not None:
             self.pair = _subject(result)
+            if result.thresholds:
+                self.tab, self.acdc = "acdc", result
             self.result, self.status, self.code = result, "done", self._code_of(result)
 
     # For users
 
     @property
     def circuit(self) -> Graph:
-        """The graph with the edges on the screen as its circuit.
+        """The graph with the circuit that the tabs are about: the largest edges, or what ACDC has found, as `source`
+        says.
 
         Raises:
             ValueError: there is no result yet.
         """
+        return self.found if self.source == "acdc" else self._largest()
+
+    def _largest(self) -> Graph:
         whole: Graph = self._shown()
         known = self._circuit
         wanted = self.edges, str(self.edits)
@@ -197,7 +205,7 @@ class CircuitGraph(NodeSets, ResultPanel):
 
     def further_results(self) -> list[BaseResult]:
         paths: Any = self.paths
-        return [one for one in (*paths, self.answer) if one is not None]
+        return [one for one in (self.acdc, *paths, self.answer) if one is not None]
 
     def page_state(self) -> dict[str, Any]:
         self._whole = True
@@ -224,15 +232,16 @@ class CircuitGraph(NodeSets, ResultPanel):
         call = call or edge_attribution.call(
             self.model, self.pair, rules=self.rules, ig_steps=self.ig_steps, keep_pairs=many, **how
         )
-        wants = {"result": Want(call, partial(self._take, call), keep=True)}
+        wants = {"result": Want(call, partial(self._take, call), keep=True), **self._search_wants(call)}
         if self.tab == "paths":
             for step, receivers in enumerate(self.trail):
                 call = path_patching.call(self.model, self.pair, None, list(receivers), mlps=self.mlps, **how)
                 wants[_output(step)] = Want(call, partial(self._take_path, step), keep=True, priority=2)
         if self.tab == "edges":
             wants.update(self._wants_of_nodes())
-        # The circuit of a graph that is about to be replaced is not run.
-        if self.tab == "faithfulness" and self._call_of_result == wants["result"].call:
+        # The circuit of a graph that is about to be replaced, or of a search that runs, is not run.
+        known = self._has_found if self.source == "acdc" else self._call_of_result == wants["result"].call
+        if self.tab == "faithfulness" and known:
             wants.update(self._runs_of(self.circuit))
         return wants
 
@@ -252,8 +261,8 @@ class CircuitGraph(NodeSets, ResultPanel):
         self._call_of_result, self.result = call, result
         self._unpin_what_is_gone()
         self._show_code()
-        if self.tab == "faithfulness" and self._asker is not None:
-            self._asker.refresh()  # the circuit is known now
+        if self._asker is not None and (self.tab == "faithfulness" or self.search is not None):
+            self._asker.refresh()  # the circuit is known now, and what a search begins with
 
     def _take_path(self, step: int, id: str, found: Step[EffectMap]) -> None:
         """A step of the trail: its first result has the senders that change nothing."""
@@ -281,41 +290,39 @@ class CircuitGraph(NodeSets, ResultPanel):
 
     def _of_tab(self) -> Any:
         """The last result of the open tab; in the first it is the circuit."""
-        others = {"edges": [], "paths": self.paths, "faithfulness": [self.robustness, self.faithfulness]}[self.tab]
-        return next((one for one in reversed(others) if one is not None), self.circuit)
+        runs: list[Any] = [self.robustness, self.faithfulness]
+        found = [self.found] if self._has_found else []
+        others = {"edges": [], "acdc": found, "paths": self.paths, "faithfulness": runs}[self.tab]
+        return next((one for one in reversed(others) if one is not None), None) or self._largest()
 
     def _show_code(self) -> None:
-        if self.result is not None:
+        if self.tab == "acdc" and self._has_found:
+            self.code = self._code_of_found() + "circuit.plot()\n"
+        elif self.result is not None:
             shown = self._of_tab()
             self.code = self._code_of(shown) if shown in self.paths else self._code_of_circuit(shown)
 
     def _code_of_circuit(self, shown: Any) -> str:
-        """Code that makes the circuit on the screen, and what is shown of it. A graph that the user gave stays the
-        user's."""
+        """Code that makes the circuit on the screen, and what is shown of it."""
+        plain = isinstance(shown, Graph)
+        if plain and self.answer is not None:
+            return self._code_of_largest(shown) + self._code_of_nodes()
+        code = self._code_of_largest(shown) if plain or self.source == "edges" else self._code_of_found()
+        return code + ("circuit.plot()\n" if plain else "result = " + self._code_of(shown).split("\nresult = ", 1)[-1])
+
+    def _code_of_largest(self, shown: Any) -> str:
+        """A graph that the user gave stays the user's."""
         code = self._code_of(self.result).removesuffix("result.plot()\n").replace("\nresult = ", "\ngraph = ")
         if self._given is not None or not code:
-            head = "import interp_backend as ib\n" if shown is self.circuit else self._code_of(shown)
+            head = "import interp_backend as ib\n" if isinstance(shown, Graph) else self._code_of(shown)
             code = head.split("\n# circuit: ")[0].split("\nresult = ")[0].rstrip() + "\n# graph: your own graph\n"
-        code += f"circuit = graph.reduced({self.edges}){self._code_of_edits()}\n"
-        if shown is self.circuit:
-            return code + (self._code_of_nodes() or "circuit.plot()\n")
-        return code + "result = " + self._code_of(shown).split("\nresult = ", 1)[-1]
+        return code + f"circuit = graph.reduced({self.edges}){self._code_of_edits()}\n"
 
     # Changes
 
     @traitlets.observe(
-        "pair",
-        "rules",
-        "ig_steps",
-        "direction",
-        "metric",
-        "mlps",
-        "tab",
-        "trail",
-        "edges",
-        "edits",
-        "setting",
-        "result",
+        *("pair", "rules", "ig_steps", "direction", "metric", "mlps", "tab", "trail", "edges", "edits", "setting"),
+        *("result", "search", "threshold", "source", "acdc"),
     )
     def _on_change(self, change: Any) -> None:
         name = change["name"]
@@ -323,8 +330,12 @@ class CircuitGraph(NodeSets, ResultPanel):
             self._own_metric = self.metric
         if name in ("pair", "direction", "metric", "mlps"):
             self.paths = []  # these belong to other choices
-        if name in ("pair", "metric", "edges", "edits", "result"):
+        if name in ("pair", "metric", "source", *OF_CIRCUIT[self.source]):
             self.robustness = self.faithfulness = None
+        if name == "pair":
+            self.search, self.source = None, "edges"  # what was searched belongs to another pair
+        if name == "search" and self.search is None:
+            self._drop_found()
         if name == "setting":
             self.faithfulness = None
         if name == "result":

@@ -5,10 +5,10 @@ import type { PanelProps } from "../../lib/panel";
 import { Absent, ErrorLine, RunState } from "../../lib/status";
 import { useStore } from "../../lib/store";
 import { CurveChart } from "./chart";
+import { CircuitChoice } from "./circuit_choice";
 import { isComing, MetricMenu, useSettings, useStatus } from "./controls";
 import { RobustnessTable, spreadWords } from "./robustness_table";
 import type { Curves, Setting } from "./runs";
-import { CircuitSlider } from "./slider";
 import type { CircuitState } from "./state";
 
 type Props = PanelProps<CircuitState>;
@@ -43,7 +43,7 @@ export function FaithfulnessTab({ model, state }: Props) {
       </div>
       <ErrorLine error={failure} rpc={asks ? state.rpc : null} />
       {/* Without a kernel, what is on the page is of one circuit. */}
-      {graph && asks && <CircuitSlider model={model} graph={graph} />}
+      {graph && asks && <CircuitChoice model={model} state={state} graph={graph} />}
       {robustness ? (
         <div class="hs-circuit-area hs-faith-area">
           <RobustnessTable

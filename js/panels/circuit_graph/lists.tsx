@@ -6,6 +6,8 @@ export interface Row {
   key: string;
   text: ComponentChildren;
   share: number;
+  /** What is written beside the bar; by default the share. */
+  number?: string;
   /** In words, for a tooltip. */
   title: string;
   onHover?(over: boolean): void;
@@ -46,7 +48,7 @@ export function BarList({ name, title, rows, count = rows.length, largest, nothi
 }
 
 function OneRow({ row, largest }: { row: Row; largest: number }) {
-  const { text, share, title, onHover, onClick } = row;
+  const { text, share, number, title, onHover, onClick } = row;
   const part = Math.min(1, Math.abs(share) / (largest || 1)) || 0;
   const hover = {
     onPointerEnter: () => onHover?.(true),
@@ -60,7 +62,7 @@ function OneRow({ row, largest }: { row: Row; largest: number }) {
       <span class="hs-mini" aria-hidden="true">
         <i class={`hs-fill-${share < 0 ? "corrupt" : "clean"}`} style={{ width: `${100 * part}%` }} />
       </span>
-      <span class="hs-bar-number">{percent(share)}</span>
+      <span class="hs-bar-number">{number ?? percent(share)}</span>
     </>
   );
   return onClick ? (

@@ -9,6 +9,7 @@ import type { EdgeAttributionRequest } from "../../wire/requests";
 import { decodeGraph, type Graph } from "./graph";
 import { decodePath, type Path, type PathJson } from "./paths";
 import { type Curves, decodeCurves, decodeRobustness, type Robustness } from "./runs";
+import { decodeLeft, decodeSearch, type Left, type LeftJson, type Search, type Settings } from "./search";
 
 export type Choice = Required<Pick<EdgeAttributionRequest, "rules" | "ig_steps" | "direction">> & {
   metric: string;
@@ -20,6 +21,11 @@ export class CircuitState {
   readonly paths: Store<(Path | null)[]>;
   readonly robustness: Store<Decoded<Robustness>>;
   readonly curves: Store<Decoded<Curves>>;
+  readonly search: Store<Decoded<Search>>;
+  /** What is left while a search runs. */
+  readonly left: Store<Left | null>;
+  /** The settings of a search that were chosen since the last one was started. */
+  readonly draft = new Store<Partial<Settings>>({});
   readonly requested = new Store<Choice | null>(null);
   #model: ViewModel;
   #request = "";
@@ -32,7 +38,18 @@ export class CircuitState {
     this.paths = new Store(readPaths(model));
     this.robustness = new Store(readResult(model, "robustness", decodeRobustness));
     this.curves = new Store(readResult(model, "faithfulness", decodeCurves));
+    this.search = new Store(readResult(model, "acdc", decodeSearch));
+    this.left = new Store(this.#readLeft());
     this.#stops = [
+      listen(model, "change:acdc", () => {
+        this.search.set(readResult(model, "acdc", decodeSearch));
+        this.left.set(this.#readLeft());
+      }),
+      listen(
+        model,
+        "change:searching",
+        drawnLater(() => this.left.set(this.#readLeft())),
+      ),
       listen(
         model,
         "change:result",
@@ -72,6 +89,21 @@ export class CircuitState {
   /** Makes nodes the receivers of a step; what came after it is left out. */
   follow(receivers: string[], step: number): void {
     this.rpc.request("follow", { receivers, step });
+  }
+
+  /** Searches a circuit by removing edges. */
+  startSearch(settings: Settings): void {
+    this.draft.set({});
+    this.rpc.requestNamed("acdc", settings);
+  }
+
+  #readLeft(): Left | null {
+    const json = trait<LeftJson | null | undefined>(this.#model, "searching");
+    const { value: search } = this.search.get();
+    // Until the search itself is here, what is left of it can't be named.
+    return json && search && json.id === search.json.id
+      ? decodeLeft(json, search, this.graph.get().value)
+      : null;
   }
 
   /** Runs what was stopped of the open tab. */

@@ -3,11 +3,13 @@ import { saveCsv } from "../../lib/clipboard";
 import { Tools } from "../../lib/head";
 import { useRising, useTrait } from "../../lib/model";
 import type { PanelProps } from "../../lib/panel";
+import { useStore } from "../../lib/store";
 import { numberCell, toCsv, toTsv } from "../../lib/table";
 import { usePalette } from "../../lib/theme";
 import { circuitOf, type Edge, type Edit, type Graph, nodesOf } from "./graph";
 import { edgesOf } from "./paths";
 import { saveCircuitPng, saveCircuitSvg } from "./picture_file";
+import { type Search, thresholdAt } from "./search";
 import { useGroups } from "./set_bar";
 import type { CircuitState } from "./state";
 import { useArrange } from "./ways";
@@ -21,10 +23,16 @@ export function CircuitTools({ model, state, graph, tab, title, subtitle }: Tool
   const edits = useTrait<Edit[]>(model, "edits");
   const arrange = useArrange(model);
   const groups = useGroups(model);
+  const chosen = useTrait<number | null | undefined>(model, "threshold");
+  const { value: search } = useStore(state.search);
+  const found = tab === "acdc" && search ? search : null;
   const save = (saveAs: typeof saveCircuitPng) => () => {
-    const drawn = tab === "paths" ? edgesOf(state.paths.get(), graph.json) : circuitOf(graph, edges, edits);
+    const drawn =
+      tab === "paths"
+        ? edgesOf(state.paths.get(), graph.json)
+        : (found?.circuit(thresholdAt(found, chosen)) ?? circuitOf(graph, edges, edits));
     saveAs({
-      name: tab === "paths" ? "paths" : "circuit",
+      name: tab === "edges" ? "circuit" : tab,
       title,
       subtitle,
       graph,
@@ -41,7 +49,9 @@ export function CircuitTools({ model, state, graph, tab, title, subtitle }: Tool
       ? pathRows(state)
       : tab === "faithfulness"
         ? runRows(state)
-        : edgeRows(circuitOf(graph, edges, edits), graph.json.metric_label);
+        : found
+          ? searchRows(found)
+          : edgeRows(circuitOf(graph, edges, edits), graph.json.metric_label);
   const runs = (state.curves.get().value ?? state.robustness.get().value)?.json;
   // A step of a path is here without what only Python reads of it.
   const held = tab === "paths" ? null : tab === "faithfulness" ? runs : graph.json;
@@ -66,6 +76,18 @@ export function edgeRows(edges: readonly Edge[], metric: string): string[][] {
     numberCell(share),
   ]);
   return [["sender", "receiver", metric, "part of the gap"], ...lines];
+}
+
+/** The edges of all circuits, and which of these each is in. */
+export function searchRows({ json, graph, circuit }: Search): string[][] {
+  const circuits = json.thresholds.map((_, at) => new Set(circuit(at)));
+  const lines = graph.edges.map((edge) => [
+    edge.from,
+    edge.receiver,
+    numberCell(edge.score),
+    ...circuits.map((one) => (one.has(edge) ? "1" : "0")),
+  ]);
+  return [["sender", "receiver", json.metric_label, ...json.thresholds.map((one) => `at ${one}`)], ...lines];
 }
 
 /** The curves if they were run, else the table of ablations. */

@@ -5,6 +5,7 @@ import { Root } from "../../lib/mount";
 import type { PanelProps } from "../../lib/panel";
 import { useStore } from "../../lib/store";
 import { Tabs } from "../../lib/tabs";
+import { AcdcTab } from "./acdc_tab";
 import { EdgesTab } from "./edges_tab";
 import { FaithfulnessTab } from "./faithfulness_tab";
 import { type Graph, gapOf } from "./graph";
@@ -14,6 +15,11 @@ import { CircuitTools } from "./tools";
 
 const TABS = [
   { name: "edges", label: "Edges", title: "The edges with the largest estimated effects" },
+  {
+    name: "acdc",
+    label: "ACDC",
+    title: "Remove edges one after another, as long as the metric hardly changes",
+  },
   { name: "paths", label: "Paths", title: "Follow paths back from the logits, by exact patching" },
   {
     name: "faithfulness",
@@ -25,18 +31,24 @@ const TABS = [
 export function CircuitView({ model, state }: PanelProps<CircuitState>) {
   const tab = useTrait<string>(model, "tab");
   const { value: graph } = useStore(state.graph);
-  const words = graph ? wordsOf(graph, tab) : "which edges carry the difference between the two prompts";
-  const Tab = { paths: PathsTab, faithfulness: FaithfulnessTab }[tab] ?? EdgesTab;
+  const { value: search } = useStore(state.search);
+  const about = tab === "acdc" && search ? search.graph : graph;
+  const words = about ? wordsOf(about, tab) : "which edges carry the difference between the two prompts";
+  const Tab = { acdc: AcdcTab, paths: PathsTab, faithfulness: FaithfulnessTab }[tab] ?? EdgesTab;
   const [paths, robustness] = [useStore(state.paths), useStore(state.robustness)];
-  const empty = { paths: !paths.some(Boolean), faithfulness: !robustness.value && !robustness.problem };
+  const empty = {
+    acdc: !search,
+    paths: !paths.some(Boolean),
+    faithfulness: !robustness.value && !robustness.problem,
+  };
   // Without a kernel, a tab of what was never run would stay empty.
   const tabs = TABS.filter(({ name }) => canAsk(model) || name === tab || !empty[name as keyof typeof empty]);
-  const title = { paths: "Path patching", faithfulness: "Faithfulness" }[tab] ?? "Circuit";
+  const title = { acdc: "ACDC", paths: "Path patching", faithfulness: "Faithfulness" }[tab] ?? "Circuit";
   return (
     <Root name="circuit-graph" label="Circuit">
       <Head title={title} words={words}>
-        {graph && (
-          <CircuitTools model={model} state={state} graph={graph} tab={tab} title={title} subtitle={words} />
+        {about && (
+          <CircuitTools model={model} state={state} graph={about} tab={tab} title={title} subtitle={words} />
         )}
       </Head>
       <Tabs label="Views" tabs={tabs} chosen={tab} onChoose={(name) => write(model, "tab", name)}>
@@ -49,6 +61,7 @@ export function CircuitView({ model, state }: PanelProps<CircuitState>) {
 function wordsOf({ json }: Graph, tab: string): string {
   const { metric_label, params } = json;
   const many = params.pairs ? `, mean of ${params.pairs.length} pairs` : "";
+  if (tab === "acdc") return metric_label + many;
   const known = Number.isFinite(gapOf(json));
   const unit =
     tab === "faithfulness"
