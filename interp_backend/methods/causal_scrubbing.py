@@ -102,8 +102,8 @@ def causal_scrubbing(
     draws = Draws(prompts, samples, seed)
     with Turn(model) as turn:
         wiring = wiring_of(turn)
-        refuse_other_nodes(hypothesis, wiring)
         senders, parallel = sender_names(wiring), any(layer.parallel for layer in wiring)
+        refuse_other_nodes(hypothesis, senders)
         tree = hypothesis.tree(senders, parallel, others == "separately")
         sources = draws.of_tree(tree, hypothesis)
         shuffled = draws.of(SHUFFLED, ANYTHING, np.broadcast_to(np.arange(len(prompts)), (samples, len(prompts))))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Annotated, Any
@@ -25,6 +25,7 @@ from interp_backend.results.effect_map import EffectMap
 from interp_backend.results.envelope import BaseResult, excerpt
 from interp_backend.results.faithfulness import Faithfulness
 from interp_backend.results.graph import LOGITS, Graph, parse_node
+from interp_backend.results.hypothesis import Hypothesis
 from interp_backend.results.robustness import Robustness
 from interp_backend.results.step import Step
 from interp_backend.service.tasks import Task
@@ -33,7 +34,8 @@ from .asking import Want
 from .menus import choices, field_of, metric_menu
 from .panel import Index, action
 from .prompt_pair_editor import PromptPairEditor
-from .subject import ResultPanel, model_to_ask, model_words
+from .scrubbing_tab import CHOICES, Own, ScrubbingTab, features_of, of_hypothesis, scrubbing_info
+from .subject import model_to_ask, model_words
 from .traits import Argument, PairTrait
 
 MOST_EDGES = 5000  # that a view is sent
@@ -41,13 +43,13 @@ SECONDS_BETWEEN = 0.25  # between two updates of what fills
 Nodes = Annotated[list[Annotated[str, Field(max_length=20)]], Field(min_length=1, max_length=2000)]
 
 
-class CircuitGraph(ResultPanel):
+class CircuitGraph(ScrubbingTab):
     """The edges between embedding, heads, MLPs and logits that carry the difference between two prompts.
 
     Its first tab shows the largest edges by `edge_attribution`, as many as the slider says. The second follows paths
     backwards from the logits, each step by exact `path_patching`: a click on a sender makes it the next receiver. The
     third runs the circuit on the screen alone, under every ablation by `circuit_robustness`, and of every size by
-    `faithfulness`.
+    `faithfulness`. The fourth takes it for a hypothesis, and scrubs it by `causal_scrubbing`.
 
     Args:
         model: a model that `load_model` returns or accepts.
@@ -56,6 +58,9 @@ class CircuitGraph(ResultPanel):
         rules, ig_steps, direction, metric: as in `interp_backend.edge_attribution`.
         mlps: as in `interp_backend.path_patching`.
         edges: how many edges the circuit has before its dangling nodes are removed.
+        data: PromptPairs that are scrubbed; by default those of `pair`.
+        hypothesis: the `Hypothesis` of the fourth tab; by default the circuit on the screen, everything exact.
+        features: functions of an `ib.Datum` that its menus offer: a list, or a dictionary by name.
         layer_zero: "bottom" or "top".
         result: a `Graph` to show, instead of a model and a pair.
 
@@ -67,13 +72,16 @@ class CircuitGraph(ResultPanel):
         robustness: the `Robustness` of the circuit in the third tab, or None.
         setting: the ablation, level and positions of `faithfulness` there, or None before one is chosen.
         faithfulness: the `Faithfulness` of circuits of every size for that setting, or None.
+        agree: what must agree in the fourth tab, by node.
+        hypothesis: the `Hypothesis` there.
+        scrubbing: the `Scrubbing` of it, or None.
         selection: the pinned node as a place, such as `{"layer": 2, "head": 5}`, or None.
         code: Python code that computes what the open tab shows.
         status, progress, error: the state of the run.
     """
 
     bundle = "circuit_graph"
-    choices = ("rules", "ig_steps", "direction", "metric", "mlps", "edges", "trail", "setting", "tab")
+    choices = ("rules", "ig_steps", "direction", "metric", "mlps", "edges", "trail", "setting", *CHOICES, "tab")
     _parts = ("layer", "head")
     _own_places = (LOGITS,)
 
@@ -88,7 +96,7 @@ class CircuitGraph(ResultPanel):
     edges = traitlets.Int(30, min=1, max=MOST_EDGES, help="How many edges the circuit has before it is pruned.").tag(
         sync=True, set_by_view=True
     )
-    tab = traitlets.Enum(["edges", "paths", "faithfulness"], "edges", help="Which tab is open.").tag(
+    tab = traitlets.Enum(["edges", "paths", "faithfulness", "scrubbing"], "edges", help="Which tab is open.").tag(
         sync=True, set_by_view=True
     )
     trail = traitlets.List(
@@ -122,6 +130,9 @@ class CircuitGraph(ResultPanel):
         metric: str | Callable[..., Any] = "logit_diff",
         mlps: str = "frozen",
         edges: int = 30,
+        data: PromptPairs | None = None,
+        hypothesis: Hypothesis | None = None,
+        features: Sequence[Own] | Mapping[str, Own] = (),
         layer_zero: str = "bottom",
         result: Graph | None = None,
     ) -> None:
@@ -129,6 +140,7 @@ class CircuitGraph(ResultPanel):
         for name, one in (("graph", graph), ("result", result)):
             if one is not None and not isinstance(one, Graph):
                 raise ValueError(f"{name} is a Graph, as edge_attribution returns, not a {type(one).__name__}.")
+        self._features = features_of(features, hypothesis)
         self._given = graph
         self._own_metric = metric if callable(metric) else None
         self._circuit: tuple[Graph, int, Graph] | None = None
@@ -143,6 +155,8 @@ class CircuitGraph(ResultPanel):
             metric=metric,
             mlps=mlps,
             edges=edges,
+            data=data,
+            **of_hypothesis(hypothesis),
             layer_zero=layer_zero,
             info={
                 "model": None if known is None else known.describe(),
@@ -153,6 +167,7 @@ class CircuitGraph(ResultPanel):
                 "ablations": choices(ABLATIONS, {}),
                 "levels": choices(LEVELS, {}),
                 "positions": choices(POSITIONS, {}),
+                **scrubbing_info(self._features),
             },
         )
         if known is not None:
@@ -215,8 +230,9 @@ class CircuitGraph(ResultPanel):
                 call = path_patching.call(self.model, self.pair, None, list(receivers), mlps=self.mlps, **how)
                 wants[_output(step)] = Want(call, partial(self._take_path, step), keep=True, priority=2)
         # The circuit of a graph that is about to be replaced is not run.
-        if self.tab == "faithfulness" and self._call_of_result == wants["result"].call:
-            wants.update(self._runs_of(self.circuit))
+        if self._call_of_result == wants["result"].call:
+            wants.update(self._runs_of(self.circuit) if self.tab == "faithfulness" else {})
+            wants.update(self._scrubbing_wants() if self.tab == "scrubbing" else {})
         return wants
 
     def _runs_of(self, circuit: Graph) -> dict[str, Want]:
@@ -235,7 +251,8 @@ class CircuitGraph(ResultPanel):
         self._call_of_result, self.result = call, result
         self._unpin_what_is_gone()
         self._show_code()
-        if self.tab == "faithfulness" and self._asker is not None:
+        if self.tab in ("faithfulness", "scrubbing") and self._asker is not None:
+            self._outline_hypothesis()
             self._asker.refresh()  # the circuit is known now
 
     def _take_path(self, step: int, id: str, found: Step[EffectMap]) -> None:
@@ -264,13 +281,15 @@ class CircuitGraph(ResultPanel):
 
     def _of_tab(self) -> Any:
         """The last result of the open tab; in the first it is the circuit."""
-        others = {"edges": [], "paths": self.paths, "faithfulness": [self.robustness, self.faithfulness]}[self.tab]
-        return next((one for one in reversed(others) if one is not None), self.circuit)
+        others = {"edges": [], "paths": self.paths, "faithfulness": [self.robustness, self.faithfulness]}
+        others["scrubbing"] = [self.scrubbing]
+        return next((one for one in reversed(others[self.tab]) if one is not None), self.circuit)
 
     def _show_code(self) -> None:
         if self.result is not None:
             shown = self._of_tab()
-            self.code = self._code_of(shown) if shown in self.paths else self._code_of_circuit(shown)
+            alone = shown is self.scrubbing or shown in self.paths
+            self.code = self._code_of(shown) if alone else self._code_of_circuit(shown)
 
     def _code_of_circuit(self, shown: Any) -> str:
         """Code that makes the circuit on the screen, and what is shown of it. A graph that the user gave stays the
@@ -297,6 +316,7 @@ class CircuitGraph(ResultPanel):
             self.paths = []  # these belong to other choices
         if name in ("pair", "metric", "edges", "result"):
             self.robustness = self.faithfulness = None
+            self._drop_scrubbing(name)
         if name == "setting":
             self.faithfulness = None
         if name == "result":
@@ -305,6 +325,7 @@ class CircuitGraph(ResultPanel):
             kept = [a == b for a, b in zip(self.trail, change["old"] or [])]
             self.paths = self.paths[: kept.index(False) if False in kept else len(kept)]
         if self._asker is not None:
+            self._outline_hypothesis()
             self._asker.refresh()
             self._show_code()
 
