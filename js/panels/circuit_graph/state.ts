@@ -9,6 +9,7 @@ import type { EdgeAttributionRequest } from "../../wire/requests";
 import { decodeGraph, type Graph } from "./graph";
 import { decodePath, type Path, type PathJson } from "./paths";
 import { type Curves, decodeCurves, decodeRobustness, type Robustness } from "./runs";
+import { ScrubState } from "./scrub_state";
 
 export type Choice = Required<Pick<EdgeAttributionRequest, "rules" | "ig_steps" | "direction">> & {
   metric: string;
@@ -21,6 +22,7 @@ export class CircuitState {
   readonly robustness: Store<Decoded<Robustness>>;
   readonly curves: Store<Decoded<Curves>>;
   readonly requested = new Store<Choice | null>(null);
+  readonly scrub: ScrubState;
   #model: ViewModel;
   #request = "";
   #stops: (() => void)[];
@@ -32,6 +34,7 @@ export class CircuitState {
     this.paths = new Store(readPaths(model));
     this.robustness = new Store(readResult(model, "robustness", decodeRobustness));
     this.curves = new Store(readResult(model, "faithfulness", decodeCurves));
+    this.scrub = new ScrubState(model, this.rpc);
     this.#stops = [
       listen(
         model,
@@ -81,6 +84,7 @@ export class CircuitState {
 
   dispose(): void {
     for (const stop of this.#stops) stop();
+    this.scrub.dispose();
     this.rpc.dispose();
   }
 }

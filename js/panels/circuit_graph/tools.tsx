@@ -29,19 +29,23 @@ export function CircuitTools({ model, state, graph, tab, title, subtitle }: Tool
       palette,
     });
   };
-  const rows = () =>
-    tab === "paths" ? pathRows(state) : tab === "faithfulness" ? runRows(state) : edgeRows(graph, edges);
+  const rowsOf = {
+    paths: () => pathRows(state),
+    faithfulness: () => runRows(state),
+    scrubbing: () => scrubRows(state),
+  };
+  const rows = rowsOf[tab as keyof typeof rowsOf] ?? (() => edgeRows(graph, edges));
   const runs = (state.curves.get().value ?? state.robustness.get().value)?.json;
   // A step of a path is here without what only Python reads of it.
-  const held = tab === "paths" ? null : tab === "faithfulness" ? runs : graph.json;
+  const held = { paths: null, faithfulness: runs, scrubbing: state.scrub.result.get().value?.json };
   return (
     <Tools
       code={useTrait<string | null | undefined>(model, "code")}
       table={() => toTsv(rows())}
       csv={() => saveCsv(toCsv(rows()), tab === "edges" ? "circuit" : tab)}
-      held={held}
+      held={tab in held ? held[tab as keyof typeof held] : graph.json}
       kernel={{ model, state }}
-      picture={tab === "faithfulness" ? undefined : save}
+      picture={tab === "faithfulness" || tab === "scrubbing" ? undefined : save}
     />
   );
 }
@@ -93,4 +97,27 @@ export function pathRows(state: CircuitState): string[][] {
       ]),
     );
   return [["step", "receivers", "sender", "part of the gap"], ...lines];
+}
+
+/** The table that `Scrubbing.to_dataframe` has, in per cent. */
+export function scrubRows(state: CircuitState): string[][] {
+  const { value: found } = state.scrub.result.get();
+  if (!found) return [["run", "recovered", "low", "high"]];
+  const { recovered, low, high, constant } = found.json;
+  const lines: [string, number | null, number | null, number | null][] = [
+    ["model", 100, null, null],
+    ["scrubbed", recovered, low, high],
+    ["best constant output", constant, null, null],
+    ["shuffled", 0, null, null],
+    ...[...found.shares].map(([name, one]): [string, number, number, number] => [
+      `share of ${name}`,
+      one.share,
+      one.low,
+      one.high,
+    ]),
+  ];
+  return [
+    ["run", "recovered", "low", "high"],
+    ...lines.map(([name, ...numbers]) => [name, ...numbers.map((one) => numberCell(one ?? undefined))]),
+  ];
 }

@@ -9,6 +9,7 @@ import { EdgesTab } from "./edges_tab";
 import { FaithfulnessTab } from "./faithfulness_tab";
 import { type Graph, gapOf } from "./graph";
 import { PathsTab } from "./paths_tab";
+import { ScrubbingTab } from "./scrubbing_tab";
 import type { CircuitState } from "./state";
 import { CircuitTools } from "./tools";
 
@@ -20,18 +21,29 @@ const TABS = [
     label: "Faithfulness",
     title: "What the circuit does without the rest of the model",
   },
+  {
+    name: "scrubbing",
+    label: "Scrubbing",
+    title: "How much of the loss is left when everything else is resampled",
+  },
 ];
 
 export function CircuitView({ model, state }: PanelProps<CircuitState>) {
   const tab = useTrait<string>(model, "tab");
   const { value: graph } = useStore(state.graph);
   const words = graph ? wordsOf(graph, tab) : "which edges carry the difference between the two prompts";
-  const Tab = { paths: PathsTab, faithfulness: FaithfulnessTab }[tab] ?? EdgesTab;
+  const Tab = { paths: PathsTab, faithfulness: FaithfulnessTab, scrubbing: ScrubbingTab }[tab] ?? EdgesTab;
   const [paths, robustness] = [useStore(state.paths), useStore(state.robustness)];
-  const empty = { paths: !paths.some(Boolean), faithfulness: !robustness.value && !robustness.problem };
+  const scrubbing = useStore(state.scrub.result);
+  const empty = {
+    paths: !paths.some(Boolean),
+    faithfulness: !robustness.value && !robustness.problem,
+    scrubbing: !scrubbing.value && !scrubbing.problem,
+  };
   // Without a kernel, a tab of what was never run would stay empty.
   const tabs = TABS.filter(({ name }) => canAsk(model) || name === tab || !empty[name as keyof typeof empty]);
-  const title = { paths: "Path patching", faithfulness: "Faithfulness" }[tab] ?? "Circuit";
+  const title =
+    { paths: "Path patching", faithfulness: "Faithfulness", scrubbing: "Causal scrubbing" }[tab] ?? "Circuit";
   return (
     <Root name="circuit-graph" label="Circuit">
       <Head title={title} words={words}>
@@ -47,6 +59,7 @@ export function CircuitView({ model, state }: PanelProps<CircuitState>) {
 }
 
 function wordsOf({ json }: Graph, tab: string): string {
+  if (tab === "scrubbing") return "how much of the loss a hypothesis explains";
   const { metric_label, params } = json;
   const many = params.pairs ? `, mean of ${params.pairs.length} pairs` : "";
   const known = Number.isFinite(gapOf(json));
