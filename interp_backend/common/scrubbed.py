@@ -146,16 +146,21 @@ def refuse_too_few(prompts: Sequence[Prompt]) -> None:
 # What each node reads
 
 
-def refuse_other_nodes(hypothesis: Hypothesis, wiring: Sequence[Layer]) -> None:
-    """Raise ValueError if the hypothesis names a node that the model does not have."""
-    there = set(sender_names(wiring))
+def refuse_other_nodes(hypothesis: Hypothesis, senders: Sequence[str]) -> None:
+    """Raise ValueError if the hypothesis names a node that the model does not have.
+
+    Args:
+        senders: all nodes of the model that write.
+    """
     for name in hypothesis.nodes:
         if (node := parse_node(name)).part:
             name = f"a{node.layer}.h{node.head}"
-        if name not in there:
-            heads = wiring[0].heads["q"]
+        if name not in senders:
+            places = [parse_node(one) for one in senders]
+            layers = 1 + max(one.layer for one in places if one.layer is not None)
+            heads = sum(one.layer == 0 and one.head is not None for one in places)
             raise ValueError(
-                f"This hypothesis is of another model: it names {name}, and this model has {len(wiring)} layers of "
+                f"This hypothesis is of another model: it names {name}, and this model has {layers} layers of "
                 f"{heads} heads."
             )
 

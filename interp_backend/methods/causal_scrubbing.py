@@ -41,13 +41,13 @@ DATA: dict[str, tuple[str, str]] = {
     "both": ("both prompts", "both prompts of each pair are data, each with its own answer"),
 }
 RESAMPLED = {
-    "together": ("together", "all nodes that a node is said not to need come from the same datum"),
-    "separately": ("separately", "each from a datum of its own"),
+    "together": ("others together", "all nodes that a node is said not to need come from the same datum"),
+    "separately": ("others separately", "each from a datum of its own"),
 }
 UNSCRUBBED = {
-    "hypothesis": ("those of the hypothesis", "each node of the hypothesis is left unscrubbed alone"),
-    "all": ("all", "each node of the model"),
-    "none": ("none", "no node is"),
+    "hypothesis": ("shares of its nodes", "each node of the hypothesis is left unscrubbed alone"),
+    "all": ("shares of all nodes", "each node of the model is left unscrubbed alone"),
+    "none": ("no shares", "no node is left unscrubbed"),
 }
 RECORDED_AT_ONCE = 16  # data between two steps
 MOST_STEPS_OF_EM = 200
@@ -102,8 +102,8 @@ def causal_scrubbing(
     draws = Draws(prompts, samples, seed)
     with Turn(model) as turn:
         wiring = wiring_of(turn)
-        refuse_other_nodes(hypothesis, wiring)
         senders, parallel = sender_names(wiring), any(layer.parallel for layer in wiring)
+        refuse_other_nodes(hypothesis, senders)
         tree = hypothesis.tree(senders, parallel, others == "separately")
         sources = draws.of_tree(tree, hypothesis)
         shuffled = draws.of(SHUFFLED, ANYTHING, np.broadcast_to(np.arange(len(prompts)), (samples, len(prompts))))

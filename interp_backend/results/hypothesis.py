@@ -77,7 +77,7 @@ FEATURES = {
     "side": ("side", "which prompt of its pair it is"),
     ANYTHING: ("anything", "the input is any datum's"),
 }
-_AT_POSITION: dict[str, Callable[[Datum, int], Hashable]] = {
+AT_POSITION: dict[str, Callable[[Datum, int], Hashable]] = {
     "token": _token,
     "class": _class,
     "previous": _previous,
@@ -103,7 +103,7 @@ def parse_feature(name: str) -> tuple[str, int | None]:
         raise ValueError(
             f"There is no feature {name!r:.60}. Choose one of {', '.join(FEATURES)}, or give a function of the datum."
         )
-    if at is not None and feature not in _AT_POSITION:
+    if at is not None and feature not in AT_POSITION:
         raise ValueError(f"The feature {feature} takes no position: write {feature}, not {name!r:.60}.")
     return feature, None if at is None else int(at)
 
@@ -152,7 +152,7 @@ def value_of(feature: Any, datum: Datum, number: int) -> Hashable:
     at, length = -1 if at is None else at, len(datum.tokens)
     if not -length <= at < length:
         raise ValueError(f"The feature {feature} has no token {where}, which has {length}.")
-    return _AT_POSITION[name](datum, at)
+    return AT_POSITION[name](datum, at)
 
 
 # Hypotheses
@@ -271,6 +271,13 @@ class Hypothesis(BaseModel):
     def feature(self, node: str) -> Any:
         """What must agree when the input of a node is resampled."""
         return self.agree.get(node, EXACT)
+
+    def with_agree(self, agree: Mapping[str, Feature]) -> Hypothesis:
+        """The same edges with something else that must agree. What is said of nodes that these edges lack is left out."""
+        used = self._reached() - {LOGITS}
+        return Hypothesis(
+            edges=self.edges, agree={name: one for name, one in agree.items() if _node_of(parse_node(name)) in used}
+        )
 
     def with_features(self, own: Mapping[str, Callable[[Datum], Hashable]]) -> Hypothesis:
         """The same hypothesis with functions in place of their names, as after reading it from JSON."""

@@ -38,7 +38,10 @@ class Scrubbing(BaseResult):
         metric_label: the metric in words.
     """
 
-    derived = BaseResult.derived | {"recovered", "low", "high", "constant", "shares", "share_low", "share_high"}
+    derived = BaseResult.derived | {
+        *("recovered", "low", "high", "constant", "baselines", "done"),
+        *("shares", "share_low", "share_high"),
+    }
 
     family: Literal["scrubbing"] = "scrubbing"
     method: Literal["causal_scrubbing"] = "causal_scrubbing"
@@ -90,7 +93,7 @@ class Scrubbing(BaseResult):
     @property
     def baselines(self) -> dict[str, float | None]:
         """The mean metric of the model, of the scrubbed runs, of shuffled outputs, and of the best constant output."""
-        done = np.isfinite(self.values.values[:, SCRUBBED])
+        done = self._done
         columns = {
             "model": self.values.clean,
             "scrubbed": self.values.values[:, SCRUBBED],
@@ -99,6 +102,15 @@ class Scrubbing(BaseResult):
         }
         of = {name: np.array(one, np.float64)[done] for name, one in columns.items()}
         return {name: finite_or_none(float(one.mean())) if done.any() else None for name, one in of.items()}
+
+    @property
+    def done(self) -> int:
+        """How many data have been scrubbed."""
+        return int(self._done.sum())
+
+    @property
+    def _done(self) -> np.ndarray:
+        return np.isfinite(self.values.values[:, SCRUBBED])
 
     @property
     def shares(self) -> np.ndarray:
@@ -151,12 +163,37 @@ class Scrubbing(BaseResult):
         return pandas.DataFrame(rows, columns=["run", "metric", "recovered", "low", "high"])
 
     def to_wire(self) -> dict[str, Any]:
+        return {**super().to_wire(), **self._numbers()}
+
+    def to_view(self, most: int, draft: bool = False) -> dict[str, Any]:
+        """What a view draws, without the metric of each datum.
+
+        Args:
+            most: how many stand-ins; where there are more, they are those of the first samples, or else of the first
+                data.
+            draft: none, nor the data, as long as the scrubbed runs are under way.
+        """
+        samples, nodes, count = self.sources.shape
+        samples = max(1, min(samples, most // (nodes * count)))
+        sources = self.sources[:samples, :, : max(1, most // (nodes * samples))]
+        heavy = {"values", "sources", *(("data", "tree") if draft else ())}
+        return {
+            **self.model_dump(mode="json", exclude={*heavy, "params"}),
+            "params": {name: one for name, one in self.params.items() if name not in ("hypothesis", "data")},
+            "complete": False,
+            **({} if draft else {"sources": encode_array(np.ascontiguousarray(sources, np.int32))}),
+            **self._numbers(),
+        }
+
+    def _numbers(self) -> dict[str, Any]:
+        """What is derived from the metric of each datum."""
         (low, high), (share_low, share_high) = self.interval, self.share_interval
         numbers = {"recovered": self.recovered, "low": low, "high": high, "constant": self.constant}
         shares = {"shares": self.shares, "share_low": share_low, "share_high": share_high}
         return {
-            **super().to_wire(),
             **{name: finite_or_none(one) for name, one in numbers.items()},
+            "baselines": self.baselines,
+            "done": self.done,
             **{name: encode_array(np.asarray(one, np.float32)) for name, one in shares.items()},
         }
 

@@ -37,6 +37,7 @@ export interface Requests {
   keep: OnKeepRequest;
   keep_nodes: OnKeepNodesRequest;
   lens_window: OnLensWindowRequest;
+  load_hypothesis: OnLoadHypothesisRequest;
   logit_lens: LogitLensRequest;
   open: OnOpenRequest;
   patch_head: OnPatchHeadRequest;
@@ -53,6 +54,8 @@ export interface Requests {
   run_again: OnRunAgainRequest;
   save_report: OnSaveReportRequest;
   script: OnScriptRequest;
+  scrub: OnScrubRequest;
+  scrub_circuit: OnScrubCircuitRequest;
   set_answer: OnSetAnswerRequest;
   show: OnShowRequest;
   shown: OnShownRequest;
@@ -332,6 +335,9 @@ export interface OnLensWindowRequest {
   start: number;
   stop: number;
 }
+export interface OnLoadHypothesisRequest {
+  text: string;
+}
 export interface LogitLensRequest {
   stream?: "resid_pre" | "resid_mid" | "resid_post" | "attn_out" | "mlp_out";
   targets?: (string | number)[] | null;
@@ -401,6 +407,18 @@ export interface OnSaveReportRequest {}
 export interface OnScriptRequest {
   form: "commands" | "interp_backend" | "transformerlens";
 }
+export interface OnScrubRequest {
+  agree: {
+    [k: string]: string;
+  };
+  loss: string;
+  sides: string;
+  others: string;
+  unscrub: string;
+  samples: number;
+  seed: number;
+}
+export interface OnScrubCircuitRequest {}
 export interface OnSetAnswerRequest {
   side: "clean" | "corrupt";
   answer: string;

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -24,6 +24,7 @@ from interp_backend.results.effect_map import EffectMap
 from interp_backend.results.envelope import BaseResult, excerpt
 from interp_backend.results.faithfulness import Faithfulness
 from interp_backend.results.graph import LOGITS, Graph, parse_node
+from interp_backend.results.hypothesis import Hypothesis
 from interp_backend.results.robustness import Robustness
 from interp_backend.results.step import Step
 from interp_backend.service.tasks import Task
@@ -34,6 +35,7 @@ from .menus import choices, field_of
 from .node_sets import QUESTIONS, Nodes, NodeSets
 from .panel import Index, action
 from .prompt_pair_editor import PromptPairEditor
+from .scrubbing_tab import CHOICES, Own, ScrubbingTab, features_of, of_hypothesis, scrubbing_info
 from .subject import model_to_ask, model_words
 from .traits import Argument, PairTrait
 
@@ -41,13 +43,13 @@ from .traits import Argument, PairTrait
 OF_CIRCUIT = {"edges": ("edges", "edits", "result"), "acdc": ("threshold", "acdc")}
 
 
-class CircuitGraph(NodeSets, AcdcTab):
+class CircuitGraph(NodeSets, AcdcTab, ScrubbingTab):
     """The edges between embedding, heads, MLPs and logits that carry the difference between two prompts.
 
     Its first tab shows the largest edges by `edge_attribution`, as many as the slider says. The second follows paths
     backwards from the logits, each step by exact `path_patching`: a click on a sender makes it the next receiver. The
     third runs the circuit on the screen alone, under every ablation by `circuit_robustness`, and of every size by
-    `faithfulness`.
+    `faithfulness`. The fourth takes it for a hypothesis, and scrubs it by `causal_scrubbing`.
 
     Args:
         model: a model that `load_model` returns or accepts.
@@ -56,6 +58,9 @@ class CircuitGraph(NodeSets, AcdcTab):
         rules, ig_steps, direction, metric: as in `interp_backend.edge_attribution`.
         mlps: as in `interp_backend.path_patching`.
         edges: how many edges the circuit has before its dangling nodes are removed.
+        data: PromptPairs that are scrubbed; by default those of `pair`.
+        hypothesis: the `Hypothesis` of the fourth tab; by default the circuit on the screen, everything exact.
+        features: functions of an `ib.Datum` that its menus offer: a list, or a dictionary by name.
         layer_zero: "bottom" or "top".
         result: a `Graph` to show, instead of a model and a pair.
 
@@ -73,6 +78,9 @@ class CircuitGraph(NodeSets, AcdcTab):
         setting: the ablation, level and positions of `faithfulness` there, or None before one is chosen.
         faithfulness: the `Faithfulness` of circuits of every size for that setting, or None.
         arrange: "head", where a head has its column in every circuit, or "flow", where few edges of this one cross.
+        agree: what must agree in the fourth tab, by node.
+        hypothesis: the `Hypothesis` there.
+        scrubbing: the `Scrubbing` of it, or None.
         selection: the pinned node as a place, such as `{"layer": 2, "head": 5}`, or None.
         code: Python code that computes what the open tab shows.
         status, progress, error: the state of the run.
@@ -81,7 +89,7 @@ class CircuitGraph(NodeSets, AcdcTab):
     bundle = "circuit_graph"
     choices = (
         *("rules", "ig_steps", "direction", "metric", "mlps", "edges", "arrange", "trail", "setting"),
-        *("edits", "groups", "chosen", "question", "search", "threshold", "source", "tab"),
+        *("edits", "groups", "chosen", "question", "search", "threshold", "source", *CHOICES, "tab"),
     )
     _parts = ("layer", "head")
     _own_places = (LOGITS,)
@@ -102,9 +110,9 @@ class CircuitGraph(NodeSets, AcdcTab):
         "head",
         help='Where nodes stand: "head", each in its column, or "flow", so that few edges cross.',
     ).tag(sync=True, set_by_view=True)
-    tab = traitlets.Enum(["edges", "acdc", "paths", "faithfulness"], "edges", help="Which tab is open.").tag(
-        sync=True, set_by_view=True
-    )
+    tab = traitlets.Enum(
+        ["edges", "acdc", "paths", "faithfulness", "scrubbing"], "edges", help="Which tab is open."
+    ).tag(sync=True, set_by_view=True)
     trail = traitlets.List(
         traitlets.List(traitlets.Unicode()), [[LOGITS]], help="The receivers of each step, from the logits down."
     ).tag(sync=True)
@@ -136,6 +144,9 @@ class CircuitGraph(NodeSets, AcdcTab):
         metric: str | Callable[..., Any] = "logit_diff",
         mlps: str = "frozen",
         edges: int = 30,
+        data: PromptPairs | None = None,
+        hypothesis: Hypothesis | None = None,
+        features: Sequence[Own] | Mapping[str, Own] = (),
         layer_zero: str = "bottom",
         result: Graph | None = None,
     ) -> None:
@@ -143,6 +154,7 @@ class CircuitGraph(NodeSets, AcdcTab):
         for name, one in (("graph", graph), ("result", result)):
             if one is not None and not isinstance(one, Graph):
                 raise ValueError(f"{name} is a Graph, as edge_attribution returns, not a {type(one).__name__}.")
+        self._features = features_of(features, hypothesis)
         self._given = graph
         self._own_metric = metric if callable(metric) else None
         self._circuit: tuple[Graph, Any, Graph] | None = None
@@ -157,6 +169,8 @@ class CircuitGraph(NodeSets, AcdcTab):
             metric=metric,
             mlps=mlps,
             edges=edges,
+            data=data,
+            **of_hypothesis(hypothesis),
             layer_zero=layer_zero,
             info={
                 "model": None if known is None else known.describe(),
@@ -169,6 +183,7 @@ class CircuitGraph(NodeSets, AcdcTab):
                 "ablations": choices(ABLATIONS, {}),
                 "levels": choices(LEVELS, {}),
                 "positions": choices(POSITIONS, {}),
+                **scrubbing_info(self._features),
             },
         )
         if known is not None:
@@ -240,9 +255,9 @@ class CircuitGraph(NodeSets, AcdcTab):
         if self.tab == "edges":
             wants.update(self._wants_of_nodes())
         # The circuit of a graph that is about to be replaced, or of a search that runs, is not run.
-        known = self._has_found if self.source == "acdc" else self._call_of_result == wants["result"].call
-        if self.tab == "faithfulness" and known:
-            wants.update(self._runs_of(self.circuit))
+        if self._has_found if self.source == "acdc" else self._call_of_result == wants["result"].call:
+            wants.update(self._runs_of(self.circuit) if self.tab == "faithfulness" else {})
+            wants.update(self._scrubbing_wants() if self.tab == "scrubbing" else {})
         return wants
 
     def _runs_of(self, circuit: Graph) -> dict[str, Want]:
@@ -261,7 +276,8 @@ class CircuitGraph(NodeSets, AcdcTab):
         self._call_of_result, self.result = call, result
         self._unpin_what_is_gone()
         self._show_code()
-        if self._asker is not None and (self.tab == "faithfulness" or self.search is not None):
+        if self._asker is not None and (self.tab in ("faithfulness", "scrubbing") or self.search is not None):
+            self._outline_hypothesis()
             self._asker.refresh()  # the circuit is known now, and what a search begins with
 
     def _take_path(self, step: int, id: str, found: Step[EffectMap]) -> None:
@@ -292,15 +308,16 @@ class CircuitGraph(NodeSets, AcdcTab):
         """The last result of the open tab; in the first it is the circuit."""
         runs: list[Any] = [self.robustness, self.faithfulness]
         found = [self.found] if self._has_found else []
-        others = {"edges": [], "acdc": found, "paths": self.paths, "faithfulness": runs}[self.tab]
-        return next((one for one in reversed(others) if one is not None), None) or self._largest()
+        others = {"edges": [], "acdc": found, "paths": self.paths, "faithfulness": runs, "scrubbing": [self.scrubbing]}
+        return next((one for one in reversed(others[self.tab]) if one is not None), None) or self._largest()
 
     def _show_code(self) -> None:
         if self.tab == "acdc" and self._has_found:
             self.code = self._code_of_found() + "circuit.plot()\n"
         elif self.result is not None:
             shown = self._of_tab()
-            self.code = self._code_of(shown) if shown in self.paths else self._code_of_circuit(shown)
+            alone = shown is self.scrubbing or shown in self.paths
+            self.code = self._code_of(shown) if alone else self._code_of_circuit(shown)
 
     def _code_of_circuit(self, shown: Any) -> str:
         """Code that makes the circuit on the screen, and what is shown of it."""
@@ -332,6 +349,7 @@ class CircuitGraph(NodeSets, AcdcTab):
             self.paths = []  # these belong to other choices
         if name in ("pair", "metric", "source", *OF_CIRCUIT[self.source]):
             self.robustness = self.faithfulness = None
+            self._drop_scrubbing(name)
         if name == "pair":
             self.search, self.source = None, "edges"  # what was searched belongs to another pair
         if name == "search" and self.search is None:
@@ -344,6 +362,7 @@ class CircuitGraph(NodeSets, AcdcTab):
             kept = [a == b for a, b in zip(self.trail, change["old"] or [])]
             self.paths = self.paths[: kept.index(False) if False in kept else len(kept)]
         if self._asker is not None:
+            self._outline_hypothesis()
             self._asker.refresh()
             self._show_code()
 

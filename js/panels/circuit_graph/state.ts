@@ -9,6 +9,7 @@ import type { EdgeAttributionRequest } from "../../wire/requests";
 import { decodeGraph, type Graph } from "./graph";
 import { decodePath, type Path, type PathJson } from "./paths";
 import { type Curves, decodeCurves, decodeRobustness, type Robustness } from "./runs";
+import { ScrubState } from "./scrub_state";
 import { decodeLeft, decodeSearch, type Left, type LeftJson, type Search, type Settings } from "./search";
 
 export type Choice = Required<Pick<EdgeAttributionRequest, "rules" | "ig_steps" | "direction">> & {
@@ -27,6 +28,7 @@ export class CircuitState {
   /** The settings of a search that were chosen since the last one was started. */
   readonly draft = new Store<Partial<Settings>>({});
   readonly requested = new Store<Choice | null>(null);
+  readonly scrub: ScrubState;
   #model: ViewModel;
   #request = "";
   #stops: (() => void)[];
@@ -40,6 +42,7 @@ export class CircuitState {
     this.curves = new Store(readResult(model, "faithfulness", decodeCurves));
     this.search = new Store(readResult(model, "acdc", decodeSearch));
     this.left = new Store(this.#readLeft());
+    this.scrub = new ScrubState(model, this.rpc);
     this.#stops = [
       listen(model, "change:acdc", () => {
         this.search.set(readResult(model, "acdc", decodeSearch));
@@ -113,6 +116,7 @@ export class CircuitState {
 
   dispose(): void {
     for (const stop of this.#stops) stop();
+    this.scrub.dispose();
     this.rpc.dispose();
   }
 }

@@ -44,26 +44,27 @@ export function CircuitTools({ model, state, graph, tab, title, subtitle }: Tool
       palette,
     });
   };
-  const rows = () =>
-    tab === "paths"
-      ? pathRows(state)
-      : tab === "faithfulness"
-        ? runRows(state)
-        : found
-          ? searchRows(found)
-          : edgeRows(circuitOf(graph, edges, edits), graph.json.metric_label);
+  const rowsOf = {
+    acdc: () => (found ? searchRows(found) : []),
+    paths: () => pathRows(state),
+    faithfulness: () => runRows(state),
+    scrubbing: () => scrubRows(state),
+  };
+  const ofEdges = () => edgeRows(circuitOf(graph, edges, edits), graph.json.metric_label);
+  const rows = rowsOf[tab as keyof typeof rowsOf] ?? ofEdges;
   const runs = (state.curves.get().value ?? state.robustness.get().value)?.json;
+  const drawn = tab !== "faithfulness" && tab !== "scrubbing";
   // A step of a path is here without what only Python reads of it.
-  const held = tab === "paths" ? null : tab === "faithfulness" ? runs : graph.json;
+  const held = { paths: null, faithfulness: runs, scrubbing: state.scrub.result.get().value?.json };
   return (
     <Tools
       code={useTrait<string | null | undefined>(model, "code")}
       table={() => toTsv(rows())}
       csv={() => saveCsv(toCsv(rows()), tab === "edges" ? "circuit" : tab)}
-      held={held}
+      held={tab in held ? held[tab as keyof typeof held] : graph.json}
       kernel={{ model, state }}
-      picture={tab === "faithfulness" ? undefined : save(saveCircuitPng)}
-      vector={tab === "faithfulness" ? undefined : save(saveCircuitSvg)}
+      picture={drawn ? save(saveCircuitPng) : undefined}
+      vector={drawn ? save(saveCircuitSvg) : undefined}
     />
   );
 }
@@ -127,4 +128,27 @@ export function pathRows(state: CircuitState): string[][] {
       ]),
     );
   return [["step", "receivers", "sender", "part of the gap"], ...lines];
+}
+
+/** The table that `Scrubbing.to_dataframe` has, in per cent. */
+export function scrubRows(state: CircuitState): string[][] {
+  const { value: found } = state.scrub.result.get();
+  if (!found) return [["run", "recovered", "low", "high"]];
+  const { recovered, low, high, constant } = found.json;
+  const lines: [string, number | null, number | null, number | null][] = [
+    ["model", 100, null, null],
+    ["scrubbed", recovered, low, high],
+    ["best constant output", constant, null, null],
+    ["shuffled", 0, null, null],
+    ...[...found.shares].map(([name, one]): [string, number, number, number] => [
+      `share of ${name}`,
+      one.share,
+      one.low,
+      one.high,
+    ]),
+  ];
+  return [
+    ["run", "recovered", "low", "high"],
+    ...lines.map(([name, ...numbers]) => [name, ...numbers.map((one) => numberCell(one ?? undefined))]),
+  ];
 }

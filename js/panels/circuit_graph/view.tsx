@@ -10,6 +10,7 @@ import { EdgesTab } from "./edges_tab";
 import { FaithfulnessTab } from "./faithfulness_tab";
 import { type Graph, gapOf } from "./graph";
 import { PathsTab } from "./paths_tab";
+import { ScrubbingTab } from "./scrubbing_tab";
 import type { CircuitState } from "./state";
 import { CircuitTools } from "./tools";
 
@@ -26,7 +27,19 @@ const TABS = [
     label: "Faithfulness",
     title: "What the circuit does without the rest of the model",
   },
+  {
+    name: "scrubbing",
+    label: "Scrubbing",
+    title: "How much of the loss is left when everything else is resampled",
+  },
 ];
+
+const TITLES: Record<string, string> = {
+  acdc: "ACDC",
+  paths: "Path patching",
+  faithfulness: "Faithfulness",
+  scrubbing: "Causal scrubbing",
+};
 
 export function CircuitView({ model, state }: PanelProps<CircuitState>) {
   const tab = useTrait<string>(model, "tab");
@@ -34,16 +47,20 @@ export function CircuitView({ model, state }: PanelProps<CircuitState>) {
   const { value: search } = useStore(state.search);
   const about = tab === "acdc" && search ? search.graph : graph;
   const words = about ? wordsOf(about, tab) : "which edges carry the difference between the two prompts";
-  const Tab = { acdc: AcdcTab, paths: PathsTab, faithfulness: FaithfulnessTab }[tab] ?? EdgesTab;
+  const Tab =
+    { acdc: AcdcTab, paths: PathsTab, faithfulness: FaithfulnessTab, scrubbing: ScrubbingTab }[tab] ??
+    EdgesTab;
   const [paths, robustness] = [useStore(state.paths), useStore(state.robustness)];
+  const scrubbing = useStore(state.scrub.result);
   const empty = {
     acdc: !search,
     paths: !paths.some(Boolean),
     faithfulness: !robustness.value && !robustness.problem,
+    scrubbing: !scrubbing.value && !scrubbing.problem,
   };
   // Without a kernel, a tab of what was never run would stay empty.
   const tabs = TABS.filter(({ name }) => canAsk(model) || name === tab || !empty[name as keyof typeof empty]);
-  const title = { acdc: "ACDC", paths: "Path patching", faithfulness: "Faithfulness" }[tab] ?? "Circuit";
+  const title = TITLES[tab] ?? "Circuit";
   return (
     <Root name="circuit-graph" label="Circuit">
       <Head title={title} words={words}>
@@ -59,6 +76,7 @@ export function CircuitView({ model, state }: PanelProps<CircuitState>) {
 }
 
 function wordsOf({ json }: Graph, tab: string): string {
+  if (tab === "scrubbing") return "how much of the loss a hypothesis explains";
   const { metric_label, params } = json;
   const many = params.pairs ? `, mean of ${params.pairs.length} pairs` : "";
   if (tab === "acdc") return metric_label + many;
