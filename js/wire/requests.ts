@@ -18,6 +18,7 @@ export interface Requests {
   close_view: OnCloseViewRequest;
   direct_logit_attribution: DirectLogitAttributionRequest;
   double_view: OnDoubleViewRequest;
+  drop_circuit: OnDropCircuitRequest;
   drop_kept: OnDropKeptRequest;
   edge_attribution: EdgeAttributionRequest;
   edit: OnEditRequest;
@@ -35,6 +36,7 @@ export interface Requests {
   hidden: OnHiddenRequest;
   induction_heads: InductionHeadsRequest;
   keep: OnKeepRequest;
+  keep_circuit: OnKeepCircuitRequest;
   keep_nodes: OnKeepNodesRequest;
   lens_window: OnLensWindowRequest;
   load_hypothesis: OnLoadHypothesisRequest;
@@ -45,6 +47,7 @@ export interface Requests {
   path_mlps: OnPathMlpsRequest;
   path_patching: PathPatchingRequest;
   picture: OnPictureRequest;
+  read_circuit: OnReadCircuitRequest;
   read_pair: ReadPairRequest;
   redo: OnRedoRequest;
   remove_nodes: OnRemoveNodesRequest;
@@ -253,6 +256,7 @@ export interface DirectLogitAttributionRequest {
 export interface OnDoubleViewRequest {
   at: number;
 }
+export interface OnDropCircuitRequest {}
 export interface OnDropKeptRequest {}
 export interface EdgeAttributionRequest {
   metric?: "logit_diff" | "logit" | "log_prob" | "prob" | "answer_log_prob" | "rank" | "kl" | "kl_corrupt";
@@ -326,6 +330,7 @@ export interface InductionHeadsRequest {
   seeds?: number;
 }
 export interface OnKeepRequest {}
+export interface OnKeepCircuitRequest {}
 export interface OnKeepNodesRequest {
   nodes: string[];
 }
@@ -380,6 +385,10 @@ export interface PathPatchingRequest {
   at?: number | null;
 }
 export interface OnPictureRequest {}
+export interface OnReadCircuitRequest {
+  text: string;
+  name?: string;
+}
 export interface ReadPairRequest {
   metric?: "logit_diff" | "logit" | "log_prob" | "prob" | "answer_log_prob" | "rank" | "kl" | "kl_corrupt";
   top_k?: number;

@@ -62,7 +62,9 @@ class AcdcTab(ResultPanel):
         None, allow_none=True, help="The threshold whose circuit is shown; None is the smallest."
     ).tag(sync=True, set_by_view=True)
     source = traitlets.Enum(
-        ["edges", "acdc"], "edges", help="Which circuit the other tabs are about: the largest edges, or ACDC's."
+        ["edges", "acdc", "kept"],
+        "edges",
+        help="Which circuit the other tabs are about: the largest edges, ACDC's, or the kept one.",
     ).tag(sync=True, set_by_view=True)
     acdc: traitlets.Instance[Graph | None] = traitlets.Instance(
         Graph, allow_none=True, help="What the search has found so far."

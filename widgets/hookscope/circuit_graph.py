@@ -31,6 +31,7 @@ from interp_backend.service.tasks import Task
 
 from .acdc_tab import MOST_EDGES, SECONDS_BETWEEN, AcdcTab
 from .asking import Want
+from .kept_circuit import KeptCircuit
 from .menus import choices, field_of
 from .node_sets import QUESTIONS, Nodes, NodeSets
 from .panel import Index, action
@@ -40,10 +41,10 @@ from .subject import model_to_ask, model_words
 from .traits import Argument, PairTrait
 
 # What changes the circuit that other tabs are about, by its source.
-OF_CIRCUIT = {"edges": ("edges", "edits", "result"), "acdc": ("threshold", "acdc")}
+OF_CIRCUIT = {"edges": ("edges", "edits", "result"), "acdc": ("threshold", "acdc"), "kept": ("kept",)}
 
 
-class CircuitGraph(NodeSets, AcdcTab, ScrubbingTab):
+class CircuitGraph(NodeSets, KeptCircuit, AcdcTab, ScrubbingTab):
     """The edges between embedding, heads, MLPs and logits that carry the difference between two prompts.
 
     Its first tab shows the largest edges by `edge_attribution`, as many as the slider says. The second follows paths
@@ -89,7 +90,7 @@ class CircuitGraph(NodeSets, AcdcTab, ScrubbingTab):
     bundle = "circuit_graph"
     choices = (
         *("rules", "ig_steps", "direction", "metric", "mlps", "edges", "arrange", "trail", "setting"),
-        *("edits", "groups", "chosen", "question", "search", "threshold", "source", *CHOICES, "tab"),
+        *("edits", "groups", "chosen", "question", "search", "threshold", "kept", "shows", "source", *CHOICES, "tab"),
     )
     _parts = ("layer", "head")
     _own_places = (LOGITS,)
@@ -157,7 +158,7 @@ class CircuitGraph(NodeSets, AcdcTab, ScrubbingTab):
         self._features = features_of(features, hypothesis)
         self._given = graph
         self._own_metric = metric if callable(metric) else None
-        self._circuit: tuple[Graph, Any, Graph] | None = None
+        self._circuits: dict[str, tuple[Graph, Any, Graph]] = {}  # by name: of which graph, what was wanted, and it
         self._call_of_result: Any = None
         self._last_sent = 0.0
         self._whole = False  # send the graph with all its scores, for a page
@@ -198,20 +199,31 @@ class CircuitGraph(NodeSets, AcdcTab, ScrubbingTab):
 
     @property
     def circuit(self) -> Graph:
-        """The graph with the circuit that the tabs are about: the largest edges, or what ACDC has found, as `source`
-        says.
+        """The graph with the circuit that the tabs are about: the largest edges, what ACDC has found, or the kept one,
+        as `source` says.
 
         Raises:
             ValueError: there is no result yet.
         """
+        kept: Any = self.kept
+        if self.source == "kept" and kept is not None:
+            return self._made_once("kept", kept, lambda graph: graph.with_edges(kept.kept.astype(bool)))
         return self.found if self.source == "acdc" else self._largest()
 
+    def _of_screen(self) -> Graph:
+        """The circuit that the open tab draws."""
+        return self.found if self.tab == "acdc" else self._largest()
+
     def _largest(self) -> Graph:
-        whole: Graph = self._shown()
-        known = self._circuit
         wanted = self.edges, str(self.edits)
+        return self._made_once("largest", wanted, lambda graph: self._edited(graph.reduced(self.edges)))
+
+    def _made_once(self, name: str, wanted: Any, make: Callable[[Graph], Graph]) -> Graph:
+        """A circuit of the shown graph, which stays the same object, or it would be another call's."""
+        whole: Graph = self._shown()
+        known = self._circuits.get(name)
         if known is None or known[0] is not whole or known[1] != wanted:
-            known = self._circuit = whole, wanted, self._edited(whole.reduced(self.edges))
+            known = self._circuits[name] = whole, wanted, make(whole)
         return known[2]
 
     def follow(self, *receivers: str) -> None:
@@ -255,7 +267,8 @@ class CircuitGraph(NodeSets, AcdcTab, ScrubbingTab):
         if self.tab == "edges":
             wants.update(self._wants_of_nodes())
         # The circuit of a graph that is about to be replaced, or of a search that runs, is not run.
-        if self._has_found if self.source == "acdc" else self._call_of_result == wants["result"].call:
+        known = {"acdc": self._has_found, "kept": self.kept is not None}
+        if known.get(self.source, self._call_of_result == wants["result"].call):
             wants.update(self._runs_of(self.circuit) if self.tab == "faithfulness" else {})
             wants.update(self._scrubbing_wants() if self.tab == "scrubbing" else {})
         return wants
@@ -324,7 +337,9 @@ class CircuitGraph(NodeSets, AcdcTab, ScrubbingTab):
         plain = isinstance(shown, Graph)
         if plain and self.answer is not None:
             return self._code_of_largest(shown) + self._code_of_nodes()
-        code = self._code_of_largest(shown) if plain or self.source == "edges" else self._code_of_found()
+        code = self._code_of_found() if not plain and self.source == "acdc" else self._code_of_largest(shown)
+        if not plain and self.source == "kept":
+            code = code.rsplit("circuit = ", 1)[0] + f"circuit = graph.with_edges({self.circuit.names!r})\n"
         return code + ("circuit.plot()\n" if plain else "result = " + self._code_of(shown).split("\nresult = ", 1)[-1])
 
     def _code_of_largest(self, shown: Any) -> str:
@@ -339,7 +354,7 @@ class CircuitGraph(NodeSets, AcdcTab, ScrubbingTab):
 
     @traitlets.observe(
         *("pair", "rules", "ig_steps", "direction", "metric", "mlps", "tab", "trail", "edges", "edits", "setting"),
-        *("result", "search", "threshold", "source", "acdc"),
+        *("result", "search", "threshold", "source", "acdc", "kept"),
     )
     def _on_change(self, change: Any) -> None:
         name = change["name"]

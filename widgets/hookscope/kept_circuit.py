@@ -9,10 +9,10 @@ from pydantic import Field
 
 from interp_backend.results.graph import Graph
 
+from .acdc_tab import MOST_EDGES
 from .panel import action
 from .subject import ResultPanel
 
-MOST_EDGES = 5000  # that a view is sent
 Text = Annotated[str, Field(max_length=20_000_000)]
 Named = Annotated[str, Field(max_length=200)]
 
@@ -22,7 +22,7 @@ class KeptCircuit(ResultPanel):
 
     kept: traitlets.Instance[Graph | None] = traitlets.Instance(
         Graph, allow_none=True, help="The circuit that others are compared with."
-    ).tag(sync=True, to_json=lambda kept, _: kept and kept.to_view(MOST_EDGES))
+    ).tag(sync=True, to_json=lambda kept, _: kept and kept.names)
     kept_name = traitlets.Unicode(help="What the kept circuit is called.").tag(sync=True)
     shows = traitlets.Enum(
         ["circuit", "kept", "difference"],
@@ -33,11 +33,10 @@ class KeptCircuit(ResultPanel):
     if TYPE_CHECKING:  # of `CircuitGraph`
         result: Any
 
-        @property
-        def circuit(self) -> Graph: ...
+        def _of_screen(self) -> Graph: ...
 
     def keep(self, circuit: Graph | None = None, name: str = "") -> None:
-        """Keep a circuit, to compare others with it.
+        """Keep a circuit, to compare others with it, or to run it in other tabs.
 
         Args:
             circuit: a graph of this model with some edges chosen; by default the circuit on the screen.
@@ -46,7 +45,7 @@ class KeptCircuit(ResultPanel):
         Raises:
             ValueError: there is no result yet, or the circuit is of another model, or it has no edges or too many.
         """
-        kept = self.circuit if circuit is None else circuit
+        kept = self._of_screen() if circuit is None else circuit
         self._shown().jaccard(kept)  # refuses a circuit of another model
         if not 0 < kept.size <= MOST_EDGES:
             raise ValueError(f"A circuit to compare with has 1 to {MOST_EDGES} edges, and this one has {kept.size:,}.")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import traitlets
@@ -50,8 +50,6 @@ class NodeSets(ResultPanel):
         BaseResult, allow_none=True, help="The result that answers the question."
     ).tag(sync=True, to_json=lambda answer, _: answer and answer.to_wire())
 
-    _known: tuple[Graph, Any, Graph] | None = None  # the graph and the question, and the circuit that was made for it
-
     if TYPE_CHECKING:  # of `CircuitGraph`
         pair: Any
         mlps: Any
@@ -61,6 +59,8 @@ class NodeSets(ResultPanel):
 
         @property
         def circuit(self) -> Graph: ...
+
+        def _made_once(self, name: str, wanted: Any, make: Callable[[Graph], Graph]) -> Graph: ...
 
         def _show_code(self) -> None: ...
 
@@ -82,11 +82,8 @@ class NodeSets(ResultPanel):
         if what == "paths":
             receivers = [LOGITS]
             return path_patching.call(self.model, self.pair, nodes, receivers, together=True, mlps=self.mlps, **how)
-        # A circuit that is made anew would be another call.
-        known, asked = self._known, (what, nodes)
-        if known is None or known[0] is not self.result or known[1] != asked:
-            known = self._known = self.result, asked, circuit_of(what, nodes, self.result)
-        return circuit_robustness.call(self.model, self.pair, known[2], metric=self.metric)
+        circuit = self._made_once("asked", (what, nodes), lambda graph: circuit_of(what, nodes, graph))
+        return circuit_robustness.call(self.model, self.pair, circuit, metric=self.metric)
 
     def _take_answer(self, id: str, found: Step[Any]) -> None:
         if found.result is not None:

@@ -7,7 +7,7 @@ import { numberText, thresholdAt } from "./search";
 import { CircuitSlider } from "./slider";
 import type { CircuitState } from "./state";
 
-export type Source = "edges" | "acdc";
+export type Source = "edges" | "acdc" | "kept";
 
 /** The circuit of a tab that runs it, with the slider of its size if it is that of the largest edges. */
 export function CircuitChoice({
@@ -23,17 +23,20 @@ export function CircuitChoice({
   const chosen = useTrait<number | null | undefined>(model, "threshold");
   const { value: search } = useStore(state.search);
   const threshold = search?.json.thresholds[thresholdAt(search, chosen)] ?? 0;
+  const kept = useTrait<string[] | null | undefined>(model, "kept");
+  const keptName = useTrait<string>(model, "kept_name");
   const found = search ? `of ACDC, at ${numberText(threshold)}` : "of ACDC";
   return (
     <>
-      {(search || source === "acdc") && (
+      {(search || kept || source !== "edges") && (
         <div class="hs-slider hs-small">
           <NameMenu<Source>
             name="source"
             label="Circuit"
             choices={[
               { name: "edges", label: "of the largest edges", help: "those of the first tab" },
-              { name: "acdc", label: found, help: "what the ACDC tab shows" },
+              ...(search ? [{ name: "acdc" as const, label: found, help: "what the ACDC tab shows" }] : []),
+              ...(kept ? [{ name: "kept" as const, label: "kept", help: keptName }] : []),
             ]}
             value={source}
             onChoose={(name) => write(model, "source", name)}

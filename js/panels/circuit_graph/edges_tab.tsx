@@ -6,9 +6,10 @@ import { canAsk, type Failure, select, useRising, useSelection, useTrait } from 
 import type { PanelProps } from "../../lib/panel";
 import { ErrorLine, Nothing } from "../../lib/status";
 import { useStore } from "../../lib/store";
+import { CompareLine, KeepCircuit, useCompared } from "./compare";
 import { EdgeControls } from "./controls";
 import { EdgeTable } from "./edge_table";
-import { type Edge, type Graph, nodeOfPlace, placeOfNode } from "./graph";
+import { type Edge, type Graph, nodeOfPlace, nodesOf, placeOfNode } from "./graph";
 import { largestOf } from "./lines";
 import { BarList, type Row } from "./lists";
 import { type Hovered, Picture } from "./picture";
@@ -43,7 +44,9 @@ export function EdgesTab({ model, state }: Props) {
 
 function Circuit({ model, state, graph }: Props & { graph: Graph }) {
   const circuit = useCircuit(model, graph);
-  const { edges, nodes } = circuit;
+  const found = useCompared(model, graph, circuit.edges);
+  const edges = found?.edges ?? circuit.edges;
+  const nodes = useMemo(() => nodesOf(graph, edges), [graph, edges]);
   const pinned = nodeOfPlace(graph, useSelection(model));
   const [hovered, setHovered] = useState<Hovered>(null);
   const ways = useWays(model);
@@ -55,8 +58,10 @@ function Circuit({ model, state, graph }: Props & { graph: Graph }) {
       <div class="hs-ways">
         <Slider model={model} graph={graph} circuit={circuit} />
         <Ways model={model} ways={ways} nodes={nodes} edges={edges} />
+        <KeepCircuit model={model} state={state} />
       </div>
       <EditsLine model={model} state={state} />
+      {found && <CompareLine model={model} state={state} found={found} />}
       <SetBar model={model} state={state} graph={graph} />
       <AnswerCard model={model} state={state} />
       <div class="hs-circuit-area">

@@ -51,6 +51,8 @@ export interface Edge {
   score: number;
   /** As a part of the gap between the two prompts; NaN without a gap. */
   share: number;
+  /** Of two circuits that are compared, it is in the kept one alone. */
+  kept?: boolean;
 }
 
 export interface Graph {

@@ -53,6 +53,9 @@ export function opacityOf(edge: Edge, largest: number, count: number): number {
 }
 
 /** The strongest edges last, so that they lie on top. */
+/** Of edges that only the kept one of two circuits has. */
+export const DASHES = [6, 4];
+
 export function paintEdges(context: CanvasRenderingContext2D, lines: readonly Line[], shades: Shades): void {
   context.lineCap = "round";
   for (let i = lines.length - 1; i >= 0; i--) {
@@ -72,6 +75,7 @@ export function paintLine(
   context.lineWidth = widthOf(edge, largest);
   context.strokeStyle = toCss(inkOf(edge, palette));
   context.globalAlpha = opacity;
+  context.setLineDash(edge.kept ? DASHES : []);
   context.beginPath();
   context.moveTo(at(0), at(1));
   for (let i = 2; i + 5 < curve.length; i += 6)

@@ -4,7 +4,7 @@ import { CAPTION, EDGE, HEAD } from "../../lib/grid_picture";
 import { shortenStart, textWidth } from "../../lib/text_width";
 import { type Figure, FOOT, legendOf, STROKE, TO_WORDS } from "./figure";
 import { NODE_HEIGHT, pathOf } from "./layout";
-import { inkOf, largestOf, linesOf, opacityOf, widthOf } from "./lines";
+import { DASHES, inkOf, largestOf, linesOf, opacityOf, widthOf } from "./lines";
 import { edgeName, shortName, sizeWords } from "./words";
 
 export function circuitSvg(figure: Figure): string {
@@ -45,7 +45,8 @@ function edgesOf({ layout, edges, graph, palette }: Figure): string[] {
     const words = `${edgeName(edge)}: ${sizeWords(edge, graph.json.params.metric)}`;
     const ink = `stroke="${toCss(inkOf(edge, palette))}" stroke-width="${round(widthOf(edge, largest))}"`;
     const opacity = round(opacityOf(edge, largest, lines.length));
-    return `<path d="${pathOf(curve)}" ${ink} opacity="${opacity}"><title>${escaped(words)}</title></path>`;
+    const dashes = edge.kept ? `stroke-dasharray="${DASHES}" ` : "";
+    return `<path d="${pathOf(curve)}" ${dashes}${ink} opacity="${opacity}"><title>${escaped(words)}</title></path>`;
   });
   return ['<g fill="none" stroke-linecap="round">', ...drawn.reverse(), "</g>"];
 }
