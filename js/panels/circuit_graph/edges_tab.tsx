@@ -6,7 +6,7 @@ import { canAsk, type Failure, select, useRising, useSelection, useTrait } from 
 import type { PanelProps } from "../../lib/panel";
 import { ErrorLine, Nothing } from "../../lib/status";
 import { useStore } from "../../lib/store";
-import { CompareLine, KeepCircuit, useCompared } from "./compare";
+import { type Compared, CompareLine, KeepCircuit, useCompared } from "./compare";
 import { EdgeControls } from "./controls";
 import { EdgeTable } from "./edge_table";
 import { type Edge, type Graph, nodeOfPlace, nodesOf, placeOfNode } from "./graph";
@@ -63,7 +63,6 @@ function Circuit({ model, state, graph }: Props & { graph: Graph }) {
       <EditsLine model={model} state={state} />
       {found && <CompareLine model={model} state={state} found={found} />}
       <SetBar model={model} state={state} graph={graph} />
-      <AnswerCard model={model} state={state} />
       <div class="hs-circuit-area">
         <div>
           <Picture
@@ -87,28 +86,38 @@ function Circuit({ model, state, graph }: Props & { graph: Graph }) {
                 {edgeName(hovered.edge)} <b>{sizeWords(hovered.edge, graph.json.params.metric)}</b>
               </>
             ) : (
-              KEY
+              keyWords(found)
             )}
           </p>
         </div>
-        <Details
-          graph={graph}
-          edges={edges}
-          pinned={pinned}
-          hovered={hovered}
-          onHover={setHovered}
-          onPin={pin}
-        />
+        <div class="hs-circuit-side">
+          <AnswerCard model={model} state={state} />
+          <Details
+            nothing={nothingWords(found)}
+            graph={graph}
+            edges={edges}
+            pinned={pinned}
+            hovered={hovered}
+            onHover={setHovered}
+            onPin={pin}
+          />
+        </div>
       </div>
       {ways.table && <EdgeTable edges={edges} metric={graph.json.params.metric} onHover={setHovered} />}
     </>
   );
 }
 
+/** How to read the picture. */
+const keyWords = (found: Compared | null): string =>
+  found?.shows === "difference" ? `${KEY} Dashed edges are in the kept circuit alone.` : KEY;
+
 const KEY =
   "Blue carries what the clean prompt has more of, orange the reverse; width is size. A head reads queries left, keys in the middle, values right.";
 
 interface DetailsProps {
+  /** What is said where there are no edges. */
+  nothing: string;
   graph: Graph;
   edges: readonly Edge[];
   pinned: string | null;
@@ -118,7 +127,7 @@ interface DetailsProps {
 }
 
 /** Of the node under the pointer, or else of the pinned one. */
-function Details({ graph, edges, pinned, hovered, onHover, onPin }: DetailsProps) {
+function Details({ nothing, graph, edges, pinned, hovered, onHover, onPin }: DetailsProps) {
   const node = hovered && "node" in hovered ? hovered.node : pinned;
   const largest = useMemo(() => largestOf(edges), [edges]);
   const metric = graph.json.params.metric;
@@ -133,22 +142,20 @@ function Details({ graph, edges, pinned, hovered, onHover, onPin }: DetailsProps
   if (!node) {
     const rows = edges.slice(0, LISTED).map((edge) => rowOf(edge, edgeName(edge), edge.from));
     return (
-      <div class="hs-circuit-side">
-        <BarList
-          name="largest"
-          title="Largest edges"
-          rows={rows}
-          count={edges.length}
-          largest={largest}
-          nothing={EMPTY}
-        />
-      </div>
+      <BarList
+        name="largest"
+        title="Largest edges"
+        rows={rows}
+        count={edges.length}
+        largest={largest}
+        nothing={nothing}
+      />
     );
   }
   const into = edges.filter(({ to, readers }) => to === node || readers.includes(node));
   const from = edges.filter((edge) => edge.from === node);
   return (
-    <div class="hs-circuit-side">
+    <>
       <h3 class="hs-title" data-hs="node">
         {longName(node)} <small>{`reads ${into.length}, read by ${from.length}`}</small>
       </h3>
@@ -170,8 +177,11 @@ function Details({ graph, edges, pinned, hovered, onHover, onPin }: DetailsProps
         largest={largest}
         nothing={node === "logits" ? "It is what the metric reads." : "Nothing in this circuit."}
       />
-    </div>
+    </>
   );
 }
 
 const EMPTY = "No edge leads from the embedding to the logits. Move the slider to the right.";
+const SAME = "The two circuits have the same edges.";
+
+const nothingWords = (found: Compared | null): string => (found?.shows === "difference" ? SAME : EMPTY);

@@ -45,6 +45,7 @@ export function grouped(edges: readonly Edge[], groups: readonly Group[]): reado
       if (known) {
         known.score += edge.score;
         known.share += edge.share;
+        known.kept &&= edge.kept ?? false;
       } else
         merged.set(key, {
           from,
@@ -54,6 +55,7 @@ export function grouped(edges: readonly Edge[], groups: readonly Group[]): reado
           receiver,
           score: edge.score,
           share: edge.share,
+          kept: edge.kept ?? false,
         });
     }
   }

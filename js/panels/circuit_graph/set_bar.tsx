@@ -60,7 +60,7 @@ export function SetBar({ model, state, graph }: Props & { graph: Graph }) {
         title="Keep these nodes and the edges between them, and nothing else"
         onClick={() => rpc.request("keep_nodes", { nodes })}
       >
-        Keep
+        Keep only these
       </Button>
       <Button
         name="remove-nodes"
