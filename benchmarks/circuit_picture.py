@@ -42,7 +42,7 @@ from conftest import FLAGS
 from find_chromium import find_chromium
 
 LAYERS, HEADS, EDGES = 24, 20, 5000
-RUNS, FRAMES = 3, 150
+RUNS, FRAMES = 2, 100
 ON_TIME = 1000 / 60 * 1.1
 
 RECORD = """() => {

@@ -6,8 +6,9 @@ import type { Lit } from "./through";
 
 /** Of one canvas. A picture that is enlarged beyond it is drawn coarser. */
 const MOST_PIXELS = 8e6;
-/** Drawn in one frame, so that the pointer is never waited for. */
-const AT_ONCE = 250;
+/** How many edges are drawn in one frame, so that the pointer never waits: as many as this machine can. */
+const AT_ONCE = { least: 40, first: 150, most: 2000 };
+const SLOW_MS = 20;
 
 interface CanvasProps extends Shades {
   layout: Layout;
@@ -23,10 +24,13 @@ function blank(
 ): CanvasRenderingContext2D | null {
   const finest = Math.sqrt(MOST_PIXELS / (width * height));
   const density = Math.min(finest, scale * (window.devicePixelRatio || 1));
-  canvas.width = Math.round(width * density);
-  canvas.height = Math.round(height * density);
+  const [across, down] = [Math.round(width * density), Math.round(height * density)];
+  // To set a size takes new memory, also if it is the same.
+  if (canvas.width !== across) canvas.width = across;
+  if (canvas.height !== down) canvas.height = down;
   const context = canvas.getContext("2d");
-  context?.scale(canvas.width / width, canvas.height / height);
+  context?.setTransform(across / width, 0, 0, down / height, 0, 0);
+  context?.clearRect(0, 0, width, height);
   return context;
 }
 
@@ -54,6 +58,7 @@ const OPACITY = [0.9, 0.9, 0.4, 0.2];
 export function LitEdges({ layout, scale, lit, largest, palette }: CanvasProps & { lit: readonly Lit[] }) {
   const canvas = useRef<HTMLCanvasElement>(null);
   const drawn = useRef(false);
+  const atOnce = useRef(AT_ONCE.first);
   useEffect(() => {
     if (!canvas.current || (lit.length === 0 && !drawn.current)) return;
     const context = blank(canvas.current, layout, scale);
@@ -62,16 +67,22 @@ export function LitEdges({ layout, scale, lit, largest, palette }: CanvasProps &
     context.lineCap = "round";
     // The nearest come first, and later ones under them.
     context.globalCompositeOperation = "destination-over";
-    let [next, frame] = [0, 0];
-    const go = () => {
-      const end = Math.min(lit.length, next + AT_ONCE);
+    let [next, frame, before] = [0, 0, performance.now()];
+    const paint = () => {
+      const end = Math.min(lit.length, next + atOnce.current);
       for (; next < end; next++) {
         const { line, away } = lit[next] as Lit;
         paintLine(context, line, { largest, palette }, OPACITY[away] ?? 0.2);
       }
-      if (next < lit.length) frame = requestAnimationFrame(go);
+      if (next < lit.length) frame = requestAnimationFrame(goOn);
     };
-    go();
+    const goOn = (now: number) => {
+      const factor = now - before > SLOW_MS ? 0.6 : 1.5;
+      atOnce.current = Math.min(AT_ONCE.most, Math.max(AT_ONCE.least, atOnce.current * factor));
+      before = now;
+      paint();
+    };
+    paint();
     return () => cancelAnimationFrame(frame);
   }, [layout, scale, lit, largest, palette]);
   return <canvas ref={canvas} style={sizeOf(layout)} />;

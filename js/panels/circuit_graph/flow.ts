@@ -69,22 +69,38 @@ export function flowOf(nodes: readonly string[], edges: readonly Edge[]): Flow {
     graph.setNode(name, { width: widthOfNode(parseNode(name).head), height: NODE_HEIGHT });
   for (const [from, to] of pairsOf(edges).values()) graph.setEdge(from, to, {});
   layout(graph);
-  const of = (name: string) => graph.node(name) as { x: number };
-  // The first and the last point are where dagre's straight lines meet the nodes; of the others, each second is in a row.
-  const inner = (points: Point[]) =>
-    points.filter((_, i) => i % 2 === 0 && i > 0 && i < points.length - 1).map(({ x }) => x);
-  return {
-    nodes: new Map(nodes.map((name) => [name, { x: of(name).x, row: rows.get(name) ?? 0 }])),
-    routes: new Map(
-      [...pairsOf(edges)].map(([key, [from, to]]) => [
+  const across = new Map(nodes.map((name) => [name, (graph.node(name) as { x: number }).x]));
+  const routes = new Map(
+    [...pairsOf(edges)].map(([key, [from, to]]) => {
+      const { points } = graph.edge(from, to) as { points: Point[] };
+      // The first and the last point are where dagre's straight lines meet the nodes; of the others, each second is in
+      // a row.
+      return [
         key,
-        inner((graph.edge(from, to) as { points: Point[] }).points),
-      ]),
+        points
+          .slice(2, -2)
+          .filter((_, i) => i % 2 === 0)
+          .map(({ x }) => x),
+      ];
+    }),
+  );
+  // What dagre gives as its width leaves out edges.
+  const all = [
+    ...nodes.flatMap((name) => [-1, 1].map((side) => (across.get(name) ?? 0) + side * halfOf(name))),
+    ...[...routes.values()].flat(),
+  ];
+  const least = Math.min(...all);
+  return {
+    nodes: new Map(
+      nodes.map((name) => [name, { x: (across.get(name) ?? 0) - least, row: rows.get(name) ?? 0 }]),
     ),
+    routes: new Map([...routes].map(([key, xs]) => [key, xs.map((x) => x - least)])),
     layers: layersOf(rows),
-    width: (graph.graph() as { width: number }).width,
+    width: Math.max(...all) - least,
   };
 }
+
+const halfOf = (name: string): number => widthOfNode(parseNode(name).head) / 2;
 
 function layersOf(rows: ReadonlyMap<string, number>): (number | null)[] {
   const layers: (number | null)[] = [];

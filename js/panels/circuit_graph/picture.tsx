@@ -1,6 +1,6 @@
 // The drawing of a circuit: edges on a canvas, nodes as buttons over it. What belongs to the node or the edge under the
 // pointer is drawn once more on a second canvas, while the first fades.
-import { useMemo, useRef } from "preact/hooks";
+import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { keyHandler } from "../../lib/keys";
 import { usePalette } from "../../lib/theme";
 import { useWidth } from "../../lib/use_width";
@@ -58,7 +58,11 @@ export function Picture(props: PictureProps) {
   const zoom = useZoom(view, inner, layout, least, { width, height });
   const focus = focusOf(hovered, props.pinStandsOut ? pinned : null);
   const through = useMemo(() => pathsAmong(lines), [lines]);
-  const lit = useMemo(() => (focus ? litBy(focus, lines, through) : NOTHING_LIT), [lines, focus?.key]);
+  const rests = useResting(focus?.key ?? "", REST_MS) || lines.length <= MANY;
+  const lit = useMemo(
+    () => (focus ? litBy(focus, lines, through, rests) : NOTHING_LIT),
+    [through, focus?.key, rests],
+  );
   const latest = useRef(props);
   latest.current = props;
   const lineAt = useLineAt(lines, largest, layout);
@@ -125,7 +129,7 @@ export function Picture(props: PictureProps) {
           chosen={props.chosen}
           action={props.action}
           choosable={props.onToggle !== undefined}
-          lit={focus && nodesLit(lit, focus)}
+          lit={useMemo(() => (focus && rests ? nodesLit(lit, focus) : null), [lit, rests])}
           reveal={zoom.reveal}
         />
         {band.corners && <Band corners={band.corners} />}
@@ -177,13 +181,28 @@ function focusOf(hovered: Hovered, pinned: string | null): Focus | null {
 
 const NOTHING_LIT: readonly Lit[] = [];
 
-/** Of a node all paths through it, of an edge the edge. */
+/** Of a large circuit, what is far from a node stands out only once the pointer rests on it. */
+const REST_MS = 60;
+const MANY = 400;
+
+/** Whether a value has been the same for a while. */
+function useResting(value: string, ms: number): boolean {
+  const [lasting, setLasting] = useState(value);
+  useEffect(() => {
+    const timer = setTimeout(() => setLasting(value), ms);
+    return () => clearTimeout(timer);
+  }, [value, ms]);
+  return lasting === value;
+}
+
+/** Of a node all paths through it, or its own edges if the pointer only passes; of an edge the edge. */
 function litBy(
   { node, edge }: Focus,
   lines: readonly Line[],
-  through: (node: string) => Lit[],
+  through: (node: string, most?: number) => Lit[],
+  rests: boolean,
 ): readonly Lit[] {
-  if (node) return through(node);
+  if (node) return through(node, rests ? Number.POSITIVE_INFINITY : 1);
   return lines
     .filter((line) => line.edge.from === edge?.from && line.edge.receiver === edge.receiver)
     .map((line) => ({ line, away: 1 }));

@@ -7,12 +7,13 @@ export interface Lit {
   away: number;
 }
 
-/** Finds the lines of all paths through a node, the nearest first and of equally near ones the strongest. */
-export function pathsAmong(lines: readonly Line[]): (node: string) => Lit[] {
+/** Finds the lines of all paths through a node, the nearest first and of equally near ones the strongest; or only those
+ *  that are at most so many edges away. */
+export function pathsAmong(lines: readonly Line[]): (node: string, most?: number) => Lit[] {
   const into = linesBy(lines, ({ to }) => to);
   const from = linesBy(lines, ({ edge }) => edge.from);
-  return (node) =>
-    [...walk(node, into, ({ edge }) => edge.from), ...walk(node, from, ({ to }) => to)].sort(
+  return (node, most = Number.POSITIVE_INFINITY) =>
+    [...walk(node, most, into, ({ edge }) => edge.from), ...walk(node, most, from, ({ to }) => to)].sort(
       (a, b) => a.away - b.away || sizeOf(b.line.edge) - sizeOf(a.line.edge),
     );
 }
@@ -27,11 +28,16 @@ function linesBy(lines: readonly Line[], key: (line: Line) => string): Map<strin
   return found;
 }
 
-function walk(node: string, along: ReadonlyMap<string, Line[]>, next: (line: Line) => string): Lit[] {
+function walk(
+  node: string,
+  most: number,
+  along: ReadonlyMap<string, Line[]>,
+  next: (line: Line) => string,
+): Lit[] {
   const found: Lit[] = [];
   const seen = new Set([node]);
   let ends = [node];
-  for (let away = 1; ends.length > 0; away++) {
+  for (let away = 1; ends.length > 0 && away <= most; away++) {
     const step = ends.flatMap((name) => along.get(name) ?? []);
     found.push(...step.map((line) => ({ line, away })));
     ends = [...new Set(step.map(next))].filter((name) => !seen.has(name));

@@ -1,5 +1,5 @@
 // How the edges are shown: the arrangement of the picture, and whether there is a table of them.
-import { useState } from "preact/hooks";
+import { useMemo, useState } from "preact/hooks";
 import { Button, NameMenu } from "../../lib/controls";
 import { useTrait, type ViewModel, write } from "../../lib/model";
 import { type Arrange, type Drawn, fitsFlow } from "./arrangement";
@@ -37,7 +37,7 @@ interface WaysProps extends Pick<Drawn, "nodes" | "edges"> {
 }
 
 export function Ways({ model, ways, nodes, edges }: WaysProps) {
-  const fits = fitsFlow({ nodes, edges });
+  const fits = useMemo(() => fitsFlow({ nodes, edges }), [nodes, edges]);
   return (
     <span class="hs-ways-end">
       <span class="hs-small" aria-hidden="true">
