@@ -12,11 +12,11 @@ interface Corners {
 /** Less is a click. */
 const LEAST = 4;
 
-/** The nodes whose middle is inside. */
+/** The nodes whose middle is inside, of groups none. */
 export function nodesWithin({ boxes }: Layout, { x0, y0, x1, y1 }: Corners): string[] {
   const between = (n: number, a: number, b: number) => n >= Math.min(a, b) && n <= Math.max(a, b);
   return [...boxes.values()]
-    .filter(({ x, y }) => between(x, x0, x1) && between(y, y0, y1))
+    .filter(({ x, y, count }) => count === undefined && between(x, x0, x1) && between(y, y0, y1))
     .map(({ name }) => name);
 }
 

@@ -9,8 +9,9 @@ import { sizeOf, WIDEST } from "./lines";
 import { percent } from "./words";
 
 const WIDTH = 720;
-/** Below the drawing, for the legend. */
+/** Below the drawing, for the legend, which may be wider. */
 export const FOOT = 32;
+export const LEGEND_WIDTH = 500;
 
 export interface CircuitPicture extends Omit<Drawn, "all"> {
   name: string;
@@ -54,7 +55,7 @@ export const TO_WORDS = 28;
 export function legendOf(edges: readonly Edge[]): LegendEntry[] {
   const share = [...edges].sort((a, b) => sizeOf(b) - sizeOf(a))[0]?.share ?? Number.NaN;
   const largest = Number.isFinite(share)
-    ? `${percent(Math.abs(share)).slice(1)} of the gap`
+    ? `${percent(Math.abs(share)).replace("+", "")} of the gap`
     : "the largest effect";
   return [
     { x: 0, ink: "clean", width: 3, words: "what the clean prompt has more of" },

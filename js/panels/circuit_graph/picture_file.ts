@@ -3,7 +3,16 @@ import { saveFile, savePng } from "../../lib/clipboard";
 import { toCss } from "../../lib/color";
 import { paintFrame } from "../../lib/grid_picture";
 import type { Palette } from "../../lib/theme";
-import { type CircuitPicture, type Figure, FOOT, figureOf, legendOf, STROKE, TO_WORDS } from "./figure";
+import {
+  type CircuitPicture,
+  type Figure,
+  FOOT,
+  figureOf,
+  LEGEND_WIDTH,
+  legendOf,
+  STROKE,
+  TO_WORDS,
+} from "./figure";
 import { type Layout, NODE_HEIGHT } from "./layout";
 import { largestOf, linesOf, paintEdges } from "./lines";
 import { circuitSvg } from "./svg";
@@ -21,7 +30,7 @@ export function saveCircuitSvg(picture: CircuitPicture): void {
 
 function paintFigure(canvas: HTMLCanvasElement, figure: Figure): void {
   const { layout, edges, palette } = figure;
-  const size = { width: layout.width, height: layout.height + FOOT };
+  const size = { width: Math.max(layout.width, LEGEND_WIDTH), height: layout.height + FOOT };
   const context = paintFrame(canvas, { ...figure, legend: null }, size);
   if (!context) return;
   paintRows(context, layout, palette);

@@ -2,14 +2,14 @@
 import { toCss } from "../../lib/color";
 import { CAPTION, EDGE, HEAD } from "../../lib/grid_picture";
 import { shortenStart, textWidth } from "../../lib/text_width";
-import { type Figure, FOOT, legendOf, STROKE, TO_WORDS } from "./figure";
+import { type Figure, FOOT, LEGEND_WIDTH, legendOf, STROKE, TO_WORDS } from "./figure";
 import { NODE_HEIGHT, pathOf } from "./layout";
 import { DASHES, inkOf, largestOf, linesOf, opacityOf, widthOf } from "./lines";
 import { edgeName, shortName, sizeWords } from "./words";
 
 export function circuitSvg(figure: Figure): string {
   const { layout, title, subtitle, caption, palette } = figure;
-  const content = Math.max(layout.width, textWidth(subtitle, 12, palette.ui));
+  const content = Math.max(layout.width, LEGEND_WIDTH, textWidth(subtitle, 12, palette.ui));
   const head = HEAD + CAPTION * caption.length;
   const [width, height] = [content + 2 * EDGE, head + layout.height + FOOT + 2 * EDGE].map(Math.ceil);
   const lines = caption.map((line) => shortenStart(line, content, 11, palette.ui));
