@@ -1,15 +1,16 @@
 // The edges of the picture as a table, for reading them one by one and for screen readers.
-import type { Edge } from "./graph";
-import { parseNode } from "./graph";
+import { metricValue } from "../../lib/format";
+import { type Edge, parseNode } from "./graph";
 import type { Hovered } from "./picture";
-import { longName, partName, percent, readersName, shortName, sizeWords } from "./words";
+import { longName, partName, percent, readersName, shortName } from "./words";
 
 /** Files have all of them. */
 const MOST_ROWS = 500;
 
 interface EdgeTableProps {
   edges: readonly Edge[];
-  metric?: string | undefined;
+  /** Which metric the scores are of, and its name; of a step of paths there are none. */
+  metric?: { name: string | undefined; label: string };
   onHover(hovered: Hovered): void;
 }
 
@@ -31,8 +32,13 @@ export function EdgeTable({ edges, metric, onHover }: EdgeTableProps) {
             <th scope="col">receiver</th>
             <th scope="col">input</th>
             <th scope="col" class="hs-number">
-              effect
+              of the gap
             </th>
+            {metric && (
+              <th scope="col" class="hs-number">
+                {metric.label}
+              </th>
+            )}
           </tr>
         </thead>
         <tbody>
@@ -47,9 +53,8 @@ export function EdgeTable({ edges, metric, onHover }: EdgeTableProps) {
               </th>
               <td title={longName(edge.to)}>{readersName(edge)}</td>
               <td>{inputWord(edge)}</td>
-              <td class="hs-number">
-                {Number.isFinite(edge.score) ? sizeWords(edge, metric) : percent(edge.share)}
-              </td>
+              <td class="hs-number">{percent(edge.share)}</td>
+              {metric && <td class="hs-number">{metricValue(metric.name ?? null, edge.score)}</td>}
             </tr>
           ))}
         </tbody>

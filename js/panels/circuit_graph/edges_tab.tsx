@@ -103,7 +103,13 @@ function Circuit({ model, state, graph }: Props & { graph: Graph }) {
           />
         </div>
       </div>
-      {ways.table && <EdgeTable edges={edges} metric={graph.json.params.metric} onHover={setHovered} />}
+      {ways.table && (
+        <EdgeTable
+          edges={edges}
+          metric={{ name: graph.json.params.metric, label: graph.json.metric_label }}
+          onHover={setHovered}
+        />
+      )}
     </>
   );
 }

@@ -85,57 +85,59 @@ export function Picture(props: PictureProps) {
   };
   const shades = { layout, scale: zoom.scale, largest, palette };
   return (
-    <div class="hs-circuit" ref={view} style={{ height: px(height) }}>
-      <div
-        class="hs-circuit-inner"
-        ref={inner}
-        role="group"
-        aria-label={label}
-        data-hs="circuit"
-        data-nodes={nodes.length}
-        data-edges={edges.length}
-        data-arrange={layout.routes ? "flow" : "head"}
-        style={{ width: px(layout.width), height: px(layout.height) }}
-        {...band.handlers}
-        onKeyDown={keyHandler(({ key }) => {
-          const act = {
-            "+": () => zoomIn(zoom),
-            "=": () => zoomIn(zoom),
-            "-": () => zoomOut(zoom),
-            "0": zoom.fit,
-          }[key];
-          act?.();
-          return act !== undefined;
-        })}
-        onPointerMove={overGround}
-        onPointerLeave={() => props.onHover(null)}
-        onClick={(event) => {
-          if (!event.shiftKey && !(event.target as Element).closest("button")) props.onChoose(null);
-        }}
-      >
-        {useMemo(
-          () => (
-            <Rows layout={layout} />
-          ),
-          [layout],
-        )}
-        <AllEdges {...shades} lines={lines} faded={focus !== null} />
-        <LitEdges {...shades} lit={lit} />
-        <Nodes
-          latest={latest}
-          layout={layout}
-          pinned={pinned}
-          marked={props.marked}
-          chosen={props.chosen}
-          action={props.action}
-          choosable={props.onToggle !== undefined}
-          lit={useMemo(() => (focus && rests ? nodesLit(lit, focus) : null), [lit, rests])}
-          reveal={zoom.reveal}
-        />
-        {band.corners && <Band corners={band.corners} />}
+    <>
+      <div class="hs-circuit" ref={view} style={{ height: px(height) }}>
+        <div
+          class="hs-circuit-inner"
+          ref={inner}
+          role="group"
+          aria-label={label}
+          data-hs="circuit"
+          data-nodes={nodes.length}
+          data-edges={edges.length}
+          data-arrange={layout.routes ? "flow" : "head"}
+          style={{ width: px(layout.width), height: px(layout.height) }}
+          {...band.handlers}
+          onKeyDown={keyHandler(({ key }) => {
+            const act = {
+              "+": () => zoomIn(zoom),
+              "=": () => zoomIn(zoom),
+              "-": () => zoomOut(zoom),
+              "0": zoom.fit,
+            }[key];
+            act?.();
+            return act !== undefined;
+          })}
+          onPointerMove={overGround}
+          onPointerLeave={() => props.onHover(null)}
+          onClick={(event) => {
+            if (!event.shiftKey && !(event.target as Element).closest("button")) props.onChoose(null);
+          }}
+        >
+          {useMemo(
+            () => (
+              <Rows layout={layout} />
+            ),
+            [layout],
+          )}
+          <AllEdges {...shades} lines={lines} faded={focus !== null} />
+          <LitEdges {...shades} lit={lit} />
+          <Nodes
+            latest={latest}
+            layout={layout}
+            pinned={pinned}
+            marked={props.marked}
+            chosen={props.chosen}
+            action={props.action}
+            choosable={props.onToggle !== undefined}
+            lit={useMemo(() => (focus && rests ? nodesLit(lit, focus) : null), [lit, rests])}
+            reveal={zoom.reveal}
+          />
+          {band.corners && <Band corners={band.corners} />}
+        </div>
       </div>
       {!zoom.whole && <ZoomButtons zoom={zoom} least={least} />}
-    </div>
+    </>
   );
 }
 

@@ -76,12 +76,12 @@ test("the table has the edges on the screen, the largest first, while it is aske
       [...row.children].map(({ textContent }) => textContent),
     );
   expect(rows()).toEqual([
-    ["sender", "receiver", "input", "effect"],
-    ["embed", "0.1", "value", "+50% of the gap (+5.00)"],
-    ["0.1", "1.0\u20131", "key", "\u221240% of the gap (\u22124.00)"],
-    ["1.1", "logits", "stream", "+30% of the gap (+3.00)"],
-    ["mlp 0", "logits", "stream", "+20% of the gap (+2.00)"],
-    ["embed", "mlp 0", "stream", "+10% of the gap (+1.00)"],
+    ["sender", "receiver", "input", "of the gap", "logit difference"],
+    ["embed", "0.1", "value", "+50%", "+5.00"],
+    ["0.1", "1.0\u20131", "key", "\u221240%", "\u22124.00"],
+    ["1.1", "logits", "stream", "+30%", "+3.00"],
+    ["mlp 0", "logits", "stream", "+20%", "+2.00"],
+    ["embed", "mlp 0", "stream", "+10%", "+1.00"],
   ]);
   expect(part(el, "edge-table").tabIndex).toBe(0);
   await pointAt(part(el, "edge-table").querySelectorAll("tbody tr")[1] as HTMLElement);
