@@ -100,6 +100,7 @@ bench: setup build/.test build/.model
 	$(BIN)/python benchmarks/acdc.py
 	$(BIN)/python benchmarks/logit_lens.py
 	$(BIN)/python benchmarks/lens_frames.py
+	$(BIN)/python benchmarks/circuit_picture.py
 	$(BIN)/python benchmarks/attention.py
 	$(BIN)/python benchmarks/real_model.py
 	$(BIN)/python benchmarks/reports.py

@@ -112,9 +112,11 @@ def test_what_is_under_the_pointer_stands_out_and_moves_nothing(lab: Lab, graph:
     lab.page.mouse.move(0, 0)
     expect(part(graph, "node")).to_have_count(0)
     height = graph.evaluate("(view) => view.clientHeight")
-    node(graph, "m0").hover()
-    expect(part(graph, "node")).to_contain_text("MLP 0")
-    expect(node(graph, "m3")).to_have_attribute("data-dim", "true")
+    node(graph, "a0.h1").hover()
+    expect(part(graph, "node")).to_contain_text("head 0.1")
+    # No path leads through two heads of a layer; one leads on to the last MLP.
+    expect(node(graph, "a0.h2")).to_have_attribute("data-dim", "true")
+    expect(node(graph, "m3")).to_have_attribute("data-dim", "false")
     assert graph.evaluate("(view) => view.clientHeight") == height
     lab.page.mouse.move(0, 0)
     expect(part(graph, "node")).to_have_count(0)
@@ -243,3 +245,18 @@ def test_readable_and_accessible_in_the_theme(lab: Lab, graph: Locator, theme: s
     screenshot(graph, f"circuit-faithfulness-{theme}")
     assert axe_violations(graph) == []
     assert hard_to_read(graph) == []
+
+
+def test_the_arrangement_is_a_command(lab: Lab, graph: Locator):
+    part(graph, "arrange").select_option("1")
+    expect(part(graph, "circuit")).to_have_attribute("data-arrange", "flow")
+    lab.expect("graph.arrange", "flow")
+    lab.python("graph.arrange = 'head'")
+    expect(part(graph, "circuit")).to_have_attribute("data-arrange", "head")
+
+
+def test_the_view_makes_the_svg_of_its_circuit(lab: Lab, graph: Locator):
+    with lab.page.expect_download() as download:
+        part(graph, "save").select_option("svg")
+    assert download.value.suggested_filename == "circuit.svg"
+    assert "mlp 3</text>" in download.value.path().read_text("utf-8")
