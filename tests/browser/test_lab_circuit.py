@@ -260,3 +260,33 @@ def test_the_view_makes_the_svg_of_its_circuit(lab: Lab, graph: Locator):
         part(graph, "save").select_option("svg")
     assert download.value.suggested_filename == "circuit.svg"
     assert "mlp 3</text>" in download.value.path().read_text("utf-8")
+
+
+def test_nodes_are_chosen_by_shift_and_drawn_as_one(lab: Lab, graph: Locator):
+    node(graph, "a0.h1").click(modifiers=["Shift"])
+    lab.expect("graph.chosen", ["a0.h1"])
+    node(graph, "a0.h2").focus()
+    lab.page.keyboard.press("Shift+Enter")
+    lab.expect("graph.chosen", ["a0.h1", "a0.h2"])
+    expect(node(graph, "a0.h2")).to_have_attribute("data-chosen", "true")
+    lab.expect("graph.selection", None)
+    # A rectangle around the MLPs, from the ground at the right of the lowest to that above the highest.
+    ends = [node(graph, name).bounding_box() for name in ("m0", "m3")]
+    assert ends[0] and ends[1]
+    lab.page.keyboard.down("Shift")
+    lab.page.mouse.move(ends[0]["x"] - 4, ends[0]["y"] + 24)
+    lab.page.mouse.down()
+    lab.page.mouse.move(ends[1]["x"] + 40, ends[1]["y"] - 8, steps=4)
+    expect(part(graph, "band")).to_be_visible()
+    screenshot(graph, "circuit-band")
+    lab.page.mouse.up()
+    lab.page.keyboard.up("Shift")
+    expect(part(graph, "band")).to_have_count(0)
+    lab.expect("graph.chosen", ["a0.h1", "a0.h2", "m0", "m1", "m2", "m3"])
+    lab.python("graph.chosen = ['a2.h2', 'm3']\ngraph.groups = {'early': ['a0.h1', 'a0.h2', 'a0.h3']}")
+    group = node(graph, "group early")
+    expect(group).to_have_text("early 3")
+    group.hover()
+    screenshot(graph, "circuit-group")
+    assert axe_violations(graph) == []
+    assert hard_to_read(graph) == []

@@ -70,6 +70,13 @@ def test_the_circuit_is_what_the_slider_says(view):
     assert view.edges == 12 and view.error["field"] == "edges"
 
 
+def test_a_view_may_set_how_the_picture_is_arranged(view):
+    view.set_state({"arrange": "flow"})
+    assert view.arrange == "flow" and "arrange" in view.choices
+    view.set_state({"arrange": "spiral"})
+    assert view.arrange == "flow" and view.error["field"] == "arrange"
+
+
 def test_a_circuit_that_is_given_is_shown_and_reduced(capitals, embedded):
     whole = ib.edge_attribution(embedded, capitals)
     own = whole.top(20)

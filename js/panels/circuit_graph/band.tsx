@@ -23,6 +23,7 @@ export function nodesWithin({ boxes }: Layout, { x0, y0, x1, y1 }: Corners): str
 /** Handlers for the picture, and the rectangle in the layout's own pixels while there is one. */
 export function useBand(
   placeOf: (event: PointerEvent) => { x: number; y: number },
+  onBegin: () => void,
   onEnd: ((corners: Corners) => void) | undefined,
 ) {
   const [corners, setCorners] = useState<Corners | null>(null);
@@ -39,6 +40,7 @@ export function useBand(
       event.preventDefault();
       (event.currentTarget as Element).setPointerCapture?.(event.pointerId);
       pointer.current = event.pointerId;
+      onBegin();
       const { x, y } = placeOf(event);
       setCorners({ x0: x, y0: y, x1: x, y1: y });
     },

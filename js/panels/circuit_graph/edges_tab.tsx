@@ -10,6 +10,7 @@ import { type Compared, CompareLine, KeepCircuit, useCompared } from "./compare"
 import { EdgeControls } from "./controls";
 import { EdgeTable } from "./edge_table";
 import { type Edge, type Graph, nodeOfPlace, nodesOf, placeOfNode } from "./graph";
+import { grouped, groupOf } from "./groups";
 import { largestOf } from "./lines";
 import { BarList, type Row } from "./lists";
 import { type Hovered, Picture } from "./picture";
@@ -51,6 +52,8 @@ function Circuit({ model, state, graph }: Props & { graph: Graph }) {
   const [hovered, setHovered] = useState<Hovered>(null);
   const ways = useWays(model);
   const sets = useSets(model, state);
+  // As they are drawn, where nodes of a group are one.
+  const drawn = useMemo(() => grouped(edges, sets.groups), [edges, sets.groups]);
   const pin = (name: string | null) =>
     select(model, name === null || name === pinned ? null : placeOfNode(name));
   return (
@@ -96,6 +99,7 @@ function Circuit({ model, state, graph }: Props & { graph: Graph }) {
             nothing={nothingWords(found)}
             graph={graph}
             edges={edges}
+            drawn={drawn}
             pinned={pinned}
             hovered={hovered}
             onHover={setHovered}
@@ -105,7 +109,7 @@ function Circuit({ model, state, graph }: Props & { graph: Graph }) {
       </div>
       {ways.table && (
         <EdgeTable
-          edges={edges}
+          edges={drawn}
           metric={{ name: graph.json.params.metric, label: graph.json.metric_label }}
           onHover={setHovered}
         />
@@ -126,6 +130,7 @@ interface DetailsProps {
   nothing: string;
   graph: Graph;
   edges: readonly Edge[];
+  drawn: readonly Edge[];
   pinned: string | null;
   hovered: Hovered;
   onHover(hovered: Hovered): void;
@@ -133,7 +138,7 @@ interface DetailsProps {
 }
 
 /** Of the node under the pointer, or else of the pinned one. */
-function Details({ nothing, graph, edges, pinned, hovered, onHover, onPin }: DetailsProps) {
+function Details({ nothing, graph, edges, drawn, pinned, hovered, onHover, onPin }: DetailsProps) {
   const node = hovered && "node" in hovered ? hovered.node : pinned;
   const largest = useMemo(() => largestOf(edges), [edges]);
   const metric = graph.json.params.metric;
@@ -141,9 +146,9 @@ function Details({ nothing, graph, edges, pinned, hovered, onHover, onPin }: Det
     key: `${edge.from} ${edge.receiver}`,
     text,
     share: Number.isFinite(edge.share) ? edge.share : edge.score,
-    title: `${edgeName(edge)}: ${sizeWords(edge, metric)}. Click to pin ${longName(other)}`,
+    title: `${edgeName(edge)}: ${sizeWords(edge, metric)}${groupOf(other) === null ? `. Click to pin ${longName(other)}` : ""}`,
     onHover: (over) => onHover(over ? { edge } : null),
-    onClick: () => onPin(other),
+    onClick: groupOf(other) === null ? () => onPin(other) : undefined,
   });
   if (!node) {
     const rows = edges.slice(0, LISTED).map((edge) => rowOf(edge, edgeName(edge), edge.from));
@@ -158,8 +163,9 @@ function Details({ nothing, graph, edges, pinned, hovered, onHover, onPin }: Det
       />
     );
   }
-  const into = edges.filter(({ to, readers }) => to === node || readers.includes(node));
-  const from = edges.filter((edge) => edge.from === node);
+  const all = groupOf(node) === null ? edges : drawn;
+  const into = all.filter(({ to, readers }) => to === node || readers.includes(node));
+  const from = all.filter((edge) => edge.from === node);
   return (
     <>
       <h3 class="hs-title" data-hs="node">

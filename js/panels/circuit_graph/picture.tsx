@@ -73,6 +73,7 @@ export function Picture(props: PictureProps) {
   };
   const band = useBand(
     placeOf,
+    () => props.onHover(null),
     props.onChooseAll && ((corners) => props.onChooseAll?.(nodesWithin(layout, corners))),
   );
   const overGround = (event: PointerEvent) => {

@@ -3,7 +3,7 @@ import { expect, test, vi } from "vitest";
 import { maybe, part, press, settled } from "../helpers";
 import { choose } from "../shown_heatmap";
 import { circuitTraits, makeGraph, pathTraits } from "./circuits";
-import { circuitWithoutKernel, click, node, nodeNames, pointAt, showCircuit } from "./shown_circuit";
+import { circuitWithoutKernel, click, node, nodeNames, pointAt, rowsOf, showCircuit } from "./shown_circuit";
 
 const inner = (el: HTMLElement) => part(el, "circuit");
 const scaleOf = (el: HTMLElement) => Number(/scale\((.*)\)/.exec(inner(el).style.transform)?.[1]);
@@ -161,6 +161,14 @@ test("a group is one node with its name and count, and keeps its place among the
   const group = node(el, "group <b>early</b>");
   expect([group.textContent, group.querySelector("b")]).toEqual(["<b>early</b> 2", null]);
   expect(group.getAttribute("aria-label")).toBe("the group <b>early</b>, 2 nodes");
+  await pointAt(group);
+  expect(part(el, "node").textContent).toBe("the group <b>early</b> reads 1, read by 2");
+  expect(rowsOf(el, "reads")).toEqual(["embed+60%"]);
+  expect(rowsOf(el, "read-by")).toEqual(["1.1 k\u221240%", "logits+20%"]);
+  await click(part(el, "table"));
+  expect(part(el, "edge-table").querySelector("tbody tr")?.textContent).toBe(
+    "embed<b>early</b>stream+60%+6.00",
+  );
   node(el, "input").focus();
   press(node(el, "input"), "ArrowUp");
   await settled();
