@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 import xml.etree.ElementTree as xml
 from pathlib import Path
 
 import pytest
-from checks import ROOT, axe_violations, expect_no_sideways_scrolling, offline_page, screenshot
+from checks import axe_violations, expect_no_sideways_scrolling, offline_page, screenshot
+from large_graph import EDGES, large_graph
 from playwright.sync_api import Browser, Locator, expect
 from views import part
 
@@ -146,9 +146,6 @@ BY_FLOW = "by flow \u2014 few edges cross; layers stay in their order"
 
 @pytest.fixture(scope="module")
 def large(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    sys.path.insert(0, str(ROOT / "benchmarks"))
-    from circuit_picture import EDGES, large_graph
-
     return hs.CircuitGraph(result=large_graph(), edges=EDGES).save(tmp_path_factory.mktemp("large") / "large.html")
 
 

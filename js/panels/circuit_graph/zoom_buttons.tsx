@@ -15,7 +15,7 @@ export function ZoomButtons({ zoom, least }: { zoom: Zoom; least: number }) {
       />
       <OneButton
         name="zoom-fit"
-        label="All of it"
+        label="Fit all of it"
         keys="0"
         sign="fit"
         act={zoom.fit}
