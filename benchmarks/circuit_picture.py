@@ -8,7 +8,7 @@ mouse moves over it as a person's would, one move a frame:
 - dragging the zoomed picture.
 
 Measured are the times between frames, the share of frames on time (16.7 ms, with a tenth of tolerance since the clock
-ticks unevenly), and how long the page's thread works for a frame, all of it and in scripts alone, as Chromium counts it.
+ticks unevenly), and how long the page works for a frame, all of its thread and in scripts alone, as Chromium counts.
 The peer is what tutorials of d3 show: the same nodes and curves as SVG elements, of which a hover restyles those of the
 node, and a drag moves their group. Headless Chromium paints without a GPU, so all of this is slower than on a desktop.
 
@@ -24,7 +24,7 @@ import statistics
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
-from itertools import islice
+from itertools import islice, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -188,7 +188,7 @@ def over(nodes: list[dict[str, Any]], corner: tuple[float, float]) -> Moves:
     stops = [(corner[0] + nodes[i]["x"], corner[1] + nodes[i]["y"]) for i in order]
     steps = (
         (a[0] + (b[0] - a[0]) * part, a[1] + (b[1] - a[1]) * part)
-        for a, b in zip(stops, stops[1:])
+        for a, b in pairwise(stops)
         for part in (0, 1 / 3, 2 / 3)
     )
     return islice(steps, FRAMES)
