@@ -72,12 +72,18 @@ class AcdcTab(ResultPanel):
     searching: traitlets.Instance[dict[str, Any] | None] = traitlets.Instance(
         dict, allow_none=True, help="While a search runs, which edges are left."
     ).tag(sync=True)
-    compared = traitlets.List(help="Beside the search's circuits, others of the same sizes or thresholds.").tag(sync=True)
+    compared = traitlets.List(help="Beside the search's circuits, others of the same sizes or thresholds.").tag(
+        sync=True
+    )
 
     _asked_search: _Asked | None = None
     _found: tuple[Graph, float, Graph] | None = None
     _under_way: Graph | None = None  # the graph of the search, which fills while it runs
-    _sent_at, _sent_size, _begun_with = 0.0, 0, 0  # when a view was last sent what is left, and how many edges that were
+    _sent_at, _sent_size, _begun_with = (
+        0.0,
+        0,
+        0,
+    )  # when a view was last sent what is left, and how many edges that were
 
     # Of the panel
 
@@ -131,12 +137,15 @@ class AcdcTab(ResultPanel):
                 return {}  # its scores are coming
             graph: Any = self.result if self._call_of_result == graph_call else None
             asked = self._asked_search = _Asked(search, self.pair, graph, self._search_call(search, graph))
+            self._under_way = None
         return {"acdc": Want(asked.call, self._take_search, end=self._end_search, keep=True, priority=2)}
 
     def _search_call(self, search: dict[str, Any], graph: Graph | None) -> Any:
         thresholds, metric, start = search["threshold"], search["metric"], search["start"]
         if start is not None and graph is None:
-            raise ValueError("The edges have no scores to begin with the largest. Begin with all edges, or see the Edges tab.")
+            raise ValueError(
+                "The edges have no scores to begin with the largest. Begin with all edges, or see the Edges tab."
+            )
         own = self._own_metric
         return acdc.call(
             self.model,
@@ -175,7 +184,7 @@ class AcdcTab(ResultPanel):
         if graph.provenance.get("complete"):
             self._searches[graph.params.get("start") is None] = graph
         self.acdc = graph.model_copy()  # a new object, so that a view is sent all of it
-        self.compared = self._comparison() if status == "done" else []
+        self.compared = self._comparison() if graph.provenance.get("complete") else []
 
     def _comparison(self) -> list[dict[str, Any]]:
         """For each threshold the circuit of the other search, if that was of the same settings, and the largest edges by
@@ -227,7 +236,9 @@ class AcdcTab(ResultPanel):
             raise traitlets.TraitError(f"{'.'.join(map(str, first['loc']))} of a search: {first['msg']}.") from None
         own = self._own_metric
         if asked["metric"] not in METRICS and (own is None or asked["metric"] != name_of(own)):
-            raise traitlets.TraitError(f"There is no metric {asked['metric']!r:.40}. Choose one of {', '.join(METRICS)}.")
+            raise traitlets.TraitError(
+                f"There is no metric {asked['metric']!r:.40}. Choose one of {', '.join(METRICS)}."
+            )
         asked["threshold"] = checked(lambda: ascending(asked["threshold"]))
         return asked
 

@@ -191,9 +191,10 @@ class CircuitGraph(NodeSets, KeptCircuit, AcdcTab, ScrubbingTab):
             self._start(known, pair)
         elif result is not None:
             self.pair = _subject(result)
-            if result.thresholds:
-                self.tab, self.acdc = "acdc", result
             self.result, self.status, self.code = result, "done", self._code_of(result)
+            if result.thresholds:  # a search
+                self.tab, self.acdc = "acdc", result
+                self._show_code()
 
     # For users
 
@@ -379,6 +380,7 @@ class CircuitGraph(NodeSets, KeptCircuit, AcdcTab, ScrubbingTab):
         if self._asker is not None:
             self._outline_hypothesis()
             self._asker.refresh()
+        if self._asker is not None or name == "threshold":
             self._show_code()
 
     @traitlets.validate("setting")
