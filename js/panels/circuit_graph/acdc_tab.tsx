@@ -83,9 +83,10 @@ const BEFORE =
 
 /** Without a kernel: how the search was made. */
 function Made({ search }: { search: Search }) {
-  const { params, provenance } = search.json;
+  const { params, thresholds, provenance } = search.json;
   const { order, ablation } = params as { order?: string; ablation?: string };
-  const words = [`order: ${order}`, `ablation: ${ablation}`, provenance.undecided ? "stopped" : ""];
+  const one = thresholds.length === 1 ? `threshold ${numberText(thresholds[0] ?? 0)}` : "";
+  const words = [one, `order: ${order}`, `ablation: ${ablation}`, provenance.undecided ? "stopped" : ""];
   return (
     <p class="hs-small" data-hs="params">
       {words.filter(Boolean).join(", ")}
@@ -328,7 +329,7 @@ function Found({ model, search }: Pick<Props, "model"> & { search: Search }) {
                 {edgeName(said)} <b>{search.fate(said)}</b>
               </>
             ) : (
-              KEY
+              keyWords(thresholds.length > 1)
             )}
           </p>
         </div>
@@ -350,8 +351,12 @@ function Found({ model, search }: Pick<Props, "model"> & { search: Search }) {
   );
 }
 
-const KEY =
-  "Width is what an edge costs, or the threshold at which it goes. A head reads queries left, keys in the middle, values right.";
+function keyWords(several: boolean): string {
+  const width = several
+    ? "Width is the threshold at which an edge goes, or what it costs beyond the largest one."
+    : "Width is by how much the metric gets worse without the edge.";
+  return `${width} A head reads queries left, keys in the middle, values right.`;
+}
 
 function foundWords({ json }: Search, at: number, drawn: number, nodes: number, metric: string): string {
   const { sizes, values, edges, params, baselines, provenance } = json;
