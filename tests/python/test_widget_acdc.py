@@ -298,3 +298,34 @@ def test_requests_are_acdcs_own_arguments():
     asked, methods = SearchRequest.model_json_schema()["properties"], ib.acdc.schema["properties"]
     for name in set(asked) - {"start"}:
         assert asked[name] == methods[name]
+
+
+def test_a_search_in_a_workbench_is_undone_replayed_and_printed(embedded, capitals):
+    bench = Watched(hs.Workbench, embedded, capitals, views=["circuit"])
+    [panel] = [one for one in bench.panels if isinstance(one, hs.CircuitGraph)]
+    ask(panel, "acdc", "view:1", threshold=[0.2, 1.0], start=60)
+    panel.set_state({"threshold": 1.0})
+    panel.set_state({"source": "acdc"})
+    panel.set_state({"tab": "faithfulness"})
+    assert bench.wait(60)
+    found, robustness = panel.found, panel.robustness
+    names = {}
+    exec(bench.code(), names)
+    [search] = [one for one in names["results"] if getattr(one, "method", "") == "acdc"]
+    np.testing.assert_array_equal(search.circuits, panel.acdc.circuits)
+    np.testing.assert_allclose(names["results"][-1].circuit, robustness.circuit, atol=1e-6)
+    done = [one["do"] for one in bench.commands]
+    assert done == ["open", "acdc", "set", "set", "set"]
+    for _ in done[1:]:
+        bench.undo()
+    assert bench.wait(60) and panel.search is None and panel.acdc is None and panel.circuit.names != found.names
+    for _ in done[1:]:
+        bench.redo()
+    assert bench.wait(60) and panel.found.names == found.names and panel.circuit is panel.found
+    again = hs.Workbench(embedded, capitals, views=["circuit"])
+    again.replay(bench.commands[1:])
+    [other] = [one for one in again.panels if isinstance(one, hs.CircuitGraph)]
+    assert again.wait(60) and other.circuit.names == found.names
+    np.testing.assert_allclose(other.robustness.circuit, robustness.circuit, atol=1e-6)
+    bench.close()
+    again.close()
