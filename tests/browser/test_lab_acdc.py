@@ -7,7 +7,7 @@ import re
 import pytest
 from checks import axe_violations, screenshot
 from contrast import hard_to_read
-from lab import Lab
+from lab import PAUSED, Lab
 from playwright.sync_api import Locator, expect
 from views import expect_status, part
 
@@ -31,7 +31,7 @@ def threshold(view: Locator, text: str) -> None:
 def swept(graph: Locator) -> Locator:
     """Searched from the largest edges, and from all."""
     threshold(graph, "0.05, 0.2, 1")
-    part(graph, "start").select_option(label=re.compile("largest by"))
+    part(graph, "start").select_option(index=1)
     part(graph, "run").click()
     expect(part(graph, "found")).to_be_visible()
     part(graph, "start").select_option(index=0)
@@ -54,15 +54,11 @@ def test_a_search_gives_the_kernels_circuit(lab: Lab, graph: Locator):
     expect(rows.locator(".hs-bar-number").first).to_have_text(lab.value("f'{own.scores[own.kept > 0].max():.2f}'"))
 
 
-def test_edges_vanish_while_it_runs_and_a_cancel_keeps_what_is_left(lab: Lab, graph: Locator):
-    lab.python(
-        "import threading\n"
-        "go_on = threading.Event()\ncalls = iter(range(10**6))\n"
-        "def paused(logits):\n"
-        "    if graph.search is not None and next(calls) > 5: go_on.wait(60)\n"
-        "    return logits.max(-1).values\n"
-        "graph.metric = paused\n"
-    )
+def test_edges_vanish_while_it_runs_and_a_cancel_keeps_what_is_left(lab: Lab):
+    lab.python(PAUSED.replace("next(calls) > 10", "slow.is_set() and next(calls) > 14") + "slow = threading.Event()\n")
+    graph = lab.show("graph = hs.CircuitGraph(model, pair, metric=paused)\ngraph.tab = 'acdc'\ngraph")
+    expect_status(graph, "idle")
+    lab.python("slow.set()")
     part(graph, "search-metric").select_option(label="paused — your own function of the logits")
     part(graph, "run").click()
     left = part(graph, "left")
