@@ -74,7 +74,7 @@ class CircuitGraph(NodeSets, KeptCircuit, AcdcTab, ScrubbingTab):
         acdc: the `Graph` that the search fills, or None.
         threshold: whose circuit is shown; None is the smallest.
         found: the `Graph` of ACDC with the circuit of that threshold.
-        source: "edges" or "acdc": whose circuit the last tab runs.
+        source: "edges", "acdc" or "kept": whose circuit other tabs run.
         compared: for each threshold, other circuits beside that of the search.
         chosen: the nodes that are chosen in the picture.
         edits: what was done to the circuit since, in order: each is {"keep": nodes} or {"remove": nodes}.
@@ -83,11 +83,11 @@ class CircuitGraph(NodeSets, KeptCircuit, AcdcTab, ScrubbingTab):
         answer: the result that answers it, or None.
         trail: the receivers of each step of the tab of paths, from the logits down.
         paths: the `EffectMap` of each step, or None while it runs.
-        robustness: the `Robustness` of the circuit in the last tab, or None.
+        robustness: the `Robustness` of the circuit in the tab of faithfulness, or None.
         setting: the ablation, level and positions of `faithfulness` there, or None before one is chosen.
         faithfulness: the `Faithfulness` of circuits of every size for that setting, or None.
         arrange: "head", where a head has its column in every circuit, or "flow", where few edges of this one cross.
-        agree: what must agree in the fourth tab, by node.
+        agree: what must agree in the last tab, by node.
         hypothesis: the `Hypothesis` there.
         scrubbing: the `Scrubbing` of it, or None.
         selection: the pinned node as a place, such as `{"layer": 2, "head": 5}`, or None.
