@@ -49,9 +49,9 @@ class CircuitGraph(NodeSets, KeptCircuit, AcdcTab, ScrubbingTab):
 
     Its first tab shows the largest edges by `edge_attribution`, as many as the slider says. The second removes one edge
     after another by `acdc`, once a search is started. The third follows paths backwards from the logits, each step by
-    exact `path_patching`: a click on a sender makes it the next receiver. The fourth runs the circuit alone, under every
-    ablation by `circuit_robustness`, and of every size by `faithfulness`. The last takes it for a hypothesis, and scrubs
-    it by `causal_scrubbing`.
+    exact `path_patching`: a click on a sender makes it the next receiver. The fourth runs the circuit alone, under
+    every ablation by `circuit_robustness`, and of every size by `faithfulness`. The last takes it for a hypothesis, and
+    scrubs it by `causal_scrubbing`.
 
     Args:
         model: a model that `load_model` returns or accepts.
