@@ -4,9 +4,11 @@
 - GPT-2 small's shape, random weights, all 32,491 edges, one pair of 15 tokens: beside a loop of one run for each edge.
   The loop's matrix products are counted from one run at each layer, and what it takes is extrapolated from some of its
   edges: each run from the receiver's layer on, and each through the whole model, as such a loop is plainly written.
+- The circuit graph in JupyterLab, in headless Chromium, with the embedded model and eight pairs: from the click on Run
+  until the first edge is gone from the screen, and until the circuit is there.
 
-Prints a table and writes build/bench/acdc.json. `python benchmarks/acdc.py embedded` measures one part: embedded or
-shape.
+Prints a table and writes build/bench/acdc.json. `python benchmarks/acdc.py embedded` measures one part: embedded,
+shape or view.
 """
 
 from __future__ import annotations
@@ -42,11 +44,30 @@ from interp_backend.results.graph import Graph
 COUNTRIES = ("Norway", "Sweden", "France", "Italy", "Japan", "China", "Spain", "Germany")
 SAMPLE = 20  # edges of the loop that are run
 EMBEDDED, SHAPE = 0.05, 1e-5  # thresholds
+SETUP = """
+import hookscope as hs
+model = hs.load_model()
+pairs = hs.PromptPairs(list(hs.PromptPairs.from_task(model, "capitals"))[:8])
+"""
+# Seconds from a click on Run until fewer edges are drawn, and until the search has ended.
+RUN = """async (root) => {
+  const there = (name) => root.querySelector(`[data-hs=${name}]`);
+  const frame = () => new Promise((resolve) => requestAnimationFrame(resolve));
+  const drawn = () => Number(there('left') && there('circuit').dataset.edges);
+  const start = performance.now();
+  there('run').click();
+  while (!drawn()) await frame();
+  const whole = Number(there('left').textContent.match(/of (\\d+)/)[1]);
+  while (!(drawn() < whole)) await frame();
+  const first = performance.now() - start;
+  while (!there('found')) await frame();
+  return [first / 1000, (performance.now() - start) / 1000];
+}"""
 
 
 def main() -> None:
     torch.set_num_threads(2)
-    parts: dict[str, Callable[[], dict[str, float]]] = {"embedded": embedded, "shape": shape}
+    parts: dict[str, Callable[[], dict[str, float]]] = {"embedded": embedded, "shape": shape, "view": view}
     report: dict[str, Any] = {"machine": f"{platform.machine()}, {os.cpu_count()} cores, torch {torch.__version__}"}
     print(f"Measured on {report['machine']}.\n")
     for name in sys.argv[1:] or parts:
@@ -154,6 +175,18 @@ def shape() -> dict[str, float]:
         "the same, for edges that need a run": used_seconds / seconds,
         "a loop of runs of the whole model, times as long": plain_seconds / seconds,
     }
+
+
+def view() -> dict[str, float]:
+    sys.path.insert(0, str(ROOT / "tests/browser"))  # before the folder of the other tests, which has a conftest too
+    from labs import labs
+
+    with labs() as open_lab:
+        lab = open_lab("acdc", SETUP)
+        shown = lab.show("graph = hs.CircuitGraph(model, pairs)\ngraph.tab = 'acdc'\ngraph")
+        lab.expect("graph.wait() and graph.status", "done")
+        first, whole = shown.evaluate(RUN)
+    return {"view, from the click until the first edge is gone, s": first, "until the circuit is there, s": whole}
 
 
 def is_read(circuit: Graph, receiver: int) -> bool:

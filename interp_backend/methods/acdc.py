@@ -143,7 +143,7 @@ def ascending(thresholds: Any) -> list[float]:
         ValueError: anything but positive numbers, each once.
     """
     listed = isinstance(thresholds, (list, tuple, range)) or getattr(thresholds, "ndim", 0) == 1
-    several = [*thresholds] if listed else [thresholds]
+    several: list[Any] = [*thresholds] if listed else [thresholds]
     made = sorted(float(one) for one in several) if all(map(is_number, several)) else []
     if not made or not all(0 < one < math.inf for one in made):
         raise ValueError(

@@ -473,7 +473,7 @@ class Graph(BaseResult):
         """What a view draws of a search: as `to_view`, of all edges that are in the circuit of any threshold, and for
         each threshold the size of its circuit and which of the strongest edges it has, as bits, the lowest first."""
         circuits = self.kept[None] if self.circuits is None else self.circuits
-        every = self.with_edges(circuits.any(0))
+        every = self.with_edges(np.asarray(circuits.any(0)))
         at = every._largest(every.kept)[:most]
         bits = np.packbits(circuits.reshape(len(circuits), -1)[:, at], axis=1, bitorder="little")
         sizes = circuits.sum((1, 2), dtype=np.int64).tolist()

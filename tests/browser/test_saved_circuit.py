@@ -13,7 +13,7 @@ from views import part
 
 import hookscope as hs
 
-TABS = {"edges": "largest", "paths": "senders", "faithfulness": "robustness"}
+TABS = {"edges": "largest", "acdc": "found", "paths": "senders", "faithfulness": "robustness"}
 
 
 @pytest.fixture(scope="module")
@@ -26,6 +26,7 @@ def saved(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     )
     graph = hs.CircuitGraph(hs.load_model(), pair)
     graph.follow("m3")
+    graph.search = {"threshold": [0.1, 1.0], "start": 60}
     assert graph.wait(60)
     graph.tab, graph.setting = "faithfulness", {"ablation": "zero", "level": "edge", "positions": "all"}
     assert graph.wait(60)
@@ -50,6 +51,12 @@ def test_it_works_offline_and_fits_a_narrow_page(browser: Browser, saved: dict[s
             part(view, "curve-chart").hover(position={"x": 60, "y": 60})
             expect(part(view, "curve-words")).not_to_contain_text("100% of all")
             expect(part(view, "areas")).to_contain_text("CMD")
+        elif tab == "acdc":
+            first = part(view, "circuit").get_attribute("data-edges")
+            part(view, "threshold").focus()
+            part(view, "threshold").press("End")
+            expect(part(view, "threshold-shown")).to_have_text("1")
+            expect(part(view, "circuit")).not_to_have_attribute("data-edges", str(first))
         else:
             dim = view.locator('[data-dim="true"]')
             expect(dim).to_have_count(0)

@@ -26,7 +26,7 @@ def embedded() -> ib.LanguageModel:
     return ib.load_model()
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def capitals() -> ib.PromptPair:
     return ib.PromptPair(
         clean="The capital of Norway is",

@@ -205,6 +205,22 @@ def test_a_random_order_is_the_seeds():
     assert (some[0].scores != some[2].scores)[some[0].real].any()
 
 
+def test_the_largest_of_another_graph_are_run_beside_each_circuit():
+    model = ib.load_model(loud_bridge("llama"))
+    graph = ib.edge_attribution(model, PAIR)
+    for threshold in (5e-3, [1e-3, 5e-3]):
+        found = ib.acdc(model, PAIR, threshold=threshold, beside=graph)
+        alone = ib.acdc(model, PAIR, threshold=threshold)
+        np.testing.assert_array_equal(found.kept, alone.kept)
+        assert alone.values_beside == [] and len(found.values_beside) == len(found.thresholds)
+        for at, value in zip(found.thresholds, found.values_beside):
+            largest = graph.top(found.at(at).size, pruned=False)
+            own = ib.faithfulness(model, PAIR, largest, metric="kl", sizes=[0.5, 1.0], random_circuits=0)
+            assert value == pytest.approx(float(own.chosen.values[0, 0]), rel=1e-3)
+    assert "beside: your own object" in ib.acdc.code(found.params)
+    assert ib.read_result(found.to_json()).values_beside == found.values_beside
+
+
 # Steps
 
 
@@ -221,6 +237,7 @@ def test_edges_vanish_step_by_step_and_a_stop_keeps_the_circuit_so_far():
     assert sizes[0] == whole.edges and sizes == sorted(sizes, reverse=True) and len(set(sizes)) > 2
     found = step.result
     assert not found.provenance["complete"] and found.values == [None]
+    assert found.provenance["undecided"] == step.total - step.done and whole.provenance["undecided"] == 0
     assert whole.size < found.size < whole.edges and (found.kept >= whole.kept).all()
 
 
@@ -282,6 +299,8 @@ def test_prompts_of_different_lengths():
         ({"threshold": []}, "a number above 0"),
         ({"threshold": [0.1, None]}, "a number above 0"),
         ({"threshold": [0.1, 0.1]}, "each threshold once"),
+        ({"threshold": np.array([[0.1, 0.2]])}, "a number above 0"),
+        ({"threshold": np.array(0.0)}, "a number above 0"),
         ({"threshold": np.linspace(0.1, 1, 101)}, "at most 100: here are 101"),
         ({"order": "upwards"}, "There is no order 'upwards'"),
         ({"ablation": "noise"}, "There is no ablation 'noise'"),
@@ -289,6 +308,7 @@ def test_prompts_of_different_lengths():
         ({"metric": ["kl", "prob"]}, "scores of one metric"),
         ({"metric": lambda logits: logits[:, 0] * float("nan")}, "no finite number in the run of a circuit"),
         ({"start": "m0->logits"}, "start is a Graph"),
+        ({"beside": 5}, "beside is a Graph"),
         ({"seed": -1}, "0 or more"),
     ],
 )
@@ -306,8 +326,9 @@ def test_a_circuit_of_another_model_or_of_nothing_is_refused():
     other = ib.edge_attribution(bridge("gpt2"), PAIR)
     with pytest.raises(ValueError, match="No edge of start is in its circuit"):
         ib.acdc(bridge("gpt2"), PAIR, threshold=0.1, start=other.with_edges([]))
-    with pytest.raises(ValueError, match="of another model"):
-        ib.acdc(bridge("llama"), PAIR, threshold=0.1, start=other)
+    for name in ("start", "beside"):
+        with pytest.raises(ValueError, match="of another model"):
+            ib.acdc(bridge("llama"), PAIR, threshold=0.1, **{name: other})
 
 
 def test_nothing_is_left_on_the_model():

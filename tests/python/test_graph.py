@@ -210,6 +210,36 @@ def test_pruning_by_hand():
     assert set(made.with_edges(chain).complement().names) == set(made.names) - set(chain)
 
 
+@given(st.integers(0, 60), st.integers(0, 60), st.integers(0, 99))
+def test_two_circuits_are_compared_by_their_names(n, m, seed):
+    one, other = (graph(seed=seed + i).top(size, pruned=False) for i, size in enumerate((n, m)))
+    mine, theirs = set(one.names), set(other.names)
+    assert set(one.without(other).names) == mine - theirs == set(one.without(other.names).names)
+    assert one.without(other).scores is one.scores
+    for level, (a, b) in {"edge": (mine, theirs), "node": (set(one.nodes), set(other.nodes))}.items():
+        assert one.jaccard(other, level=level) == (len(a & b) / len(a | b) if a | b else 1)
+    assert one.jaccard(other.nodes, level="node") == one.jaccard(other, level="node")
+
+
+@pytest.mark.parametrize(
+    ("circuit", "options", "words"),
+    [
+        (5, {}, "a Graph or a list of names"),
+        ("m0->logits", {}, "a Graph or a list of names"),
+        (["m9->logits"], {}, "no edge"),
+        (["m9"], {"level": "node"}, "no node"),
+        (graph(layers=3), {}, "of another model"),
+        ([], {"level": "layer"}, "no level 'layer'"),
+    ],
+)
+def test_what_is_no_circuit_of_the_model_is_not_compared(circuit, options, words):
+    with pytest.raises(ValueError, match=words):
+        graph().jaccard(circuit, **options)
+    if not options:
+        with pytest.raises(ValueError, match=words):
+            graph().without(circuit)
+
+
 def test_greedy_grows_from_the_logits():
     made = graph()
     scores = np.where(made.real, np.float32(0), np.float32("nan"))

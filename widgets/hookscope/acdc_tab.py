@@ -1,12 +1,11 @@
-"""The tab of the circuit graph that removes edges one after another: ACDC, started by a person and streamed, beside what
-attribution finds."""
+"""The tab of the circuit graph that searches by ACDC: edges go one after another, beside what attribution finds."""
 
 from __future__ import annotations
 
 import math
 import time
 from collections.abc import Callable
-from typing import Annotated, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import traitlets
@@ -27,18 +26,19 @@ from .traits import checked
 
 MOST_EDGES = 5000  # of a search that a view is sent
 SECONDS_BETWEEN = 0.25  # between two updates of what is left
-# By metric, the threshold that is offered at first, in the metric's unit: a loss that one would notice in a single prompt.
+# By metric, the threshold that is offered at first, in its unit: a loss that one would hardly notice in a prompt.
 THRESHOLDS = {"prob": 0.01, "log_prob": 0.05, "answer_log_prob": 0.05, "kl": 0.05, "rank": 1.0}
 OTHER_THRESHOLD = 0.1
 
 SETTINGS = ("threshold", "metric", "order", "ablation", "seed")
 
-# What a view may ask of `acdc`. It begins with all edges, or with the largest by attribution.
+_START: Any = Field(None, ge=1, description="how many edges to begin with, the largest by attribution; None is all")
+_FIELDS: dict[str, Any] = {
+    name: (acdc.request.model_fields[name].annotation, acdc.request.model_fields[name]) for name in SETTINGS
+}
+# What a view may ask of `acdc`.
 SearchRequest = create_model(
-    "SearchRequest",
-    __config__=ConfigDict(extra="forbid"),
-    **{name: (field.annotation, field) for name, field in acdc.request.model_fields.items() if name in SETTINGS},
-    start=(Annotated[int, Field(ge=1)] | None, Field(None, description="how many edges to begin with; None is all")),
+    "SearchRequest", __config__=ConfigDict(extra="forbid"), **_FIELDS, start=(int | None, _START)
 )
 
 
@@ -72,12 +72,15 @@ class AcdcTab(ResultPanel):
     searching: traitlets.Instance[dict[str, Any] | None] = traitlets.Instance(
         dict, allow_none=True, help="While a search runs, which edges are left."
     ).tag(sync=True)
-    compared = traitlets.List(help="Beside the search's circuits, others of the same sizes or thresholds.").tag(sync=True)
+    compared = traitlets.List(help="Beside the search's circuits, others of the same sizes or thresholds.").tag(
+        sync=True
+    )
 
     _asked_search: _Asked | None = None
-    _found: tuple[Graph, float, Graph] | None = None
+    _found: tuple[Graph, float, Graph] | None = None  # `found`, with the search and the threshold that it is of
     _under_way: Graph | None = None  # the graph of the search, which fills while it runs
-    _sent_at, _sent_size, _begun_with = 0.0, 0, 0  # when a view was last sent what is left, and how many edges that were
+    # When a view was last sent what is left, how many edges that were, and how many at the beginning.
+    _sent_at, _sent_size, _begun_with = 0.0, 0, 0
 
     # Of the panel
 
@@ -99,10 +102,11 @@ class AcdcTab(ResultPanel):
         graph: Any = self.acdc
         if graph is None or not self._has_found:
             raise ValueError("ACDC has found no circuit yet: start a search in its tab, or set source to 'edges'.")
-        at = self.threshold if self.threshold in graph.thresholds else graph.thresholds[0]
-        if self._found is None or self._found[:2] != (graph, at):
-            self._found = graph, at, graph.at(at)
-        return self._found[2]
+        at: Any = self.threshold if self.threshold in graph.thresholds else graph.thresholds[0]
+        found = self._found
+        if found is None or found[:2] != (graph, at):
+            found = self._found = graph, at, graph.at(at)
+        return found[2]
 
     @property
     def _has_found(self) -> bool:
@@ -131,12 +135,15 @@ class AcdcTab(ResultPanel):
                 return {}  # its scores are coming
             graph: Any = self.result if self._call_of_result == graph_call else None
             asked = self._asked_search = _Asked(search, self.pair, graph, self._search_call(search, graph))
+            self._under_way = None
         return {"acdc": Want(asked.call, self._take_search, end=self._end_search, keep=True, priority=2)}
 
     def _search_call(self, search: dict[str, Any], graph: Graph | None) -> Any:
         thresholds, metric, start = search["threshold"], search["metric"], search["start"]
         if start is not None and graph is None:
-            raise ValueError("The edges have no scores to begin with the largest. Begin with all edges, or see the Edges tab.")
+            raise ValueError(
+                "The edges have no scores to begin with the largest. Begin with all edges, or see the Edges tab."
+            )
         own = self._own_metric
         return acdc.call(
             self.model,
@@ -175,11 +182,10 @@ class AcdcTab(ResultPanel):
         if graph.provenance.get("complete"):
             self._searches[graph.params.get("start") is None] = graph
         self.acdc = graph.model_copy()  # a new object, so that a view is sent all of it
-        self.compared = self._comparison() if status == "done" else []
+        self.compared = self._comparison() if graph.provenance.get("complete") else []
 
     def _comparison(self) -> list[dict[str, Any]]:
-        """For each threshold the circuit of the other search, if that was of the same settings, and the largest edges by
-        attribution."""
+        """For each threshold the circuit of the other search, if that had the same settings, and the largest edges."""
         graph: Any = self.acdc
         other, asked = self._searches.get(graph.params.get("start") is not None), self._asked_search
         rows = []
@@ -227,7 +233,9 @@ class AcdcTab(ResultPanel):
             raise traitlets.TraitError(f"{'.'.join(map(str, first['loc']))} of a search: {first['msg']}.") from None
         own = self._own_metric
         if asked["metric"] not in METRICS and (own is None or asked["metric"] != name_of(own)):
-            raise traitlets.TraitError(f"There is no metric {asked['metric']!r:.40}. Choose one of {', '.join(METRICS)}.")
+            raise traitlets.TraitError(
+                f"There is no metric {asked['metric']!r:.40}. Choose one of {', '.join(METRICS)}."
+            )
         asked["threshold"] = checked(lambda: ascending(asked["threshold"]))
         return asked
 

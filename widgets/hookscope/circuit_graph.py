@@ -47,10 +47,11 @@ OF_CIRCUIT = {"edges": ("edges", "edits", "result"), "acdc": ("threshold", "acdc
 class CircuitGraph(NodeSets, KeptCircuit, AcdcTab, ScrubbingTab):
     """The edges between embedding, heads, MLPs and logits that carry the difference between two prompts.
 
-    Its first tab shows the largest edges by `edge_attribution`, as many as the slider says. The second follows paths
-    backwards from the logits, each step by exact `path_patching`: a click on a sender makes it the next receiver. The
-    third runs the circuit on the screen alone, under every ablation by `circuit_robustness`, and of every size by
-    `faithfulness`. The fourth takes it for a hypothesis, and scrubs it by `causal_scrubbing`.
+    Its first tab shows the largest edges by `edge_attribution`, as many as the slider says. The second removes one edge
+    after another by `acdc`, once a search is started. The third follows paths backwards from the logits, each step by
+    exact `path_patching`: a click on a sender makes it the next receiver. The fourth runs the circuit alone, under
+    every ablation by `circuit_robustness`, and of every size by `faithfulness`. The last takes it for a hypothesis, and
+    scrubs it by `causal_scrubbing`.
 
     Args:
         model: a model that `load_model` returns or accepts.
@@ -60,26 +61,33 @@ class CircuitGraph(NodeSets, KeptCircuit, AcdcTab, ScrubbingTab):
         mlps: as in `interp_backend.path_patching`.
         edges: how many edges the circuit has before its dangling nodes are removed.
         data: PromptPairs that are scrubbed; by default those of `pair`.
-        hypothesis: the `Hypothesis` of the fourth tab; by default the circuit on the screen, everything exact.
+        hypothesis: the `Hypothesis` of the last tab; by default the circuit on the screen, everything exact.
         features: functions of an `ib.Datum` that its menus offer: a list, or a dictionary by name.
         layer_zero: "bottom" or "top".
         result: a `Graph` to show, instead of a model and a pair.
 
     Attributes:
         result: the `Graph` of all edges, or None while the model still runs.
-        circuit: the `Graph` whose chosen edges are those on the screen.
+        circuit: the `Graph` whose chosen edges are those on the screen, or those that ACDC has found, as `source` says.
+        search: the settings of ACDC, by the names of its arguments, and `start`, with how many of the largest edges it
+            begins; setting it, such as to `{"threshold": [0.1, 1.0]}`, starts a search.
+        acdc: the `Graph` that the search fills, or None.
+        threshold: whose circuit is shown; None is the smallest.
+        found: the `Graph` of ACDC with the circuit of that threshold.
+        source: "edges", "acdc" or "kept": whose circuit other tabs run.
+        compared: for each threshold, other circuits beside that of the search.
         chosen: the nodes that are chosen in the picture.
         edits: what was done to the circuit since, in order: each is {"keep": nodes} or {"remove": nodes}.
         groups: nodes that are drawn as one, by the group's name.
         question: what is asked of some nodes, as {"what": "ablate", "nodes": ["a2.h1"]}, or None.
         answer: the result that answers it, or None.
-        trail: the receivers of each step of the second tab, from the logits down.
+        trail: the receivers of each step of the tab of paths, from the logits down.
         paths: the `EffectMap` of each step, or None while it runs.
-        robustness: the `Robustness` of the circuit in the third tab, or None.
+        robustness: the `Robustness` of the circuit in the tab of faithfulness, or None.
         setting: the ablation, level and positions of `faithfulness` there, or None before one is chosen.
         faithfulness: the `Faithfulness` of circuits of every size for that setting, or None.
         arrange: "head", where a head has its column in every circuit, or "flow", where few edges of this one cross.
-        agree: what must agree in the fourth tab, by node.
+        agree: what must agree in the last tab, by node.
         hypothesis: the `Hypothesis` there.
         scrubbing: the `Scrubbing` of it, or None.
         selection: the pinned node as a place, such as `{"layer": 2, "head": 5}`, or None.
@@ -191,9 +199,10 @@ class CircuitGraph(NodeSets, KeptCircuit, AcdcTab, ScrubbingTab):
             self._start(known, pair)
         elif result is not None:
             self.pair = _subject(result)
-            if result.thresholds:
-                self.tab, self.acdc = "acdc", result
             self.result, self.status, self.code = result, "done", self._code_of(result)
+            if result.thresholds:  # a search
+                self.tab, self.acdc = "acdc", result
+                self._show_code()
 
     # For users
 
@@ -379,6 +388,7 @@ class CircuitGraph(NodeSets, KeptCircuit, AcdcTab, ScrubbingTab):
         if self._asker is not None:
             self._outline_hypothesis()
             self._asker.refresh()
+        if self._asker is not None or name == "threshold":
             self._show_code()
 
     @traitlets.validate("setting")

@@ -9,7 +9,6 @@ from interp_backend import transformerlens_code
 from interp_backend.common.code import Said, session_code
 from interp_backend.common.method import Call
 from interp_backend.language.model import LanguageModel
-from interp_backend.methods.edge_attribution import edge_attribution
 from interp_backend.results.envelope import BaseResult
 from interp_backend.results.graph import Graph
 from interp_backend.results.step import last_result
@@ -26,7 +25,7 @@ def session_script(entries: Sequence[Entry], model: LanguageModel, over: str) ->
     runs = runs_of(entries)
     if over == "interp_backend":
         said = [
-            Said(words, call.method, _params(call, result), _circuit_of(call, [one for _, one, _ in runs[:at]]))
+            Said(words, call.method, _params(call, result), _graphs_of(call, [one for _, one, _ in runs[:at]]))
             for at, (words, call, result) in enumerate(runs)
         ]
         return session_code(said, model.code)
@@ -57,14 +56,25 @@ def runs_of(entries: Sequence[Entry]) -> list[tuple[str, Call, BaseResult | None
     return runs
 
 
-def _circuit_of(call: Call, before: Sequence[Call]) -> list[str]:
-    """The lines that define the circuit that a call runs: edges of a graph that was computed before."""
-    circuit = call.arguments.get("circuit")
-    graphs = [at for at, one in enumerate(before) if one.method is edge_attribution]
-    if not isinstance(circuit, Graph) or not graphs:
-        return []
-    names = [f"        {name!r}," for name in circuit.names]
-    return [f"circuit = results[{graphs[-1]}].with_edges(", "    [", *names, "    ]", ")"]
+def _graphs_of(call: Call, before: Sequence[Call]) -> list[str]:
+    """The lines that define the graphs that a call takes, from results that were computed before."""
+    lines: list[str] = []
+    for name in ("circuit", "start", "beside"):
+        graph = call.arguments.get(name)
+        made = [at for at, one in enumerate(before) if isinstance(graph, Graph) and one.method.name == graph.method]
+        if made:
+            lines += _graph_lines(name, graph, f"results[{made[-1]}]")
+    return lines
+
+
+def _graph_lines(name: str, graph: Any, result: str) -> list[str]:
+    if graph.size == graph.edges:
+        return [f"{name} = {result}"]
+    if graph.thresholds:
+        found = (one for one in graph.thresholds if (graph.at(one).kept == graph.kept).all())
+        return [f"{name} = {result}.at({next(found)!r})"]
+    names = [f"        {edge!r}," for edge in graph.names]
+    return [f"{name} = {result}.with_edges(", "    [", *names, "    ]", ")"]
 
 
 def _params(call: Call, result: BaseResult | None) -> Mapping[str, Any]:

@@ -83,14 +83,10 @@ const BEFORE =
 
 /** Without a kernel: how the search was made. */
 function Made({ search }: { search: Search }) {
-  const { metric_label, params, provenance } = search.json;
+  const { params, thresholds, provenance } = search.json;
   const { order, ablation } = params as { order?: string; ablation?: string };
-  const words = [
-    metric_label,
-    `order: ${order}`,
-    `ablation: ${ablation}`,
-    provenance.undecided ? "not finished" : "",
-  ];
+  const one = thresholds.length === 1 ? `threshold ${numberText(thresholds[0] ?? 0)}` : "";
+  const words = [one, `order: ${order}`, `ablation: ${ablation}`, provenance.undecided ? "stopped" : ""];
   return (
     <p class="hs-small" data-hs="params">
       {words.filter(Boolean).join(", ")}
@@ -289,7 +285,9 @@ function Found({ model, search }: Pick<Props, "model"> & { search: Search }) {
       <div class="hs-slider hs-small" data-hs="found">
         {thresholds.length > 1 && (
           <label class="hs-slider-label" title="Whose circuit is shown">
-            <span>Threshold</span>
+            <span>
+              Threshold <output data-hs="threshold-shown">{numberText(thresholds[at] ?? 0)}</output>
+            </span>
             <input
               type="range"
               data-hs="threshold"
@@ -331,13 +329,11 @@ function Found({ model, search }: Pick<Props, "model"> & { search: Search }) {
                 {edgeName(said)} <b>{search.fate(said)}</b>
               </>
             ) : (
-              KEY
+              keyWords(thresholds.length > 1)
             )}
           </p>
         </div>
         <div class="hs-circuit-side">
-          {thresholds.length > 1 && <ThresholdChart search={search} label={metric} at={at} onChoose={show} />}
-          <Comparison model={model} search={search} at={at} metric={metric} />
           <Costs
             search={search}
             edges={edges}
@@ -347,27 +343,32 @@ function Found({ model, search }: Pick<Props, "model"> & { search: Search }) {
           />
         </div>
       </div>
+      <div class="hs-circuit-area hs-beside">
+        {thresholds.length > 1 && <ThresholdChart search={search} label={metric} at={at} onChoose={show} />}
+        <Comparison model={model} search={search} at={at} metric={metric} />
+      </div>
     </>
   );
 }
 
-const KEY =
-  "Width is what an edge costs, or the threshold at which it goes. A head reads queries left, keys in the middle, values right.";
+function keyWords(several: boolean): string {
+  const width = several
+    ? "Width is the threshold at which an edge goes, or what it costs beyond the largest one."
+    : "Width is by how much the metric gets worse without the edge.";
+  return `${width} A head reads queries left, keys in the middle, values right.`;
+}
 
 function foundWords({ json }: Search, at: number, drawn: number, nodes: number, metric: string): string {
-  const { thresholds, sizes, values, edges, params, baselines, provenance } = json;
+  const { sizes, values, edges, params, baselines, provenance } = json;
   const size = sizes[at] ?? 0;
-  const threshold = thresholds.length > 1 ? `${numberText(thresholds[at] ?? 0)}: ` : "";
   const words = [
-    `${threshold}${count(size, "edge")} of ${edges.toLocaleString("en")}, ${count(nodes, "node")}`,
+    `${size.toLocaleString("en")} of ${edges.toLocaleString("en")} edges, ${count(nodes, "node")}`,
   ];
-  const value = values[at];
-  if (value === null || value === undefined)
-    words.push(`stopped, ${provenance.undecided ?? 0} decisions were not taken`);
+  const [value, whole] = [values[at] ?? null, baselines.clean];
+  if (value === null) words.push(`stopped: ${count(provenance.undecided ?? 0, "edge")} undecided`);
   else {
-    words.push(
-      `${metric} ${plainValue(params.metric, value)}, of the whole model ${plainValue(params.metric, baselines.clean)}`,
-    );
+    const model = whole ? ` (whole model ${plainValue(params.metric, whole)})` : "";
+    words.push(`${metric} ${plainValue(params.metric, value)}${model}`);
   }
   if (drawn < size) words.push(`the ${drawn.toLocaleString("en")} costliest are drawn`);
   return words.join(" \u00b7 ");
@@ -413,7 +414,7 @@ function Comparison({ model, search, at, metric }: ComparisonProps) {
   const value = (one: number | null | undefined) => plainValue(params.metric, one);
   return (
     <table class="hs-compared" data-hs="compared">
-      <caption>Other circuits</caption>
+      <caption>Beside other circuits</caption>
       <thead>
         <tr>
           <td />
@@ -469,7 +470,7 @@ function Costs({ search, edges, node, onHover, onPin }: CostsProps) {
       key: `${edge.from} ${edge.receiver}`,
       text: edgeName(edge),
       share: edge.score,
-      number: numberText(Number(edge.score.toPrecision(2))),
+      number: search.amount(edge),
       title: `${edgeName(edge)} ${search.fate(edge)}. Click to pin ${longName(edge.from)}`,
       onHover: (over) => onHover(over ? { edge } : null),
       onClick: () => onPin(edge.from),

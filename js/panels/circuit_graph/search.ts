@@ -26,6 +26,8 @@ export interface Search {
   circuit(at: number): Edge[];
   /** What became of an edge, in words. */
   fate(edge: Edge): string;
+  /** The same as a number: its cost, or the threshold at which it goes. */
+  amount(edge: Edge): string;
 }
 
 export function decodeSearch(json: SearchJson): Search {
@@ -37,18 +39,23 @@ export function decodeSearch(json: SearchJson): Search {
   const bytes = circuits.shape[1] ?? 0;
   const has = (at: number, i: number) => isSet(bits, 8 * at * bytes + i);
   const index = new Map(edges.map((edge, i) => [edge, i]));
-  const metric = json.params.metric;
+  const several = thresholds.length > 1;
+  const most = thresholds.at(-1) ?? 0;
+  const goes = (edge: Edge) =>
+    several && range(thresholds.length).some((at) => !has(at, index.get(edge) ?? -1));
+  const value = (edge: Edge) => plainValue(json.params.metric, edge.score);
   return {
     json,
     graph: { ...decoded, edges },
     circuit: (at) => edges.filter((_, i) => has(at, i)),
     fate(edge) {
-      const i = index.get(edge) ?? -1;
-      const gone = thresholds.length > 1 && range(thresholds.length).some((at) => !has(at, i));
-      if (gone) return `goes at a threshold of ${numberText(edge.score)}`;
-      const most = thresholds.at(-1) ?? 0;
-      const where = thresholds.length > 1 ? ` at ${numberText(most)}` : "";
-      return edge.score < most ? "was not tried" : `costs ${plainValue(metric, edge.score)}${where}`;
+      if (goes(edge)) return `goes at a threshold of ${numberText(edge.score)}`;
+      if (edge.score < most) return "was not tried";
+      return `costs ${value(edge)}${several ? `, more than the threshold of ${numberText(most)}` : ""}`;
+    },
+    amount(edge) {
+      if (goes(edge)) return numberText(edge.score);
+      return several ? `> ${numberText(most)}` : value(edge);
     },
   };
 }

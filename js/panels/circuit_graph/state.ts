@@ -25,7 +25,7 @@ export class CircuitState {
   readonly search: Store<Decoded<Search>>;
   /** What is left while a search runs. */
   readonly left: Store<Left | null>;
-  /** The settings of a search that were chosen since the last one was started. */
+  /** The settings of a search that were chosen since the last one began. */
   readonly draft = new Store<Partial<Settings>>({});
   readonly requested = new Store<Choice | null>(null);
   readonly scrub: ScrubState;
@@ -44,6 +44,7 @@ export class CircuitState {
     this.left = new Store(this.#readLeft());
     this.scrub = new ScrubState(model, this.rpc);
     this.#stops = [
+      listen(model, "change:search", () => this.draft.set({})),
       listen(model, "change:acdc", () => {
         this.search.set(readResult(model, "acdc", decodeSearch));
         this.left.set(this.#readLeft());
@@ -96,7 +97,6 @@ export class CircuitState {
 
   /** Searches a circuit by removing edges. */
   startSearch(settings: Settings): void {
-    this.draft.set({});
     this.rpc.requestNamed("acdc", settings);
   }
 

@@ -69,8 +69,8 @@ export function ThresholdChart({ search, label, at, onChoose }: ChartProps) {
           ))}
         </svg>
       </div>
-      <p class="hs-detail-words" data-hs="threshold-words">
-        {said(over ?? at)}
+      <p class="hs-detail-words hs-threshold-words" data-hs="threshold-words">
+        {over !== null && said(over)}
       </p>
     </div>
   );

@@ -2,6 +2,7 @@
 import type { GraphJson } from "../../../js/panels/circuit_graph/graph";
 import type { PathJson } from "../../../js/panels/circuit_graph/paths";
 import type { FaithfulnessJson, RobustnessJson } from "../../../js/panels/circuit_graph/runs";
+import type { Compared, LeftJson, SearchJson } from "../../../js/panels/circuit_graph/search";
 import { COMPUTED, NOT_COMPUTED, SCHEMA_VERSION, UNCHANGED } from "../../../js/wire/requests";
 import { arrayJson, PAIR } from "../helpers";
 
@@ -170,6 +171,85 @@ export function makeCurves(change: Partial<FaithfulnessJson> = {}): Faithfulness
   };
 }
 
+export const THRESHOLDS = [0.1, 0.5, 2];
+/** What a search for three thresholds has found: the score is the threshold at which an edge goes, or what it costs. */
+const SEARCHED: [string, string, number][] = [
+  ["input", "a0.h1<v>", 5],
+  ["a1.h1", "logits", 3],
+  ["a0.h1", "a1.h0<k>", 2],
+  ["input", "m0", 0.5],
+];
+/** By threshold, which of these are in the circuit. */
+const IN_CIRCUIT = [0b1111, 0b0111, 0b0011];
+
+export function makeSearch(change: Partial<SearchJson> = {}): SearchJson {
+  const graph = makeGraph({}, SEARCHED);
+  return {
+    ...graph,
+    method: "acdc",
+    id: "search-1",
+    params: { ...graph.params, metric: "logit_diff", start: null },
+    metric_label: "threshold at which an edge goes, loss of logit difference",
+    thresholds: THRESHOLDS,
+    values: [5.5, 5, 3],
+    sizes: [4, 3, 2],
+    circuits: arrayJson("uint8", [3, 1], IN_CIRCUIT),
+    provenance: { seconds: 0.2, undecided: 0 },
+    ...change,
+  };
+}
+
+/** Half way: two edges are left that were tried, and one that was not. */
+export function makeLeft(change: Partial<LeftJson> = {}): LeftJson {
+  const flat = ([from, to]: [string, string]) =>
+    SENDERS.indexOf(from) * RECEIVERS.length + RECEIVERS.indexOf(to);
+  const [stays, waits] = [
+    [
+      ["a1.h1", "logits"],
+      ["m0", "logits"],
+    ],
+    [["input", "m0"]],
+  ] as [string, string][][];
+  const bytes = new Uint8Array(Math.ceil((SENDERS.length * RECEIVERS.length) / 8));
+  for (const at of [...(stays ?? []), ...(waits ?? [])].map(flat))
+    bytes[at >> 3] = (bytes[at >> 3] ?? 0) | (1 << (at & 7));
+  return {
+    id: "search-1",
+    at: 2,
+    size: 3,
+    tried: 20,
+    kept: arrayJson("uint8", [bytes.length], [...bytes]),
+    stays: arrayJson("int32", [2], (stays ?? []).map(flat)),
+    cost: arrayJson("float32", [2], [3, 4]),
+    ...change,
+  };
+}
+
+export const COMPARED: Compared[] = [
+  {
+    name: "other",
+    sizes: [5, 3, 1],
+    values: [5.75, 5, 2],
+    jaccard: [0.5, 1, 0.5],
+    alone: [
+      [1, 2],
+      [0, 0],
+      [1, 0],
+    ],
+  },
+  {
+    name: "top",
+    sizes: [4, 3, 2],
+    values: [1, 0.5, 0.25],
+    jaccard: [0.25, 0.5, 0],
+    alone: [
+      [2, 2],
+      [1, 1],
+      [2, 2],
+    ],
+  },
+];
+
 const entry = (name: string) => ({ name, label: name, help: `about ${name}`, reason: null });
 const field = (name: string, choices: string[]) => ({
   name,
@@ -190,6 +270,13 @@ export const INFO = {
   ig_steps: field("ig_steps", []),
   direction: field("direction", ["denoise", "noise"]),
   mlps: field("mlps", ["frozen", "recomputed"]),
+  search: {
+    metric: "logit_diff",
+    thresholds: { logit_diff: 0.1, logit: 0.25 },
+    order: field("order", ["reverse", "random"]),
+    ablation: field("ablation", ["counterfactual", "resample"]),
+    seed: field("seed", []),
+  },
   questions: ["patch", "paths", "ablate", "faithfulness"].map(entry),
   ablations: ABLATIONS.map(entry),
   levels: LEVELS.map(entry),
@@ -225,12 +312,20 @@ export function circuitTraits(change: Record<string, unknown> = {}): Record<stri
     kept_name: "",
     shows: "circuit",
     faithfulness: null,
+    search: null,
+    threshold: null,
+    source: "edges",
+    acdc: null,
+    searching: null,
+    compared: [],
     result: makeGraph(),
     code: "import interp_backend as ib",
     ...change,
   };
 }
 
+export const searchTraits = (change: Record<string, unknown> = {}) =>
+  circuitTraits({ tab: "acdc", acdc: makeSearch(), compared: COMPARED, ...change });
 export const pathTraits = (change: Record<string, unknown> = {}) =>
   circuitTraits({ tab: "paths", trail: TRAIL, paths: PATHS, ...change });
 export const SETTING = { ablation: "counterfactual", level: "edge", positions: "all" };
