@@ -82,12 +82,14 @@ class ScrubbingTab(ResultPanel):
     _features: Mapping[str, Own] = {}  # the user's functions, by name
     _scrubbed_last = 0.0  # when the last estimate was sent
     _over = ""  # the id of the run that ended before it was complete
-    if TYPE_CHECKING:
+    if TYPE_CHECKING:  # what the circuit graph has
         pair: Any
-        tab: str
-        edges: int
-        circuit: Graph
+        tab: Any
+        edges: Any
         _whole: bool
+
+        @property
+        def circuit(self) -> Graph: ...
 
         def _show_code(self) -> None: ...
 
@@ -320,9 +322,13 @@ def features_of(given: Sequence[Own] | Mapping[str, Own], hypothesis: Hypothesis
     own = {} if hypothesis is None else {feature_name(one): one for one in hypothesis.agree.values() if callable(one)}
     for name, one in (found := {**own, **named}).items():
         if not callable(one):
-            raise ValueError(f"features are functions of an ib.Datum, or a dictionary of such by name, not {one!r:.60}.")
+            raise ValueError(
+                f"features are functions of an ib.Datum, or a dictionary of such by name, not {one!r:.60}."
+            )
         if name.partition("@")[0] in FEATURES:
-            raise ValueError(f"There is a feature {name} already. Call the function something else: {{'my_{name}': ...}}.")
+            raise ValueError(
+                f"There is a feature {name} already. Call the function something else: {{'my_{name}': ...}}."
+            )
     return found
 
 
