@@ -79,6 +79,8 @@ class ScrubbingTab(ResultPanel):
         Scrubbing, allow_none=True, help="What the hypothesis recovers."
     ).tag(sync=True, to_json=lambda result, widget: result and widget._scrubbing_to_view(result))
 
+    said = traitlets.Dict(help="What each feature of `scrubbing` says of each datum, by its name.").tag(sync=True)
+
     _features: Mapping[str, Own] = {}  # the user's functions, by name
     _scrubbed_last = 0.0  # when the last estimate was sent
     _over = ""  # the id of the run that ended before it was complete
@@ -130,6 +132,8 @@ class ScrubbingTab(ResultPanel):
         now, is_new, ends = time.perf_counter(), shown is None or shown.id != id, found.done == found.total
         if is_new or ends or now - self._scrubbed_last >= SECONDS_BETWEEN:
             self._scrubbed_last = now
+            if ends:
+                self.said = self._said(result)
             self.scrubbing = result.model_copy()
             if is_new or ends:
                 self._show_code()
@@ -138,14 +142,13 @@ class ScrubbingTab(ResultPanel):
         """After a run that was cancelled, what is there can be inspected too."""
         shown: Any = self.scrubbing
         if shown is not None and status != "done":
-            self._over = shown.id
+            self._over, self.said = shown.id, self._said(shown)
             self.send_state("scrubbing")
 
     def _scrubbing_to_view(self, result: Scrubbing) -> dict[str, Any]:
         over = bool(result.provenance.get("complete")) or self._over == result.id
         whole = self._whole and result.sources.size <= MOST_ON_A_PAGE
-        sent = result.to_wire() if whole else result.to_view(MOST_SENT, draft=not over)
-        return {**sent, "said": self._said(result) if over else {}}
+        return result.to_wire() if whole else result.to_view(MOST_SENT, draft=not over)
 
     def _said(self, result: Scrubbing) -> dict[str, list[str]]:
         """What each feature says of each datum, by the feature's name."""
@@ -316,8 +319,10 @@ def features_of(given: Sequence[Own] | Mapping[str, Own], hypothesis: Hypothesis
     """The user's functions by name, those of a hypothesis among them.
 
     Raises:
-        ValueError: something else, or a name that is a feature's already.
+        ValueError: something else; a name that is a feature's already; or `hypothesis` is none.
     """
+    if hypothesis is not None and not isinstance(hypothesis, Hypothesis):
+        raise ValueError(f"hypothesis is an ib.Hypothesis(edges=[...], agree={{...}}), not {hypothesis!r:.60}.")
     named = dict(given) if isinstance(given, Mapping) else {feature_name(one): one for one in given}
     own = {} if hypothesis is None else {feature_name(one): one for one in hypothesis.agree.values() if callable(one)}
     for name, one in (found := {**own, **named}).items():
@@ -333,15 +338,9 @@ def features_of(given: Sequence[Own] | Mapping[str, Own], hypothesis: Hypothesis
 
 
 def of_hypothesis(hypothesis: Hypothesis | None) -> dict[str, Any]:
-    """The traits for a hypothesis of its own.
-
-    Raises:
-        ValueError: something else.
-    """
+    """The traits for a hypothesis of its own."""
     if hypothesis is None:
         return {}
-    if not isinstance(hypothesis, Hypothesis):
-        raise ValueError(f"hypothesis is an ib.Hypothesis(edges=[...], agree={{...}}), not {hypothesis!r:.60}.")
     agree = {node: feature_name(one) for node, one in hypothesis.agree.items()}
     return {"hypothesis_edges": [*hypothesis.edges], "agree": agree}
 

@@ -65,8 +65,6 @@ export interface ScrubbingJson extends ResultEnvelope {
   data?: Datum[];
   /** [sample, node of the tree, datum]: of a large result the first samples, or the first data. */
   sources?: ArrayJson;
-  /** What each feature says of each datum. */
-  said: Record<string, string[]>;
   provenance: { seconds?: number | null; complete?: boolean; warnings?: string[] };
 }
 

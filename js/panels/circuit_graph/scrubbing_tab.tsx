@@ -32,6 +32,7 @@ export function ScrubbingTab({ model, state }: Props) {
   const failure = problem === null ? error : { message: problem };
   const asks = canAsk(model);
   const selected = useSelection(model);
+  const said = useTrait<Record<string, string[]>>(model, "said");
   const refused = outline?.problem ?? null;
   const status = useStatus(model, refused === null && !found?.json.provenance.complete);
   // What is shown belongs to the hypothesis before, until the first estimate of this one.
@@ -51,7 +52,9 @@ export function ScrubbingTab({ model, state }: Props) {
       </div>
       <ErrorLine error={failure} rpc={asks ? state.rpc : null} />
       {graph && asks && <Source model={model} state={state} graph={graph} outline={outline} />}
-      {refused === null && found && <ScrubBar state={state.scrub} found={found} current={current} />}
+      {refused === null && found && (
+        <ScrubBar state={state.scrub} found={found} total={outline?.data ?? 0} current={current} />
+      )}
       {refused === null && !found && failure === null && (
         <Absent>{isComing(status) && asks ? "Scrubbing\u2026" : "Not run yet: press Run."}</Absent>
       )}
@@ -66,7 +69,7 @@ export function ScrubbingTab({ model, state }: Props) {
         />
       )}
       {refused === null && current && (
-        <ScrubInspector found={found} pinned={graph && nodeOfPlace(graph, selected)} />
+        <ScrubInspector found={found} said={said} pinned={graph && nodeOfPlace(graph, selected)} />
       )}
     </>
   );
