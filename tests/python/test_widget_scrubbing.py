@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 
 import numpy as np
 import pytest
@@ -303,6 +304,35 @@ def test_a_choice_is_a_command_and_is_undone(embedded, data):
     bench.redo()
     assert graph.wait(60) and graph.agree == {"m3": "answer"} and graph.scrubbing.recovered == after
     bench.close()
+
+
+def test_a_cancel_leaves_what_was_done_and_another_run_does_not_repeat_it(embedded, data):
+    go_on, reached = threading.Event(), threading.Event()
+    go_on.set()
+
+    def waits(datum):
+        reached.set()
+        assert go_on.wait(60)
+        return datum.answers[0]
+
+    widget = Watched(hs.CircuitGraph, embedded, data, edges=10, features=[waits])
+    widget.set_state({"tab": "scrubbing"})
+    assert widget.wait(60)
+    graph, before = widget.result, widget.scrubbing
+    go_on.clear()
+    worker = threading.Thread(target=widget.perform, args=("scrub", DEFAULTS | {"agree": {"m2": "waits"}}))
+    reached.clear()
+    worker.start()
+    assert reached.wait(60)
+    widget.cancel()
+    go_on.set()
+    worker.join(60)
+    widget.cancel()
+    assert widget.wait(60)
+    ask(widget, "run_again", "view:9")
+    assert widget.result is graph and widget.scrubbing is not before
+    same(widget.scrubbing, ib.causal_scrubbing(embedded, widget.hypothesis, data))
+    widget.close()
 
 
 def test_a_saved_page_has_the_whole_result(view, tmp_path):

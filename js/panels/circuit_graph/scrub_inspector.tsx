@@ -114,7 +114,7 @@ function nameOf({ node, named }: Row): string {
 
 /** What it has in common with the datum of the node that reads it. */
 function agreedOn({ agrees, datum }: Row, said: Record<string, string[]>): string {
-  if (agrees === EXACT) return "the same datum";
+  if (agrees === EXACT) return "its reader's datum";
   if (agrees === ANYTHING) return "any datum";
   const value = said[agrees]?.[datum];
   const { name, at } = featureParts(agrees);

@@ -145,3 +145,10 @@ export const SCRUB_ARGUMENTS = ["loss", "sides", "others", "unscrub", "samples",
 
 export const sameHypothesis = (a: HypothesisJson | null, b: HypothesisJson | null): boolean =>
   JSON.stringify(a) === JSON.stringify(b);
+
+/** Whether a result was made by these settings. The method calls the loss its metric. */
+export const sameSettings = (params: Record<string, unknown>, settings: Record<string, unknown>): boolean =>
+  SCRUB_ARGUMENTS.every((name) => {
+    const made = params[name === "loss" ? "metric" : name];
+    return made === undefined || made === settings[name];
+  });

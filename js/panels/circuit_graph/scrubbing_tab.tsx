@@ -13,7 +13,7 @@ import { type Hovered, Picture } from "./picture";
 import { ScrubBar } from "./scrub_bar";
 import { ScrubInspector } from "./scrub_inspector";
 import { Marks, ScrubNodes, useMarks } from "./scrub_nodes";
-import { type Outline, SCRUB_ARGUMENTS, type Scrubbing, sameHypothesis } from "./scrubbing";
+import { type Outline, SCRUB_ARGUMENTS, type Scrubbing, sameHypothesis, sameSettings } from "./scrubbing";
 import { CircuitSlider } from "./slider";
 import type { CircuitState } from "./state";
 import { useArrange } from "./ways";
@@ -34,9 +34,13 @@ export function ScrubbingTab({ model, state }: Props) {
   const selected = useSelection(model);
   const said = useTrait<Record<string, string[]>>(model, "said");
   const refused = outline?.problem ?? null;
-  const status = useStatus(model, refused === null && !found?.json.provenance.complete);
-  // What is shown belongs to the hypothesis before, until the first estimate of this one.
-  const current = found !== null && sameHypothesis(found.json.scrubbed, outline?.hypothesis ?? null);
+  // What is shown belongs to the choices before, until the first estimate by these.
+  const settings = Object.fromEntries(SCRUB_ARGUMENTS.map((name) => [name, useTrait(model, name)]));
+  const current =
+    found !== null &&
+    sameHypothesis(found.json.scrubbed, outline?.hypothesis ?? null) &&
+    sameSettings(found.json.params, settings);
+  const status = useStatus(model, refused === null && !(current && found.json.provenance.complete));
   return (
     <>
       <div class="hs-controls" data-hs="controls">

@@ -198,8 +198,8 @@ test("the inspector shows whose text stood in, and what differs", async () => {
   const { el } = await showCircuit(scrubTraits());
   expect(part(el, "inspected").textContent).toBe("A\u2423red\u2423cat");
   expect(standIns(el)).toEqual([
-    ["1.1", "the same datum", "1", "A\u2423red\u2423dog"],
-    ["key", "the same datum", "1", "A\u2423red\u2423dog"],
+    ["1.1", "its reader's datum", "1", "A\u2423red\u2423dog"],
+    ["key", "its reader's datum", "1", "A\u2423red\u2423dog"],
     ["0.1", "token 1:  red", "1", "A\u2423red\u2423dog"],
     ["mlp 0", "answer:  barks", "1", "A\u2423red\u2423dog"],
     ["all others", "any datum", "1", "A\u2423red\u2423dog"],
@@ -209,7 +209,7 @@ test("the inspector shows whose text stood in, and what differs", async () => {
   await click(part(el, "datum-next"));
   await click(part(el, "sample-next"));
   expect(part(el, "inspected").textContent).toBe("A\u2423red\u2423dog");
-  expect(standIns(el)[0]).toEqual(["1.1", "the same datum", "0", "A\u2423red\u2423cat"]);
+  expect(standIns(el)[0]).toEqual(["1.1", "its reader's datum", "0", "A\u2423red\u2423cat"]);
   await click(part(el, "drawn"));
   expect(standIns(el).map(([path]) => path)).toEqual([
     "0.1 \u2192 key \u2192 1.1 \u2192 logits",
