@@ -131,15 +131,13 @@ def causal_scrubbing(
         )
         result.provenance["warnings"] += draws.warnings
         for column, (inputs, some) in enumerate(zip(variants, chunks)):
-            for chunk in some:
-                found = np.zeros((samples, len(chunk)), np.float32)
-                for sample in range(samples):
-                    found[sample] = runs.scrubbed(inputs, sources[sample], chunk)
+            sums, at = np.zeros(len(prompts)), SCRUBBED if column == 0 else FIRST_NODE + column - 1
+            for sample in range(samples):  # all data once, and then again, so that an estimate is there early
+                for chunk in some:
+                    sums[chunk] += runs.scrubbed(inputs, sources[sample], chunk)
+                    result.values.values[chunk, at] = sums[chunk] / (sample + 1)
                     done += 1
                     seconds = time.perf_counter() - began
-                    if sample + 1 == samples:
-                        at = SCRUBBED if column == 0 else FIRST_NODE + column - 1
-                        result.values.values[chunk, at] = found.mean(0)
                     result.provenance.update(complete=done == total, seconds=seconds)
                     yield Step(done, total, remaining(seconds, done, total), result)
 

@@ -194,12 +194,22 @@ def test_a_hypothesis_of_its_own_with_functions(embedded, data):
     widget.set_state({"tab": "scrubbing"})
     assert widget.wait(60) and widget.hypothesis == own and widget.agree == {"m3": "name_length", "m2": "answer"}
     same(widget.scrubbing, ib.causal_scrubbing(embedded, own, data))
-    edges = widget.edges
     widget.set_state({"edges": 5})
-    assert widget.wait(60) and widget.hypothesis == own and edges != 5
+    assert widget.wait(60) and widget.hypothesis == own
     ask(widget, "scrub_circuit", "view:2")
     assert widget.hypothesis.edges == ib.Hypothesis.of(widget.circuit).edges
     widget.close()
+
+
+def test_python_sets_a_hypothesis(view, embedded, data):
+    def capital(datum):
+        return datum.answers[0]
+
+    own = ib.Hypothesis(edges=["m3->logits", "m2->logits"], agree={"m3": capital})
+    view.hypothesis = own
+    assert view.wait(60) and view.hypothesis == own
+    same(view.scrubbing, ib.causal_scrubbing(embedded, own, data))
+    assert [one["name"] for one in view.info["features"]][-3:] == ["name_length", "capital", "anything"]
 
 
 def test_json_is_loaded_back(view, embedded, data):
@@ -273,6 +283,7 @@ def test_a_feature_that_fails_is_a_sentence(embedded, data):
         ({"features": {"token": name_length}}, "There is a feature token already"),
         ({"features": ["answer"]}, "functions of an ib.Datum"),
         ({"hypothesis": {"edges": []}}, "hypothesis is an ib.Hypothesis"),
+        ({"features": [lambda datum: 1, lambda datum: 2]}, "Two functions are called <lambda>"),
     ],
 )
 def test_the_constructor_refuses(embedded, data, options, words):

@@ -108,6 +108,15 @@ class ScrubbingTab(ResultPanel):
         bare = Hypothesis.of(self.circuit) if given is None else Hypothesis(edges=given)
         return bare.with_agree({node: self._features.get(name, name) for node, name in self.agree.items()})
 
+    @hypothesis.setter
+    def hypothesis(self, given: Hypothesis) -> None:
+        self._features, info = features_of(self._features, given), dict(self.info)
+        self.info = {**info, **scrubbing_info(self._features)}
+        chosen = of_hypothesis(given)
+        with self._asking().defer():
+            self.hypothesis_edges, self.agree = chosen["hypothesis_edges"], chosen["agree"]
+        self._asking().refresh()
+
     # What should be shown
 
     def _scrubbing_wants(self) -> dict[str, Want]:
@@ -323,9 +332,10 @@ def features_of(given: Sequence[Own] | Mapping[str, Own], hypothesis: Hypothesis
     """
     if hypothesis is not None and not isinstance(hypothesis, Hypothesis):
         raise ValueError(f"hypothesis is an ib.Hypothesis(edges=[...], agree={{...}}), not {hypothesis!r:.60}.")
-    named = dict(given) if isinstance(given, Mapping) else {feature_name(one): one for one in given}
-    own = {} if hypothesis is None else {feature_name(one): one for one in hypothesis.agree.values() if callable(one)}
-    for name, one in (found := {**own, **named}).items():
+    named = [*given.items()] if isinstance(given, Mapping) else [(feature_name(one), one) for one in given]
+    own = [] if hypothesis is None else [one for one in hypothesis.agree.values() if callable(one)]
+    found: dict[str, Own] = {}
+    for name, one in [*named, *((feature_name(one), one) for one in own)]:
         if not callable(one):
             raise ValueError(
                 f"features are functions of an ib.Datum, or a dictionary of such by name, not {one!r:.60}."
@@ -334,6 +344,8 @@ def features_of(given: Sequence[Own] | Mapping[str, Own], hypothesis: Hypothesis
             raise ValueError(
                 f"There is a feature {name} already. Call the function something else: {{'my_{name}': ...}}."
             )
+        if found.setdefault(name, one) is not one:
+            raise ValueError(f"Two functions are called {name}, and a view knows them by their names. Rename one.")
     return found
 
 
