@@ -79,7 +79,15 @@ def test_each_widget_takes_its_own_requests_and_those_of_every_panel(tables):
         },
         "circuit": {
             *("edge_attribution", "follow", "back_to", "path_mlps", "faithfulness_at", "run_again", "acdc"),
-            *("keep_nodes", "remove_nodes", "undo_edit", "group_nodes", "ungroup_nodes", "ask_of_nodes", "close_answer"),
+            *(
+                "keep_nodes",
+                "remove_nodes",
+                "undo_edit",
+                "group_nodes",
+                "ungroup_nodes",
+                "ask_of_nodes",
+                "close_answer",
+            ),
             *("keep_circuit", "read_circuit", "drop_circuit", "scrub", "load_hypothesis", "scrub_circuit"),
         },
     }
