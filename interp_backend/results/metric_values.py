@@ -154,7 +154,7 @@ def finite_mean(values: np.ndarray) -> np.ndarray:
 def _resamples(were_run: bytes) -> np.ndarray:
     """How often each pair is in each sample of the bootstrap, [pair, sample].
 
-    The last ones are kept: to draw them takes longer than all that is done with them, for every metric and every update.
+    The last ones are kept for the next metric and the next update: to draw them takes longer than all that follows.
 
     Args:
         were_run: which pairs have been run, one byte each.
