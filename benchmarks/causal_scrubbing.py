@@ -6,6 +6,8 @@ of which reads what all heads of the first layer make of the input.
 
 - `recursion`: a run of the whole model for each node of the tree whose inputs are put together, as the paper's
   pseudocode has it. A few data are run, and counted for all.
+- `from a menu`: in the circuit graph's kernel, from a change of what must agree at a node to the first estimate, and to
+  the last share.
 
 Prints a table and writes build/bench/causal_scrubbing.json.
 """
@@ -28,7 +30,9 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 
 import torch
 
+import hookscope as hs
 import interp_backend as ib
+from hookscope.scrubbing_tab import ARGUMENTS
 
 ROOT = Path(__file__).parents[1]
 sys.path[:0] = [str(ROOT / "tools"), str(ROOT / "tests/python")]
@@ -63,6 +67,8 @@ def main() -> None:
         loops = [EdgeLoop(model.raw, model.to_ids(datum.text), False) for datum in found.data[:LOOPED]]
         report[f"{words} by the recursion, s"] = timed(partial(recursion, loops, found)) * DATA / LOOPED
     report["two heads, and the share of each node, s"] = timed(partial(scrub, TWO_HEADS))
+    first, last = from_a_menu(model, data)
+    report["from a menu to the first estimate, s"], report["from a menu to the last share, s"] = first, last
     for name, value in report.items():
         if name != "machine":
             print(f"{name:60} {value:10.2f}")
@@ -89,6 +95,25 @@ def timed(run: Callable[[], Any]) -> float:
         run()
         seconds.append(time.perf_counter() - began)
     return statistics.median(seconds)
+
+
+def from_a_menu(model: ib.LanguageModel, data: ib.PromptPairs) -> tuple[float, float]:
+    """Seconds to the first estimate and to the end, medians."""
+    view: Any = hs.CircuitGraph(model, data[0], data=data, hypothesis=TWO_HEADS)
+    view.tab = "scrubbing"
+    assert view.wait()
+    arrived: list[float] = []
+    view.observe(lambda change: arrived.append(time.perf_counter()), "scrubbing")
+    ends = []
+    for feature in ("token", "anything", "answer"):
+        arrived.clear()
+        began = time.perf_counter()
+        view.perform("scrub", {**{name: getattr(view, name) for name in ARGUMENTS}, "agree": {"a1.h3": feature}})
+        assert view.wait() and view.error is None
+        ends.append((arrived[0] - began, arrived[-1] - began))
+    view.close()
+    first, last = (statistics.median(one) for one in zip(*ends))
+    return first, last
 
 
 def recursion(loops: list[EdgeLoop], found: ib.Scrubbing) -> None:

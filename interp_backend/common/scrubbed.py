@@ -64,8 +64,7 @@ class Draws:
     def __init__(self, prompts: Sequence[Prompt], samples: int, seed: int):
         self.prompts, self.samples, self.seed = prompts, samples, seed
         self.warnings: list[str] = []
-        self._classes: dict[int, np.ndarray] = {}  # by the feature's identity
-        self._kept: list[Any] = []
+        self._classes: dict[Hashable, tuple[Any, np.ndarray]] = {}  # by a feature's name, or by a function's identity
         refuse_too_few(prompts)
 
     def of_tree(self, tree: Sequence[TreeNode], hypothesis: Hypothesis) -> np.ndarray:
@@ -102,17 +101,17 @@ class Draws:
 
     def _classes_of(self, feature: Any) -> np.ndarray:
         """A number for each datum; equal ones agree. Only data of the same length do."""
-        if id(feature) not in self._classes:
+        key = feature if isinstance(feature, str) else id(feature)
+        if key not in self._classes:
             lengths = [len(one.ids) for one in self.prompts]
             said: list[Hashable] = [None] * len(lengths)
             if feature != ANYTHING:
                 said = [value_of(feature, one.datum, i) for i, one in enumerate(self.prompts)]
             number: dict[Hashable, int] = {}
-            classes = np.array([number.setdefault(key, len(number)) for key in zip(said, lengths)])
+            classes = np.array([number.setdefault(one, len(number)) for one in zip(said, lengths)])
             self._check(feature, classes, len(set(lengths)))
-            self._classes[id(feature)] = classes
-            self._kept.append(feature)  # so that its identity stays its own
-        return self._classes[id(feature)]
+            self._classes[key] = feature, classes  # the feature too, so that its identity stays its own
+        return self._classes[key][1]
 
     def _check(self, feature: Any, classes: np.ndarray, lengths: int) -> None:
         name, alone = feature_name(feature), int((np.bincount(classes)[classes] == 1).sum())

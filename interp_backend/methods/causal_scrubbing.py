@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Annotated, Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
@@ -25,6 +26,7 @@ from ..engine.turn import Turn
 from ..engine.wiring import sender_names, wiring_of, writers
 from ..language.loading import load_model
 from ..language.metrics import METRICS, Measure, Reference, as_measures
+from ..language.model import LanguageModel
 from ..language.pairs import PromptPairs
 from ..language.prompts import SIDES, PromptPair, Side
 from ..results.codec import finite_or_none
@@ -96,8 +98,7 @@ def causal_scrubbing(
     """
     model, hypothesis, began = load_model(model), as_hypothesis(hypothesis), time.perf_counter()
     (measure,) = as_measures(metric)
-    which: Sequence[Side] = SIDES if sides == "both" else ("clean",)
-    prompts = prompts_of(tokenize_all(model, _as_pairs(data), [measure]), which)
+    prompts = _prompts_of(model, _as_pairs(data), measure, SIDES if sides == "both" else ("clean",))
     _refuse_unanswered(prompts, measure)
     draws = Draws(prompts, samples, seed)
     with Turn(model) as turn:
@@ -130,21 +131,35 @@ def causal_scrubbing(
         )
         result.provenance["warnings"] += draws.warnings
         for column, (inputs, some) in enumerate(zip(variants, chunks)):
-            for chunk in some:
-                found = np.zeros((samples, len(chunk)), np.float32)
-                for sample in range(samples):
-                    found[sample] = runs.scrubbed(inputs, sources[sample], chunk)
+            sums, at = np.zeros(len(prompts)), SCRUBBED if column == 0 else FIRST_NODE + column - 1
+            for sample in range(samples):  # all data once, and then again, so that an estimate is there early
+                for chunk in some:
+                    sums[chunk] += runs.scrubbed(inputs, sources[sample], chunk)
+                    result.values.values[chunk, at] = sums[chunk] / (sample + 1)
                     done += 1
                     seconds = time.perf_counter() - began
-                    if sample + 1 == samples:
-                        at = SCRUBBED if column == 0 else FIRST_NODE + column - 1
-                        result.values.values[chunk, at] = found.mean(0)
                     result.provenance.update(complete=done == total, seconds=seconds)
                     yield Step(done, total, remaining(seconds, done, total), result)
 
 
 def _as_pairs(data: Any) -> PromptPairs:
     return data if isinstance(data, PromptPairs) else PromptPairs(data)
+
+
+_READ: WeakKeyDictionary[LanguageModel, tuple[Any, list[Prompt]]] = WeakKeyDictionary()
+
+
+def _prompts_of(model: LanguageModel, data: PromptPairs, measure: Measure, sides: Sequence[Side]) -> list[Prompt]:
+    """The data as a model reads them.
+
+    To check them takes longer than many a hypothesis, and hypotheses are compared on the same data: each model's last
+    ones are kept.
+    """
+    key = (tuple(data), measure.metric, tuple(sides), id(model.raw.tokenizer), len(model.raw.tokenizer))
+    known = _READ.get(model)
+    if known is None or known[0] != key:
+        known = _READ[model] = key, prompts_of(tokenize_all(model, data, [measure]), sides)
+    return known[1]
 
 
 def _as_json(data: Any) -> list[dict[str, Any]]:

@@ -273,11 +273,10 @@ class Hypothesis(BaseModel):
         return self.agree.get(node, EXACT)
 
     def with_agree(self, agree: Mapping[str, Feature]) -> Hypothesis:
-        """The same edges with something else that must agree. What is said of nodes that these edges lack is left out."""
+        """The same edges, and what must agree at their nodes; what is said of other nodes is left out."""
         used = self._reached() - {LOGITS}
-        return Hypothesis(
-            edges=self.edges, agree={name: one for name, one in agree.items() if _node_of(parse_node(name)) in used}
-        )
+        kept = {name: one for name, one in agree.items() if _node_of(parse_node(name)) in used}
+        return Hypothesis(edges=self.edges, agree=kept)
 
     def with_features(self, own: Mapping[str, Callable[[Datum], Hashable]]) -> Hypothesis:
         """The same hypothesis with functions in place of their names, as after reading it from JSON."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any, Literal
 
 import numpy as np
@@ -109,8 +110,7 @@ class PairValues(Record):
         effects, gaps = self._effects_and_gaps(self.values)
         ends = np.full((2, effects.shape[1]), np.nan, np.float32)
         if self.done > 1:
-            chances = self._were_run() / self.done
-            drawn = np.random.default_rng(0).multinomial(self.done, chances, BOOTSTRAP_SAMPLES).T.astype(np.float64)
+            drawn = _resamples(self._were_run().tobytes()).astype(np.float64)
             several = np.flatnonzero(self.known.ravel() > 1)  # a single pair, drawn again and again, would look certain
             for start in range(0, len(several), CELLS_AT_ONCE):
                 cells = several[start : start + CELLS_AT_ONCE]
@@ -148,6 +148,20 @@ def finite_mean(values: np.ndarray) -> np.ndarray:
     known = np.isfinite(values)
     with np.errstate(invalid="ignore", divide="ignore"):
         return np.where(known, values, 0).sum(0) / known.sum(0)
+
+
+@lru_cache(maxsize=1)
+def _resamples(were_run: bytes) -> np.ndarray:
+    """How often each pair is in each sample of the bootstrap, [pair, sample].
+
+    The last ones are kept for the next metric and the next update: to draw them takes longer than all that follows.
+
+    Args:
+        were_run: which pairs have been run, one byte each.
+    """
+    run = np.frombuffer(were_run, bool)
+    done = int(run.sum())
+    return np.random.default_rng(0).multinomial(done, run / done, BOOTSTRAP_SAMPLES).T.astype(np.uint16)
 
 
 def _ratio(above: np.ndarray, below: np.ndarray) -> np.ndarray:

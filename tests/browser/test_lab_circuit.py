@@ -1,15 +1,16 @@
-"""The circuit graph in JupyterLab: its three tabs, by mouse and by keyboard, against the kernel's own numbers."""
+"""The circuit graph in JupyterLab: its four tabs, by mouse and by keyboard, against the kernel's own numbers."""
 
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 from checks import axe_violations, screenshot
 from contrast import hard_to_read
 from lab import PAUSED, Lab
 from playwright.sync_api import Locator, expect
-from views import expect_status, part
+from views import choose, enter, expect_status, part
 
 # How the view writes a part of the gap, from an effect of "noise", which is the other way round.
 PERCENT = """
@@ -290,3 +291,163 @@ def test_nodes_are_chosen_by_shift_and_drawn_as_one(lab: Lab, graph: Locator):
     screenshot(graph, "circuit-group")
     assert axe_violations(graph) == []
     assert hard_to_read(graph) == []
+
+
+# Scrubbing
+
+DATA = """
+import interp_backend as ib
+
+cities = {"Norway": "Oslo", "Egypt": "Cairo", "France": "Paris", "Japan": "Tokyo"}
+rows = [{"country": country, "capital": capital} for country, capital in cities.items()]
+phrasings = ["The capital city of {country} is", "In {country}, the capital is"]
+data = ib.PromptPairs(
+    [pair for text in phrasings for pair in ib.PromptPairs.from_template(text, rows, answer=" {capital}")]
+)
+
+def name_length(datum):
+    return len(datum.answers[0])
+"""
+SHOWN = """
+def shown():
+    found = graph.scrubbing
+    return f"{found.recovered:.1f}%"
+"""
+
+
+@pytest.fixture
+def scrubbed(lab: Lab) -> Locator:
+    """The circuit of a few edges as a hypothesis."""
+    lab.python(DATA + SHOWN)
+    view = lab.show("graph = hs.CircuitGraph(model, data, edges=10, features=[name_length])\ngraph")
+    expect_status(view, "done")
+    open_tab(view, "Scrubbing")
+    expect(part(view, "stand-ins")).to_be_visible()
+    expect_status(view, "done")
+    return view
+
+
+def row(view: Locator, name: str) -> Locator:
+    return view.locator(f'[data-hs="scrub-node"][data-name="{name}"]')
+
+
+def test_a_circuit_is_scrubbed_and_the_bar_moves_as_choices_change(lab: Lab, scrubbed: Locator):
+    words, m2 = part(scrubbed, "scrub-words"), row(scrubbed, "m2")
+    before = lab.value("shown()")
+    expect(words.locator("b")).to_have_text(before)
+    node(scrubbed, "m2").click()
+    expect(part(m2, "agrees")).to_be_focused()
+    expect(m2).to_have_attribute("data-pinned", "true")
+    choose(m2, "agrees", "answer")
+    lab.expect("graph.wait() and graph.agree", {"m2": "answer"})
+    expect(words).to_contain_text(f"Before the last change it was {before}.")
+    expect(words.locator("b")).to_have_text(lab.value("shown()"))
+    expect(node(scrubbed, "m2")).to_have_attribute("data-agrees", "feature")
+    share = lab.value("f'{dict(zip(graph.scrubbing.nodes, graph.scrubbing.shares))[\"m2\"]:+.1f}'")
+    expect(m2.locator(".hs-bar-number")).to_have_text(share.replace("-", "\u2212") + "%")
+    choose(m2, "agrees", "name_length")
+    lab.expect("graph.wait() and graph.agree", {"m2": "name_length"})
+    choose(m2, "agrees", "token")
+    choose(m2, "agrees-at", "5")
+    lab.expect("graph.wait() and graph.agree", {"m2": "token@5"})
+    expect(words.locator("b")).to_have_text(lab.value("shown()"))
+
+
+def test_the_inspector_has_the_kernels_stand_ins(lab: Lab, scrubbed: Locator):
+    choose(row(scrubbed, "m2"), "agrees", "answer")
+    lab.expect("graph.wait() and graph.agree", {"m2": "answer"})
+    enter(scrubbed, "datum", "3")
+    expect(part(scrubbed, "inspected")).to_contain_text("Japan")
+    part(scrubbed, "drawn").check()
+    lines = part(scrubbed, "stand-ins").locator("li")
+    table = "graph.scrubbing.stand_ins(3)"
+    lab.python(f"drawn = {table}\ndrawn = drawn[drawn.agrees != 'exact'].sort_values('path')")
+    expect(lines).to_have_count(int(lab.value("len(drawn)")))
+    expect(lines.filter(has_text="answer:  Tokyo")).to_have_count(int(lab.value("(drawn.agrees == 'answer').sum()")))
+    numbers = sorted(int(text) for text in lines.locator(".hs-number").all_inner_texts())
+    assert numbers == sorted(int(text) for text in lab.value("*drawn.datum").split())
+
+
+def test_a_hypothesis_is_saved_and_loaded_and_a_bad_one_loses_nothing(lab: Lab, scrubbed: Locator, tmp_path: Path):
+    choose(row(scrubbed, "m2"), "agrees", "answer")
+    lab.expect("graph.wait() and graph.agree", {"m2": "answer"})
+    with lab.page.expect_download() as download:
+        part(scrubbed, "save-hypothesis").click()
+    assert download.value.suggested_filename == "hypothesis.json"
+    kept = download.value.path().read_text("utf-8")
+    lab.expect(f"ib.Hypothesis.from_json({kept!r}) == graph.hypothesis", True)
+    part(scrubbed, "load-hypothesis").click()
+    part(scrubbed, "load-text").fill('{"edges": ["m9->logits"]}')
+    part(scrubbed, "load-use").click()
+    expect(part(scrubbed, "error")).to_contain_text("This hypothesis is of another model: it names m9")
+    lab.expect("graph.agree", {"m2": "answer"})
+    own = tmp_path / "own.json"
+    own.write_text('{"edges": ["m3->logits", "m2->logits"], "agree": {"m3": {"own": "name_length"}}}', "utf-8")
+    part(scrubbed, "load-file").set_input_files(own)
+    expect(part(scrubbed, "own-hypothesis")).to_contain_text("2 edges")
+    expect(part(scrubbed, "error")).to_have_count(0)
+    lab.expect("graph.wait() and graph.hypothesis.agree['m3'] is name_length", True)
+    expect(part(scrubbed, "scrub-node")).to_have_count(2)
+    part(scrubbed, "scrub-circuit").click()
+    expect(part(scrubbed, "own-hypothesis")).to_have_count(0)
+    lab.expect("graph.wait() and graph.hypothesis_edges", None)
+
+
+def test_one_pair_is_too_few_and_a_large_circuit_offers_what_fits(lab: Lab, graph: Locator):
+    open_tab(graph, "Scrubbing")
+    expect(part(graph, "refused")).to_contain_text("this graph has one pair")
+    expect(part(graph, "run")).to_have_count(0)
+    lab.python(DATA + "graph.data = data")
+    expect(part(graph, "scrub-words")).to_contain_text("The hypothesis keeps")
+    part(graph, "edges").focus()
+    part(graph, "edges").press("End")
+    expect(part(graph, "refused")).to_contain_text("too many")
+    part(graph, "cancel").click() if part(graph, "cancel").count() else None
+    fits = int(lab.value("graph.outline['fits']"))
+    expect(part(graph, "fits")).to_have_text(f"Take the {fits} largest edges")
+
+
+def test_scrubbing_is_cancelled_and_what_is_there_stays(lab: Lab):
+    lab.python(DATA + SLOW)
+    view = lab.show("graph = hs.CircuitGraph(model, data, edges=10, features=[waits])\ngraph")
+    expect_status(view, "done")
+    open_tab(view, "Scrubbing")
+    expect(part(view, "stand-ins")).to_be_visible()
+    expect_status(view, "done")
+    words = part(view, "scrub-words").inner_text()
+    choose(row(view, "m2"), "agrees", "waits")
+    part(view, "cancel").click()
+    lab.python("go_on.set()")
+    expect(part(view, "run")).to_be_visible()
+    expect(part(view, "scrub-words")).to_have_text(words)
+    part(view, "run").click()
+    expect(part(view, "scrub-words")).to_contain_text("Before the last change")
+    expect(part(view, "run")).to_have_count(0)
+
+
+# A feature that lets a run be cancelled: the kernel's own thread asks it for an example, and waits for nothing.
+SLOW = """
+import threading
+
+go_on, main = threading.Event(), threading.current_thread()
+
+def waits(datum):
+    if threading.current_thread().name.startswith("hookscope"):
+        go_on.wait(60)
+    return datum.answers[0]
+"""
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_scrubbing_is_readable_and_accessible(lab: Lab, scrubbed: Locator, theme: str):
+    lab.set_theme(theme)
+    expect(scrubbed).to_have_attribute("data-hs-theme", theme)
+    choose(row(scrubbed, "m2"), "agrees", "token")
+    expect(part(scrubbed, "scrub-before")).to_have_count(1)
+    node(scrubbed, "m0").click()
+    lab.expect("graph.wait() and graph.status", "done")
+    part(scrubbed, "load-hypothesis").click()
+    lab.page.mouse.move(0, 0)
+    screenshot(scrubbed, f"circuit-scrubbing-{theme}")
+    assert axe_violations(scrubbed) == []
+    assert hard_to_read(scrubbed) == []

@@ -12,8 +12,15 @@ from playwright.sync_api import Browser, Locator, expect
 from views import part
 
 import hookscope as hs
+import interp_backend as ib
 
-TABS = {"edges": "largest", "acdc": "found", "paths": "senders", "faithfulness": "robustness"}
+TABS = {
+    "edges": "largest",
+    "acdc": "found",
+    "paths": "senders",
+    "faithfulness": "robustness",
+    "scrubbing": "inspector",
+}
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +31,13 @@ def saved(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         clean_answer=" Oslo",
         corrupt_answer=" Stockholm",
     )
-    graph = hs.CircuitGraph(hs.load_model(), pair)
+    words = [
+        {"country": country, "capital": capital} for country, capital in (("Norway", "Oslo"), ("Sweden", "Stockholm"))
+    ]
+    data = ib.PromptPairs.from_template("The capital of {country} is", words, answer=" {capital}")
+    said = {node: "answer" for node in ("m1", "m2")}
+    hypothesis = ib.Hypothesis(edges=["m1->logits", "m2->logits", "m3->logits"], agree=said)
+    graph = hs.CircuitGraph(hs.load_model(), pair, data=data, hypothesis=hypothesis)
     graph.follow("m3")
     graph.search = {"threshold": [0.1, 1.0], "start": 60}
     assert graph.wait(60)
@@ -47,7 +60,12 @@ def test_it_works_offline_and_fits_a_narrow_page(browser: Browser, saved: dict[s
         for name in ("run", "cancel", "metric", "crumb"):
             expect(part(view, name)).to_have_count(0)
         assert axe_violations(page.locator("html")) == []
-        if tab == "faithfulness":
+        if tab == "scrubbing":
+            expect(part(view, "scrub-words")).to_contain_text("The hypothesis keeps")
+            expect(part(view, "stand-ins").locator("li")).to_have_count(4)
+            part(view, "datum-next").click()
+            expect(part(view, "inspected")).to_contain_text("Sweden")
+        elif tab == "faithfulness":
             part(view, "curve-chart").hover(position={"x": 60, "y": 60})
             expect(part(view, "curve-words")).not_to_contain_text("100% of all")
             expect(part(view, "areas")).to_contain_text("CMD")

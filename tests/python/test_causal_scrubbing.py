@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 import string
 from functools import cache, partial
@@ -16,6 +17,8 @@ from test_interrupts import own_on
 
 import interp_backend as ib
 from edge_loop import EdgeLoop
+from interp_backend.methods.activation_patching import tokenize_all
+from interp_backend.results.codec import decode_array
 from interp_backend.results.hypothesis import value_of
 from interp_backend.results.scrubbing import CONSTANT, FIRST_NODE, SCRUBBED
 from plain_loop import assert_close
@@ -388,6 +391,58 @@ def test_features_that_say_too_much_or_nothing_are_said():
     nothing = ib.Hypothesis(edges=["m0->logits"], agree={"m0": "side"})
     found = ib.causal_scrubbing(model, nothing, PAIRS, unscrub="none", samples=1)
     assert "says no more than anything" in found.every_warning()[0]
+
+
+def test_a_warning_is_given_once_however_often_a_feature_is_named():
+    model = ib.load_model(bridge("gpt2"))
+    text = '{"edges": ["m0->logits", "m1->logits"], "agree": {"m0": "side", "m1": "side"}}'
+    found = ib.causal_scrubbing(model, ib.Hypothesis.from_json(text), PAIRS, unscrub="none")
+    assert len(found.every_warning()) == 1
+
+
+def test_an_estimate_over_all_data_comes_with_the_first_sample():
+    model, hypothesis = ib.load_model(bridge("gpt2")), ib.Hypothesis(edges=["m0->logits", "input->m0"])
+    call = ib.causal_scrubbing.call(model, hypothesis, PAIRS, samples=6, unscrub="none", memory=1)
+    estimates = []
+    for step in call.steps():
+        if step.result is not None:
+            estimates.append((step.result.done, step.result.values.values[:, SCRUBBED].copy()))
+    assert [done for done, _ in estimates] == [*range(1, 11), *[10] * 50]
+    for samples in (1, 6):
+        found = ib.causal_scrubbing(model, hypothesis, PAIRS, samples=samples, unscrub="none")
+        assert_close(estimates[10 * samples - 1][1], found.values.values[:, SCRUBBED], 1e-4)
+    assert np.abs(estimates[9][1] - estimates[59][1]).max() > 1e-3
+
+
+def test_a_view_gets_the_numbers_and_only_as_many_stand_ins_as_it_can_take():
+    model = ib.load_model(bridge("gpt2"))
+    found = ib.causal_scrubbing(model, DEEP, PAIRS, samples=2)
+    sent, draft = found.to_view(10**6), found.to_view(10**6, draft=True)
+    assert json.loads(json.dumps(sent, allow_nan=False))["recovered"] == found.recovered
+    np.testing.assert_array_equal(decode_array(sent["sources"]), found.sources)
+    assert set(sent) - set(draft) == {"sources", "data", "tree"} and not {"values", "data"} & {*draft, *sent["params"]}
+    few = decode_array(found.to_view(3 * len(found.tree))["sources"])
+    np.testing.assert_array_equal(few, found.sources[:1, :, :3])
+
+
+def test_data_are_read_again_where_anything_about_them_differs(monkeypatch):
+    model = ib.load_model(boot(random_model("gpt2"), "read"))
+    read = []
+
+    def reading(*given):
+        read.append(given)
+        return tokenize_all(*given)
+
+    monkeypatch.setattr("interp_backend.methods.causal_scrubbing.tokenize_all", reading)
+    hypothesis = ib.Hypothesis(edges=["m0->logits"])
+    scrub = partial(ib.causal_scrubbing, model, hypothesis, unscrub="none")
+    first = scrub(PAIRS)
+    assert scrub(ib.PromptPairs([*PAIRS])).recovered == first.recovered and len(read) == 1
+    scrub(PAIRS, sides="both")
+    scrub(PAIRS, metric="kl")
+    scrub(ib.PromptPairs([*PAIRS][:-1]))
+    assert len(read) == 4
+    assert scrub(PAIRS).recovered == first.recovered
 
 
 def test_nothing_is_left_on_the_model():

@@ -165,3 +165,11 @@ def test_a_tree_that_grows_too_large_is_refused():
     edges += [f"{a}->{b}" for b in senders[1:] for a in senders if a[1] < b[1] or a == "input"]
     with pytest.raises(ValueError, match="more than 5,000 nodes"):
         ib.Hypothesis(edges=edges).tree(senders, False, True)
+
+
+def test_what_is_said_of_nodes_that_are_not_there_is_left_out():
+    bare = ib.Hypothesis(edges=["m1->logits", "a1.h1->logits", "input->a1.h1<v>"])
+    said = {"m1": "answer", "m0": "answer", "a1.h1<q>": "token", "a0.h1<q>": "token", "logits": "side"}
+    assert bare.with_agree(said) == ib.Hypothesis(edges=bare.edges, agree={"m1": "answer", "a1.h1<q>": "token"})
+    with pytest.raises(ValueError, match="no feature"):
+        bare.with_agree({"m1": "shape"})

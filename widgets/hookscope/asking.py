@@ -76,7 +76,8 @@ class _Asked:
     @property
     def stopped(self) -> bool:
         """Whether the task ended, or will end, without its result."""
-        return self.task is not None and (self.task.is_cancelled() or self.task.status == "error")
+        task = self.task
+        return task is not None and task.status != "done" and (task.is_cancelled() or task.status == "error")
 
     def cancel(self) -> None:
         if self.task is not None:

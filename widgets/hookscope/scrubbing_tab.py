@@ -79,15 +79,19 @@ class ScrubbingTab(ResultPanel):
         Scrubbing, allow_none=True, help="What the hypothesis recovers."
     ).tag(sync=True, to_json=lambda result, widget: result and widget._scrubbing_to_view(result))
 
+    said = traitlets.Dict(help="What each feature of `scrubbing` says of each datum, by its name.").tag(sync=True)
+
     _features: Mapping[str, Own] = {}  # the user's functions, by name
     _scrubbed_last = 0.0  # when the last estimate was sent
     _over = ""  # the id of the run that ended before it was complete
-    if TYPE_CHECKING:
+    if TYPE_CHECKING:  # what the circuit graph has
         pair: Any
-        tab: str
-        edges: int
-        circuit: Graph
+        tab: Any
+        edges: Any
         _whole: bool
+
+        @property
+        def circuit(self) -> Graph: ...
 
         def _show_code(self) -> None: ...
 
@@ -103,6 +107,15 @@ class ScrubbingTab(ResultPanel):
         given: Any = self.hypothesis_edges
         bare = Hypothesis.of(self.circuit) if given is None else Hypothesis(edges=given)
         return bare.with_agree({node: self._features.get(name, name) for node, name in self.agree.items()})
+
+    @hypothesis.setter
+    def hypothesis(self, given: Hypothesis) -> None:
+        self._features, info = features_of(self._features, given), dict(self.info)
+        self.info = {**info, **scrubbing_info(self._features)}
+        chosen = of_hypothesis(given)
+        with self._asking().defer():
+            self.hypothesis_edges, self.agree = chosen["hypothesis_edges"], chosen["agree"]
+        self._asking().refresh()
 
     # What should be shown
 
@@ -128,6 +141,8 @@ class ScrubbingTab(ResultPanel):
         now, is_new, ends = time.perf_counter(), shown is None or shown.id != id, found.done == found.total
         if is_new or ends or now - self._scrubbed_last >= SECONDS_BETWEEN:
             self._scrubbed_last = now
+            if ends:
+                self.said = self._said(result)
             self.scrubbing = result.model_copy()
             if is_new or ends:
                 self._show_code()
@@ -136,14 +151,13 @@ class ScrubbingTab(ResultPanel):
         """After a run that was cancelled, what is there can be inspected too."""
         shown: Any = self.scrubbing
         if shown is not None and status != "done":
-            self._over = shown.id
+            self._over, self.said = shown.id, self._said(shown)
             self.send_state("scrubbing")
 
     def _scrubbing_to_view(self, result: Scrubbing) -> dict[str, Any]:
         over = bool(result.provenance.get("complete")) or self._over == result.id
         whole = self._whole and result.sources.size <= MOST_ON_A_PAGE
-        sent = result.to_wire() if whole else result.to_view(MOST_SENT, draft=not over)
-        return {**sent, "said": self._said(result) if over else {}}
+        return result.to_wire() if whole else result.to_view(MOST_SENT, draft=not over)
 
     def _said(self, result: Scrubbing) -> dict[str, list[str]]:
         """What each feature says of each datum, by the feature's name."""
@@ -314,28 +328,31 @@ def features_of(given: Sequence[Own] | Mapping[str, Own], hypothesis: Hypothesis
     """The user's functions by name, those of a hypothesis among them.
 
     Raises:
-        ValueError: something else, or a name that is a feature's already.
+        ValueError: something else; a name that is a feature's already; or `hypothesis` is none.
     """
-    named = dict(given) if isinstance(given, Mapping) else {feature_name(one): one for one in given}
-    own = {} if hypothesis is None else {feature_name(one): one for one in hypothesis.agree.values() if callable(one)}
-    for name, one in (found := {**own, **named}).items():
+    if hypothesis is not None and not isinstance(hypothesis, Hypothesis):
+        raise ValueError(f"hypothesis is an ib.Hypothesis(edges=[...], agree={{...}}), not {hypothesis!r:.60}.")
+    named = [*given.items()] if isinstance(given, Mapping) else [(feature_name(one), one) for one in given]
+    own = [] if hypothesis is None else [one for one in hypothesis.agree.values() if callable(one)]
+    found: dict[str, Own] = {}
+    for name, one in [*named, *((feature_name(one), one) for one in own)]:
         if not callable(one):
-            raise ValueError(f"features are functions of an ib.Datum, or a dictionary of such by name, not {one!r:.60}.")
+            raise ValueError(
+                f"features are functions of an ib.Datum, or a dictionary of such by name, not {one!r:.60}."
+            )
         if name.partition("@")[0] in FEATURES:
-            raise ValueError(f"There is a feature {name} already. Call the function something else: {{'my_{name}': ...}}.")
+            raise ValueError(
+                f"There is a feature {name} already. Call the function something else: {{'my_{name}': ...}}."
+            )
+        if found.setdefault(name, one) is not one:
+            raise ValueError(f"Two functions are called {name}, and a view knows them by their names. Rename one.")
     return found
 
 
 def of_hypothesis(hypothesis: Hypothesis | None) -> dict[str, Any]:
-    """The traits for a hypothesis of its own.
-
-    Raises:
-        ValueError: something else.
-    """
+    """The traits for a hypothesis of its own."""
     if hypothesis is None:
         return {}
-    if not isinstance(hypothesis, Hypothesis):
-        raise ValueError(f"hypothesis is an ib.Hypothesis(edges=[...], agree={{...}}), not {hypothesis!r:.60}.")
     agree = {node: feature_name(one) for node, one in hypothesis.agree.items()}
     return {"hypothesis_edges": [*hypothesis.edges], "agree": agree}
 

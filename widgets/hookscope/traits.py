@@ -10,7 +10,7 @@ import traitlets
 from pydantic import TypeAdapter, ValidationError
 
 from interp_backend.common.method import Method, to_json
-from interp_backend.common.signatures import OneOf, argument_help, marker
+from interp_backend.common.signatures import Count, OneOf, argument_help, marker
 from interp_backend.language.interventions import as_value
 from interp_backend.language.pairs import PromptPairs
 from interp_backend.language.prompts import as_pair
@@ -49,14 +49,17 @@ class Argument(traitlets.TraitType):
         parameter = method.options[name]
         super().__init__(parameter.default, allow_none=parameter.default is None, help=argument_help(method).get(name))
         self._one_of = marker(parameter.annotation, OneOf)
+        self._count = marker(parameter.annotation, Count)
         self._type = None if self._one_of else TypeAdapter(parameter.annotation)
         self._check = check
         self.tag(sync=True, to_json=lambda value, _: to_json(value))
 
     def validate(self, obj: Any, value: Any) -> Any:
-        one_of, check = self._one_of, self._check
+        one_of, count, check = self._one_of, self._count, self._check
         if one_of is not None:
             value = checked(lambda: one_of.check(value))
+        elif count is not None:
+            value = checked(lambda: count.check(self.name, value))
         elif self._type is not None:
             if isinstance(value, Integral) and not isinstance(value, bool):
                 value = int(value)  # such as NumPy's scalars

@@ -12,11 +12,13 @@ export const percentOf = (value: number | null): string => `${fixed(value, 1)}%`
 interface BarProps {
   state: ScrubState;
   found: Scrubbing;
+  /** How many data there are. */
+  total: number;
   /** False while what is shown belongs to the hypothesis before. */
   current: boolean;
 }
 
-export function ScrubBar({ state, found: { json }, current }: BarProps) {
+export function ScrubBar({ state, found: { json }, total, current }: BarProps) {
   const before = useStore(state.before);
   const { recovered, low, high, constant } = json;
   if (recovered === null) {
@@ -36,7 +38,7 @@ export function ScrubBar({ state, found: { json }, current }: BarProps) {
   return (
     <section class={current ? "hs-scrub" : "hs-scrub hs-stale"} data-hs="scrub-bar" data-current={current}>
       <p class="hs-detail-words hs-scrub-words" data-hs="scrub-words">
-        {wordsOf(json, before)}
+        {wordsOf(json, before, total)}
       </p>
       <div class="hs-scrub-scale" aria-hidden="true">
         <b class="hs-scrub-value" style={{ left: `${at(recovered)}%` }}>
@@ -102,15 +104,14 @@ function Label({ value, words, at, title, near = false }: LabelProps) {
 }
 
 function wordsOf(
-  { recovered, low, high, constant, done, data, provenance }: Scrubbing["json"],
+  { recovered, low, high, constant, done }: Scrubbing["json"],
   before: number | null,
+  total: number,
 ) {
   const interval = low === null || high === null ? "" : ` [${fixed(low, 1)}, ${fixed(high, 1)}]`;
   const least = (recovered ?? 0) < (constant ?? 0) ? " Below that it explains nothing." : "";
   const start =
-    provenance.complete || data
-      ? "The hypothesis keeps "
-      : `So far, ${count(done, "datum").replace("datums", "data")}: it keeps `;
+    done < total ? `So far, from ${done} of ${total} data, the hypothesis keeps ` : "The hypothesis keeps ";
   return (
     <>
       {start}

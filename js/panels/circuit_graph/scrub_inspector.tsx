@@ -14,10 +14,12 @@ const OTHERS = "others";
 
 interface InspectorProps {
   found: Scrubbing;
+  /** What each feature says of each datum. */
+  said: Record<string, string[]>;
   pinned: string | null;
 }
 
-export function ScrubInspector({ found, pinned }: InspectorProps) {
+export function ScrubInspector({ found, said, pinned }: InspectorProps) {
   const [[datum, sample], setAt] = useState([0, 0]);
   const [all, setAll] = useState(false);
   const [drawn, setDrawn] = useState(false);
@@ -82,7 +84,7 @@ export function ScrubInspector({ found, pinned }: InspectorProps) {
             >
               {flat ? pathOf(row) : nameOf(row)}
             </span>
-            <span class="hs-muted hs-cut">{agreedOn(row, found)}</span>
+            <span class="hs-muted hs-cut">{agreedOn(row, said)}</span>
             <span class="hs-number">{row.datum}</span>
             <Text datum={json.data?.[row.datum]} beside={own} />
           </li>
@@ -111,8 +113,8 @@ function nameOf({ node, named }: Row): string {
 }
 
 /** What it has in common with the datum of the node that reads it. */
-function agreedOn({ agrees, datum }: Row, { json: { said } }: Scrubbing): string {
-  if (agrees === EXACT) return "the same datum";
+function agreedOn({ agrees, datum }: Row, said: Record<string, string[]>): string {
+  if (agrees === EXACT) return "its reader's datum";
   if (agrees === ANYTHING) return "any datum";
   const value = said[agrees]?.[datum];
   const { name, at } = featureParts(agrees);

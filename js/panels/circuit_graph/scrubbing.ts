@@ -65,8 +65,6 @@ export interface ScrubbingJson extends ResultEnvelope {
   data?: Datum[];
   /** [sample, node of the tree, datum]: of a large result the first samples, or the first data. */
   sources?: ArrayJson;
-  /** What each feature says of each datum. */
-  said: Record<string, string[]>;
   provenance: { seconds?: number | null; complete?: boolean; warnings?: string[] };
 }
 
@@ -147,3 +145,10 @@ export const SCRUB_ARGUMENTS = ["loss", "sides", "others", "unscrub", "samples",
 
 export const sameHypothesis = (a: HypothesisJson | null, b: HypothesisJson | null): boolean =>
   JSON.stringify(a) === JSON.stringify(b);
+
+/** Whether a result was made by these settings. The method calls the loss its metric. */
+export const sameSettings = (params: Record<string, unknown>, settings: Record<string, unknown>): boolean =>
+  SCRUB_ARGUMENTS.every((name) => {
+    const made = params[name === "loss" ? "metric" : name];
+    return made === undefined || made === settings[name];
+  });

@@ -13,7 +13,7 @@ import { type Hovered, Picture } from "./picture";
 import { ScrubBar } from "./scrub_bar";
 import { ScrubInspector } from "./scrub_inspector";
 import { Marks, ScrubNodes, useMarks } from "./scrub_nodes";
-import { type Outline, SCRUB_ARGUMENTS, type Scrubbing, sameHypothesis } from "./scrubbing";
+import { type Outline, SCRUB_ARGUMENTS, type Scrubbing, sameHypothesis, sameSettings } from "./scrubbing";
 import { CircuitSlider } from "./slider";
 import type { CircuitState } from "./state";
 import { useArrange } from "./ways";
@@ -32,10 +32,15 @@ export function ScrubbingTab({ model, state }: Props) {
   const failure = problem === null ? error : { message: problem };
   const asks = canAsk(model);
   const selected = useSelection(model);
+  const said = useTrait<Record<string, string[]>>(model, "said");
   const refused = outline?.problem ?? null;
-  const status = useStatus(model, refused === null && !found?.json.provenance.complete);
-  // What is shown belongs to the hypothesis before, until the first estimate of this one.
-  const current = found !== null && sameHypothesis(found.json.scrubbed, outline?.hypothesis ?? null);
+  // What is shown belongs to the choices before, until the first estimate by these.
+  const settings = Object.fromEntries(SCRUB_ARGUMENTS.map((name) => [name, useTrait(model, name)]));
+  const current =
+    found !== null &&
+    sameHypothesis(found.json.scrubbed, outline?.hypothesis ?? null) &&
+    sameSettings(found.json.params, settings);
+  const status = useStatus(model, refused === null && !(current && found.json.provenance.complete));
   return (
     <>
       <div class="hs-controls" data-hs="controls">
@@ -51,7 +56,9 @@ export function ScrubbingTab({ model, state }: Props) {
       </div>
       <ErrorLine error={failure} rpc={asks ? state.rpc : null} />
       {graph && asks && <Source model={model} state={state} graph={graph} outline={outline} />}
-      {refused === null && found && <ScrubBar state={state.scrub} found={found} current={current} />}
+      {refused === null && found && (
+        <ScrubBar state={state.scrub} found={found} total={outline?.data ?? 0} current={current} />
+      )}
       {refused === null && !found && failure === null && (
         <Absent>{isComing(status) && asks ? "Scrubbing\u2026" : "Not run yet: press Run."}</Absent>
       )}
@@ -66,7 +73,7 @@ export function ScrubbingTab({ model, state }: Props) {
         />
       )}
       {refused === null && current && (
-        <ScrubInspector found={found} pinned={graph && nodeOfPlace(graph, selected)} />
+        <ScrubInspector found={found} said={said} pinned={graph && nodeOfPlace(graph, selected)} />
       )}
     </>
   );

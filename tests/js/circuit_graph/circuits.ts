@@ -2,6 +2,7 @@
 import type { GraphJson } from "../../../js/panels/circuit_graph/graph";
 import type { PathJson } from "../../../js/panels/circuit_graph/paths";
 import type { FaithfulnessJson, RobustnessJson } from "../../../js/panels/circuit_graph/runs";
+import type { Outline, ScrubbingJson } from "../../../js/panels/circuit_graph/scrubbing";
 import type { Compared, LeftJson, SearchJson } from "../../../js/panels/circuit_graph/search";
 import { COMPUTED, NOT_COMPUTED, SCHEMA_VERSION, UNCHANGED } from "../../../js/wire/requests";
 import { arrayJson, PAIR } from "../helpers";
@@ -281,6 +282,16 @@ export const INFO = {
   ablations: ABLATIONS.map(entry),
   levels: LEVELS.map(entry),
   positions: POSITIONS.map(entry),
+  features: ["exact", "token", "answer", "vowels", "anything"].map(entry),
+  at_position: ["token"],
+  scrubbing: {
+    loss: field("metric", ["log_prob", "prob"]),
+    sides: field("sides", ["clean", "both"]),
+    others: field("others", ["together", "separately"]),
+    unscrub: field("unscrub", ["hypothesis", "all", "none"]),
+    samples: field("samples", []),
+    seed: field("seed", []),
+  },
 };
 
 export function circuitTraits(change: Record<string, unknown> = {}): Record<string, unknown> {
@@ -318,6 +329,17 @@ export function circuitTraits(change: Record<string, unknown> = {}): Record<stri
     acdc: null,
     searching: null,
     compared: [],
+    hypothesis_edges: null,
+    agree: {},
+    loss: "log_prob",
+    sides: "clean",
+    others: "together",
+    unscrub: "hypothesis",
+    samples: 2,
+    seed: 0,
+    outline: null,
+    scrubbing: null,
+    said: {},
     result: makeGraph(),
     code: "import interp_backend as ib",
     ...change,
@@ -333,3 +355,82 @@ export const faithTraits = (change: Record<string, unknown> = {}) =>
   circuitTraits({ tab: "faithfulness", robustness: makeRobustness(), ...change });
 export const curveTraits = (change: Record<string, unknown> = {}) =>
   faithTraits({ setting: SETTING, faithfulness: makeCurves(), ...change });
+
+export const AGREE = { m0: "answer", "a0.h1": "token@1" };
+const HYPOTHESIS = {
+  edges: ["m0->logits", "a1.h1->logits", "a0.h1->a1.h1<k>", "input->m0", "input->a0.h1<v>"],
+  agree: AGREE,
+};
+export const SCRUBBED_NODES = ["input", "a0.h1", "m0", "a1.h1"];
+const TEXTS = [
+  ["A", " red", " cat"],
+  ["A", " red", " dog"],
+  ["An", " old", " cat"],
+];
+
+export function makeOutline(change: Partial<Outline> = {}): Outline {
+  return {
+    hypothesis: HYPOTHESIS,
+    nodes: SCRUBBED_NODES,
+    tree: 6,
+    data: 3,
+    problem: null,
+    fits: null,
+    tokens: TEXTS[0] ?? [],
+    examples: { token: TEXTS[0] ?? [], answer: [" meows"], vowels: ["3"] },
+    ...change,
+  };
+}
+
+/** Sample 0 draws the next datum everywhere below the logits, sample 1 the one after it. */
+export function makeScrubbing(change: Partial<ScrubbingJson> = {}): ScrubbingJson {
+  const node = (path: string, reader: number, agrees: string, whole = true, named = true) => ({
+    path: `logits${path && "/"}${path}`,
+    node: path.split("/").at(-1) || "logits",
+    ...{ reader, agrees, whole, named },
+  });
+  const tree = [
+    node("", -1, "exact", false),
+    node("a1.h1", 0, "exact", false),
+    node("m0", 0, "answer"),
+    node("others", 0, "anything", true, false),
+    node("a1.h1/a1.h1<k>", 1, "exact", false),
+    node("a1.h1/a1.h1<k>/a0.h1", 4, "token@1"),
+  ];
+  const draws = [1, 2].flatMap((by) =>
+    tree.flatMap((_, i) => [0, 1, 2].map((at) => (i ? (at + by) % 3 : at))),
+  );
+  const shares = (numbers: number[]) => arrayJson("float32", [numbers.length], numbers);
+  return {
+    schema_version: 1,
+    method: "causal_scrubbing",
+    id: "scrub-1",
+    scrubbed: HYPOTHESIS,
+    nodes: [...SCRUBBED_NODES, "a0.h0"],
+    metric_label: "log-probability",
+    params: { samples: 2 },
+    recovered: 72.25,
+    low: 68,
+    high: 75.5,
+    constant: 31,
+    baselines: { model: -0.1, scrubbed: -1.5, shuffled: -6, constant: -4 },
+    done: 3,
+    shares: shares([20, 5, -4, 1, 12]),
+    share_low: shares([15, 2, -6, 0, 10]),
+    share_high: shares([25, 8, -1, 2, 14]),
+    tree,
+    data: TEXTS.map((tokens) => ({ text: tokens.join(""), tokens })),
+    sources: arrayJson("int32", [2, tree.length, 3], draws),
+    provenance: { seconds: 1.5, complete: true, warnings: [] },
+    ...change,
+  };
+}
+
+export const SAID = { answer: [" meows", " barks", " meows"], "token@1": [" red", " red", " old"] };
+export const scrubTraits = (change: Record<string, unknown> = {}) =>
+  circuitTraits({
+    ...{ tab: "scrubbing", edges: 7, agree: AGREE, said: SAID },
+    outline: makeOutline(),
+    scrubbing: makeScrubbing(),
+    ...change,
+  });
