@@ -83,10 +83,9 @@ def train_transcoders(
         ValueError: there are no texts, a layer has no MLP, or the model is folded or too large.
     """
     model = load_model(model)
-    apart = min(len(texts) // HELD_OUT, MOST_HELD_OUT)
-    training = _Training(
-        model, prompts_of(model, texts)[apart:], features, active, activation, reads, layers, steps, seed
-    )
+    prompts = prompts_of(model, texts)
+    apart = min(len(prompts) // HELD_OUT, MOST_HELD_OUT)
+    training = _Training(model, prompts[apart:], features, active, activation, reads, layers, steps, seed)
     began = time.perf_counter()
     streams = current().seconds is not None  # then the caller shows the progress and handles interrupts
     with (
