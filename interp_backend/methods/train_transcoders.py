@@ -29,18 +29,18 @@ READING = {
 ACTIVATIONS = {
     "jumprelu": ("JumpReLU", "as many features as there are reasons, above one threshold for each layer"),
     "topk": ("TopK", "the same number of features at every position"),
-    "relu": ("ReLU", "every feature above zero, made sparse by a penalty"),
 }
 POSITIONS_A_STEP = 1024
-NUMBERS_KEPT = 2**26  # of recorded activations
+NUMBERS_KEPT = 2**27  # of recorded activations: half a gigabyte
+PASSES = 4  # over what is recorded, before the next texts are run
 LEARNING_RATE, WARMUP, DECAY = 3e-3, 0.02, 0.5
 DEAD_AFTER = 100  # steps in which a feature is never active
 AUXILIARY = 1 / 32  # the weight of what dead features say about the error (Gao et al. 2024, arXiv:2406.04093)
 HELD_OUT, MOST_HELD_OUT = 20, 50  # one text in 20, and at most 50
 MOST_PARAMETERS = 400_000_000
 PROMPTS_AT_ONCE = 64
+START = 0.06  # the length of what a feature reads at first: if longer, the many that are active write too much
 NOISE = 0.1  # of what each feature starts from
-FIRST_PENALTY = 1e-3
 
 
 @method
@@ -65,10 +65,9 @@ def train_transcoders(
             out to measure how well they fit; of fewer than 20 texts, none.
         features: how many features each layer gets.
         active: how many features are active at a position: on average, or at each with "topk".
-        activation: "jumprelu" trains with BatchTopK, which shares the active features out over the positions of a
+        activation: "jumprelu" trains as BatchTopK does, which shares the active features out over the positions of a
             step, and keeps the threshold that this comes to (Bussmann et al. 2024, arXiv:2412.06410); "topk" keeps the
-            largest of each position (Gao et al. 2024, arXiv:2406.04093); "relu" penalises the sum of all activations,
-            with a weight that is adapted until as many are active as asked for.
+            largest of each position (Gao et al. 2024, arXiv:2406.04093).
         reads: "mlp_in", what the MLP itself reads, or "resid_mid", the residual stream before the MLP's norm.
         layers: the layers to train for; by default all.
         steps: how many steps to train; each step sees 1,024 positions.
@@ -135,6 +134,7 @@ class _Training:
         self.unread: list[list[int]] = []
         self.order = torch.empty(0, dtype=torch.int64)  # the recorded positions that were not drawn yet
         self.x = self.y = torch.empty(0)  # what is read and written, [position, layer, d_model]
+        self.passes = 0
         self.complete = False  # whether all texts are recorded
 
     def step(self, turn: Turn) -> float:
@@ -152,8 +152,9 @@ class _Training:
     def _drawn(self, turn: Turn) -> tuple[Tensor, Tensor]:
         """What is read and written at positions that were not drawn lately, both [layer, position, d_model]."""
         if len(self.order) < POSITIONS_A_STEP:
-            if not self.complete:
+            if self.passes % PASSES == 0 and not self.complete:
                 self._record(turn)
+            self.passes += 1
             self.order = torch.randperm(len(self.x), generator=self.generator)
         chosen, self.order = self.order[:POSITIONS_A_STEP], self.order[POSITIONS_A_STEP:]
         return self.x[chosen].transpose(0, 1), self.y[chosen].transpose(0, 1)
@@ -193,7 +194,7 @@ class _Training:
                 (self.y, self.y_mean, self.y_size, noise[1]),
             )
         )
-        self.encoder = (encoder / encoder.norm(dim=-1, keepdim=True)).requires_grad_()
+        self.encoder = (START * encoder / encoder.norm(dim=-1, keepdim=True)).requires_grad_()
         self.decoder = (decoder / decoder.norm(dim=-1, keepdim=True)).requires_grad_()
         self.bias = torch.zeros(n_layers, features).to(self.x).requires_grad_()
         self.end = torch.zeros(n_layers, 1, width).to(self.x).requires_grad_()
@@ -201,7 +202,6 @@ class _Training:
         self.optimizer = torch.optim.Adam(self.parameters, lr=LEARNING_RATE, betas=(0.9, 0.99))
         self.idle = torch.zeros(n_layers, features).to(self.x)  # for how many steps each feature has not been active
         self.threshold = torch.zeros(n_layers).to(self.x)
-        self.penalty = torch.full((n_layers,), FIRST_PENALTY).to(self.x)
 
     def _optimise(self, x: Tensor, y: Tensor) -> float:
         check()
@@ -214,8 +214,6 @@ class _Training:
             error = y - self.end - act @ self.decoder
             missed = error.pow(2).mean((1, 2))
             loss = missed + self._auxiliary(pre, error.detach())
-            if self.kind == "relu":
-                loss = loss + self.penalty * act.sum(-1).mean(-1)
             gradients = torch.autograd.grad(loss.sum(), self.parameters)
         for parameter, gradient in zip(self.parameters, gradients):
             parameter.grad = gradient
@@ -224,7 +222,6 @@ class _Training:
             self.decoder /= self.decoder.norm(dim=-1, keepdim=True).clamp(min=1e-6)
             ever = (act > 0).any(1)
             self.idle = torch.where(ever, 0.0, self.idle + 1)
-            self._adapt(act)
         return float(missed.detach().mean())
 
     def _left(self) -> float:
@@ -233,31 +230,24 @@ class _Training:
 
     def _activations(self, pre: Tensor) -> Tensor:
         positive = pre.relu()
-        if self.kind == "relu":
-            return positive
-        count = self.active
-        ranked = positive
-        if self.kind == "jumprelu":
-            count, ranked = self.active * pre.shape[1], positive.flatten(1)
-        values, which = ranked.topk(count, dim=-1)
-        return torch.zeros_like(ranked).scatter(-1, which, values).view_as(pre)
+        if self.kind == "topk":
+            values, which = positive.topk(self.active, dim=-1)
+            return torch.zeros_like(positive).scatter(-1, which, values)
+        with torch.no_grad():  # an eighth of the positions says well enough which threshold gives the number asked for
+            some = positive[:, ::8]
+            least = some.flatten(1).topk(self.active * some.shape[1]).values[:, -1].clamp(min=1e-6)
+            self.threshold = least if self.done == 0 else torch.lerp(self.threshold, least, 0.1)
+        return positive * (positive >= least[:, None, None])
 
     def _auxiliary(self, pre: Tensor, error: Tensor) -> Tensor | float:
         """How badly the dead features explain the error: the only gradient that they get."""
         dead = self.idle > DEAD_AFTER
-        if not dead.any() or self.kind == "relu":
+        if not dead.any():
             return 0.0
         values, which = pre.masked_fill(~dead[:, None], -torch.inf).topk(min(2 * self.active, pre.shape[-1]), dim=-1)
         values = values.masked_fill(values == -torch.inf, 0.0)
         guess = torch.zeros_like(pre).scatter(-1, which, values) @ self.decoder
         return AUXILIARY * (error - guess).pow(2).mean((1, 2))
-
-    def _adapt(self, act: Tensor) -> None:
-        """Follow the least activation that is kept, or bring the number of active features to what was asked for."""
-        least = act.masked_fill(act <= 0, torch.inf).flatten(1).min(1).values
-        self.threshold = least if self.done == 0 else torch.lerp(self.threshold, least, 0.1)
-        too_many = (act > 0).sum(-1).float().mean(-1) > self.active
-        self.penalty = self.penalty * torch.where(too_many, 1.01, 1 / 1.01)
 
     # The result
 
@@ -285,9 +275,9 @@ class _Training:
         )
 
     def _kind(self, i: int) -> Activation:
-        if self.kind == "jumprelu":
-            return Activation("jumprelu", self.threshold[i].expand(self.shape[1]))
-        return Activation("topk", k=self.active) if self.kind == "topk" else Activation("relu")
+        if self.kind == "topk":
+            return Activation("topk", k=self.active)
+        return Activation("jumprelu", self.threshold[i].expand(self.shape[1]))
 
 
 def _layers(model: LanguageModel, reads: str, layers: Sequence[int] | None) -> list[int]:
