@@ -24,7 +24,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from .loading import PRETRAINED, load_model
+from .loading import load_model
 from .model import LanguageModel
 
 NUMBERS_AT_ONCE = 2**23  # of an encoder, or of pre-activations
@@ -63,9 +63,13 @@ class Matrix:
             ValueError: they are not finite numbers.
         """
         rows = self.opened()[which].float()
-        if not torch.isfinite(rows).all():
-            raise ValueError(f"{self.name} is damaged: some of its numbers are not finite. Get the file again.")
+        self.refuse_infinite(rows)
         return rows
+
+    def refuse_infinite(self, made: Tensor) -> None:
+        """Raise ValueError if what was made of some rows is not finite numbers, which only such rows can cause."""
+        if not torch.isfinite(made).all():
+            raise ValueError(f"{self.name} is damaged: some of its numbers are not finite. Get the file again.")
 
     @staticmethod
     def of(values: Tensor, name: str) -> Matrix:
@@ -305,8 +309,9 @@ class Transcoders:
         found: list[tuple[Tensor, Tensor, Tensor]] = []
         for start in range(0, count, block):
             which = slice(start, min(start + block, count))
-            rows, bias = coder.encoder.rows(which).to(x.device), coder.bias[which].to(x.device)
-            pre = torch.nn.functional.linear(z, rows, bias)
+            rows = coder.encoder.opened()[which].float().to(x.device)
+            pre = torch.nn.functional.linear(z, rows, coder.bias[which].to(x.device))
+            coder.encoder.refuse_infinite(pre)  # cheaper than looking at all rows
             if coder.activation.k is None:
                 threshold = coder.activation.threshold
                 least = 0.0 if threshold is None else threshold[which].to(x.device)
@@ -569,8 +574,5 @@ def embedded_transcoders(model: Any) -> Transcoders | None:
     from .transcoder_files import load_transcoders
 
     model = load_model(model)
-    directory = PRETRAINED / "transcoders"
-    if not (directory / "config.yaml").is_file():
-        return None
-    found = load_transcoders(directory)
+    found = load_transcoders()
     return found if found.model_hash == model.weights_hash else None

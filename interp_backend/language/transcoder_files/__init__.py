@@ -5,15 +5,17 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from ..loading import PRETRAINED
 from ..transcoders import Transcoders
 from . import circuit_tracer, gpt2_clts, gpt2_transcoders, saelens, sparsecoder, sparsify
 from .stored import first_line, stored
 
 REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+(/[\w./-]+)?(@[\w./-]+)?")
+EMBEDDED = PRETRAINED / "transcoders"
 KNOWN = "config.yaml, layer_i.safetensors, encoder_layer_i.safetensors, cfg.json or .pt files"
 
 
-def load_transcoders(source: str | Path, *, centred: bool | None = None) -> Transcoders:
+def load_transcoders(source: str | Path | None = None, *, centred: bool | None = None) -> Transcoders:
     """Open transcoders or sparse autoencoders. Their matrices stay in their files until rows of them are needed.
 
     Read are the layouts of circuit-tracer (per-layer and cross-layer), `pchlenski/gpt2-transcoders`,
@@ -21,9 +23,9 @@ def load_transcoders(source: str | Path, *, centred: bool | None = None) -> Tran
     configurations are read: no code in a file can run.
 
     Args:
-        source: a directory; for gpt2-transcoders also one `.pt` file; or a repository on the model hub,
-            `"owner/name"`, perhaps with a folder and a revision: `"owner/name/folder@revision"`. Only then is anything
-            fetched, by `huggingface_hub`.
+        source: None for those of the embedded model; a directory; for gpt2-transcoders also one `.pt` file; or a
+            repository on the model hub, `"owner/name"`, perhaps with a folder and a revision:
+            `"owner/name/folder@revision"`. Only then is anything fetched, by `huggingface_hub`.
         centred: whether the coders were made for a model with centred weights; by default what the files say, or what
             their makers' software does.
 
@@ -31,7 +33,7 @@ def load_transcoders(source: str | Path, *, centred: bool | None = None) -> Tran
         ValueError: there is no such directory, the layout is unknown, a file is missing or damaged, or holds something
             that can't be read exactly.
     """
-    path = Path(source).expanduser()
+    path = EMBEDDED if source is None else Path(source).expanduser()
     if path.is_file():
         if path.suffix != ".pt":
             raise ValueError(f"{path.name} is one file of a set. Give the directory that it is in.")
