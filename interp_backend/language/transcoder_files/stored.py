@@ -19,6 +19,7 @@ from torch import Tensor
 from ..transcoders import Matrix
 
 LONGEST_CONFIG = 4_000_000  # bytes; norm_stats.json has a mean and a deviation for each entry of each layer
+LONGEST_YAML, DEEPEST_YAML = 100_000, 20  # its reader is slow
 FLOATS = {"F64", "F32", "F16", "BF16"}
 
 
@@ -197,14 +198,18 @@ def read_yaml(path: Path) -> Any:
     """The content of a YAML file of plain values.
 
     Raises:
-        ValueError: it is missing, damaged or too long, or uses aliases, with which a few lines can stand for gigabytes.
+        ValueError: it is missing, damaged, too long or too deep, or uses aliases, with which a few lines can stand for
+            gigabytes.
     """
     import yaml
 
-    text = _text(path)
+    text = _text(path, LONGEST_YAML)
     try:
-        if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, Loader=yaml.SafeLoader)):
-            raise ValueError("it uses aliases")
+        depth = 0
+        for event in yaml.parse(text, Loader=yaml.SafeLoader):
+            depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+            if isinstance(event, yaml.AliasEvent) or depth > DEEPEST_YAML:
+                raise ValueError("it uses aliases, or lists within lists within lists")
         return yaml.safe_load(text)
     except Exception as problem:  # PyYAML raises errors of its own, and others for odd numbers and dates
         raise ValueError(f"{path.name} in {path.parent} is not YAML of plain values: {first_line(problem)}.") from None
@@ -226,9 +231,9 @@ def parsed(kind: type[C], data: Any, path: Path) -> C:
         raise ValueError(f"{path.name} in {path.parent} is damaged: {where}: {first['msg']}.") from None
 
 
-def _text(path: Path) -> str:
+def _text(path: Path, longest: int = LONGEST_CONFIG) -> str:
     try:
-        if path.stat().st_size > LONGEST_CONFIG:
+        if path.stat().st_size > longest:
             raise ValueError(f"{path.name} in {path.parent} is too long for a configuration.")
         return path.read_text("utf-8")
     except (OSError, UnicodeDecodeError) as problem:
