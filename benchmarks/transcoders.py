@@ -1,7 +1,7 @@
 """How much memory transcoders take: opening, encoding and reading rows, in a process of its own. `make bench` runs it.
 
 Sets of random weights, which are written first: 12 layers of 24,576 features in the shape of GPT-2 small, float32 with
-JumpReLU (1.8 GB of encoders and as much of decoders), and of 98,304 features, bfloat16 with TopK of 16. Twenty
+JumpReLU (0.9 GB of encoders and as much of decoders), and of 98,304 features, bfloat16 with TopK of 16. Twenty
 positions are encoded in every layer, and the rows of all active features are read. Fails if a set takes more than
 LIMITS; what a run of a model takes is not counted.
 
