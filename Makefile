@@ -104,6 +104,7 @@ bench: setup build/.test build/.model
 	$(BIN)/python benchmarks/attention.py
 	$(BIN)/python benchmarks/real_model.py
 	$(BIN)/python benchmarks/reports.py
+	$(BIN)/python benchmarks/transcoders.py
 
 # The README's pictures, from the real widgets.
 pictures: setup build/.test build/.model

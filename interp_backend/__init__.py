@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     from .language.prompts import PromptPair as PromptPair
     from .language.prompts import TokenizedPair as TokenizedPair
     from .language.prompts import tokenize as tokenize
+    from .language.transcoder_files import load_transcoders as load_transcoders
+    from .language.transcoders import Active as Active
+    from .language.transcoders import TranscoderFit as TranscoderFit
+    from .language.transcoders import Transcoders as Transcoders
     from .language.tuned_lens import TunedLens as TunedLens
     from .methods.acdc import acdc as acdc
     from .methods.activation_patching import activation_patching as activation_patching
@@ -41,7 +45,9 @@ if TYPE_CHECKING:
     from .methods.read_pair import PairReading as PairReading
     from .methods.read_pair import read_pair as read_pair
     from .methods.repeated_tokens import repeated_token_loss as repeated_token_loss
+    from .methods.train_transcoders import train_transcoders as train_transcoders
     from .methods.train_tuned_lens import train_tuned_lens as train_tuned_lens
+    from .methods.transcoder_fit import transcoder_fit as transcoder_fit
     from .place import Place as Place
     from .results.attention import AttentionPatterns as AttentionPatterns
     from .results.attribution import Attribution as Attribution

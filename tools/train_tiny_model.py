@@ -382,6 +382,27 @@ It took {minutes:.0f} minutes with {threads} thread(s) on a two-core machine wit
 
 (1,000 steps of about 512 positions).
 
+## Transcoders
+
+`transcoders/` holds per-layer transcoders (Dunefsky et al. 2024, arXiv:2406.11944) in circuit-tracer's layout: 640
+features a layer that read the MLP's input, JumpReLU, in 16 bits. They were trained on documents of the same generator,
+and for a third on repeated random tokens, by
+
+    python tools/train_transcoders.py
+
+(2,500 steps of 1,024 positions, 20 features active on average; twenty minutes with 1 thread beside other work). On 50
+texts that were held out, 3,464 tokens:
+
+| Layer | Active features | Explained variance | Never active |
+|---|---|---|---|
+| 0 | 19.2 | 93.5% | 21 |
+| 1 | 19.5 | 93.8% | 52 |
+| 2 | 19.7 | 92.9% | 0 |
+| 3 | 19.6 | 94.1% | 1 |
+
+The loss on these texts, random tokens included, is 2.781 nats, 2.818 with every MLP replaced by its transcoder, and
+9.758 with MLPs that write zeros.
+
 ## Intended use and limits
 
 For demonstrations, tests and teaching of interpretability methods. It knows {countries} countries, {names}

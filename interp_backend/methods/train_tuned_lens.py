@@ -53,7 +53,7 @@ def train_tuned_lens(
         ValueError: there are no texts, or the model is folded or too large.
     """
     model = load_model(model)
-    training = _Training(model, _prompts(model, texts), steps, seed)
+    training = _Training(model, prompts_of(model, texts), steps, seed)
     began = time.perf_counter()
     streams = current().seconds is not None  # then the caller shows the progress and handles interrupts
     with Turn(model) as turn, tqdm(total=steps, desc="tuned lens", unit="step", disable=streams or not progress) as bar:
@@ -108,7 +108,12 @@ class _Training:
         return TunedLens(weights, biases, self.hash, self.model.name, loss)
 
 
-def _prompts(model: LanguageModel, texts: Any) -> list[list[int]]:
+def prompts_of(model: LanguageModel, texts: Any) -> list[list[int]]:
+    """The token ids of texts to train on, truncated to the model's context.
+
+    Raises:
+        ValueError: these are no texts, or none has two tokens.
+    """
     if isinstance(texts, str) or not isinstance(texts, Sequence) or not all(isinstance(text, str) for text in texts):
         raise ValueError("texts is a list of texts to train on.")
     prompts = [model.to_ids(text)[: model.n_ctx] for text in texts if text]

@@ -64,8 +64,10 @@ export interface Requests {
   shown: OnShownRequest;
   snapshot: OnSnapshotRequest;
   sources: OnSourcesRequest;
+  train_transcoders: TrainTranscodersRequest;
   train_tuned_lens: TrainTunedLensRequest;
   trajectory: OnTrajectoryRequest;
+  transcoder_fit: TranscoderFitRequest;
   transformerlens_code: OnTransformerlensCodeRequest;
   undo: OnUndoRequest;
   undo_edit: OnUndoEditRequest;
@@ -445,6 +447,17 @@ export interface OnSourcesRequest {
   layer: number;
   head: number;
 }
+export interface TrainTranscodersRequest {
+  texts: string[];
+  features: number;
+  active?: number;
+  activation?: "jumprelu" | "topk";
+  reads?: "mlp_in" | "resid_mid";
+  layers?: number[] | null;
+  steps?: number;
+  seed?: number;
+  progress?: boolean;
+}
 export interface TrainTunedLensRequest {
   texts: string[];
   steps?: number;
@@ -456,6 +469,9 @@ export interface OnTrajectoryRequest {
   side: string;
   position: number;
   ids: number[];
+}
+export interface TranscoderFitRequest {
+  texts: string[];
 }
 export interface OnTransformerlensCodeRequest {}
 export interface OnUndoRequest {}

@@ -5,8 +5,14 @@ from pathlib import Path
 import pytest
 import torch
 import train_tiny_model as tool
+from train_transcoders import texts_of_the_embedded_model
 
+import interp_backend as ib
 import tiny_model_data as data
+from interp_backend.engine.transcoded import replaced_logits
+from interp_backend.engine.turn import Turn
+from interp_backend.language.transcoders import embedded_transcoders
+from tiny_models import bridge
 
 DIRECTORY = Path(__file__).resolve().parents[2] / "interp_backend" / "pretrained"
 
@@ -55,7 +61,7 @@ def test_directory_is_small_and_holds_no_pickles():
     files = [path for path in DIRECTORY.rglob("*") if path.is_file()]
     assert sum(path.stat().st_size for path in files) <= 8e6
     # The tuned-lens format has a .pt file: read with weights alone, nothing in it can run.
-    assert {path.suffix for path in files if path.name != "params.pt"} == {".json", ".md", ".safetensors"}
+    assert {path.suffix for path in files if path.name != "params.pt"} == {".json", ".md", ".safetensors", ".yaml"}
     lens = torch.load(DIRECTORY / "tuned_lens/params.pt", weights_only=True)
     assert all(type(value) is torch.Tensor for value in lens.values())
 
@@ -144,3 +150,37 @@ def test_boots_offline_with_the_first_token_put_before(model, tokenizer):
     with torch.no_grad():
         expected = tool.next_token_logits(model, tokenizer, [text])[0]
         torch.testing.assert_close(bridge(text)[0, -1], expected, atol=1e-4, rtol=1e-4)
+
+
+def test_the_transcoders_fit_as_their_files_and_the_card_say():
+    transcoders, model = ib.load_transcoders(), ib.load_model()
+    transcoders.check(model)
+    said = transcoders.fit
+    fit = ib.transcoder_fit(model, transcoders, texts_of_the_embedded_model(model, 50))  # which were held out
+    assert fit.tokens == said.tokens and fit.loss == pytest.approx(said.loss, abs=1e-3)
+    assert fit.replaced == pytest.approx(said.replaced, abs=0.01) and fit.replaced < fit.loss + 0.1
+    for layer in range(4):
+        assert fit.explained[layer] == pytest.approx(said.explained[layer], abs=0.005) and fit.explained[layer] > 0.9
+        assert fit.l0[layer] == pytest.approx(said.l0[layer], abs=0.2) and fit.l0[layer] < 25
+        row = f"| {layer} | {said.l0[layer]:.1f} | {said.explained[layer]:.1%} | {said.dead[layer]} |"
+        assert row in (DIRECTORY / "README.md").read_text("utf-8")
+    assert embedded_transcoders(model).weights_hash == transcoders.weights_hash
+
+
+@pytest.mark.parametrize(
+    ("prompt", "answer"),
+    [
+        ("The capital of Norway is", " Oslo"),
+        ("When Mary and John went to the store, John gave a drink to", " Mary"),
+        ("The keys to the cabinet", " are"),
+    ],
+)
+def test_the_tasks_are_solved_with_every_mlp_replaced(prompt, answer):
+    model = ib.load_model()
+    with Turn(model) as turn:
+        logits = replaced_logits(turn, model.to_ids(prompt), ib.load_transcoders())
+    assert model.token_text(int(logits[-1].argmax())) == answer
+
+
+def test_other_models_have_no_transcoders_of_their_own():
+    assert embedded_transcoders(bridge("gpt2")) is None
