@@ -87,6 +87,7 @@ class AcdcTab(ResultPanel):
     _call_of_result: Any
     _own_metric: Callable[..., Any] | None
     pair: Any
+    result: Any
 
     def __init__(self, **traits: Any) -> None:
         self._searches: dict[bool, Graph] = {}  # the last one from all edges, and the last one from some of them
