@@ -70,3 +70,60 @@ class Frozen:
         """The direction in the input that this direction in the output reads (without the bias)."""
         back = self.gain * onto / self.scale
         return back - back.mean() if self.centres else back
+
+
+@dataclass(frozen=True)
+class FrozenRows:
+    """A norm at each position of a run, with the scale that it has there.
+
+    Attributes:
+        gain, bias: [d_model].
+        scale: [position, 1].
+        centres: whether the norm subtracts the mean.
+    """
+
+    gain: Tensor
+    bias: Tensor
+    scale: Tensor
+    centres: bool
+
+    @staticmethod
+    def of(norm: Callable[[Tensor], Tensor], x: Tensor, name: str) -> FrozenRows:
+        """Measure a norm, and freeze its scale at each position of x, [position, d_model].
+
+        Raises:
+            ValueError: with its scale frozen, the norm is not an affine map.
+        """
+        with torch.no_grad():
+            one = Frozen.of(norm, x[0], name)
+            return FrozenRows.fitted(one.gain, one.bias, one.centres, x, norm(x).float(), name)
+
+    @staticmethod
+    def fitted(gain: Tensor, bias: Tensor, centres: bool, x: Tensor, out: Tensor, name: str) -> FrozenRows:
+        """The norm of known gain and bias that makes `out` of x, both [position, d_model]."""
+        y = gain * (x - x.mean(-1, keepdim=True) if centres else x)
+        scale = (y * y).sum(-1, keepdim=True) / (y * (out - bias)).sum(-1, keepdim=True).clamp(min=1e-30)
+        if not torch.allclose(y / scale + bias, out, rtol=0, atol=1e-3 * float(out.abs().max())):
+            raise ValueError(
+                f"This model can't be decomposed: with its scale frozen, {name} is not an affine map. Use activation "
+                "patching instead."
+            )
+        return FrozenRows(gain, bias, scale, centres)
+
+    @staticmethod
+    def identity(x: Tensor) -> FrozenRows:
+        """No norm, for x of [position, d_model]."""
+        return FrozenRows(torch.ones_like(x[0]), torch.zeros_like(x[0]), torch.ones_like(x[:, :1]), False)
+
+    def pulled_back(self, onto: Tensor) -> Tensor:
+        """The directions in the inputs that these directions in the outputs read, [..., position, d_model], at the
+        first positions."""
+        return self._back(onto, self.scale[: onto.shape[-2]])
+
+    def pulled_back_at(self, onto: Tensor, positions: Tensor) -> Tensor:
+        """The same for directions [row, d_model] that are each at a position of their own."""
+        return self._back(onto, self.scale[positions])
+
+    def _back(self, onto: Tensor, scale: Tensor) -> Tensor:
+        back = self.gain * onto / scale
+        return back - back.mean(-1, keepdim=True) if self.centres else back

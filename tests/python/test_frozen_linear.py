@@ -1,0 +1,62 @@
+"""The linear map of a run, with autograd on the model itself as the oracle."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from architectures import DECODERS, EVERY, booted
+from graph_cases import edges_by_autograd, random_transcoders
+from tiny_models import bridge, loud_bridge
+
+from interp_backend.engine.frozen_linear import FrozenRun
+from interp_backend.engine.turn import Turn
+from interp_backend.language.loading import load_model
+
+IDS = [256, 72, 101, 108, 108, 111]
+
+
+def compare(raw, transcoders, ids=IDS):
+    """Edges into every feature and into three logits, against autograd; and whether they sum to what is read."""
+    tokens = [5, 97, 200]
+    with Turn(load_model(raw)) as turn:
+        run = FrozenRun(turn, ids, transcoders)
+    every = range(len(run.feature))
+    starts, biases, values = [], [], []
+    start, bias, logits = run.logit_start(tokens)
+    starts, biases, values = [start], [bias], [logits]
+    order = []
+    for layer in reversed(range(raw.cfg.n_layers)):
+        some = torch.tensor([column for column in every if run.layer[column] == layer])
+        if len(some):
+            start, bias = run.feature_start(layer, some)
+            starts.append(start), biases.append(bias), values.append(run.values[some]), order.append(some)
+    found, below = run.edges(starts)
+    features = torch.cat(order)
+    oracle, sums = edges_by_autograd(raw, ids, transcoders, run, features.tolist(), tokens)
+    oracle = torch.cat([oracle[len(features) :], oracle[: len(features)]])
+    scale = oracle.abs().amax(1, keepdim=True)
+    assert len(features) > 10
+    torch.testing.assert_close(found / scale, oracle / scale, rtol=0, atol=2e-4)
+    values = torch.cat(values)
+    gap = (found.sum(1) + below + torch.cat(biases) - values).abs()
+    assert float((gap / torch.maximum(values.abs(), scale[:, 0])).max()) < 1e-4
+    return run
+
+
+def can_be_run(name):
+    """Whether an architecture's layers are understood; if not, a graph is refused in a sentence."""
+    try:
+        model = load_model(booted(name))
+        with Turn(model) as turn:
+            FrozenRun(turn, IDS, random_transcoders(booted(name)))
+    except (ValueError, RuntimeError) as problem:
+        return str(problem)
+    return None
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_every_architecture(name):
+    if why := can_be_run(name):
+        assert why.endswith(".") and len(why) > 40
+        pytest.skip(why)
+    compare(booted(name), random_transcoders(booted(name)))
