@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from .methods.acdc import acdc as acdc
     from .methods.activation_patching import activation_patching as activation_patching
     from .methods.attention_patterns import attention_patterns as attention_patterns
+    from .methods.attribution_graph import attribution_graph as attribution_graph
     from .methods.attribution_patching import attribution_patching as attribution_patching
     from .methods.causal_scrubbing import causal_scrubbing as causal_scrubbing
     from .methods.circuit_robustness import circuit_robustness as circuit_robustness
@@ -51,6 +52,8 @@ if TYPE_CHECKING:
     from .place import Place as Place
     from .results.attention import AttentionPatterns as AttentionPatterns
     from .results.attribution import Attribution as Attribution
+    from .results.attribution_graph import AttributionGraph as AttributionGraph
+    from .results.attribution_graph import GraphNode as GraphNode
     from .results.effect_map import EffectMap as EffectMap
     from .results.faithfulness import Faithfulness as Faithfulness
     from .results.graph import Graph as Graph

@@ -286,3 +286,42 @@ def plain(text: str, most: int = 120) -> str:
 def visible(token: str) -> str:
     """A token whose spaces and line breaks can be seen."""
     return plain(token.replace(" ", "\u2423").replace("\n", "\u23ce"), LONGEST_LABEL)
+
+
+def attribution_graph(
+    nodes: np.ndarray,
+    kinds: np.ndarray,
+    edges: np.ndarray,
+    weights: np.ndarray,
+    *,
+    tokens: Sequence[str],
+    layers: int,
+    title: str,
+) -> Picture:
+    """Nodes of an attribution graph: tokens across, the inputs below, a row for each layer, the logits above.
+
+    Args:
+        nodes: where each is, [node, 2], in tokens and rows: row 0 is the inputs, 1 the first layer.
+        kinds: 0 for features (circles), 1 for errors (crosses), others are squares.
+        edges: where each begins and ends, [edge, 2, 2].
+        weights: of the edges; the widest line is the largest of either sign.
+    """
+    figure = Picture(min(18.0, max(5.0, 1.5 + 0.8 * len(tokens))), min(16.0, 1.6 + 0.5 * (layers + 2)), colors=128)
+    plane = figure.add_subplot()
+    sizes = np.abs(weights)
+    order = np.argsort(sizes, kind="stable")
+    widths = 0.3 + 2.2 * sizes / (sizes.max(initial=0) or 1.0)
+    colors = [BLUE if weight > 0 else ORANGE for weight in weights[order]]
+    plane.add_collection(LineCollection([*edges[order]], linewidths=widths[order], colors=colors, alpha=0.5, zorder=1))
+    for which, marker in ((kinds == 0, "o"), (kinds == 1, "x"), (kinds > 1, "s")):
+        plane.scatter(*nodes[which].T, s=16, marker=marker, color="#333", linewidths=0.8, zorder=2)
+    plane.set_xticks(range(len(tokens)), [visible(token) for token in tokens], fontsize=7, rotation=30, ha="right")
+    numbered = range(0, layers, max(1, layers // 24))
+    plane.set_yticks(
+        [0, *(at + 1 for at in numbered), layers + 1], ["inputs", *map(str, numbered), "logits"], fontsize=7
+    )
+    plane.set_xlim(-0.6, len(tokens) - 0.4)
+    plane.set_ylim(-0.5, layers + 1.5)
+    plane.set_ylabel("layer", fontsize=8)
+    plane.set_title(plain(title), fontsize=9, loc="left")
+    return figure

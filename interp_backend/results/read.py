@@ -6,6 +6,7 @@ from typing import Any
 
 from .attention import AttentionPatterns
 from .attribution import Attribution
+from .attribution_graph import AttributionGraph
 from .effect_map import EffectMap
 from .envelope import BaseResult, parse_json, refuse_other_version
 from .faithfulness import Faithfulness
@@ -28,6 +29,7 @@ FAMILIES: dict[str, type[BaseResult]] = {
         Faithfulness,
         Robustness,
         Scrubbing,
+        AttributionGraph,
     )
 }
 # Results of older versions name their method alone, and those of patching have no family's method.
@@ -39,7 +41,7 @@ def read_result(text: str | bytes) -> BaseResult:
 
     Returns:
         An `EffectMap`, `LogitLens`, `Attribution`, `AttentionPatterns`, `HeadScores`, `HeadPairs`, `Graph`,
-        `Faithfulness`, `Robustness` or `Scrubbing`.
+        `Faithfulness`, `Robustness`, `Scrubbing` or `AttributionGraph`.
 
     Raises:
         ValueError: text that is not JSON, another schema version, a family of results that this version does not

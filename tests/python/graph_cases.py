@@ -120,6 +120,8 @@ def edges_by_autograd(raw, ids, transcoders, run, features, tokens):
     hooks += [(f"blocks.{layer}.hook_mlp_out", written(layer)) for layer in layers]
     with frozen(raw):
         logits = raw.run_with_hooks(torch.tensor([ids]), fwd_hooks=hooks)[0, -1]
+    if (cap := float(getattr(raw.cfg, "output_logits_soft_cap", 0) or 0)) > 0:
+        logits = cap * torch.atanh(logits / cap)  # logits before the softcap
     targets = []
     for column in features:
         layer, feature = int(run.layer[column]), run.feature[column][None]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from architectures import DECODERS, EVERY, booted
+from architectures import EVERY, booted
 from graph_cases import edges_by_autograd, random_transcoders
 from tiny_models import bridge, loud_bridge
 
@@ -60,3 +60,18 @@ def test_every_architecture(name):
         assert why.endswith(".") and len(why) > 40
         pytest.skip(why)
     compare(booted(name), random_transcoders(booted(name)))
+
+
+@pytest.mark.parametrize("name", ["gpt2", "llama", "gemma2", "gpt_neox", "bloom"])
+@pytest.mark.parametrize("kind", ["jumprelu", "topk", "signed topk"])
+def test_cross_layer_and_skip(name, kind):
+    compare(loud_bridge(name), random_transcoders(loud_bridge(name), kind=kind, cross=True, skip=True))
+
+
+@pytest.mark.parametrize("name", ["gpt2", "llama", "gemma2"])
+def test_features_that_read_before_the_norm(name):
+    compare(loud_bridge(name), random_transcoders(loud_bridge(name), skip=True, reads="resid_mid"))
+
+
+def test_one_token():
+    compare(bridge("gpt2"), random_transcoders(bridge("gpt2"), features=40), [72])
