@@ -6,6 +6,7 @@ from .lazy import lazy_exports
 
 if TYPE_CHECKING:
     from .common.method import METHODS as METHODS
+    from .language.feature_changes import FeatureChange as FeatureChange
     from .language.interventions import Add as Add
     from .language.interventions import FromOther as FromOther
     from .language.interventions import FromPrompt as FromPrompt
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from .methods.direct_logit_attribution import direct_logit_attribution as direct_logit_attribution
     from .methods.edge_attribution import edge_attribution as edge_attribution
     from .methods.faithfulness import faithfulness as faithfulness
+    from .methods.feature_interventions import feature_interventions as feature_interventions
     from .methods.head_circuits import head_circuits as head_circuits
     from .methods.head_scores import head_scores as head_scores
     from .methods.head_scores import induction_heads as induction_heads
@@ -56,6 +58,7 @@ if TYPE_CHECKING:
     from .results.attribution_graph import GraphNode as GraphNode
     from .results.effect_map import EffectMap as EffectMap
     from .results.faithfulness import Faithfulness as Faithfulness
+    from .results.feature_effects import FeatureEffects as FeatureEffects
     from .results.graph import Graph as Graph
     from .results.head_table import HeadPairs as HeadPairs
     from .results.head_table import HeadScores as HeadScores

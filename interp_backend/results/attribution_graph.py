@@ -416,6 +416,54 @@ class AttributionGraph(BaseResult):
                 edges[at] = 0
         return edges
 
+    # Predictions
+
+    def changes(self, *nodes: str, scale: float | None = None, value: float | None = None) -> list[dict[str, Any]]:
+        """The same change of some features, for `feature_interventions`.
+
+        Args:
+            nodes: names of features or of supernodes.
+            scale, value: what their activations are multiplied by, or set to.
+
+        Raises:
+            ValueError: the graph has no such node, or it is no feature.
+        """
+        ids = [id for name in nodes for id in self.supernodes.get(name, [name])]
+        several = [self.node(id) for id in ids]
+        if other := [one for one in several if one.kind != "feature"]:
+            raise ValueError(f"{other[0].label} is no feature, so it can't be changed.")
+        how = {"scale": scale} if scale is not None else {"value": value}
+        return [{"layer": one.layer, "feature": one.feature, "position": one.position, **how} for one in several]
+
+    def predicted(self, changes: Iterable[Any]) -> dict[int, float]:
+        """By how much changes of features move each logit minus the mean logit, if the graph is the whole truth: what is
+        changed changes what it writes into other features, in proportion, and those change others.
+
+        Args:
+            changes: `FeatureChange`s, or dictionaries of their fields. Features that are not in this graph are left out.
+
+        Returns:
+            By the id of a logit's token, in the graph's order.
+        """
+        relative = np.zeros(self.edges.shape[1])  # the change of each source as a share of what it is
+        for one in changes:
+            fields = one if isinstance(one, Mapping) else dict(one)
+            at, length = self.kind == FEATURE, len(self.prompt.ids)
+            at &= (self.layer == fields["layer"]) & (self.feature == fields["feature"])
+            if (position := fields.get("position")) is not None:
+                at &= np.isin(self.position, np.atleast_1d(position) % length)
+            nodes = np.flatnonzero(at)
+            now = self.values[nodes].astype(np.float64)
+            new = now * fields["scale"] if fields.get("scale") is not None else np.full(len(now), fields["value"])
+            relative[nodes] += np.divide(new - now, now, out=np.zeros(len(now)), where=now != 0)
+        edges = self.edges.astype(np.float64)
+        for layer in np.unique(self.layer[: self._features]):
+            rows = np.flatnonzero(self.layer[: self._features] == layer)
+            moved, values = edges[rows] @ relative, self.values[rows].astype(np.float64)
+            relative[rows] += np.divide(moved, values, out=np.zeros(len(rows)), where=values != 0)
+        logits = self.kind == LOGIT
+        return dict(zip(self.feature[logits].tolist(), (edges[self._features :] @ relative).tolist()))
+
     # Ways out
 
     def to_dataframe(self) -> pandas.DataFrame:

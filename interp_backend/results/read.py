@@ -10,6 +10,7 @@ from .attribution_graph import AttributionGraph
 from .effect_map import EffectMap
 from .envelope import BaseResult, parse_json, refuse_other_version
 from .faithfulness import Faithfulness
+from .feature_effects import FeatureEffects
 from .graph import Graph
 from .head_table import HeadPairs, HeadScores
 from .lens import LogitLens
@@ -30,6 +31,7 @@ FAMILIES: dict[str, type[BaseResult]] = {
         Robustness,
         Scrubbing,
         AttributionGraph,
+        FeatureEffects,
     )
 }
 # Results of older versions name their method alone, and those of patching have no family's method.
@@ -41,7 +43,7 @@ def read_result(text: str | bytes) -> BaseResult:
 
     Returns:
         An `EffectMap`, `LogitLens`, `Attribution`, `AttentionPatterns`, `HeadScores`, `HeadPairs`, `Graph`,
-        `Faithfulness`, `Robustness`, `Scrubbing` or `AttributionGraph`.
+        `Faithfulness`, `Robustness`, `Scrubbing`, `AttributionGraph` or `FeatureEffects`.
 
     Raises:
         ValueError: text that is not JSON, another schema version, a family of results that this version does not

@@ -1,0 +1,86 @@
+"""Changes of features as edits of a model's own run: what the MLPs write, plus what the features now write in addition."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from ..language.feature_changes import FeatureChange
+from ..language.transcoders import Active, Transcoders
+from .edits import Edit
+from .executor import run_edited
+from .recording import record
+from .transcoded import read_transcoded
+from .turn import Turn
+
+
+def feature_edits(
+    turn: Turn, ids: Sequence[int], length: int, transcoders: Transcoders, changes: Sequence[FeatureChange]
+) -> tuple[list[Edit], Tensor]:
+    """Edits that change features in the run of a prompt.
+
+    Args:
+        ids: the tokens of the prompt, and those that were generated after it.
+        length: how many of them are the prompt's.
+
+    Returns:
+        The edits; and for each change the mean activation before and after over its positions, [change, 2].
+
+    Raises:
+        ValueError: the prompt has no such position, or the transcoders no such feature.
+    """
+    [(inputs, _)] = read_transcoded(turn, [list(ids)], transcoders)
+    active = {layer: transcoders.encode(layer, inputs[layer]) for layer in sorted({one.layer for one in changes})}
+    added: dict[int, Tensor] = {}
+    seen = []
+    for one in changes:
+        rows = transcoders.decoder_rows(one.layer, torch.tensor([one.feature]))
+        positions = one.positions(length, len(ids))
+        now = _activations(active[one.layer], one.feature)[positions]
+        new = torch.tensor([one.new(value) for value in now.tolist()])
+        seen.append(torch.stack([now.mean(), new.mean()]))
+        for target, row in rows.items():
+            added.setdefault(target, torch.zeros(len(ids), transcoders.d_model))
+            added[target][positions] += (new - now)[:, None] * row[0]
+    return [_adding(turn, target, vectors) for target, vectors in added.items()], torch.stack(seen)
+
+
+def _activations(active: Active, feature: int) -> Tensor:
+    """The activations of one feature, [position], on the CPU."""
+    at = active.features == feature
+    found = torch.zeros(active.shape[0])
+    found[active.positions[at].cpu()] = active.values[at].cpu()
+    return found
+
+
+def _adding(turn: Turn, layer: int, vectors: Tensor) -> Edit:
+    positions = tuple(vectors.any(-1).nonzero()[:, 0].tolist())
+    payload = vectors.to(turn.model.device, getattr(torch, turn.model.dtype))
+    return Edit("mlp_out", layer, positions, "add", payload)
+
+
+def frozen_patterns(turn: Turn, ids: Sequence[int]) -> list[Edit]:
+    """Edits that keep every attention pattern as it is in the unchanged run.
+
+    Raises:
+        ValueError: the model's patterns can't be edited.
+    """
+    model = turn.model
+    for layer in range(model.n_layers):
+        if why := model.why_not("pattern", layer):
+            raise ValueError(f"Attention can't be frozen. {why}")
+    names = [model.hook_name("pattern", layer) for layer in range(model.n_layers)]
+    [run] = record(turn, [list(ids)], names, [[]])
+    everywhere = tuple(range(len(ids)))
+    return [
+        Edit("pattern", layer, everywhere, "replace", run.activations[name], head=head)
+        for layer, name in enumerate(names)
+        for head in range(model.n_heads)
+    ]
+
+
+def last_logits(turn: Turn, ids: Sequence[int], edits: Sequence[Edit]) -> Tensor:
+    """Logits [d_vocab] of the last position in float32, on the CPU."""
+    return run_edited(turn, ids, [edit for edit in edits if edit.positions])[-1].float().cpu()

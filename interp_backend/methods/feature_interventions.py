@@ -1,0 +1,170 @@
+"""Change features in the model itself, and see whether the attribution graph was right about it (Ameisen et al. 2025)."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import Annotated, Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..common.method import method
+from ..common.prompts import read_prompts
+from ..common.provenance import provenance
+from ..common.signatures import AskedAs, Count, Local, OneOf
+from ..engine.feature_edits import feature_edits, frozen_patterns, last_logits
+from ..engine.turn import Turn
+from ..language.feature_changes import FeatureChange, as_changes
+from ..language.loading import load_model
+from ..language.model import LanguageModel
+from ..language.transcoders import Transcoders
+from ..results.attribution_graph import AttributionGraph
+from ..results.feature_effects import FeatureEffects
+from ..results.sides import Prompt
+from ..results.step import Step, remaining
+from .attribution_graph import transcoders_for
+
+FROZEN = {
+    "nothing": ("nothing", "the changed run goes its own way from the first change on"),
+    "attention": ("attention", "every head attends as in the unchanged run, as the graph assumes"),
+}
+
+
+def _to_json(changes: Any) -> list[dict[str, Any]]:
+    return [one.model_dump(mode="json", exclude_none=True) for one in as_changes(changes)]
+
+
+@method
+def feature_interventions(
+    model: Any,
+    prompt: str,
+    changes: Annotated[Sequence[FeatureChange], AskedAs(list[FeatureChange], _to_json)],
+    transcoders: Annotated[Transcoders | None, Local()] = None,
+    *,
+    graph: Annotated[AttributionGraph | None, Local()] = None,
+    frozen: Annotated[str, OneOf(FROZEN, "choice of what is frozen")] = "nothing",
+    top_k: Annotated[int, Count("how many of the likeliest tokens to list", 1, 100)] = 10,
+    generate: Annotated[int, Count("how many tokens to generate", 0, 500)] = 0,
+    temperature: float = 0.0,
+    seed: Annotated[int, Count("where the random numbers begin", 0)] = 0,
+    prepend_bos: bool | None = None,
+) -> Iterator[Step[FeatureEffects]]:
+    """Change the activations of features in the model's own run: its MLPs write what they write anyway, and in addition
+    what the features would write after the change and did not before.
+
+    Args:
+        model: a model that `load_model` returns or accepts.
+        prompt: a text.
+        changes: one or more `FeatureChange`s, such as `graph.changes("3_120_5", scale=0)` gives of nodes and supernodes.
+        transcoders: as in `attribution_graph`.
+        graph: an attribution graph of the prompt, whose own prediction of each change is put beside the measured one.
+        frozen: whether attention patterns are kept as they are in the unchanged run, as the graph assumes.
+        top_k: how many of the likeliest tokens to list, before and after.
+        generate: how many tokens to generate, with and without the changes.
+        temperature: 0 takes the likeliest token each time; else tokens are drawn.
+        seed: where the random numbers of drawn tokens begin, the same with and without the changes.
+        prepend_bos: as in `attribution_graph`.
+
+    Returns:
+        A `FeatureEffects`. Steps come after the first token, and after each generated one.
+
+    Raises:
+        ValueError: there is no such feature or position, the graph is of another prompt, or attention can't be frozen.
+    """
+    model, changes = load_model(model), as_changes(changes)
+    transcoders = transcoders_for(model, transcoders)
+    transcoders.check(model, whole=False)
+    prompts = read_prompts(model, prompt, None, prepend_bos)
+    ids = prompts.ids["prompt"]
+    if graph is not None and graph.prompt.ids != ids:
+        raise ValueError("This graph is of another prompt. Make one of this prompt: attribution_graph(model, prompt).")
+    if len(ids) + generate > model.n_ctx:
+        raise ValueError(f"The prompt and {generate} tokens more are longer than the {model.n_ctx} the model reads.")
+    choose = [_chooser(temperature, seed), _chooser(temperature, seed)]
+    began = time.perf_counter()
+    with Turn(model) as turn:
+        runs = _Runs(turn, ids, transcoders, changes, frozen == "attention")
+        before, (after, activations) = runs.plain(ids), runs.changed(ids)
+        result = _compared(model, before, after, activations, graph, changes, top_k)
+        result = result.model_copy(
+            update={"prompt": Prompt(text=prompt, ids=ids, tokens=prompts.tokens["prompt"]), "provenance": provenance(turn)}
+        )
+        result.warnings.extend(prompts.warnings + _silent(changes, activations))
+        texts: list[list[int]] = [list(ids), list(ids)]
+        for done in range(generate):
+            yield Step(done, generate, remaining(time.perf_counter() - began, done, generate), result)
+            texts[0].append(choose[0](before if done == 0 else runs.plain(texts[0])))
+            texts[1].append(choose[1](after if done == 0 else runs.changed(texts[1])[0]))
+            made = [model.token_texts(one[len(ids) :]) for one in texts]
+            result = result.model_copy(update={"without": made[0], "with_changes": made[1]})
+        result.provenance.update(complete=True, seconds=time.perf_counter() - began)
+    yield Step(generate, generate, 0.0, result)
+
+
+class _Runs:
+    """The model's runs without and with the changes."""
+
+    def __init__(
+        self, turn: Turn, ids: list[int], transcoders: Transcoders, changes: Sequence[FeatureChange], frozen: bool
+    ):
+        self.turn, self.length, self.transcoders, self.changes, self.frozen = turn, len(ids), transcoders, changes, frozen
+
+    def plain(self, ids: list[int]) -> Tensor:
+        return last_logits(self.turn, ids, [])
+
+    def changed(self, ids: list[int]) -> tuple[Tensor, Tensor]:
+        """The logits, and the mean activations before and after."""
+        edits, activations = feature_edits(self.turn, ids, self.length, self.transcoders, self.changes)
+        edits += frozen_patterns(self.turn, ids) if self.frozen else []
+        return last_logits(self.turn, ids, edits), activations
+
+
+def _compared(
+    model: LanguageModel,
+    before: Tensor,
+    after: Tensor,
+    activations: Tensor,
+    graph: AttributionGraph | None,
+    changes: Sequence[FeatureChange],
+    top_k: int,
+) -> FeatureEffects:
+    predicted = {} if graph is None else graph.predicted(changes)
+    likeliest = [logits.topk(min(top_k, len(logits))).indices.tolist() for logits in (before, after)]
+    tokens = list(dict.fromkeys([*predicted, *likeliest[0], *likeliest[1]]))
+    moved = (after - after.mean()) - (before - before.mean())
+    return FeatureEffects(
+        prompt=Prompt(text="", ids=[], tokens=[]),
+        tokens=np.array(tokens, np.int32),
+        texts=model.token_texts(tokens),
+        before=before.softmax(-1)[tokens].numpy(),
+        after=after.softmax(-1)[tokens].numpy(),
+        measured=moved[tokens].numpy(),
+        predicted=np.array([predicted.get(token, np.nan) for token in tokens], np.float32),
+        activations=activations.numpy(),
+    )
+
+
+def _silent(changes: Sequence[FeatureChange], activations: Tensor) -> list[str]:
+    """A warning about changes that change nothing."""
+    same = [one for one, (now, new) in zip(changes, activations.tolist()) if now == new]
+    if not same:
+        return []
+    first = same[0]
+    more = f" and {len(same) - 1} more" if len(same) > 1 else ""
+    return [f"Feature {first.feature} of layer {first.layer}{more} is not active where it is changed, or stays the same."]
+
+
+def _chooser(temperature: float, seed: int) -> Callable[[Tensor], int]:
+    """Picks the next token from logits [d_vocab]."""
+    if isinstance(temperature, bool) or not isinstance(temperature, (int, float)) or not 0 <= temperature < 100:
+        raise ValueError(f"temperature is 0 for the likeliest token, or a number up to 100, not {temperature!r:.40}.")
+    generator = torch.Generator().manual_seed(seed)
+
+    def choose(logits: Tensor) -> int:
+        if not temperature:
+            return int(logits.argmax())
+        return int(torch.multinomial((logits / temperature).softmax(-1), 1, generator=generator))
+
+    return choose
