@@ -297,7 +297,7 @@ class AttributionGraph(BaseResult):
         weights[self.kind == LOGIT] = self.probabilities
         return Flow(self.edges[:, :-1], self.sizes.astype(np.float64), self._targets, level, weights)
 
-    @property
+    @cached_property
     def cumulative(self) -> np.ndarray:
         """For each node the share of all influence that it and all nodes of more influence have, [node]: what
         circuit-tracer's files call influence."""
