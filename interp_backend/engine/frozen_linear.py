@@ -71,9 +71,9 @@ class FrozenLayer:
         """
         length, bias = onto.shape[1], onto.new_zeros(len(onto))
         if self.after is not None:
-            bias = onto.sum(1) @ self.after.bias
+            bias = (onto @ self.after.bias).sum(1)
             onto = self.after.pulled_back(onto)
-        bias = bias + onto.sum(1) @ self.write_bias
+        bias = bias + (onto @ self.write_bias).sum(1)
         heads, size, width = self.write.shape
         entries = (onto @ self.write.reshape(heads * size, width).T).view(len(onto), length, heads, size)
         mixed = self.pattern[:, :length, :length].transpose(1, 2) @ entries.transpose(1, 2)
@@ -95,7 +95,7 @@ class FrozenLayer:
         size = values.shape[-1]
         matrix = self.value.transpose(1, 2).reshape(own * size, -1)
         back = values.transpose(1, 2).flatten(2) @ matrix
-        return self.reads.pulled_back(back), bias + back.sum(1) @ self.reads.bias
+        return self.reads.pulled_back(back), bias + (back @ self.reads.bias).sum(1)
 
     def each_head_back(self, onto: Tensor) -> tuple[Tensor, Tensor]:
         """The same for each head alone, [row, head, position, d_model] and [row, head]; a bias of no head is left out.
@@ -106,7 +106,7 @@ class FrozenLayer:
         shared = values.shape[1] // len(self.value)
         matrix, offset = self.value.repeat_interleave(shared, 0), self.value_bias.repeat_interleave(shared, 0)
         back = values @ matrix.transpose(1, 2)
-        bias = (values.sum(2) * offset).sum(-1) + back.sum(2) @ self.reads.bias
+        bias = (values.sum(2) * offset).sum(-1) + (back @ self.reads.bias).sum(2)
         return self.reads.pulled_back(back), bias
 
 
@@ -125,10 +125,14 @@ class Start(NamedTuple):
 
 
 class Written(NamedTuple):
-    """What some columns write at one position: their vectors [column, d_model] and their numbers."""
+    """What is written into the stream after one layer's MLP at one position.
 
-    position: int
-    columns: Tensor
+    Attributes:
+        columns: the columns that write, as ranges without gaps.
+        vectors: what they write, [column, d_model].
+    """
+
+    columns: list[range]
     vectors: Tensor
 
 
@@ -279,28 +283,34 @@ class FrozenRun:
 
     def _note_writers(self) -> None:
         """For each layer, all vectors that are written into the stream after its MLP, by position."""
-        found: defaultdict[int, defaultdict[int, list[tuple[Tensor, Tensor]]]] = defaultdict(lambda: defaultdict(list))
+        length = len(self.tokens)
+        found: defaultdict[tuple[int, int], list[tuple[range, Tensor]]] = defaultdict(list)
         column = 0
         for layer, some in sorted(self.active.items()):
-            positions, every = some.positions.cpu(), torch.arange(column, column + len(some))
+            positions, start = some.positions.cpu(), column
             column += len(some)
             features, which = some.features.cpu().unique(return_inverse=True)
             if not len(features):
                 continue
-            bounds = torch.searchsorted(positions, torch.arange(len(self.tokens) + 1)).tolist()
+            bounds = torch.searchsorted(positions, torch.arange(length + 1)).tolist()
             for target, rows in self.transcoders.decoder_rows(layer, features).items():
                 for position, (first, last) in enumerate(zip(bounds, bounds[1:])):
                     if last > first:
                         vectors = rows[which[first:last]] * some.values[first:last, None].cpu()
-                        found[target][position].append((every[first:last], vectors))
+                        found[target, position].append((range(start + first, start + last), vectors))
+        column = self.first[ERROR]
+        for target in self.transcoders.written:
+            error = self.layers[target].error
+            for position in range(length if error is not None else 0):
+                assert error is not None
+                at = column + position
+                found[target, position].append((range(at, at + 1), error[position : position + 1].cpu()))
+            column += length
         device = self._run.tokens.device
-        self.writers = {
-            target: [
-                Written(position, torch.cat([c for c, _ in parts]), torch.cat([v for _, v in parts]).to(device))
-                for position, parts in sorted(by_position.items())
-            ]
-            for target, by_position in found.items()
-        }
+        self.writers: dict[int, list[Written]] = {}
+        for (target, _), parts in sorted(found.items()):
+            columns, vectors = zip(*parts)
+            self.writers.setdefault(target, []).append(Written([*columns], torch.cat(vectors).to(device)))
         first = self._at("resid_pre", 0)
         token = self._run.activations["hook_embed"].float() if self.adds_positions else first
         self.embedded = [token, *([first - token] if self.adds_positions else [])]
@@ -429,24 +439,24 @@ class _Carried:
 
     def _mlp(self, number: int, layer: FrozenLayer) -> Tensor | None:
         """What is written in place of an MLP; and what is read through the linear part of the transcoder."""
-        if not self.live or layer.error is None or layer.bias is None:
+        if not self.live or layer.bias is None:
             return None
         onto, found, length = self.onto[: self.live], self.found[: self.live], self.onto.shape[1]
-        for position, columns, vectors in self.run.writers.get(number, ()):
-            if position < length:
-                found[:, columns] += (onto[:, position] @ vectors.T).cpu()
-        first = self.run.first[ERROR] + self.run.transcoders.written.index(number) * len(self.run.tokens)
-        found[:, first : first + length] = (onto * layer.error[:length]).sum(-1).cpu()
-        self.bias[: self.live] += onto.sum(1) @ layer.bias
+        for position, (columns, vectors) in enumerate(self.run.writers[number][:length]):
+            added, at = (onto[:, position] @ vectors.T).cpu(), 0
+            for some in columns:
+                found[:, some.start : some.stop] += added[:, at : at + len(some)]
+                at += len(some)
+        self.bias[: self.live] += (onto @ layer.bias).sum(1)
         if layer.skip is None or layer.read is None:
             return None
         read = onto @ layer.skip
-        self.bias[: self.live] += read.sum(1) @ layer.read.bias
+        self.bias[: self.live] += (read @ layer.read.bias).sum(1)
         return layer.read.pulled_back(read)
 
     def ended(self) -> tuple[Tensor, Tensor]:
         for kind, vectors in zip((TOKEN, POSITION), self.run.embedded):
             first, length = self.run.first[kind], self.onto.shape[1]
-            self.found[:, first : first + length] = (self.onto * vectors[:length]).sum(-1).cpu()
+            self.found[:, first : first + length] = torch.einsum("rpd,pd->rp", self.onto, vectors[:length]).cpu()
         return self.found, self.bias.cpu()
 
