@@ -37,6 +37,10 @@ if TYPE_CHECKING:
     from .methods.circuit_robustness import circuit_robustness as circuit_robustness
     from .methods.direct_logit_attribution import direct_logit_attribution as direct_logit_attribution
     from .methods.edge_attribution import edge_attribution as edge_attribution
+    from .methods.edge_heads import EdgeHeads as EdgeHeads
+    from .methods.edge_heads import ScoreFeatures as ScoreFeatures
+    from .methods.edge_heads import edge_heads as edge_heads
+    from .methods.edge_heads import score_features as score_features
     from .methods.faithfulness import faithfulness as faithfulness
     from .methods.feature_interventions import feature_interventions as feature_interventions
     from .methods.head_circuits import head_circuits as head_circuits

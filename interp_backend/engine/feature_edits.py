@@ -31,6 +31,8 @@ def feature_edits(
     Raises:
         ValueError: the prompt has no such position, or the transcoders no such feature.
     """
+    for layer in {one.layer for one in changes}:
+        transcoders.n_features(layer)  # refuses layers without features
     [(inputs, _)] = read_transcoded(turn, [list(ids)], transcoders)
     active = {layer: transcoders.encode(layer, inputs[layer]) for layer in sorted({one.layer for one in changes})}
     added: dict[int, Tensor] = {}

@@ -206,6 +206,7 @@ class FrozenRun:
             raise TooManyActive(count)
         self._number_columns()
         wrote = self.transcoders.reconstruct(inputs, self.active)
+        self.readings = [{part: (one.read[part], one.read_bias[part]) for part in ("q", "k")} for one in wiring]
         self.layers = [self._layer(layer, one, inputs, wrote) for layer, one in enumerate(wiring)]
         self._note_writers()
         self._read_logits()
@@ -391,6 +392,40 @@ class FrozenRun:
         return carried.ended()
 
 
+    def by_last_head(self, start: Start) -> tuple[Tensor, Tensor]:
+        """What every column adds to what one reader reads, told apart by the last head on the way.
+
+        Args:
+            start: one reader.
+
+        Returns:
+            What comes through no head, [column]; and through each head, [layer, head, column].
+        """
+        direct = _Carried(self, [start], attention=False)
+        for layer in reversed(range(len(self.layers))):
+            direct.through(layer)
+        starts = [
+            Start(number, True, self.layers[number].each_head_back(onto)[0][0])
+            for number, onto in direct.passed.items()
+        ]
+        found, _ = direct.ended()
+        heads = torch.zeros(len(self.layers), self.model.n_heads, found.shape[1])
+        if starts:
+            through, _ = self.edges(starts)
+            heads[list(direct.passed)] = through.view(len(starts), self.model.n_heads, -1)
+        return found[0], heads
+
+    def head_start(self, layer: int, part: str, head: int, position: int, onto: Tensor) -> tuple[Start, Tensor]:
+        """A direction [d_head] of a head's queries ("q") or keys ("k") at a position, as a reader; and its bias, [1]."""
+        matrix, bias = self.readings[layer][part]
+        which = head * len(matrix) // self.model.n_heads
+        row = (matrix[which].float() @ onto)[None]
+        reads = self.layers[layer].reads
+        spread = row.new_zeros(1, position + 1, row.shape[1])
+        spread[:, position] = reads.pulled_back_at(row, torch.tensor([position]))
+        return Start(layer, True, spread), bias[which].float() @ onto + row @ reads.bias
+
+
 class TooManyActive(ValueError):
     """More features are active than a graph can have.
 
@@ -406,8 +441,9 @@ class TooManyActive(ValueError):
 class _Carried:
     """The directions that some readers read, on their way down."""
 
-    def __init__(self, run: FrozenRun, starts: Sequence[Start]):
-        self.run, self.starts = run, list(starts)
+    def __init__(self, run: FrozenRun, starts: Sequence[Start], attention: bool = True):
+        self.run, self.starts, self.attention = run, list(starts), attention
+        self.passed: dict[int, Tensor] = {}  # without attention, what was read of the stream after each layer's
         rows, length = sum(len(s.onto) for s in starts), max(s.onto.shape[1] for s in starts)
         like = starts[0].onto
         self.onto = like.new_zeros(rows, length, like.shape[2])
@@ -429,12 +465,14 @@ class _Carried:
         if not layer.parallel and skipped is not None:
             self.onto[: self.live] += skipped
         self._take(number, False)
-        if self.live:
+        if self.live and not self.attention:
+            self.passed[number] = self.onto[: self.live].clone()
+        elif self.live:
             added, bias = layer.attention_back(self.onto[: self.live])
             self.bias[: self.live] += bias
             self.onto[: self.live] += added
-            if layer.parallel and skipped is not None:
-                self.onto[: self.live] += skipped
+        if layer.parallel and skipped is not None:
+            self.onto[: self.live] += skipped
         self._take(number, True)
 
     def _mlp(self, number: int, layer: FrozenLayer) -> Tensor | None:
