@@ -105,6 +105,7 @@ bench: setup build/.test build/.model
 	$(BIN)/python benchmarks/real_model.py
 	$(BIN)/python benchmarks/reports.py
 	$(BIN)/python benchmarks/transcoders.py
+	$(BIN)/python benchmarks/attribution_graph.py
 
 # The README's pictures, from the real widgets.
 pictures: setup build/.test build/.model

@@ -8,7 +8,7 @@ GPT-2 small's shape, random weights, a prompt of 20 tokens, transcoders of every
 And the embedded model, with transcoders of random weights. Each case runs in a process of its own, whose peak of memory
 is that of the whole: model, transcoders and graph. All layers have the same random file, so that they fit on a disk.
 
-Prints a table and writes build/bench/attribution_graph.json. `python benchmarks/attribution_graph.py topk` measures one.
+Prints a table and writes build/bench/attribution_graph.json. `python benchmarks/attribution_graph.py topk` is one.
 """
 
 from __future__ import annotations
@@ -72,7 +72,9 @@ def topk() -> dict[str, float]:
     return shape(98_304, torch.float16, {"activation": "topk", "k": 16})
 
 
-def shape(features: int, dtype: torch.dtype, config: dict[str, Any], threshold: float | None = None) -> dict[str, float]:
+def shape(
+    features: int, dtype: torch.dtype, config: dict[str, Any], threshold: float | None = None
+) -> dict[str, float]:
     """GPT-2 small's shape, with transcoders that read what the MLP reads."""
     torch.set_num_threads(2)
     model = ib.load_model(gpt2_small("cpu"))
@@ -82,7 +84,13 @@ def shape(features: int, dtype: torch.dtype, config: dict[str, Any], threshold: 
 
 
 def written(
-    to: Path, layers: int, features: int, width: int, dtype: torch.dtype, config: dict[str, Any], threshold: float | None
+    to: Path,
+    layers: int,
+    features: int,
+    width: int,
+    dtype: torch.dtype,
+    config: dict[str, Any],
+    threshold: float | None,
 ) -> Transcoders:
     """Transcoders from files, every layer's with the same random numbers."""
     torch.manual_seed(0)

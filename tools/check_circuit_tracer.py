@@ -4,8 +4,8 @@
     python tools/check_circuit_tracer.py /tmp/ct/bin/python
 
 A small random Llama and random transcoders, which both programs load without a network. Compared are all edges that
-circuit-tracer has (it sets features and errors of the first position to zero), and on one adjacency matrix the influence
-of nodes, what is pruned, and the two scores. Ends with an error if anything differs.
+circuit-tracer has (it sets features and errors of the first position to zero), and on one adjacency matrix the
+influence of nodes, what is pruned, and the two scores. Ends with an error if anything differs.
 """
 
 from __future__ import annotations
@@ -37,9 +37,9 @@ def main() -> None:
 def ours(to: Path, python: str) -> None:
     sys.path.insert(0, str(ROOT / "tests/python"))
     from graph_cases import random_transcoders
-    from tiny_models import bridge, random_model
 
     import interp_backend as ib
+    from tiny_models import bridge, random_model
 
     raw = bridge("llama")
     transcoders = random_transcoders(raw)
@@ -59,7 +59,9 @@ def ours(to: Path, python: str) -> None:
     nodes = np.array([at for at, node in enumerate(graph.nodes) if node.kind != "bias"])
     np.save(to / "square.npy", square[np.ix_(nodes, nodes)])
     counts = {kind: sum(node.kind == kind for node in graph.nodes) for kind in ("feature", "error", "token", "logit")}
-    (to / "counts.json").write_text(json.dumps({**counts, "probabilities": graph.probabilities.tolist(), "ids": graph.prompt.ids}))
+    (to / "counts.json").write_text(
+        json.dumps({**counts, "probabilities": graph.probabilities.tolist(), "ids": graph.prompt.ids})
+    )
     subprocess.run([python, __file__, "--theirs", str(to)], check=True)
     compare(graph, nodes, to)
 

@@ -1,4 +1,4 @@
-"""Changes of features as edits of a model's own run: what the MLPs write, plus what the features now write in addition."""
+"""Changes of features as edits of a model's own run: what the MLPs write, plus what features now write more."""
 
 from __future__ import annotations
 

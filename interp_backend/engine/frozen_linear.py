@@ -8,6 +8,7 @@ way each writer's vector is multiplied by it. No gradient is computed and nothin
 
 from __future__ import annotations
 
+import itertools
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -16,7 +17,6 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from ..language.model import LanguageModel
 from ..language.transcoders import Active, Transcoders, norm_centres
 from .frozen_norm import FrozenRows
 from .modules import logit_scale, module_dtype, norm_of
@@ -295,7 +295,7 @@ class FrozenRun:
                 continue
             bounds = torch.searchsorted(positions, torch.arange(length + 1)).tolist()
             for target, rows in self.transcoders.decoder_rows(layer, features).items():
-                for position, (first, last) in enumerate(zip(bounds, bounds[1:])):
+                for position, (first, last) in enumerate(itertools.pairwise(bounds)):
                     if last > first:
                         vectors = rows[which[first:last]] * some.values[first:last, None].cpu()
                         found[target, position].append((range(start + first, start + last), vectors))
@@ -391,7 +391,6 @@ class FrozenRun:
             carried.through(layer)
         return carried.ended()
 
-
     def by_last_head(self, start: Start) -> tuple[Tensor, Tensor]:
         """What every column adds to what one reader reads, told apart by the last head on the way.
 
@@ -416,7 +415,7 @@ class FrozenRun:
         return found[0], heads
 
     def head_start(self, layer: int, part: str, head: int, position: int, onto: Tensor) -> tuple[Start, Tensor]:
-        """A direction [d_head] of a head's queries ("q") or keys ("k") at a position, as a reader; and its bias, [1]."""
+        """A direction [d_head] of a head's queries ("q") or keys ("k") at a position, as a reader; and its bias."""
         matrix, bias = self.readings[layer][part]
         which = head * len(matrix) // self.model.n_heads
         row = (matrix[which].float() @ onto)[None]
@@ -497,4 +496,3 @@ class _Carried:
             first, length = self.run.first[kind], self.onto.shape[1]
             self.found[:, first : first + length] = torch.einsum("rpd,pd->rp", self.onto, vectors[:length]).cpu()
         return self.found, self.bias.cpu()
-

@@ -1,8 +1,8 @@
 """Attribution graphs: which features made a model expect its next tokens, and which features made those (Ameisen et al.
 2025, "Circuit Tracing", transformer-circuits.pub/2025/attribution-graphs/methods.html).
 
-With attention patterns and the scales of norms frozen, and each MLP replaced by its transcoder and what that misses, the
-model is linear in its nodes. What a node adds to another is then a number, and everything that is added to a node sums
+With attention patterns and the scales of norms frozen, and each MLP replaced by its transcoder and what that misses,
+the model is linear in its nodes. What a node adds to another is then a number, and everything that is added to a node sums
 to its pre-activation. Targets are taken one batch after another, the most influential first.
 """
 
@@ -106,7 +106,7 @@ def transcoders_for(model: LanguageModel, transcoders: Transcoders | None) -> Tr
     found = embedded_transcoders(model) if transcoders is None else transcoders
     if found is None:
         raise ValueError(
-            f"Say which transcoders of {model.name}: transcoders=load_transcoders(...) reads them from files or the hub, "
+            f"Say which transcoders of {model.name}: transcoders=load_transcoders(...) reads a set, "
             "and train_transcoders(model, texts) makes some."
         )
     if not isinstance(found, Transcoders):
@@ -278,7 +278,7 @@ class _Growing:
             },
         )
 
-    def _nodes(self, columns: np.ndarray, ids: np.ndarray) -> dict[str, np.ndarray]:
+    def _nodes(self, columns: np.ndarray, ids: np.ndarray) -> dict[str, Any]:
         run, logits = self.run, len(self.tokens)
         kinds = np.array([FEATURE, ERROR, TOKEN, POSITION])[run.kinds.numpy()[columns]]
         position = run.column_position.numpy()[columns]

@@ -140,8 +140,8 @@ def score_features(
         query, key: the positions that it looks from and at, negative if counted from the end.
 
     Returns:
-        A `ScoreFeatures`. The score is linear in the query if the key is fixed, and the reverse, so that each side sums to
-        it, with the biases.
+        A `ScoreFeatures`. The score is linear in the query if the key is fixed, and the reverse, so that each side
+        sums to it, with the biases.
 
     Raises:
         ValueError: there is no such head or position, the key comes after the query, or the model's scores are not
@@ -151,7 +151,8 @@ def score_features(
     transcoders = transcoders_for(model, transcoders)
     prompts = read_prompts(model, prompt, last, prepend_bos)
     ids = prompts.ids["prompt"]
-    in_range("layer", layer, model.n_layers), in_range("head", head, model.n_heads)
+    in_range("layer", layer, model.n_layers)
+    in_range("head", head, model.n_heads)
     query, key = (in_range("position", at, len(ids), negative=True) for at in (query, key))
     if key > query:
         raise ValueError(f"A head looks back: the key's position {key} comes after the query's, {query}.")
@@ -208,4 +209,3 @@ def _reader(run: FrozenRun, name: str) -> Start:
         if position == len(run.tokens) - 1 and token < len(run.logits):
             return run.logit_start([token])[0]
     raise ValueError(f"There is no node {name!r:.60} that reads on this prompt: features and logits do.")
-

@@ -1,4 +1,4 @@
-"""Change features in the model itself, and see whether the attribution graph was right about it (Ameisen et al. 2025)."""
+"""Change features in the model itself, and see whether its attribution graph was right (Ameisen et al. 2025)."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def feature_interventions(
     Args:
         model: a model that `load_model` returns or accepts.
         prompt: a text.
-        changes: one or more `FeatureChange`s, such as `graph.changes("3_120_5", scale=0)` gives of nodes and supernodes.
+        changes: one or more `FeatureChange`s, such as `graph.changes("3_120_5", scale=0)` gives.
         transcoders: as in `attribution_graph`.
         graph: an attribution graph of the prompt, whose own prediction of each change is put beside the measured one.
         frozen: whether attention patterns are kept as they are in the unchanged run, as the graph assumes.
@@ -89,7 +89,10 @@ def feature_interventions(
         before, (after, activations) = runs.plain(ids), runs.changed(ids)
         result = _compared(model, before, after, activations, graph, changes, top_k)
         result = result.model_copy(
-            update={"prompt": Prompt(text=prompt, ids=ids, tokens=prompts.tokens["prompt"]), "provenance": provenance(turn)}
+            update={
+                "prompt": Prompt(text=prompt, ids=ids, tokens=prompts.tokens["prompt"]),
+                "provenance": provenance(turn),
+            }
         )
         result.warnings.extend(prompts.warnings + _silent(changes, activations))
         texts: list[list[int]] = [list(ids), list(ids)]
@@ -109,7 +112,13 @@ class _Runs:
     def __init__(
         self, turn: Turn, ids: list[int], transcoders: Transcoders, changes: Sequence[FeatureChange], frozen: bool
     ):
-        self.turn, self.length, self.transcoders, self.changes, self.frozen = turn, len(ids), transcoders, changes, frozen
+        self.turn, self.length, self.transcoders, self.changes, self.frozen = (
+            turn,
+            len(ids),
+            transcoders,
+            changes,
+            frozen,
+        )
 
     def plain(self, ids: list[int]) -> Tensor:
         return last_logits(self.turn, ids, [])
@@ -153,7 +162,9 @@ def _silent(changes: Sequence[FeatureChange], activations: Tensor) -> list[str]:
         return []
     first = same[0]
     more = f" and {len(same) - 1} more" if len(same) > 1 else ""
-    return [f"Feature {first.feature} of layer {first.layer}{more} is not active where it is changed, or stays the same."]
+    return [
+        f"Feature {first.feature} of layer {first.layer}{more} is not active where it is changed, or stays the same."
+    ]
 
 
 def _chooser(temperature: float, seed: int) -> Callable[[Tensor], int]:

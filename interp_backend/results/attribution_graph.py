@@ -436,11 +436,11 @@ class AttributionGraph(BaseResult):
         return [{"layer": one.layer, "feature": one.feature, "position": one.position, **how} for one in several]
 
     def predicted(self, changes: Iterable[Any]) -> dict[int, float]:
-        """By how much changes of features move each logit minus the mean logit, if the graph is the whole truth: what is
-        changed changes what it writes into other features, in proportion, and those change others.
+        """By how much changes of features move each logit minus the mean logit, if the graph is the whole truth: what
+        is changed changes what it writes into other features, in proportion, and those change others.
 
         Args:
-            changes: `FeatureChange`s, or dictionaries of their fields. Features that are not in this graph are left out.
+            changes: `FeatureChange`s, or dictionaries of their fields. Those not in the graph are left out.
 
         Returns:
             By the id of a logit's token, in the graph's order.

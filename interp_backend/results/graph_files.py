@@ -182,7 +182,9 @@ def _written(graph: AttributionGraph, at: int) -> dict[str, Any]:
         "run_idx": 0,
         "reverse_ctx_idx": 0,
         "jsNodeId": f"{node.layer}_{node.feature}-0" if kind == FEATURE else f"{node.id}-0",
-        "clerp": f"position {node.position}" if kind == POSITION else f"{graph.labels[at]} (p={p:.3f})" * (kind == LOGIT),
+        "clerp": f"position {node.position}"
+        if kind == POSITION
+        else f"{graph.labels[at]} (p={p:.3f})" * (kind == LOGIT),
         "influence": None if kind == LOGIT else float(graph.cumulative[at]),
         "activation": node.value if kind == FEATURE else None,
         "hookscope": own,
@@ -242,7 +244,9 @@ class _Reading:
         known = [self._known(node) for node in file.nodes]
         self._refuse_collisions(known)
         # Logits stay in their order, which is that of their probabilities.
-        self.nodes = sorted(known, key=lambda one: (one.kind, one.layer, one.position, one.kind != LOGIT and one.feature))
+        self.nodes = sorted(
+            known, key=lambda one: (one.kind, one.layer, one.position, one.kind != LOGIT and one.feature)
+        )
         if not any(one.kind == LOGIT for one in self.nodes):
             raise ValueError("This graph has no logits, so nothing in it has an influence.")
 
@@ -301,7 +305,7 @@ class _Reading:
         for at, row in zip(targets, edges.sum(1, dtype=np.float64)):
             if np.isnan(values[at]):
                 values[at] = float(row)
-        made = {
+        made: dict[str, Any] = {
             name: np.array([-1 if one is None else getattr(one, name) for one in nodes], np.int32)
             for name in ("layer", "position", "feature")
         }
@@ -319,7 +323,9 @@ class _Reading:
             rest=np.array([0.0 if own is None else own.rest for own in owns], np.float32),
             sizes=np.array([s if own is None else own.size for own, s in zip(owns, summed)], np.float32),
             traced=np.array([1 if own is None else own.traced for own in owns], np.uint8),
-            influence=np.array([0.0 if one is None or one.own is None else one.own.influence for one in nodes], np.float32),
+            influence=np.array(
+                [0.0 if one is None or one.own is None else one.own.influence for one in nodes], np.float32
+            ),
             total_influence=0.0 if whole is None else whole.total_influence,
             probabilities=np.array([one.node.token_prob for one in logits], np.float32),
             logit_tokens=[_token(one) for one in logits],

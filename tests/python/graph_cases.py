@@ -48,7 +48,9 @@ def random_transcoders(
 def frozen(raw: TransformerBridge) -> Iterator[None]:
     """No gradient flows through attention patterns or through the scales of norms."""
     softmax = torch.nn.functional.softmax
-    norms = [getattr(block, name) for block in raw.blocks for name in ("ln1", "ln1_post", "ln2") if hasattr(block, name)]
+    norms = [
+        getattr(block, name) for block in raw.blocks for name in ("ln1", "ln1_post", "ln2") if hasattr(block, name)
+    ]
     norms += [raw.ln_final] if hasattr(raw, "ln_final") else []
     handles = [norm.register_forward_hook(_without_scale) for norm in norms]
     try:

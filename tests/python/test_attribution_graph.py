@@ -13,12 +13,12 @@ import numpy as np
 import pytest
 import torch
 from graph_cases import random_transcoders
-from tiny_models import PAIR, loud_bridge
 
 import interp_backend as ib
 from interp_backend.engine.watch import Cancelled, run_watched
 from interp_backend.language.transcoders import Matrix, Target
 from interp_backend.results.attribution_graph import FEATURE
+from tiny_models import PAIR, loud_bridge
 
 PROMPT = "hello there"
 
@@ -55,7 +55,9 @@ def test_logits_are_those_of_the_model_minus_their_mean():
     graph = graph_of()
     logits = loud_bridge("gpt2")(torch.tensor([graph.prompt.ids]))[0, -1].detach()
     for node, p in zip(graph.nodes[-len(graph.probabilities) :], graph.probabilities):
-        assert node.kind == "logit" and node.value == pytest.approx(float(logits[node.feature] - logits.mean()), rel=1e-4)
+        assert node.kind == "logit" and node.value == pytest.approx(
+            float(logits[node.feature] - logits.mean()), rel=1e-4
+        )
         assert p == pytest.approx(float(logits.softmax(-1)[node.feature]), rel=1e-4)
 
 
@@ -75,7 +77,10 @@ def test_few_features_are_kept_and_what_the_others_add_is_one_number():
 def test_answers_are_explained_in_place_of_the_likeliest_tokens():
     raw = loud_bridge("gpt2")
     transcoders = random_transcoders(raw)
-    assert ib.attribution_graph(raw, PROMPT, transcoders, answers=["a", 66]).logit_tokens == ["a", raw.tokenizer.decode([66])]
+    assert ib.attribution_graph(raw, PROMPT, transcoders, answers=["a", 66]).logit_tokens == [
+        "a",
+        raw.tokenizer.decode([66]),
+    ]
     assert ib.attribution_graph(raw, PAIR, transcoders).logit_tokens == ["a", "b"]
     few = ib.attribution_graph(raw, PROMPT, transcoders, logits=3, mass=1.0)
     many = ib.attribution_graph(raw, PROMPT, transcoders, logits=100, mass=0.5)
@@ -141,7 +146,9 @@ def of_other_width():
         )
         for layer, coder in one.coders.items()
     }
-    return dataclasses.replace(one, d_model=8, coders=coders, ends={layer: Target(torch.zeros(8)) for layer in one.ends})
+    return dataclasses.replace(
+        one, d_model=8, coders=coders, ends={layer: Target(torch.zeros(8)) for layer in one.ends}
+    )
 
 
 def test_a_prompt_of_one_token():
@@ -255,7 +262,9 @@ def test_scores_of_a_pinned_part_as_neuronpedia_defines_them():
     missed = influence[kinds == "error"].sum()
     whole, good = influence + weights, 1 - shares(matrix)[:, kinds == "error"].sum(1)
     found = graph.scores(pinned)
-    assert found == pytest.approx((float(entered / (entered + missed)), float((good * whole).sum() / whole.sum())), rel=1e-4)
+    assert found == pytest.approx(
+        (float(entered / (entered + missed)), float((good * whole).sum() / whole.sum())), rel=1e-4
+    )
     assert graph.scores([node.id for node in features]) == pytest.approx(graph.scores(), rel=1e-6)
 
 
@@ -273,7 +282,9 @@ def test_scores_of_circuit_tracer_itself():
 
 def test_a_subgraph_keeps_what_the_others_add():
     graph = graph_of()
-    some = [node.id for node in sorted(graph.nodes, key=lambda n: -n.influence) if node.kind in ("feature", "error")][:5]
+    some = [node.id for node in sorted(graph.nodes, key=lambda n: -n.influence) if node.kind in ("feature", "error")][
+        :5
+    ]
     part = graph.subgraph(some)
     assert {node.id for node in part.nodes if node.kind in ("feature", "error")} == set(some)
     assert gap(part) < 1e-4

@@ -6,12 +6,12 @@ import pytest
 import torch
 from graph_cases import random_transcoders
 from test_attribution_graph import PROMPT, graph_of
-from tiny_models import loud_bridge
 
 import interp_backend as ib
 from interp_backend.engine.frozen_linear import FrozenRun
 from interp_backend.engine.turn import Turn
 from interp_backend.language.loading import load_model
+from tiny_models import loud_bridge
 
 IDS = [256, 72, 101, 108, 108]
 
@@ -31,8 +31,8 @@ def test_heads_and_the_direct_path_sum_to_the_edge(architecture, skip):
 
 
 def test_a_head_that_is_switched_off_takes_its_share():
-    """The same run with one head's output matrix at zero in the linear map: what is gone is what passes it at all, so the
-    shares of the highest layer, after which there is no other head, are gone exactly."""
+    """The same run with one head's output matrix at zero in the linear map: what is gone is what passes it at all, so
+    the shares of the highest layer, after which there is no other head, are gone exactly."""
     raw = loud_bridge("gpt2")
     with Turn(load_model(raw)) as turn:
         run = FrozenRun(turn, IDS, random_transcoders(raw))
@@ -64,7 +64,9 @@ def test_both_sides_of_a_score_sum_to_it(architecture):
     found = ib.score_features(raw, PROMPT, random_transcoders(raw), layer=2, head=3, query=-1, key=2)
     seen = {}
     name = "blocks.2.attn.hook_attn_scores"
-    raw.run_with_hooks(raw.to_tokens(PROMPT), fwd_hooks=[(name, lambda v, hook: seen.__setitem__(0, v[0, 3, -1, 2].detach()))])
+    raw.run_with_hooks(
+        raw.to_tokens(PROMPT), fwd_hooks=[(name, lambda v, hook: seen.__setitem__(0, v[0, 3, -1, 2].detach()))]
+    )
     assert found.score == pytest.approx(float(seen[0]), rel=1e-4)
     assert sum(found.of_query.values()) + found.query_bias == pytest.approx(found.score, rel=1e-3, abs=1e-3)
     assert sum(found.of_key.values()) + found.key_bias == pytest.approx(found.score, rel=1e-3, abs=1e-3)

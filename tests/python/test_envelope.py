@@ -38,6 +38,10 @@ MAKE = {
     "circuit": lambda model: ib.edge_attribution(model, PAIR).greedy(150),
     "faithfulness": lambda model: ib.faithfulness(model, PAIR, ib.edge_attribution(model, PAIR).greedy(20)),
     "robustness": lambda model: ib.circuit_robustness(model, PAIR, ib.edge_attribution(model, PAIR).greedy(20)),
+    "attribution_graph": lambda model: ib.attribution_graph(model, "The capital of", features=20),
+    "feature_effects": lambda model: ib.feature_interventions(
+        model, "The capital of", [{"layer": 1, "feature": 3, "value": 1.0}], generate=1
+    ),
     "scrubbing": lambda model: ib.causal_scrubbing(
         model, ib.Hypothesis(edges=["m2->logits"]), ib.PromptPairs([PAIR, PAIR]), sides="both", samples=1
     ),
@@ -107,7 +111,7 @@ def test_any_result_is_read_by_its_family(name):
 
 
 def test_families_are_named_once():
-    assert len(FAMILIES) == 10 and all(
+    assert len(FAMILIES) == 12 and all(
         family.model_fields["family"].default == name for name, family in FAMILIES.items()
     )
 

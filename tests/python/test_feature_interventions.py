@@ -7,9 +7,9 @@ import pytest
 import torch
 from graph_cases import random_transcoders
 from test_attribution_graph import PROMPT, graph_of
-from tiny_models import loud_bridge
 
 import interp_backend as ib
+from tiny_models import loud_bridge
 
 CHANGES = [{"layer": 0, "feature": 3, "scale": 0.0}, {"layer": 1, "feature": 5, "position": (2, -1), "value": 4.0}]
 
@@ -17,7 +17,9 @@ CHANGES = [{"layer": 0, "feature": 3, "scale": 0.0}, {"layer": 1, "feature": 5, 
 def run_by_hand(raw, ids, transcoders, changes, length=None, patterns=None):
     """Logits of the last position, with the vectors added by hooks."""
     read = {}
-    hooks = [(f"blocks.{at}.mlp.hook_in", lambda v, hook, at=at: read.__setitem__(at, v[0].detach())) for at in range(3)]
+    hooks = [
+        (f"blocks.{at}.mlp.hook_in", lambda v, hook, at=at: read.__setitem__(at, v[0].detach())) for at in range(3)
+    ]
     raw.run_with_hooks(torch.tensor([ids]), fwd_hooks=hooks)
     hooks = []
     for one in changes:
@@ -45,7 +47,10 @@ def test_the_run_is_the_models_own_with_the_vectors_added(architecture, cross, f
     ids = raw.to_tokens(PROMPT)[0].tolist()
     patterns = {}
     if frozen == "attention":
-        names = [(f"blocks.{at}.attn.hook_pattern", lambda v, hook, at=at: patterns.__setitem__(at, v.detach())) for at in range(3)]
+        names = [
+            (f"blocks.{at}.attn.hook_pattern", lambda v, hook, at=at: patterns.__setitem__(at, v.detach()))
+            for at in range(3)
+        ]
         raw.run_with_hooks(torch.tensor([ids]), fwd_hooks=names)
     after = run_by_hand(raw, ids, transcoders, CHANGES, patterns=patterns)
     before = raw(torch.tensor([ids]))[0, -1].detach()

@@ -6,11 +6,11 @@ import pytest
 import torch
 from architectures import EVERY, booted
 from graph_cases import edges_by_autograd, random_transcoders
-from tiny_models import bridge, loud_bridge
 
 from interp_backend.engine.frozen_linear import FrozenRun
 from interp_backend.engine.turn import Turn
 from interp_backend.language.loading import load_model
+from tiny_models import bridge, loud_bridge
 
 IDS = [256, 72, 101, 108, 108, 111]
 
@@ -32,7 +32,7 @@ def compare(raw, transcoders, ids=IDS):
             starts.append(start), biases.append(bias), values.append(run.values[some]), order.append(some)
     found, below = run.edges(starts)
     features = torch.cat(order)
-    oracle, sums = edges_by_autograd(raw, ids, transcoders, run, features.tolist(), tokens)
+    oracle, _sums = edges_by_autograd(raw, ids, transcoders, run, features.tolist(), tokens)
     oracle = torch.cat([oracle[len(features) :], oracle[: len(features)]])
     scale = oracle.abs().amax(1, keepdim=True)
     assert len(features) > 10

@@ -134,5 +134,5 @@ def test_a_damaged_file_is_refused_in_a_sentence_or_is_whole(data):
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", "NaN", '{"nodes": []}', "1e999", '{"metadata": 3}'])
 def test_what_is_no_graph_is_refused(text):
-    with pytest.raises(ValueError, match="This is|too large"):
+    with pytest.raises(ValueError, match=r"This is|too large"):
         AttributionGraph.from_circuit_tracer(text)
