@@ -51,7 +51,9 @@ def main() -> None:
     failed = []
     for name in sys.argv[1:] or CASES:
         command = [sys.executable, __file__, "--here", name]
-        report[name] = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+        report[name] = json.loads(
+            subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()[-1]
+        )
         for words, value in report[name].items():
             print(f"{name + ': ' + words:64} {value:12,.2f}", flush=True)
         if report[name]["GB of memory, the whole process"] > MOST_GB:

@@ -2,8 +2,8 @@
 2025, "Circuit Tracing", transformer-circuits.pub/2025/attribution-graphs/methods.html).
 
 With attention patterns and the scales of norms frozen, and each MLP replaced by its transcoder and what that misses,
-the model is linear in its nodes. What a node adds to another is then a number, and everything that is added to a node sums
-to its pre-activation. Targets are taken one batch after another, the most influential first.
+the model is linear in its nodes. What a node adds to another is then a number, and everything that is added to a node
+sums to its pre-activation. Targets are taken one batch after another, the most influential first.
 """
 
 from __future__ import annotations
