@@ -62,3 +62,18 @@ def test_a_circuit_of_another_model_is_not_kept(view):
 
     with pytest.raises(ValueError, match="of another model"):
         view.keep(graph())
+
+
+def test_a_kept_circuit_is_the_truth_for_areas_under_the_curve(view, embedded, capitals):
+    import interp_backend as ib
+
+    known = view.result.top(12)
+    view.keep(known)
+    assert view.areas == {"attribution": view.result.roc(known).auc}
+    ask(view, "acdc", threshold=[0.05, 0.5, 2.0])
+    found = ib.acdc(embedded, capitals, threshold=[0.05, 0.5, 2.0])
+    assert view.areas["acdc"] == pytest.approx(found.roc(known).auc) and 0 < view.areas["acdc"] < 1
+    view.keep(view.result)
+    assert view.areas == {}
+    view.drop_kept()
+    assert view.areas == {}

@@ -30,7 +30,12 @@ class KeptCircuit(ResultPanel):
         help="What the view shows: the circuit, the kept one, or the edges that only one of them has.",
     ).tag(sync=True, set_by_view=True)
 
+    areas = traitlets.Dict(
+        help="The area under the ROC curve of ACDC's and of attribution's scores, if the kept circuit is the truth."
+    ).tag(sync=True)
+
     if TYPE_CHECKING:  # of `CircuitGraph`
+        acdc: Any
         result: Any
 
         def _of_screen(self) -> Graph: ...
@@ -55,6 +60,17 @@ class KeptCircuit(ResultPanel):
     def drop_kept(self) -> None:
         """Forget the kept circuit."""
         self.kept, self.kept_name, self.shows = None, "", "circuit"
+
+    @traitlets.observe("kept", "acdc", "result")
+    def _on_truth(self, change: Any) -> None:
+        kept, sweep = self.kept, self.acdc
+        self.areas = {}
+        if kept is None or kept.size == kept.edges:
+            return  # a circuit of all edges tells none apart
+        if self.result is not None:
+            self.areas = {"attribution": self.result.roc(kept).auc}
+        if sweep is not None and len(sweep.thresholds) > 1:
+            self.areas = {**self.areas, "acdc": sweep.roc(kept).auc}
 
     @action("keep_circuit")
     def _on_keep_circuit(self, id: str) -> None:

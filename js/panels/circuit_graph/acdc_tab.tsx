@@ -4,7 +4,7 @@ import { useEffect, useMemo, useState } from "preact/hooks";
 import { Argument, type Field } from "../../lib/arguments";
 import { Button, type Choice, NameMenu } from "../../lib/controls";
 import { SmallField } from "../../lib/fields";
-import { count } from "../../lib/format";
+import { count, fixed } from "../../lib/format";
 import {
   canAsk,
   type Failure,
@@ -345,7 +345,10 @@ function Found({ model, search }: Pick<Props, "model"> & { search: Search }) {
       </div>
       <div class="hs-circuit-area hs-beside">
         {thresholds.length > 1 && <ThresholdChart search={search} label={metric} at={at} onChoose={show} />}
-        <Comparison model={model} search={search} at={at} metric={metric} />
+        <div>
+          <Comparison model={model} search={search} at={at} metric={metric} />
+          <Areas model={model} />
+        </div>
       </div>
     </>
   );
@@ -392,6 +395,24 @@ function Use({ model }: Pick<Props, "model">) {
     >
       {used ? "Used in the other tabs" : "Use this circuit"}
     </button>
+  );
+}
+
+/** How well the thresholds at which edges go tell those of the kept circuit from all others, beside attribution. */
+function Areas({ model }: Pick<Props, "model">) {
+  const { acdc, attribution } =
+    useTrait<{ acdc?: number; attribution?: number } | undefined>(model, "areas") ?? {};
+  const name = useTrait<string>(model, "kept_name");
+  if (acdc === undefined) return null;
+  const beside = attribution === undefined ? "" : `, ${fixed(attribution)} for attribution's scores`;
+  return (
+    <p
+      class="hs-quiet"
+      data-hs="areas-of-kept"
+      title="The chance that an edge of the kept circuit ranks above one that is not in it: 1 is perfect, 0.5 is chance"
+    >
+      {`Against the kept circuit (${name}), the area under the ROC curve is ${fixed(acdc)} for these thresholds${beside}.`}
+    </p>
   );
 }
 

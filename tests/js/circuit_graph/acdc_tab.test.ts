@@ -259,6 +259,15 @@ describe("what was found", () => {
     ]);
   });
 
+  test("the kept circuit is the truth for areas under the curve", async () => {
+    const areas = { acdc: 0.934, attribution: 0.5 };
+    const { el } = await showCircuit(searchTraits({ areas, kept: ["m0->logits"], kept_name: "<b>" }));
+    expect(part(el, "areas-of-kept").textContent).toBe(
+      "Against the kept circuit (<b>), the area under the ROC curve is 0.93 for these thresholds, 0.50 for attribution's scores.",
+    );
+    expect(maybe((await showCircuit(searchTraits({}))).el, "areas-of-kept")).toBeNull();
+  });
+
   test("a search that was stopped says what is undecided", async () => {
     const stopped = makeSearch({ values: [null, 5, 3], provenance: { seconds: 1, undecided: 12 } });
     const { el } = await showCircuit(searchTraits({ acdc: stopped, compared: [] }));
