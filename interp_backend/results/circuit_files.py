@@ -17,6 +17,8 @@ from .envelope import parse_json
 from .graph import INPUT, LOGITS, Graph, Node, edges_between, every_name, parse_node
 from .read import read_result
 
+MOST_ENTRIES = 10**8  # of scores, between every sender and every receiver
+
 # Names of auto-circuit.
 START, END = "Resid Start", "Resid End"
 _THEIRS = re.compile(r"A(0|[1-9]\d{0,4})\.(0|[1-9]\d{0,4})(?:\.([QKV]))?|MLP (0|[1-9]\d{0,4})", re.ASCII)
@@ -60,6 +62,8 @@ def _graph_of_mib(wire: Any, key_heads: int | None) -> Graph:
     whole = type(key_heads) is int and key_heads > 0
     if key_heads is not None and (not whole or heads % key_heads):
         raise ValueError(f"The {heads} heads of this graph can't share the keys of {key_heads!r:.20}.")
+    if (layers * (heads + 1) + 1) * (layers * (3 * heads + 1) + 1) > MOST_ENTRIES:
+        raise ValueError(f"A graph of {layers} layers of {heads} heads is too large to be read.")
     senders, receivers = every_name(layers, heads)
     shared = every_name(layers, heads, key_heads)[1]
     of, _ = _shared(shared, receivers)

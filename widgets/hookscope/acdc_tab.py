@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -25,6 +26,7 @@ from .subject import ResultPanel
 from .traits import checked
 
 MOST_EDGES = 5000  # of a search that a view is sent
+MOST_PAST = 20  # searches whose beginnings are remembered
 SECONDS_BETWEEN = 0.25  # between two updates of what is left
 # By metric, the threshold that is offered at first, in its unit: a loss that one would hardly notice in a prompt.
 THRESHOLDS = {"prob": 0.01, "log_prob": 0.05, "answer_log_prob": 0.05, "kl": 0.05, "rank": 1.0}
@@ -77,6 +79,8 @@ class AcdcTab(ResultPanel):
     )
 
     _asked_search: _Asked | None = None
+    _found_by: _Asked | None = None  # of `acdc`: a search that was refused leaves the result of the one before
+    _past: Sequence[_Asked] = ()
     _found: tuple[Graph, float, Graph] | None = None  # `found`, with the search and the threshold that it is of
     _under_way: Graph | None = None  # the graph of the search, which fills while it runs
     # When a view was last sent what is left, how many edges that were, and how many at the beginning.
@@ -135,9 +139,15 @@ class AcdcTab(ResultPanel):
             if self._call_of_result != graph_call and asker is not None and not asker.stopped("result"):
                 return {}  # its scores are coming
             graph: Any = self.result if self._call_of_result == graph_call else None
-            asked = self._asked_search = _Asked(search, self.pair, graph, self._search_call(search, graph))
+            # What was searched before and comes back, as by undo, began with the scores that there were then.
+            same = [one for one in self._past if (one.search, one.pair) == (search, self.pair)]
+            asked = same[-1] if same and graph is not None else None
+            asked = asked or _Asked(search, self.pair, graph, self._search_call(search, graph))
+            self._asked_search, self._past = asked, [*self._past, asked][-MOST_PAST:]
             self._under_way = None
-        return {"acdc": Want(asked.call, self._take_search, end=self._end_search, keep=True, priority=2)}
+        return {
+            "acdc": Want(asked.call, partial(self._take_search, asked), end=self._end_search, keep=True, priority=2)
+        }
 
     def _search_call(self, search: dict[str, Any], graph: Graph | None) -> Any:
         thresholds, metric, start = search["threshold"], search["metric"], search["start"]
@@ -158,7 +168,7 @@ class AcdcTab(ResultPanel):
             beside=graph,
         )
 
-    def _take_search(self, id: str, step: Step[Graph]) -> None:
+    def _take_search(self, asked: _Asked, id: str, step: Step[Graph]) -> None:
         """What is left so far: the whole graph at first, then which edges of it."""
         graph: Any = step.result
         if self.search is None:
@@ -166,7 +176,7 @@ class AcdcTab(ResultPanel):
         graph.id = id
         new, now = graph is not self._under_way, time.perf_counter()
         if new:
-            self._under_way = graph
+            self._under_way, self._found_by = graph, asked
             self._sent_at, self._sent_size, self._begun_with = 0.0, graph.size, graph.size
         first_is_gone = self._sent_size == self._begun_with > graph.size
         if step.done < step.total and (first_is_gone or now - self._sent_at >= SECONDS_BETWEEN):
@@ -188,7 +198,7 @@ class AcdcTab(ResultPanel):
     def _comparison(self) -> list[dict[str, Any]]:
         """For each threshold the circuit of the other search, if that had the same settings, and the largest edges."""
         graph: Any = self.acdc
-        other, asked = self._searches.get(graph.params.get("start") is not None), self._asked_search
+        other, asked = self._searches.get(graph.params.get("start") is not None), self._found_by
         rows = []
         if other is not None and _settings(other) == _settings(graph):
             circuits = [other.at(one) for one in graph.thresholds]
@@ -211,7 +221,8 @@ class AcdcTab(ResultPanel):
         code = self._code_of(found).removesuffix("result.plot()\n")
         if not code:
             return "import interp_backend as ib\n# found: your own graph\n" + _taken(found, self._found)
-        asked, start = self._asked_search, self.search and self.search["start"]
+        asked = self._found_by
+        start = None if asked is None else asked.search["start"]
         code = code.replace("# beside: your own object\n", "").replace("    beside=beside,\n", "")
         if start is not None and asked is not None and asked.graph is not None:
             graph = self._code_of(asked.graph).removesuffix("result.plot()\n").replace("\nresult = ", "\ngraph = ")
@@ -256,6 +267,7 @@ class AcdcTab(ResultPanel):
             asked = self._asked_search
             if asked is not None and asked.graph is not self.result:
                 self._asked_search = None  # the scores have changed since
+                self._past = [one for one in self._past if one.search != self.search]
             self.tab = "acdc"
         return asker.refresh(id, of="acdc")
 

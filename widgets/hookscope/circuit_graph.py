@@ -98,7 +98,20 @@ class CircuitGraph(NodeSets, KeptCircuit, AcdcTab, ScrubbingTab):
     bundle = "circuit_graph"
     choices = (
         *("rules", "ig_steps", "direction", "metric", "mlps", "edges", "arrange", "trail", "setting"),
-        *("edits", "groups", "chosen", "question", "search", "threshold", "kept", "shows", "source", *CHOICES, "tab"),
+        *(
+            "edits",
+            "groups",
+            "chosen",
+            "question",
+            "search",
+            "threshold",
+            "kept_name",
+            "kept",
+            "shows",
+            "source",
+            *CHOICES,
+            "tab",
+        ),
     )
     _parts = ("layer", "head")
     _own_places = (LOGITS,)
@@ -168,6 +181,7 @@ class CircuitGraph(NodeSets, KeptCircuit, AcdcTab, ScrubbingTab):
         self._own_metric = metric if callable(metric) else None
         self._circuits: dict[str, tuple[Graph, Any, Graph]] = {}  # by name: of which graph, what was wanted, and it
         self._call_of_result: Any = None
+        self._noted: Graph | None = None
         self._last_sent = 0.0
         self._whole = False  # send the graph with all its scores, for a page
         super().__init__(
@@ -218,6 +232,15 @@ class CircuitGraph(NodeSets, KeptCircuit, AcdcTab, ScrubbingTab):
         if self.source == "kept" and kept is not None:
             return self._made_once("kept", kept, lambda graph: graph.with_edges(kept.kept.astype(bool)))
         return self.found if self.source == "acdc" else self._largest()
+
+    def _has_other_circuit(self) -> bool:
+        """Whether the circuit of the tabs is another one than when this was last asked."""
+        before = self._noted
+        try:
+            self._noted = self.circuit
+        except ValueError:
+            self._noted = None
+        return self._noted is None or self._noted is not before
 
     def _of_screen(self) -> Graph:
         """The circuit that the open tab draws."""
@@ -371,11 +394,14 @@ class CircuitGraph(NodeSets, KeptCircuit, AcdcTab, ScrubbingTab):
             self._own_metric = self.metric
         if name in ("pair", "direction", "metric", "mlps"):
             self.paths = []  # these belong to other choices
-        if name in ("pair", "metric", "source", *OF_CIRCUIT[self.source]):
+        self._drop_answer(name)
+        of_circuit = name in ("source", *OF_CIRCUIT[self.source]) and self._has_other_circuit()
+        if name in ("pair", "metric") or of_circuit:
             self.robustness = self.faithfulness = None
             self._drop_scrubbing(name)
         if name == "pair":
-            self.search, self.source = None, "edges"  # what was searched belongs to another pair
+            self.search = None  # what was searched belongs to another pair
+            self.source = "edges" if self.source == "acdc" else self.source
         if name == "search" and self.search is None:
             self._drop_found()
         if name == "setting":

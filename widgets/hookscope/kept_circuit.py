@@ -36,6 +36,7 @@ class KeptCircuit(ResultPanel):
 
     if TYPE_CHECKING:  # of `CircuitGraph`
         acdc: Any
+        source: Any
         result: Any
 
         def _of_screen(self) -> Graph: ...
@@ -59,6 +60,8 @@ class KeptCircuit(ResultPanel):
 
     def drop_kept(self) -> None:
         """Forget the kept circuit."""
+        if self.source == "kept":
+            self.source = "edges"
         self.kept, self.kept_name, self.shows = None, "", "circuit"
 
     @traitlets.observe("kept", "acdc", "result")

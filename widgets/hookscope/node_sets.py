@@ -29,6 +29,13 @@ QUESTIONS = {
     "ablate": ("ablate", "how much of the answer is left without these nodes"),
     "faithfulness": ("run alone", "how much of the answer these nodes give without the rest of the model"),
 }
+# What an answer depends on, beside the nodes; of ablated nodes both directions are one.
+DEPENDS_ON = {
+    "patch": ("pair", "metric", "direction"),
+    "paths": ("pair", "metric", "direction", "mlps"),
+    "ablate": ("pair", "metric"),
+    "faithfulness": ("pair", "metric"),
+}
 Nodes = Annotated[list[Annotated[str, Field(max_length=20)]], Field(min_length=1, max_length=2000)]
 Name = Annotated[str, Field(min_length=1, max_length=40)]
 
@@ -57,8 +64,7 @@ class NodeSets(ResultPanel):
         direction: Any
         result: Any
 
-        @property
-        def circuit(self) -> Graph: ...
+        def _largest(self) -> Graph: ...
 
         def _made_once(self, name: str, wanted: Any, make: Callable[[Graph], Graph]) -> Graph: ...
 
@@ -110,7 +116,7 @@ class NodeSets(ResultPanel):
 
     @traitlets.validate("chosen")
     def _valid_chosen(self, proposal: Any) -> list[str]:
-        return [*dict.fromkeys(self._nodes_of_graph(proposal["value"]))]
+        return self._nodes_of_graph(proposal["value"])
 
     def _nodes_of_graph(self, names: Sequence[str]) -> list[str]:
         """The nodes, of which all are in the shown graph.
@@ -122,14 +128,20 @@ class NodeSets(ResultPanel):
         for name in names:
             if name not in known:
                 raise traitlets.TraitError(f"The graph on the screen has no node {name!r:.40}.")
-        return list(names)
+        return [*dict.fromkeys(names)]
 
-    @traitlets.observe("question", "pair", "metric", "direction", "mlps")
+    @traitlets.observe("question")
     def _on_question(self, change: Any) -> None:
         self.answer = None
-        if change["name"] == "question" and self._asker is not None:
+        if self._asker is not None:
             self._asker.refresh()
             self._show_code()
+
+    def _drop_answer(self, changed: str) -> None:
+        """Forget an answer that a change has made another question's."""
+        question: Any = self.question
+        if question is not None and changed in DEPENDS_ON[question["what"]]:
+            self.answer = None
 
     # Requests
 
@@ -147,10 +159,11 @@ class NodeSets(ResultPanel):
         asker = self._asking()
         if len(self.edits) >= MOST_EDITS:
             raise ValueError(f"A circuit can be edited {MOST_EDITS} times. Undo some edits.")
-        left = edited(self.circuit, [edit])
+        before = self._largest()
+        left = edited(before, [edit])
         if left.size == 0:
             raise ValueError("No path would be left from the input to the logits. Choose other nodes.")
-        if left.size == self.circuit.size:
+        if left.size == before.size:
             raise ValueError("That would leave the circuit as it is.")
         with asker.defer():
             self.edits, self.chosen = [*self.edits, edit], []

@@ -194,7 +194,7 @@ class Panel(anywidget.AnyWidget):
                 with self._recorded("set", {name: value}):
                     self._alone = True  # the page's other views have set it themselves
                     super().set_state({name: value})
-            except (traitlets.TraitError, ValueError, TypeError, RecursionError) as problem:
+            except (traitlets.TraitError, ValueError, TypeError, ArithmeticError, RecursionError) as problem:
                 deep = isinstance(problem, RecursionError)
                 self.fail(f"{name} is nested too deeply." if deep else sentence(problem), str(name))
                 if self.has_trait(name):

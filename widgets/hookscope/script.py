@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from interp_backend import transformerlens_code
 from interp_backend.common.code import Said, session_code
 from interp_backend.common.method import Call
@@ -25,7 +27,9 @@ def session_script(entries: Sequence[Entry], model: LanguageModel, over: str) ->
     runs = runs_of(entries)
     if over == "interp_backend":
         said = [
-            Said(words, call.method, _params(call, result), _graphs_of(call, [one for _, one, _ in runs[:at]]))
+            Said(
+                words, call.method, _params(call, result), _graphs_of(call, [(one, made) for _, one, made in runs[:at]])
+            )
             for at, (words, call, result) in enumerate(runs)
         ]
         return session_code(said, model.code)
@@ -49,22 +53,35 @@ def runs_of(entries: Sequence[Entry]) -> list[tuple[str, Call, BaseResult | None
     for entry in entries:
         words = f"{entry.command.view}: {entry.words}" if entry.command.view else entry.words
         for call, result in entry.runs():
-            if call.to_json() not in known:
-                known.append(call.to_json())
+            if (key := _key(call)) not in known:
+                known.append(key)
                 runs.append((words, call, result))
                 words = ""
     return runs
 
 
-def _graphs_of(call: Call, before: Sequence[Call]) -> list[str]:
+def _key(call: Call) -> tuple[Any, ...]:
+    """What tells calls apart: of the graphs that they take, JSON has only the names."""
+    graphs = [(name, one) for name, one in call.arguments.items() if isinstance(one, Graph)]
+    return call.to_json(), [(name, one.kept.tobytes(), one.scores.tobytes()) for name, one in graphs]
+
+
+def _graphs_of(call: Call, before: Sequence[tuple[Call, Any]]) -> list[str]:
     """The lines that define the graphs that a call takes, from results that were computed before."""
     lines: list[str] = []
     for name in ("circuit", "start", "beside"):
         graph = call.arguments.get(name)
-        made = [at for at, one in enumerate(before) if isinstance(graph, Graph) and one.method.name == graph.method]
-        if made:
-            lines += _graph_lines(name, graph, f"results[{made[-1]}]")
+        if not isinstance(graph, Graph):
+            continue
+        made = [at for at, (one, _) in enumerate(before) if one.method.name == graph.method]
+        same = [at for at in made if _has_scores_of(before[at][1], graph)] or made
+        if same:
+            lines += _graph_lines(name, graph, f"results[{same[-1]}]")
     return lines
+
+
+def _has_scores_of(result: Any, graph: Graph) -> bool:
+    return isinstance(result, Graph) and np.array_equal(result.scores, graph.scores, equal_nan=True)
 
 
 def _graph_lines(name: str, graph: Any, result: str) -> list[str]:

@@ -178,8 +178,8 @@ class ScrubbingTab(ResultPanel):
             hypothesis = self.hypothesis
             tree = self._tree_of(hypothesis)
         except ValueError as found:
-            problem = str(found)
-            if self.hypothesis_edges is None:
+            problem, self.scrubbing = str(found), None
+            if self.hypothesis_edges is None and self._has_circuit():
                 fits = self._edges_that_fit()
                 problem = "A node is scrubbed once for each path on which it is read, and this circuit has too many."
         datum = self._first_datum(data)
@@ -193,6 +193,12 @@ class ScrubbingTab(ResultPanel):
             "tokens": [] if datum is None else datum.tokens,
             "examples": {} if datum is None else self._examples(datum),
         }
+
+    def _has_circuit(self) -> bool:
+        try:
+            return self.circuit is not None
+        except ValueError:
+            return False
 
     def _tree_of(self, hypothesis: Hypothesis) -> int:
         """How many nodes the hypothesis has, unfolded.
@@ -243,7 +249,9 @@ class ScrubbingTab(ResultPanel):
 
     def _drop_scrubbing(self, changed: str) -> None:
         """Forget a result of another circuit; while its tab is open, it stays until the next one has come."""
-        if changed in ("pair", "result") or (self.hypothesis_edges is None and self.tab != "scrubbing"):
+        own = self.hypothesis_edges is not None
+        is_others = (changed == "pair" and self.data is None) or (changed == "result" and not own)
+        if is_others or (not own and self.tab != "scrubbing"):
             self.scrubbing = None
 
     @traitlets.observe(*CHOICES, "data")
