@@ -164,13 +164,13 @@ def test_pictures_of_markdown_are_not_loaded(tmp_path):
 def test_a_hostile_title_is_text(tmp_path):
     path = hs.Report(["x"], title=HOSTILE).save(tmp_path / "r.html")
     text = path.read_text("utf-8")
-    assert text.count("<script") == 2 and "<img" not in body_of(path) and "\u202e" not in text
+    assert text.count("<script") == 3 and "<img" not in body_of(path) and "\u202e" not in text
 
 
 @given(st.text())
 def test_text_never_leaves_its_place(text):
     whole = page([Html(f"<p>{escaped(text)}</p>")], text)
-    assert whole.count("<script") == 2 and whole.count("<p>") == 1 and whole.count("</main>") == 1
+    assert whole.count("<script") == 3 and whole.count("<p>") == 1 and whole.count("</main>") == 1
 
 
 @given(st.text(max_size=200))
@@ -198,7 +198,7 @@ def test_other_json_is_refused_in_a_sentence(value):
     except ValueError as problem:
         assert "no page that Hookscope saved" in str(problem)
     else:
-        assert value == [] or value == {} or value == ""
+        assert not value or all(isinstance(one["state"], dict) for one in value)
 
 
 def test_a_page_of_another_version_is_named(views, tmp_path):

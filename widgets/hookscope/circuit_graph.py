@@ -353,7 +353,7 @@ class CircuitGraph(NodeSets, KeptCircuit, AcdcTab, ScrubbingTab):
         """The last result of the open tab; in the first it is the circuit."""
         runs: list[Any] = [self.robustness, self.faithfulness]
         found = [self.found] if self._has_found else []
-        others = {"edges": [], "acdc": found, "paths": self.paths, "faithfulness": runs, "scrubbing": [self.scrubbing]}
+        others = {"edges": [], "acdc": found, "paths": self.paths, "faithfulness": runs, "scrubbing": self._scrubbed()}
         return next((one for one in reversed(others[self.tab]) if one is not None), None) or self._largest()
 
     def _show_code(self) -> None:

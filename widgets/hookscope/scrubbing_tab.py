@@ -178,7 +178,7 @@ class ScrubbingTab(ResultPanel):
             hypothesis = self.hypothesis
             tree = self._tree_of(hypothesis)
         except ValueError as found:
-            problem, self.scrubbing = str(found), None
+            problem = str(found)
             if self.hypothesis_edges is None and self._has_circuit():
                 fits = self._edges_that_fit()
                 problem = "A node is scrubbed once for each path on which it is read, and this circuit has too many."
@@ -193,6 +193,12 @@ class ScrubbingTab(ResultPanel):
             "tokens": [] if datum is None else datum.tokens,
             "examples": {} if datum is None else self._examples(datum),
         }
+
+    def _scrubbed(self) -> list[Scrubbing | None]:
+        """What the tab shows: no result of another hypothesis than one that can't be run."""
+        outline: Any = self.outline
+        shown: Any = self.scrubbing
+        return [] if outline is not None and outline["problem"] is not None else [shown]
 
     def _has_circuit(self) -> bool:
         try:
