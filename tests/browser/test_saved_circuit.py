@@ -31,10 +31,11 @@ def saved(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         clean_answer=" Oslo",
         corrupt_answer=" Stockholm",
     )
-    words = [
-        {"country": country, "capital": capital} for country, capital in (("Norway", "Oslo"), ("Sweden", "Stockholm"))
-    ]
-    data = ib.PromptPairs.from_template("The capital of {country} is", words, answer=" {capital}")
+    cities = {"Norway": "Oslo", "Egypt": "Cairo", "France": "Paris", "Japan": "Tokyo"}
+    words = [{"country": country, "capital": capital} for country, capital in cities.items()]
+    phrasings = ("The capital city of {country} is", "In {country}, the capital is")
+    several = [ib.PromptPairs.from_template(text, words, answer=" {capital}") for text in phrasings]
+    data = ib.PromptPairs([pair for pairs in several for pair in pairs])
     said = {node: "answer" for node in ("m1", "m2")}
     hypothesis = ib.Hypothesis(edges=["m1->logits", "m2->logits", "m3->logits"], agree=said)
     graph = hs.CircuitGraph(hs.load_model(), pair, data=data, hypothesis=hypothesis)
