@@ -8,6 +8,7 @@ export interface Requests {
   attention_patterns: AttentionPatternsRequest;
   attribute: OnAttributeRequest;
   attribute_head: OnAttributeHeadRequest;
+  attribution_graph: AttributionGraphRequest;
   attribution_patching: AttributionPatchingRequest;
   back_to: OnBackToRequest;
   cancel: OnCancelRequest;
@@ -21,9 +22,11 @@ export interface Requests {
   drop_circuit: OnDropCircuitRequest;
   drop_kept: OnDropKeptRequest;
   edge_attribution: EdgeAttributionRequest;
+  edge_heads: EdgeHeadsRequest;
   edit: OnEditRequest;
   faithfulness: FaithfulnessRequest;
   faithfulness_at: OnFaithfulnessAtRequest;
+  feature_interventions: FeatureInterventionsRequest;
   figure_part: OnFigurePartRequest;
   file: OnFileRequest;
   follow: OnFollowRequest;
@@ -56,6 +59,7 @@ export interface Requests {
   restrict: OnRestrictRequest;
   run_again: OnRunAgainRequest;
   save_report: OnSaveReportRequest;
+  score_features: ScoreFeaturesRequest;
   script: OnScriptRequest;
   scrub: OnScrubRequest;
   scrub_circuit: OnScrubCircuitRequest;
@@ -170,6 +174,14 @@ export interface OnAttributeHeadRequest {
   answer?: string | null;
   wrong_answer?: string | null;
 }
+export interface AttributionGraphRequest {
+  answers?: (string | number)[] | null;
+  logits?: number;
+  mass?: number;
+  features?: number;
+  last?: number | null;
+  prepend_bos?: boolean | null;
+}
 export interface AttributionPatchingRequest {
   activation?:
     | "embed"
@@ -269,6 +281,12 @@ export interface EdgeAttributionRequest {
   at?: number | null;
   keep_pairs?: boolean;
 }
+export interface EdgeHeadsRequest {
+  source: string;
+  target: string;
+  last?: number | null;
+  prepend_bos?: boolean | null;
+}
 export interface OnEditRequest {
   pair: PromptPair;
 }
@@ -290,6 +308,22 @@ export interface OnFaithfulnessAtRequest {
   ablation: string;
   level: string;
   positions: string;
+}
+export interface FeatureInterventionsRequest {
+  changes: FeatureChange[];
+  frozen?: "nothing" | "attention";
+  top_k?: number;
+  generate?: number;
+  temperature?: number;
+  seed?: number;
+  prepend_bos?: boolean | null;
+}
+export interface FeatureChange {
+  layer: number;
+  feature: number;
+  position?: number | number[] | null;
+  scale?: number | null;
+  value?: number | null;
 }
 export interface OnFigurePartRequest {
   first: number;
@@ -415,6 +449,14 @@ export interface OnRestrictRequest {
 }
 export interface OnRunAgainRequest {}
 export interface OnSaveReportRequest {}
+export interface ScoreFeaturesRequest {
+  layer: number;
+  head: number;
+  query: number;
+  key: number;
+  last?: number | null;
+  prepend_bos?: boolean | null;
+}
 export interface OnScriptRequest {
   form: "commands" | "interp_backend" | "transformerlens";
 }
