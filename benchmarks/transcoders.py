@@ -7,7 +7,7 @@ LIMITS; what a run of a model takes is not counted.
 
 Prints a table and writes build/bench/transcoders.json.
 
-python benchmarks/transcoders.py --directory /tmp/sets   # somewhere with 8 GB free; the sets stay there
+python benchmarks/transcoders.py --directory sets   # somewhere with 8 GB free; the sets stay there
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Compare attribution graphs with those of circuit-tracer itself, which needs an environment of its own.
 
-    python -m venv /tmp/ct && /tmp/ct/bin/pip install circuit-tracer
-    python tools/check_circuit_tracer.py /tmp/ct/bin/python
+    python -m venv build/tracer && build/tracer/bin/pip install circuit-tracer
+    python tools/check_circuit_tracer.py build/tracer/bin/python
 
 A small random Llama and random transcoders, which both programs load without a network. Compared are all edges that
 circuit-tracer has (it sets features and errors of the first position to zero), and on one adjacency matrix the

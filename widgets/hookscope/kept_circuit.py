@@ -72,7 +72,8 @@ class KeptCircuit(ResultPanel):
             return  # a circuit of all edges tells none apart
         if self.result is not None:
             self.areas = {"attribution": self.result.roc(kept).auc}
-        if sweep is not None and len(sweep.thresholds) > 1:
+        # A search that was stopped has scores for some edges alone.
+        if sweep is not None and len(sweep.thresholds) > 1 and sweep.provenance.get("complete"):
             self.areas = {**self.areas, "acdc": sweep.roc(kept).auc}
 
     @action("keep_circuit")
