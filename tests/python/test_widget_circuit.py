@@ -12,6 +12,7 @@ from driven_widgets import Watched, ask, events
 
 import hookscope as hs
 import interp_backend as ib
+from hookscope.page import read_page
 from interp_backend.results.codec import decode_array
 
 
@@ -230,8 +231,8 @@ def test_a_result_is_shown_without_a_model(view):
 def test_saved(view, tmp_path):
     view.follow("m3")
     assert view.wait(60)
-    page = view.save(tmp_path / "circuit.html").read_text("utf-8")
-    assert "Norway" in page and '"trail"' in page
+    (saved,) = read_page(view.save(tmp_path / "circuit.html").read_text("utf-8"))
+    assert "Norway" in json.dumps(saved.state["result"]) and saved.state["trail"]
 
 
 # The third tab
