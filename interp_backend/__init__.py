@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from .methods.attribution_patching import attribution_patching as attribution_patching
     from .methods.causal_scrubbing import causal_scrubbing as causal_scrubbing
     from .methods.circuit_robustness import circuit_robustness as circuit_robustness
+    from .methods.describe_feature import describe_feature as describe_feature
     from .methods.direct_logit_attribution import direct_logit_attribution as direct_logit_attribution
     from .methods.edge_attribution import edge_attribution as edge_attribution
     from .methods.edge_heads import EdgeHeads as EdgeHeads
@@ -62,6 +63,7 @@ if TYPE_CHECKING:
     from .results.attribution_graph import GraphNode as GraphNode
     from .results.effect_map import EffectMap as EffectMap
     from .results.faithfulness import Faithfulness as Faithfulness
+    from .results.feature_description import FeatureDescription as FeatureDescription
     from .results.feature_effects import FeatureEffects as FeatureEffects
     from .results.graph import Graph as Graph
     from .results.head_table import HeadPairs as HeadPairs

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
+
+from ..language.model import LanguageModel
+from .modules import module_dtype
 
 
 @dataclass(frozen=True)
@@ -62,14 +65,27 @@ class Frozen:
                 )
             return found
 
+    @staticmethod
+    def unscaled(model: LanguageModel, norm: Callable[[Tensor], Tensor] | None, name: str) -> Frozen:
+        """A norm of a model without its scale and its bias; the identity for None.
+
+        Raises:
+            ValueError: with its scale frozen, the norm is not an affine map.
+        """
+        probe = torch.linspace(-1, 1, model.d_model, device=model.device, dtype=torch.float32) + 0.1
+        if norm is None:
+            return Frozen(torch.ones_like(probe), torch.zeros_like(probe), 1.0, False)
+        found = Frozen.of(norm, probe.to(module_dtype(model)).float(), name)
+        return replace(found, bias=torch.zeros_like(probe), scale=1.0)
+
     def whole(self, x: Tensor) -> Tensor:
-        """The output for an input x."""
-        return self.gain * (x - x.mean() if self.centres else x) / self.scale + self.bias
+        """The output for inputs x, [..., d_model]."""
+        return self.gain * (x - x.mean(-1, keepdim=True) if self.centres else x) / self.scale + self.bias
 
     def pulled_back(self, onto: Tensor) -> Tensor:
         """The direction in the input that this direction in the output reads (without the bias)."""
         back = self.gain * onto / self.scale
-        return back - back.mean() if self.centres else back
+        return back - back.mean(-1, keepdim=True) if self.centres else back
 
 
 @dataclass(frozen=True)

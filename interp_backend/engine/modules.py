@@ -141,8 +141,8 @@ def _own_weights(module: torch.nn.Module) -> dict[str, Tensor] | None:
         return {name: weight.clone() for name, weight in module.named_parameters()}
 
 
-def token_embeddings(model: LanguageModel) -> Tensor:
-    """What each token adds to the residual stream, [token, d_model], float32."""
+def token_embeddings(model: LanguageModel, which: slice = slice(None)) -> Tensor:
+    """What each token adds to the residual stream, [token, d_model], float32; of all tokens or of some."""
     after: Any = getattr(model.raw, "embed_ln", None)  # bloom's norm of the embeddings
-    embedded = model.raw.W_E.detach()
+    embedded = model.raw.W_E.detach()[which]
     return embedded.float() if after is None else after(embedded[None])[0].detach().float()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from typing import Any
 
 import torch
@@ -59,6 +60,51 @@ def read_places(
         }
         found.append((values, {layer: run.activations[name].float() for layer, name in ends.items()}))
     return found
+
+
+def read_layer(turn: Turn, prompts: Sequence[Sequence[int]], reads: str, layer: int) -> list[Tensor]:
+    """What the features of one layer read in each prompt, [position, d_model]. The model runs no further than to there.
+
+    Args:
+        prompts: the token ids of prompts of one length, which run together.
+
+    Raises:
+        ValueError: the model is in training mode, the device can't compute in the weights' precision, or a hook never
+            fires.
+    """
+    turn.model.refuse_training_mode()
+    turn.model.refuse_dtype()
+    names = read_hooks(reads, layer)
+    # The user's hooks may be written for the first row of a batch.
+    parts = [[prompt] for prompt in prompts] if turn.users_hooks else [prompts]
+    found: list[Tensor] = []
+    for part in parts:
+        values = turn.run(lambda part=part: _until_read(turn.model, part, names))
+        found += what_is_read(turn.model, reads, layer, values)
+    return found
+
+
+class _Read(Exception):
+    """All that is wanted of a run has been read."""
+
+
+def _until_read(model: LanguageModel, prompts: Sequence[Sequence[int]], names: Sequence[str]) -> list[Tensor]:
+    seen: dict[str, Tensor] = {}
+
+    def keeping(name: str) -> Hook:
+        def keep(value: Tensor, hook: Any) -> None:
+            seen[name] = value.detach().clone()
+            if len(seen) == len(names):
+                raise _Read
+
+        return Own(keep)
+
+    tokens = torch.tensor([list(ids) for ids in prompts], device=model.device)
+    with suppress(_Read), torch.no_grad(), model.raw.hooks(fwd_hooks=[(name, keeping(name)) for name in names]):
+        model.raw(tokens)
+    if silent := [name for name in names if name not in seen]:
+        raise ValueError(f"The hook {silent[0]} never fires in this model. Choose other transcoders.")
+    return [seen[name] for name in names]
 
 
 def replaced_logits(turn: Turn, ids: Sequence[int], transcoders: Transcoders) -> Tensor:

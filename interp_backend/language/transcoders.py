@@ -328,6 +328,29 @@ class Transcoders:
         order = (positions * count + features).argsort()
         return Active(positions[order], features[order], values[order], (len(x), count))
 
+    def activations(self, layer: int, feature: int, x: Tensor) -> Tensor:
+        """The activation of one feature at each position, 0 where it is not active: [position], as `encode` gives it.
+
+        Unless features compete for a position (TopK), its row of the encoder alone is read.
+
+        Args:
+            x: as in `encode`.
+
+        Raises:
+            ValueError: as `encode`, or the layer has no such feature.
+        """
+        coder, which = self._coder(layer), self._known(layer, torch.tensor([feature]))
+        if coder.activation.k is not None:
+            active = self.encode(layer, x)
+            here, found = active.features == feature, active.values.new_zeros(len(x))
+            found[active.positions[here]] = active.values[here]
+            return found
+        z = self._mapped(coder, self._vectors(layer, x))
+        pre = torch.nn.functional.linear(z, coder.encoder.rows(which).to(z), coder.bias[which].to(z))[:, 0]
+        threshold = coder.activation.threshold
+        least = 0.0 if threshold is None else threshold[which].to(pre)
+        return torch.where(pre > least, pre, 0.0)
+
     def encoder_rows(self, layer: int, features: Tensor) -> Tensor:
         """What features read, as directions in x: [feature, d_model]. Only these rows are read from the file."""
         coder = self._coder(layer)

@@ -252,7 +252,7 @@ class _Growing:
         return AttributionGraph(
             prompt=Prompt(text=self.prompts.texts[side], ids=run.tokens, tokens=texts),
             n_layers=len(run.layers),
-            transcoders=_described(run.transcoders),
+            transcoders=described(run.transcoders),
             **nodes,
             values=np.concatenate(
                 [self.values[kept], np.full(len(columns) - len(kept) + 1, np.nan), self.values[features:]]
@@ -307,7 +307,8 @@ class _Growing:
         return found
 
 
-def _described(transcoders: Transcoders) -> dict[str, str | bool]:
+def described(transcoders: Transcoders) -> dict[str, str | bool]:
+    """A set of transcoders as a result names it."""
     return {
         "name": transcoders.name,
         "layout": transcoders.layout,

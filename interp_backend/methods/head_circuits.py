@@ -22,7 +22,7 @@ from ..common.method import method
 from ..common.prompts import Last, read_text
 from ..common.signatures import Count, OneOf
 from ..engine.frozen_norm import Frozen
-from ..engine.modules import module_dtype, norm_of, token_embeddings
+from ..engine.modules import norm_of, token_embeddings
 from ..engine.turn import Turn
 from ..language.interventions import in_range
 from ..language.loading import load_model
@@ -208,12 +208,7 @@ class Circuits:
 
     def _norm(self, name: str, layer: int | None, called: str) -> Callable[[Tensor], Tensor]:
         """A norm without its scale and bias, as a function of rows [..., d_model]: gain, and centring if it centres."""
-        norm = norm_of(self.model, name, layer)
-        if norm is None:
-            return lambda rows: rows
-        probe = torch.linspace(-1, 1, self.model.d_model, device=self.model.device, dtype=torch.float32) + 0.1
-        found = Frozen.of(norm, probe.to(module_dtype(self.model)).float(), called)
-        return lambda rows: found.gain * (rows - rows.mean(-1, keepdim=True) if found.centres else rows)
+        return Frozen.unscaled(self.model, norm_of(self.model, name, layer), called).whole
 
     def _read(self, layer: int, name: str) -> Tensor:
         """An input matrix of each head with the norm's gain folded in, [head, d_model, d_head]."""

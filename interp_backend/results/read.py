@@ -10,6 +10,7 @@ from .attribution_graph import AttributionGraph
 from .effect_map import EffectMap
 from .envelope import BaseResult, parse_json, refuse_other_version
 from .faithfulness import Faithfulness
+from .feature_description import FeatureDescription
 from .feature_effects import FeatureEffects
 from .graph import Graph
 from .head_table import HeadPairs, HeadScores
@@ -32,6 +33,7 @@ FAMILIES: dict[str, type[BaseResult]] = {
         Scrubbing,
         AttributionGraph,
         FeatureEffects,
+        FeatureDescription,
     )
 }
 # Results of older versions name their method alone, and those of patching have no family's method.
@@ -43,7 +45,7 @@ def read_result(text: str | bytes) -> BaseResult:
 
     Returns:
         An `EffectMap`, `LogitLens`, `Attribution`, `AttentionPatterns`, `HeadScores`, `HeadPairs`, `Graph`,
-        `Faithfulness`, `Robustness`, `Scrubbing`, `AttributionGraph` or `FeatureEffects`.
+        `Faithfulness`, `Robustness`, `Scrubbing`, `AttributionGraph`, `FeatureEffects` or `FeatureDescription`.
 
     Raises:
         ValueError: text that is not JSON, another schema version, a family of results that this version does not

@@ -17,6 +17,7 @@ export interface Requests {
   close_answer: OnCloseAnswerRequest;
   close_opened: OnCloseOpenedRequest;
   close_view: OnCloseViewRequest;
+  describe_feature: DescribeFeatureRequest;
   direct_logit_attribution: DirectLogitAttributionRequest;
   double_view: OnDoubleViewRequest;
   drop_circuit: OnDropCircuitRequest;
@@ -257,6 +258,15 @@ export interface OnCloseAnswerRequest {}
 export interface OnCloseOpenedRequest {}
 export interface OnCloseViewRequest {
   at: number;
+}
+export interface DescribeFeatureRequest {
+  layer: number;
+  feature: number;
+  texts?: string | string[] | null;
+  top_k?: number;
+  tokens?: number;
+  context?: number;
+  prepend_bos?: boolean | null;
 }
 export interface DirectLogitAttributionRequest {
   answer?: string | number | (string | number)[] | null;

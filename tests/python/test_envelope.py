@@ -42,6 +42,7 @@ MAKE = {
     "feature_effects": lambda model: ib.feature_interventions(
         model, "The capital of", [{"layer": 1, "feature": 3, "value": 1.0}], generate=1
     ),
+    "feature_description": lambda model: ib.describe_feature(model, 3, 560, [PAIR.clean, PAIR.corrupt]),
     "scrubbing": lambda model: ib.causal_scrubbing(
         model, ib.Hypothesis(edges=["m2->logits"]), ib.PromptPairs([PAIR, PAIR]), sides="both", samples=1
     ),
@@ -111,7 +112,7 @@ def test_any_result_is_read_by_its_family(name):
 
 
 def test_families_are_named_once():
-    assert len(FAMILIES) == 12 and all(
+    assert len(FAMILIES) == 13 and all(
         family.model_fields["family"].default == name for name, family in FAMILIES.items()
     )
 
