@@ -261,6 +261,10 @@ def _from_weights(turn: Turn, transcoders: Transcoders, layer: int, feature: int
     model, which = turn.model, torch.tensor([feature])
     known = min(model.d_vocab, len(model.raw.tokenizer))  # further rows have no token
     blocks = [slice(at, at + VOCABULARY_AT_ONCE) for at in range(0, model.d_vocab, VOCABULARY_AT_ONCE)]
+    if model.raw.W_E.shape[1] != model.d_model or model.raw.W_U.shape[0] != model.d_model:
+        raise ValueError(
+            "This model's embeddings are not of the model's width, so its features write and read no tokens."
+        )
     final = Frozen.unscaled(model, norm_of(model, "ln_final"), "the final norm")
     row = sum(transcoders.decoder_rows(layer, which).values())[0].to(final.gain)  # type: ignore[index]
     row = final.whole(row)
@@ -270,6 +274,7 @@ def _from_weights(turn: Turn, transcoders: Transcoders, layer: int, feature: int
     onto, note = _reading(turn, transcoders, layer, transcoders.encoder_rows(layer, which)[0].to(row))
     excited, inhibited = [], []
     if onto is not None:
+        onto = onto * _embedding_scale(turn, known)
         added = torch.cat([token_embeddings(model, some) @ onto for some in blocks])
         excited, inhibited = _ends(model, added[:known], count)
     return {
@@ -280,6 +285,15 @@ def _from_weights(turn: Turn, transcoders: Transcoders, layer: int, feature: int
         "note": "Logits minus their mean over the vocabulary, for an activation of 1, by the direct path: through the "
         f"final norm's gain, but not divided by its scale, which differs from position to position. {note}",
     }
+
+
+def _embedding_scale(turn: Turn, known: int) -> float:
+    """By how much a model multiplies its embeddings before the first layer: not 1 in Gemma and Granite, for example."""
+    few = torch.linspace(0, known - 1, min(8, known)).long().tolist()
+    entering = torch.cat(read_layer(turn, [[token] for token in few], "resid_pre", 0))
+    embedded = torch.cat([token_embeddings(turn.model, slice(token, token + 1)) for token in few])
+    entering, embedded = entering - entering.mean(0), embedded - embedded.mean(0)  # positions add the same to each
+    return float((entering * embedded).sum() / embedded.pow(2).sum().clamp(min=1e-30))
 
 
 def _reading(turn: Turn, transcoders: Transcoders, layer: int, row: Tensor) -> tuple[Tensor | None, str]:
