@@ -12,14 +12,31 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from hookscope import AttentionViewer, CircuitGraph, LogitLensGrid, PatchHeatmap, PromptPairEditor, Workbench
+from hookscope import (
+    AttentionViewer,
+    CircuitGraph,
+    FeatureGraph,
+    LogitLensGrid,
+    PatchHeatmap,
+    PromptPairEditor,
+    Workbench,
+)
 from hookscope.circuitsvis.token_values import TokenValues
 from interp_backend import METHODS
 from interp_backend.place import Place
 from interp_backend.results.effect_map import CellState
 from interp_backend.results.envelope import SCHEMA_VERSION
 
-WIDGETS = (PromptPairEditor, PatchHeatmap, LogitLensGrid, AttentionViewer, CircuitGraph, Workbench, TokenValues)
+WIDGETS = (
+    PromptPairEditor,
+    PatchHeatmap,
+    LogitLensGrid,
+    AttentionViewer,
+    CircuitGraph,
+    FeatureGraph,
+    Workbench,
+    TokenValues,
+)
 
 
 def requests() -> dict[str, type[BaseModel]]:

@@ -90,7 +90,7 @@ class AttributionGraph(BaseResult):
         supernodes: named groups of nodes.
     """
 
-    derived = BaseResult.derived | {"ids", "labels"}
+    derived = BaseResult.derived | {"ids", "cumulative", "share"}  # of a view's part of a graph
 
     family: Literal["attribution_graph"] = "attribution_graph"
     method: str = "attribution_graph"

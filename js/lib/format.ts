@@ -60,3 +60,10 @@ export function shortest(value: number): string {
 
 /** A number's text with a true minus sign. */
 export const withMinus = (text: string): string => text.replaceAll("-", MINUS);
+
+/** A part of something as a percentage with its sign. */
+export function percent(share: number): string {
+  if (!Number.isFinite(share)) return "\u2013";
+  const text = fixed(100 * share, Math.abs(share) < 0.0995 ? 1 : 0);
+  return `${share > 0 && !/^[\u22120.]*$/.test(text) ? "+" : ""}${text}%`;
+}

@@ -33,24 +33,28 @@ export interface Requests {
   follow: OnFollowRequest;
   forget: OnForgetRequest;
   go_to: OnGoToRequest;
+  group_features: OnGroupFeaturesRequest;
   group_nodes: OnGroupNodesRequest;
   head_circuits: OnHeadCircuitsRequest;
   head_scores: OnHeadScoresRequest;
   heads: OnHeadsRequest;
   hidden: OnHiddenRequest;
   induction_heads: InductionHeadsRequest;
+  intervene: OnInterveneRequest;
   keep: OnKeepRequest;
   keep_circuit: OnKeepCircuitRequest;
   keep_nodes: OnKeepNodesRequest;
   lens_window: OnLensWindowRequest;
   load_hypothesis: OnLoadHypothesisRequest;
   logit_lens: LogitLensRequest;
+  name_feature: OnNameFeatureRequest;
   open: OnOpenRequest;
   patch_head: OnPatchHeadRequest;
   patch_together: OnPatchTogetherRequest;
   path_mlps: OnPathMlpsRequest;
   path_patching: PathPatchingRequest;
   picture: OnPictureRequest;
+  pin_nodes: OnPinNodesRequest;
   read_circuit: OnReadCircuitRequest;
   read_pair: ReadPairRequest;
   redo: OnRedoRequest;
@@ -76,7 +80,9 @@ export interface Requests {
   transformerlens_code: OnTransformerlensCodeRequest;
   undo: OnUndoRequest;
   undo_edit: OnUndoEditRequest;
+  ungroup_features: OnUngroupFeaturesRequest;
   ungroup_nodes: OnUngroupNodesRequest;
+  unpin_nodes: OnUnpinNodesRequest;
 }
 export interface SearchRequest {
   threshold: number | number[];
@@ -352,6 +358,10 @@ export interface OnForgetRequest {
 export interface OnGoToRequest {
   step: number;
 }
+export interface OnGroupFeaturesRequest {
+  nodes: string[];
+  name: string;
+}
 export interface OnGroupNodesRequest {
   nodes: string[];
   name: string;
@@ -375,6 +385,17 @@ export interface InductionHeadsRequest {
   length?: number;
   seeds?: number;
 }
+export interface OnInterveneRequest {
+  changes: NodeChange[];
+  frozen?: string;
+  generate?: number;
+}
+export interface NodeChange {
+  node: string;
+  scale?: number | null;
+  value?: number | null;
+  positions?: ("here" | "all") | number[];
+}
 export interface OnKeepRequest {}
 export interface OnKeepCircuitRequest {}
 export interface OnKeepNodesRequest {
@@ -396,6 +417,11 @@ export interface LogitLensRequest {
   lens?: "logit" | "tuned";
   last?: number | null;
   prepend_bos?: boolean | null;
+}
+export interface OnNameFeatureRequest {
+  layer: number;
+  feature: number;
+  name: string;
 }
 export interface OnOpenRequest {
   cell: Place;
@@ -431,6 +457,9 @@ export interface PathPatchingRequest {
   at?: number | null;
 }
 export interface OnPictureRequest {}
+export interface OnPinNodesRequest {
+  nodes: string[];
+}
 export interface OnReadCircuitRequest {
   text: string;
   name?: string;
@@ -528,8 +557,14 @@ export interface TranscoderFitRequest {
 export interface OnTransformerlensCodeRequest {}
 export interface OnUndoRequest {}
 export interface OnUndoEditRequest {}
+export interface OnUngroupFeaturesRequest {
+  name: string;
+}
 export interface OnUngroupNodesRequest {
   name: string;
+}
+export interface OnUnpinNodesRequest {
+  nodes: string[];
 }
 
 export const SCHEMA_VERSION = 1;

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from .attention_viewer import AttentionViewer as AttentionViewer
     from .circuit_graph import CircuitGraph as CircuitGraph
+    from .feature_graph import FeatureGraph as FeatureGraph
     from .links import link as link
     from .logit_lens_grid import LogitLensGrid as LogitLensGrid
     from .patch_heatmap import PatchHeatmap as PatchHeatmap

@@ -11,6 +11,7 @@ from typing import Any
 import traitlets
 
 from interp_backend.results.attention import AttentionPatterns
+from interp_backend.results.attribution_graph import AttributionGraph
 from interp_backend.results.effect_map import EffectMap
 from interp_backend.results.envelope import BaseResult
 from interp_backend.results.files import kind_of, write_whole
@@ -20,6 +21,7 @@ from interp_backend.results.read import result_from_wire
 
 from .attention_viewer import AttentionViewer
 from .circuit_graph import CircuitGraph
+from .feature_graph import FeatureGraph
 from .logit_lens_grid import LogitLensGrid
 from .markdown import MARKDOWN
 from .page import Html, Part, SavedPart, View, escaped, read_page, titled, visible
@@ -32,6 +34,7 @@ PANELS: dict[type[BaseResult], Any] = {
     LogitLens: LogitLensGrid,
     AttentionPatterns: AttentionViewer,
     Graph: CircuitGraph,
+    AttributionGraph: FeatureGraph,
 }
 GROUP = "page"  # in which the views of a report pin together
 

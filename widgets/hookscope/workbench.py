@@ -23,6 +23,7 @@ from .asking import Asker, Want
 from .attention_viewer import AttentionViewer
 from .circuit_graph import CircuitGraph
 from .commands import Command, as_commands, as_file
+from .feature_graph import FeatureGraph
 from .history import History
 from .links import link
 from .logit_lens_grid import LogitLensGrid
@@ -44,6 +45,7 @@ KINDS: dict[str, tuple[type[ResultPanel], str, str]] = {
     "lens": (LogitLensGrid, "Lens", "what each layer would predict, and who wrote the answer"),
     "attention": (AttentionViewer, "Attention", "where heads look"),
     "circuit": (CircuitGraph, "Circuit", "edges, paths and faithfulness"),
+    "features": (FeatureGraph, "Features", "which transcoder features made the prediction"),
 }
 DEFAULT = ("heatmap", "lens", "attention")
 LONGEST_NOTES = 20_000  # characters; they are read again while one types

@@ -2,6 +2,7 @@
 // what attribution finds.
 import { useEffect, useMemo, useState } from "preact/hooks";
 import { Argument, type Field } from "../../lib/arguments";
+import { BarList, type Row } from "../../lib/bar_list";
 import { Button, type Choice, NameMenu } from "../../lib/controls";
 import { SmallField } from "../../lib/fields";
 import { count, fixed } from "../../lib/format";
@@ -22,7 +23,6 @@ import { useStore } from "../../lib/store";
 import type { CircuitInfo } from "./controls";
 import { type Edge, nodeOfPlace, nodesOf, placeOfNode } from "./graph";
 import { sizeOf } from "./lines";
-import { BarList, type Row } from "./lists";
 import { type Hovered, Picture } from "./picture";
 import {
   type Compared,

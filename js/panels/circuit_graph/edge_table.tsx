@@ -1,8 +1,8 @@
 // The edges of the picture as a table, for reading them one by one and for screen readers.
-import { metricValue } from "../../lib/format";
+import { metricValue, percent } from "../../lib/format";
 import { type Edge, parseNode } from "./graph";
 import type { Hovered } from "./picture";
-import { longName, partName, percent, readersName, shortName } from "./words";
+import { longName, partName, readersName, shortName } from "./words";
 
 /** Files have all of them. */
 const MOST_ROWS = 500;

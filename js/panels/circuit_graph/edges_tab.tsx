@@ -1,5 +1,6 @@
 // The first tab: the largest edges of the graph, and what each node reads and who reads it.
 import { useMemo, useState } from "preact/hooks";
+import { BarList, type Row } from "../../lib/bar_list";
 import { Output, useCurrent } from "../../lib/current";
 import { count } from "../../lib/format";
 import { canAsk, type Failure, select, useRising, useSelection, useTrait } from "../../lib/model";
@@ -12,7 +13,6 @@ import { EdgeTable } from "./edge_table";
 import { type Edge, type Graph, nodeOfPlace, nodesOf, placeOfNode } from "./graph";
 import { grouped, groupOf } from "./groups";
 import { largestOf } from "./lines";
-import { BarList, type Row } from "./lists";
 import { type Hovered, Picture } from "./picture";
 import { AnswerCard, EditsLine, SetBar, useSets } from "./set_bar";
 import { Slider, useCircuit } from "./slider";

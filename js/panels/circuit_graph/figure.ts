@@ -1,4 +1,5 @@
 // A circuit as a figure by itself, whatever kind of file it becomes: its layout, its caption, and what its legend says.
+import { percent } from "../../lib/format";
 import { captionOf } from "../../lib/picture_caption";
 import type { Palette } from "../../lib/theme";
 import { arrangementOf, type Drawn, withGroups } from "./arrangement";
@@ -6,7 +7,6 @@ import type { Edge, Graph } from "./graph";
 import { type Group, grouped } from "./groups";
 import type { Layout } from "./layout";
 import { sizeOf, WIDEST } from "./lines";
-import { percent } from "./words";
 
 const WIDTH = 720;
 /** Below the drawing, for the legend, which may be wider. */

@@ -1,3 +1,4 @@
+import barsCss from "../../lib/bar_list.css";
 import type { Panel } from "../../lib/panel";
 import tabsCss from "../../lib/tabs.css";
 import { nodeOfPlace, placeOfNode } from "./graph";
@@ -7,7 +8,7 @@ import { CircuitView } from "./view";
 
 export const panel: Panel<CircuitState, string> = {
   name: "circuit-graph",
-  css: tabsCss + css,
+  css: tabsCss + barsCss + css,
   needs: [
     "info",
     "status",

@@ -1,7 +1,8 @@
 // The second tab: paths backwards from the logits, each step by exact path patching.
 import { useMemo, useState } from "preact/hooks";
 import { Argument } from "../../lib/arguments";
-import { count } from "../../lib/format";
+import { BarList } from "../../lib/bar_list";
+import { count, percent } from "../../lib/format";
 import {
   canAsk,
   type Failure,
@@ -17,12 +18,11 @@ import { useStore } from "../../lib/store";
 import { type CircuitInfo, isComing, MetricMenu, useSettings, useStatus } from "./controls";
 import { EdgeTable } from "./edge_table";
 import { drawnTo, type Graph, LOGITS, nodeOfPlace, nodesOf, placeOfNode } from "./graph";
-import { BarList } from "./lists";
 import { edgesOf, inputOfReceiver, inputsOfNode, type Path, stepOf, unfinished } from "./paths";
 import { type Hovered, Picture } from "./picture";
 import type { CircuitState } from "./state";
 import { useWays, Ways } from "./ways";
-import { longInputName, longName, partName, percent, readersName, shortName } from "./words";
+import { longInputName, longName, partName, readersName, shortName } from "./words";
 
 type Props = PanelProps<CircuitState>;
 const LISTED = 12;

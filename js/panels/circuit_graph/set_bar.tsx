@@ -1,17 +1,17 @@
 // What can be done with the nodes that are chosen in the picture, what was done, and what was asked of them.
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
+import { BarList, type Row } from "../../lib/bar_list";
 import { Button, type Choice } from "../../lib/controls";
-import { count } from "../../lib/format";
+import { count, percent } from "../../lib/format";
 import { canAsk, useTrait, type ViewModel, write } from "../../lib/model";
 import type { PanelProps } from "../../lib/panel";
 import type { OnAskOfNodesRequest } from "../../wire/requests";
 import type { Edit, Graph } from "./graph";
 import type { Group } from "./groups";
-import { BarList, type Row } from "./lists";
 import { type Answer, type AnswerJson, decodeAnswer, type Question } from "./node_sets";
 import { RobustnessTable, spreadOf } from "./robustness_table";
 import type { CircuitState } from "./state";
-import { longName, percent, shortName } from "./words";
+import { longName, shortName } from "./words";
 
 type Props = PanelProps<CircuitState>;
 type Named = Choice & { name: OnAskOfNodesRequest["what"] };

@@ -1,5 +1,5 @@
 // How the view names nodes and edges, and writes their sizes.
-import { fixed, metricValue } from "../../lib/format";
+import { metricValue, percent } from "../../lib/format";
 import { type Edge, INPUT, LOGITS, parseNode } from "./graph";
 import { groupOf } from "./groups";
 
@@ -41,13 +41,6 @@ export function longInputName(input: Input): string {
 }
 
 export const edgeName = (edge: Edge): string => `${shortName(edge.from)} \u2192 ${inputName(edge)}`;
-
-/** A part of the gap as a percentage. */
-export function percent(share: number): string {
-  if (!Number.isFinite(share)) return "\u2013";
-  const text = fixed(100 * share, Math.abs(share) < 0.0995 ? 1 : 0);
-  return `${share > 0 && !/^[\u22120.]*$/.test(text) ? "+" : ""}${text}%`;
-}
 
 export function sizeWords(
   { score, share }: Pick<Edge, "score" | "share">,

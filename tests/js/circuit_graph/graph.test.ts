@@ -1,6 +1,7 @@
 // A graph as Python sends it: decoding, pruning, places, and the names of nodes and edges.
 import fc from "fast-check";
 import { expect, test } from "vitest";
+import { percent } from "../../../js/lib/format";
 import {
   circuitOf,
   decodeGraph,
@@ -14,14 +15,7 @@ import {
   placeOfNode,
   pruned,
 } from "../../../js/panels/circuit_graph/graph";
-import {
-  edgeName,
-  inputName,
-  longName,
-  percent,
-  shortName,
-  sizeWords,
-} from "../../../js/panels/circuit_graph/words";
+import { edgeName, inputName, longName, shortName, sizeWords } from "../../../js/panels/circuit_graph/words";
 import { ALL_EDGES, EDGES, GAP, makeGraph, NODES } from "./circuits";
 
 const graphOf = (names: readonly (readonly [string, string])[]): Graph =>

@@ -1,6 +1,6 @@
 // Lists beside the picture: edges or senders with a bar for their size.
 import type { ComponentChildren } from "preact";
-import { percent } from "./words";
+import { percent } from "./format";
 
 export interface Row {
   key: string;

@@ -1,0 +1,4 @@
+import { widget } from "../../lib/widget";
+import { panel } from "./panel";
+
+export default widget(panel);

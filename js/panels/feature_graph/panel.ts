@@ -1,0 +1,33 @@
+import barsCss from "../../lib/bar_list.css";
+import type { Panel } from "../../lib/panel";
+import { nodeAt, placeOf } from "./graph";
+import { FeatureState } from "./state";
+import css from "./style.css";
+import { FeatureView } from "./view";
+
+export const panel: Panel<FeatureState, string> = {
+  name: "feature-graph",
+  css: barsCss + css,
+  needs: [
+    "info",
+    "status",
+    "result",
+    "node_share",
+    "edge_share",
+    "pinned",
+    "subgraph",
+    "supernodes",
+    "names",
+  ],
+  state: (model) => new FeatureState(model),
+  View: FeatureView,
+  cellOf(state, place) {
+    const { value: graph } = state.graph.get();
+    return graph && nodeAt(graph, place);
+  },
+  placeOf(state, id) {
+    const { value: graph } = state.graph.get();
+    const node = graph?.byId.get(id);
+    return node ? placeOf(node) : null;
+  },
+};

@@ -1,0 +1,57 @@
+// How the view names nodes.
+import { fixed } from "../../lib/format";
+import { visibleText } from "../../lib/tokens";
+import { featureKey, type Graph, type GraphNode } from "./graph";
+
+export type Names = Readonly<Record<string, string>>;
+
+const tokenAt = ({ json }: Graph, position: number | null): string =>
+  position === null ? "" : visibleText(json.prompt.tokens[position] ?? "");
+
+/** In a list: a feature by its name, or its layer and number. */
+export function shortName(graph: Graph, names: Names, node: GraphNode): string {
+  const at = tokenAt(graph, node.position);
+  switch (node.kind) {
+    case "feature":
+      return `${names[featureKey(node)] ?? featureKey(node)} @ ${at}`;
+    case "error":
+      return `error ${node.layer} @ ${at}`;
+    case "token":
+      return `token ${at}`;
+    case "position":
+      return `position ${node.position}`;
+    case "bias":
+      return "biases";
+    case "logit":
+      return `${visibleText(node.token ?? "")} (logit)`;
+  }
+}
+
+export function longName(graph: Graph, names: Names, node: GraphNode): string {
+  const at = `at position ${node.position}, ${tokenAt(graph, node.position)}`;
+  switch (node.kind) {
+    case "feature": {
+      const own = names[featureKey(node)];
+      return `${own ? `${own}: ` : ""}feature ${node.feature} of layer ${node.layer}, ${at}`;
+    }
+    case "error":
+      return `what the transcoder of layer ${node.layer} misses ${at}`;
+    case "token":
+      return `the token ${tokenAt(graph, node.position)}, position ${node.position}`;
+    case "position":
+      return `the embedding of position ${node.position}`;
+    case "bias":
+      return "all biases together";
+    case "logit":
+      return `the logit of ${visibleText(node.token ?? "")}, ${chance(node.probability)}`;
+  }
+}
+
+/** A probability. */
+export function chance(value: number | null): string {
+  if (value === null || !Number.isFinite(value)) return "\u2013";
+  return value > 0 && value < 0.0005 ? "<0.1%" : `${fixed(100 * value, value < 0.0995 ? 1 : 0)}%`;
+}
+
+/** A part of all influence. */
+export const partOf = (value: number, total: number): string => chance(total > 0 ? value / total : 0);

@@ -1,0 +1,135 @@
+"""What the feature graph changes in the model itself: features scaled, set or switched off, and what that does."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import traitlets
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from interp_backend.language.interventions import Finite
+from interp_backend.language.transcoders import Transcoders
+from interp_backend.methods.feature_interventions import FROZEN, feature_interventions
+from interp_backend.results.feature_effects import FeatureEffects
+from interp_backend.results.step import Step
+from interp_backend.service.tasks import Task
+
+from .asking import Want
+from .menus import choices, field_of
+from .panel import action
+from .subject import ResultPanel
+from .traits import Argument
+
+MOST_CHANGED = 200
+
+
+class NodeChange(BaseModel):
+    """A change of a feature, or of all features of a supernode.
+
+    Attributes:
+        node: the name of either.
+        scale: what the activations are multiplied by.
+        value: what they are set to. Either this is given or `scale`.
+        positions: "here", where the nodes are; "all", also in tokens that are generated; or which positions.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    node: Annotated[str, Field(min_length=1, max_length=60)]
+    scale: Finite | None = None
+    value: Finite | None = None
+    positions: Literal["here", "all"] | Annotated[list[int], Field(min_length=1, max_length=10_000)] = "here"
+
+    @model_validator(mode="after")
+    def _one_of_two(self) -> NodeChange:
+        if (self.scale is None) == (self.value is None):
+            raise ValueError("a change has a scale or a value, and not both")
+        return self
+
+
+class FeatureChanges(ResultPanel):
+    """The part of `FeatureGraph` that changes features."""
+
+    changes = traitlets.List(traitlets.Dict(), help="What is changed in the model, by node.").tag(sync=True)
+    frozen = Argument(feature_interventions, "frozen")
+    generate = Argument(feature_interventions, "generate")
+    effects: traitlets.Instance[FeatureEffects | None] = traitlets.Instance(
+        FeatureEffects, allow_none=True, help="What the changes do to the next token."
+    ).tag(sync=True, to_json=lambda effects, _: effects and effects.to_wire())
+
+    if TYPE_CHECKING:  # of `FeatureGraph`
+        result: Any
+        pair: Any
+        prompt: Any
+        prepend_bos: Any
+        supernodes: Any
+        _transcoders: Transcoders | None
+
+        def _show_code(self) -> None: ...
+
+    def _change_menus(self) -> dict[str, Any]:
+        return {"frozen": choices(FROZEN, {}), "generate": field_of(feature_interventions, "generate")}
+
+    def _change_wants(self) -> dict[str, Want]:
+        graph: Any = self.result
+        if not self.changes or graph is None or not graph.provenance.get("complete", True):
+            return {}
+        begins = self.prepend_bos if self.pair is None else self.pair.prepend_bos
+        call = feature_interventions.call(
+            self.model,
+            self.pair.clean if self.pair is not None else self.prompt,
+            self._feature_changes(),
+            self._transcoders,
+            graph=graph,
+            frozen=self.frozen,
+            generate=self.generate,
+            prepend_bos=begins,
+        )
+        return {"effects": Want(call, self._take_effects, keep=True, priority=2)}
+
+    def _feature_changes(self) -> list[dict[str, Any]]:
+        """The changes as `feature_interventions` takes them."""
+        graph = self.result.with_supernodes(self.supernodes)
+        found: list[dict[str, Any]] = []
+        for change in map(NodeChange.model_validate, self.changes):
+            how = {"scale": change.scale} if change.scale is not None else {"value": change.value}
+            several = graph.changes(change.node, **how)
+            if change.positions != "here":
+                where = None if change.positions == "all" else tuple(change.positions)
+                several = [{**one, "position": where} for one in several]
+                several = [*{(one["layer"], one["feature"]): one for one in several}.values()]
+            found += several
+        return found
+
+    def _take_effects(self, id: str, step: Step[FeatureEffects]) -> None:
+        if step.result is not None:
+            step.result.id = id
+            self.effects = step.result.model_copy()
+            self._show_code()
+
+    def _code_of_changes(self) -> str:
+        """Code for the effects, after that of the graph."""
+        effects: Any = self.effects
+        return "" if effects is None else "result = " + self._code_of(effects).split("\nresult = ", 1)[-1]
+
+    @traitlets.observe("changes", "frozen", "generate")
+    def _on_changes(self, change: Any) -> None:
+        self.effects = None
+        if self._asker is not None:
+            self._asker.refresh()
+        self._show_code()
+
+    @action("intervene")
+    def _on_intervene(
+        self,
+        id: str,
+        changes: Annotated[list[NodeChange], Field(max_length=MOST_CHANGED)],
+        frozen: str = "nothing",
+        generate: int = 0,
+    ) -> Task | None:
+        """Change features in the model's own run; no changes put the last effects away."""
+        asker = self._asking()
+        plain = [change.model_dump(mode="json", exclude_none=True) for change in changes]
+        with asker.defer():
+            self._set_together(id, {"frozen": frozen, "generate": generate, "changes": plain})
+        return asker.refresh(id, of="effects")
