@@ -11,6 +11,9 @@ from ..language.feature_changes import FeatureChange
 from ..language.transcoders import Active, Transcoders
 from .edits import Edit
 from .executor import run_edited
+from .modules import logit_scale, softcapped
+from .norm_scales import Scales
+from .own import Own
 from .recording import record
 from .transcoded import read_transcoded
 from .turn import Turn
@@ -83,6 +86,23 @@ def frozen_patterns(turn: Turn, ids: Sequence[int]) -> list[Edit]:
     ]
 
 
-def last_logits(turn: Turn, ids: Sequence[int], edits: Sequence[Edit]) -> Tensor:
-    """Logits [d_vocab] of the last position in float32, on the CPU."""
-    return run_edited(turn, ids, [edit for edit in edits if edit.positions])[-1].float().cpu()
+def last_logits(
+    turn: Turn, ids: Sequence[int], edits: Sequence[Edit], scales: Scales | None = None
+) -> tuple[Tensor, Tensor]:
+    """Logits [d_vocab] of the last position in float32, on the CPU: the model's, and those before a final softcap.
+
+    They are the same in a model without a softcap.
+
+    Args:
+        scales: of norms, which the run keeps; by default it has its own.
+    """
+    model, uncapped = turn.model, []
+
+    def prepare() -> None:
+        uncapped.clear()
+        model.raw.unembed.register_forward_hook(Own(lambda module, args, out: uncapped.append(out[0, -1])))
+        if scales is not None:
+            scales.keep()
+
+    shown = run_edited(turn, ids, [edit for edit in edits if edit.positions], prepare)[-1].float().cpu()
+    return shown, logit_scale(model) * uncapped[0].float().cpu() if softcapped(model) else shown
