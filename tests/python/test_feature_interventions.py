@@ -136,6 +136,36 @@ def test_with_attention_and_norms_frozen_the_last_layer_does_what_the_graph_says
     assert np.abs(np.subtract(*moved("attention"))).max() > 0.01 * size  # the final norm's scale moves
 
 
+def test_changes_of_one_feature_are_made_one_after_the_other():
+    raw, graph = loud_bridge("gpt2"), graph_of("gpt2")
+    one = next(node for node in graph.nodes if node.kind == "feature" and node.layer == 0)
+    at = {"layer": 0, "feature": one.feature, "position": one.position}
+
+    def moved(*changes):
+        several = [{**at, **change} for change in changes]
+        return ib.feature_interventions(raw, PROMPT, several, random_transcoders(raw), graph=graph)
+
+    def same(found, wanted):
+        np.testing.assert_allclose(found.measured, wanted.measured, rtol=1e-4, atol=1e-5)
+        np.testing.assert_allclose(found.predicted, wanted.predicted, rtol=1e-4, atol=1e-5)
+
+    off = moved({"scale": 0.0})
+    assert np.abs(off.measured).max() > 0.01
+    same(moved({"scale": 0.0}, {"scale": 0.0}), off)
+    same(moved({"value": 7.0}, {"scale": 0.0}), off)
+    same(moved({"scale": 0.5}, {"scale": 0.5}), moved({"scale": 0.25}))
+    same(moved({"position": (one.position, one.position), "scale": 0.0}), off)
+    everywhere = moved({"position": None, "scale": 0.0})
+    same(moved({"position": None, "scale": 0.0}, {"scale": 0.0}), everywhere)
+
+
+def test_changes_that_are_too_large_are_refused_in_a_sentence():
+    raw = loud_bridge("gpt2")
+    for change in ({"value": 1e300}, {"scale": 1e300}):
+        with pytest.raises(ValueError, match="too large to be computed with"):
+            ib.feature_interventions(raw, PROMPT, [{"layer": 0, "feature": 3, **change}], random_transcoders(raw))
+
+
 @pytest.mark.parametrize("frozen", list(FROZEN))
 def test_generated_tokens_are_those_of_runs_with_the_vectors_added(frozen):
     """Beyond the prompt, what is frozen is that of the unchanged model on the same text."""
