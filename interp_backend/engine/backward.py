@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from ..language.model import Hook, LanguageModel
 from .frozen_norm import Frozen
-from .modules import module_dtype
+from .norm_scales import norms_of
 from .own import Own
 from .recording import Readout, refuse_nan
 from .turn import Turn
@@ -170,7 +170,7 @@ def differentiated(
     """
     model = turn.model
     refuse_rule(model, rule)
-    norms = _frozen_norms(turn) if RULES[rule].frozen_norms else {}
+    norms = norms_of(turn, "Use the rule gradient") if RULES[rule].frozen_norms else {}
     lost = RULES[rule].about_patterns and "pattern" in model.dead_hooks
     run = _Run(model, RULES[rule], norms, set(names), start or (model.hook_name("embed", 0), None), drop, lost)
     readout = Readout(model, list(read), vocabulary, everything=bool(turn.users_hooks))
@@ -340,13 +340,8 @@ class _Run:
 
     def _leave_norm(self, module: nn.Module, frozen: Frozen, _: Any, args: Any, out: Tensor) -> Tensor:
         """A norm's output, with the derivative that it has if its scale is a constant."""
-        x = self.seen.pop(module)
-        x = x if x.dtype == torch.float64 else x.float()
-        linear = frozen.gain.to(x.dtype) * (x - x.mean(-1, keepdim=True) if frozen.centres else x)
-        with torch.no_grad():
-            shown = out.to(x.dtype) - frozen.bias.to(x.dtype)
-            scale = (linear * shown).sum(-1, keepdim=True) / linear.pow(2).sum(-1, keepdim=True).clamp(min=1e-30)
-        return swapped(out, linear * scale)
+        linear, factor = frozen.taken_apart(self.seen.pop(module), out)
+        return swapped(out, linear * factor)
 
     def _note(self, name: str, value: Tensor) -> Tensor:
         self.seen[name] = value
@@ -421,37 +416,3 @@ def _not_mixed_by(layer: int) -> ValueError:
         f"The attention patterns of layer {layer} that TransformerLens shows are not those by which values are mixed, "
         "so their derivative can't be changed. Use the rule gradient or relp."
     )
-
-
-# Norms
-
-
-def _frozen_norms(turn: Turn) -> dict[nn.Module, Frozen]:
-    """Every norm of a model as an affine map, measured once in a turn."""
-    if "frozen norms" not in turn.memo:
-        with torch.inference_mode(False):  # what is made in inference mode can't take part in a backward run
-            turn.memo["frozen norms"] = turn.run(lambda: _measure_norms(turn.model))
-    return turn.memo["frozen norms"]
-
-
-def _measure_norms(model: LanguageModel) -> dict[nn.Module, Frozen]:
-    dtype, found = module_dtype(model), {}
-    for name, module in model.raw.named_modules():
-        if "hook_scale" not in module._modules:
-            continue
-        weight = getattr(module, "weight", None)
-        width = weight.numel() if isinstance(weight, Tensor) else model.d_model
-        some = torch.linspace(-1, 2, width, device=model.device)
-        norm = partial(_rows_through, module, dtype)
-        try:
-            found[module] = Frozen.of(norm, some, name)
-        except (RuntimeError, ValueError):
-            raise ValueError(
-                f"The norm {name} can't be frozen: with a constant scale it is not an affine map of its last axis. Use "
-                "the rule gradient."
-            ) from None
-    return found
-
-
-def _rows_through(module: Any, dtype: torch.dtype, rows: Tensor) -> Tensor:
-    return module(rows.to(dtype)[None])[0]

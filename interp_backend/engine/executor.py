@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import time
 import weakref
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -249,8 +249,13 @@ class Plan:
         return logits if self.vocabulary is None else logits[..., list(self.vocabulary)]
 
 
-def run_edited(turn: Turn, tokens: Sequence[int], edits: PatchedRun) -> Tensor:
+def run_edited(
+    turn: Turn, tokens: Sequence[int], edits: PatchedRun, prepare: Callable[[], None] = lambda: None
+) -> Tensor:
     """Logits [position, d_vocab] of one run of the whole model with these edits.
+
+    Args:
+        prepare: puts further hooks on the model's modules, which act before the edits and are removed with them.
 
     Raises:
         Cancelled, RuntimeError: as `Turn.run`.
@@ -259,6 +264,7 @@ def run_edited(turn: Turn, tokens: Sequence[int], edits: PatchedRun) -> Tensor:
     ids = torch.tensor([list(tokens)], device=model.device)
 
     def run() -> Tensor:
+        prepare()
         with torch.no_grad(), Edits(model, [edits], model.device).written():
             return model.raw(ids)[0]
 

@@ -11,9 +11,14 @@ from ..language.feature_changes import FeatureChange
 from ..language.transcoders import Active, Transcoders
 from .edits import Edit
 from .executor import run_edited
+from .modules import logit_scale, softcapped
+from .norm_scales import Scales
+from .own import Own
 from .recording import record
 from .transcoded import read_transcoded
 from .turn import Turn
+
+TOO_LARGE = "With these changes the model's numbers are too large to be computed with."
 
 
 def feature_edits(
@@ -26,26 +31,34 @@ def feature_edits(
         length: how many of them are the prompt's.
 
     Returns:
-        The edits; and for each change the mean activation before and after over its positions, [change, 2].
+        The edits; and for each change the mean activation before and after over its positions, [change, 2]. Changes of
+        one feature at one position are made one after the other.
 
     Raises:
-        ValueError: the prompt has no such position, or the transcoders no such feature.
+        ValueError: the prompt has no such position, the transcoders no such feature, or a change is too large.
     """
     for layer in {one.layer for one in changes}:
         transcoders.n_features(layer)  # refuses layers without features
     [(inputs, _)] = read_transcoded(turn, [list(ids)], transcoders)
     active = {layer: transcoders.encode(layer, inputs[layer]) for layer in sorted({one.layer for one in changes})}
     added: dict[int, Tensor] = {}
+    acts: dict[tuple[int, int], Tensor] = {}  # by layer and feature, after the changes so far
     seen = []
     for one in changes:
         rows = transcoders.decoder_rows(one.layer, torch.tensor([one.feature]))
-        positions = one.positions(length, len(ids))
-        now = _activations(active[one.layer], one.feature)[positions]
+        positions = sorted(set(one.positions(length, len(ids))))
+        place = one.layer, one.feature
+        if place not in acts:
+            acts[place] = _activations(active[one.layer], one.feature)
+        now = acts[place][positions]
         new = torch.tensor([one.new(value) for value in now.tolist()])
+        acts[place][positions] = new
         seen.append(torch.stack([now.mean(), new.mean()]))
         for target, row in rows.items():
             added.setdefault(target, torch.zeros(len(ids), transcoders.d_model))
             added[target][positions] += (new - now)[:, None] * row[0]
+    if not all(torch.isfinite(one).all() for one in [*added.values(), *seen]):
+        raise ValueError(f"{TOO_LARGE} Change the features by less.")
     return [_adding(turn, target, vectors) for target, vectors in added.items()], torch.stack(seen)
 
 
@@ -83,6 +96,28 @@ def frozen_patterns(turn: Turn, ids: Sequence[int]) -> list[Edit]:
     ]
 
 
-def last_logits(turn: Turn, ids: Sequence[int], edits: Sequence[Edit]) -> Tensor:
-    """Logits [d_vocab] of the last position in float32, on the CPU."""
-    return run_edited(turn, ids, [edit for edit in edits if edit.positions])[-1].float().cpu()
+def last_logits(
+    turn: Turn, ids: Sequence[int], edits: Sequence[Edit], scales: Scales | None = None
+) -> tuple[Tensor, Tensor]:
+    """Logits [d_vocab] of the last position in float32, on the CPU: the model's, and those before a final softcap.
+
+    They are the same in a model without a softcap.
+
+    Args:
+        scales: of norms, which the run keeps; by default it has its own.
+
+    Raises:
+        ValueError: the edits are so large that the logits are not finite.
+    """
+    model, uncapped = turn.model, []
+
+    def prepare() -> None:
+        uncapped.clear()
+        model.raw.unembed.register_forward_hook(Own(lambda module, args, out: uncapped.append(out[0, -1])))
+        if scales is not None:
+            scales.keep()
+
+    shown = run_edited(turn, ids, [edit for edit in edits if edit.positions], prepare)[-1].float().cpu()
+    if edits and not torch.isfinite(shown).all():
+        raise ValueError(f"{TOO_LARGE} Change the features by less.")
+    return shown, logit_scale(model) * uncapped[0].float().cpu() if softcapped(model) else shown

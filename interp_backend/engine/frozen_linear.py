@@ -19,7 +19,7 @@ from torch import Tensor
 
 from ..language.transcoders import Active, Transcoders, norm_centres
 from .frozen_norm import FrozenRows
-from .modules import logit_scale, module_dtype, norm_of
+from .modules import logit_scale, module_dtype, norm_of, softcapped
 from .recording import record
 from .transcoded import read_hooks, what_is_read
 from .turn import Turn
@@ -320,7 +320,7 @@ class FrozenRun:
         final = self._at("resid_post", self.model.n_layers - 1)
         norm = norm_of(self.model, "ln_final")
         self.final = FrozenRows.identity(final) if norm is None else FrozenRows.of(norm, final, "the final norm")
-        self.capped = float(getattr(self.model.raw.cfg, "output_logits_soft_cap", 0) or 0) > 0
+        self.capped = softcapped(self.model)
         [logits] = self._run.logits.values()
         self.shown_logits = logits.float().cpu()
         self.logit_scale = logit_scale(self.model)

@@ -82,6 +82,16 @@ class Frozen:
         """The output for inputs x, [..., d_model]."""
         return self.gain * (x - x.mean(-1, keepdim=True) if self.centres else x) / self.scale + self.bias
 
+    def taken_apart(self, x: Tensor, out: Tensor) -> tuple[Tensor, Tensor]:
+        """What the norm makes of its inputs x [..., d_model], without its bias, as a product: what is linear in x, in
+        float32 or better; and by what that is multiplied to give `out`, [..., 1], a constant to autograd.
+        """
+        x = x if x.dtype == torch.float64 else x.float()
+        linear = self.gain.to(x.dtype) * (x - x.mean(-1, keepdim=True) if self.centres else x)
+        with torch.no_grad():
+            shown = out.to(x.dtype) - self.bias.to(x.dtype)
+            return linear, (linear * shown).sum(-1, keepdim=True) / linear.pow(2).sum(-1, keepdim=True).clamp(min=1e-30)
+
     def pulled_back(self, onto: Tensor) -> Tensor:
         """The direction in the input that this direction in the output reads (without the bias)."""
         back = self.gain * onto / self.scale

@@ -72,6 +72,11 @@ def logit_scale(model: LanguageModel) -> float:
     return (above - below) / 2e-3
 
 
+def softcapped(model: LanguageModel) -> bool:
+    """Whether a softcap makes the logits smaller than the unembedding gives them."""
+    return float(getattr(model.raw.cfg, "output_logits_soft_cap", 0) or 0) > 0
+
+
 # Other modules
 
 

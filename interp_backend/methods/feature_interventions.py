@@ -15,6 +15,7 @@ from ..common.prompts import read_prompts
 from ..common.provenance import provenance
 from ..common.signatures import AskedAs, Count, Local, OneOf
 from ..engine.feature_edits import feature_edits, frozen_patterns, last_logits
+from ..engine.norm_scales import Scales
 from ..engine.turn import Turn
 from ..language.feature_changes import FeatureChange, as_changes
 from ..language.loading import load_model
@@ -26,9 +27,14 @@ from ..results.sides import Prompt
 from ..results.step import Step, remaining
 from .attribution_graph import transcoders_for
 
+Logits = tuple[Tensor, Tensor]  # the model's, and those before a softcap
 FROZEN = {
     "nothing": ("nothing", "the changed run goes its own way from the first change on"),
     "attention": ("attention", "every head attends as in the unchanged run, as the graph assumes"),
+    "attention and norms": (
+        "attention and norms",
+        "the scales of norms are kept too: only the MLPs respond otherwise than the graph assumes",
+    ),
 }
 
 
@@ -60,7 +66,8 @@ def feature_interventions(
         changes: one or more `FeatureChange`s, such as `graph.changes("3_120_5", scale=0)` gives.
         transcoders: as in `attribution_graph`.
         graph: an attribution graph of the prompt, whose own prediction of each change is put beside the measured one.
-        frozen: whether attention patterns are kept as they are in the unchanged run, as the graph assumes.
+        frozen: what the changed run keeps of the unchanged one: nothing; every attention pattern; or those and the
+            scale of every norm. Where tokens are generated, the unchanged run is the one of the same text.
         top_k: how many of the likeliest tokens to list, before and after.
         generate: how many tokens to generate, with and without the changes.
         temperature: 0 takes the likeliest token each time; else tokens are drawn.
@@ -71,7 +78,8 @@ def feature_interventions(
         A `FeatureEffects`. Steps come after the first token, and after each generated one.
 
     Raises:
-        ValueError: there is no such feature or position, the graph is of another prompt, or attention can't be frozen.
+        ValueError: there is no such feature or position, the graph is of another prompt, or attention or a norm
+            can't be frozen.
     """
     model, changes = load_model(model), as_changes(changes)
     transcoders = transcoders_for(model, transcoders)
@@ -85,7 +93,7 @@ def feature_interventions(
     choose = [_chooser(temperature, seed), _chooser(temperature, seed)]
     began = time.perf_counter()
     with Turn(model) as turn:
-        runs = _Runs(turn, ids, transcoders, changes, frozen == "attention")
+        runs = _Runs(turn, ids, transcoders, changes, frozen)
         before, (after, activations) = runs.plain(ids), runs.changed(ids)
         result = _compared(model, before, after, activations, graph, changes, top_k)
         result = result.model_copy(
@@ -98,8 +106,8 @@ def feature_interventions(
         texts: list[list[int]] = [list(ids), list(ids)]
         for done in range(generate):
             yield Step(done, generate, remaining(time.perf_counter() - began, done, generate), result)
-            texts[0].append(choose[0](before if done == 0 else runs.plain(texts[0])))
-            texts[1].append(choose[1](after if done == 0 else runs.changed(texts[1])[0]))
+            texts[0].append(choose[0]((before if done == 0 else runs.plain(texts[0]))[0]))
+            texts[1].append(choose[1]((after if done == 0 else runs.changed(texts[1])[0])[0]))
             made = [model.token_texts(one[len(ids) :]) for one in texts]
             result = result.model_copy(update={"without": made[0], "with_changes": made[1]})
         result.provenance.update(complete=True, seconds=time.perf_counter() - began)
@@ -110,39 +118,36 @@ class _Runs:
     """The model's runs without and with the changes."""
 
     def __init__(
-        self, turn: Turn, ids: list[int], transcoders: Transcoders, changes: Sequence[FeatureChange], frozen: bool
+        self, turn: Turn, ids: list[int], transcoders: Transcoders, changes: Sequence[FeatureChange], frozen: str
     ):
-        self.turn, self.length, self.transcoders, self.changes, self.frozen = (
-            turn,
-            len(ids),
-            transcoders,
-            changes,
-            frozen,
-        )
+        self.turn, self.length, self.transcoders, self.changes = turn, len(ids), transcoders, changes
+        self.frozen = frozen
 
-    def plain(self, ids: list[int]) -> Tensor:
+    def plain(self, ids: list[int]) -> Logits:
         return last_logits(self.turn, ids, [])
 
-    def changed(self, ids: list[int]) -> tuple[Tensor, Tensor]:
+    def changed(self, ids: list[int]) -> tuple[Logits, Tensor]:
         """The logits, and the mean activations before and after."""
         edits, activations = feature_edits(self.turn, ids, self.length, self.transcoders, self.changes)
-        edits += frozen_patterns(self.turn, ids) if self.frozen else []
-        return last_logits(self.turn, ids, edits), activations
+        edits += frozen_patterns(self.turn, ids) if self.frozen != "nothing" else []
+        scales = Scales(self.turn, ids) if self.frozen == "attention and norms" else None
+        return last_logits(self.turn, ids, edits, scales), activations
 
 
 def _compared(
     model: LanguageModel,
-    before: Tensor,
-    after: Tensor,
+    run: Logits,
+    changed: Logits,
     activations: Tensor,
     graph: AttributionGraph | None,
     changes: Sequence[FeatureChange],
     top_k: int,
 ) -> FeatureEffects:
+    (before, plain), (after, moved_to) = run, changed
     predicted = {} if graph is None else graph.predicted(changes)
     likeliest = [logits.topk(min(top_k, len(logits))).indices.tolist() for logits in (before, after)]
     tokens = list(dict.fromkeys([*predicted, *likeliest[0], *likeliest[1]]))
-    moved = (after - after.mean()) - (before - before.mean())
+    moved = (moved_to - moved_to.mean()) - (plain - plain.mean())  # before a softcap, as in the graph
     return FeatureEffects(
         prompt=Prompt(text="", ids=[], tokens=[]),
         tokens=np.array(tokens, np.int32),

@@ -266,6 +266,7 @@ class AttributionGraph(BaseResult):
         for part, along in wanted.items():
             value = getattr(place, part)
             if value is not None:
+                mask &= along >= 0
                 values = [at % len(self.prompt.ids) for at in np.atleast_1d(value)] if part == "position" else [value]
                 mask &= np.isin(along, values)
         found = np.flatnonzero(mask)
@@ -377,9 +378,11 @@ class AttributionGraph(BaseResult):
         """The same graph with nodes in named groups, which take the place of earlier ones.
 
         Raises:
-            ValueError: the graph has no such node, or a node is in two groups.
+            ValueError: the graph has no such node, a node is in two groups, or a group has the name of a node.
         """
         groups = {name: list(members) for name, members in supernodes.items()}
+        if taken := [name for name in groups if name in self._index]:
+            raise ValueError(f"{taken[0]} is the name of a node. Give the supernode another name.")
         every = [self.ids[self._at(id)] for members in groups.values() for id in members]
         if twice := [id for id in every if every.count(id) > 1]:
             raise ValueError(f"The node {twice[0]} is in two supernodes. A node is in one at most.")
@@ -426,9 +429,11 @@ class AttributionGraph(BaseResult):
             scale, value: what their activations are multiplied by, or set to.
 
         Raises:
-            ValueError: the graph has no such node, or it is no feature.
+            ValueError: the graph has no such node, or it is no feature; or neither scale nor value is given, or both.
         """
-        ids = [id for name in nodes for id in self.supernodes.get(name, [name])]
+        if (scale is None) == (value is None):
+            raise ValueError("A change of a feature has a scale or a value, and not both.")
+        ids = [id for name in nodes for id in ([name] if name in self._index else self.supernodes.get(name, [name]))]
         several = [self.node(id) for id in ids]
         if other := [one for one in several if one.kind != "feature"]:
             raise ValueError(f"{other[0].label} is no feature, so it can't be changed.")
@@ -444,18 +449,24 @@ class AttributionGraph(BaseResult):
 
         Returns:
             By the id of a logit's token, in the graph's order.
+
+        Raises:
+            ValueError: the prompt has no such position.
         """
-        relative = np.zeros(self.edges.shape[1])  # the change of each source as a share of what it is
+        features, length = self.kind == FEATURE, len(self.prompt.ids)
+        now = np.where(features, self.values, 0).astype(np.float64)
+        new = now.copy()  # changes of one feature are made one after the other
         for one in changes:
             fields = one if isinstance(one, Mapping) else dict(one)
-            at, length = self.kind == FEATURE, len(self.prompt.ids)
-            at &= (self.layer == fields["layer"]) & (self.feature == fields["feature"])
+            at = features & (self.layer == fields["layer"]) & (self.feature == fields["feature"])
             if (position := fields.get("position")) is not None:
-                at &= np.isin(self.position, np.atleast_1d(position) % length)
-            nodes = np.flatnonzero(at)
-            now = self.values[nodes].astype(np.float64)
-            new = now * fields["scale"] if fields.get("scale") is not None else np.full(len(now), fields["value"])
-            relative[nodes] += np.divide(new - now, now, out=np.zeros(len(now)), where=now != 0)
+                several = np.atleast_1d(position)
+                if (several < -length).any() or (several >= length).any():
+                    raise ValueError(f"The prompt has no position {position}: it has {length} tokens, from 0.")
+                at &= np.isin(self.position, several % length)
+            new[at] = new[at] * fields["scale"] if fields.get("scale") is not None else fields["value"]
+        shares = np.divide(new - now, now, out=np.zeros(len(now)), where=now != 0)
+        relative = shares[: self.edges.shape[1]]  # the change of each source as a share of what it is
         edges = self.edges.astype(np.float64)
         for layer in np.unique(self.layer[: self._features]):
             rows = np.flatnonzero(self.layer[: self._features] == layer)

@@ -28,7 +28,8 @@ class FeatureEffects(BaseResult):
         prompt: the prompt as it was run.
         tokens, texts: the next tokens that are listed: those of the graph, and the likeliest before and after, [token].
         before, after: their probabilities without and with the changes, [token].
-        measured: by how much the changes move each token's logit minus the mean logit, in the model itself, [token].
+        measured: by how much the changes move each token's logit minus the mean logit, in the model itself and before
+            a final softcap, [token].
         predicted: the same as the graph says it; NaN for tokens that are not in it, and without a graph, [token].
         activations: of each change, at each of its positions, the activation before and after: [change, 2], the mean
             over positions.

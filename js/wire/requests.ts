@@ -327,7 +327,7 @@ export interface OnFaithfulnessAtRequest {
 }
 export interface FeatureInterventionsRequest {
   changes: FeatureChange[];
-  frozen?: "nothing" | "attention";
+  frozen?: "nothing" | "attention" | "attention and norms";
   top_k?: number;
   generate?: number;
   temperature?: number;

@@ -41,7 +41,8 @@ def random_transcoders(
             activation=Activation(kind, threshold, 3 if "topk" in kind else None),  # type: ignore[arg-type]
         )
         ends[layer] = Target(new(width), Matrix.of(new(width, width), "skip") if skip else None)
-    return Transcoders("random", "trained", width, reads, "mlp_out", coders, ends)
+    folded = reads == "normalized"  # what the gain and bias of the norm did is in the encoder, as files have it
+    return Transcoders("random", "trained", width, reads, "mlp_out", coders, ends, folded=folded)
 
 
 @contextmanager
@@ -61,14 +62,24 @@ def frozen(raw: TransformerBridge) -> Iterator[None]:
             handle.remove()
 
 
-def _without_scale(norm, args, out):
-    x, own = args[0], getattr(norm, "original_component", norm)
-    bias = getattr(own, "bias", None)
-    bias = 0 if bias is None else bias
+def centred_and_scale(norm, x):
+    """What a norm divides, and by what."""
+    own = getattr(norm, "original_component", norm)
     eps = next((getattr(own, name) for name in ("eps", "variance_epsilon") if hasattr(own, name)), 1e-5)
     centred = x if norm.uses_rms_norm else x - x.mean(-1, keepdim=True)
-    scale = (centred.pow(2).mean(-1, keepdim=True) + eps).sqrt()
-    return (out - bias) * (scale / scale.detach()) + bias
+    return centred, (centred.pow(2).mean(-1, keepdim=True) + eps).sqrt()
+
+
+def rescaled(norm, out, scale, kept):
+    """The output of a norm as if it divided by another number."""
+    bias = getattr(getattr(norm, "original_component", norm), "bias", None)
+    bias = 0 if bias is None else bias
+    return (out - bias) * (scale / kept) + bias
+
+
+def _without_scale(norm, args, out):
+    _, scale = centred_and_scale(norm, args[0])
+    return rescaled(norm, out, scale, scale.detach())
 
 
 def edges_by_autograd(raw, ids, transcoders, run, features, tokens):
@@ -96,6 +107,9 @@ def edges_by_autograd(raw, ids, transcoders, run, features, tokens):
     def note(layer):
         def keeping(value, hook):
             read[layer] = value[0]
+            if transcoders.reads == "normalized":
+                centred, scale = centred_and_scale(raw.blocks[layer].ln2, value[0])
+                read[layer] = centred / scale.detach()
 
         return keeping
 
@@ -116,7 +130,8 @@ def edges_by_autograd(raw, ids, transcoders, run, features, tokens):
 
         return write
 
-    name = {"mlp_in": "mlp.hook_in", "resid_mid": "hook_resid_mid"}[transcoders.reads]
+    name = {"mlp_in": "mlp.hook_in", "resid_mid": "hook_resid_mid", "normalized": "hook_resid_mid"}
+    name = name[transcoders.reads]
     hooks = [("blocks.0.hook_resid_pre", enter)]
     hooks += [(f"blocks.{layer}.{name}", note(layer)) for layer in layers]
     hooks += [(f"blocks.{layer}.hook_mlp_out", written(layer)) for layer in layers]

@@ -15,6 +15,7 @@ import torch
 from graph_cases import random_transcoders
 
 import interp_backend as ib
+from interp_backend.engine.own import Own
 from interp_backend.engine.watch import Cancelled, run_watched
 from interp_backend.language.transcoders import Matrix, Target
 from interp_backend.results.attribution_graph import FEATURE
@@ -113,6 +114,10 @@ def test_a_cancelled_computation_stops():
     with pytest.raises(Cancelled):
         run_watched(lambda: next(steps), cancelled=lambda: True)
     assert kept.features_traced == 0 and "incomplete" in repr(kept)
+    assert not any(
+        isinstance(h, Own) for m in raw.modules() for h in (*m._forward_hooks.values(), *m._forward_pre_hooks.values())
+    )
+    assert gap(ib.attribution_graph(raw, PROMPT, random_transcoders(raw))) < 1e-4
 
 
 # What is refused
@@ -155,6 +160,27 @@ def test_a_prompt_of_one_token():
     raw = loud_bridge("gpt2")
     graph = ib.attribution_graph(raw, "a", random_transcoders(raw, features=40), prepend_bos=False)
     assert len(graph.prompt.ids) == 1 and gap(graph) < 1e-4
+
+
+def test_no_active_feature_at_all():
+    """What is left is errors, tokens and positions, in every part and every file."""
+    raw, one = loud_bridge("gpt2"), random_transcoders(loud_bridge("gpt2"))
+    coders = {at: dataclasses.replace(coder, bias=coder.bias - 1e4) for at, coder in one.coders.items()}
+    graph = ib.attribution_graph(raw, PROMPT, dataclasses.replace(one, coders=coders))
+    assert graph.active == 0 and gap(graph) < 1e-4
+    for part in (graph, graph.pruned(), graph.subgraph([], inputs=False)):
+        assert gap(part) < 1e-4 and all(0 <= score <= 1 for score in part.scores())
+        assert ib.read_result(part.to_json()).to_json() == part.to_json()
+        assert ib.AttributionGraph.from_circuit_tracer(part.to_circuit_tracer()).ids == part.ids
+
+
+@pytest.mark.parametrize("architecture", ["gpt2", "gpt_neox", "gemma2"])
+@pytest.mark.parametrize("prompt", ["a", "ab", "é🙂漢", "\x00\n\t"])
+def test_odd_prompts(architecture, prompt):
+    raw = loud_bridge(architecture)
+    graph = ib.attribution_graph(raw, prompt, random_transcoders(raw, features=40), prepend_bos=False)
+    assert gap(graph) < 1e-4 and ib.read_result(graph.to_json()).to_json() == graph.to_json()
+    assert ib.AttributionGraph.from_circuit_tracer(graph.to_circuit_tracer()).prompt == graph.prompt
 
 
 # Influence, as circuit-tracer defines it: plain loops on the square matrix
@@ -306,6 +332,13 @@ def test_supernodes_go_with_their_nodes():
     assert named.changes("first", scale=0) == [*graph.changes(a, scale=0), *graph.changes(b, scale=0)]
     with pytest.raises(ValueError, match="in two supernodes"):
         graph.with_supernodes({"first": [a], "second": [a]})
+    with pytest.raises(ValueError, match="is the name of a node"):
+        graph.with_supernodes({a: [b]})
+    for both in ({}, {"scale": 0.0, "value": 1.0}):
+        with pytest.raises(ValueError, match="a scale or a value"):
+            graph.changes(a, **both)
+    with pytest.raises(ValueError, match="no position 99"):
+        graph.predicted([{**graph.changes(a, scale=0.0)[0], "position": 99}])
     with pytest.raises(ValueError, match="is no feature"):
         graph.changes("bias", scale=0)
 
@@ -318,7 +351,7 @@ def test_names_never_collide_and_places_are_found():
             assert node.id in graph.find(node.place)
             assert all(graph.node(one).feature == node.feature for one in graph.find(node.place))
         assert graph.place_of(node.id) == node.place
-    assert graph.find(ib.Place(layer=7)) is None
+    assert graph.find(ib.Place(layer=7)) is None and graph.find(ib.Place(layer=-1)) is None
     logits = graph.find(ib.Place(activation="logits", position=-1))
     assert logits is not None and set(logits) == {node.id for node in graph.nodes if node.kind == "logit"}
     for id in graph.ids:

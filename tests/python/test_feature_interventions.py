@@ -5,16 +5,17 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from graph_cases import random_transcoders
+from graph_cases import centred_and_scale, random_transcoders, rescaled
 from test_attribution_graph import PROMPT, graph_of
 
 import interp_backend as ib
+from interp_backend.methods.feature_interventions import FROZEN
 from tiny_models import loud_bridge
 
 CHANGES = [{"layer": 0, "feature": 3, "scale": 0.0}, {"layer": 1, "feature": 5, "position": (2, -1), "value": 4.0}]
 
 
-def run_by_hand(raw, ids, transcoders, changes, length=None, patterns=None):
+def run_by_hand(raw, ids, transcoders, changes, length=None, patterns=None, scales=None):
     """Logits of the last position, with the vectors added by hooks."""
     read = {}
     hooks = [
@@ -34,25 +35,48 @@ def run_by_hand(raw, ids, transcoders, changes, length=None, patterns=None):
             hooks.append((f"blocks.{target}.hook_mlp_out", lambda v, hook, added=added: v + added))
     for layer, pattern in (patterns or {}).items():
         hooks.append((f"blocks.{layer}.attn.hook_pattern", lambda v, hook, pattern=pattern: pattern))
-    return raw.run_with_hooks(torch.tensor([ids]), fwd_hooks=hooks)[0, -1].detach()
+    handles = [norm.register_forward_hook(keeping(scale)) for norm, scale in (scales or {}).items()]
+    try:
+        return raw.run_with_hooks(torch.tensor([ids]), fwd_hooks=hooks)[0, -1].detach()
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def keeping(kept):
+    return lambda norm, args, out: rescaled(norm, out, centred_and_scale(norm, args[0])[1], kept)
+
+
+def patterns_and_scales(raw, ids):
+    """Of a run without changes, by layer and by norm."""
+    patterns, scales, norms = {}, {}, [module for module in raw.modules() if hasattr(module, "uses_rms_norm")]
+    names = [
+        (f"blocks.{at}.attn.hook_pattern", lambda v, hook, at=at: patterns.__setitem__(at, v.detach()))
+        for at in range(3)
+    ]
+
+    def note(norm, args, out):
+        scales[norm] = centred_and_scale(norm, args[0])[1].detach()
+
+    handles = [norm.register_forward_hook(note) for norm in norms]
+    raw.run_with_hooks(torch.tensor([ids]), fwd_hooks=names)
+    for handle in handles:
+        handle.remove()
+    assert len(scales) == len(norms) > 6
+    return patterns, scales
 
 
 @pytest.mark.parametrize("architecture", ["gpt2", "llama"])
 @pytest.mark.parametrize("cross", [False, True])
-@pytest.mark.parametrize("frozen", ["nothing", "attention"])
+@pytest.mark.parametrize("frozen", list(FROZEN))
 def test_the_run_is_the_models_own_with_the_vectors_added(architecture, cross, frozen):
     raw = loud_bridge(architecture)
     transcoders = random_transcoders(raw, cross=cross)
     found = ib.feature_interventions(raw, PROMPT, CHANGES, transcoders, frozen=frozen)
     ids = raw.to_tokens(PROMPT)[0].tolist()
-    patterns = {}
-    if frozen == "attention":
-        names = [
-            (f"blocks.{at}.attn.hook_pattern", lambda v, hook, at=at: patterns.__setitem__(at, v.detach()))
-            for at in range(3)
-        ]
-        raw.run_with_hooks(torch.tensor([ids]), fwd_hooks=names)
-    after = run_by_hand(raw, ids, transcoders, CHANGES, patterns=patterns)
+    patterns, scales = patterns_and_scales(raw, ids) if frozen != "nothing" else (None, None)
+    scales = scales if frozen == "attention and norms" else None
+    after = run_by_hand(raw, ids, transcoders, CHANGES, patterns=patterns, scales=scales)
     before = raw(torch.tensor([ids]))[0, -1].detach()
     np.testing.assert_allclose(found.after, after.softmax(-1)[found.tokens], rtol=1e-3, atol=1e-6)
     np.testing.assert_allclose(found.before, before.softmax(-1)[found.tokens], rtol=1e-3, atol=1e-6)
@@ -90,16 +114,73 @@ def test_a_small_change_of_the_last_layer_moves_logits_as_predicted():
     np.testing.assert_allclose(found.predicted[known], found.measured[known], atol=0.35 * size)
 
 
-def test_generated_tokens_are_those_of_runs_with_the_vectors_added():
+@pytest.mark.parametrize("architecture", ["gpt2", "llama", "qwen3", "gpt_neox", "bloom", "gemma2"])
+@pytest.mark.parametrize("cross", [False, True])
+def test_with_attention_and_norms_frozen_the_last_layer_does_what_the_graph_says(architecture, cross):
+    """Everything between the last MLP and the logits is then as linear as in the graph."""
+    raw, graph = loud_bridge(architecture), graph_of(architecture, cross=cross)
+    last = len(graph.prompt.ids) - 1
+    some = [node for node in graph.nodes if node.kind == "feature" and (node.layer, node.position) == (2, last)]
+    changes = [*graph.changes(some[0].id, value=20.0), *graph.changes(*(one.id for one in some[1:3]), scale=-3.0)]
+    transcoders = random_transcoders(raw, cross=cross)
+
+    def moved(frozen):
+        found = ib.feature_interventions(raw, PROMPT, changes, transcoders, graph=graph, frozen=frozen)
+        known = np.isfinite(found.predicted)
+        return found.predicted[known], found.measured[known]
+
+    predicted, measured = moved("attention and norms")
+    size = np.abs(measured).max()
+    assert len(predicted) == len(graph.probabilities) and size > 0.1
+    np.testing.assert_allclose(predicted, measured, rtol=0, atol=1e-4 * size)
+    assert np.abs(np.subtract(*moved("attention"))).max() > 0.01 * size  # the final norm's scale moves
+
+
+def test_changes_of_one_feature_are_made_one_after_the_other():
+    raw, graph = loud_bridge("gpt2"), graph_of("gpt2")
+    one = next(node for node in graph.nodes if node.kind == "feature" and node.layer == 0)
+    at = {"layer": 0, "feature": one.feature, "position": one.position}
+
+    def moved(*changes):
+        several = [{**at, **change} for change in changes]
+        return ib.feature_interventions(raw, PROMPT, several, random_transcoders(raw), graph=graph)
+
+    def same(found, wanted):
+        np.testing.assert_allclose(found.measured, wanted.measured, rtol=1e-4, atol=1e-5)
+        np.testing.assert_allclose(found.predicted, wanted.predicted, rtol=1e-4, atol=1e-5)
+
+    off = moved({"scale": 0.0})
+    assert np.abs(off.measured).max() > 0.01
+    same(moved({"scale": 0.0}, {"scale": 0.0}), off)
+    same(moved({"value": 7.0}, {"scale": 0.0}), off)
+    same(moved({"scale": 0.5}, {"scale": 0.5}), moved({"scale": 0.25}))
+    same(moved({"position": (one.position, one.position), "scale": 0.0}), off)
+    everywhere = moved({"position": None, "scale": 0.0})
+    same(moved({"position": None, "scale": 0.0}, {"scale": 0.0}), everywhere)
+
+
+def test_changes_that_are_too_large_are_refused_in_a_sentence():
+    raw = loud_bridge("gpt2")
+    for change in ({"value": 1e300}, {"scale": 1e300}):
+        with pytest.raises(ValueError, match="too large to be computed with"):
+            ib.feature_interventions(raw, PROMPT, [{"layer": 0, "feature": 3, **change}], random_transcoders(raw))
+
+
+@pytest.mark.parametrize("frozen", list(FROZEN))
+def test_generated_tokens_are_those_of_runs_with_the_vectors_added(frozen):
+    """Beyond the prompt, what is frozen is that of the unchanged model on the same text."""
     raw = loud_bridge("gpt2")
     transcoders = random_transcoders(raw)
-    steps = list(ib.feature_interventions.steps(raw, PROMPT, CHANGES, transcoders, generate=3))
+    steps = list(ib.feature_interventions.steps(raw, PROMPT, CHANGES, transcoders, generate=3, frozen=frozen))
     assert [len(step.result.with_changes) for step in steps] == [0, 1, 2, 3]
     texts = [raw.to_tokens(PROMPT)[0].tolist() for _ in range(2)]
     length = len(texts[0])
     for _ in range(3):
         texts[0].append(int(raw(torch.tensor([texts[0]]))[0, -1].argmax()))
-        texts[1].append(int(run_by_hand(raw, texts[1], transcoders, CHANGES, length).argmax()))
+        patterns, scales = patterns_and_scales(raw, texts[1]) if frozen != "nothing" else (None, None)
+        scales = scales if frozen == "attention and norms" else None
+        after = run_by_hand(raw, texts[1], transcoders, CHANGES, length, patterns, scales)
+        texts[1].append(int(after.argmax()))
     model = ib.load_model(raw)
     result = steps[-1].result
     assert result.without == model.token_texts(texts[0][length:])

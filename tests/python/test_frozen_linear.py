@@ -73,5 +73,12 @@ def test_features_that_read_before_the_norm(name):
     compare(loud_bridge(name), random_transcoders(loud_bridge(name), skip=True, reads="resid_mid"))
 
 
+@pytest.mark.parametrize("name", ["gpt2", "bloom", "llama", "gemma2", "qwen3"])
+@pytest.mark.parametrize("cross", [False, True])
+def test_features_that_read_the_norm_before_its_gain_and_bias(name, cross):
+    """As the files of the 2024 GPT-2 transcoders, which were made for a model with its norms folded."""
+    compare(loud_bridge(name), random_transcoders(loud_bridge(name), skip=True, cross=cross, reads="normalized"))
+
+
 def test_one_token():
     compare(bridge("gpt2"), random_transcoders(bridge("gpt2"), features=40), [72])
