@@ -110,9 +110,9 @@ class FeatureDescription(BaseResult):
     inhibited_by: list[WeighedToken]
     note: str
     examples: list[Example] = Field(default_factory=list)
-    texts: int = Field(0, ge=0)
-    positions: int = Field(0, ge=0)
-    active: int = Field(0, ge=0)
+    texts: int = Field(default=0, ge=0)
+    positions: int = Field(default=0, ge=0)
+    active: int = Field(default=0, ge=0)
     at_start: float | None = None
     counts: Ints
     edges: Floats
