@@ -199,17 +199,25 @@ class FrozenRun:
         for layer in self.transcoders.layers:
             values = [self._run.activations[name] for name in read_hooks(self.transcoders.reads, layer)]
             inputs[layer] = what_is_read(self.model, self.transcoders.reads, layer, values)
-        self.active = {layer: self.transcoders.encode(layer, x) for layer, x in inputs.items()}
-        count = sum(map(len, self.active.values()))
-        vectors = sum(len(some) * len(self.transcoders.targets(layer)) for layer, some in self.active.items())
-        if (most_active is not None and count > most_active) or vectors * self.model.d_model > MOST_NUMBERS:
-            raise TooManyActive(count)
+        self.active = self._encode(inputs, most_active)
         self._number_columns()
         wrote = self.transcoders.reconstruct(inputs, self.active)
         self.readings = [{part: (one.read[part], one.read_bias[part]) for part in ("q", "k")} for one in wiring]
         self.layers = [self._layer(layer, one, inputs, wrote) for layer, one in enumerate(wiring)]
         self._note_writers()
         self._read_logits()
+
+    def _encode(self, inputs: dict[int, Tensor], most_active: int | None) -> dict[int, Active]:
+        """The active features of each layer. The first layers that have too many end it: those of all layers of a long
+        prompt may not fit into memory."""
+        active: dict[int, Active] = {}
+        count = vectors = 0
+        for layer, x in inputs.items():
+            active[layer] = some = self.transcoders.encode(layer, x)
+            count, vectors = count + len(some), vectors + len(some) * len(self.transcoders.targets(layer))
+            if (most_active is not None and count > most_active) or vectors * self.model.d_model > MOST_NUMBERS:
+                raise TooManyActive(count * len(inputs) // len(active), len(active) < len(inputs))
+        return active
 
     def _layer(self, layer: int, wired: Layer, inputs: dict[int, Tensor], wrote: dict[int, Tensor]) -> FrozenLayer:
         pre, pattern = self._at("resid_pre", layer), self._at("pattern", layer)
@@ -430,11 +438,12 @@ class TooManyActive(ValueError):
 
     Attributes:
         count: how many are active.
+        guessed: whether that is what the first layers' count comes to in all layers.
     """
 
-    def __init__(self, count: int):
+    def __init__(self, count: int, guessed: bool):
         super().__init__(f"{count:,} features are active on this prompt.")
-        self.count = count
+        self.count, self.guessed = count, guessed
 
 
 class _Carried:
