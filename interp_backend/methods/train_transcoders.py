@@ -283,7 +283,9 @@ class _Training:
         decoder = dict(zip(self.pairs, self.decoder.detach()))
         for i, layer in enumerate(self.layers):
             encoder = Matrix.of(self.encoder[i].detach(), f"layer {layer}")
-            to = {at: Matrix.of(decoder[i, j], f"layer {layer}") for j, at in enumerate(self.layers) if (i, j) in decoder}
+            to = {
+                at: Matrix.of(decoder[i, j], f"layer {layer}") for j, at in enumerate(self.layers) if (i, j) in decoder
+            }
             scale = (1 / self.x_size[i, 0]).expand(self.model.d_model)
             out = self.y_size[i, 0].expand(self.model.d_model)
             shift = -self.x_mean[i, 0] * scale

@@ -56,7 +56,7 @@ class PathLengths:
         return float(np.arange(len(self.inputs)) @ self.inputs) / whole if whole else float("nan")
 
     def to_dataframe(self) -> pandas.DataFrame:
-        """One row for each number of features: the shares of paths from inputs, from errors, and from what is not known."""
+        """One row for each number of features: the shares of paths from inputs, from errors and from the unknown."""
         import pandas
 
         columns = {"inputs": self.inputs, "errors": self.errors, "unknown": self.unknown}

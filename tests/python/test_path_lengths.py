@@ -137,14 +137,15 @@ def test_cross_layer_features_make_a_deep_circuit_shallow():
     for graph, features in ((per_layer, 2), (cross, 1)):
         lengths = graph.path_lengths()
         assert graph.active == features * 2 and graph.replacement > 0.99  # at two tokens
-        assert lengths.inputs[features] == pytest.approx(1, abs=5e-3) and lengths.mean == pytest.approx(features, abs=5e-3)
+        assert lengths.inputs[features] == pytest.approx(1, abs=5e-3)
+        assert lengths.mean == pytest.approx(features, abs=5e-3)
 
 
 def test_trained_cross_layer_features_find_the_short_way(monkeypatch):
     monkeypatch.setattr("interp_backend.methods.train_transcoders.POSITIONS_A_STEP", 64)
     means = []
     for cross in (False, True):
-        options = {"features": 200, "active": 2, "activation": "topk", "steps": 200, "progress": False}
+        options = {"features": 100, "active": 2, "activation": "topk", "steps": 200, "progress": False}
         found = ib.train_transcoders(chain_model(), TEXTS, **options, cross_layer=cross)
         assert found.cross_layer is cross and min(found.fit.explained.values()) > 0.95
         lengths = ib.attribution_graph(chain_model(), "the fox", found, answers=["x"]).path_lengths()

@@ -221,7 +221,7 @@ def test_what_is_optimised_across_layers_is_what_is_written():
     trained = training._Training(model, prompts, 20, 4, "topk", "mlp_in", [0, 2], True, 5, 0)
     with training.Turn(model) as turn:
         trained.step(turn)
-    x, y = trained.x[:7], trained.y[:7]
+    x = trained.x[:7]
     found = trained.result()
     assert found.targets(0) == (0, 2) and found.targets(2) == (2,)
     written = found.reconstruct({layer: x[:, i] for i, layer in enumerate((0, 2))})
