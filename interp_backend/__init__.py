@@ -71,6 +71,7 @@ if TYPE_CHECKING:
     from .results.hypothesis import Datum as Datum
     from .results.hypothesis import Hypothesis as Hypothesis
     from .results.lens import LogitLens as LogitLens
+    from .results.path_lengths import PathLengths as PathLengths
     from .results.read import read_result as read_result
     from .results.robustness import Robustness as Robustness
     from .results.roc import Roc as Roc

@@ -1,4 +1,5 @@
-"""Train transcoders on your own texts, for small models (Dunefsky et al. 2024, arXiv:2406.11944)."""
+"""Train transcoders on your own texts, for small models: per layer (Dunefsky et al. 2024, arXiv:2406.11944), or across
+layers (Ameisen et al. 2025, transformer-circuits.pub/2025/attribution-graphs/methods.html)."""
 
 from __future__ import annotations
 
@@ -53,6 +54,7 @@ def train_transcoders(
     activation: Annotated[str, OneOf(ACTIVATIONS, "activation")] = "jumprelu",
     reads: Annotated[str, OneOf(READING, "input of transcoders")] = "mlp_in",
     layers: Sequence[int] | None = None,
+    cross_layer: bool = False,
     steps: Annotated[int, Count("how many steps to train")] = 2000,
     seed: int = 0,
     progress: bool = True,
@@ -70,6 +72,9 @@ def train_transcoders(
             largest of each position (Gao et al. 2024, arXiv:2406.04093).
         reads: "mlp_in", what the MLP itself reads, or "resid_mid", the residual stream before the MLP's norm.
         layers: the layers to train for; by default all.
+        cross_layer: let the features of a layer write into the MLP outputs of all later ones of these layers too, and
+            train them all for the sum of what each layer's output misses. All decoders are in memory at once: twelve
+            layers have 78 instead of 12.
         steps: how many steps to train; each step sees 1,024 positions.
         seed: the seed for the first features and the order of the positions.
         progress: show a progress bar. An interrupt ends the training early and keeps the transcoders so far.
@@ -79,12 +84,13 @@ def train_transcoders(
         the steps end; `fit` comes with the last one.
 
     Raises:
-        ValueError: there are no texts, a layer has no MLP, or the model is folded or too large.
+        ValueError: there are no texts, a layer has no MLP, or the model is folded or too large; with `cross_layer`,
+            also a single layer.
     """
     model = load_model(model)
     prompts = prompts_of(model, texts)
     apart = min(len(prompts) // HELD_OUT, MOST_HELD_OUT)
-    training = _Training(model, prompts[apart:], features, active, activation, reads, layers, steps, seed)
+    training = _Training(model, prompts[apart:], features, active, activation, reads, layers, cross_layer, steps, seed)
     began = time.perf_counter()
     streams = current().seconds is not None  # then the caller shows the progress and handles interrupts
     with (
@@ -107,7 +113,10 @@ def train_transcoders(
 
 
 class _Training:
-    """The features of all layers, their optimizer, and recorded activations to draw from."""
+    """The features of all layers, their optimizer, and recorded activations to draw from.
+
+    There is a decoder for each pair of a layer that has features and a layer that they write into.
+    """
 
     def __init__(
         self,
@@ -118,18 +127,23 @@ class _Training:
         activation: str,
         reads: str,
         layers: Sequence[int] | None,
+        cross_layer: bool,
         steps: int,
         seed: int,
     ):
         self.layers = _layers(model, reads, layers)
+        own = range(len(self.layers))
+        self.pairs = [(i, j) for i in own for j in own if (i <= j if cross_layer else i == j)]
         self.model, self.prompts, self.steps, self.done = model, prompts, steps, 0
         self.kind, self.reads, self.active = activation, reads, min(active, features)
         self.shape = (len(self.layers), features, model.d_model)
-        if 2 * len(self.layers) * features * model.d_model > MOST_PARAMETERS:
+        if cross_layer and len(self.layers) == 1:
             raise ValueError(
-                f"{features:,} features for {len(self.layers)} layers, {model.d_model} wide, are too many to train "
-                "here. Ask for fewer features, or for some layers at a time."
+                f"Cross-layer transcoders write from layer to layer, and layer {self.layers[0]} is the only one. Ask "
+                "for two layers or more, or leave cross_layer out."
             )
+        if (len(self.layers) + len(self.pairs)) * features * model.d_model > MOST_PARAMETERS:
+            raise ValueError(_too_many(features, model.d_model, len(self.layers), len(self.pairs)))
         self.generator = torch.Generator().manual_seed(seed)
         self.unread: list[list[int]] = []
         self.order = torch.empty(0, dtype=torch.int64)  # the recorded positions that were not drawn yet
@@ -184,18 +198,18 @@ class _Training:
             (part - mean.transpose(0, 1)).pow(2).mean((0, 2)).sqrt().clamp(min=1e-6)[:, None, None]
             for part, mean in ((self.x, self.x_mean), (self.y, self.y_mean))
         )
+        self.source, self.target = torch.tensor(self.pairs).to(self.x.device).T
         drawn = torch.randint(len(self.x), (n_layers, features), generator=self.generator)
-        at = torch.arange(n_layers)[:, None]
-        noise = [torch.randn(*self.shape, generator=self.generator).to(self.x) for _ in range(2)]
         encoder, decoder = (
-            (part[drawn, at] - mean) / size + NOISE * one
-            for part, mean, size, one in (
-                (self.x, self.x_mean, self.x_size, noise[0]),
-                (self.y, self.y_mean, self.y_size, noise[1]),
+            (part[drawn[of], at[:, None]] - mean[at]) / size[at]
+            + NOISE * torch.randn(len(at), features, width, generator=self.generator).to(part)
+            for part, mean, size, of, at in (
+                (self.x, self.x_mean, self.x_size, torch.arange(n_layers), torch.arange(n_layers)),
+                (self.y, self.y_mean, self.y_size, self.source.cpu(), self.target.cpu()),
             )
         )
         self.encoder = (START * encoder / encoder.norm(dim=-1, keepdim=True)).requires_grad_()
-        self.decoder = (decoder / decoder.norm(dim=-1, keepdim=True)).requires_grad_()
+        self.decoder = self._unit(decoder).requires_grad_()
         self.bias = torch.zeros(n_layers, features).to(self.x).requires_grad_()
         self.end = torch.zeros(n_layers, 1, width).to(self.x).requires_grad_()
         self.parameters = [self.encoder, self.decoder, self.bias, self.end]
@@ -211,7 +225,7 @@ class _Training:
         with torch.enable_grad():
             pre = torch.baddbmm(self.bias[:, None], x, self.encoder.transpose(1, 2))
             act = self._activations(pre)
-            error = y - self.end - act @ self.decoder
+            error = y - self.end - self._written(act)
             missed = error.pow(2).mean((1, 2))
             loss = missed + self._auxiliary(pre, error.detach())
             gradients = torch.autograd.grad(loss.sum(), self.parameters)
@@ -219,7 +233,7 @@ class _Training:
             parameter.grad = gradient
         self.optimizer.step()
         with torch.no_grad():
-            self.decoder /= self.decoder.norm(dim=-1, keepdim=True).clamp(min=1e-6)
+            self.decoder.copy_(self._unit(self.decoder))
             ever = (act > 0).any(1)
             self.idle = torch.where(ever, 0.0, self.idle + 1)
         return float(missed.detach().mean())
@@ -227,6 +241,18 @@ class _Training:
     def _left(self) -> float:
         """The factor of the learning rate in the last part of the training, in which it falls to zero."""
         return (1 - self.done / self.steps) / DECAY
+
+    def _unit(self, decoder: Tensor) -> Tensor:
+        """Decoders [pair, feature, d_model] with a length of 1 for all that a feature writes."""
+        squares = torch.zeros(self.shape[:2]).to(decoder).index_add(0, self.source, decoder.pow(2).sum(-1))
+        return decoder / squares.sqrt().clamp(min=1e-6)[self.source][..., None]
+
+    def _written(self, act: Tensor) -> Tensor:
+        """What active features [layer, position, feature] write into each layer, [layer, position, d_model]."""
+        into: list[list[Tensor]] = [[] for _ in self.layers]
+        for (source, target), decoder in zip(self.pairs, self.decoder.unbind()):
+            into[target].append(act[source] @ decoder)
+        return torch.stack([torch.stack(parts).sum(0) for parts in into])
 
     def _activations(self, pre: Tensor) -> Tensor:
         positive = pre.relu()
@@ -246,7 +272,7 @@ class _Training:
             return 0.0
         values, which = pre.masked_fill(~dead[:, None], -torch.inf).topk(min(2 * self.active, pre.shape[-1]), dim=-1)
         values = values.masked_fill(values == -torch.inf, 0.0)
-        guess = torch.zeros_like(pre).scatter(-1, which, values) @ self.decoder
+        guess = self._written(torch.zeros_like(pre).scatter(-1, which, values))
         return AUXILIARY * (error - guess).pow(2).mean((1, 2))
 
     # The result
@@ -254,16 +280,19 @@ class _Training:
     def result(self) -> Transcoders:
         """The transcoders as they are now. They share the memory of what is trained."""
         coders, ends = {}, {}
+        decoder = dict(zip(self.pairs, self.decoder.detach()))
         for i, layer in enumerate(self.layers):
-            encoder, decoder = (Matrix.of(part[i].detach(), f"layer {layer}") for part in (self.encoder, self.decoder))
+            encoder = Matrix.of(self.encoder[i].detach(), f"layer {layer}")
+            to = {
+                at: Matrix.of(decoder[i, j], f"layer {layer}") for j, at in enumerate(self.layers) if (i, j) in decoder
+            }
             scale = (1 / self.x_size[i, 0]).expand(self.model.d_model)
             out = self.y_size[i, 0].expand(self.model.d_model)
-            coders[layer] = Coder(
-                encoder, self.bias[i].detach(), {layer: decoder}, self._kind(i), scale, -self.x_mean[i, 0] * scale
-            )
+            shift = -self.x_mean[i, 0] * scale
+            coders[layer] = Coder(encoder, self.bias[i].detach(), to, self._kind(i), scale, shift)
             ends[layer] = Target((self.end[i, 0] * out + self.y_mean[i, 0]).detach(), None, out)
         return Transcoders(
-            name=f"transcoders of {self.model.name}",
+            name=f"{'cross-layer ' if len(self.pairs) > len(self.layers) else ''}transcoders of {self.model.name}",
             layout="trained",
             d_model=self.model.d_model,
             reads=self.reads,
@@ -303,3 +332,13 @@ def _layers(model: LanguageModel, reads: str, layers: Sequence[int] | None) -> l
         if reads == "resid_mid" and (why := model.why_lacking("resid_mid", layer)):
             raise ValueError(why)
     return chosen
+
+
+def _too_many(features: int, width: int, layers: int, decoders: int) -> str:
+    """The sentence about features that do not fit, with how many would."""
+    fit = MOST_PARAMETERS // ((layers + decoders) * width)
+    across = f", which write into each other with {decoders} decoders in memory at once" if decoders > layers else ""
+    return (
+        f"{features:,} features for {layers} layers, {width} wide{across}, are too many to train here. Ask for "
+        f"{fit:,} features at most, or for some layers at a time."
+    )

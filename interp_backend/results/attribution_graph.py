@@ -13,6 +13,7 @@ from ..place import Place
 from .codec import Bytes, Floats, Ints
 from .envelope import BaseResult, excerpt
 from .influence import Flow, cumulative, graph_scores, threshold_of
+from .path_lengths import PathLengths
 from .sides import Prompt
 
 if TYPE_CHECKING:
@@ -405,6 +406,14 @@ class AttributionGraph(BaseResult):
         errors, tokens = (np.flatnonzero(np.isin(self.kind, some)) for some in ([ERROR], [TOKEN, POSITION]))
         errors, tokens = (slice(some[0], some[-1] + 1) if len(some) else slice(0, 0) for some in (errors, tokens))
         return graph_scores(flow, flow.influence(), errors, tokens)
+
+    def path_lengths(self) -> PathLengths:
+        """How the influence on the logits is spread over paths with 0, 1, 2, ... features on them.
+
+        Compare it between graphs of one prompt by per-layer and by cross-layer transcoders, with the share that comes
+        from errors: a graph can be shallow because its features are, or because most of it is an error.
+        """
+        return PathLengths.of(self.flow, np.isin(self.kind, [TOKEN, POSITION]), self.kind == ERROR)
 
     def _as_errors(self, edges: np.ndarray, pinned: set[int]) -> np.ndarray:
         where = {

@@ -535,6 +535,7 @@ export interface TrainTranscodersRequest {
   activation?: "jumprelu" | "topk";
   reads?: "mlp_in" | "resid_mid";
   layers?: number[] | null;
+  cross_layer?: boolean;
   steps?: number;
   seed?: number;
   progress?: boolean;

@@ -82,7 +82,7 @@ def test_every_python_block_runs(path):
 def test_few_blocks_are_not_run():
     skipped = [name_of(path) for path in WITH_CODE for block, _ in blocks(path.read_text("utf-8")) if not block.runs]
     # They load models or transcoders from a hub and from files.
-    assert skipped == ["docs/methods/attribution_graph.md", "docs/methods/train_transcoders.md", "docs/start.md"]
+    assert skipped == ["docs/methods/train_transcoders.md", "docs/start.md"]
 
 
 def test_dead_links_are_found():

@@ -170,6 +170,8 @@ def test_it_trains_where_gradients_are_off():
         ({"texts": [""]}, "nothing to train on"),
         ({"features": 0}, "features is how many features each layer gets, 1 or more"),
         ({"features": 10**9}, "too many to train here"),
+        ({"features": 10**7, "cross_layer": True}, "6 decoders in memory at once.*1,388,888 features at most"),
+        ({"layers": [1], "cross_layer": True}, "layer 1 is the only one"),
         ({"active": 0}, "active is how many"),
         ({"activation": "gelu"}, "no activation 'gelu'"),
         ({"reads": "z"}, "no input of transcoders 'z'"),
@@ -193,3 +195,75 @@ def test_a_folded_model_is_refused():
 def test_no_residual_stream_between_attention_and_mlp():
     with pytest.raises(ValueError, match="resid_mid"):
         ib.train_transcoders(bridge("phi"), TEXTS, **OPTIONS, reads="resid_mid", steps=1)
+
+
+# Across layers
+
+
+@pytest.mark.parametrize("activation", ["jumprelu", "topk"])
+def test_features_that_write_into_later_layers_explain_more(activation):
+    raw = loud_bridge("gpt2")
+    options = {**OPTIONS, "activation": activation, "steps": 150}
+    alone, across = (ib.train_transcoders(raw, TEXTS, **options, cross_layer=cross) for cross in (False, True))
+    assert across.cross_layer and [across.targets(layer) for layer in range(3)] == [(0, 1, 2), (1, 2), (2,)]
+    assert "cross-layer transcoders" in repr(across) and across.coders[1].activation.kind == activation
+    explained = [sum(one.fit.explained.values()) / 3 for one in (alone, across)]
+    assert explained[1] > explained[0] > 0.4
+    assert across.fit.explained[2] > alone.fit.explained[2]  # into which three layers write
+    assert all(1 < count < 15 for count in across.fit.l0.values())
+
+
+def test_what_is_optimised_across_layers_is_what_is_written():
+    """The sum over layers of the misses, from the transcoders themselves."""
+    raw = loud_bridge("gpt2")
+    model = ib.load_model(raw)
+    prompts = [model.to_ids(text) for text in TEXTS]
+    trained = training._Training(model, prompts, 20, 4, "topk", "mlp_in", [0, 2], True, 5, 0)
+    with training.Turn(model) as turn:
+        trained.step(turn)
+    x = trained.x[:7]
+    found = trained.result()
+    assert found.targets(0) == (0, 2) and found.targets(2) == (2,)
+    written = found.reconstruct({layer: x[:, i] for i, layer in enumerate((0, 2))})
+    z = ((x.transpose(0, 1) - trained.x_mean) / trained.x_size) @ trained.encoder.transpose(1, 2)
+    with torch.no_grad():
+        inside = trained._written(trained._activations(z + trained.bias[:, None])) + trained.end
+        assert float(inside.norm()) > 0
+        for i, layer in enumerate((0, 2)):
+            whole = inside[i] * trained.y_size[i] + trained.y_mean[i]
+            torch.testing.assert_close(written[layer], whole, rtol=1e-4, atol=1e-4)
+    lengths = torch.stack([one.pow(2).sum(-1) for one in trained.decoder])
+    torch.testing.assert_close(lengths[0] + lengths[1], torch.ones(20), rtol=1e-4, atol=1e-4)  # a feature of layer 0
+    torch.testing.assert_close(lengths[2], torch.ones(20), rtol=1e-4, atol=1e-4)
+
+
+def test_a_cross_layer_set_survives_its_files_and_replaces_the_mlps(tmp_path):
+    raw = loud_bridge("gpt2")
+    one, two = (ib.train_transcoders(raw, TEXTS, **OPTIONS, steps=8, cross_layer=True, seed=4) for _ in range(2))
+    assert torch.equal(weights_of(one), weights_of(two)) and one.fit == two.fit
+    again = ib.load_transcoders(one.save(tmp_path))
+    assert again.cross_layer and again.fit == one.fit and again.targets(0) == (0, 1, 2)
+    fit = ib.transcoder_fit(raw, again, TEXTS)
+    assert fit.replaced == pytest.approx(one.fit.replaced, rel=1e-4) and fit.l0 == pytest.approx(one.fit.l0, rel=1e-3)
+
+
+def test_an_interrupt_keeps_what_was_trained_across_layers(monkeypatch):
+    real, calls = training._Training._optimise, []
+
+    def optimise(*arguments):
+        calls.append(1)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return real(*arguments)
+
+    monkeypatch.setattr(training._Training, "_optimise", optimise)
+    found = ib.train_transcoders(loud_bridge("gpt2"), TEXTS, **OPTIONS, steps=6, cross_layer=True)
+    assert found.cross_layer and found.fit is None and len(calls) == 3
+
+
+def test_layers_that_are_not_the_first_are_saved_unless_they_write_across(tmp_path):
+    options = {**OPTIONS, "layers": [1, 2], "steps": 1}
+    alone = ib.train_transcoders(loud_bridge("gpt2"), TEXTS, **options)
+    assert ib.load_transcoders(alone.save(tmp_path)).layers == (1, 2)
+    with pytest.raises(ValueError, match="cross-layer ones of all layers from 0 on"):
+        ib.train_transcoders(loud_bridge("gpt2"), TEXTS, **options, cross_layer=True).save(tmp_path)

@@ -205,14 +205,17 @@ def _config_of(transcoders: Transcoders) -> dict[str, Any]:
         ValueError: the layout can't say what these are.
     """
     hook = next((hook for hook, reads in INPUTS.items() if reads == transcoders.reads), None)
-    whole = list(transcoders.layers) == list(transcoders.written) == list(range(len(transcoders.layers)))
+    whole = transcoders.layers == transcoders.written
+    if transcoders.cross_layer:
+        whole &= transcoders.layers == tuple(range(len(transcoders.layers)))
     kinds = {(coder.activation.kind, coder.activation.k) for coder in transcoders.coders.values()}
     skips = transcoders.cross_layer and any(end.skip is not None for end in transcoders.ends.values())
     every = all(transcoders.targets(x) == tuple(range(x, len(transcoders.layers))) for x in transcoders.layers)
     if hook is None or transcoders.centred or transcoders.folded or not whole or len(kinds) != 1 or skips:
         raise ValueError(
-            f"circuit-tracer's layout can't hold {transcoders.name}: it has one kind of activation for all layers "
-            "from 0 on, no skip across layers, and no transcoders for folded or centred weights."
+            f"circuit-tracer's layout can't hold {transcoders.name}: it has one kind of activation for all layers, "
+            "cross-layer ones of all layers from 0 on, no skip across layers, and no transcoders for folded or centred "
+            "weights."
         )
     if transcoders.cross_layer and not every:
         raise ValueError(
