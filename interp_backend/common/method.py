@@ -110,12 +110,18 @@ class Method(Generic[P, R]):
         return Call(self, model, {name: value for name, value in bound.arguments.items() if name != "model"})
 
     def to_params(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
-        """The arguments of a call, except the model, as plain JSON values for a result and for a view."""
+        """The arguments of a call, except the model, as plain JSON values for a result and for a view. An object that
+        stays in Python is named, and a choice about the machine left out."""
         params = subject_to_json(self.subject, arguments[self.subject]) if self.subject else {}
         for name, parameter in self.options.items():
-            if name in arguments and marker(parameter.annotation, Local) is None:
-                asked = marker(parameter.annotation, AskedAs)
-                params[name] = to_json(arguments[name]) if asked is None else asked.to_json(arguments[name])
+            if name not in arguments:
+                continue
+            if marker(parameter.annotation, Local) is not None:
+                if arguments[name] is not None and not isinstance(arguments[name], (int, float, str)):
+                    params[name] = {"own": name}
+                continue
+            asked = marker(parameter.annotation, AskedAs)
+            params[name] = to_json(arguments[name]) if asked is None else asked.to_json(arguments[name])
         return params
 
     def code(self, params: Mapping[str, Any], model_code: str | None = None) -> str:

@@ -111,7 +111,9 @@ class FeatureGraph(FeatureChanges, FeatureCard, OfPrompt):
         known = model_to_ask(model, prompt, result, "a prompt to explain")
         if result is not None and not isinstance(result, AttributionGraph):
             raise ValueError(f"result is what attribution_graph returns, not a {type(result).__name__}.")
-        self._transcoders = None if known is None else transcoders_for(known, transcoders)
+        if known is not None:
+            transcoders_for(known, transcoders)  # refuses what is none
+        self._transcoders = transcoders
         self._answers, self._last = answers, last
         self._how = {"logits": logits, "mass": mass, "features": features}
         self._texts = texts
