@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     from .method import Method
 
 
+# Variables of the code, which no function of the user's may have for its name there.
+OWN_VARIABLES = {"ib", "model", "prompt", "pair", "pairs", "data", "graph", "circuit", "found", "result", "results"}
+
+
 def python_code(method: Method[..., Any], params: Mapping[str, Any], model_code: str | None) -> str:
     """Code that makes a call again; see `Method.code`."""
     variable, lines = _subject(method, params)
@@ -159,7 +163,8 @@ def metric_parts(named: Any) -> tuple[str, int | None, bool]:
     if at_sign and not at.removeprefix("-").isdecimal():
         raise ValueError(f"A metric is read at a position, a whole number, not {at!r}.")
     own = name not in METRICS
-    if own and (not name.isidentifier() or iskeyword(name) or name == "metric" or hasattr(builtins, name)):
+    taken = name in OWN_VARIABLES or name == "metric" or hasattr(builtins, name)
+    if own and (taken or not name.isidentifier() or iskeyword(name)):
         name = "my_metric"  # a lambda, for example, has no name that could be written
     return name, int(at) if at_sign else None, own
 

@@ -124,8 +124,9 @@ def frozen_run(turn: Turn, ids: list[int], transcoders: Transcoders) -> FrozenRu
         return FrozenRun(turn, ids, transcoders, MOST_ACTIVE)
     except TooManyActive as problem:
         most = max(1, int(len(ids) * 0.9 * MOST_ACTIVE / max(problem.count, MOST_ACTIVE)) - 1)
+        count = f"{'About ' if problem.guessed else ''}{problem.count:,}"
         raise Refused(
-            f"{'About ' if problem.guessed else ''}{problem.count:,} features are active on these {len(ids)} tokens, and a graph holds the edges between "
+            f"{count} features are active on these {len(ids)} tokens, and a graph holds the edges between "
             f"{MOST_ACTIVE:,} at most. Shorten the prompt, or read its last {most} tokens: last={most}.",
             f"Read the last {most} tokens",
             last=most,

@@ -141,3 +141,15 @@ def test_undo_brings_back_the_circuit_that_was_found(bench):
 def test_a_small_file_of_a_huge_graph_is_refused(view):
     ask(view, "read_circuit", text='{"cfg":{"n_layers":1000,"n_heads":1000},"nodes":{},"edges":{}}')
     assert "is too large to be read" in view.error["message"] and view.kept is None
+
+
+def test_a_metric_that_is_named_as_a_variable_of_the_code_keeps_its_meaning(embedded, capitals):
+    def graph(logits):
+        return logits.max(-1).values
+
+    view = Watched(hs.CircuitGraph, embedded, capitals, metric=graph)
+    assert view.wait(60)
+    names = {"my_metric": graph}
+    exec(compile(view.code.replace("result.plot()", ""), "view.code", "exec"), names)
+    assert np.allclose(names["graph"].scores, view.result.scores, equal_nan=True)
+    view.close()
