@@ -9,7 +9,7 @@ import { TokenStrip } from "../../lib/token_strip";
 import { visibleText } from "../../lib/tokens";
 import { featureKey, type Graph, type GraphNode, weightOf } from "./graph";
 import type { FeatureState } from "./state";
-import { chance, longName, type Names, partOf, shortName } from "./words";
+import { factsOf, longName, type Names, shortName } from "./words";
 
 const LISTED = 10;
 
@@ -48,16 +48,6 @@ export function Card(props: CardProps) {
       <Links {...props} />
     </section>
   );
-}
-
-function factsOf({ json }: Graph, { kind, value, influence, probability }: GraphNode): string {
-  const parts = [
-    kind === "feature" && value !== null && `active at ${fixed(value)}`,
-    kind === "logit" && value !== null && `${signed(value)} above the mean logit`,
-    kind === "logit" && `probability ${chance(probability)}`,
-    kind !== "logit" && `${partOf(influence, json.total_influence)} of all influence`,
-  ];
-  return parts.filter(Boolean).join(" \u00b7 ");
 }
 
 function Links({ graph, node, names, onHover, onPin }: CardProps) {

@@ -1,13 +1,15 @@
 import barsCss from "../../lib/bar_list.css";
 import type { Panel } from "../../lib/panel";
+import cardCss from "./card.css";
 import { nodeAt, placeOf } from "./graph";
+import pictureCss from "./picture.css";
 import { FeatureState } from "./state";
 import css from "./style.css";
 import { FeatureView } from "./view";
 
 export const panel: Panel<FeatureState, string> = {
   name: "feature-graph",
-  css: barsCss + css,
+  css: barsCss + css + pictureCss + cardCss,
   needs: [
     "info",
     "status",

@@ -121,7 +121,7 @@ function Drawn({ model, state, graph }: Props & { graph: Graph }) {
             onPin={pin}
             onToggle={canAsk(model) ? toggle : undefined}
           />
-          <p class="hs-detail-words">{KEY}</p>
+          <Key />
           <Notes notes={graph.json.provenance.warnings} />
         </div>
         <div class="hs-fg-side">
@@ -147,8 +147,27 @@ function Drawn({ model, state, graph }: Props & { graph: Graph }) {
   );
 }
 
-const KEY =
-  "Blue adds, orange takes away; width is the influence that flows through an edge. Round: features; diamonds: what transcoders miss; squares: tokens and positions.";
+/** How to read the picture. */
+function Key() {
+  const entries = [
+    ["feature", "feature"],
+    ["error", "what a transcoder misses"],
+    ["token", "token, position, logit"],
+    ["adds", "adds"],
+    ["takes", "takes away"],
+  ];
+  return (
+    <p class="hs-fg-key hs-detail-words" data-hs="key">
+      {entries.map(([kind, words]) => (
+        <span key={kind}>
+          <i data-kind={kind} aria-hidden="true" />
+          {words}
+        </span>
+      ))}
+      <span>an edge is as wide as the influence that flows through it</span>
+    </p>
+  );
+}
 
 interface OutputsProps {
   graph: Graph;

@@ -1,7 +1,8 @@
 // How the view names nodes.
-import { fixed } from "../../lib/format";
+import { fixed, signed } from "../../lib/format";
 import { visibleText } from "../../lib/tokens";
 import { featureKey, type Graph, type GraphNode } from "./graph";
+import type { Unit } from "./layout";
 
 export type Names = Readonly<Record<string, string>>;
 
@@ -45,6 +46,31 @@ export function longName(graph: Graph, names: Names, node: GraphNode): string {
     case "logit":
       return `the logit of ${visibleText(node.token ?? "")}, ${chance(node.probability)}`;
   }
+}
+
+/** In a box: a supernode's name, or a node's without its token, below which it stands. */
+export function boxName(graph: Graph, names: Names, { group, nodes: [node] }: Unit): string {
+  if (group !== null) return group;
+  if (node.kind === "feature") return names[featureKey(node)] ?? featureKey(node);
+  if (node.kind === "error") return `error ${node.layer}`;
+  return node.kind === "token" ? tokenAt(graph, node.position) : shortName(graph, names, node);
+}
+
+/** What is under the pointer. */
+export function titleOf(graph: Graph, names: Names, { group, nodes }: Unit): string {
+  if (group !== null) return `${group}: ${nodes.map((node) => shortName(graph, names, node)).join(", ")}`;
+  return `${longName(graph, names, nodes[0])}. ${factsOf(graph, nodes[0])}`;
+}
+
+/** A node's numbers. */
+export function factsOf({ json }: Graph, { kind, value, influence, probability }: GraphNode): string {
+  const parts = [
+    kind === "feature" && value !== null && `active at ${fixed(value)}`,
+    kind === "logit" && value !== null && `${signed(value)} above the mean logit`,
+    kind === "logit" && `probability ${chance(probability)}`,
+    kind !== "logit" && `${partOf(influence, json.total_influence)} of all influence`,
+  ];
+  return parts.filter(Boolean).join(" \u00b7 ");
 }
 
 /** A probability. */
