@@ -389,6 +389,7 @@ export interface OnInterveneRequest {
   changes: NodeChange[];
   frozen?: string;
   generate?: number;
+  temperature?: number;
 }
 export interface NodeChange {
   node: string;

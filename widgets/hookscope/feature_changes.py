@@ -53,6 +53,7 @@ class FeatureChanges(ResultPanel):
     changes = traitlets.List(traitlets.Dict(), help="What is changed in the model, by node.").tag(sync=True)
     frozen = Argument(feature_interventions, "frozen")
     generate = Argument(feature_interventions, "generate")
+    temperature = traitlets.Float(0.0, min=0, max=99, help="0 takes the likeliest token each time.").tag(sync=True)
     effects: traitlets.Instance[FeatureEffects | None] = traitlets.Instance(
         FeatureEffects, allow_none=True, help="What the changes do to the next token."
     ).tag(sync=True, to_json=lambda effects, _: effects and effects.to_wire())
@@ -68,7 +69,8 @@ class FeatureChanges(ResultPanel):
         def _show_code(self) -> None: ...
 
     def _change_menus(self) -> dict[str, Any]:
-        return {"frozen": choices(FROZEN, {}), "generate": field_of(feature_interventions, "generate")}
+        fields = {name: field_of(feature_interventions, name) for name in ("generate", "temperature")}
+        return {"frozen": choices(FROZEN, {}), **fields}
 
     def _change_wants(self) -> dict[str, Want]:
         graph: Any = self.result
@@ -83,6 +85,7 @@ class FeatureChanges(ResultPanel):
             graph=graph,
             frozen=self.frozen,
             generate=self.generate,
+            temperature=self.temperature,
             prepend_bos=begins,
         )
         return {"effects": Want(call, self._take_effects, keep=True, priority=2)}
@@ -112,7 +115,7 @@ class FeatureChanges(ResultPanel):
         effects: Any = self.effects
         return "" if effects is None else "result = " + self._code_of(effects).split("\nresult = ", 1)[-1]
 
-    @traitlets.observe("changes", "frozen", "generate")
+    @traitlets.observe("changes", "frozen", "generate", "temperature")
     def _on_changes(self, change: Any) -> None:
         self.effects = None
         if self._asker is not None:
@@ -126,10 +129,13 @@ class FeatureChanges(ResultPanel):
         changes: Annotated[list[NodeChange], Field(max_length=MOST_CHANGED)],
         frozen: str = "nothing",
         generate: int = 0,
+        temperature: float = 0.0,
     ) -> Task | None:
         """Change features in the model's own run; no changes put the last effects away."""
         asker = self._asking()
         plain = [change.model_dump(mode="json", exclude_none=True) for change in changes]
         with asker.defer():
-            self._set_together(id, {"frozen": frozen, "generate": generate, "changes": plain})
+            self._set_together(
+                id, {"frozen": frozen, "generate": generate, "temperature": temperature, "changes": plain}
+            )
         return asker.refresh(id, of="effects")

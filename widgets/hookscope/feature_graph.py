@@ -65,7 +65,7 @@ class FeatureGraph(FeatureChanges, FeatureCard, OfPrompt):
     bundle = "feature_graph"
     choices = (
         *("_answers", "_last", "node_share", "edge_share", "names", "subgraph", "supernodes", "shows", "pinned"),
-        *("changes", "frozen", "generate"),
+        *("changes", "frozen", "generate", "temperature"),
     )
     quantity = "Attribution graph"
     _parts = ("layer", "feature", "position")
@@ -100,7 +100,7 @@ class FeatureGraph(FeatureChanges, FeatureCard, OfPrompt):
         *,
         answers: Sequence[str | int] | None = None,
         logits: int = 10,
-        mass: float = 0.95,
+        mass: float = 1.0,
         features: int = 1000,
         last: int | None = None,
         prepend_bos: bool | None = None,

@@ -1,6 +1,7 @@
 import barsCss from "../../lib/bar_list.css";
 import type { Panel } from "../../lib/panel";
 import cardCss from "./card.css";
+import changesCss from "./changes.css";
 import { nodeAt, placeOf } from "./graph";
 import pictureCss from "./picture.css";
 import { FeatureState } from "./state";
@@ -9,7 +10,7 @@ import { FeatureView } from "./view";
 
 export const panel: Panel<FeatureState, string> = {
   name: "feature-graph",
-  css: barsCss + css + pictureCss + cardCss,
+  css: barsCss + css + pictureCss + cardCss + changesCss,
   needs: [
     "info",
     "status",

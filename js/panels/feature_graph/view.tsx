@@ -20,6 +20,7 @@ import { ErrorLine, Notes, Nothing } from "../../lib/status";
 import { useStore } from "../../lib/store";
 import { Token } from "../../lib/tokens";
 import { Card } from "./card";
+import { Changes } from "./changes";
 import { GraphControls, Sliders, useDragged } from "./controls";
 import { type Graph, nodeAt, placeOf } from "./graph";
 import { Picture } from "./picture";
@@ -143,6 +144,7 @@ function Drawn({ model, state, graph }: Props & { graph: Graph }) {
           )}
         </div>
       </div>
+      <Changes model={model} state={state} graph={graph} names={names} pinned={pinned} />
     </>
   );
 }
