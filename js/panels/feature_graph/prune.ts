@@ -31,9 +31,16 @@ export function prune(graph: Graph, nodeShare: number, edgeShare: number): Prune
   return among(graph, kept, edgeShare);
 }
 
-/** The graph of some nodes, and of all tokens, positions and logits. */
+/** A logit of less probability is not drawn in a subgraph, unless it was put into it. */
+const LIKELY = 0.02;
+
+/** The graph of some nodes, of all tokens and positions, and of the logits that are likely. */
 export function subgraphOf(graph: Graph, ids: ReadonlySet<string>): Pruned {
-  const kept = graph.nodes.map(({ id, kind }) => ids.has(id) || !(kind === "feature" || kind === "error"));
+  const most = Math.max(...graph.targets.map(({ probability }) => probability ?? 0));
+  const kept = graph.nodes.map(({ id, kind, probability }) => {
+    if (kind === "logit") return ids.has(id) || (probability ?? 0) >= Math.min(LIKELY, most);
+    return ids.has(id) || kind === "token" || kind === "position" || kind === "bias";
+  });
   return among(graph, kept, 1);
 }
 

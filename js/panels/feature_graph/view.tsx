@@ -171,6 +171,9 @@ function Key() {
   );
 }
 
+/** How many tokens are named above the picture; the others are in it. */
+const OUTPUTS = 5;
+
 interface OutputsProps {
   graph: Graph;
   pinned: string | null;
@@ -180,7 +183,7 @@ interface OutputsProps {
 
 /** The tokens that the model expects, whose logits the graph explains. */
 function Outputs({ graph, pinned, onPin, onHover }: OutputsProps) {
-  const logits = graph.nodes.filter(({ kind }) => kind === "logit");
+  const logits = graph.nodes.filter(({ kind }) => kind === "logit").slice(0, OUTPUTS);
   return (
     <p class="hs-fg-outputs hs-small" data-hs="outputs">
       <span>expects</span>
