@@ -47,6 +47,7 @@ VIEWS = {
     "logit_lens_grid": hs.LogitLensGrid,
     "attention_viewer": hs.AttentionViewer,
     "circuit_graph": hs.CircuitGraph,
+    "feature_graph": hs.FeatureGraph,
     "workbench": hs.Workbench,
 }
 # The package that a notebook needs beyond Hookscope's own.

@@ -22,6 +22,7 @@ VIEWS = {
     "logit_lens_grid": hs.LogitLensGrid,
     "attention_viewer": hs.AttentionViewer,
     "circuit_graph": hs.CircuitGraph,
+    "feature_graph": hs.FeatureGraph,
     "circuitsvis": TokenValues,
 }
 
