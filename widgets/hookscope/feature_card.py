@@ -105,7 +105,7 @@ class FeatureCard(ResultPanel):
         asker = self._asking()
         if sum(map(len, texts)) > LONGEST_TEXTS:
             raise ValueError(
-                f"A view reads texts of {LONGEST_TEXTS:,} characters at most. Give longer ones in Python: view.texts = ..."
+                f"A view reads {LONGEST_TEXTS:,} characters at most. Give longer texts in Python: view.texts = ..."
             )
         if texts and not any(text.strip() for text in texts):
             raise ValueError("There is nothing to read in this text. Paste one that has words.")

@@ -1,4 +1,4 @@
-"""What the feature graph says of an edge: which attention heads carried it, and what made a head look where it looked."""
+"""What the feature graph says of an edge: which heads carried it, and what made a head look where it looked."""
 
 from __future__ import annotations
 
@@ -122,7 +122,7 @@ class FeatureHeads(ResultPanel):
             edge = Edge.model_validate(proposal["value"])
         except ValidationError:
             raise traitlets.TraitError(
-                'An edge is {"source": ..., "target": ...} with the names of two nodes, and perhaps "head": [layer, head].'
+                'An edge is {"source": ..., "target": ...}, the names of two nodes, and perhaps "head": [layer, head].'
             ) from None
         self._known_nodes([edge.source, edge.target])
         if self.result.node(edge.source).kind in ("bias", "logit"):

@@ -75,10 +75,7 @@ const rowsOf = (layers: number) => [
 type Unit = Omit<Spot, "x" | "y">;
 
 /** What is drawn as one. The biases have no place, and are told of in the card alone. */
-function units(
-  nodes: readonly GraphNode[],
-  groups: Readonly<Record<string, readonly string[]>>,
-): Unit[] {
+function units(nodes: readonly GraphNode[], groups: Readonly<Record<string, readonly string[]>>): Unit[] {
   const here = new Map(nodes.map((node) => [node.id, node]));
   const taken = new Set<string>();
   const made: Unit[] = [];

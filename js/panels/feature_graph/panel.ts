@@ -1,5 +1,6 @@
 import barsCss from "../../lib/bar_list.css";
 import type { Panel } from "../../lib/panel";
+import cardCss from "./card.css";
 import { nodeAt, placeOf } from "./graph";
 import { FeatureState } from "./state";
 import css from "./style.css";
@@ -7,7 +8,7 @@ import { FeatureView } from "./view";
 
 export const panel: Panel<FeatureState, string> = {
   name: "feature-graph",
-  css: barsCss + css,
+  css: barsCss + css + cardCss,
   needs: [
     "info",
     "status",
