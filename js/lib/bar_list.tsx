@@ -12,6 +12,8 @@ export interface Row {
   title: string;
   onHover?(over: boolean): void;
   onClick?: (() => void) | undefined;
+  /** Beside the row, such as a button that opens it, and what is then below it. */
+  beside?: ComponentChildren;
 }
 
 interface ListProps {
@@ -37,8 +39,9 @@ export function BarList({ name, title, rows, count = rows.length, largest, nothi
       ) : (
         <ol>
           {rows.map((row) => (
-            <li key={row.key}>
+            <li key={row.key} class={row.beside ? "hs-bar-item" : undefined}>
               <OneRow row={row} largest={largest} />
+              {row.beside}
             </li>
           ))}
         </ol>

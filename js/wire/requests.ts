@@ -15,6 +15,7 @@ export interface Requests {
   causal_scrubbing: CausalScrubbingRequest;
   circuit_robustness: CircuitRobustnessRequest;
   close_answer: OnCloseAnswerRequest;
+  close_edge: OnCloseEdgeRequest;
   close_opened: OnCloseOpenedRequest;
   close_view: OnCloseViewRequest;
   describe_feature: DescribeFeatureRequest;
@@ -49,6 +50,7 @@ export interface Requests {
   logit_lens: LogitLensRequest;
   name_feature: OnNameFeatureRequest;
   open: OnOpenRequest;
+  open_edge: OnOpenEdgeRequest;
   patch_head: OnPatchHeadRequest;
   patch_together: OnPatchTogetherRequest;
   path_mlps: OnPathMlpsRequest;
@@ -56,7 +58,9 @@ export interface Requests {
   picture: OnPictureRequest;
   pin_nodes: OnPinNodesRequest;
   read_circuit: OnReadCircuitRequest;
+  read_names: OnReadNamesRequest;
   read_pair: ReadPairRequest;
+  read_texts: OnReadTextsRequest;
   redo: OnRedoRequest;
   remove_nodes: OnRemoveNodesRequest;
   repeated_token_loss: RepeatedTokenLossRequest;
@@ -261,6 +265,7 @@ export interface CircuitRobustnessRequest {
   seed?: number;
 }
 export interface OnCloseAnswerRequest {}
+export interface OnCloseEdgeRequest {}
 export interface OnCloseOpenedRequest {}
 export interface OnCloseViewRequest {
   at: number;
@@ -437,6 +442,11 @@ export interface Place {
   source?: number | number[];
   side?: "clean" | "corrupt";
 }
+export interface OnOpenEdgeRequest {
+  source: string;
+  target: string;
+  head?: [number, number] | null;
+}
 export interface OnPatchHeadRequest {
   layer: number;
   head: number;
@@ -465,9 +475,15 @@ export interface OnReadCircuitRequest {
   text: string;
   name?: string;
 }
+export interface OnReadNamesRequest {
+  text: string;
+}
 export interface ReadPairRequest {
   metric?: "logit_diff" | "logit" | "log_prob" | "prob" | "answer_log_prob" | "rank" | "kl" | "kl_corrupt";
   top_k?: number;
+}
+export interface OnReadTextsRequest {
+  texts: string[];
 }
 export interface OnRedoRequest {}
 export interface OnRemoveNodesRequest {

@@ -20,6 +20,7 @@ from interp_backend.service.tasks import Task
 from .asking import Want
 from .feature_card import FeatureCard
 from .feature_changes import FeatureChanges
+from .feature_heads import FeatureHeads
 from .panel import action
 from .prompt_pair_editor import PromptPairEditor
 from .subject import OfPrompt, model_to_ask, model_words, subject_traits
@@ -30,7 +31,7 @@ Nodes = Annotated[list[Node], Field(min_length=1, max_length=MOST_PINNED)]
 Name = Annotated[str, Field(min_length=1, max_length=60)]
 
 
-class FeatureGraph(FeatureChanges, FeatureCard, OfPrompt):
+class FeatureGraph(FeatureChanges, FeatureHeads, FeatureCard, OfPrompt):
     """The attribution graph of a prompt: tokens across, layers upwards, and on top the tokens that the model expects.
 
     A click on a node pins it, and shows what it reads, what reads it, and, of a feature, what it writes and where it
@@ -54,6 +55,9 @@ class FeatureGraph(FeatureChanges, FeatureCard, OfPrompt):
         subgraph: the names of the nodes in the subgraph.
         supernodes: nodes that are drawn as one, by the supernode's name.
         names: what features are called, by "layer/feature".
+        texts: a text or texts in which a pinned feature's strongest examples are looked for.
+        edge: the edge that is opened into heads, such as `{"source": "E_5_3", "target": "1_40_5"}`, or None; with
+            `"head": [1, 2]`, also what made this head look there.
         description: the `FeatureDescription` of the pinned feature, or None.
         changes: what is changed in the model, by node: see `intervene`.
         effects: the `FeatureEffects` of the changes, or None.
@@ -65,7 +69,7 @@ class FeatureGraph(FeatureChanges, FeatureCard, OfPrompt):
     bundle = "feature_graph"
     choices = (
         *("_answers", "_last", "node_share", "edge_share", "names", "subgraph", "supernodes", "shows", "pinned"),
-        *("changes", "frozen", "generate", "temperature"),
+        *("texts", "edge", "changes", "frozen", "generate", "temperature"),
     )
     quantity = "Attribution graph"
     _parts = ("layer", "feature", "position")
@@ -116,15 +120,14 @@ class FeatureGraph(FeatureChanges, FeatureCard, OfPrompt):
         self._transcoders = transcoders
         self._answers, self._last = answers, last
         self._how = {"logits": logits, "mass": mass, "features": features}
-        self._texts = texts
         super().__init__(
             **subject_traits(prompt, result),
             prepend_bos=prepend_bos,
             layer_zero=layer_zero,
+            texts=texts,
             supernodes={} if result is None else result.supernodes,
             info={
                 "model": None if known is None else known.describe(),
-                "has_texts": texts is not None,
                 **self._change_menus(),
             },
         )
@@ -171,7 +174,12 @@ class FeatureGraph(FeatureChanges, FeatureCard, OfPrompt):
             prepend_bos=self.prepend_bos,
             **self._how,
         )
-        return {"result": Want(call, self._take, keep=True), **self._card_wants(), **self._change_wants()}
+        return {
+            "result": Want(call, self._take, keep=True),
+            **self._card_wants(),
+            **self._head_wants(),
+            **self._change_wants(),
+        }
 
     def _take(self, id: str, step: Step[AttributionGraph]) -> None:
         result: Any = step.result
@@ -224,7 +232,9 @@ class FeatureGraph(FeatureChanges, FeatureCard, OfPrompt):
             code += f"shown = graph.pruned({self.node_share!r}, {self.edge_share!r})\n"
         if supernodes:
             code += f"graph = graph.with_supernodes({dict(supernodes)!r})\n"
-        self.code = code + (self._code_of_changes() or self._code_of_card() or "shown.plot()\n")
+        self.code = code + (
+            self._code_of_changes() or self._code_of_heads() or self._code_of_card() or "shown.plot()\n"
+        )
 
     def _of_tab(self) -> Any:
         return self.shown
@@ -242,6 +252,7 @@ class FeatureGraph(FeatureChanges, FeatureCard, OfPrompt):
     @traitlets.observe("pinned")
     def _on_pinned(self, change: Any) -> None:
         self._drop_card()
+        self.edge = None
         if self._asker is not None:
             self._asker.refresh()
         self._show_code()

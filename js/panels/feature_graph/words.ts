@@ -73,6 +73,17 @@ export function factsOf({ json }: Graph, { kind, value, influence, probability }
   return parts.filter(Boolean).join(" \u00b7 ");
 }
 
+/** A node that may not be here, by its name. */
+export function nameOf(graph: Graph, names: Names, id: string): string {
+  const known = graph.byId.get(id);
+  if (known) return shortName(graph, names, known);
+  const [first, second, third] = id.split("_");
+  if (first === "error") return `error ${second} @ ${tokenAt(graph, Number(third))}`;
+  if (third === undefined || !/^\d+$/.test(first ?? "")) return id;
+  const key = `${first}/${second}`;
+  return `${names[key] ?? key} @ ${tokenAt(graph, Number(third))}`;
+}
+
 /** A probability. */
 export function chance(value: number | null): string {
   if (value === null || !Number.isFinite(value)) return "\u2013";
