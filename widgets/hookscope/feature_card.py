@@ -65,7 +65,10 @@ class FeatureCard(ResultPanel):
             self._show_code()
 
     def _drop_card(self) -> None:
-        self.description = None
+        """Forget the description if it is of another feature than the pinned node's."""
+        description, node = self.description, self.result and self.pinned and self.result.node(self.pinned)
+        if description and not (node and (description.layer, description.feature) == (node.layer, node.feature)):
+            self.description = None
 
     def _code_of_card(self) -> str:
         """Code for the description, after that of the graph."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Container, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import traitlets
@@ -18,7 +20,7 @@ from .asking import Want
 from .menus import choices, field_of
 from .panel import action
 from .subject import ResultPanel
-from .traits import Argument
+from .traits import Argument, checked
 
 MOST_CHANGED = 200
 
@@ -58,6 +60,8 @@ class FeatureChanges(ResultPanel):
         FeatureEffects, allow_none=True, help="What the changes do to the next token."
     ).tag(sync=True, to_json=lambda effects, _: effects and effects.to_wire())
 
+    _call_of_effects: Any = None
+
     if TYPE_CHECKING:  # of `FeatureGraph`
         result: Any
         pair: Any
@@ -72,29 +76,36 @@ class FeatureChanges(ResultPanel):
         fields = {name: field_of(feature_interventions, name) for name in ("generate", "temperature")}
         return {"frozen": choices(FROZEN, {}), **fields}
 
-    def _change_wants(self) -> dict[str, Want]:
+    def _effects_call(self) -> Any:
+        """The call for the changes; None without any, and while the graph is not whole."""
         graph: Any = self.result
         if not self.changes or graph is None or not graph.provenance.get("complete", True):
-            return {}
-        begins = self.prepend_bos if self.pair is None else self.pair.prepend_bos
-        call = feature_interventions.call(
+            return None
+        return feature_interventions.call(
             self.model,
             self.pair.clean if self.pair is not None else self.prompt,
-            self._feature_changes(),
+            self._feature_changes(self.changes),
             self._transcoders,
             graph=graph,
             frozen=self.frozen,
             generate=self.generate,
             temperature=self.temperature,
-            prepend_bos=begins,
+            prepend_bos=self.prepend_bos if self.pair is None else self.pair.prepend_bos,
         )
-        return {"effects": Want(call, self._take_effects, keep=True, priority=2)}
 
-    def _feature_changes(self) -> list[dict[str, Any]]:
-        """The changes as `feature_interventions` takes them."""
+    def _change_wants(self) -> dict[str, Want]:
+        call = self._effects_call()
+        return {} if call is None else {"effects": Want(call, partial(self._take_effects, call), keep=True, priority=2)}
+
+    def _feature_changes(self, changes: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+        """The changes as `feature_interventions` takes them.
+
+        Raises:
+            ValueError: one is of no feature and of no supernode of the graph.
+        """
         graph = self.result.with_supernodes(self.supernodes)
         found: list[dict[str, Any]] = []
-        for change in map(NodeChange.model_validate, self.changes):
+        for change in map(NodeChange.model_validate, changes):
             how = {"scale": change.scale} if change.scale is not None else {"value": change.value}
             several = graph.changes(change.node, **how)
             if change.positions != "here":
@@ -104,9 +115,10 @@ class FeatureChanges(ResultPanel):
             found += several
         return found
 
-    def _take_effects(self, id: str, step: Step[FeatureEffects]) -> None:
+    def _take_effects(self, call: Any, id: str, step: Step[FeatureEffects]) -> None:
         if step.result is not None:
             step.result.id = id
+            self._call_of_effects = call
             self.effects = step.result.model_copy()
             self._show_code()
 
@@ -115,12 +127,42 @@ class FeatureChanges(ResultPanel):
         effects: Any = self.effects
         return "" if effects is None else "result = " + self._code_of(effects).split("\nresult = ", 1)[-1]
 
+    def _drop_changes(self, known: Container[str]) -> None:
+        """Take back the changes of nodes that are gone."""
+        gone = [one["node"] for one in self.changes if one["node"] not in known and one["node"] not in self.supernodes]
+        if gone:
+            self.changes = [one for one in self.changes if one["node"] not in gone]
+            self.fail(f"{gone[0]} is not in this graph, so its change was taken back.", "changes")
+
+    def _change_members(self, before: Mapping[str, list[str]]) -> None:
+        """Let a change of a supernode that was opened be one of each of its nodes, and run changes of others again."""
+        several: list[dict[str, Any]] = []
+        for one in self.changes:
+            opened = one["node"] in before and one["node"] not in self.supernodes
+            several += [{**one, "node": id} for id in before[one["node"]]] if opened else [one]
+        if several != self.changes:
+            self.changes = several
+        else:
+            self._ask_for_effects()
+
+    @traitlets.validate("changes")
+    def _valid_changes(self, proposal: Any) -> list[dict[str, Any]]:
+        changes: Any = proposal["value"]
+        if self.result is not None:
+            checked(lambda: self._feature_changes(changes))
+        return changes
+
     @traitlets.observe("changes", "frozen", "generate", "temperature")
     def _on_changes(self, change: Any) -> None:
-        self.effects = None
+        self._ask_for_effects()
+        self._show_code()
+
+    def _ask_for_effects(self) -> None:
+        """Ask for the effects if those that are shown are of another call."""
+        if self.effects is not None and self._effects_call() != self._call_of_effects:
+            self.effects = None
         if self._asker is not None:
             self._asker.refresh()
-        self._show_code()
 
     @action("intervene")
     def _on_intervene(

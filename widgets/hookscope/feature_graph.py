@@ -189,8 +189,7 @@ class FeatureGraph(FeatureChanges, FeatureHeads, FeatureCard, OfPrompt):
         self._unpin_what_is_gone()
         self._tell_scores()
         self._show_code()
-        if self._asker is not None and (self.pinned or self.changes):
-            self._asker.refresh()
+        self._ask_for_effects()
 
     def _drop_what_is_gone(self, graph: AttributionGraph) -> None:
         """Leave out of the subgraph and the supernodes what another graph has not."""
@@ -202,12 +201,13 @@ class FeatureGraph(FeatureChanges, FeatureHeads, FeatureCard, OfPrompt):
         self.subgraph = [one for one in subgraph if one in known]
         groups = {name: [one for one in members if one in known] for name, members in supernodes.items()}
         self.supernodes = {name: members for name, members in groups.items() if members}
+        self._drop_changes(known)
 
     def _put_away(self) -> None:
         self._answers = self._last = None
+        self.changes = []
         self.subgraph, self.supernodes, self.pinned, self.shows = [], {}, None, "graph"
         self.scores = None
-        self.changes = []
 
     def _tell_scores(self) -> None:
         graph: Any = self.result
@@ -247,6 +247,8 @@ class FeatureGraph(FeatureChanges, FeatureHeads, FeatureCard, OfPrompt):
             self._tell_scores()
             if not self.subgraph:
                 self.shows = "graph"
+        if change["name"] == "supernodes":
+            self._change_members(change["old"] or {})
         self._show_code()
 
     @traitlets.observe("pinned")
