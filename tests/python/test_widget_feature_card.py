@@ -167,7 +167,7 @@ def test_what_is_not_listed_is_summed():
 
 def test_texts_and_edges_are_undone(embedded, capitals):
     bench = Watched(hs.Workbench, embedded, capitals)
-    ask(bench, "open", kind="features")
+    bench.add("features")
     [panel] = [one for one in bench.panels if isinstance(one, hs.FeatureGraph)]
     assert bench.wait(60)
     node = strongest(panel).id
