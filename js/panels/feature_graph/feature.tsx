@@ -39,6 +39,8 @@ export function FeaturePart(props: CardProps) {
 }
 
 const WORDS = 6;
+/** By how much paler than a full colour the strongest token is: these are words to read, not a picture. */
+const PALE = 2.5;
 
 /** The tokens that it writes and reads. */
 function Meaning({ description: { json } }: { description: Description }) {
@@ -112,7 +114,7 @@ interface WordsProps {
 }
 
 function Words({ name, title, tokens, most, end, unit }: WordsProps) {
-  const scale = divergingScale(usePalette(), end);
+  const scale = divergingScale(usePalette(), PALE * end);
   if (tokens.length === 0) return null;
   return (
     <>

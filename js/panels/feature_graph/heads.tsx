@@ -89,12 +89,13 @@ export function Heads(props: HeadsProps) {
     <div class="hs-fg-heads" data-hs="heads">
       <Listed
         name="edge-heads"
-        title={"Carried by"}
+        title="Carried by"
         rows={rows}
         tail={tail}
         largest={largest}
         nothing="Nothing."
         most={HEADS}
+        open={edge.head?.join(".")}
       />
     </div>
   );

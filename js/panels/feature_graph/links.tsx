@@ -14,8 +14,9 @@ const LISTED = 10;
 const NOTHING = 0.005;
 
 export function Links(props: CardProps) {
-  const { graph, node } = props;
-  const rowOf = useRows(props);
+  const { model, graph, node } = props;
+  const opened = useTrait<OpenedEdge | null | undefined>(model, "edge");
+  const rowOf = rowMaker(props, opened);
   const sources = graph.nodes.slice(0, graph.width);
   const reads = largestFirst(sources.map((other) => rowOf(other, weightOf(graph, other, node), true)));
   const read = largestFirst(graph.targets.map((other) => rowOf(other, weightOf(graph, node, other), false)));
@@ -30,6 +31,7 @@ export function Links(props: CardProps) {
           title="Reads"
           rows={reads.filter(({ key }) => key !== BIAS)}
           tail={tail}
+          open={opened?.target === node.id ? opened.source : undefined}
           largest={largest}
           nothing={node.traced ? "Nothing that is shown here." : "Not traced: the run was stopped before."}
         />
@@ -51,8 +53,8 @@ export function Links(props: CardProps) {
 /** The key of the row of all biases. */
 const BIAS = "bias";
 
-function useRows({ model, state, graph, node, names, onHover, onPin }: CardProps) {
-  const opened = useTrait<OpenedEdge | null | undefined>(model, "edge");
+function rowMaker(props: CardProps, opened: OpenedEdge | null | undefined) {
+  const { model, state, graph, node, names, onHover, onPin } = props;
   return (other: GraphNode, weight: number, incoming: boolean): Row => {
     const [source, target] = incoming ? [other, node] : [node, other];
     const open = opened?.source === source.id && opened.target === target.id;
@@ -127,20 +129,15 @@ interface ListedProps {
   tail?: readonly Row[];
   largest: number;
   nothing: string;
+  most?: number;
+  /** The key of a row that is always shown. */
+  open?: string | undefined;
 }
 
 /** The largest rows, or all of them. */
-export function Listed({
-  name,
-  title,
-  rows,
-  tail = [],
-  largest,
-  nothing,
-  most = LISTED,
-}: ListedProps & { most?: number }) {
+export function Listed({ name, title, rows, tail = [], largest, nothing, most = LISTED, open }: ListedProps) {
   const [all, setAll] = useState(false);
-  const shown = all ? rows : rows.slice(0, most);
+  const shown = all ? rows : rows.filter(({ key }, i) => i < most || key === open);
   return (
     <div>
       <BarList
