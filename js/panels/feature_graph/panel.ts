@@ -1,4 +1,5 @@
 import barsCss from "../../lib/bar_list.css";
+import fieldCss from "../../lib/field.css";
 import type { Panel } from "../../lib/panel";
 import cardCss from "./card.css";
 import changesCss from "./changes.css";
@@ -10,7 +11,7 @@ import { FeatureView } from "./view";
 
 export const panel: Panel<FeatureState, string> = {
   name: "feature-graph",
-  css: barsCss + css + pictureCss + cardCss + changesCss,
+  css: barsCss + fieldCss + css + pictureCss + cardCss + changesCss,
   needs: [
     "info",
     "status",
