@@ -61,7 +61,8 @@ class Workbench(Pictured):
     Args:
         model: a model that `load_model` returns or accepts.
         pair: a PromptPair; by default the first of the model's templates.
-        views: which views to begin with, of "heatmap", "lens", "attention" and "circuit".
+        views: which views to begin with, of "heatmap", "lens", "attention", "circuit" and
+            "features".
 
     Attributes:
         editor: the `PromptPairEditor`, whose pair all views follow.
@@ -127,8 +128,8 @@ class Workbench(Pictured):
         return self._editor
 
     def add(self, panel: ResultPanel | str) -> ResultPanel:
-        """Add a view: a name ("heatmap", "lens", "attention", "circuit"), or a view of your own, such as of another
-        model. It is linked with the others. Returns the view."""
+        """Add a view: a name ("heatmap", "lens", "attention", "circuit", "features"), or a view of your own, such as
+        of another model. It is linked with the others. Returns the view."""
         self._asking()
         if isinstance(panel, str):
             panel = self.make(panel)

@@ -43,6 +43,7 @@ export function Changes({ model, state, graph, names, pinned }: ChangesProps) {
   const changes = useTrait<Change[]>(model, "changes");
   const groups = useTrait<Record<string, string[]>>(model, "supernodes");
   const { value: effects, problem } = useStore(state.effects);
+  const frozen = useTrait<string>(model, "frozen");
   const ask = useAsk(model, state);
   const asks = canAsk(model);
   const nodes = asks ? changeable(pinned, groups) : [];
@@ -76,7 +77,7 @@ export function Changes({ model, state, graph, names, pinned }: ChangesProps) {
           <ChangeRows graph={graph} changes={changes} label={label} ask={asks ? ask : null} />
           {asks && <How model={model} ask={ask} />}
           {problem && <p class="hs-error">{problem}</p>}
-          {effects && <EffectsTable effects={effects} frozen={useTrait<string>(model, "frozen")} />}
+          {effects && <EffectsTable effects={effects} frozen={frozen} />}
           {effects && <Generated effects={effects} />}
         </>
       )}
