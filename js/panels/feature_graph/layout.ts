@@ -49,10 +49,12 @@ const EDGE = 16;
 
 export const groupKey = (name: string): string => `= ${name}`;
 
-/** The biases have no place; the card tells of them. */
+/** The biases have no place; the card tells of them.
+ *  @param named whether a token's box is also its position's, which has no name of its own. */
 export function unitsOf(
   nodes: readonly GraphNode[],
   groups: Readonly<Record<string, readonly string[]>>,
+  named = false,
 ): Unit[] {
   const here = new Map(nodes.map((node) => [node.id, node]));
   const units: Unit[] = [];
@@ -62,8 +64,19 @@ export function unitsOf(
     for (const id of ids) here.delete(id);
     units.push({ key: groupKey(name), group: name, nodes: [first, ...others] });
   }
-  const single = [...here.values()].filter(({ kind }) => kind !== "bias");
-  return [...single.map((node): Unit => ({ key: node.id, group: null, nodes: [node] })), ...units];
+  const loose = [...here.values()];
+  const tokens = new Map(loose.map((one) => [one.kind === "token" ? one.position : null, one]));
+  for (const node of loose) {
+    const joins = named && node.kind === "position" && tokens.has(node.position);
+    if (node.kind === "bias" || joins) continue;
+    const position = loose.filter((one) => one.kind === "position" && one.position === node.position);
+    units.push({
+      key: node.id,
+      group: null,
+      nodes: named && node.kind === "token" ? [node, ...position] : [node],
+    });
+  }
+  return units;
 }
 
 export function layoutOf(units: readonly Unit[], shape: Shape): Layout {

@@ -22,7 +22,8 @@ export interface PictureProps {
   pinned: string | null;
   /** The node under the pointer, here or in a list. */
   hovered: string | null;
-  subgraph: ReadonlySet<string>;
+  /** Nodes in the subgraph; where it is alone, the chosen ones. */
+  marked: ReadonlySet<string>;
   /** Whether nodes are boxes with their names. */
   named: boolean;
   onHover(id: string | null): void;
@@ -42,7 +43,7 @@ export function useLayout(
   return useMemo(() => {
     const { n_layers: layers, prompt } = graph.json;
     const boxOf = named ? boxWidth(graph, names, palette.ui) : null;
-    return layoutOf(unitsOf(shown.nodes, groups), {
+    return layoutOf(unitsOf(shown.nodes, groups, named), {
       layers,
       tokens: prompt.ids.length,
       width,
