@@ -1,6 +1,6 @@
 // The drawing: edges on two canvases, of which the second has those of the node under the pointer, nodes as buttons over
 // them, and tokens below.
-import { useEffect, useMemo, useRef } from "preact/hooks";
+import { useEffect, useLayoutEffect, useMemo, useRef } from "preact/hooks";
 import { type Palette, usePalette } from "../../lib/theme";
 import { Token } from "../../lib/tokens";
 import { useWidth } from "../../lib/use_width";
@@ -58,6 +58,11 @@ export function Picture(props: PictureProps) {
   const view = useRef<HTMLDivElement>(null);
   const palette = usePalette();
   const layout = useLayout(props, useWidth(view));
+  // What matters most is at the last token.
+  const drawn = layout.width > 0;
+  useLayoutEffect(() => {
+    if (view.current) view.current.scrollLeft = view.current.scrollWidth;
+  }, [graph.json.id, props.named, drawn]);
   const lines = useMemo(() => linesOf(layout, shown.edges), [layout, shown]);
   const focus = layout.spotOf.get(hovered ?? "")?.key ?? layout.spotOf.get(pinned ?? "")?.key ?? null;
   const lit = useMemo(

@@ -110,8 +110,8 @@ export function SubgraphBar(props: BarProps) {
           </Button>
         )}
       </div>
-      {!empty && <Members {...props} units={units} asks={asks} />}
-      {asks && props.chosen.chosen.size > 0 && <Chosen {...props} groups={groups} units={units} />}
+      {!empty && <Members {...props} units={asks ? units : units.filter(({ group }) => group)} asks={asks} />}
+      {asks && props.chosen.chosen.size > 0 && <Chosen {...props} units={units} />}
     </div>
   );
 }
@@ -119,11 +119,13 @@ export function SubgraphBar(props: BarProps) {
 type MembersProps = BarProps & { units: readonly Unit[]; asks: boolean };
 
 function Members({ graph, names, units, asks, chosen: { chosen, toggle }, onHover }: MembersProps) {
+  if (units.length === 0) return null;
   return (
     <ul class="hs-fg-members">
       {units.map((unit) => {
         const ids = unit.nodes.map(({ id }) => id);
-        const words = unit.group === null ? shortName(graph, names, unit.nodes[0]) : wordsOf(unit);
+        const words =
+          unit.group === null ? shortName(graph, names, unit.nodes[0]) : boxName(graph, names, unit);
         const chip = {
           "data-kind": unit.group === null ? "node" : "group",
           title: titleOf(graph, names, unit),
@@ -157,16 +159,8 @@ function Members({ graph, names, units, asks, chosen: { chosen, toggle }, onHove
   );
 }
 
-const wordsOf = ({ group, nodes }: Unit): string => `${group} (${nodes.length})`;
-
 /** What can be done with the chosen nodes. */
-function Chosen({
-  state,
-  graph,
-  names,
-  units,
-  chosen,
-}: BarProps & { groups: Groups; units: readonly Unit[] }) {
+function Chosen({ state, units, chosen }: BarProps & { units: readonly Unit[] }) {
   const nodes = [...chosen.chosen];
   const [only, ...others] = units.filter((unit) => unit.nodes.some(({ id }) => chosen.chosen.has(id)));
   const group = only && others.length === 0 ? only.group : null;
@@ -186,7 +180,7 @@ function Chosen({
             : `What the supernode ${group} is called. Press Enter`
         }
         value={group ?? ""}
-        placeholder={group === null && only ? boxName(graph, names, only) : ""}
+        placeholder="name"
         size={16}
         take={(text) => {
           const name = text.trim();

@@ -43,7 +43,7 @@ export function FeatureView({ model, state }: Props) {
   return (
     <Root name="feature-graph" label="Attribution graph">
       <Head title="Attribution graph" words={words}>
-        {graph && <GraphTools model={model} state={state} graph={graph} />}
+        {graph && <GraphTools model={model} state={state} graph={graph} subtitle={words} />}
       </Head>
       <GraphControls model={model} state={state} />
       <ErrorLine error={failure} rpc={canAsk(model) ? state.rpc : null} />
