@@ -1,35 +1,20 @@
 // The drawing of a circuit as SVG, with text as text. It looks as the picture of pixels does, and needs no style sheet.
 import { toCss } from "../../lib/color";
-import { CAPTION, EDGE, HEAD } from "../../lib/grid_picture";
-import { shortenStart, textWidth } from "../../lib/text_width";
+import { escaped, round, sheetOf, text } from "../../lib/svg";
 import { type Figure, FOOT, LEGEND_WIDTH, legendOf, STROKE, TO_WORDS } from "./figure";
 import { NODE_HEIGHT, pathOf } from "./layout";
 import { DASHES, inkOf, largestOf, linesOf, opacityOf, widthOf } from "./lines";
 import { edgeName, shortName, sizeWords } from "./words";
 
 export function circuitSvg(figure: Figure): string {
-  const { layout, title, subtitle, caption, palette } = figure;
-  const content = Math.max(layout.width, LEGEND_WIDTH, textWidth(subtitle, 12, palette.ui));
-  const head = HEAD + CAPTION * caption.length;
-  const [width, height] = [content + 2 * EDGE, head + layout.height + FOOT + 2 * EDGE].map(Math.ceil);
-  const lines = caption.map((line) => shortenStart(line, content, 11, palette.ui));
-  return [
-    `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${height}" viewBox="0 0 ${width} ${height}"`,
-    ` font-family="${escaped(palette.ui)}" font-size="11" role="img">`,
-    `<title>${escaped(title)}</title>`,
-    `<rect width="100%" height="100%" fill="${toCss(palette.bg)}"/>`,
-    text(EDGE, EDGE + 12, title, `font-size="13" font-weight="600" fill="${toCss(palette.fg)}"`),
-    `<g fill="${toCss(palette.muted)}">`,
-    text(EDGE, EDGE + 30, subtitle, 'font-size="12"'),
-    ...lines.map((line, i) => text(EDGE, EDGE + 30 + CAPTION * (i + 1), line)),
-    "</g>",
-    `<g transform="translate(${EDGE} ${EDGE + head})">`,
+  const { layout } = figure;
+  const width = Math.max(layout.width, LEGEND_WIDTH);
+  return sheetOf(figure, { width, height: layout.height + FOOT }, [
     ...rows(figure),
     ...edgesOf(figure),
     ...nodes(figure),
     ...legend(figure),
-    "</g></svg>\n",
-  ].join("");
+  ]);
 }
 
 function rows({ layout, palette }: Figure): string[] {
@@ -71,22 +56,3 @@ function legend({ layout, edges, palette }: Figure): string[] {
     ];
   });
 }
-
-const round = (n: number): number => Number(n.toFixed(2));
-
-function text(x: number, y: number, words: string, attributes = ""): string {
-  return `<text x="${round(x)}" y="${round(y)}" ${attributes} xml:space="preserve">${escaped(words)}</text>`;
-}
-
-const ENTITIES: Record<string, string> = {
-  "&": "&amp;",
-  "<": "&lt;",
-  ">": "&gt;",
-  '"': "&quot;",
-  "'": "&apos;",
-};
-/** What XML can't hold, escaped or not: most control characters, and halves of surrogate pairs. */
-const UNFIT = /[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\u{10000}-\u{10ffff}]/gu;
-
-export const escaped = (words: string): string =>
-  words.replace(UNFIT, "\ufffd").replace(/[&<>"']/g, (character) => ENTITIES[character] ?? "");

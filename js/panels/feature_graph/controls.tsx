@@ -48,8 +48,9 @@ interface SlidersProps {
 }
 
 export function Sliders({ model, graph, shown, nodes, edges }: SlidersProps) {
-  const inner = shown.nodes.filter(({ kind }) => kind === "feature" || kind === "error").length;
-  const most = Math.floor(100 * graph.json.share) / 100;
+  const { json } = graph;
+  const features = shown.nodes.filter(({ kind }) => kind === "feature").length;
+  const most = Math.floor(100 * json.share) / 100;
   return (
     <div class="hs-fg-sliders">
       <Share
@@ -59,7 +60,7 @@ export function Sliders({ model, graph, shown, nodes, edges }: SlidersProps) {
         title="The nodes of most influence that together have this share of it"
         most={most}
         value={nodes}
-        words={`${inner} features and errors`}
+        words={`${features} of ${count(json.active, "feature")}`}
       />
       <Share
         model={model}
@@ -70,6 +71,12 @@ export function Sliders({ model, graph, shown, nodes, edges }: SlidersProps) {
         value={edges}
         words={count(shown.edges.length, "edge")}
       />
+      {nodes[0] > most && (
+        <span class="hs-small" data-hs="share-limit">
+          {`The view has the nodes that have ${Math.round(100 * most)}% of the influence; in Python, ` +
+            `view.result.pruned(${nodes[0]}, ${edges[0]}) has more.`}
+        </span>
+      )}
     </div>
   );
 }

@@ -15,7 +15,7 @@ interface DotsProps extends PictureProps {
 const px = (n: number): string => `${n}px`;
 
 export function Dots(props: DotsProps) {
-  const { graph, layout, names, pinned, near, subgraph, named } = props;
+  const { graph, layout, names, pinned, near, marked, named } = props;
   const own = useRef(props);
   own.current = props;
   const ground = useRef<HTMLSpanElement>(null);
@@ -35,7 +35,7 @@ export function Dots(props: DotsProps) {
           data-node={spot.key}
           data-kind={spot.group === null ? spot.nodes[0].kind : "group"}
           data-traced={spot.nodes.every(({ row, traced }) => row === null || traced)}
-          data-kept={spot.nodes.every(({ id }) => subgraph.has(id))}
+          data-kept={spot.nodes.every(({ id }) => marked.has(id))}
           aria-pressed={spot.key === pinnedKey}
           aria-label={titleOf(graph, names, spot)}
           title={titleOf(graph, names, spot)}
@@ -51,7 +51,7 @@ export function Dots(props: DotsProps) {
           {named && <span class="hs-cut">{boxName(graph, names, spot)}</span>}
         </button>
       )),
-    [layout, graph, names, named, subgraph, pinnedKey, first],
+    [layout, graph, names, named, marked, pinnedKey, first],
   );
   useLayoutEffect(() => {
     for (const button of ground.current?.children ?? []) {

@@ -31,7 +31,12 @@ export interface GraphJson extends ResultEnvelope {
   active: number;
   features_traced: number;
   largest_gap: number;
-  provenance: { seconds?: number; complete?: boolean; warnings?: string[] };
+  provenance: {
+    seconds?: number;
+    complete?: boolean;
+    warnings?: string[];
+    model?: { name?: string } | null;
+  };
 }
 
 export interface GraphNode {

@@ -1,5 +1,5 @@
 // Where nodes are drawn: tokens across, layers upwards, the tokens that the model expects above the last one. As dots,
-// what stands at one token and in one layer is side by side; as boxes with names, one above the other.
+// what stands at one token and in one layer is side by side; as boxes with names too, a few in a line.
 import type { GraphNode } from "./graph";
 
 /** What is drawn as one: a node, or the nodes of a supernode. */
@@ -40,19 +40,24 @@ export interface Shape {
 }
 
 export const DOT = 12;
-export const GUTTER = 44;
+const GUTTER = 44;
 const DOT_PITCH = 14;
-const BOX = { height: 22, pitch: 28, gap: 12 };
+const BOX = { height: 22, pitch: 30, gap: 10 };
+/** Beside the last token, for edges that lead around a box. */
+const BOW = 40;
+const NARROW = 560;
 const LEAST_COLUMN = 40;
 const ROW = { least: 22, most: 44, wanted: 480, empty: 14 };
 const EDGE = 16;
 
 export const groupKey = (name: string): string => `= ${name}`;
 
-/** The biases have no place; the card tells of them. */
+/** The biases have no place; the card tells of them.
+ *  @param named whether a token's box is also its position's, which has no name of its own. */
 export function unitsOf(
   nodes: readonly GraphNode[],
   groups: Readonly<Record<string, readonly string[]>>,
+  named = false,
 ): Unit[] {
   const here = new Map(nodes.map((node) => [node.id, node]));
   const units: Unit[] = [];
@@ -62,8 +67,19 @@ export function unitsOf(
     for (const id of ids) here.delete(id);
     units.push({ key: groupKey(name), group: name, nodes: [first, ...others] });
   }
-  const single = [...here.values()].filter(({ kind }) => kind !== "bias");
-  return [...single.map((node): Unit => ({ key: node.id, group: null, nodes: [node] })), ...units];
+  const loose = [...here.values()];
+  const tokens = new Map(loose.map((one) => [one.kind === "token" ? one.position : null, one]));
+  for (const node of loose) {
+    const joins = named && node.kind === "position" && tokens.has(node.position);
+    if (node.kind === "bias" || joins) continue;
+    const position = loose.filter((one) => one.kind === "position" && one.position === node.position);
+    units.push({
+      key: node.id,
+      group: null,
+      nodes: named && node.kind === "token" ? [node, ...position] : [node],
+    });
+  }
+  return units;
 }
 
 export function layoutOf(units: readonly Unit[], shape: Shape): Layout {
@@ -76,13 +92,12 @@ export function layoutOf(units: readonly Unit[], shape: Shape): Layout {
     const [column, row] = [columns[position], rows.of[level]];
     if (!column || !row) continue;
     const middle = column.x + column.width / 2;
-    members.forEach((unit, i) => {
-      const off = i - (members.length - 1) / 2;
-      const spot = boxOf
-        ? { x: middle, y: row.y + off * BOX.pitch, width: boxOf(unit), height: BOX.height }
-        : { x: middle + off * DOT_PITCH, y: row.y, width: DOT, height: DOT };
-      spots.set(unit.key, { ...unit, ...spot });
-    });
+    if (boxOf) for (const spot of boxesAt(members, shape, middle, row.y)) spots.set(spot.key, spot);
+    else
+      members.forEach((unit, i) => {
+        const x = middle + (i - (members.length - 1) / 2) * DOT_PITCH;
+        spots.set(unit.key, { ...unit, x, y: row.y, width: DOT, height: DOT });
+      });
   }
   const last = columns[tokens - 1];
   return {
@@ -90,9 +105,36 @@ export function layoutOf(units: readonly Unit[], shape: Shape): Layout {
     spotOf: new Map([...spots.values()].flatMap((spot) => spot.nodes.map(({ id }) => [id, spot]))),
     columns,
     rows: rows.of.filter(({ full }) => full || !boxOf),
-    width: last ? last.x + last.width : shape.width,
+    width: last ? last.x + last.width + (boxOf ? BOW : 0) : shape.width,
     height: rows.height,
   };
+}
+
+/** The lines of boxes that stand at one token and in one layer, about equally long. */
+function linesOfBoxes<T>(members: readonly T[], { width }: Shape): T[][] {
+  const most = width < NARROW ? 2 : 4;
+  const each = Math.ceil(members.length / Math.ceil(members.length / most));
+  const lines: T[][] = [];
+  for (let i = 0; i < members.length; i += each) lines.push(members.slice(i, i + each));
+  return lines;
+}
+
+const lineWidth = (line: readonly Unit[], boxOf: (unit: Unit) => number): number =>
+  line.reduce((sum, unit) => sum + boxOf(unit), (line.length - 1) * BOX.gap);
+
+function boxesAt(members: readonly Unit[], shape: Shape, middle: number, y: number): Spot[] {
+  const { boxOf } = shape;
+  if (!boxOf) return [];
+  const lines = linesOfBoxes(members, shape);
+  return lines.flatMap((line, i) => {
+    let x = middle - lineWidth(line, boxOf) / 2;
+    return line.map((unit) => {
+      const width = boxOf(unit);
+      const spot = { ...unit, x: x + width / 2, y: y + (i - (lines.length - 1) / 2) * BOX.pitch };
+      x += width + BOX.gap;
+      return { ...spot, width, height: BOX.height };
+    });
+  });
 }
 
 interface Cell {
@@ -118,15 +160,17 @@ function cellsOf(units: readonly Unit[], layers: number): Cell[] {
   return [...cells.values()];
 }
 
-function rowsOf(cells: readonly Cell[], { layers, rising, boxOf }: Shape) {
+function rowsOf(cells: readonly Cell[], shape: Shape) {
+  const { layers, rising, boxOf } = shape;
   const levels = layers + 2;
   const pitch = Math.min(ROW.most, Math.max(ROW.least, ROW.wanted / levels));
   const most = Array.from({ length: levels }, () => 0);
-  for (const { level, members } of cells) most[level] = Math.max(most[level] ?? 0, members.length);
-  // Boxes need room for as many as are one above the other, and empty layers hardly any.
+  for (const { level, members } of cells)
+    most[level] = Math.max(most[level] ?? 0, linesOfBoxes(members, shape).length);
+  // Boxes need room for as many lines as there are, and empty layers hardly any.
   const heights = most.map((count) => {
     if (!boxOf) return pitch;
-    return count === 0 ? ROW.empty : count * BOX.pitch + 14;
+    return count === 0 ? ROW.empty : count * BOX.pitch + 18;
   });
   const height = 2 * EDGE + heights.reduce((sum, one) => sum + one, 0) - (boxOf ? 0 : pitch);
   let at = boxOf ? EDGE : EDGE - pitch / 2;
@@ -139,10 +183,14 @@ function rowsOf(cells: readonly Cell[], { layers, rising, boxOf }: Shape) {
   return { of, height };
 }
 
-function columnsOf(cells: readonly Cell[], { tokens, width, boxOf }: Shape) {
+function columnsOf(cells: readonly Cell[], shape: Shape) {
+  const { tokens, boxOf } = shape;
+  const width = shape.width - (boxOf ? BOW : 0);
   const needs = Array.from({ length: tokens }, () => LEAST_COLUMN);
   for (const { position, members } of cells) {
-    const need = boxOf ? Math.max(...members.map(boxOf)) + BOX.gap : (members.length + 1) * DOT_PITCH;
+    const need = boxOf
+      ? Math.max(...linesOfBoxes(members, shape).map((line) => lineWidth(line, boxOf))) + 2 * BOX.gap
+      : (members.length + 1) * DOT_PITCH;
     needs[position] = Math.max(needs[position] ?? 0, need);
   }
   const spare =

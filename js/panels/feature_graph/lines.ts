@@ -2,7 +2,7 @@
 import { type Rgb, toCss } from "../../lib/color";
 import type { Palette } from "../../lib/theme";
 import type { Edge } from "./graph";
-import type { Layout, Spot } from "./layout";
+import { DOT, type Layout, type Spot } from "./layout";
 
 export interface Line {
   from: Spot;
@@ -30,6 +30,9 @@ export function linesOf({ spotOf }: Layout, edges: readonly Edge[]): Line[] {
 }
 
 const WIDEST = 5;
+/** An edge that is longer leads past a box; how far aside. */
+const STEP = 60;
+const BOW = 72;
 
 /** As wide as the influence that flows through, next to the most. */
 export const widthOf = ({ flow }: Line, most: number): number => Math.max(0.6, (WIDEST * flow) / (most || 1));
@@ -45,7 +48,10 @@ export function curveOf({
   const up = to.y < from.y ? -1 : 1;
   const [start, end] = [from.y + (up * from.height) / 2, to.y - (up * to.height) / 2];
   const pull = ((end - start) * 2) / 5;
-  return [from.x, start, from.x, start + pull, to.x, end - pull, to.x, end];
+  // Around the boxes between two that are one above the other.
+  const span = Math.abs(end - start);
+  const bow = from.height > DOT && Math.abs(from.x - to.x) < from.width && span > STEP ? BOW : 0;
+  return [from.x, start, from.x + bow, start + pull, to.x + bow, end - pull, to.x, end];
 }
 
 interface Ink {

@@ -1,6 +1,6 @@
 // The drawing: edges on two canvases, of which the second has those of the node under the pointer, nodes as buttons over
 // them, and tokens below.
-import { useEffect, useMemo, useRef } from "preact/hooks";
+import { useEffect, useLayoutEffect, useMemo, useRef } from "preact/hooks";
 import { type Palette, usePalette } from "../../lib/theme";
 import { Token } from "../../lib/tokens";
 import { useWidth } from "../../lib/use_width";
@@ -22,7 +22,8 @@ export interface PictureProps {
   pinned: string | null;
   /** The node under the pointer, here or in a list. */
   hovered: string | null;
-  subgraph: ReadonlySet<string>;
+  /** Nodes in the subgraph; where it is alone, the chosen ones. */
+  marked: ReadonlySet<string>;
   /** Whether nodes are boxes with their names. */
   named: boolean;
   onHover(id: string | null): void;
@@ -42,7 +43,7 @@ export function useLayout(
   return useMemo(() => {
     const { n_layers: layers, prompt } = graph.json;
     const boxOf = named ? boxWidth(graph, names, palette.ui) : null;
-    return layoutOf(unitsOf(shown.nodes, groups), {
+    return layoutOf(unitsOf(shown.nodes, groups, named), {
       layers,
       tokens: prompt.ids.length,
       width,
@@ -57,6 +58,11 @@ export function Picture(props: PictureProps) {
   const view = useRef<HTMLDivElement>(null);
   const palette = usePalette();
   const layout = useLayout(props, useWidth(view));
+  // What matters most is at the last token.
+  const drawn = layout.width > 0;
+  useLayoutEffect(() => {
+    if (view.current) view.current.scrollLeft = view.current.scrollWidth;
+  }, [graph.json.id, props.named, drawn]);
   const lines = useMemo(() => linesOf(layout, shown.edges), [layout, shown]);
   const focus = layout.spotOf.get(hovered ?? "")?.key ?? layout.spotOf.get(pinned ?? "")?.key ?? null;
   const lit = useMemo(

@@ -28,7 +28,7 @@ export function prune(graph: Graph, nodeShare: number, edgeShare: number): Prune
   const kept = nodes.map(
     ({ kind, influence }) => influence >= least || !(kind === "feature" || kind === "error"),
   );
-  return among(graph, kept, edgeShare);
+  return cut(graph, kept, edgeShare);
 }
 
 /** A logit of less probability is not drawn in a subgraph, unless it was put into it. */
@@ -41,10 +41,11 @@ export function subgraphOf(graph: Graph, ids: ReadonlySet<string>): Pruned {
     if (kind === "logit") return ids.has(id) || (probability ?? 0) >= Math.min(LIKELY, most);
     return ids.has(id) || kind === "token" || kind === "position" || kind === "bias";
   });
-  return among(graph, kept, 1);
+  return cut(graph, kept, null);
 }
 
-function among(graph: Graph, kept: boolean[], edgeShare: number): Pruned {
+/** @param edgeShare null for all edges, also into nodes that lead nowhere. */
+function cut(graph: Graph, kept: boolean[], edgeShare: number | null): Pruned {
   const { targets, width } = graph;
   const bias = width - 1; // the last source: influence does not count it
   const left = new Float64Array(graph.edges.length);
@@ -54,9 +55,9 @@ function among(graph: Graph, kept: boolean[], edgeShare: number): Pruned {
       if (kept[source]) left[row * width + source] = Math.abs(graph.edges[row * width + source] as number);
   }
   const scores = flowThrough(graph, left);
-  const least = edgeShare < 1 ? thresholdOf(scores, edgeShare) : 0;
+  const least = edgeShare === null ? 0 : thresholdOf(scores, edgeShare);
   const stays = scores.map((score, i) => Number(score >= least && (left[i] as number) > 0));
-  if (edgeShare < 1) dropWhatLeadsNowhere(graph, kept, stays);
+  if (edgeShare !== null) dropWhatLeadsNowhere(graph, kept, stays);
   const edges: Edge[] = [];
   for (const [row, to] of targets.entries()) {
     for (let source = 0; source < bias; source++) {

@@ -1,21 +1,30 @@
-// The export buttons: Python code, a table, files.
+// The export buttons: Python code, a table, pictures, all numbers.
 import { saveCsv } from "../../lib/clipboard";
 import { Tools } from "../../lib/head";
-import { useTrait } from "../../lib/model";
+import { useRising, useTrait } from "../../lib/model";
 import type { PanelProps } from "../../lib/panel";
 import { numberCell, toCsv, toTsv } from "../../lib/table";
+import { usePalette } from "../../lib/theme";
 import type { Graph } from "./graph";
+import { saveGraphPng, saveGraphSvg } from "./picture_file";
 import { prune, subgraphOf } from "./prune";
 import type { FeatureState } from "./state";
+import type { Names } from "./words";
 
-export function GraphTools({ model, state, graph }: PanelProps<FeatureState> & { graph: Graph }) {
+type ToolsProps = PanelProps<FeatureState> & { graph: Graph; subtitle: string };
+
+export function GraphTools({ model, state, graph, subtitle }: ToolsProps) {
   const nodes = useTrait<number>(model, "node_share");
   const edges = useTrait<number>(model, "edge_share");
   const kept = useTrait<string[]>(model, "subgraph");
   const alone = useTrait<string>(model, "shows") === "subgraph" && kept.length > 0;
+  const groups = useTrait<Record<string, string[]>>(model, "supernodes");
+  const names = useTrait<Names>(model, "names");
+  const rising = useRising(model);
+  const palette = usePalette();
+  const drawn = () => (alone ? subgraphOf(graph, new Set(kept)) : prune(graph, nodes, edges));
   const rows = () => {
-    const shown = alone ? subgraphOf(graph, new Set(kept)) : prune(graph, nodes, edges);
-    const lines = shown.edges.map(({ from, to, weight, flow }) => [
+    const lines = drawn().edges.map(({ from, to, weight, flow }) => [
       from.id,
       to.id,
       numberCell(weight),
@@ -23,6 +32,19 @@ export function GraphTools({ model, state, graph }: PanelProps<FeatureState> & {
     ]);
     return [["source", "target", "weight", "influence"], ...lines];
   };
+  const save = (saveAs: typeof saveGraphPng) => () =>
+    saveAs({
+      title: alone ? "Subgraph of an attribution graph" : "Attribution graph",
+      subtitle,
+      graph,
+      shown: drawn(),
+      groups,
+      names,
+      rising,
+      named: alone,
+      marked: new Set(alone ? [] : kept),
+      palette,
+    });
   return (
     <Tools
       code={useTrait<string | null | undefined>(model, "code")}
@@ -30,6 +52,8 @@ export function GraphTools({ model, state, graph }: PanelProps<FeatureState> & {
       csv={() => saveCsv(toCsv(rows()), "attribution_graph")}
       held={graph.json}
       kernel={{ model, state }}
+      picture={save(saveGraphPng)}
+      vector={save(saveGraphSvg)}
     />
   );
 }

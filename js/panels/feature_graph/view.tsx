@@ -23,10 +23,12 @@ import { Card } from "./card";
 import { Changes } from "./changes";
 import { GraphControls, Sliders, useDragged } from "./controls";
 import { type Graph, nodeAt, placeOf } from "./graph";
+import { Key, Pointed } from "./key";
+import { unitsOf } from "./layout";
 import { Picture } from "./picture";
 import { prune, subgraphOf } from "./prune";
 import type { FeatureState } from "./state";
-import { SubgraphBar } from "./subgraph";
+import { SubgraphBar, useChosen } from "./subgraph";
 import { GraphTools } from "./tools";
 import { chance, type Names } from "./words";
 
@@ -41,7 +43,7 @@ export function FeatureView({ model, state }: Props) {
   return (
     <Root name="feature-graph" label="Attribution graph">
       <Head title="Attribution graph" words={words}>
-        {graph && <GraphTools model={model} state={state} graph={graph} />}
+        {graph && <GraphTools model={model} state={state} graph={graph} subtitle={words} />}
       </Head>
       <GraphControls model={model} state={state} />
       <ErrorLine error={failure} rpc={canAsk(model) ? state.rpc : null} />
@@ -92,8 +94,13 @@ function Drawn({ model, state, graph }: Props & { graph: Graph }) {
   );
   const { pinned, pin } = usePinned(model, graph);
   const [hovered, setHovered] = useState<string | null>(null);
+  const chosen = useChosen(subgraph);
   const toggle = (ids: string[]) =>
-    state.rpc.request(ids.every((id) => subgraph.has(id)) ? "unpin_nodes" : "pin_nodes", { nodes: ids });
+    alone
+      ? chosen.toggle(ids.filter((id) => subgraph.has(id)))
+      : state.rpc.request(ids.every((id) => subgraph.has(id)) ? "unpin_nodes" : "pin_nodes", { nodes: ids });
+  const units = useMemo(() => unitsOf(shown.nodes, groups, alone), [shown, groups, alone]);
+  const pointed = units.find(({ nodes }) => nodes.some(({ id }) => id === hovered)) ?? null;
   return (
     <>
       <Outputs graph={graph} pinned={pinned?.id ?? null} onPin={pin} onHover={setHovered} />
@@ -103,7 +110,9 @@ function Drawn({ model, state, graph }: Props & { graph: Graph }) {
         state={state}
         graph={graph}
         names={names}
-        pinned={pinned}
+        shown={shown}
+        subgraph={subgraph}
+        chosen={chosen}
         onHover={setHovered}
       />
       <div class="hs-fg-area">
@@ -116,13 +125,25 @@ function Drawn({ model, state, graph }: Props & { graph: Graph }) {
             rising={useRising(model)}
             pinned={pinned?.id ?? null}
             hovered={hovered}
-            subgraph={subgraph}
+            marked={alone ? chosen.chosen : subgraph}
             named={alone}
             onHover={setHovered}
             onPin={pin}
             onToggle={canAsk(model) ? toggle : undefined}
           />
-          <Key />
+          <Pointed
+            graph={graph}
+            names={names}
+            shown={shown}
+            unit={pointed}
+            help={canAsk(model) ? helpOf(alone) : "Point at a node to see its edges; a click pins it."}
+          />
+          <Key
+            shown={shown}
+            marked={subgraph.size > 0}
+            groups={units.some(({ group }) => group !== null)}
+            named={alone}
+          />
           <Notes notes={graph.json.provenance.warnings} />
         </div>
         <div class="hs-fg-side">
@@ -149,27 +170,10 @@ function Drawn({ model, state, graph }: Props & { graph: Graph }) {
   );
 }
 
-/** How to read the picture. */
-function Key() {
-  const entries = [
-    ["feature", "feature"],
-    ["error", "what a transcoder misses"],
-    ["token", "token, position, logit"],
-    ["adds", "adds"],
-    ["takes", "takes away"],
-  ];
-  return (
-    <p class="hs-fg-key hs-detail-words" data-hs="key">
-      {entries.map(([kind, words]) => (
-        <span key={kind}>
-          <i data-kind={kind} aria-hidden="true" />
-          {words}
-        </span>
-      ))}
-      <span>an edge is as wide as the influence that flows through it</span>
-    </p>
-  );
-}
+const helpOf = (alone: boolean): string =>
+  `Point at a node to see its edges; a click pins it, with Shift it ${
+    alone ? "is chosen, to be grouped" : "goes into the subgraph"
+  }.`;
 
 /** How many tokens are named above the picture; the others are in it. */
 const OUTPUTS = 5;

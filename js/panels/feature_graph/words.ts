@@ -49,8 +49,9 @@ export function longName(graph: Graph, names: Names, node: GraphNode): string {
 }
 
 /** In a box: a supernode's name, or a node's without its token, below which it stands. */
-export function boxName(graph: Graph, names: Names, { group, nodes: [node] }: Unit): string {
-  if (group !== null) return group;
+export function boxName(graph: Graph, names: Names, { group, nodes }: Unit): string {
+  const [node] = nodes;
+  if (group !== null) return `${group} (${nodes.length})`;
   if (node.kind === "feature") return names[featureKey(node)] ?? featureKey(node);
   if (node.kind === "error") return `error ${node.layer}`;
   return node.kind === "token" ? tokenAt(graph, node.position) : shortName(graph, names, node);
@@ -59,7 +60,7 @@ export function boxName(graph: Graph, names: Names, { group, nodes: [node] }: Un
 /** What is under the pointer. */
 export function titleOf(graph: Graph, names: Names, { group, nodes }: Unit): string {
   if (group !== null) return `${group}: ${nodes.map((node) => shortName(graph, names, node)).join(", ")}`;
-  return `${longName(graph, names, nodes[0])}. ${factsOf(graph, nodes[0])}`;
+  return `${longName(graph, names, nodes[0])} \u00b7 ${factsOf(graph, nodes[0])}`;
 }
 
 /** A node's numbers. */

@@ -2,9 +2,10 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import { parseColor } from "../../../js/lib/color";
+import { escaped } from "../../../js/lib/svg";
 import { figureOf } from "../../../js/panels/circuit_graph/figure";
 import { circuitOf, decodeGraph, nodesOf } from "../../../js/panels/circuit_graph/graph";
-import { circuitSvg, escaped } from "../../../js/panels/circuit_graph/svg";
+import { circuitSvg } from "../../../js/panels/circuit_graph/svg";
 import { PAIR } from "../helpers";
 import { makeGraph } from "./circuits";
 
