@@ -72,7 +72,7 @@ def test_the_part_can_be_pruned_as_the_whole(graph, share, edges):
 
 def test_shown_is_what_is_drawn(view):
     view.node_share, view.edge_share = 0.5, 0.9
-    assert view.shown.ids == view.result.pruned(0.5, 0.9).ids
+    assert view.shown.ids == view.result.pruned(0.5, 0.9).ids and view.shown is view.shown
     names = [node.id for node in strongest(view.result)]
     ask(view, "pin_nodes", nodes=names)
     view.shows = "subgraph"

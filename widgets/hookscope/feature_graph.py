@@ -96,6 +96,8 @@ class FeatureGraph(FeatureChanges, FeatureHeads, FeatureCard, OfPrompt):
         AttributionGraph, allow_none=True, help="The attribution graph."
     ).tag(sync=True, to_json=lambda result, _: result and to_view(result))
 
+    _drawn: tuple[AttributionGraph, Any, AttributionGraph] | None = None
+
     def __init__(
         self,
         model: Any = None,
@@ -146,6 +148,12 @@ class FeatureGraph(FeatureChanges, FeatureHeads, FeatureCard, OfPrompt):
             ValueError: there is no result yet.
         """
         graph: Any = self._shown()
+        wanted = self.shows, self.node_share, self.edge_share, str(self.subgraph), str(self.supernodes)
+        if self._drawn is None or self._drawn[:2] != (graph, wanted):
+            self._drawn = graph, wanted, self._draw(graph)  # the same object again, or its picture would be stored anew
+        return self._drawn[2]
+
+    def _draw(self, graph: AttributionGraph) -> AttributionGraph:
         supernodes: Any = self.supernodes
         if self.shows == "subgraph" and self.subgraph:
             small = graph.subgraph(self.subgraph)
