@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import traitlets
 from pydantic import Field
 
+from interp_backend.language.model import LanguageModel
 from interp_backend.language.prompts import PromptPair
 from interp_backend.language.transcoders import Transcoders
 from interp_backend.methods.attribution_graph import attribution_graph, transcoders_for
@@ -139,6 +140,14 @@ class FeatureGraph(FeatureChanges, FeatureHeads, FeatureCard, OfPrompt):
             self.result, self.status, self.code = result, "done", self._code_of(result)
 
     # For users
+
+    @classmethod
+    def missing(cls, model: LanguageModel) -> str | None:
+        try:
+            transcoders_for(model, None)
+        except ValueError as problem:
+            return str(problem)
+        return None
 
     @property
     def shown(self) -> AttributionGraph:

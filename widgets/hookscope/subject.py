@@ -36,6 +36,11 @@ class ResultPanel(Pictured):
     )
     code = traitlets.Unicode(help="Python code that computes what is shown.").tag(sync=True)
 
+    @classmethod
+    def missing(cls, model: LanguageModel) -> str | None:
+        """What a model lacks for a view of it that is given nothing else; None if nothing."""
+        return None
+
     def save(self, path: str | Path, *, width: float | None = None, font_size: float | None = None) -> Path:
         """Write what is shown into a file, of the kind that its name ends with.
 

@@ -61,8 +61,8 @@ class Workbench(Pictured):
     Args:
         model: a model that `load_model` returns or accepts.
         pair: a PromptPair; by default the first of the model's templates.
-        views: which views to begin with, of "heatmap", "lens", "attention", "circuit" and
-            "features".
+        views: which views to begin with, of "heatmap", "lens", "attention", "circuit" and "features"; the last takes
+            a model with transcoders of its own, as the embedded one.
 
     Attributes:
         editor: the `PromptPairEditor`, whose pair all views follow.
@@ -108,7 +108,10 @@ class Workbench(Pictured):
         super().__init__(
             info={
                 "model": known.describe(),
-                "kinds": [{"name": name, "label": label, "help": help} for name, (_, label, help) in KINDS.items()],
+                "kinds": [
+                    {"name": name, "label": label, "help": help, "reason": kind.missing(known)}
+                    for name, (kind, label, help) in KINDS.items()
+                ],
             },
         )
         self._asker = Asker(self, known, main="card")
@@ -391,7 +394,7 @@ class Workbench(Pictured):
     # Requests
 
     @action("add_view")
-    def _on_add_view(self, id: str, kind: Literal["heatmap", "lens", "attention", "circuit"]) -> None:
+    def _on_add_view(self, id: str, kind: Literal["heatmap", "lens", "attention", "circuit", "features"]) -> None:
         """Add a view of the pair."""
         self.add(kind)
 
