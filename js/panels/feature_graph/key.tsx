@@ -17,11 +17,11 @@ interface PointedProps {
 /** One line, so that nothing moves. */
 export function Pointed({ graph, names, shown, unit, help }: PointedProps) {
   const here = new Set(unit?.nodes);
-  const into = shown.edges.filter(({ from, to }) => here.has(to) && !here.has(from)).length;
-  const out = shown.edges.filter(({ from, to }) => here.has(from) && !here.has(to)).length;
+  const into = new Set(shown.edges.flatMap(({ from, to }) => (here.has(to) && !here.has(from) ? from : [])));
+  const out = new Set(shown.edges.flatMap(({ from, to }) => (here.has(from) && !here.has(to) ? to : [])));
   const links = [
-    into > 0 && `${count(into, "edge")} in, below`,
-    out > 0 && `${count(out, "edge")} out, above`,
+    into.size > 0 && `${count(into.size, "edge")} in, below`,
+    out.size > 0 && `${count(out.size, "edge")} out, above`,
   ];
   const words = unit && [titleOf(graph, names, unit), ...links].filter(Boolean).join(" \u00b7 ");
   return (

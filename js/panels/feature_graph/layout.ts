@@ -30,8 +30,8 @@ export interface Layout {
 
 export interface Shape {
   layers: number;
-  /** How many tokens the prompt has. */
-  tokens: number;
+  /** The width of each token of the prompt. */
+  tokens: readonly number[];
   /** The width that is there; a long prompt may need more. */
   width: number;
   rising: boolean;
@@ -83,7 +83,7 @@ export function unitsOf(
 }
 
 export function layoutOf(units: readonly Unit[], shape: Shape): Layout {
-  const { layers, tokens, boxOf } = shape;
+  const { layers, boxOf } = shape;
   const cells = cellsOf(units, layers);
   const rows = rowsOf(cells, shape);
   const columns = columnsOf(cells, shape);
@@ -99,7 +99,7 @@ export function layoutOf(units: readonly Unit[], shape: Shape): Layout {
         spots.set(unit.key, { ...unit, x, y: row.y, width: DOT, height: DOT });
       });
   }
-  const last = columns[tokens - 1];
+  const last = columns.at(-1);
   return {
     spots,
     spotOf: new Map([...spots.values()].flatMap((spot) => spot.nodes.map(({ id }) => [id, spot]))),
@@ -186,7 +186,7 @@ function rowsOf(cells: readonly Cell[], shape: Shape) {
 function columnsOf(cells: readonly Cell[], shape: Shape) {
   const { tokens, boxOf } = shape;
   const width = shape.width - (boxOf ? BOW : 0);
-  const needs = Array.from({ length: tokens }, () => LEAST_COLUMN);
+  const needs = tokens.map((one) => Math.max(LEAST_COLUMN, one));
   for (const { position, members } of cells) {
     const need = boxOf
       ? Math.max(...linesOfBoxes(members, shape).map((line) => lineWidth(line, boxOf))) + 2 * BOX.gap
@@ -194,7 +194,7 @@ function columnsOf(cells: readonly Cell[], shape: Shape) {
     needs[position] = Math.max(needs[position] ?? 0, need);
   }
   const spare =
-    Math.max(0, width - GUTTER - needs.reduce((sum, need) => sum + need, 0)) / Math.max(1, tokens);
+    Math.max(0, width - GUTTER - needs.reduce((sum, need) => sum + need, 0)) / Math.max(1, tokens.length);
   let x = GUTTER;
   return needs.map((need, position) => {
     const column = { position, x, width: need + spare };

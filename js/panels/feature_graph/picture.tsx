@@ -4,28 +4,18 @@ import { useEffect, useLayoutEffect, useMemo, useRef } from "preact/hooks";
 import { type Palette, usePalette } from "../../lib/theme";
 import { Token } from "../../lib/tokens";
 import { useWidth } from "../../lib/use_width";
-import { boxWidth } from "./boxes";
+import { type Arranged, arrange } from "./arrange";
 import { Dots } from "./dots";
-import type { Graph } from "./graph";
-import { type Layout, layoutOf, unitsOf } from "./layout";
+import type { Layout } from "./layout";
 import { type Line, linesOf, opacityOf, paintLines } from "./lines";
-import type { Pruned } from "./prune";
-import type { Names } from "./words";
 
-export interface PictureProps {
-  graph: Graph;
-  shown: Pruned;
-  groups: Readonly<Record<string, readonly string[]>>;
-  names: Names;
-  rising: boolean;
+export interface PictureProps extends Arranged {
   /** The node in the card. */
   pinned: string | null;
   /** The node under the pointer, here or in a list. */
   hovered: string | null;
   /** Nodes in the subgraph; where it is alone, the chosen ones. */
   marked: ReadonlySet<string>;
-  /** Whether nodes are boxes with their names. */
-  named: boolean;
   onHover(id: string | null): void;
   onPin(id: string | null): void;
   /** A click with Shift. */
@@ -34,35 +24,21 @@ export interface PictureProps {
 
 const px = (n: number): string => `${n}px`;
 
-export function useLayout(
-  props: Pick<PictureProps, "graph" | "shown" | "groups" | "names" | "rising" | "named">,
-  width: number,
-): Layout {
-  const { graph, shown, groups, names, rising, named } = props;
-  const palette = usePalette();
-  return useMemo(() => {
-    const { n_layers: layers, prompt } = graph.json;
-    const boxOf = named ? boxWidth(graph, names, palette.ui) : null;
-    return layoutOf(unitsOf(shown.nodes, groups, named), {
-      layers,
-      tokens: prompt.ids.length,
-      width,
-      rising,
-      boxOf,
-    });
-  }, [graph, shown, groups, names, rising, named, width, palette.ui]);
-}
-
 export function Picture(props: PictureProps) {
   const { graph, shown, pinned, hovered } = props;
   const view = useRef<HTMLDivElement>(null);
   const palette = usePalette();
-  const layout = useLayout(props, useWidth(view));
+  const width = useWidth(view);
+  const { groups, names, rising, named } = props;
+  const layout = useMemo(
+    () => arrange({ graph, shown, groups, names, rising, named }, width, palette),
+    [graph, shown, groups, names, rising, named, width, palette],
+  );
   // What matters most is at the last token.
   const drawn = layout.width > 0;
   useLayoutEffect(() => {
     if (view.current) view.current.scrollLeft = view.current.scrollWidth;
-  }, [graph.json.id, props.named, drawn]);
+  }, [graph.json.id, named, drawn]);
   const lines = useMemo(() => linesOf(layout, shown.edges), [layout, shown]);
   const focus = layout.spotOf.get(hovered ?? "")?.key ?? layout.spotOf.get(pinned ?? "")?.key ?? null;
   const lit = useMemo(
@@ -125,7 +101,7 @@ export function Picture(props: PictureProps) {
         />
         <Dots {...props} layout={layout} near={near} />
       </div>
-      {!props.named && (
+      {!named && (
         <div class="hs-fg-tokens" style={{ width: px(layout.width) }} aria-hidden="true">
           {layout.columns.map(({ position, x, width }) => (
             <span key={position} style={{ left: px(x), width: px(width) }} title={`position ${position}`}>

@@ -3,35 +3,31 @@ import { saveFile, savePng } from "../../lib/clipboard";
 import { toCss } from "../../lib/color";
 import { captionOf } from "../../lib/picture_caption";
 import { escaped, round, sheetOf, text } from "../../lib/svg";
+import { shorten } from "../../lib/text_width";
 import type { Palette } from "../../lib/theme";
 import { visibleText } from "../../lib/tokens";
-import { boxWidth } from "./boxes";
-import type { Graph } from "./graph";
-import { type Layout, layoutOf, type Spot, unitsOf } from "./layout";
+import { type Arranged, arrange, TOKEN_FONT } from "./arrange";
+import type { Layout, Spot } from "./layout";
 import { curveOf, inkOf, linesOf, opacityOf, widthOf } from "./lines";
-import type { Pruned } from "./prune";
-import { boxName, type Names, titleOf } from "./words";
+import { boxName, titleOf } from "./words";
 
 const WIDTH = 720;
-/** Below the drawing, for the tokens and the legend. */
-const FOOT = 56;
+/** Below the drawing, for the tokens, and for the legend. */
+const TOKENS = 24;
+const FOOT = 32;
 const LEGEND_WIDTH = 520;
 /** Device pixels per CSS pixel. */
 const DENSITY = 2;
 const NAME = "attribution_graph";
 
-export interface GraphPicture {
+export interface GraphPicture extends Arranged {
   title: string;
   subtitle: string;
-  graph: Graph;
-  shown: Pruned;
-  groups: Readonly<Record<string, readonly string[]>>;
-  names: Names;
-  rising: boolean;
-  named: boolean;
   marked: ReadonlySet<string>;
   palette: Palette;
 }
+
+const below = (named: boolean): number => (named ? FOOT : TOKENS + FOOT);
 
 type Drawn = GraphPicture & { layout: Layout };
 
@@ -52,18 +48,12 @@ export function saveGraphPng(picture: GraphPicture): void {
 }
 
 export function graphSvg(picture: GraphPicture): string {
-  const { graph, shown, groups, names, rising, named, palette } = picture;
-  const { n_layers: layers, prompt, provenance } = graph.json;
-  const layout = layoutOf(unitsOf(shown.nodes, groups, named), {
-    layers,
-    tokens: prompt.ids.length,
-    width: WIDTH,
-    rising,
-    boxOf: named ? boxWidth(graph, names, palette.ui) : null,
-  });
+  const { graph, named, palette } = picture;
+  const { prompt, provenance } = graph.json;
+  const layout = arrange(picture, WIDTH, palette);
   const drawn = { ...picture, layout };
   const caption = captionOf({ provenance, params: {}, sides: { prompt } });
-  const size = { width: Math.max(layout.width, LEGEND_WIDTH), height: layout.height + FOOT };
+  const size = { width: Math.max(layout.width, LEGEND_WIDTH), height: layout.height + below(named) };
   return sheetOf({ ...picture, caption }, size, [
     ...rows(drawn),
     ...edges(drawn),
@@ -132,14 +122,15 @@ function dot({ graph, names, palette, marked }: Drawn, spot: Spot): string {
 
 function tokens({ layout, graph, named, palette }: Drawn): string[] {
   if (named) return [];
-  const font = `font-family="${escaped(palette.mono)}" fill="${toCss(palette.fg)}"`;
-  return layout.columns.map(({ position, x, width }) =>
-    text(x + width / 2, layout.height + 12, visibleText(graph.json.prompt.tokens[position] ?? ""), font),
-  );
+  const font = `font-size="${TOKEN_FONT}" font-family="${escaped(palette.mono)}" fill="${toCss(palette.fg)}"`;
+  return layout.columns.map(({ position, x, width }) => {
+    const token = visibleText(graph.json.prompt.tokens[position] ?? "");
+    return text(x + width / 2, layout.height + 12, shorten(token, width, TOKEN_FONT, palette.mono), font);
+  });
 }
 
-function legend({ layout, palette }: Drawn): string[] {
-  const y = layout.height + FOOT - 16;
+function legend({ layout, named, palette }: Drawn): string[] {
+  const y = layout.height + below(named) - FOOT / 2;
   const entries = [
     { x: 0, ink: palette.clean, words: "adds" },
     { x: 72, ink: palette.corrupt, words: "takes away" },

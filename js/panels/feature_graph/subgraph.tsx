@@ -10,11 +10,14 @@ import type { Pruned } from "./prune";
 import type { FeatureState } from "./state";
 import { boxName, type Names, shortName, titleOf } from "./words";
 
-interface Scores {
+export interface Scores {
   of: string[];
   replacement: number;
   completeness: number;
 }
+
+export const scoreWords = (scores: Scores | null | undefined): string =>
+  scores ? `replacement ${fixed(scores.replacement)}, completeness ${fixed(scores.completeness)}` : "";
 
 type Groups = Readonly<Record<string, readonly string[]>>;
 const AT_ONCE = 10;
@@ -76,7 +79,7 @@ export function SubgraphBar(props: BarProps) {
                 "from tokens (replacement), and how much of what enters the nodes is no error (completeness)"
               }
             >
-              {`, replacement ${fixed(scores.replacement)}, completeness ${fixed(scores.completeness)}`}
+              {`, ${scoreWords(scores)}`}
             </span>
           )}
         </span>

@@ -1,5 +1,6 @@
 // The export buttons: Python code, a table, pictures, all numbers.
 import { saveCsv } from "../../lib/clipboard";
+import { count } from "../../lib/format";
 import { Tools } from "../../lib/head";
 import { useRising, useTrait } from "../../lib/model";
 import type { PanelProps } from "../../lib/panel";
@@ -9,6 +10,7 @@ import type { Graph } from "./graph";
 import { saveGraphPng, saveGraphSvg } from "./picture_file";
 import { prune, subgraphOf } from "./prune";
 import type { FeatureState } from "./state";
+import { type Scores, scoreWords } from "./subgraph";
 import type { Names } from "./words";
 
 type ToolsProps = PanelProps<FeatureState> & { graph: Graph; subtitle: string };
@@ -20,6 +22,7 @@ export function GraphTools({ model, state, graph, subtitle }: ToolsProps) {
   const alone = useTrait<string>(model, "shows") === "subgraph" && kept.length > 0;
   const groups = useTrait<Record<string, string[]>>(model, "supernodes");
   const names = useTrait<Names>(model, "names");
+  const scores = useTrait<Scores | null | undefined>(model, "scores");
   const rising = useRising(model);
   const palette = usePalette();
   const drawn = () => (alone ? subgraphOf(graph, new Set(kept)) : prune(graph, nodes, edges));
@@ -35,7 +38,9 @@ export function GraphTools({ model, state, graph, subtitle }: ToolsProps) {
   const save = (saveAs: typeof saveGraphPng) => () =>
     saveAs({
       title: alone ? "Subgraph of an attribution graph" : "Attribution graph",
-      subtitle,
+      subtitle: alone
+        ? [count(kept.length, "node"), scoreWords(scores)].filter(Boolean).join(", ")
+        : subtitle,
       graph,
       shown: drawn(),
       groups,
