@@ -29,6 +29,8 @@ interface ToolsProps {
   /** Names the content that is copied and saved; by default everything shown. */
   what?: string;
   code?: string | null | undefined;
+  /** Whether the code can also be had as a script without interp_backend. */
+  script?: boolean;
   table?: (() => string) | undefined;
   csv?: (() => void) | undefined;
   picture?: (() => void) | undefined;
@@ -43,6 +45,7 @@ interface ToolsProps {
 export function Tools({
   what = "what is shown",
   code,
+  script = true,
   table,
   csv,
   picture,
@@ -58,7 +61,7 @@ export function Tools({
           Copy code
         </CopyButton>
       )}
-      {code && ask && <CodeMenu rpc={ask} />}
+      {code && script && ask && <CodeMenu rpc={ask} />}
       {table && (
         <CopyButton name="copy" title={`Copy ${what} as a table`} text={table}>
           Copy

@@ -53,6 +53,7 @@ export function GraphTools({ model, state, graph, subtitle }: ToolsProps) {
   return (
     <Tools
       code={useTrait<string | null | undefined>(model, "code")}
+      script={false}
       table={() => toTsv(rows())}
       csv={() => saveCsv(toCsv(rows()), "attribution_graph")}
       held={graph.json}
