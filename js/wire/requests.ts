@@ -161,7 +161,7 @@ export interface Scale {
   factor: number;
 }
 export interface OnAddViewRequest {
-  kind: "heatmap" | "lens" | "attention" | "circuit";
+  kind: "heatmap" | "lens" | "attention" | "circuit" | "features";
 }
 export interface OnAskOfNodesRequest {
   what: "patch" | "paths" | "ablate" | "faithfulness";
