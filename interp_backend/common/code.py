@@ -60,7 +60,8 @@ def session_code(calls: Sequence[Said], model_code: str | None) -> str:
         lines += ["", *(f"# {line}" for line in said.words.splitlines())]
         lines += defined if defined != shown else []
         shown = defined or shown
-        lines += [*said.before, *_call_lines(said.method, said.params, variable), "results.append(result)"]
+        named = [line.split(" = ")[0] for line in said.before]
+        lines += [*said.before, *_call_lines(said.method, said.params, variable, named), "results.append(result)"]
     return "\n".join([*lines, ""])
 
 
@@ -75,8 +76,10 @@ def _head(model_code: str | None) -> list[str]:
     return ["import interp_backend as ib", "", model]
 
 
-def _call_lines(method: Method[..., Any], params: Mapping[str, Any], variable: str) -> list[str]:
-    """The call, and what has to be said about its arguments."""
+def _call_lines(
+    method: Method[..., Any], params: Mapping[str, Any], variable: str, named: Sequence[str] = ()
+) -> list[str]:
+    """The call, and what has to be said about its arguments but those that lines before it have named."""
     notes: list[str] = []
     arguments = [f"    {variable},"] if variable else []
     for name, parameter in method.options.items():
@@ -84,7 +87,7 @@ def _call_lines(method: Method[..., Any], params: Mapping[str, Any], variable: s
         if name not in params or _is_default(value, parameter, params):
             continue
         text, note = _printed(name, value)
-        notes += [f"# {note}"] if note else []
+        notes += [f"# {note}"] if note and name not in named else []
         by_place = parameter.default is inspect.Parameter.empty and parameter.kind is not parameter.KEYWORD_ONLY
         arguments.append(f"    {text}," if by_place else f"    {name}={text},")
     return [*notes, f"result = ib.{method.name}(", "    model,", *arguments, ")"]

@@ -73,10 +73,19 @@ def test_a_feature_graph_of_other_transcoders_can_be_added(embedded, capitals):
 def test_a_pinned_feature_is_pinned_as_a_place_everywhere(bench):
     panel = bench.panels[1]
     one = features_of(panel.result)[0]
-    panel.set_state({"pinned": one.id, "selection": one.place.to_json()})
+    panel.pinned = one.id
     assert bench.wait(60) and bench.error is None
     assert bench.selection == one.place.to_json()
     assert panel.description.feature == one.feature
+    bench.selection = {"layer": 1, "position": 4}  # as another view pins it
+    assert bench.wait(60)
+    node = panel.result.node(panel.pinned)
+    assert (node.layer, node.position) == (1, 4) and panel.pinned == panel.result.find(ib.Place(layer=1, position=4))[0]
+    panel.pinned = "bias"
+    assert bench.selection is None and panel.pinned == "bias"
+    bench.selection = {"layer": 1, "position": 4}
+    bench.selection = None
+    assert panel.pinned is None
 
 
 def test_gestures_are_undone_one_by_one_and_redone(bench):

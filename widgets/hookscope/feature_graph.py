@@ -12,6 +12,7 @@ from interp_backend.language.model import LanguageModel
 from interp_backend.language.prompts import PromptPair
 from interp_backend.language.transcoders import Transcoders
 from interp_backend.methods.attribution_graph import attribution_graph, transcoders_for
+from interp_backend.place import Place, as_place
 from interp_backend.results.attribution_graph import AttributionGraph
 from interp_backend.results.envelope import BaseResult, excerpt
 from interp_backend.results.graph_view import to_view
@@ -204,6 +205,7 @@ class FeatureGraph(FeatureChanges, FeatureHeads, FeatureCard, OfPrompt):
         self.result = result
         self._drop_what_is_gone(result)
         self._unpin_what_is_gone()
+        self._pin_at_place()
         self._tell_scores()
         self._show_code()
         self._ask_for_effects()
@@ -213,8 +215,6 @@ class FeatureGraph(FeatureChanges, FeatureHeads, FeatureCard, OfPrompt):
         known = set(graph.ids)
         subgraph: Any = self.subgraph
         supernodes: Any = self.supernodes
-        if self.pinned is not None and self.pinned not in known:
-            self.pinned = None
         self.subgraph = [one for one in subgraph if one in known]
         groups = {name: [one for one in members if one in known] for name, members in supernodes.items()}
         self.supernodes = {name: members for name, members in groups.items() if members}
@@ -223,7 +223,7 @@ class FeatureGraph(FeatureChanges, FeatureHeads, FeatureCard, OfPrompt):
     def _put_away(self) -> None:
         self._answers = self._last = None
         self.changes = []
-        self.subgraph, self.supernodes, self.pinned, self.shows = [], {}, None, "graph"
+        self.subgraph, self.supernodes, self.shows = [], {}, "graph"
         self.scores = None
 
     def _tell_scores(self) -> None:
@@ -249,9 +249,10 @@ class FeatureGraph(FeatureChanges, FeatureHeads, FeatureCard, OfPrompt):
             code += f"shown = graph.pruned({self.node_share!r}, {self.edge_share!r})\n"
         if supernodes:
             code += f"graph = graph.with_supernodes({dict(supernodes)!r})\n"
-        self.code = code + (
-            self._code_of_changes() or self._code_of_heads() or self._code_of_card() or "shown.plot()\n"
-        )
+        of_prompt = self._code_of_changes() or self._code_of_heads()
+        if of_prompt and self.pair is not None:
+            code += "prompt = pair.clean\n"
+        self.code = code + (of_prompt or self._code_of_card() or "shown.plot()\n")
 
     def _of_tab(self) -> Any:
         return self.shown
@@ -270,11 +271,30 @@ class FeatureGraph(FeatureChanges, FeatureHeads, FeatureCard, OfPrompt):
 
     @traitlets.observe("pinned")
     def _on_pinned(self, change: Any) -> None:
+        """Let the selection be the pinned node's place."""
+        graph: Any = self.result
+        place = Place() if self.pinned is None else graph.place_of(self.pinned)
+        self.selection = None if place == Place() else place.to_json()
         self._drop_card()
         self.edge = None
         if self._asker is not None:
             self._asker.refresh()
         self._show_code()
+
+    @traitlets.observe("selection")
+    def _on_selection(self, change: Any) -> None:
+        self._pin_at_place()
+
+    def _pin_at_place(self) -> None:
+        """Let the node in the card be at the pinned place, which another view may have chosen; there it is the one of
+        most influence. The biases are at no place."""
+        graph: Any = self.result
+        pinned, place = self.pinned, as_place(self.selection) or Place()
+        if graph is None or (pinned in graph._index and graph.place_of(pinned) == place):
+            return
+        shown = place.within(*self._parts) != Place() or place.activation in self._own_places
+        found = graph.find(place) if shown else None
+        self.pinned = found[0] if found else None
 
     @traitlets.validate("pinned")
     def _valid_pinned(self, proposal: Any) -> str | None:

@@ -11,6 +11,7 @@ from interp_backend import transformerlens_code
 from interp_backend.common.code import Said, session_code
 from interp_backend.common.method import Call
 from interp_backend.language.model import LanguageModel
+from interp_backend.results.attribution_graph import AttributionGraph
 from interp_backend.results.envelope import BaseResult
 from interp_backend.results.graph import Graph
 from interp_backend.results.step import last_result
@@ -77,7 +78,17 @@ def _graphs_of(call: Call, before: Sequence[tuple[Call, Any]]) -> list[str]:
         same = [at for at in made if _has_scores_of(before[at][1], graph)] or made
         if same:
             lines += _graph_lines(name, graph, f"results[{same[-1]}]")
+    traced = call.arguments.get("graph")
+    if isinstance(traced, AttributionGraph):
+        same = [at for at, (_, made) in enumerate(before) if _is_graph(made, traced)]
+        lines += [f"graph = results[{at}]" for at in same[-1:]]
     return lines
+
+
+def _is_graph(result: Any, graph: AttributionGraph) -> bool:
+    return (
+        isinstance(result, AttributionGraph) and result.ids == graph.ids and np.array_equal(result.edges, graph.edges)
+    )
 
 
 def _has_scores_of(result: Any, graph: Graph) -> bool:
