@@ -68,8 +68,25 @@ def test_the_scores_are_those_of_the_subgraph(view):
     np.testing.assert_allclose([before["replacement"], before["completeness"]], view.result.scores(some))
     ask(view, "pin_nodes", nodes=strongest(view, 30))
     assert view.scores["completeness"] > before["completeness"]
-    ask(view, "undo")
-    assert view.subgraph == some and view.scores == before
+
+
+def test_what_is_done_to_the_subgraph_is_undone_in_a_workbench(embedded, capitals):
+    bench = Watched(hs.Workbench, embedded, capitals)
+    ask(bench, "add_view", kind="features")
+    view = bench.panels[-1]
+    a, b = strongest(view, 2)
+    ask(view, "pin_nodes", nodes=[a, b])
+    scores = view.scores
+    ask(view, "group_features", nodes=[a, b], name="two")
+    ask(view, "unpin_nodes", nodes=[a, b])
+    bench.undo()
+    assert bench.wait(60)
+    assert (view.subgraph, view.supernodes, view.scores) == ([a, b], {"two": [a, b]}, scores)
+    bench.undo()
+    bench.undo()
+    assert bench.wait(60)
+    assert (view.subgraph, view.supernodes, view.scores) == ([], {}, None)
+    bench.close()
 
 
 def test_odd_groups_are_refused_in_a_sentence(view):
