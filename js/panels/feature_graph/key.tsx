@@ -20,8 +20,8 @@ export function Pointed({ graph, names, shown, unit, help }: PointedProps) {
   const into = new Set(shown.edges.flatMap(({ from, to }) => (here.has(to) && !here.has(from) ? from : [])));
   const out = new Set(shown.edges.flatMap(({ from, to }) => (here.has(from) && !here.has(to) ? to : [])));
   const links = [
-    into.size > 0 && `${count(into.size, "edge")} in, below`,
-    out.size > 0 && `${count(out.size, "edge")} out, above`,
+    into.size > 0 && `reads ${count(into.size, "node")}`,
+    out.size > 0 && `read by ${count(out.size, "node")}`,
   ];
   const words = unit && [titleOf(graph, names, unit), ...links].filter(Boolean).join(" \u00b7 ");
   return (

@@ -32,6 +32,7 @@ export function linesOf({ spotOf }: Layout, edges: readonly Edge[]): Line[] {
 const WIDEST = 5;
 /** An edge that is longer leads past a box; how far aside. */
 const STEP = 60;
+const ARC = 20;
 const BOW = 72;
 
 /** As wide as the influence that flows through, next to the most. */
@@ -45,6 +46,11 @@ export function curveOf({
   from,
   to,
 }: Line): [number, number, number, number, number, number, number, number] {
+  if (from.y === to.y) {
+    // Into or out of a supernode that has nodes of other layers too: over what stands between.
+    const [top, over] = [from.y - from.height / 2, from.y - from.height / 2 - ARC];
+    return [from.x, top, from.x, over, to.x, over, to.x, top];
+  }
   const up = to.y < from.y ? -1 : 1;
   const [start, end] = [from.y + (up * from.height) / 2, to.y - (up * to.height) / 2];
   const pull = ((end - start) * 2) / 5;
