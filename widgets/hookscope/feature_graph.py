@@ -70,7 +70,18 @@ class FeatureGraph(FeatureChanges, FeatureHeads, FeatureCard, OfPrompt):
 
     bundle = "feature_graph"
     choices = (
-        *("_answers", "_last", "node_share", "edge_share", "names", "subgraph", "supernodes", "shows", "pinned"),
+        *(
+            "_answers",
+            "_last",
+            "_how",
+            "node_share",
+            "edge_share",
+            "names",
+            "subgraph",
+            "supernodes",
+            "shows",
+            "pinned",
+        ),
         *("texts", "edge", "changes", "frozen", "generate", "temperature"),
     )
     quantity = "Attribution graph"
