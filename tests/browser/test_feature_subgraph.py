@@ -103,7 +103,7 @@ def test_a_subgraph_is_made_by_mouse_and_keyboard(lab: Lab):
     assert hard_to_read(view) == []
     part(view, "supernode").click()
     part(view, "unpin").click()
-    lab.expect("features.subgraph, features.supernodes", f"(['{third}'], {{}})")
+    lab.expect("features.subgraph, features.supernodes", f"['{third}'] {{}}")
     part(view, "clear-subgraph").click()
     expect(part(view, "add-strongest")).to_be_visible()
     part(view, "add-strongest").click()
