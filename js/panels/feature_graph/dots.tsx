@@ -37,7 +37,9 @@ export function Dots(props: DotsProps) {
           data-traced={spot.nodes.every(({ row, traced }) => row === null || traced)}
           data-kept={spot.nodes.every(({ id }) => marked.has(id))}
           aria-pressed={spot.key === pinnedKey}
-          aria-label={titleOf(graph, names, spot)}
+          aria-label={[named && boxName(graph, names, spot), titleOf(graph, names, spot)]
+            .filter(Boolean)
+            .join(": ")}
           title={titleOf(graph, names, spot)}
           tabIndex={spot.key === first ? 0 : -1}
           style={{
