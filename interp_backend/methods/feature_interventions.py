@@ -99,7 +99,7 @@ def feature_interventions(
         result = result.model_copy(
             update={
                 "prompt": Prompt(text=prompt, ids=ids, tokens=prompts.tokens["prompt"]),
-                "provenance": provenance(turn),
+                "provenance": {**provenance(turn), "complete": False},
             }
         )
         result.warnings.extend(prompts.warnings + _silent(changes, activations))

@@ -275,3 +275,70 @@ def test_any_gestures_leave_a_graph_that_python_can_draw(embedded, gestures):
     names = run_code(view.code)
     assert names["shown"].ids == view.shown.ids
     view.close()
+
+
+# What an attack has found
+
+
+def test_an_opened_edge_goes_with_its_graph(view):
+    node = strongest(view.result, 1)[0]
+    token = next(one.id for one in view.result.nodes if one.kind == "token")
+    ask(view, "open_edge", source=token, target=node.id)
+    assert view.heads is not None
+    view.prompt = "Mary"
+    assert view.wait(60) and view.edge is None and view.heads is None
+    ask(view, "open_edge", source=view.result.ids[0], target=view.result.ids[0])
+    assert "No edge leads" in view.error["message"]
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("subgraph", ["nonsense"], "no node 'nonsense'"),
+        ("supernodes", {"x": ["nonsense"]}, "no node 'nonsense'"),
+        ("supernodes", {"x": 3}, "lists of nodes"),
+        ("changes", [{"node": "x"}], "A change is"),
+        ("node_share", float("nan"), "finite"),
+        ("edge_share", float("nan"), "finite"),
+        ("temperature", float("nan"), "finite"),
+    ],
+)
+def test_a_refused_trait_stays_as_it_was(view, name, value, words):
+    before = getattr(view, name)
+    with pytest.raises(traitlets.TraitError, match=words):
+        setattr(view, name, value)
+    assert getattr(view, name) == before
+    names = [node.id for node in strongest(view.result, 2)]
+    ask(view, "pin_nodes", nodes=names)
+    assert view.error is None and view.subgraph == names
+
+
+def test_code_has_supernodes_and_names_a_graph_from_elsewhere(view, graph):
+    names = [node.id for node in strongest(view.result)]
+    ask(view, "pin_nodes", nodes=names)
+    ask(view, "group_features", nodes=names[:2], name="two")
+    for shows in ("graph", "subgraph"):
+        view.shows = shows
+        assert run_code(view.code)["shown"].supernodes == view.shown.supernodes == {"two": names[:2]}
+    foreign = ib.AttributionGraph.from_circuit_tracer(graph.to_circuit_tracer())
+    bare = Watched(hs.FeatureGraph, result=foreign)
+    assert "# graph: your own graph" in bare.code and "attribution_graph(" not in bare.code
+    bare.close()
+
+
+def test_undo_over_another_prompt_brings_back_the_subgraph(embedded):
+    bench = hs.Workbench(embedded, views=["features"])
+    assert bench.wait(60)
+    view = bench.panels[1]
+    assert view.wait(60)
+    names = [node.id for node in strongest(view.result, 3)]
+    view.perform("pin_nodes", {"nodes": names})
+    view.perform("intervene", {"changes": [{"node": names[0], "scale": 0}]})
+    assert view.wait(60)
+    other = {"clean": "The capital of Italy is", "corrupt": "The capital of Sweden is"}
+    bench.editor.pair = ib.PromptPair(**other, clean_answer=" Rome", corrupt_answer=" Stockholm")
+    assert bench.wait(60) and view.wait(60) and view.changes == [] and view.subgraph == []
+    bench.undo()
+    assert bench.wait(60) and view.wait(60)
+    assert view.subgraph == names and view.changes == []
+    bench.close()

@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import traitlets
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, model_validator
 
 from interp_backend.language.interventions import Finite
 from interp_backend.language.transcoders import Transcoders
@@ -20,7 +20,7 @@ from .asking import Want
 from .menus import choices, field_of
 from .panel import action
 from .subject import ResultPanel
-from .traits import Argument, checked
+from .traits import Argument, checked, finite
 
 MOST_CHANGED = 200
 
@@ -49,6 +49,10 @@ class NodeChange(BaseModel):
         return self
 
 
+CHANGES = TypeAdapter(list[NodeChange])
+CHANGES_WORDS = 'A change is {"node": ..., "scale": ...} or {"node": ..., "value": ...}, and perhaps "positions".'
+
+
 class FeatureChanges(ResultPanel):
     """The part of `FeatureGraph` that changes features."""
 
@@ -71,6 +75,7 @@ class FeatureChanges(ResultPanel):
         _transcoders: Transcoders | None
 
         def _show_code(self) -> None: ...
+        def _awaits_another(self) -> bool: ...
 
     def _change_menus(self) -> dict[str, Any]:
         fields = {name: field_of(feature_interventions, name) for name in ("generate", "temperature")}
@@ -81,10 +86,14 @@ class FeatureChanges(ResultPanel):
         graph: Any = self.result
         if not self.changes or graph is None or not graph.provenance.get("complete", True):
             return None
+        try:
+            changes = self._feature_changes(self.changes)
+        except ValueError:
+            return None  # they are for a graph that is about to come
         return feature_interventions.call(
             self.model,
             self.pair.clean if self.pair is not None else self.prompt,
-            self._feature_changes(self.changes),
+            changes,
             self._transcoders,
             graph=graph,
             frozen=self.frozen,
@@ -148,9 +157,14 @@ class FeatureChanges(ResultPanel):
     @traitlets.validate("changes")
     def _valid_changes(self, proposal: Any) -> list[dict[str, Any]]:
         changes: Any = proposal["value"]
-        if self.result is not None:
+        checked(lambda: CHANGES.validate_python(changes), CHANGES_WORDS)
+        if not self._awaits_another():
             checked(lambda: self._feature_changes(changes))
         return changes
+
+    @traitlets.validate("temperature")
+    def _valid_temperature(self, proposal: Any) -> float:
+        return finite(proposal)
 
     @traitlets.observe("changes", "frozen", "generate", "temperature")
     def _on_changes(self, change: Any) -> None:
@@ -176,6 +190,8 @@ class FeatureChanges(ResultPanel):
         """Change features in the model's own run; no changes put the last effects away."""
         asker = self._asking()
         plain = [change.model_dump(mode="json", exclude_none=True) for change in changes]
+        if self.result is not None:
+            self._feature_changes(plain)  # refuses what is no node of the graph
         with asker.defer():
             self._set_together(
                 id, {"frozen": frozen, "generate": generate, "temperature": temperature, "changes": plain}

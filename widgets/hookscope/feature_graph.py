@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
 import traitlets
-from pydantic import Field
+from pydantic import Field, TypeAdapter
 
+from interp_backend.common.subject import subject_of
 from interp_backend.language.model import LanguageModel
 from interp_backend.language.prompts import PromptPair
 from interp_backend.language.transcoders import Transcoders
@@ -26,8 +27,11 @@ from .feature_heads import FeatureHeads
 from .panel import action
 from .prompt_pair_editor import PromptPairEditor
 from .subject import OfPrompt, model_to_ask, model_words, subject_traits
+from .traits import checked, finite
 
 MOST_PINNED = 300
+SUPERNODES = TypeAdapter(dict[str, list[str]])
+SUPERNODES_WORDS = 'Supernodes are names with lists of nodes, such as {"capital": ["2_7_5"]}.'
 Node = Annotated[str, Field(max_length=60)]
 Nodes = Annotated[list[Node], Field(min_length=1, max_length=MOST_PINNED)]
 Name = Annotated[str, Field(min_length=1, max_length=60)]
@@ -149,7 +153,8 @@ class FeatureGraph(FeatureChanges, FeatureHeads, FeatureCard, OfPrompt):
         if known is not None:
             self._start(known, prompt)
         elif result is not None:
-            self.result, self.status, self.code = result, "done", self._code_of(result)
+            self.result, self.status = result, "done"
+            self._show_code()
 
     # For users
 
@@ -230,36 +235,41 @@ class FeatureGraph(FeatureChanges, FeatureHeads, FeatureCard, OfPrompt):
         groups = {name: [one for one in members if one in known] for name, members in supernodes.items()}
         self.supernodes = {name: members for name, members in groups.items() if members}
         self._drop_changes(known)
+        edge: Any = self.edge
+        if edge is not None and not {edge["source"], edge["target"]} <= known:
+            self.edge = None
 
     def _put_away(self) -> None:
         self._answers = self._last = None
-        self.changes = []
+        self.changes, self.edge = [], None
         self.subgraph, self.supernodes, self.shows = [], {}, "graph"
         self.scores = None
 
     def _tell_scores(self) -> None:
         graph: Any = self.result
-        if graph is None or not self.subgraph:
+        subgraph: Any = self.subgraph
+        if graph is None or not subgraph or not set(subgraph) <= set(graph._index):
             self.scores = None
             return
-        replacement, completeness = graph.scores(self.subgraph)
-        self.scores = {"of": list(self.subgraph), "replacement": replacement, "completeness": completeness}
+        replacement, completeness = graph.scores(subgraph)
+        self.scores = {"of": list(subgraph), "replacement": replacement, "completeness": completeness}
 
     # Code
 
     def _show_code(self) -> None:
         if self.result is None:
             return
-        code = self._code_of(self.result).removesuffix("result.plot()\n").replace("\nresult = ", "\ngraph = ")
+        known = subject_of(self.result.params) is not None
+        code = self._code_of(self.result) if known else ""
+        code = code.removesuffix("result.plot()\n").replace("\nresult = ", "\ngraph = ")
         if not code:
             code = "import interp_backend as ib\n# graph: your own graph\n"
-        supernodes: Any = self.supernodes
+        if self.supernodes:
+            code += f"graph = graph.with_supernodes({dict(self.supernodes)!r})\n"
         if self.shows == "subgraph" and self.subgraph:
             code += f"shown = graph.subgraph({list(self.subgraph)!r})\n"
         else:
             code += f"shown = graph.pruned({self.node_share!r}, {self.edge_share!r})\n"
-        if supernodes:
-            code += f"graph = graph.with_supernodes({dict(supernodes)!r})\n"
         of_prompt = self._code_of_changes() or self._code_of_heads()
         if of_prompt and self.pair is not None:
             code += "prompt = pair.clean\n"
@@ -312,6 +322,26 @@ class FeatureGraph(FeatureChanges, FeatureHeads, FeatureCard, OfPrompt):
         if proposal["value"] is not None:
             self._known_nodes([proposal["value"]])
         return proposal["value"]
+
+    @traitlets.validate("node_share", "edge_share")
+    def _valid_share(self, proposal: Any) -> float:
+        return finite(proposal)
+
+    @traitlets.validate("subgraph")
+    def _valid_subgraph(self, proposal: Any) -> list[str]:
+        return proposal["value"] if self._awaits_another() else self._known_nodes(proposal["value"])
+
+    @traitlets.validate("supernodes")
+    def _valid_supernodes(self, proposal: Any) -> dict[str, list[str]]:
+        graph: Any = self.result
+        groups = checked(lambda: SUPERNODES.validate_python(proposal["value"]), SUPERNODES_WORDS)
+        if not self._awaits_another():
+            checked(lambda: graph.with_supernodes(groups))
+        return groups
+
+    def _awaits_another(self) -> bool:
+        """Whether there is no graph, or traits are being set for one that will come."""
+        return self.result is None or (self._asker is not None and self._asker.deferring)
 
     def _known_nodes(self, names: Sequence[str]) -> list[str]:
         """The nodes, each once, of which all are in the graph.

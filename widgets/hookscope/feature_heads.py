@@ -125,10 +125,14 @@ class FeatureHeads(ResultPanel):
                 'An edge is {"source": ..., "target": ...}, the names of two nodes, and perhaps "head": [layer, head].'
             ) from None
         self._known_nodes([edge.source, edge.target])
-        if self.result.node(edge.source).kind in ("bias", "logit"):
+        source, target = self.result.node(edge.source), self.result.node(edge.target)
+        if source.kind in ("bias", "logit"):
             raise traitlets.TraitError("Biases and logits come through no head. Open the edge of another node.")
-        if self.result.node(edge.target).kind not in ("feature", "logit"):
+        if target.kind not in ("feature", "logit"):
             raise traitlets.TraitError("Only features and logits read. Open an edge into one of these.")
+        layers = (source.layer is None or target.kind == "logit") or source.layer < target.layer
+        if not layers or source.position > target.position:
+            raise traitlets.TraitError(f"No edge leads from {edge.source} to {edge.target}, which is earlier.")
         return edge.model_dump(mode="json", exclude_none=True)
 
     @traitlets.observe("edge")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from numbers import Integral
 from typing import Any
@@ -82,9 +83,16 @@ class ValueTrait(traitlets.TraitType):
         return checked(lambda: as_value(value))
 
 
-def checked(check: Callable[[], Any]) -> Any:
-    """Return what the check returns, and raise its error as a TraitError."""
+def checked(check: Callable[[], Any], words: str | None = None) -> Any:
+    """Return what the check returns, and raise its error as a TraitError, perhaps in other words."""
     try:
         return check()
     except (ValueError, TypeError) as problem:
-        raise traitlets.TraitError(str(problem)) from None
+        raise traitlets.TraitError(words or str(problem)) from None
+
+
+def finite(proposal: Any) -> float:
+    """The number of a proposal, of which a trait's bounds let NaN through."""
+    if not math.isfinite(proposal["value"]):
+        raise traitlets.TraitError(f"{proposal['trait'].name} is a finite number, not {proposal['value']}.")
+    return proposal["value"]

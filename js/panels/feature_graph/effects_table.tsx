@@ -81,10 +81,12 @@ function sentenceOf({ tokens, agreement }: Effects, frozen: string): string {
   );
   if (!first) return "The graph explains none of these tokens, so it predicts nothing of them.";
   const said = `The graph predicted ${signed(first.predicted)} for the logit of ${visibleText(first.text)}; the model did ${signed(first.measured)}.`;
+  // A correlation alone would hide that all of them are wrong in the same way.
+  const right = known.filter((one) => one.predicted * one.measured > 0).length;
   const all =
     agreement === null
       ? ` It explains ${known.length} of these tokens; a correlation takes three.`
-      : ` Over the ${known.length} tokens that it explains, the correlation is ${fixed(agreement)}.`;
+      : ` Of the ${known.length} tokens that it explains, ${right} moved the way it says; the correlation is ${fixed(agreement)}.`;
   const why =
     frozen === "nothing" ? " Attention and norms respond to the change, which the graph leaves out." : "";
   return said + all + why;

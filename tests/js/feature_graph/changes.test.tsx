@@ -111,7 +111,7 @@ test("a click switches the pinned feature off, with all else as it is", async ()
 test("what was measured is beside what the graph predicts", async () => {
   const { el } = await showCard(CHANGED);
   expect(part(el, "effects-said").textContent).toContain(
-    "The graph predicted \u22121.00 for the logit of \u2423Oslo; the model did \u22122.00. Over the 3 tokens that it explains, the correlation is 1.00.",
+    "The graph predicted \u22121.00 for the logit of \u2423Oslo; the model did \u22122.00. Of the 3 tokens that it explains, 3 moved the way it says; the correlation is 1.00.",
   );
   const cells = [...part(el, "effects").querySelectorAll("tbody tr")].map((row) =>
     [...row.children].slice(0, 5).map((cell) => cell.textContent),
