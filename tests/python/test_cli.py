@@ -67,7 +67,7 @@ def test_a_report_is_written_without_a_notebook(tmp_path, monkeypatch, capsys):
     cli.main()
     assert "oslo.html" in capsys.readouterr().out
     text = (tmp_path / "oslo.html").read_text("utf-8")
-    assert "<h1>Oslo</h1>" in text and text.count("data-view=") == 5
+    assert "<h1>Oslo</h1>" in text and text.count("data-view=") == 6
 
 
 @pytest.mark.parametrize(("more", "says"), [(["--model", "no/such-model"], "no/such-model"), ([], "answer")])

@@ -67,7 +67,9 @@ def _report(given: argparse.Namespace) -> None:
     from .workbench import KINDS, Workbench
 
     try:
-        bench = Workbench(load_model(given.model) if given.model else load_model(), _pair(given), views=list(KINDS))
+        model = load_model(given.model) if given.model else load_model()
+        views = [name for name, (kind, *_) in KINDS.items() if kind.missing(model) is None]
+        bench = Workbench(model, _pair(given), views=views)
         path = bench.report(given.title or "").save(given.output)
     except (ValueError, OSError) as problem:
         sys.exit(str(problem))
