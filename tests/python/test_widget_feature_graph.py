@@ -182,6 +182,15 @@ def test_a_supernode_that_is_opened_leaves_no_stale_effects(view):
     assert np.allclose(view.effects.measured, measured)
 
 
+def test_a_member_with_a_change_of_its_own_has_one_change_once_its_supernode_is_opened(view):
+    one, two, *_ = strongest(view.result)
+    ask(view, "group_features", nodes=[one.id, two.id], name="both")
+    ask(view, "intervene", changes=[{"node": "both", "scale": 0}, {"node": one.id, "scale": 2}])
+    ask(view, "ungroup_features", name="both")
+    assert {change["node"]: change["scale"] for change in view.changes} == {one.id: 2.0, two.id: 0.0}
+    assert len(view.changes) == 2 and view.error is None
+
+
 # The whole view
 
 

@@ -149,6 +149,7 @@ class FeatureChanges(ResultPanel):
         for one in self.changes:
             opened = one["node"] in before and one["node"] not in self.supernodes
             several += [{**one, "node": id} for id in before[one["node"]]] if opened else [one]
+        several = [*{one["node"]: one for one in several}.values()]  # a node has one change, as in the view
         if several != self.changes:
             self.changes = several
         else:
