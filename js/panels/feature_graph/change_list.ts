@@ -39,8 +39,15 @@ export function readAmount(text: string): Pick<Change, "scale" | "value"> | null
   return sign === "=" ? { value: number } : { scale: number };
 }
 
-/** The list with one change more; an earlier one of the same node is replaced where it stands. */
-export function withChange(changes: readonly Change[], change: Change): Change[] {
-  const known = changes.some(({ node }) => node === change.node);
-  return known ? changes.map((one) => (one.node === change.node ? change : one)) : [...changes, change];
+/** The list with what is said of one node; what is not said of it stays, but an amount replaces the other kind. */
+export function withChange(changes: readonly Change[], said: Change): Change[] {
+  if (!changes.some(({ node }) => node === said.node)) return [...changes, said];
+  return changes.map((one) => (one.node === said.node ? edited(one, said) : one));
 }
+
+function edited({ positions, ...rest }: Change, said: Change): Change {
+  const amount = hasAmount(said) ? {} : rest;
+  return { ...(positions ? { positions } : {}), ...amount, ...said };
+}
+
+const hasAmount = ({ scale, value }: Change): boolean => typeof (scale ?? value) === "number";

@@ -44,7 +44,7 @@ export function Changes({ model, state, graph, names, pinned }: ChangesProps) {
   const groups = useTrait<Record<string, string[]>>(model, "supernodes");
   const { value: effects, problem } = useStore(state.effects);
   const frozen = useTrait<string>(model, "frozen");
-  const ask = useAsk(model, state);
+  const ask: Ask = (said) => state.changes.ask(said);
   const asks = canAsk(model);
   const nodes = asks ? changeable(pinned, groups) : [];
   if (nodes.length === 0 && changes.length === 0) return null;
@@ -65,7 +65,7 @@ export function Changes({ model, state, graph, names, pinned }: ChangesProps) {
               key={name}
               name={`change-${name}`}
               title={title}
-              onClick={() => ask({ changes: withChange(changes, { node, ...change }) })}
+              onClick={() => ask((now) => ({ changes: withChange(now.changes, { node, ...change }) }))}
             >
               {label}
             </Button>
@@ -92,27 +92,7 @@ function changeable(pinned: GraphNode | null, groups: Record<string, string[]>):
   return [pinned.id, ...around];
 }
 
-interface Asked {
-  changes: Change[];
-  frozen: string;
-  generate: number;
-  temperature: number;
-}
-
-/** Requests the effects of what is said, with everything else as it is. */
-function useAsk(model: ViewModel, state: FeatureState) {
-  return (said: Partial<Asked>) => {
-    const now = {
-      changes: model.get("changes") as Change[],
-      frozen: model.get("frozen") as string,
-      generate: model.get("generate") as number,
-      temperature: model.get("temperature") as number,
-    };
-    state.rpc.request("intervene", { ...now, ...said });
-  };
-}
-
-type Ask = ReturnType<typeof useAsk>;
+type Ask = FeatureState["changes"]["ask"];
 
 interface RowsProps {
   graph: Graph;
@@ -124,7 +104,7 @@ interface RowsProps {
 
 function ChangeRows({ graph, changes, label, ask }: RowsProps) {
   const tokens = graph.json.prompt.ids.length;
-  const put = (change: Change) => ask?.({ changes: withChange(changes, change) });
+  const put = (change: Change) => ask?.((now) => ({ changes: withChange(now.changes, change) }));
   return (
     <ul class="hs-fg-change-rows" data-hs="change-rows">
       {changes.map((change) => (
@@ -141,11 +121,7 @@ function ChangeRows({ graph, changes, label, ask }: RowsProps) {
                 take={(text) => {
                   const amount = readAmount(text);
                   if (!amount) return "Write a factor, such as ×0 or ×-1.5, or a value, such as =3.";
-                  put({
-                    node: change.node,
-                    ...(change.positions ? { positions: change.positions } : {}),
-                    ...amount,
-                  });
+                  put({ node: change.node, ...amount });
                   return null;
                 }}
               />
@@ -158,7 +134,7 @@ function ChangeRows({ graph, changes, label, ask }: RowsProps) {
                 take={(text) => {
                   const read = readPositions(text, tokens);
                   if (typeof read === "object" && "wrong" in read) return read.wrong;
-                  put({ ...change, positions: read });
+                  put({ node: change.node, positions: read });
                   return null;
                 }}
               />
@@ -166,7 +142,9 @@ function ChangeRows({ graph, changes, label, ask }: RowsProps) {
                 name="remove-change"
                 quiet
                 label={`Leave ${label(change.node)} as it is`}
-                onClick={() => ask({ changes: changes.filter(({ node }) => node !== change.node) })}
+                onClick={() =>
+                  ask((now) => ({ changes: now.changes.filter(({ node }) => node !== change.node) }))
+                }
               >
                 {"\u00d7"}
               </Button>
@@ -190,21 +168,26 @@ function How({ model, ask }: { model: ViewModel; ask: Ask }) {
         label="What is kept as in the unchanged run"
         choices={info.frozen}
         value={useTrait<string>(model, "frozen")}
-        onChoose={(frozen) => ask({ frozen })}
+        onChoose={(frozen) => ask(() => ({ frozen }))}
       />
       <Argument
         name="generate"
         field={info.generate}
         value={useTrait<number>(model, "generate")}
-        onChange={(generate) => ask({ generate: Number(generate) })}
+        onChange={(generate) => ask(() => ({ generate: Number(generate) }))}
       />
       <Argument
         name="temperature"
         field={info.temperature}
         value={useTrait<number>(model, "temperature")}
-        onChange={(temperature) => ask({ temperature: Number(temperature) })}
+        onChange={(temperature) => ask(() => ({ temperature: Number(temperature) }))}
       />
-      <Button name="reset-changes" quiet title="Take all changes back" onClick={() => ask({ changes: [] })}>
+      <Button
+        name="reset-changes"
+        quiet
+        title="Take all changes back"
+        onClick={() => ask(() => ({ changes: [] }))}
+      >
         Reset
       </Button>
     </div>

@@ -5,12 +5,14 @@ import { listen, type ViewModel } from "../../lib/model";
 import { Rpc } from "../../lib/rpc";
 import { type Decoded, readResult } from "../../lib/schema";
 import { Store } from "../../lib/store";
+import { AskedChanges } from "./asked_changes";
 import { type Description, decodeDescription } from "./description";
 import { decodeEffects, type Effects } from "./effects";
 import { decodeGraph, type Graph } from "./graph";
 
 export class FeatureState {
   readonly rpc: Rpc;
+  readonly changes: AskedChanges;
   readonly graph: Store<Decoded<Graph>>;
   readonly description: Store<Decoded<Description>>;
   readonly effects: Store<Decoded<Effects>>;
@@ -18,6 +20,7 @@ export class FeatureState {
 
   constructor(model: ViewModel) {
     this.rpc = new Rpc(model);
+    this.changes = new AskedChanges(model, this.rpc);
     this.graph = new Store(readResult(model, "result", decodeGraph));
     this.description = new Store(readResult(model, "description", decodeDescription));
     this.effects = new Store(readResult(model, "effects", decodeEffects));
@@ -36,6 +39,7 @@ export class FeatureState {
 
   dispose(): void {
     for (const stop of this.#stops) stop();
+    this.changes.dispose();
     this.rpc.dispose();
   }
 }

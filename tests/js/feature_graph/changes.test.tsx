@@ -135,9 +135,34 @@ test("fields say what is wrong, and change one row", async () => {
   await put("positions", "0-1");
   expect(lastAsked(sent)).toMatchObject({ changes: [{ node: FEATURE, scale: 0, positions: [0, 1] }] });
   await put("amount", "=2.5");
-  expect(lastAsked(sent)).toMatchObject({ changes: [{ node: FEATURE, value: 2.5, positions: "here" }] });
+  expect(lastAsked(sent)).toMatchObject({ changes: [{ node: FEATURE, value: 2.5, positions: [0, 1] }] });
   part(el, "reset-changes").click();
   expect(lastAsked(sent)).toMatchObject({ changes: [] });
+});
+
+test("a gesture builds on one that Python has not taken yet, and not on one that it refused", async () => {
+  const { el, sent, model, answer } = await showCard(CHANGED);
+  const enter = async (name: string, text: string) => {
+    part<HTMLInputElement>(el, name).value = text;
+    part(el, name).dispatchEvent(new Event("change", { bubbles: true }));
+    await settled();
+    return sent.at(-1);
+  };
+  const first = await enter("positions", "all");
+  const second = await enter("amount", "\u00d7-9");
+  expect(lastAsked(sent)).toMatchObject({ changes: [{ node: FEATURE, scale: -9, positions: "all" }] });
+  // The traits of the first arrive before the second is accepted.
+  answer("accepted", first);
+  model.set("changes", [{ node: FEATURE, scale: 0, positions: "all" }]);
+  await settled();
+  part(el, "change-invert").click();
+  expect(lastAsked(sent)).toMatchObject({ changes: [{ node: FEATURE, scale: -1, positions: "all" }] });
+  const third = sent.at(-1);
+  answer("error", second);
+  answer("accepted", third);
+  answer("error", third);
+  await enter("positions", "1");
+  expect(lastAsked(sent)).toMatchObject({ changes: [{ node: FEATURE, scale: 0, positions: [1] }] });
 });
 
 test("a saved page shows the effects, and asks for none", async () => {
