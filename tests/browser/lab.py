@@ -18,6 +18,7 @@ from pathlib import Path
 import nbformat
 from checks import complaints_of
 from playwright.sync_api import Browser, Locator, Page
+from playwright.sync_api import Error as FailedInPage
 from playwright.sync_api import TimeoutError as WaitedTooLong
 
 STARTING_SECONDS = 180
@@ -203,12 +204,19 @@ class Notebook:
     def expect(self, expression: str, value: object) -> None:
         """Wait until a Python expression has a value.
 
-        A question asked right after a gesture may overtake the gesture's own message, which takes another channel.
+        A question asked right after a gesture may overtake the gesture's own message, which takes another channel. So
+        there may not be yet what the expression names.
         """
         give_up = time.monotonic() + KERNEL_SECONDS
-        while (found := self.value(expression)) != str(value):
+        while (found := self._found(expression)) != str(value):
             if time.monotonic() > give_up:
                 raise AssertionError(f"{expression} is {found}, not {value}.")
+
+    def _found(self, expression: str) -> str:
+        try:
+            return self.value(expression)
+        except FailedInPage as problem:
+            return problem.message
 
 
 class Lab(Notebook):

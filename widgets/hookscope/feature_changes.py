@@ -59,6 +59,7 @@ class FeatureChanges(ResultPanel):
     changes = traitlets.List(traitlets.Dict(), help="What is changed in the model, by node.").tag(sync=True)
     frozen = Argument(feature_interventions, "frozen")
     generate = Argument(feature_interventions, "generate")
+    seed = Argument(feature_interventions, "seed")
     temperature = traitlets.Float(0.0, min=0, max=99, help="0 takes the likeliest token each time.").tag(sync=True)
     effects: traitlets.Instance[FeatureEffects | None] = traitlets.Instance(
         FeatureEffects, allow_none=True, help="What the changes do to the next token."
@@ -78,7 +79,7 @@ class FeatureChanges(ResultPanel):
         def _awaits_another(self) -> bool: ...
 
     def _change_menus(self) -> dict[str, Any]:
-        fields = {name: field_of(feature_interventions, name) for name in ("generate", "temperature")}
+        fields = {name: field_of(feature_interventions, name) for name in ("generate", "temperature", "seed")}
         return {"frozen": choices(FROZEN, {}), **fields}
 
     def _effects_call(self) -> Any:
@@ -99,6 +100,7 @@ class FeatureChanges(ResultPanel):
             frozen=self.frozen,
             generate=self.generate,
             temperature=self.temperature,
+            seed=self.seed,
             prepend_bos=self.prepend_bos if self.pair is None else self.pair.prepend_bos,
         )
 
@@ -167,7 +169,7 @@ class FeatureChanges(ResultPanel):
     def _valid_temperature(self, proposal: Any) -> float:
         return finite(proposal)
 
-    @traitlets.observe("changes", "frozen", "generate", "temperature")
+    @traitlets.observe("changes", "frozen", "generate", "temperature", "seed")
     def _on_changes(self, change: Any) -> None:
         self._ask_for_effects()
         self._show_code()
@@ -187,14 +189,14 @@ class FeatureChanges(ResultPanel):
         frozen: str = "nothing",
         generate: int = 0,
         temperature: float = 0.0,
+        seed: int = 0,
     ) -> Task | None:
         """Change features in the model's own run; no changes put the last effects away."""
         asker = self._asking()
         plain = [change.model_dump(mode="json", exclude_none=True) for change in changes]
         if self.result is not None:
             self._feature_changes(plain)  # refuses what is no node of the graph
+        drawn = {"generate": generate, "temperature": temperature, "seed": seed}
         with asker.defer():
-            self._set_together(
-                id, {"frozen": frozen, "generate": generate, "temperature": temperature, "changes": plain}
-            )
+            self._set_together(id, {"frozen": frozen, **drawn, "changes": plain})
         return asker.refresh(id, of="effects")

@@ -86,7 +86,7 @@ class FeatureGraph(FeatureChanges, FeatureHeads, FeatureCard, OfPrompt):
             "shows",
             "pinned",
         ),
-        *("texts", "edge", "changes", "frozen", "generate", "temperature"),
+        *("texts", "edge", "changes", "frozen", "generate", "temperature", "seed"),
     )
     quantity = "Attribution graph"
     _parts = ("layer", "feature", "position")

@@ -9,9 +9,10 @@ export interface Asked {
   frozen: string;
   generate: number;
   temperature: number;
+  seed: number;
 }
 
-const NAMES = ["changes", "frozen", "generate", "temperature"] as const;
+const NAMES = ["changes", "frozen", "generate", "temperature", "seed"] as const;
 
 export class AskedChanges {
   #model: ViewModel;

@@ -2,29 +2,11 @@
 import type { Requests } from "../../wire/requests";
 
 export type Change = Requests["intervene"]["changes"][number];
-export type Positions = NonNullable<Change["positions"]>;
 
-/** Where a change applies, in a field: "here", "all", or positions such as "0, 2-4". */
-export function positionWords(positions: Positions | undefined): string {
-  return typeof positions === "object" ? positions.join(", ") : (positions ?? "here");
-}
-
-/** The inverse; a sentence that says what is wrong if it can't be read. */
-export function readPositions(text: string, tokens: number): Positions | { wrong: string } {
-  const plain = text.trim().toLowerCase();
-  if (plain === "here" || plain === "") return "here";
-  if (plain === "all" || plain === "everywhere") return "all";
-  const found = new Set<number>();
-  for (const part of plain.split(/[\s,]+/).filter(Boolean)) {
-    const [, first, last] = /^(\d+)(?:[-\u2013](\d+))?$/.exec(part) ?? [];
-    const [start, stop] = [Number(first), Number(last ?? first)];
-    if (first === undefined || start > stop || stop >= tokens)
-      return {
-        wrong: `Write here, all, or positions from 0 to ${tokens - 1}, such as 0, 2-4; not \u201c${part}\u201d.`,
-      };
-    for (let at = start; at <= stop; at++) found.add(at);
-  }
-  return [...found].sort((a, b) => a - b);
+/** Where a change applies: "here", "everywhere", or "at 0, 2". */
+export function positionWords(positions: Change["positions"]): string {
+  if (typeof positions === "object") return `at ${positions.join(", ")}`;
+  return positions === "all" ? "everywhere" : "here";
 }
 
 /** A change in a field: "×0", "×-2" or "=3.5". */

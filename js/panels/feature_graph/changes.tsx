@@ -2,17 +2,10 @@
 
 import { Argument, type Field } from "../../lib/arguments";
 import { Button, type Choice, NameMenu } from "../../lib/controls";
-import { SmallField } from "../../lib/fields";
 import { canAsk, useTrait, type ViewModel } from "../../lib/model";
 import { useStore } from "../../lib/store";
-import {
-  amountWords,
-  type Change,
-  positionWords,
-  readAmount,
-  readPositions,
-  withChange,
-} from "./change_list";
+import { amountWords, type Change, positionWords, withChange } from "./change_list";
+import { ChangeRow } from "./change_row";
 import { EffectsTable } from "./effects_table";
 import { Generated } from "./generated";
 import type { Graph, GraphNode } from "./graph";
@@ -25,12 +18,17 @@ interface ChangesProps {
   graph: Graph;
   names: Names;
   pinned: GraphNode | null;
+  /** Nodes of the subgraph that are chosen. */
+  chosen: ReadonlySet<string>;
 }
+
+type Groups = Readonly<Record<string, readonly string[]>>;
 
 interface ChangeInfo {
   frozen: (Choice & { name: string })[];
   generate: Field;
   temperature: Field;
+  seed: Field;
 }
 
 const OFFERS = [
@@ -39,14 +37,15 @@ const OFFERS = [
   { name: "invert", label: "\u00d7\u22121", change: { scale: -1 }, title: "Let it write the opposite" },
 ];
 
-export function Changes({ model, state, graph, names, pinned }: ChangesProps) {
+export function Changes({ model, state, graph, names, pinned, chosen }: ChangesProps) {
   const changes = useTrait<Change[]>(model, "changes");
-  const groups = useTrait<Record<string, string[]>>(model, "supernodes");
+  const groups = useTrait<Groups>(model, "supernodes");
   const { value: effects, problem } = useStore(state.effects);
   const frozen = useTrait<string>(model, "frozen");
   const ask: Ask = (said) => state.changes.ask(said);
   const asks = canAsk(model);
-  const nodes = asks ? changeable(pinned, groups) : [];
+  const changed = new Set(changes.map(({ node }) => node));
+  const nodes = asks ? changeable(pinned, chosen, groups).filter((node) => !changed.has(node)) : [];
   if (nodes.length === 0 && changes.length === 0) return null;
   const label = (node: string) => {
     const known = graph.byId.get(node);
@@ -74,7 +73,7 @@ export function Changes({ model, state, graph, names, pinned }: ChangesProps) {
       ))}
       {changes.length > 0 && (
         <>
-          <ChangeRows graph={graph} changes={changes} label={label} ask={asks ? ask : null} />
+          <ChangeRows graph={graph} groups={groups} changes={changes} label={label} ask={asks ? ask : null} />
           {asks && <How model={model} ask={ask} />}
           {problem && <p class="hs-error">{problem}</p>}
           {effects && <EffectsTable effects={effects} frozen={frozen} />}
@@ -85,72 +84,51 @@ export function Changes({ model, state, graph, names, pinned }: ChangesProps) {
   );
 }
 
-/** The pinned feature, and the supernode that it is in. */
-function changeable(pinned: GraphNode | null, groups: Record<string, string[]>): string[] {
-  if (pinned?.kind !== "feature") return [];
-  const around = Object.entries(groups).flatMap(([name, ids]) => (ids.includes(pinned.id) ? [name] : []));
-  return [pinned.id, ...around];
+/** The pinned feature, the supernode that it is in, and those that are chosen. */
+function changeable(pinned: GraphNode | null, chosen: ReadonlySet<string>, groups: Groups): string[] {
+  const feature = pinned?.kind === "feature" ? [pinned.id] : [];
+  const supernodes = Object.keys(groups).filter((name) => {
+    const ids = groups[name] ?? [];
+    return feature.some((id) => ids.includes(id)) || ids.every((id) => chosen.has(id));
+  });
+  return [...feature, ...supernodes];
 }
 
 type Ask = FeatureState["changes"]["ask"];
 
 interface RowsProps {
   graph: Graph;
+  groups: Groups;
   changes: readonly Change[];
   label(node: string): string;
   /** Null where nothing can be asked. */
   ask: Ask | null;
 }
 
-function ChangeRows({ graph, changes, label, ask }: RowsProps) {
-  const tokens = graph.json.prompt.ids.length;
-  const put = (change: Change) => ask?.((now) => ({ changes: withChange(now.changes, change) }));
+function ChangeRows({ graph, groups, changes, label, ask }: RowsProps) {
+  const homeOf = (node: string) => [
+    ...new Set((groups[node] ?? [node]).flatMap((id) => graph.byId.get(id)?.position ?? [])),
+  ];
   return (
     <ul class="hs-fg-change-rows" data-hs="change-rows">
       {changes.map((change) => (
-        <li key={change.node} class="hs-controls">
-          <span class="hs-small hs-token">{label(change.node)}</span>
+        <li key={change.node}>
           {ask ? (
-            <>
-              <SmallField
-                name="amount"
-                label=""
-                help="×0 switches it off, ×2 doubles it, =3 sets it to 3"
-                value={amountWords(change)}
-                size={6}
-                take={(text) => {
-                  const amount = readAmount(text);
-                  if (!amount) return "Write a factor, such as ×0 or ×-1.5, or a value, such as =3.";
-                  put({ node: change.node, ...amount });
-                  return null;
-                }}
-              />
-              <SmallField
-                name="positions"
-                label="at"
-                help="here, where the node is; all, also in tokens that are generated; or positions, such as 0, 2-4"
-                value={positionWords(change.positions)}
-                size={8}
-                take={(text) => {
-                  const read = readPositions(text, tokens);
-                  if (typeof read === "object" && "wrong" in read) return read.wrong;
-                  put({ node: change.node, positions: read });
-                  return null;
-                }}
-              />
-              <Button
-                name="remove-change"
-                quiet
-                label={`Leave ${label(change.node)} as it is`}
-                onClick={() =>
-                  ask((now) => ({ changes: now.changes.filter(({ node }) => node !== change.node) }))
-                }
-              >
-                {"\u00d7"}
-              </Button>
-            </>
+            <ChangeRow
+              change={change}
+              label={label(change.node)}
+              tokens={graph.json.prompt.tokens}
+              home={homeOf(change.node)}
+              onChange={(said) => ask((now) => ({ changes: withChange(now.changes, said) }))}
+              onRemove={() =>
+                ask((now) => ({ changes: now.changes.filter(({ node }) => node !== change.node) }))
+              }
+            />
           ) : (
-            <span class="hs-small">{`${amountWords(change)} at ${positionWords(change.positions)}`}</span>
+            <p class="hs-small">
+              <span class="hs-token">{label(change.node)}</span>
+              {` ${amountWords(change)} ${positionWords(change.positions)}`}
+            </p>
           )}
         </li>
       ))}
@@ -160,6 +138,8 @@ function ChangeRows({ graph, changes, label, ask }: RowsProps) {
 
 function How({ model, ask }: { model: ViewModel; ask: Ask }) {
   const info = useTrait<ChangeInfo>(model, "info");
+  const temperature = useTrait<number>(model, "temperature");
+  const seed = useTrait<number>(model, "seed");
   return (
     <div class="hs-controls">
       <span class="hs-small">kept as they are</span>
@@ -179,9 +159,17 @@ function How({ model, ask }: { model: ViewModel; ask: Ask }) {
       <Argument
         name="temperature"
         field={info.temperature}
-        value={useTrait<number>(model, "temperature")}
+        value={temperature}
         onChange={(temperature) => ask(() => ({ temperature: Number(temperature) }))}
       />
+      {temperature > 0 && (
+        <Argument
+          name="seed"
+          field={info.seed}
+          value={seed}
+          onChange={(seed) => ask(() => ({ seed: Number(seed) }))}
+        />
+      )}
       <Button
         name="reset-changes"
         quiet

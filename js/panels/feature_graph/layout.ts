@@ -1,5 +1,5 @@
-// Where nodes are drawn: tokens across, layers upwards, the tokens that the model expects above the last one. As dots,
-// what stands at one token and in one layer is side by side; as boxes with names too, a few in a line.
+// Where nodes are drawn: tokens across, layers upwards, the tokens that the model expects above the last one. What stands
+// at one token and in one layer is side by side; dots in as many lines as make the picture fit, boxes a few in a line.
 import type { GraphNode } from "./graph";
 
 /** What is drawn as one: a node, or the nodes of a supernode. */
@@ -42,6 +42,8 @@ export interface Shape {
 export const DOT = 12;
 const GUTTER = 44;
 const DOT_PITCH = 14;
+/** Of dots in a line, where there are more; fewer would make towers. */
+const LEAST_IN_LINE = 4;
 const BOX = { height: 22, pitch: 30, gap: 10 };
 /** Beside the last token, for edges that lead around a box. */
 const BOW = 40;
@@ -85,19 +87,17 @@ export function unitsOf(
 export function layoutOf(units: readonly Unit[], shape: Shape): Layout {
   const { layers, boxOf } = shape;
   const cells = cellsOf(units, layers);
-  const rows = rowsOf(cells, shape);
-  const columns = columnsOf(cells, shape);
+  const most = mostInLine(cells, shape);
+  const rows = rowsOf(cells, shape, most);
+  const columns = columnsOf(cells, shape, most);
   const spots = new Map<string, Spot>();
   for (const { position, level, members } of cells) {
     const [column, row] = [columns[position], rows.of[level]];
     if (!column || !row) continue;
     const middle = column.x + column.width / 2;
-    if (boxOf) for (const spot of boxesAt(members, shape, middle, row.y)) spots.set(spot.key, spot);
-    else
-      members.forEach((unit, i) => {
-        const x = middle + (i - (members.length - 1) / 2) * DOT_PITCH;
-        spots.set(unit.key, { ...unit, x, y: row.y, width: DOT, height: DOT });
-      });
+    const lines = linesOf(members, most);
+    const here = boxOf ? boxesAt(lines, boxOf, middle, row.y) : dotsAt(lines, middle, row.y);
+    for (const spot of here) spots.set(spot.key, spot);
   }
   const last = columns.at(-1);
   return {
@@ -110,22 +110,40 @@ export function layoutOf(units: readonly Unit[], shape: Shape): Layout {
   };
 }
 
-/** The lines of boxes that stand at one token and in one layer, about equally long. */
-function linesOfBoxes<T>(members: readonly T[], { width }: Shape): T[][] {
-  const most = width < NARROW ? 2 : 4;
+/** What stands at one token and in one layer, in lines that are about equally long. */
+function linesOf<T>(members: readonly T[], most: number): T[][] {
   const each = Math.ceil(members.length / Math.ceil(members.length / most));
   const lines: T[][] = [];
   for (let i = 0; i < members.length; i += each) lines.push(members.slice(i, i + each));
   return lines;
 }
 
+/** How many stand in one line: of boxes a few, of dots as many as fit beside those of all other tokens. */
+function mostInLine(cells: readonly Cell[], shape: Shape): number {
+  if (shape.boxOf) return shape.width < NARROW ? 2 : 4;
+  let most = Math.max(LEAST_IN_LINE, ...cells.map(({ members }) => members.length));
+  while (most > LEAST_IN_LINE && GUTTER + sum(needsOf(cells, shape, most)) > shape.width) most -= 1;
+  return most;
+}
+
+const sum = (numbers: readonly number[]): number => numbers.reduce((total, one) => total + one, 0);
+
 const lineWidth = (line: readonly Unit[], boxOf: (unit: Unit) => number): number =>
   line.reduce((sum, unit) => sum + boxOf(unit), (line.length - 1) * BOX.gap);
 
-function boxesAt(members: readonly Unit[], shape: Shape, middle: number, y: number): Spot[] {
-  const { boxOf } = shape;
-  if (!boxOf) return [];
-  const lines = linesOfBoxes(members, shape);
+function dotsAt(lines: readonly Unit[][], middle: number, y: number): Spot[] {
+  return lines.flatMap((line, i) =>
+    line.map((unit, j) => ({
+      ...unit,
+      x: middle + (j - (line.length - 1) / 2) * DOT_PITCH,
+      y: y + (i - (lines.length - 1) / 2) * DOT_PITCH,
+      width: DOT,
+      height: DOT,
+    })),
+  );
+}
+
+function boxesAt(lines: readonly Unit[][], boxOf: (unit: Unit) => number, middle: number, y: number): Spot[] {
   return lines.flatMap((line, i) => {
     let x = middle - lineWidth(line, boxOf) / 2;
     return line.map((unit) => {
@@ -160,41 +178,46 @@ function cellsOf(units: readonly Unit[], layers: number): Cell[] {
   return [...cells.values()];
 }
 
-function rowsOf(cells: readonly Cell[], shape: Shape) {
+function rowsOf(cells: readonly Cell[], shape: Shape, most: number) {
   const { layers, rising, boxOf } = shape;
   const levels = layers + 2;
   const pitch = Math.min(ROW.most, Math.max(ROW.least, ROW.wanted / levels));
-  const most = Array.from({ length: levels }, () => 0);
+  const lines = Array.from({ length: levels }, () => 0);
   for (const { level, members } of cells)
-    most[level] = Math.max(most[level] ?? 0, linesOfBoxes(members, shape).length);
+    lines[level] = Math.max(lines[level] ?? 0, linesOf(members, most).length);
   // Boxes need room for as many lines as there are, and empty layers hardly any.
-  const heights = most.map((count) => {
-    if (!boxOf) return pitch;
+  const heights = lines.map((count) => {
+    if (!boxOf) return pitch + Math.max(0, count - 1) * DOT_PITCH;
     return count === 0 ? ROW.empty : count * BOX.pitch + 18;
   });
-  const height = 2 * EDGE + heights.reduce((sum, one) => sum + one, 0) - (boxOf ? 0 : pitch);
+  const height = 2 * EDGE + sum(heights) - (boxOf ? 0 : pitch);
   let at = boxOf ? EDGE : EDGE - pitch / 2;
   const of = heights.map((one, level) => {
     const middle = at + one / 2;
     at += one;
     const label = level === 0 ? "input" : level > layers ? "logits" : String(level - 1);
-    return { label, y: rising ? height - middle : middle, full: (most[level] ?? 0) > 0 };
+    return { label, y: rising ? height - middle : middle, full: (lines[level] ?? 0) > 0 };
   });
   return { of, height };
 }
 
-function columnsOf(cells: readonly Cell[], shape: Shape) {
-  const { tokens, boxOf } = shape;
-  const width = shape.width - (boxOf ? BOW : 0);
+/** The least width of each token's column. */
+function needsOf(cells: readonly Cell[], { tokens, boxOf }: Shape, most: number): number[] {
   const needs = tokens.map((one) => Math.max(LEAST_COLUMN, one));
   for (const { position, members } of cells) {
+    const lines = linesOf(members, most);
     const need = boxOf
-      ? Math.max(...linesOfBoxes(members, shape).map((line) => lineWidth(line, boxOf))) + 2 * BOX.gap
-      : (members.length + 1) * DOT_PITCH;
+      ? Math.max(...lines.map((line) => lineWidth(line, boxOf))) + 2 * BOX.gap
+      : ((lines[0]?.length ?? 0) + 1) * DOT_PITCH;
     needs[position] = Math.max(needs[position] ?? 0, need);
   }
-  const spare =
-    Math.max(0, width - GUTTER - needs.reduce((sum, need) => sum + need, 0)) / Math.max(1, tokens.length);
+  return needs;
+}
+
+function columnsOf(cells: readonly Cell[], shape: Shape, most: number) {
+  const width = shape.width - (shape.boxOf ? BOW : 0);
+  const needs = needsOf(cells, shape, most);
+  const spare = Math.max(0, width - GUTTER - sum(needs)) / Math.max(1, needs.length);
   let x = GUTTER;
   return needs.map((need, position) => {
     const column = { position, x, width: need + spare };

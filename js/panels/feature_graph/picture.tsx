@@ -6,7 +6,7 @@ import { Token } from "../../lib/tokens";
 import { useWidth } from "../../lib/use_width";
 import { type Arranged, arrange } from "./arrange";
 import { Dots } from "./dots";
-import type { Layout } from "./layout";
+import type { Layout, Spot } from "./layout";
 import { type Line, linesOf, opacityOf, paintLines } from "./lines";
 
 export interface PictureProps extends Arranged {
@@ -34,11 +34,7 @@ export function Picture(props: PictureProps) {
     () => arrange({ graph, shown, groups, names, rising, named }, width, palette),
     [graph, shown, groups, names, rising, named, width, palette],
   );
-  // What matters most is at the last token.
-  const drawn = layout.width > 0;
-  useLayoutEffect(() => {
-    if (view.current) view.current.scrollLeft = view.current.scrollWidth;
-  }, [graph.json.id, named, drawn]);
+  const onScroll = useInSight(view, layout, layout.spotOf.get(pinned ?? ""), width);
   const lines = useMemo(() => linesOf(layout, shown.edges), [layout, shown]);
   const focus = layout.spotOf.get(hovered ?? "")?.key ?? layout.spotOf.get(pinned ?? "")?.key ?? null;
   const lit = useMemo(
@@ -59,6 +55,7 @@ export function Picture(props: PictureProps) {
       tabIndex={layout.width > 0 ? 0 : -1}
       role="region"
       aria-label="Attribution graph"
+      onScroll={onScroll}
     >
       {/* biome-ignore lint/a11y/useKeyWithClickEvents: Escape on a node does the same */}
       <div
@@ -112,6 +109,30 @@ export function Picture(props: PictureProps) {
       )}
     </div>
   );
+}
+
+/** Keeps the pinned node in sight where a picture is wider than its room, and else the last token, at which most of
+ *  what matters is, until the user scrolls elsewhere. */
+function useInSight(
+  view: { current: HTMLElement | null },
+  layout: Layout,
+  pinned: Spot | undefined,
+  width: number,
+): () => void {
+  const atEnd = useRef(true);
+  useLayoutEffect(() => {
+    const element = view.current;
+    if (!element) return;
+    if (atEnd.current) element.scrollLeft = element.scrollWidth;
+    if (!pinned) return;
+    const left = pinned.x - element.clientWidth / 2;
+    if (Math.abs(element.scrollLeft - left) > element.clientWidth / 2 - pinned.width)
+      element.scrollLeft = left;
+  }, [layout.width, pinned?.x, width]);
+  // Of the sizes as they were drawn: when the page has just become narrower, this is not the user's scrolling.
+  return () => {
+    atEnd.current = (view.current?.scrollLeft ?? 0) + width >= layout.width - 2;
+  };
 }
 
 const NONE: readonly Line[] = [];

@@ -165,7 +165,7 @@ function Drawn({ model, state, graph }: Props & { graph: Graph }) {
           )}
         </div>
       </div>
-      <Changes model={model} state={state} graph={graph} names={names} pinned={pinned} />
+      <Changes {...{ model, state, graph, names, pinned }} chosen={chosen.chosen} />
     </>
   );
 }

@@ -6,21 +6,13 @@ import {
   type Change,
   positionWords,
   readAmount,
-  readPositions,
   withChange,
 } from "../../../js/panels/feature_graph/change_list";
 import { arrayJson, maybe, part, settled } from "../helpers";
 import { cardWithoutKernel, FEATURE, showCard } from "./shown_card";
 
 describe("how changes are written", () => {
-  test("any positions and amounts are read as they are written", () => {
-    const positions = fc.uniqueArray(fc.integer({ min: 0, max: 29 }), { minLength: 1 });
-    fc.assert(
-      fc.property(positions, (some) => {
-        const sorted = some.sort((a, b) => a - b);
-        expect(readPositions(positionWords(sorted), 30)).toEqual(sorted);
-      }),
-    );
+  test("any amount is read as it is written", () => {
     fc.assert(
       fc.property(fc.double({ noNaN: true, noDefaultInfinity: true }), fc.boolean(), (number, sets) => {
         const plain = number === 0 ? 0 : number;
@@ -32,17 +24,12 @@ describe("how changes are written", () => {
   });
 
   test.each([
-    ["", "here"],
-    [" Here ", "here"],
-    ["everywhere", "all"],
-    ["0, 2-4", [0, 2, 3, 4]],
-    ["3 1 1", [1, 3]],
-  ])("positions %j", (text, read) => {
-    expect(readPositions(text, 5)).toEqual(read);
-  });
-
-  test.each(["5", "-1", "4-2", "1.5", "a", "0,5"])("no positions %j", (text) => {
-    expect(readPositions(text, 5)).toEqual({ wrong: expect.stringContaining("positions from 0 to 4") });
+    [undefined, "here"],
+    ["here", "here"],
+    ["all", "everywhere"],
+    [[0, 2], "at 0, 2"],
+  ] as const)("positions %j", (positions, words) => {
+    expect(positionWords(positions as Change["positions"])).toBe(words);
   });
 
   test.each(["", "a", "=", "×", "1 2", "1e999", "--1", "="])("no amount %j", (text) => {
@@ -56,6 +43,11 @@ describe("how changes are written", () => {
     ];
     expect(withChange(changes, { node: "a", value: 3 })).toEqual([{ node: "a", value: 3 }, changes[1]]);
     expect(withChange(changes, { node: "c", scale: 2 })).toHaveLength(3);
+    expect(withChange(changes, { node: "a", positions: "all" })[0]).toEqual({
+      node: "a",
+      scale: 0,
+      positions: "all",
+    });
   });
 });
 
@@ -82,6 +74,7 @@ const CHANGED = {
   frozen: "nothing",
   generate: 2,
   temperature: 0,
+  seed: 0,
   info: {
     model: { name: "tiny" },
     frozen: [
@@ -90,6 +83,7 @@ const CHANGED = {
     ],
     generate: { name: "generate", label: "generate", type: "integer", minimum: 0 },
     temperature: { name: "temperature", label: "temperature", type: "number" },
+    seed: { name: "seed", label: "seed", type: "integer", least: 0 },
   },
 };
 const lastAsked = (sent: { method: string; params: unknown }[]) =>
@@ -104,6 +98,7 @@ test("a click switches the pinned feature off, with all else as it is", async ()
     frozen: "nothing",
     generate: 2,
     temperature: 0,
+    seed: 0,
   });
   expect(maybe(el, "effects")).toBeNull();
 });
@@ -121,53 +116,96 @@ test("what was measured is beside what the graph predicts", async () => {
   expect(part(el, "generated-with").querySelector(".hs-fg-differs")?.textContent).toBe("\u2423Rome");
 });
 
-test("fields say what is wrong, and change one row", async () => {
-  const { el, sent } = await showCard(CHANGED);
-  const field = (name: string) => part<HTMLInputElement>(el, name);
-  const put = async (name: string, text: string) => {
-    field(name).value = text;
-    field(name).dispatchEvent(new Event("change", { bubbles: true }));
-    await settled();
-  };
-  await put("positions", "9");
-  expect(part(el, "complaint").textContent).toContain("positions from 0 to 2");
+/** Types, drags or chooses, and gives the request that this sends. */
+async function enter({ el, sent }: Awaited<ReturnType<typeof showCard>>, name: string, value: string) {
+  const field = part<HTMLInputElement>(el, name);
+  field.value = value;
+  field.dispatchEvent(new Event("change", { bubbles: true }));
+  await settled();
+  return sent.at(-1);
+}
+const EVERYWHERE = "1";
+const AT_TOKENS = "2";
+
+test("a change is written, dragged, and put at tokens by clicks", async () => {
+  const card = await showCard(CHANGED);
+  const { el, sent, model } = card;
+  await enter(card, "amount", "much");
+  expect(part(el, "complaint").textContent).toContain("Write a factor");
   expect(lastAsked(sent)).toBeUndefined();
-  await put("positions", "0-1");
-  expect(lastAsked(sent)).toMatchObject({ changes: [{ node: FEATURE, scale: 0, positions: [0, 1] }] });
-  await put("amount", "=2.5");
-  expect(lastAsked(sent)).toMatchObject({ changes: [{ node: FEATURE, value: 2.5, positions: [0, 1] }] });
+  await enter(card, "factor", "-1.5");
+  expect(lastAsked(sent)).toMatchObject({ changes: [{ node: FEATURE, scale: -1.5, positions: "here" }] });
+  await enter(card, "where", AT_TOKENS);
+  expect(lastAsked(sent)).toMatchObject({ changes: [{ node: FEATURE, scale: -1.5, positions: [2] }] });
+  model.set("changes", [{ node: FEATURE, scale: -1.5, positions: [2] }]);
+  await settled();
+  const tokens = [...part(el, "where-tokens").querySelectorAll("button")];
+  expect(tokens.map((token) => token.getAttribute("aria-pressed"))).toEqual(["false", "false", "true"]);
+  tokens[0]?.click();
+  expect(lastAsked(sent)).toMatchObject({ changes: [{ scale: -1.5, positions: [0, 2] }] });
+  await enter(card, "amount", "=2.5");
+  expect(lastAsked(sent)).toMatchObject({ changes: [{ node: FEATURE, value: 2.5, positions: [0, 2] }] });
+  model.set("changes", [{ node: FEATURE, value: 2.5, positions: [2] }]);
+  await settled();
+  expect(maybe(el, "factor")).toBeNull();
+  part(el, "where-tokens").querySelectorAll("button")[2]?.click();
+  await settled();
   part(el, "reset-changes").click();
   expect(lastAsked(sent)).toMatchObject({ changes: [] });
 });
 
+test("without its last token, a change is where its node is", async () => {
+  const card = await showCard({ ...CHANGED, changes: [{ node: FEATURE, scale: 0, positions: [1] }] });
+  part(card.el, "where-tokens").querySelectorAll("button")[1]?.click();
+  expect(lastAsked(card.sent)).toMatchObject({ changes: [{ node: FEATURE, scale: 0, positions: "here" }] });
+});
+
+test("a node that is changed is not offered again, and a seed where tokens are drawn", async () => {
+  const { el, model, sent } = await showCard(CHANGED);
+  expect(maybe(el, "change-off")).toBeNull();
+  expect(maybe(el, "seed")).toBeNull();
+  model.set("temperature", 0.5);
+  await settled();
+  const field = part<HTMLInputElement>(el, "seed");
+  field.value = "7";
+  field.dispatchEvent(new Event("change", { bubbles: true }));
+  await settled();
+  expect(lastAsked(sent)).toMatchObject({ temperature: 0.5, seed: 7 });
+});
+
 test("a gesture builds on one that Python has not taken yet, and not on one that it refused", async () => {
-  const { el, sent, model, answer } = await showCard(CHANGED);
-  const enter = async (name: string, text: string) => {
-    part<HTMLInputElement>(el, name).value = text;
-    part(el, name).dispatchEvent(new Event("change", { bubbles: true }));
-    await settled();
-    return sent.at(-1);
-  };
-  const first = await enter("positions", "all");
-  const second = await enter("amount", "\u00d7-9");
+  const card = await showCard(CHANGED);
+  const { sent, model, answer } = card;
+  const first = await enter(card, "where", EVERYWHERE);
+  const second = await enter(card, "amount", "\u00d7-9");
   expect(lastAsked(sent)).toMatchObject({ changes: [{ node: FEATURE, scale: -9, positions: "all" }] });
   // The traits of the first arrive before the second is accepted.
   answer("accepted", first);
   model.set("changes", [{ node: FEATURE, scale: 0, positions: "all" }]);
   await settled();
-  part(el, "change-invert").click();
+  const third = await enter(card, "factor", "-1");
   expect(lastAsked(sent)).toMatchObject({ changes: [{ node: FEATURE, scale: -1, positions: "all" }] });
-  const third = sent.at(-1);
   answer("error", second);
   answer("accepted", third);
   answer("error", third);
-  await enter("positions", "1");
-  expect(lastAsked(sent)).toMatchObject({ changes: [{ node: FEATURE, scale: 0, positions: [1] }] });
+  await enter(card, "amount", "=1");
+  expect(lastAsked(sent)).toEqual({
+    changes: [{ node: FEATURE, value: 1, positions: "all" }],
+    frozen: "nothing",
+    generate: 2,
+    temperature: 0,
+    seed: 0,
+  });
+  const fourth = sent.at(-1);
+  answer("accepted", fourth);
+  answer("error", fourth);
+  await enter(card, "factor", "3");
+  expect(lastAsked(sent)).toMatchObject({ changes: [{ node: FEATURE, scale: 3, positions: "all" }] });
 });
 
 test("a saved page shows the effects, and asks for none", async () => {
   const { el } = await cardWithoutKernel(CHANGED);
-  expect(part(el, "change-rows").textContent).toContain("\u00d70 at here");
+  expect(part(el, "change-rows").textContent).toContain("\u00d70 here");
   expect(part(el, "effects").querySelectorAll("tbody tr")).toHaveLength(4);
   expect(maybe(el, "change-off")).toBeNull();
   expect(maybe(el, "reset-changes")).toBeNull();

@@ -2,7 +2,7 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import { arrange } from "../../../js/panels/feature_graph/arrange";
-import { groupKey, spotBeyond, type Unit, unitsOf } from "../../../js/panels/feature_graph/layout";
+import { groupKey, layoutOf, spotBeyond, type Unit, unitsOf } from "../../../js/panels/feature_graph/layout";
 import { curveOf, linesOf } from "../../../js/panels/feature_graph/lines";
 import { prune, subgraphOf } from "../../../js/panels/feature_graph/prune";
 import { PALETTE } from "../palette";
@@ -89,3 +89,30 @@ test("an edge past a box leads around it, and others do not", () => {
   // Of a supernode with nodes of several layers both ends can be in one row.
   expect(curve(box(100, 100), box(300, 100))).toEqual([100, 89, 100, 69, 300, 69, 300, 89]);
 });
+
+test.each([
+  [1200, 1],
+  [330, 2],
+  [140, 4],
+  [60, 5],
+])(
+  "dots of one token stand side by side in %i px in as few lines as fit, of four at least",
+  (width, lines) => {
+    const [one] = GRAPH.nodes.filter(({ kind }) => kind === "feature");
+    if (!one) throw new Error("no feature");
+    const units: Unit[] = Array.from({ length: 20 }, (_, i) => ({
+      key: `${i}`,
+      group: null,
+      nodes: [{ ...one, id: `${i}`, position: 0 }],
+    }));
+    const layout = layoutOf(units, {
+      layers: GRAPH.json.n_layers,
+      tokens: [40],
+      width,
+      rising: true,
+      boxOf: null,
+    });
+    expect(new Set([...layout.spots.values()].map(({ y }) => y)).size).toBe(lines);
+    expect(layout.width).toBe(Math.max(width, 44 + 5 * 14));
+  },
+);
