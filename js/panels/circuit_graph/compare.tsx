@@ -1,6 +1,7 @@
 // The circuit that is kept, or was read from a file, and what is shown: the circuit, the kept one, or what differs.
 import { useMemo } from "preact/hooks";
 import { Button, NameMenu } from "../../lib/controls";
+import { FileButton } from "../../lib/file_button";
 import { count, fixed } from "../../lib/format";
 import { canAsk, useTrait, type ViewModel, write } from "../../lib/model";
 import type { PanelProps } from "../../lib/panel";
@@ -10,7 +11,8 @@ import type { CircuitState } from "./state";
 
 export type Shows = "circuit" | "kept" | "difference";
 
-const LARGEST_FILE = 20_000_000; // bytes, as Python takes them
+/** As in widgets/hookscope/kept_circuit.py. */
+const LARGEST_FILE = 20_000_000;
 
 export interface Compared {
   shows: Shows;
@@ -77,11 +79,6 @@ export function useCompared(model: ViewModel, graph: Graph, circuit: readonly Ed
 /** The buttons that keep the circuit on the screen, or one from a file. */
 export function KeepCircuit({ model, state }: PanelProps<CircuitState>) {
   if (!canAsk(model)) return null;
-  const read = async (input: HTMLInputElement) => {
-    const file = input.files?.[0];
-    input.value = ""; // the same file again is a change, too
-    if (file) state.rpc.request("read_circuit", { text: await textOf(file), name: file.name.slice(0, 200) });
-  };
   return (
     <>
       <Button
@@ -92,25 +89,19 @@ export function KeepCircuit({ model, state }: PanelProps<CircuitState>) {
       >
         Keep
       </Button>
-      <label
-        class="hs-button hs-button-quiet"
+      <FileButton
+        name="circuit-file"
         title="Compare with the circuit in a file: a graph as JSON, EAP-IG's or MIB's too, or a list of edges such as auto-circuit's"
+        accept=".json,.txt,application/json,text/plain"
+        longest={LARGEST_FILE}
+        quiet
+        onText={(text, name) => state.rpc.request("read_circuit", { text, name: name.slice(0, 200) })}
       >
         {"Compare with a file\u2026"}
-        <input
-          type="file"
-          class="hs-sr"
-          data-hs="circuit-file"
-          accept=".json,.txt,application/json,text/plain"
-          onChange={({ currentTarget }) => read(currentTarget)}
-        />
-      </label>
+      </FileButton>
     </>
   );
 }
-
-/** Of a file that is too large, as much as Python refuses with a sentence. */
-const textOf = (file: File): Promise<string> => file.slice(0, LARGEST_FILE + 1).text();
 
 /** What is shown, and how alike the two circuits are. */
 export function CompareLine({ model, state, found }: PanelProps<CircuitState> & { found: Compared }) {

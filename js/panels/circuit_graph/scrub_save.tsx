@@ -2,6 +2,7 @@
 import { useEffect, useState } from "preact/hooks";
 import { saveFile } from "../../lib/clipboard";
 import { Button, CopyButton } from "../../lib/controls";
+import { FileButton } from "../../lib/file_button";
 import { canAsk, useTrait } from "../../lib/model";
 import type { PanelProps } from "../../lib/panel";
 import type { Outline } from "./scrubbing";
@@ -82,19 +83,15 @@ function Load({ model, state, onDone }: PanelProps<CircuitState> & { onDone(): v
         >
           Use
         </Button>
-        <label class="hs-button" title="Read a hypothesis from a JSON file">
+        <FileButton
+          name="load-file"
+          title="Read a hypothesis from a JSON file"
+          accept=".json,application/json"
+          longest={LONGEST}
+          onText={load}
+        >
           From a file
-          <input
-            type="file"
-            class="hs-sr"
-            data-hs="load-file"
-            accept=".json,application/json"
-            onChange={async ({ currentTarget }) => {
-              const file = currentTarget.files?.[0];
-              if (file) load(await file.slice(0, 4 * LONGEST).text());
-            }}
-          />
-        </label>
+        </FileButton>
       </span>
       <div role="alert">
         {wrong !== null && (

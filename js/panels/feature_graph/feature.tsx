@@ -3,6 +3,7 @@ import { useEffect, useState } from "preact/hooks";
 import { saveFile } from "../../lib/clipboard";
 import { divergingScale, toCss } from "../../lib/color";
 import { Button } from "../../lib/controls";
+import { FileButton } from "../../lib/file_button";
 import { fixed, signed } from "../../lib/format";
 import { canAsk, isBusy, type Status, useTrait } from "../../lib/model";
 import { Cancel } from "../../lib/status";
@@ -256,26 +257,18 @@ function NameField({ model, state, node, names }: CardProps) {
 
 /** The names of all features, into a file and from one. */
 function NamesFile({ state, names }: Pick<CardProps, "state" | "names">) {
-  const read = async (input: HTMLInputElement) => {
-    const file = input.files?.[0];
-    input.value = ""; // the same file again is a change, too
-    if (file) state.rpc.request("read_names", { text: await file.slice(0, LARGEST_NAMES).text() });
-  };
   return (
     <>
-      <label
-        class="hs-button hs-button-quiet"
+      <FileButton
+        name="names-file"
         title="Take the names of features from a file that was saved here"
+        accept=".json,application/json"
+        longest={LARGEST_NAMES}
+        quiet
+        onText={(text) => state.rpc.request("read_names", { text })}
       >
         {"Load names\u2026"}
-        <input
-          type="file"
-          class="hs-sr"
-          data-hs="names-file"
-          accept=".json,application/json"
-          onChange={({ currentTarget }) => read(currentTarget)}
-        />
-      </label>
+      </FileButton>
       {Object.keys(names).length > 0 && (
         <Button
           name="save-names"
@@ -292,5 +285,5 @@ function NamesFile({ state, names }: Pick<CardProps, "state" | "names">) {
   );
 }
 
-/** More is cut off, and is no JSON then. */
+/** As in widgets/hookscope/feature_card.py. */
 const LARGEST_NAMES = 2_000_000;

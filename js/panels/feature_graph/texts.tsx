@@ -1,6 +1,7 @@
 // A place to paste a text, or to choose a file, in which the strongest examples of features are looked for.
 import { useState } from "preact/hooks";
 import { Button } from "../../lib/controls";
+import { FileButton } from "../../lib/file_button";
 import { useStore } from "../../lib/store";
 import type { FeatureState } from "./state";
 
@@ -16,12 +17,6 @@ export function TextsField({ state, words }: { state: FeatureState; words: strin
   const read = (text: string) => {
     setWrong(text.length > LONGEST ? TOO_LONG : null);
     if (text.length <= LONGEST) state.rpc.request("read_texts", { texts: [text] });
-  };
-  const choose = async (input: HTMLInputElement) => {
-    const file = input.files?.[0];
-    input.value = ""; // the same file again is a change, too
-    // A character takes at least one byte, and a longer file is refused without reading all of it.
-    if (file) read(await file.slice(0, LONGEST + 1).text());
   };
   return (
     <div class="hs-fg-texts" data-hs="texts">
@@ -43,19 +38,16 @@ export function TextsField({ state, words }: { state: FeatureState; words: strin
         >
           Find examples
         </Button>
-        <label
-          class="hs-button hs-button-quiet"
+        <FileButton
+          name="texts-file"
           title="Read a plain text file, of two million characters at most"
+          accept=".txt,.md,text/plain"
+          longest={LONGEST}
+          quiet
+          onText={read}
         >
           {"From a file\u2026"}
-          <input
-            type="file"
-            class="hs-sr"
-            data-hs="texts-file"
-            accept=".txt,.md,text/plain"
-            onChange={({ currentTarget }) => choose(currentTarget)}
-          />
-        </label>
+        </FileButton>
       </div>
       <div role="alert">
         {wrong !== null && (

@@ -20,7 +20,7 @@ async function type(field: HTMLInputElement | HTMLTextAreaElement, text: string)
 }
 
 async function choose(input: HTMLInputElement, file: File) {
-  Object.defineProperty(input, "files", { value: [file] });
+  Object.defineProperty(input, "files", { value: [file], configurable: true });
   input.dispatchEvent(new Event("change", { bubbles: true }));
   await settled();
 }
@@ -101,6 +101,9 @@ test("a text is pasted or read from a file, if it is not too long", async () => 
   expect(sent.at(-1)).toMatchObject({ method: "read_texts", params: { texts: ["Oslo is <b>"] } });
   await choose(part(el, "texts-file"), new File(["from a file"], "a.txt"));
   expect(sent.at(-1)).toMatchObject({ params: { texts: ["from a file"] } });
+  const long = "\u8a9e".repeat(1_000_000); // three million bytes, of which none is cut off
+  await choose(part(el, "texts-file"), new File([long], "a.txt"));
+  expect(sent.at(-1)).toMatchObject({ params: { texts: [long] } });
 });
 
 test("a file that is too long is refused in a sentence", async () => {
