@@ -30,6 +30,7 @@ import hookscope as hs
 model = hs.load_model("smollm2-135m")
 pair = hs.PromptPair(clean="The capital of Norway is", corrupt="The capital of Sweden is",
                      clean_answer=" Oslo", corrupt_answer=" Stockholm")
+countries = "The capital of Norway is Oslo. The capital of Sweden is Stockholm. The capital of Italy is Rome."
 repeated = "The cat sat on the mat and the dog lay on the rug. The cat sat on the mat and the dog lay on the"
 """
 VIEWS = {
@@ -38,6 +39,12 @@ VIEWS = {
     "attention": "hs.AttentionViewer(model, repeated, opened=[(17, 3), (2, 1)])",
     "editor": "hs.PromptPairEditor(model, pair)",
     "circuit": "hs.CircuitGraph(model, pair)",
+    "features": "hs.FeatureGraph(hs.load_model(), pair, texts=countries)",  # the model that comes with transcoders
+}
+# What is done in a view before its picture is taken.
+GESTURES = {
+    "features": "those = (one for one in features.result.nodes if one.kind == 'feature' and one.layer == 2)\n"
+    "features.pinned = max(those, key=lambda one: one.influence).id"
 }
 POINTER = """() => {
   const dot = document.createElement('div');
@@ -144,7 +151,7 @@ def main() -> None:
         lab.page.set_viewport_size({"width": 1180, "height": 1200})
         for name, code in VIEWS.items():
             view = lab.show(f"{name} = {code}\n{name}")
-            lab.python(f"{name}.wait()")
+            lab.python(f"{name}.wait()\n{GESTURES.get(name, '')}\n{name}.wait()")
             time.sleep(1)
             view.screenshot(path=IMAGES / f"{name}.png")
             lab.clear()
