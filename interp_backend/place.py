@@ -74,7 +74,11 @@ def _crossed(position: Any, counterparts: Sequence[int | None] | None) -> Any:
     return counterparts[position] if -len(counterparts) <= position < len(counterparts) else None
 
 
-def as_place(value: Place | Mapping[str, Any] | None) -> Place | None:
+PlaceLike = Place | Mapping[str, Any]
+"""A place, or its parts in a dictionary, as views have them."""
+
+
+def as_place(value: PlaceLike | None) -> Place | None:
     """A place from a place or from a dictionary of its parts; None stays None.
 
     Raises:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from pydantic import Field, model_validator
 
-from ..place import Place
+from ..place import Place, PlaceLike, as_place
 from .codec import Bytes, Floats, decode_array
 from .envelope import shape_words
 from .sides import Prompt, SidedResult, indices
@@ -199,13 +199,14 @@ class AttentionPatterns(SidedResult[AttentionSide]):
             side=where if entry else None,
         )
 
-    def find(self, place: Place, side: str | None = None) -> tuple[int | slice, ...] | None:
+    def find(self, place: PlaceLike, side: str | None = None) -> tuple[int | slice, ...] | None:
         """Where a place is in the values of a side, [layer, head, destination, source]: a slice for each axis that
         the place does not name; None where this result has no such place.
 
         Args:
             side: the side whose values are meant, "difference" too; None is the place's own, or the first.
         """
+        place = as_place(place) or Place()
         name, here = self.side_for(place, side)
         length = range(len(self.sides[name].ids))
         return here and indices(here, layer=self.layers, head=self.heads, position=length, source=length)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from pydantic import model_validator
 
-from ..place import Place
+from ..place import Place, PlaceLike, as_place
 from .codec import Floats, Ints
 from .sides import Prompt, SidedResult
 
@@ -154,9 +154,10 @@ class Attribution(SidedResult[AttributionSide]):
             every.append({name: part for name, part in {**parts, numbered: index}.items() if name and part is not None})
         return every
 
-    def find(self, place: Place) -> int | None:
+    def find(self, place: PlaceLike) -> int | None:
         """The index of the component that a place belongs to: its head or neuron, else its attention or MLP, else its
         layer. None where the attribution has no such component."""
+        place = as_place(place) or Place()
         if place.head is not None:
             kinds = [("head", place.head), ("attn", -1)]
         elif place.neuron is not None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 import numpy as np
 from pydantic import Field, model_validator
 
-from ..place import Place
+from ..place import Place, PlaceLike, as_place
 from .codec import Bytes, Floats, Ints
 from .envelope import BaseResult, excerpt
 from .influence import Flow, cumulative, graph_scores, threshold_of
@@ -256,9 +256,10 @@ class AttributionGraph(BaseResult):
         """Where in the model a node is."""
         return self.node(id).place
 
-    def find(self, place: Place) -> list[str] | None:
+    def find(self, place: PlaceLike) -> list[str] | None:
         """The nodes at a place, by influence; None if there are none. Parts that a place lacks are ignored."""
-        wanted = {"layer": self.layer, "position": self.position}
+        place = as_place(place) or Place()
+        wanted, length = {"layer": self.layer, "position": self.position}, len(self.prompt.ids)
         mask = self.kind != BIAS
         if place.feature is not None:
             mask &= (self.kind == FEATURE) & (self.feature == place.feature)
@@ -268,7 +269,9 @@ class AttributionGraph(BaseResult):
             value = getattr(place, part)
             if value is not None:
                 mask &= along >= 0
-                values = [at % len(self.prompt.ids) for at in np.atleast_1d(value)] if part == "position" else [value]
+                values = np.atleast_1d(value)
+                if part == "position":
+                    values = [at % length for at in values if -length <= at < length]
                 mask &= np.isin(along, values)
         found = np.flatnonzero(mask)
         return [self.ids[at] for at in found[np.argsort(-self.influence[found], kind="stable")]] or None

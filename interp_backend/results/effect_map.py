@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from pydantic import Field, model_validator
 
-from ..place import Place, Side, as_place
+from ..place import Place, PlaceLike, Side, as_place
 from .agreement import Agreement, agreement
 from .codec import Bytes, Floats, Ints, encode_array
 from .difference import (
@@ -375,7 +375,7 @@ class EffectMap(BaseResult):
         parts = {axis: self._numbers(axis)[operator.index(i)] for axis, i in zip(self.axes, at, strict=True)}
         return _place(self.params.get("activation"), parts, self.patched_side)
 
-    def find(self, place: Place) -> tuple[int | slice, ...] | None:
+    def find(self, place: PlaceLike) -> tuple[int | slice, ...] | None:
         """Where a place is in `values`: an index for each axis that the place names, a slice for the others.
 
         The activation is ignored, since a map has only one. A position of the other prompt becomes its counterpart.
@@ -383,6 +383,7 @@ class EffectMap(BaseResult):
         Returns:
             None where the map has no such place.
         """
+        place = as_place(place) or Place()
         if "run" in self.axes or "sender" in self.axes:
             return None
         other = self.prompts["clean" if self.patched_side == "corrupt" else "corrupt"]

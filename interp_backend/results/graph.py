@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 import numpy as np
 from pydantic import Field, model_validator
 
-from ..place import Place
+from ..place import Place, PlaceLike, as_place
 from .codec import Bytes, Floats, encode_array
 from .envelope import BaseResult
 from .roc import Roc
@@ -184,11 +184,12 @@ class Graph(BaseResult):
             raise ValueError(f"This graph has no node {name!r:.60}.")
         return parse_node(name).place
 
-    def find(self, place: Place) -> list[str] | None:
+    def find(self, place: PlaceLike) -> list[str] | None:
         """The nodes that a place names, in any of its positions; None if there are none.
 
         A place without a head is the layer's MLP if its activation is one of an MLP, and else all of its nodes.
         """
+        place = as_place(place) or Place()
         if place.activation == LOGITS:
             return [LOGITS]
         of_mlp = place.neuron is not None or (place.activation or "").startswith("mlp")

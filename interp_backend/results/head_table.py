@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from pydantic import Field, model_validator
 
-from ..place import Place
+from ..place import Place, PlaceLike, as_place
 from .codec import Floats
 from .envelope import BaseResult, Record, shape_words
 from .sides import indices
@@ -64,9 +64,10 @@ class HeadScores(BaseResult):
         """Which head a cell of the scores is."""
         return Place(layer=self.layers[layer_index], head=self.heads[head_index])
 
-    def find(self, place: Place) -> tuple[int | slice, ...] | None:
+    def find(self, place: PlaceLike) -> tuple[int | slice, ...] | None:
         """Where a place is in the scores, [layer, head]: a slice for an axis that the place does not name; None where
         the table has no such head or layer."""
+        place = as_place(place) or Place()
         return indices(place, layer=self.layers, head=self.heads)
 
     def headline(self) -> str:

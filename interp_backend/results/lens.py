@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from pydantic import Field, model_validator
 
-from ..place import Place
+from ..place import Place, PlaceLike, as_place
 from .codec import Floats, Ints
 from .envelope import Record, shape_words
 from .sides import Prompt, SidedResult, index_along
@@ -151,7 +151,7 @@ class LogitLens(SidedResult[LensSide]):
         where = None if "prompt" in self.sides else "corrupt" if side == "corrupt" else "clean"
         return self.row_places[row].model_copy(update={"position": position, "side": where})
 
-    def find(self, place: Place, side: str | None = None) -> tuple[int | slice, ...] | None:
+    def find(self, place: PlaceLike, side: str | None = None) -> tuple[int | slice, ...] | None:
         """Where a place is in the arrays of a side, [row, position]; a slice where the place names no row or position.
 
         A row is found by its activation and layer, or else by its layer: what a head or an MLP of a layer does is seen
@@ -160,6 +160,7 @@ class LogitLens(SidedResult[LensSide]):
         Args:
             side: the side whose arrays are meant, "difference" too; None is the place's own, or the first.
         """
+        place = as_place(place) or Place()
         name, here = self.side_for(place, side)
         if here is None:
             return None

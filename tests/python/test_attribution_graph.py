@@ -352,6 +352,9 @@ def test_names_never_collide_and_places_are_found():
             assert all(graph.node(one).feature == node.feature for one in graph.find(node.place))
         assert graph.place_of(node.id) == node.place
     assert graph.find(ib.Place(layer=7)) is None and graph.find(ib.Place(layer=-1)) is None
+    length = len(graph.prompt.ids)
+    assert graph.find({"position": length}) is None and graph.find({"position": -length - 1}) is None
+    assert graph.find({"position": -1}) == graph.find(ib.Place(position=length - 1))
     logits = graph.find(ib.Place(activation="logits", position=-1))
     assert logits is not None and set(logits) == {node.id for node in graph.nodes if node.kind == "logit"}
     for id in graph.ids:

@@ -62,7 +62,9 @@ def test_a_named_set_of_positions_is_a_tuple():
 def test_a_place_is_projected_onto_the_axes_that_a_map_has():
     heads = swept(activation="z")
     assert heads.find(Place(activation="pattern", layer=1, head=2, position=4, source=3)) == (1, 2)
-    assert heads.find(Place(layer=1)) == (1, slice(None))
+    assert heads.find(Place(layer=1)) == heads.find({"layer": 1}) == (1, slice(None))
+    with pytest.raises(ValueError, match="A place has no row"):
+        heads.find({"row": 1})
     np.testing.assert_array_equal(heads.values[heads.find(Place(head=3))], heads.values[:, 3])
     assert heads.find(Place(position=4)) is None  # it says nothing of a head
     assert heads.find(Place(layer=99, head=0)) is None and heads.find(Place()) is None
@@ -123,7 +125,7 @@ def test_a_place_of_another_view_is_found_in_the_lens():
     lens = ib.logit_lens(ib.load_model(), UNEQUAL)
     assert lens.find(Place(activation="z", layer=1, head=2, position=3, side="clean")) == (2, 3)
     assert lens.find(Place(activation="z", layer=3, head=2)) == (4, slice(None))
-    assert lens.find(Place(position=-1)) == (slice(None), 6)
+    assert lens.find(Place(position=-1)) == lens.find({"position": -1}) == (slice(None), 6)
     assert lens.find(Place(layer=9, position=1)) is None and lens.find(Place(layer=1, position=99)) is None
     assert lens.find(Place(head=1)) is None
     there = lens.counterparts.index(None)
