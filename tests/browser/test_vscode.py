@@ -15,8 +15,8 @@ from vscode import THEMES, Webview
 # A widget of each kind, which only the tests of themes and of the page's width look at.
 SHOWN = """
 shown_heatmap, shown_lens = hs.PatchHeatmap(model, pair), hs.LogitLensGrid(model, pair)
-shown_circuit = hs.CircuitGraph(model, pair)
-shown_heatmap.wait(), shown_lens.wait(), shown_circuit.wait()
+shown_circuit, shown_features = hs.CircuitGraph(model, pair), hs.FeatureGraph(model, pair)
+shown_heatmap.wait(), shown_lens.wait(), shown_circuit.wait(), shown_features.wait()
 shown_heatmap.selection, shown_lens.selection = {"layer": 3, "position": 5}, {"layer": 2, "position": 5}
 with_warning = pair.model_copy(update={"corrupt": "The capital of Italy is "})
 """
@@ -26,6 +26,7 @@ ALL = {
     "lens": "shown_lens",
     "attention": "hs.AttentionViewer(model, pair)",
     "circuit": "shown_circuit",
+    "features": "shown_features",
 }
 
 
@@ -33,7 +34,7 @@ ALL = {
 def views(webview: Webview) -> dict[str, Locator]:
     webview.python(SHOWN)
     shown = {name: webview.show(code) for name, code in ALL.items()}
-    for name in ("heatmap", "lens", "attention", "circuit"):
+    for name in ("heatmap", "lens", "attention", "circuit", "features"):
         expect_status(shown[name], "done")
     expect(part(shown["heatmap"], "pin")).to_have_count(1)
     expect(part(shown["lens"], "lines")).to_be_visible()
@@ -99,6 +100,16 @@ def test_a_path_is_followed_in_a_circuit_graph(vscode: Webview):
     vscode.expect("graph.trail, graph.selection", "[['logits'], ['m3']] {'activation': 'mlp_out', 'layer': 3}")
     expect(part(graph, "senders").locator("li").first).to_contain_text("mlp 0")
     vscode.expect("graph.wait() and graph.status", "done")
+
+
+def test_a_feature_is_pinned_and_switched_off_in_the_model(vscode: Webview):
+    features = vscode.show("features = hs.FeatureGraph(model, pair)\nfeatures")
+    expect_status(features, "done")
+    features.locator('[data-node="3_560_5"]').click()
+    expect(part(features, "card-title")).to_contain_text("feature 560 of layer 3")
+    part(features, "change-off").click()
+    vscode.expect("features.changes", [{"node": "3_560_5", "scale": 0.0, "positions": "here"}])
+    expect(part(features, "effects-said")).to_contain_text("the model did")
 
 
 @pytest.mark.parametrize("theme", THEMES)
