@@ -64,7 +64,7 @@ export function Tools({
       {code && script && ask && <CodeMenu rpc={ask} />}
       {table && (
         <CopyButton name="copy" title={`Copy ${what} as a table`} text={table}>
-          Copy
+          Copy table
         </CopyButton>
       )}
       {(csv || picture || ask) && (
@@ -74,13 +74,13 @@ export function Tools({
   );
 }
 
-/** Other forms of the code, which the kernel writes when one is chosen. */
+/** Other forms of the code, which the kernel writes when one is chosen: the arrow of the button before it. */
 function CodeMenu({ rpc }: { rpc: Rpc }) {
   const [copied, copy] = useCopied();
   const expect = useFileAnswer(rpc, ({ text }) => copy(String(text)));
   return (
-    <label class="hs-select hs-select-quiet" title="Copy the code in another form">
-      <span aria-hidden="true">{copied ? "Copied" : "as"}</span>
+    <label class="hs-select hs-select-quiet hs-select-beside" title="Copy the code in another form">
+      <span aria-hidden="true">{copied && "Copied"}</span>
       <select
         data-hs="code-form"
         aria-label="Copy the code in another form"

@@ -32,7 +32,13 @@ const SMALL = 0.005;
 export function TopTokens({ name, heading, tokens, rows, logits, around }: TopTokensProps) {
   return (
     <div class="hs-top" data-hs={`top-${name}`}>
-      <div class="hs-top-head hs-small">{heading}</div>
+      <div class="hs-top-head hs-small">
+        <span>{heading}</span>
+        <span class="hs-top-columns" aria-hidden="true">
+          <span>prob.</span>
+          {logits && <span class="hs-logit">logit</span>}
+        </span>
+      </div>
       <table class="hs-top-table" aria-label={`most likely next tokens, ${name}`}>
         <tbody>
           {range(rows).map((i) => {
