@@ -115,7 +115,7 @@ export function CellReadout({ scene, head, values }: { scene: Scene; head: numbe
   if (position === null) {
     return (
       <Lines name="cell-said">
-        <p />
+        <p>Hover over a cell to read it, click to lock it.</p>
       </Lines>
     );
   }
