@@ -44,7 +44,7 @@ def ablation_value(ablation: str, tokenized: Sequence[TokenizedPair], seed: int)
     prompts = tuple(dict.fromkeys(one.pair.clean for one in tokenized))
     if ablation in ("mean", "resample") and len(prompts) < 2:
         raise ValueError(
-            f"With one clean prompt there is nothing to ablate with by {ablation}. Give PromptPairs with several."
+            f"{ablation.capitalize()} ablation needs several clean prompts, and there is one. Give PromptPairs."
         )
     if ablation == "mean":
         return Mean(prompts=prompts, by_position=len({len(one.ids["clean"]) for one in tokenized}) == 1)

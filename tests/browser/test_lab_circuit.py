@@ -195,7 +195,7 @@ def test_faithfulness_has_the_kernels_numbers_and_a_click_draws_curves(lab: Lab,
     chart = part(faithfulness, "curve-chart")
     chart.focus()
     chart.press("Home")
-    expect(part(faithfulness, "curve-words")).to_contain_text("0.1% of all: signed (CPR) 0.00")
+    expect(part(faithfulness, "curve-words")).to_contain_text("0.1% of all edges: signed (CPR) 0%")
     part(faithfulness, "edges").focus()
     part(faithfulness, "edges").press("PageUp")
     expect(part(faithfulness, "spread")).not_to_contain_text("25 edges or")

@@ -304,7 +304,7 @@ def test_prompts_of_different_lengths():
         ({"threshold": np.linspace(0.1, 1, 101)}, "at most 100: here are 101"),
         ({"order": "upwards"}, "There is no order 'upwards'"),
         ({"ablation": "noise"}, "There is no ablation 'noise'"),
-        ({"ablation": "mean"}, "nothing to ablate with by mean"),
+        ({"ablation": "mean"}, "Mean ablation needs several"),
         ({"metric": ["kl", "prob"]}, "scores of one metric"),
         ({"metric": lambda logits: logits[:, 0] * float("nan")}, "no finite number in the run of a circuit"),
         ({"start": "m0->logits"}, "start is a Graph"),

@@ -244,8 +244,8 @@ def test_a_result_survives_its_file():
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"ablation": "mean"}, "nothing to ablate with by mean"),
-        ({"ablation": "resample"}, "nothing to ablate with by resample"),
+        ({"ablation": "mean"}, "Mean ablation needs several"),
+        ({"ablation": "resample"}, "Resample ablation needs several"),
         ({"positions": "first"}, "There is no choice of positions 'first'"),
         ({"seed": None}, "seed is the seed of everything that is drawn, 0 or more, not None"),
         ({"ablation": "noise"}, "There is no ablation 'noise'"),

@@ -274,7 +274,7 @@ def test_an_own_graph_can_be_begun_with(embedded, capitals):
         ({"threshold": 0.1, "order": "up"}, "There is no order"),
         ({"threshold": 0.1, "start": 0}, "greater than or equal to 1"),
         ({"threshold": 0.1, "beside": {"own": "x"}}, "not permitted"),
-        ({"threshold": 0.1, "ablation": "mean"}, "nothing to ablate with by mean"),
+        ({"threshold": 0.1, "ablation": "mean"}, "Mean ablation needs several"),
     ],
 )
 def test_what_can_not_be_searched_gets_a_sentence_and_the_view_goes_on(own, params, words):

@@ -444,8 +444,8 @@ function Comparison({ model, search, at, metric }: ComparisonProps) {
           <th scope="col" title="The edges that are in both circuits, as a part of those in either">
             Jaccard
           </th>
-          <th scope="col" title="Edges of the circuit on the screen alone, and of the other alone">
-            alone
+          <th scope="col" title="Edges that only the circuit shown has, and that only the other has">
+            not shared
           </th>
         </tr>
       </thead>
@@ -504,7 +504,7 @@ function Costs({ search, edges, node, onHover, onPin }: CostsProps) {
         node
           ? `Edges of ${longName(node)}`
           : search.json.thresholds.length > 1
-            ? "Last to go"
+            ? "Threshold at which they go"
             : "Costliest edges"
       }
       rows={rows}

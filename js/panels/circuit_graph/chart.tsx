@@ -6,8 +6,8 @@ import { range } from "../../lib/range";
 import { useWidth } from "../../lib/use_width";
 import type { Curve, Curves } from "./runs";
 
-const HEIGHT = 200;
-const EDGE = { left: 34, right: 132, top: 10, bottom: 22 };
+const HEIGHT = 230;
+const EDGE = { left: 44, right: 132, top: 24, bottom: 38 };
 const SAMPLE = 22; // how long the piece of a line beside its name is
 /** Lines are told apart by their dashes, without colour. */
 const STYLES: Record<string, { dash: string; label: string; help: string }> = {
@@ -22,15 +22,15 @@ const kindOf = (name: string): string => (name in STYLES ? name : "random");
 export function CurveChart({ curves: { json, curves } }: { curves: Curves }) {
   const box = useRef<HTMLDivElement>(null);
   const width = useWidth(box);
-  const { sizes } = json;
+  const { sizes, level } = json;
   const { active, setActive, onKeyDown } = useReading(sizes.length);
   const chart = chartOf(sizes, curves, width);
   const at = active ?? sizes.length - 1;
   const near = (x: number) =>
     range(sizes.length).reduce((a, b) => (Math.abs(chart.x(b) - x) < Math.abs(chart.x(a) - x) ? b : a), 0);
-  const words = `${sizeText(sizes[at] ?? 1)} of all: ${curves
+  const words = `${sizeText(sizes[at] ?? 1)} of all ${level}s: ${curves
     .filter(({ name }) => name in STYLES)
-    .map(({ name, values }) => `${STYLES[name]?.label} ${fixed(values[at])}`)
+    .map(({ name, values }) => `${STYLES[name]?.label} ${percentText(values[at] ?? Number.NaN)}`)
     .join(", ")}${json.jaccard ? `; Jaccard ${fixed(json.jaccard[at])}` : ""}`;
   const ends = namesOf(curves, chart);
   return (
@@ -65,10 +65,16 @@ export function CurveChart({ curves: { json, curves } }: { curves: Curves }) {
             {[0.001, 0.01, 0.1, 1]
               .filter((size) => size >= (sizes[0] ?? 0))
               .map((size) => (
-                <text key={size} x={chart.xOf(size)} y={HEIGHT - 6} text-anchor="middle">
+                <text key={size} x={chart.xOf(size)} y={HEIGHT - EDGE.bottom + 16} text-anchor="middle">
                   {sizeText(size)}
                 </text>
               ))}
+            <text x={0} y={10}>
+              faithfulness
+            </text>
+            <text x={chart.x(sizes.length - 1)} y={HEIGHT - 4} text-anchor="end">
+              {`share of all ${level}s, logarithmic`}
+            </text>
             {active !== null && (
               <line x1={chart.x(at)} x2={chart.x(at)} y1={EDGE.top} y2={HEIGHT - EDGE.bottom} />
             )}
@@ -118,14 +124,15 @@ function chartOf(sizes: readonly number[], curves: readonly Curve[], width: numb
     const cut = Math.min(high, Math.max(low, f));
     return EDGE.top + ((high - cut) / (high - low)) * (HEIGHT - EDGE.top - EDGE.bottom);
   };
-  const ticks = [0, 0.5, 1].map((f) => ({ f, text: fixed(f, f === 0.5 ? 1 : 0) }));
+  const ticks = [0, 0.5, 1].map((f) => ({ f, text: percentText(f) }));
   if (low < -0.15) ticks.push({ f: low, text: endText(low, Math.min(...drawn) < low, "\u2264") });
   if (high > 1.15) ticks.push({ f: high, text: endText(high, Math.max(...drawn) > high, "\u2265") });
   return { x: (i: number) => xOf(sizes[i] ?? 1), xOf, y, ticks };
 }
 
 /** An end of the scale; a sign says that curves go on beyond it. */
-const endText = (f: number, cut: boolean, sign: string): string => `${cut ? sign : ""}${fixed(f, 1)}`;
+const endText = (f: number, cut: boolean, sign: string): string => `${cut ? sign : ""}${percentText(f)}`;
+const percentText = (f: number): string => `${fixed(100 * f, 0)}%`;
 
 type Chart = ReturnType<typeof chartOf>;
 

@@ -36,12 +36,12 @@ export function RobustnessTable({ model, robustness, words, setting = null, onCh
           <tr>
             <td colSpan={2} />
             <th scope="colgroup" colSpan={positions.length}>
-              ablated at
+              positions
             </th>
           </tr>
           <tr>
-            <th scope="col">the rest is from</th>
-            <th scope="col">by</th>
+            <th scope="col">ablation</th>
+            <th scope="col">level</th>
             {positions.map(({ name, label, help }) => (
               <th key={name} scope="col" title={help}>
                 {label}

@@ -46,7 +46,12 @@ export function CircuitView({ model, state }: PanelProps<CircuitState>) {
   const { value: graph } = useStore(state.graph);
   const { value: search } = useStore(state.search);
   const about = tab === "acdc" && search ? search.graph : graph;
-  const words = about ? wordsOf(about, tab) : "which edges carry the difference between the two prompts";
+  const words =
+    tab === "acdc" && !search
+      ? "which edges the metric can't do without"
+      : about
+        ? wordsOf(about, tab)
+        : "which edges carry the difference between the two prompts";
   const Tab =
     { acdc: AcdcTab, paths: PathsTab, faithfulness: FaithfulnessTab, scrubbing: ScrubbingTab }[tab] ??
     EdgesTab;

@@ -93,14 +93,14 @@ test("curves are drawn, named with a piece of their line, and read with the keyb
     ...["signed (CPR)", "either sign (CMD)", "random", "all others"],
   ]);
   expect(chart.getAttribute("aria-valuetext")).toBe(
-    "100% of all: signed (CPR) 1.00, either sign (CMD) 1.00, all others 0.00",
+    "100% of all edges: signed (CPR) 100%, either sign (CMD) 100%, all others 0%",
   );
   press(chart, "Home");
   await settled();
   press(chart, "ArrowRight");
   await settled();
   expect(part(el, "curve-words").textContent).toBe(
-    "10% of all: signed (CPR) 0.50, either sign (CMD) 0.75, all others 0.50",
+    "10% of all edges: signed (CPR) 50%, either sign (CMD) 75%, all others 50%",
   );
 });
 
