@@ -42,7 +42,7 @@ export function Key({ shown, marked, groups, named }: KeyProps) {
   const has = (kind: string) => shown.nodes.some((node) => node.kind === kind);
   const dots = [
     ["feature", "feature"],
-    has("error") && ["error", "what a transcoder misses"],
+    has("error") && ["error", "error: what a transcoder misses"],
     ["token", has("position") ? "token, logit; small: its position" : "token, logit"],
     marked && ["kept", "in the subgraph"],
     groups && ["group", "supernode"],
@@ -50,11 +50,11 @@ export function Key({ shown, marked, groups, named }: KeyProps) {
   ];
   const boxes = [
     groups && ["groupbox", "supernode"],
-    has("error") && ["errorbox", "what a transcoder misses"],
+    has("error") && ["errorbox", "error: what a transcoder misses"],
   ];
   const lines = [
     ["adds", "adds"],
-    ["takes", "takes away"],
+    ["takes", "subtracts"],
   ];
   const entries = [...(named ? boxes : dots), ...lines].filter((one): one is [string, string] =>
     Boolean(one),
@@ -67,7 +67,7 @@ export function Key({ shown, marked, groups, named }: KeyProps) {
           {words}
         </span>
       ))}
-      <span>width: the influence that flows through an edge</span>
+      <span>wider: more influence</span>
     </p>
   );
 }

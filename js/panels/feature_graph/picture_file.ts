@@ -133,7 +133,7 @@ function legend({ layout, named, palette }: Drawn): string[] {
   const y = layout.height + below(named) - FOOT / 2;
   const entries = [
     { x: 0, ink: palette.clean, words: "adds" },
-    { x: 72, ink: palette.corrupt, words: "takes away" },
+    { x: 72, ink: palette.corrupt, words: "subtracts" },
   ];
   return [
     ...entries.flatMap(({ x, ink, words }) => [

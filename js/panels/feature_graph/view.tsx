@@ -185,12 +185,12 @@ interface OutputsProps {
   onHover(id: string | null): void;
 }
 
-/** The tokens that the model expects, whose logits the graph explains. */
+/** The tokens that the model predicts, whose logits the graph explains. */
 function Outputs({ graph, pinned, onPin, onHover }: OutputsProps) {
   const logits = graph.nodes.filter(({ kind }) => kind === "logit").slice(0, OUTPUTS);
   return (
     <p class="hs-fg-outputs hs-small" data-hs="outputs">
-      <span>expects</span>
+      <span>predicts</span>
       {logits.map((node) => (
         <Button
           key={node.id}

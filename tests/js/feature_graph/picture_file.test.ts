@@ -32,7 +32,7 @@ test("the whole graph has a mark for each node and a stroke for each edge", () =
   expect(xml.querySelectorAll("g > circle > title, g > rect > title")).toHaveLength(layout.spots.size);
   expect(xml.querySelectorAll('g[fill="none"] > path')).toHaveLength(linesOf(layout, shown.edges).length);
   expect(wordsOf(xml).slice(0, 2)).toEqual(["Graph", "118 features"]);
-  expect(wordsOf(xml)).toContain("takes away");
+  expect(wordsOf(xml)).toContain("subtracts");
 });
 
 test("a subgraph has boxes with names and supernodes with their size", () => {
