@@ -86,7 +86,7 @@ export function AttributionControls({ model, state, attribution, lens, side }: A
           title="Attribute at the pinned column"
           onClick={() => run({ position: pinned })}
         >
-          Use pinned, {pinned}
+          Use pinned position, {pinned}
         </Button>
       )}
       {!busy && (

@@ -67,7 +67,7 @@ function Whole({
   return (
     <>
       <Notes notes={attribution.json.warnings} />
-      <Section title="By layer" words="each layer adds its attention, then its MLP">
+      <Section title="By layer" words="each layer adds its attention, then its MLP, which is lighter">
         <Waterfall steps={steps} total={shown.total} quantity={attribution.json.quantity} />
       </Section>
       <div class="hs-by-head">

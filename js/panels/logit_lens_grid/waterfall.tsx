@@ -77,7 +77,7 @@ export function Waterfall({ steps, total, quantity }: WaterfallProps) {
         </svg>
       </div>
       <p class="hs-detail-words" data-hs="step">
-        <b>{words}</b>
+        {shown ? <b>{words}</b> : words}
       </p>
     </div>
   );
