@@ -91,7 +91,7 @@ export function PairStrip({ sweep, cell }: { sweep: Sweep; cell: number }) {
             <b>{fixed(shown.value)}</b> {shown.label}
           </>
         ) : (
-          "one dot per pair; hover over a dot, or use the arrow keys, to read it"
+          "one dot per pair; hover or use the arrow keys to read one"
         )}
       </p>
     </div>
