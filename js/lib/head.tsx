@@ -11,14 +11,19 @@ interface HeadProps {
   title: string;
   /** How to read the view. */
   words: string;
+  /** What the words mean. */
+  help?: string;
   children: ComponentChildren;
 }
 
-export function Head({ title, words, children }: HeadProps) {
+export function Head({ title, words, help, children }: HeadProps) {
   return (
     <div class="hs-head">
       <h2 class="hs-title">
-        {title} <small data-hs="subtitle">{words}</small>
+        {title}{" "}
+        <small data-hs="subtitle" title={help}>
+          {words}
+        </small>
       </h2>
       {children}
     </div>

@@ -49,7 +49,7 @@ const BOX = { height: 22, pitch: 30, gap: 10 };
 const BOW = 40;
 const NARROW = 560;
 const LEAST_COLUMN = 40;
-const ROW = { least: 22, most: 64, wanted: 480, empty: 14 };
+const ROW = { least: 22, most: 80, wanted: 520, empty: 14 };
 const EDGE = 16;
 
 export const groupKey = (name: string): string => `= ${name}`;

@@ -19,6 +19,10 @@ export interface Scores {
 export const scoreWords = (scores: Scores | null | undefined): string =>
   scores ? `replacement ${fixed(scores.replacement)}, completeness ${fixed(scores.completeness)}` : "";
 
+export const scoresHelp = (of: string): string =>
+  `${of}: how much of what reaches the logits comes from tokens (replacement), and how much of what enters ` +
+  "the nodes is no error (completeness)";
+
 type Groups = Readonly<Record<string, readonly string[]>>;
 const AT_ONCE = 10;
 
@@ -73,12 +77,7 @@ export function SubgraphBar(props: BarProps) {
             ? "Subgraph: click a node with Shift to put it in"
             : `Subgraph: ${count(subgraph.size, "node")}`}
           {scores && (
-            <span
-              title={
-                "Of this part alone, all other features being errors: how much of what reaches the logits comes " +
-                "from tokens (replacement), and how much of what enters the nodes is no error (completeness)"
-              }
-            >
+            <span title={scoresHelp("Of this part alone, all other features being errors")}>
               {`, ${scoreWords(scores)}`}
             </span>
           )}

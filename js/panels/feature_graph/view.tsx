@@ -28,7 +28,7 @@ import { unitsOf } from "./layout";
 import { Picture } from "./picture";
 import { prune, subgraphOf } from "./prune";
 import type { FeatureState } from "./state";
-import { SubgraphBar, useChosen } from "./subgraph";
+import { SubgraphBar, scoresHelp, useChosen } from "./subgraph";
 import { GraphTools } from "./tools";
 import { chance, type Names } from "./words";
 
@@ -42,7 +42,7 @@ export function FeatureView({ model, state }: Props) {
   const words = graph ? wordsOf(graph) : "which features made the model expect its next token";
   return (
     <Root name="feature-graph" label="Attribution graph">
-      <Head title="Attribution graph" words={words}>
+      <Head title="Attribution graph" words={words} help={scoresHelp("Of the graph")}>
         {graph && <GraphTools model={model} state={state} graph={graph} subtitle={words} />}
       </Head>
       <GraphControls model={model} state={state} />
