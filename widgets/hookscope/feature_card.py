@@ -66,7 +66,9 @@ class FeatureCard(ResultPanel):
 
     def _drop_card(self) -> None:
         """Forget the description if it is of another feature than the pinned node's."""
-        description, node = self.description, self.result and self.pinned and self.result.node(self.pinned)
+        description = self.description
+        known = self.result is not None and self.pinned in self.result._index
+        node = self.result.node(self.pinned) if known else None
         if description and not (node and (description.layer, description.feature) == (node.layer, node.feature)):
             self.description = None
 
