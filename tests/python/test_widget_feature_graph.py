@@ -118,6 +118,21 @@ def test_nonsense_is_refused_in_a_sentence(view, request_name, params, words):
     view.close()
 
 
+def test_a_refused_change_leaves_the_effects_of_those_that_there_are(view):
+    """Of its arguments, some come before the one that is refused."""
+    one = strongest(view.result)[0]
+    ask(view, "intervene", changes=[{"node": one.id, "scale": 0}])
+    effects = view.effects
+    ask(view, "intervene", changes=[{"node": one.id, "scale": 2}], frozen="attention", generate=3, temperature=-1)
+    assert view.error is not None and view.error["field"] == "temperature"
+    assert (view.changes, view.frozen, view.generate) == (
+        [{"node": one.id, "scale": 0.0, "positions": "here"}],
+        "nothing",
+        0,
+    )
+    assert effects is not None and view.effects is effects
+
+
 def test_traits_refuse_what_is_not_in_the_graph(view):
     for name, value in [("pinned", "no node"), ("node_share", 2.0), ("shows", "else")]:
         with pytest.raises(traitlets.TraitError):

@@ -14,6 +14,7 @@ from interp_backend.language.transcoders import Transcoders
 from interp_backend.methods.feature_interventions import FROZEN, feature_interventions
 from interp_backend.results.feature_effects import FeatureEffects
 from interp_backend.results.step import Step
+from interp_backend.service.protocol import BadRequest
 from interp_backend.service.tasks import Task
 
 from .asking import Want
@@ -197,6 +198,11 @@ class FeatureChanges(ResultPanel):
         if self.result is not None:
             self._feature_changes(plain)  # refuses what is no node of the graph
         drawn = {"generate": generate, "temperature": temperature, "seed": seed}
-        with asker.defer():
-            self._set_together(id, {"frozen": frozen, **drawn, "changes": plain})
+        shown = self.effects
+        try:
+            with asker.defer():
+                self._set_together(id, {"frozen": frozen, **drawn, "changes": plain})
+        except BadRequest:
+            self.effects = shown  # what was accepted before the refusal had put them away
+            raise
         return asker.refresh(id, of="effects")
