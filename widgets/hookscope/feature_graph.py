@@ -227,7 +227,8 @@ class FeatureGraph(FeatureChanges, FeatureHeads, FeatureCard, OfPrompt):
         with self._dropping:
             if traced != self._traced():
                 return  # another thread has chosen another graph meanwhile, and perhaps nodes of that
-            self._drop_what_is_gone(result)
+            with self._asking().defer():  # what is left out in part is not refused
+                self._drop_what_is_gone(result)
             self._select_pinned()
             self._unpin_what_is_gone()
             self._pin_at_place()
