@@ -66,9 +66,9 @@ class FeatureCard(ResultPanel):
 
     def _drop_card(self) -> None:
         """Forget the description if it is of another feature than the pinned node's."""
-        description = self.description
-        known = self.result is not None and self.pinned in self.result._index
-        node = self.result.node(self.pinned) if known else None
+        description: Any = self.description
+        graph: Any = self.result
+        node = graph.node(self.pinned) if graph is not None and self.pinned in graph._index else None
         if description and not (node and (description.layer, description.feature) == (node.layer, node.feature)):
             self.description = None
 
