@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from ..common.method import method
-from ..common.prompts import read_prompts
+from ..common.prompts import Last, read_prompts
 from ..common.provenance import provenance
 from ..common.signatures import AskedAs, Count, Local, OneOf
 from ..engine.feature_edits import feature_edits, frozen_patterns, last_logits
@@ -54,7 +54,8 @@ def feature_interventions(
     top_k: Annotated[int, Count("how many of the likeliest tokens to list", 1, 100)] = 10,
     generate: Annotated[int, Count("how many tokens to generate", 0, 500)] = 0,
     temperature: float = 0.0,
-    seed: Annotated[int, Count("where the random numbers begin", 0)] = 0,
+    seed: Annotated[int, Count("where the random numbers begin", 0, 2**32 - 1)] = 0,
+    last: Last = None,
     prepend_bos: bool | None = None,
 ) -> Iterator[Step[FeatureEffects]]:
     """Change the activations of features in the model's own run: its MLPs write what they write anyway, and in addition
@@ -72,7 +73,7 @@ def feature_interventions(
         generate: how many tokens to generate, with and without the changes.
         temperature: 0 takes the likeliest token each time; else tokens are drawn.
         seed: where the random numbers of drawn tokens begin, the same with and without the changes.
-        prepend_bos: as in `attribution_graph`.
+        last, prepend_bos: as in `attribution_graph`. Positions are counted in what is read.
 
     Returns:
         A `FeatureEffects`. Steps come after the first token, and after each generated one.
@@ -84,10 +85,13 @@ def feature_interventions(
     model, changes = load_model(model), as_changes(changes)
     transcoders = transcoders_for(model, transcoders)
     transcoders.check(model, whole=False)
-    prompts = read_prompts(model, prompt, None, prepend_bos)
+    prompts = read_prompts(model, prompt, last, prepend_bos)
     ids = prompts.ids["prompt"]
     if graph is not None and graph.prompt.ids != ids:
-        raise ValueError("This graph is of another prompt. Make one of this prompt: attribution_graph(model, prompt).")
+        raise ValueError(
+            "This graph is of another prompt, or of another part of it. Make one of this prompt, with the same last: "
+            "attribution_graph(model, prompt, last=last)."
+        )
     if len(ids) + generate > model.n_ctx:
         raise ValueError(f"The prompt and {generate} tokens more are longer than the {model.n_ctx} the model reads.")
     choose = [_chooser(temperature, seed), _chooser(temperature, seed)]

@@ -337,6 +337,7 @@ export interface FeatureInterventionsRequest {
   generate?: number;
   temperature?: number;
   seed?: number;
+  last?: number | null;
   prepend_bos?: boolean | null;
 }
 export interface FeatureChange {

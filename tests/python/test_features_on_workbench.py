@@ -151,3 +151,44 @@ def test_a_snapshot_brings_back_subgraph_and_changes(bench):
     assert panel.wait(60) and shown_by(panel) != kept
     ask(bench, "restore", "view:11", name="Oslo off")
     assert bench.wait(60) and shown_by(panel) == kept
+
+
+SWEDEN = ib.PromptPair(clean="The capital of Sweden is", corrupt="The capital of Norway is")
+
+
+def test_undo_of_another_prompt_brings_back_the_pinned_node_and_the_opened_edge(bench):
+    panel = bench.panels[1]
+    error = next(node for node in panel.result.nodes if node.kind == "error" and node.layer == 2)
+    panel.pinned = error.id  # at a place where a feature has more influence
+    one = features_of(panel.result)[0]
+    source = next(id for id, _ in panel.result.inputs(one.id) if panel.result.node(id).kind == "feature")
+    ask(panel, "open_edge", "view:1", source=source, target=one.id)
+    assert bench.wait(60) and panel.error is None
+    kept, heads = shown_by(panel), panel.heads
+    ask(bench.editor, "edit", "view:2", pair=SWEDEN.model_dump(mode="json", exclude_defaults=True))
+    assert bench.wait(60) and one.id not in panel.result.ids and panel.edge is None
+    bench.undo()
+    assert bench.wait(60) and shown_by(panel) == kept and panel.heads == heads
+    bench.redo()
+    assert bench.wait(60) and panel.edge is None and panel.error is None
+
+
+def test_a_step_of_the_graph_before_takes_nothing_from_what_is_redone(bench):
+    """Its step comes in the worker's thread, while another thread goes to another state."""
+    panel = bench.panels[1]
+    one, two, *_ = features_of(panel.result)
+    ask(panel, "group_features", "view:1", nodes=[one.id, two.id], name="Oslo")
+    ask(panel, "intervene", "view:2", changes=[{"node": "Oslo", "scale": 0}])
+    assert bench.wait(60)
+    kept = shown_by(panel)
+    bench.undo()
+    went: list[bool] = []
+
+    def redo(change):
+        if change["new"].prompt.text == SWEDEN.clean and not went:
+            went.append(True)
+            bench.redo()
+
+    panel.observe(redo, "result")
+    bench.editor.pair = SWEDEN
+    assert bench.wait(60) and went and shown_by(panel) == kept

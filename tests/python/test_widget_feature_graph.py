@@ -108,6 +108,8 @@ def test_nodes_are_pinned_scored_and_grouped(view):
         ("intervene", {"changes": [{"node": "bias", "scale": 0}]}, "is no feature"),
         ("intervene", {"changes": [{"node": "nothing", "scale": 0}]}, "no node 'nothing'"),
         ("intervene", {"changes": [{"node": "bias", "scale": 0, "value": 1}]}, "not both"),
+        ("intervene", {"changes": [], "temperature": 1000}, "a number from 0 to 99, not 1000"),
+        ("intervene", {"changes": [], "seed": 2**70}, "0 to 4294967295"),
         ("name_feature", {"layer": 0, "feature": 1, "name": "a\nb"}, "printable"),
     ],
 )
@@ -116,6 +118,59 @@ def test_nonsense_is_refused_in_a_sentence(view, request_name, params, words):
     view.wait(60)
     assert view.error is not None and words in view.error["message"]
     view.close()
+
+
+def test_changes_of_a_graph_of_the_last_tokens_are_run_on_these(embedded):
+    view = Watched(hs.FeatureGraph, embedded, PROMPT, last=3)
+    one = strongest(view.result)[0]
+    ask(view, "intervene", changes=[{"node": one.id, "scale": 0, "positions": [-1]}])
+    assert view.error is None and len(view.result.prompt.tokens) == 4
+    plain = ib.feature_interventions(
+        embedded,
+        PROMPT,
+        [{"layer": one.layer, "feature": one.feature, "position": 3, "scale": 0}],
+        graph=view.result,
+        last=3,
+    )
+    assert np.array_equal(view.effects.measured, plain.measured)
+    assert view.effects.predicted[0] == pytest.approx(view.effects.measured[0], rel=0.5)
+    assert np.allclose(run_code(view.code)["result"].measured, plain.measured, atol=1e-5)
+    view.close()
+
+
+def test_a_narrower_graph_takes_the_changes_of_a_supernode_back(view):
+    features = strongest(view.result, 10_000)
+    ask(view, "group_features", nodes=[node.id for node in features[-2:]], name="few")
+    ask(view, "intervene", changes=[{"node": "few", "scale": 0}, {"node": features[0].id, "scale": 0}])
+    assert view.error is None
+    ask(view, "attribution_graph", features=20)
+    assert view.status == "done" and view.supernodes == {}
+    assert [one["node"] for one in view.changes] == [features[0].id] and view.effects is not None
+
+
+def test_a_supernode_that_is_gone_by_the_time_its_change_is_set_has_none(view):
+    """As if the worker's thread had shown another graph meanwhile."""
+    one = strongest(view.result)[0]
+    ask(view, "group_features", nodes=[one.id], name="Oslo")
+    view.observe(lambda change: setattr(view, "supernodes", {}), "seed")
+    ask(view, "intervene", changes=[{"node": "Oslo", "scale": 0}], seed=3)
+    assert view.changes == [] and view.effects is None
+    assert view.error is not None and "Oslo is not in this graph" in view.error["message"]
+
+
+def test_a_refused_change_leaves_the_effects_of_those_that_there_are(view):
+    """Of its arguments, some come before the one that is refused."""
+    one = strongest(view.result)[0]
+    ask(view, "intervene", changes=[{"node": one.id, "scale": 0}])
+    effects = view.effects
+    ask(view, "intervene", changes=[{"node": one.id, "scale": 2}], frozen="attention", generate=3, temperature=-1)
+    assert view.error is not None and view.error["field"] == "temperature"
+    assert (view.changes, view.frozen, view.generate) == (
+        [{"node": one.id, "scale": 0.0, "positions": "here"}],
+        "nothing",
+        0,
+    )
+    assert effects is not None and view.effects is effects
 
 
 def test_traits_refuse_what_is_not_in_the_graph(view):

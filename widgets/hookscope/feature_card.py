@@ -66,7 +66,9 @@ class FeatureCard(ResultPanel):
 
     def _drop_card(self) -> None:
         """Forget the description if it is of another feature than the pinned node's."""
-        description, node = self.description, self.result and self.pinned and self.result.node(self.pinned)
+        description: Any = self.description
+        graph: Any = self.result
+        node = graph.node(self.pinned) if graph is not None and self.pinned in graph._index else None
         if description and not (node and (description.layer, description.feature) == (node.layer, node.feature)):
             self.description = None
 

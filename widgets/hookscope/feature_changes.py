@@ -14,6 +14,7 @@ from interp_backend.language.transcoders import Transcoders
 from interp_backend.methods.feature_interventions import FROZEN, feature_interventions
 from interp_backend.results.feature_effects import FeatureEffects
 from interp_backend.results.step import Step
+from interp_backend.service.protocol import BadRequest
 from interp_backend.service.tasks import Task
 
 from .asking import Want
@@ -60,7 +61,7 @@ class FeatureChanges(ResultPanel):
     frozen = Argument(feature_interventions, "frozen")
     generate = Argument(feature_interventions, "generate")
     seed = Argument(feature_interventions, "seed")
-    temperature = traitlets.Float(0.0, min=0, max=99, help="0 takes the likeliest token each time.").tag(sync=True)
+    temperature = traitlets.Float(0.0, help="0 takes the likeliest token each time.").tag(sync=True)
     effects: traitlets.Instance[FeatureEffects | None] = traitlets.Instance(
         FeatureEffects, allow_none=True, help="What the changes do to the next token."
     ).tag(sync=True, to_json=lambda effects, _: effects and effects.to_wire())
@@ -73,6 +74,7 @@ class FeatureChanges(ResultPanel):
         prompt: Any
         prepend_bos: Any
         supernodes: Any
+        _last: int | None
         _transcoders: Transcoders | None
 
         def _show_code(self) -> None: ...
@@ -101,6 +103,7 @@ class FeatureChanges(ResultPanel):
             generate=self.generate,
             temperature=self.temperature,
             seed=self.seed,
+            last=self._last,
             prepend_bos=self.prepend_bos if self.pair is None else self.pair.prepend_bos,
         )
 
@@ -167,7 +170,9 @@ class FeatureChanges(ResultPanel):
 
     @traitlets.validate("temperature")
     def _valid_temperature(self, proposal: Any) -> float:
-        return finite(proposal)
+        if not 0 <= finite(proposal) <= 99:
+            raise traitlets.TraitError(f"The temperature is a number from 0 to 99, not {proposal['value']:g}.")
+        return proposal["value"]
 
     @traitlets.observe("changes", "frozen", "generate", "temperature", "seed")
     def _on_changes(self, change: Any) -> None:
@@ -197,6 +202,14 @@ class FeatureChanges(ResultPanel):
         if self.result is not None:
             self._feature_changes(plain)  # refuses what is no node of the graph
         drawn = {"generate": generate, "temperature": temperature, "seed": seed}
-        with asker.defer():
-            self._set_together(id, {"frozen": frozen, **drawn, "changes": plain})
-        return asker.refresh(id, of="effects")
+        shown = self.effects
+        try:
+            with asker.defer():
+                self._set_together(id, {"frozen": frozen, **drawn, "changes": plain})
+        except BadRequest:
+            self.effects = shown  # what was accepted before the refusal had put them away
+            raise
+        task = asker.refresh(id, of="effects")
+        if self.result is not None:
+            self._drop_changes(self.result._index)  # another graph may have come since they were accepted
+        return task

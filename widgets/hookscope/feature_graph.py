@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Annotated, Any
 
 import traitlets
@@ -136,6 +138,7 @@ class FeatureGraph(FeatureChanges, FeatureHeads, FeatureCard, OfPrompt):
             raise ValueError(f"result is what attribution_graph returns, not a {type(result).__name__}.")
         if known is not None:
             transcoders_for(known, transcoders)  # refuses what is none
+        self._dropping = threading.RLock()
         self._transcoders = transcoders
         self._answers, self._last = answers, last
         self._how = {"logits": logits, "mass": mass, "features": features}
@@ -199,29 +202,36 @@ class FeatureGraph(FeatureChanges, FeatureHeads, FeatureCard, OfPrompt):
     # What should be shown
 
     def wants(self) -> dict[str, Want]:
-        call = attribution_graph.call(
-            self.model,
-            self.subject,
-            self._transcoders,
-            answers=self._answers,
-            last=self._last,
-            prepend_bos=self.prepend_bos,
-            **self._how,
-        )
+        subject, how = traced = self._traced()
+        call = attribution_graph.call(self.model, subject, self._transcoders, **how)
         return {
-            "result": Want(call, self._take, keep=True),
+            "result": Want(call, partial(self._take, traced), keep=True),
             **self._card_wants(),
             **self._head_wants(),
             **self._change_wants(),
         }
 
-    def _take(self, id: str, step: Step[AttributionGraph]) -> None:
+    def _traced(self) -> tuple[Any, dict[str, Any]]:
+        """What is traced, and how."""
+        return self.subject, {
+            "answers": self._answers,
+            "last": self._last,
+            "prepend_bos": self.prepend_bos,
+            **self._how,
+        }
+
+    def _take(self, traced: Any, id: str, step: Step[AttributionGraph]) -> None:
         result: Any = step.result
         result.id = id
         self.result = result
-        self._drop_what_is_gone(result)
-        self._unpin_what_is_gone()
-        self._pin_at_place()
+        with self._dropping:
+            if traced != self._traced():
+                return  # another thread has chosen another graph meanwhile, and perhaps nodes of that
+            with self._asking().defer():  # what is left out in part is not refused
+                self._drop_what_is_gone(result)
+            self._select_pinned()
+            self._unpin_what_is_gone()
+            self._pin_at_place()
         self._tell_scores()
         self._show_code()
         self._ask_for_effects()
@@ -235,8 +245,9 @@ class FeatureGraph(FeatureChanges, FeatureHeads, FeatureCard, OfPrompt):
         groups = {name: [one for one in members if one in known] for name, members in supernodes.items()}
         self.supernodes = {name: members for name, members in groups.items() if members}
         self._drop_changes(known)
-        edge: Any = self.edge
-        if edge is not None and not {edge["source"], edge["target"]} <= known:
+        try:
+            self._check_edge(self.edge)
+        except traitlets.TraitError:
             self.edge = None
 
     def _put_away(self) -> None:
@@ -293,9 +304,8 @@ class FeatureGraph(FeatureChanges, FeatureHeads, FeatureCard, OfPrompt):
     @traitlets.observe("pinned")
     def _on_pinned(self, change: Any) -> None:
         """Let the selection be the pinned node's place."""
-        graph: Any = self.result
-        place = Place() if self.pinned is None else graph.place_of(self.pinned)
-        self.selection = None if place == Place() else place.to_json()
+        if self._has_pinned():
+            self.selection = self._place_of_pinned()
         self._drop_card()
         self.edge = None
         if self._asker is not None:
@@ -304,7 +314,27 @@ class FeatureGraph(FeatureChanges, FeatureHeads, FeatureCard, OfPrompt):
 
     @traitlets.observe("selection")
     def _on_selection(self, change: Any) -> None:
-        self._pin_at_place()
+        if self._has_pinned():
+            self._pin_at_place()
+
+    def _has_pinned(self) -> bool:
+        """Whether the graph has the node in the card; False for a node of a graph that will come."""
+        graph: Any = self.result
+        return self.pinned is None or (graph is not None and self.pinned in graph._index)
+
+    def _place_of_pinned(self) -> dict[str, Any] | None:
+        graph: Any = self.result
+        place = Place() if self.pinned is None else graph.place_of(self.pinned)
+        return None if place == Place() else place.to_json()
+
+    def _select_pinned(self) -> None:
+        """Select the place of a node that was pinned before its graph came. Panels that share the place have it."""
+        if self.pinned is not None and self._has_pinned():
+            self._alone = True
+            try:
+                self.selection = self._place_of_pinned()
+            finally:
+                self._alone = False
 
     def _pin_at_place(self) -> None:
         """Let the node in the card be at the pinned place, which another view may have chosen; there it is the one of
@@ -319,7 +349,7 @@ class FeatureGraph(FeatureChanges, FeatureHeads, FeatureCard, OfPrompt):
 
     @traitlets.validate("pinned")
     def _valid_pinned(self, proposal: Any) -> str | None:
-        if proposal["value"] is not None:
+        if proposal["value"] is not None and not self._awaits_another():
             self._known_nodes([proposal["value"]])
         return proposal["value"]
 
@@ -341,7 +371,8 @@ class FeatureGraph(FeatureChanges, FeatureHeads, FeatureCard, OfPrompt):
 
     def _awaits_another(self) -> bool:
         """Whether there is no graph, or traits are being set for one that will come."""
-        return self.result is None or (self._asker is not None and self._asker.deferring)
+        with self._dropping:  # another thread may be leaving out what the graph before has not
+            return self.result is None or (self._asker is not None and self._asker.deferring)
 
     def _known_nodes(self, names: Sequence[str]) -> list[str]:
         """The nodes, each once, of which all are in the graph.

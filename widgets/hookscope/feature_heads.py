@@ -60,6 +60,7 @@ class FeatureHeads(ResultPanel):
 
         def _show_code(self) -> None: ...
         def _known_nodes(self, names: Any) -> list[str]: ...
+        def _awaits_another(self) -> bool: ...
 
     def _head_wants(self) -> dict[str, Want]:
         edge: Any = self.edge
@@ -124,16 +125,24 @@ class FeatureHeads(ResultPanel):
             raise traitlets.TraitError(
                 'An edge is {"source": ..., "target": ...}, the names of two nodes, and perhaps "head": [layer, head].'
             ) from None
-        self._known_nodes([edge.source, edge.target])
-        source, target = self.result.node(edge.source), self.result.node(edge.target)
+        found = edge.model_dump(mode="json", exclude_none=True)
+        if not self._awaits_another():
+            self._check_edge(found)
+        return found
+
+    def _check_edge(self, edge: Any) -> None:
+        """Raise TraitError for an edge that the graph on the screen can't have."""
+        if edge is None:
+            return
+        self._known_nodes([edge["source"], edge["target"]])
+        source, target = self.result.node(edge["source"]), self.result.node(edge["target"])
         if source.kind in ("bias", "logit"):
             raise traitlets.TraitError("Biases and logits come through no head. Open the edge of another node.")
         if target.kind not in ("feature", "logit"):
             raise traitlets.TraitError("Only features and logits read. Open an edge into one of these.")
         layers = (source.layer is None or target.kind == "logit") or source.layer < target.layer
         if not layers or source.position > target.position:
-            raise traitlets.TraitError(f"No edge leads from {edge.source} to {edge.target}, which is earlier.")
-        return edge.model_dump(mode="json", exclude_none=True)
+            raise traitlets.TraitError(f"No edge leads from {edge['source']} to {edge['target']}, which is earlier.")
 
     @traitlets.observe("edge")
     def _on_edge(self, change: Any) -> None:
@@ -151,8 +160,10 @@ class FeatureHeads(ResultPanel):
     ) -> Task | None:
         """Tell which heads carried an edge, and of one of them what made it look there."""
         asker = self._asking()
+        edge = {"source": source, "target": target, **({} if head is None else {"head": list(head)})}
+        self._check_edge(edge)
         with asker.defer():
-            self.edge = {"source": source, "target": target, **({} if head is None else {"head": list(head)})}
+            self.edge = edge
         return asker.refresh(id, of="heads" if head is None else "score")
 
     @action("close_edge")
