@@ -229,6 +229,7 @@ class FeatureGraph(FeatureChanges, FeatureHeads, FeatureCard, OfPrompt):
                 return  # another thread has chosen another graph meanwhile, and perhaps nodes of that
             with self._asking().defer():  # what is left out in part is not refused
                 self._drop_what_is_gone(result)
+        if traced == self._traced():  # without the lock: other panels share the selection, and have locks of their own
             self._select_pinned()
             self._unpin_what_is_gone()
             self._pin_at_place()
