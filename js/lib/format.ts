@@ -2,10 +2,13 @@
 
 const MINUS = "\u2212";
 const MANY_DECIMALS = 5;
+/** From here on a number is written with a power of ten. */
+const LARGE = 1e7;
 
 export function fixed(value: number | null | undefined, decimals = 2): string {
   if (value === null || value === undefined || !Number.isFinite(value)) return "\u2013";
-  const text = Math.abs(value).toFixed(decimals);
+  const size = Math.abs(value);
+  const text = size < LARGE ? size.toFixed(decimals) : size.toExponential(2).replace("+", "");
   const negative = value < 0 && Number(text) !== 0;
   return negative ? MINUS + text : text;
 }

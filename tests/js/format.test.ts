@@ -5,6 +5,8 @@ import { progressText } from "../../js/lib/status";
 test("negative numbers have a true minus, and nothing is minus zero", () => {
   expect(fixed(-0.834)).toBe("\u22120.83");
   expect(fixed(-0.001)).toBe("0.00");
+  expect([fixed(9_999_999), fixed(-5.5976e29)]).toEqual(["9999999.00", "\u22125.60e29"]);
+  expect(signed(1e30, 1e30)).toBe("+1.00e30");
   expect(signed(5.194)).toBe("+5.19");
   expect(signed(0)).toBe("0.00");
   expect(signed(-0.00123, 0.0456)).toBe("\u22120.001");

@@ -1,5 +1,5 @@
 // One change: by how much, by a slider or a field, and at which tokens.
-import { useEffect, useState } from "preact/hooks";
+import { useEffect, useRef, useState } from "preact/hooks";
 import { Button, NameMenu } from "../../lib/controls";
 import { SmallField } from "../../lib/fields";
 import { Token } from "../../lib/tokens";
@@ -21,12 +21,13 @@ const LARGEST_FACTOR = 3;
 export function ChangeRow({ change, label, tokens, home, onChange, onRemove }: RowProps) {
   const { node, scale, positions = "here" } = change;
   const [dragged, setDragged] = useState<number | null>(null);
+  const row = useRef<HTMLDivElement>(null);
   useEffect(() => setDragged(null), [scale]);
   const factor = dragged ?? scale;
   const amount = amountWords(dragged === null ? change : { node, scale: dragged });
   return (
     <>
-      <div class="hs-controls hs-slider">
+      <div class="hs-controls hs-slider" ref={row}>
         <span class="hs-small hs-token">{label}</span>
         {typeof factor === "number" && (
           <input
@@ -76,7 +77,10 @@ export function ChangeRow({ change, label, tokens, home, onChange, onRemove }: R
           label={label}
           tokens={tokens}
           chosen={positions}
-          onChoose={(some) => onChange({ node, positions: some.length > 0 ? some : "here" })}
+          onChoose={(some) => {
+            if (some.length === 0) row.current?.querySelector("select")?.focus(); // the tokens go away
+            onChange({ node, positions: some.length > 0 ? some : "here" });
+          }}
         />
       )}
     </>

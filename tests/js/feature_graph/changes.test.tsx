@@ -158,6 +158,7 @@ test("without its last token, a change is where its node is", async () => {
   const card = await showCard({ ...CHANGED, changes: [{ node: FEATURE, scale: 0, positions: [1] }] });
   part(card.el, "where-tokens").querySelectorAll("button")[1]?.click();
   expect(lastAsked(card.sent)).toMatchObject({ changes: [{ node: FEATURE, scale: 0, positions: "here" }] });
+  expect(document.activeElement).toBe(part(card.el, "where"));
 });
 
 test("a node that is changed is not offered again, and a seed where tokens are drawn", async () => {
