@@ -103,6 +103,7 @@ export function RunState({ model, rpc, label, took, onRun, ...props }: RunStateP
 
 function summary(status: Status, progress: Progress, took: number | null | undefined): string {
   if (status === "cancelled") {
+    if (progress.total === 0) return "cancelled before it began";
     // Of a unit that was cut short only the first is kept: a later one would be averaged with whole ones.
     const kept = progress.done === 0 ? progress.within : undefined;
     return `cancelled at ${doneText({ ...progress, within: kept })}`;

@@ -188,6 +188,10 @@ test("while it runs there is a Cancel, after it was cancelled a Run", async () =
   model.set("status", "cancelled");
   await settled();
   expect(maybe(el, "cancel")).toBeNull();
+  expect(part(el, "summary").textContent).toBe("cancelled at 10 of 12");
+  model.set("progress", { done: 0, total: 0, seconds_left: null });
+  await settled();
+  expect(part(el, "summary").textContent).toBe("cancelled before it began");
   part(el, "run").click();
   expect(sent.at(-1)?.method).toBe("activation_patching");
 });
