@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 import weakref
 from collections.abc import Callable, Sequence
@@ -157,7 +158,7 @@ class PatchHeatmap(ResultPanel):
         self._dataset = prompts_of(dataset if dataset is not None else pair)
         self._editor = weakref.ref(pair) if isinstance(pair, PromptPairEditor) else None
         self._sweep: EffectMap | None = None  # the result that is filling, with all its metrics
-        self._shown_by_us: EffectMap | None = None
+        self._showing = threading.local()  # `shown`: the map that this thread sets as the result
         self._unsent: list[int] = []
         self._last_sent = self._last_compared = 0.0
         super().__init__(
@@ -284,19 +285,26 @@ class PatchHeatmap(ResultPanel):
 
     def _show(self, draft: bool = False) -> None:
         """Show the sweep by the chosen metric. While it fills, the values that are slow to derive are left out."""
-        sweep, name = self._sweep, name_of(self.metric)
-        if sweep is None:
+        sweep, shown, name = self._sweep, None, None
+        # Another thread may choose another metric and show it meanwhile.
+        while sweep is not None and name != name_of(self.metric):
+            name = name_of(self.metric)
+            # A new object, so that the whole result is sent to the view.
+            shown = sweep.by_metric(name) if name in sweep.measures else sweep.model_copy()
+            self._showing.shown, self._draft, self._shown_as_draft = shown, draft, draft
+            try:
+                self.result = shown
+                self._unpin_what_is_gone()
+            finally:
+                self._draft = False
+        if shown is None:
             return
-        # A new object, so that the whole result is sent to the view.
-        shown = sweep.by_metric(name) if name in sweep.measures else sweep.model_copy()
-        self._shown_by_us, self._draft, self._shown_as_draft = shown, draft, draft
-        try:
-            self.result = shown
-            self._unpin_what_is_gone()
-        finally:
-            self._draft = False
         self.code = self._code_of(shown)
         self._subtract()
+
+    def _is_ours(self, result: EffectMap) -> bool:
+        """Whether the panel itself sets this result, and not the user. Another thread may be setting another one."""
+        return result is getattr(self._showing, "shown", None)
 
     def _of_tab(self) -> EffectMap:
         found = {"kept": self.kept, "difference": self.difference}.get(self.shows)
@@ -403,11 +411,11 @@ class PatchHeatmap(ResultPanel):
     def _on_result(self, change: Any) -> None:
         """Show a result that the user sets, with the choices that gave it. It stops the sweep that would replace it."""
         result = change["new"]
-        if result is None or result is self._shown_by_us:
+        if result is None or self._is_ours(result):
             return
 
         def show(*_: Any) -> None:
-            self._sweep = self._shown_by_us = result
+            self._sweep = self._showing.shown = result
             self._shown_as_draft = False
             self.result = result
             self.code = self._code_of(result)
@@ -438,7 +446,7 @@ class PatchHeatmap(ResultPanel):
     @traitlets.validate("result")
     def _valid_result(self, proposal: Any) -> EffectMap | None:
         result = proposal["value"]
-        if result is None or result is self._shown_by_us:
+        if result is None or self._is_ours(result):
             return result
         _refuse_unknown(result)
         checked(lambda: choose_axes(self._model, result.params.get("activation"), result.axes))
